@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Prototypes of helpers.c. rust/kernel_ext/sys.rs declares the same functions for Rust. */
+#ifndef ND_KERNEL_EXT_HELPERS_H
+#define ND_KERNEL_EXT_HELPERS_H
+
+#include <linux/types.h>
+
+struct device;
+
+void rust_helper_nd_device_lock(struct device *dev);
+void rust_helper_nd_device_unlock(struct device *dev);
+void rust_helper_nd_set_dev_node(struct device *dev, int node);
+int rust_helper_nd_dev_to_node(struct device *dev);
+
+#endif

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the `kernel` crate lacks for a bus of one's own, in the shape it would have there.
+//!
+//! All unsafe code of the project lives in this crate. The crates above it forbid `unsafe`; they may use what is public
+//! here and nothing of `kernel::bindings`.
+//!
+//! - [`bus`], [`device`], [`sysfs`]: a bus type, its devices and drivers, and their attributes;
+//! - [`async_domain`]: registration in the background;
+//! - [`chrdev`], [`class`]: control nodes;
+//! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
+//! - [`acpi`]: tables, methods and notifications.
+
+pub mod acpi;
+pub mod async_domain;
+pub mod badblocks;
+pub mod block;
+pub mod bus;
+pub mod chrdev;
+pub mod class;
+pub mod device;
+pub mod memory;
+pub mod memregion;
+pub mod module;
+pub mod sysfs;
+mod sys;

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Raw C interfaces: everything of `kernel::bindings`, what our own bindgen run adds, and our C helpers.
+//!
+//! Nothing outside `kernel_ext` may use this module.
+
+#![allow(
+    clippy::all,
+    clippy::as_underscore,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
+    clippy::ref_as_ptr,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    improper_ctypes,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unnecessary_transmutes,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn
+)]
+
+pub use kernel::bindings::*;
+use kernel::ffi;
+use pin_init::{
+    MaybeZeroable,
+    Zeroable, //
+};
+
+type __kernel_size_t = usize;
+type __kernel_ssize_t = isize;
+type __kernel_ptrdiff_t = isize;
+
+include!(concat!(
+    env!("ND_OBJTREE"),
+    "/rust/kernel_ext/bindings_generated.rs"
+));
+
+extern "C" {
+    #[link_name = "rust_helper_nd_device_lock"]
+    pub fn device_lock(dev: *mut device);
+    #[link_name = "rust_helper_nd_device_unlock"]
+    pub fn device_unlock(dev: *mut device);
+    #[link_name = "rust_helper_nd_set_dev_node"]
+    pub fn set_dev_node(dev: *mut device, node: ffi::c_int);
+    #[link_name = "rust_helper_nd_dev_to_node"]
+    pub fn dev_to_node(dev: *mut device) -> ffi::c_int;
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! UUIDs in the two byte orders that the formats use.
+
+use core::fmt;
+use zerocopy::{
+    FromBytes,
+    Immutable,
+    IntoBytes,
+    KnownLayout,
+    Unaligned, //
+};
+
+/// A UUID as it is stored on media: sixteen bytes, printed in the order in which they are stored (RFC 9562 text).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(transparent)]
+pub struct Uuid([u8; 16]);
+
+/// The text was not a UUID of the form `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InvalidUuid;
+
+/// Characters in the text form of a UUID.
+const TEXT_LEN: usize = 36;
+
+/// Text positions of the dashes.
+const DASHES: [usize; 4] = [8, 13, 18, 23];
+
+impl Uuid {
+    /// The UUID of all zeroes, which the formats use for "none".
+    pub const NIL: Self = Self([0; 16]);
+
+    /// Makes a UUID of its bytes in storage order.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes in storage order.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Tells whether this is [`Uuid::NIL`].
+    pub fn is_nil(&self) -> bool {
+        *self == Self::NIL
+    }
+
+    /// Parses the first 36 characters of `text`; what follows them is not looked at, as the kernel's own parser does.
+    pub fn parse(text: &[u8]) -> Result<Self, InvalidUuid> {
+        let text = text.get(..TEXT_LEN).ok_or(InvalidUuid)?;
+        let mut bytes = [0; 16];
+        let mut nibbles = 0;
+        for (position, &character) in text.iter().enumerate() {
+            if DASHES.contains(&position) {
+                if character != b'-' {
+                    return Err(InvalidUuid);
+                }
+                continue;
+            }
+            let digit = char::from(character).to_digit(16).ok_or(InvalidUuid)?;
+            // A digit is below 16, so the conversion keeps it whole.
+            let digit = digit as u8;
+            let byte = bytes.get_mut(nibbles / 2).ok_or(InvalidUuid)?;
+            *byte = (*byte << 4) | digit;
+            nibbles += 1;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A GUID in the byte order of UEFI and ACPI: the first three fields are little endian.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(transparent)]
+pub struct Guid([u8; 16]);
+
+impl Guid {
+    /// The GUID of all zeroes.
+    pub const NIL: Self = Self([0; 16]);
+
+    /// Makes a GUID of the fields of its text form: `aaaaaaaa-bbbb-cccc-dddd-dddddddddddd`.
+    pub const fn new(a: u32, b: u16, c: u16, d: [u8; 8]) -> Self {
+        let a = a.to_le_bytes();
+        let b = b.to_le_bytes();
+        let c = c.to_le_bytes();
+        Self([
+            a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7],
+        ])
+    }
+
+    /// Returns the bytes in storage order.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Guid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let g = &self.0;
+        let text = Uuid([
+            g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15],
+        ]);
+        fmt::Display::fmt(&text, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::string::ToString;
+
+    const TEXT: &str = "f0d64d51-7ad4-44e2-8757-6b8e8e4f7500";
+
+    #[test]
+    fn text_round_trip() {
+        let uuid = Uuid::parse(TEXT.as_bytes()).unwrap();
+        assert_eq!(uuid.as_bytes()[..4], [0xf0, 0xd6, 0x4d, 0x51]);
+        assert_eq!(uuid.to_string(), TEXT);
+    }
+
+    #[test]
+    fn text_after_the_uuid_is_ignored() {
+        let text = std::format!("{TEXT}\nrest");
+        assert_eq!(Uuid::parse(text.as_bytes()).unwrap().to_string(), TEXT);
+    }
+
+    #[test]
+    fn wrong_text_is_refused() {
+        for text in ["", "f0d64d51", "f0d64d51-7ad4-44e2-8757-6b8e8e4f750", "f0d64d51x7ad4-44e2-8757-6b8e8e4f7500"] {
+            assert_eq!(Uuid::parse(text.as_bytes()), Err(InvalidUuid), "{text}");
+        }
+        assert_eq!(Uuid::parse(b"g0d64d51-7ad4-44e2-8757-6b8e8e4f7500"), Err(InvalidUuid));
+        assert_eq!(Uuid::parse(b"+0d64d51-7ad4-44e2-8757-6b8e8e4f7500"), Err(InvalidUuid));
+    }
+
+    #[test]
+    fn guid_is_mixed_endian() {
+        let pmem = Guid::new(0x66f0_d379, 0xb4f3, 0x4074, [0xac, 0x43, 0x0d, 0x33, 0x18, 0xb7, 0x8c, 0xdb]);
+        assert_eq!(pmem.as_bytes()[..8], [0x79, 0xd3, 0xf0, 0x66, 0xf3, 0xb4, 0x74, 0x40]);
+        assert_eq!(pmem.to_string(), "66f0d379-b4f3-4074-ac43-0d3318b78cdb");
+    }
+}
