@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lists of bad blocks: which sectors of a medium cannot be read.
+//!
+//! All positions and lengths are in sectors of 512 bytes.
+//!
+//! C header: [`include/linux/badblocks.h`](srctree/include/linux/badblocks.h)
+
+use crate::sys;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// A run of bad sectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadRange {
+    /// The first bad sector.
+    pub first: u64,
+    /// How many are bad from there on, not zero.
+    pub count: u64,
+}
+
+/// A list of bad blocks, with a lock of its own. One page holds it: at most 512 runs.
+///
+/// # Invariants
+///
+/// `list` was initialised with `badblocks_init`.
+#[pin_data(PinnedDrop)]
+pub struct Badblocks {
+    #[pin]
+    list: Opaque<sys::badblocks>,
+}
+
+// SAFETY: The list belongs to no thread.
+unsafe impl Send for Badblocks {}
+
+// SAFETY: The list is guarded by a seqlock of its own, which the functions used here take.
+unsafe impl Sync for Badblocks {}
+
+impl Badblocks {
+    /// An empty list; `ENOMEM` if there is no page for it.
+    pub fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            // INVARIANT: Initialised by `badblocks_init`, or else the whole initialisation fails.
+            list <- Opaque::try_ffi_init(|slot: *mut sys::badblocks| {
+                // SAFETY: `slot` is valid for writes; all fields of the C structure may be zero bytes.
+                unsafe { slot.write_bytes(0, 1) };
+                // SAFETY: `slot` is a valid, pinned structure.
+                to_result(unsafe { sys::badblocks_init(slot, 1) })
+            }),
+        })
+    }
+
+    /// The C structure, valid as long as `self`.
+    pub(crate) fn as_raw(&self) -> *mut sys::badblocks {
+        self.list.get()
+    }
+
+    /// Whether no sector is known to be bad. One load, for the way of every request.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: The list is valid; its count is a single word that may change meanwhile.
+        unsafe { (&raw const (*self.list.get()).count).read_volatile() == 0 }
+    }
+
+    /// The first run of bad sectors within `count` sectors from `first` on, clipped to that range.
+    #[inline]
+    pub fn find(&self, first: u64, count: u64) -> Option<BadRange> {
+        if self.is_empty() {
+            None
+        } else {
+            self.search(first, count)
+        }
+    }
+
+    #[cold]
+    fn search(&self, first: u64, count: u64) -> Option<BadRange> {
+        let mut bad = BadRange { first: 0, count: 0 };
+
+        if count == 0 {
+            return None;
+        }
+
+        // SAFETY: The list was initialised, by the type invariant; the results are written to fields of our own.
+        let found = unsafe {
+            sys::badblocks_check(self.as_raw(), first, count, &mut bad.first, &mut bad.count)
+        };
+        // 1 says that all bad blocks found are acknowledged, -1 that some are not; both are bad.
+        (found != 0).then_some(bad)
+    }
+
+    /// Adds sectors; `ENOSPC` if the list is full.
+    pub fn add(&self, range: BadRange) -> Result {
+        // SAFETY: The list was initialised, by the type invariant.
+        if unsafe { sys::badblocks_set(self.as_raw(), range.first, range.count, 1) } {
+            Ok(())
+        } else {
+            Err(ENOSPC)
+        }
+    }
+
+    /// Takes sectors off the list; `ENOSPC` if that splits a run and the list is full.
+    pub fn remove(&self, range: BadRange) -> Result {
+        // SAFETY: The list was initialised, by the type invariant.
+        if unsafe { sys::badblocks_clear(self.as_raw(), range.first, range.count) } {
+            Ok(())
+        } else {
+            Err(ENOSPC)
+        }
+    }
+
+    /// Writes the list as sysfs shows it, one `<first> <count>` line per run, to a buffer of one page; returns its length.
+    pub fn show(&self, page: &mut [u8; kernel::page::PAGE_SIZE]) -> Result<usize> {
+        // SAFETY: The list was initialised, by the type invariant; the buffer is one page long, as the function expects.
+        let len = unsafe { sys::badblocks_show(self.as_raw(), page.as_mut_ptr(), 0) };
+
+        usize::try_from(len).map_err(|_| EIO)
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Badblocks {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: The list was initialised, by the type invariant, and nobody uses it any more.
+        unsafe { sys::badblocks_exit(self.as_raw()) };
+    }
+}

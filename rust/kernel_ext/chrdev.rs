@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Character devices whose only operation is ioctl.
+//!
+//! One [`Registration`] covers a major number and 256 minors. Opening never fails: what a minor stands for is looked up
+//! in each call, so an object may go while its node is open.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::sys;
+use core::marker::PhantomData;
+use kernel::{
+    error::{
+        from_result,
+        to_result, //
+    },
+    prelude::*,
+    ThisModule, //
+};
+
+/// `FMODE_WRITE`: the file was opened for writing.
+const MODE_WRITE: sys::fmode_t = 1 << 1;
+
+/// Minors of a registration.
+pub const MINORS: u32 = 256;
+
+/// One ioctl call.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Minor number of the node.
+    pub minor: u32,
+    /// Whether the node was opened for writing.
+    pub writable: bool,
+    /// The command number that user space passed.
+    pub command: u32,
+    /// The argument that user space passed; an address in most cases.
+    pub argument: usize,
+}
+
+/// The operations of a character device.
+pub trait Operations: 'static {
+    /// Serves a call, native or from a 32-bit process: arguments must have the same layout for both.
+    fn ioctl(call: Call) -> Result<c_long>;
+}
+
+/// Keeps a character device registered.
+pub struct Registration<O: Operations> {
+    major: u32,
+    name: &'static CStr,
+    operations: KBox<sys::file_operations>,
+    _operations: PhantomData<O>,
+}
+
+// SAFETY: The C functions may be called on any thread, and the table is not changed once it is registered.
+unsafe impl<O: Operations> Send for Registration<O> {}
+// SAFETY: As above.
+unsafe impl<O: Operations> Sync for Registration<O> {}
+
+impl<O: Operations> Registration<O> {
+    /// Registers a device called `name` in `/proc/devices`, with a major number of the kernel's choice.
+    pub fn new(name: &'static CStr, module: &'static ThisModule) -> Result<Self> {
+        let operations = KBox::new(
+            sys::file_operations {
+                owner: module.as_ptr(),
+                open: Some(sys::nonseekable_open),
+                unlocked_ioctl: Some(Self::ioctl_callback),
+                compat_ioctl: Some(Self::compat_ioctl_callback),
+                llseek: Some(sys::noop_llseek),
+                ..pin_init::zeroed()
+            },
+            GFP_KERNEL,
+        )?;
+        // SAFETY: The name is static; the table is freed only after the device is unregistered.
+        let major = unsafe { sys::__register_chrdev(0, 0, MINORS, name.as_char_ptr(), &raw const *operations) };
+        to_result(major)?;
+        Ok(Self {
+            major: u32::try_from(major)?,
+            name,
+            operations,
+            _operations: PhantomData,
+        })
+    }
+
+    /// Returns the major number.
+    pub fn major(&self) -> u32 {
+        self.major
+    }
+
+    /// Serves a call on `file`.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be an open file of this device.
+    unsafe fn call(file: *mut sys::file, command: c_uint, argument: usize) -> c_long {
+        // SAFETY: By the requirements of this function; an open file has an inode, whose number does not change.
+        let (number, mode) = unsafe { ((*(*file).f_inode).i_rdev, (*file).f_mode) };
+        from_result(|| {
+            O::ioctl(Call {
+                minor: number & 0xf_ffff,
+                writable: mode & MODE_WRITE != 0,
+                command,
+                argument,
+            })
+        })
+    }
+
+    unsafe extern "C" fn ioctl_callback(file: *mut sys::file, command: c_uint, argument: c_ulong) -> c_long {
+        // SAFETY: The kernel calls this with an open file of the device that it belongs to.
+        unsafe { Self::call(file, command, argument) }
+    }
+
+    unsafe extern "C" fn compat_ioctl_callback(file: *mut sys::file, command: c_uint, argument: c_ulong) -> c_long {
+        // The upper half of a 32-bit process's argument is not its own to set.
+        // SAFETY: The kernel calls this with an open file of the device that it belongs to.
+        unsafe { Self::call(file, command, argument & 0xffff_ffff) }
+    }
+}
+
+impl<O: Operations> Drop for Registration<O> {
+    fn drop(&mut self) {
+        // SAFETY: The device was registered in `Self::new`. Open files pin the module, and with it this registration.
+        unsafe { sys::__unregister_chrdev(self.major, 0, MINORS, self.name.as_char_ptr()) };
+        let _ = &self.operations;
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices of a bus that a Rust module owns.
+//!
+//! - [`Node<T>`]: a `struct device` with the object that it stands for, in one reference-counted allocation;
+//! - [`DeviceLock`]: the lock of a device, under which drivers come and go.
+
+mod lock;
+mod node;
+
+pub use self::{
+    lock::DeviceLock,
+    node::{
+        for_each_child,
+        live_nodes,
+        DeviceType,
+        Node,
+        NodeParameters,
+        Table, //
+    },
+};

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Device nodes: a `struct device` and the object that it stands for.
+//!
+//! A node is created with [`Node::new`], appears in sysfs with [`Node::register`] and leaves it with
+//! [`Node::unregister`]. It lives until the last reference to it is gone, which may be long after that: an open disk, a
+//! pending job or an open sysfs file may hold one. Its release function is part of this module's text, and references to
+//! devices do not pin modules; so the module counts its live nodes and must not go before [`live_nodes`] is 0.
+
+use crate::{
+    bus::BusType,
+    device::DeviceLock,
+    sys,
+    sysfs::GroupList, //
+};
+use core::{
+    marker::PhantomData,
+    ops::Deref,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+use kernel::{
+    device::Device,
+    error::to_result,
+    fmt,
+    prelude::*,
+    str::{
+        as_char_ptr_in_const_context,
+        CString, //
+    },
+    sync::{
+        aref::{
+            ARef,
+            AlwaysRefCounted, //
+        },
+        atomic::{
+            Acquire,
+            Atomic,
+            Full,
+            Release, //
+        },
+    },
+    types::Opaque, //
+};
+
+/// Nodes of all types that were created and not released yet.
+static LIVE: Atomic<usize> = Atomic::new(0);
+
+/// Returns how many nodes are not released yet.
+pub fn live_nodes() -> usize {
+    LIVE.load(Acquire)
+}
+
+/// What a [`Node`] stands for.
+pub trait DeviceType: Sized + Send + Sync + 'static {
+    /// Returns the static tables of this type. They tell its devices from others.
+    fn tables() -> &'static [&'static Table<Self>];
+}
+
+/// The `device_type` of nodes of `T`.
+#[repr(transparent)]
+pub struct Table<T: DeviceType>(sys::device_type, PhantomData<fn() -> T>);
+
+// SAFETY: The table is immutable.
+unsafe impl<T: DeviceType> Sync for Table<T> {}
+
+impl<T: DeviceType> Table<T> {
+    /// A type that appears as `DEVTYPE=name` in events.
+    pub const fn named(name: &'static CStr, groups: GroupList<T>) -> Self {
+        let mut table = Self::unnamed(groups);
+        table.0.name = as_char_ptr_in_const_context(name);
+        table
+    }
+
+    /// A type without a `DEVTYPE`.
+    pub const fn unnamed(groups: GroupList<T>) -> Self {
+        Self(
+            sys::device_type {
+                groups: groups.as_ptr().cast_mut(),
+                release: Some(Node::<T>::release_callback),
+                ..pin_init::zeroed()
+            },
+            PhantomData,
+        )
+    }
+}
+
+/// A device of type `T`: always reference counted, held through [`ARef`].
+///
+/// # Invariants
+///
+/// - `device` is initialised, its type is one of the tables of `T`, and it was allocated by [`Node::new`].
+/// - The parent of `device`, if there is one, is kept alive by `parent`.
+#[repr(C)]
+#[pin_data]
+pub struct Node<T: DeviceType> {
+    #[pin]
+    device: Opaque<sys::device>,
+    parent: Option<ARef<Device>>,
+    registered: Atomic<bool>,
+    dead: Atomic<bool>,
+    #[pin]
+    data: T,
+}
+
+// SAFETY: `struct device` may be used and released on any thread, and so may `T` and the atomics.
+unsafe impl<T: DeviceType> Send for Node<T> {}
+// SAFETY: All methods of a node are safe to call on several threads at once; `T` is `Sync`.
+unsafe impl<T: DeviceType> Sync for Node<T> {}
+
+/// What a new node is to be, besides its data.
+pub struct NodeParameters<'a, T: DeviceType> {
+    /// The bus that it is put on.
+    pub bus: &'static BusType,
+    /// Its parent in the device tree.
+    pub parent: Option<&'a Device>,
+    /// One of [`DeviceType::tables`].
+    pub table: &'static Table<T>,
+    /// Further groups of attributes.
+    pub groups: GroupList<T>,
+    /// NUMA node, negative for none.
+    pub numa_node: i32,
+    /// Number of its node in `/dev` (see [`device_number`](crate::class::device_number)), 0 for none.
+    pub device_number: u32,
+}
+
+impl<T: DeviceType> Node<T> {
+    /// Makes a node named `name` that is not in sysfs yet.
+    pub fn new(
+        parameters: &NodeParameters<'_, T>,
+        name: fmt::Arguments<'_>,
+        data: impl PinInit<T, Error>,
+    ) -> Result<ARef<Self>> {
+        let name = CString::try_from_fmt(name)?;
+        let parent = parameters.parent.map(ARef::from);
+        let node = KBox::try_pin_init(
+            try_pin_init!(Self {
+                device: Opaque::zeroed(),
+                parent,
+                registered: Atomic::new(false),
+                dead: Atomic::new(false),
+                data <- data,
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        LIVE.fetch_add(1, Full);
+
+        // SAFETY: The node is not moved: from here on its memory is owned by the reference count of the device, and freed
+        // by the release callback.
+        let node = unsafe { Pin::into_inner_unchecked(node) };
+        let node = KBox::into_raw(node);
+        // SAFETY: `node` was just allocated.
+        let device = unsafe { (*node).device.get() };
+        // SAFETY: The device is zeroed and nobody else knows of it.
+        unsafe { sys::device_initialize(device) };
+        // SAFETY: As above; the tables are static, and the parent is kept by the node. After this, dropping the reference
+        // runs the release callback.
+        unsafe {
+            (*device).type_ = &raw const parameters.table.0;
+            (*device).bus = parameters.bus.as_ptr();
+            (*device).groups = parameters.groups.as_ptr().cast_mut();
+            (*device).parent = (*node)
+                .parent
+                .as_deref()
+                .map_or(ptr::null_mut(), raw);
+            (*device).devt = parameters.device_number;
+            sys::set_dev_node(device, parameters.numa_node);
+        }
+        // SAFETY: `node` is valid, and the reference that `device_initialize` made becomes ours.
+        // INVARIANT: The device was initialised with a table of `T`.
+        let node = unsafe { ARef::from_raw(NonNull::new_unchecked(node)) };
+        // SAFETY: `device` is initialised; the format takes one string.
+        to_result(unsafe { sys::dev_set_name(device, c"%s".as_char_ptr(), name.as_char_ptr()) })?;
+        Ok(node)
+    }
+
+    /// Returns the node that `device` belongs to, if it is one of `T`.
+    pub fn from_device(device: &Device) -> Option<&Self> {
+        let raw = raw(device);
+        // SAFETY: `raw` is a valid device; its type does not change once it is initialised.
+        let table = unsafe { (*raw).type_ };
+        if !T::tables().iter().any(|known| ptr::eq(&raw const known.0, table)) {
+            return None;
+        }
+        // SAFETY: The type of the device is a table of `T`, and only `Node::<T>::new` puts those into devices.
+        Some(unsafe { Self::from_raw(raw) })
+    }
+
+    /// Returns the node whose device is `raw`.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be the device of a `Node<T>` that lives at least as long as the returned reference.
+    pub(crate) unsafe fn from_raw<'a>(raw: *mut sys::device) -> &'a Self {
+        // SAFETY: By the requirements of this function; the device is the first field of the node.
+        unsafe { &*raw.cast::<Self>() }
+    }
+
+    /// Returns the device of this node.
+    pub fn device(&self) -> &Device {
+        // SAFETY: By the type invariant the device is initialised, and it lives as long as the node.
+        unsafe { Device::from_raw(self.device.get()) }
+    }
+
+    /// Returns the parent in the device tree.
+    pub fn parent(&self) -> Option<&Device> {
+        self.parent.as_deref()
+    }
+
+    /// Returns the NUMA node, negative for none.
+    pub fn numa_node(&self) -> i32 {
+        // SAFETY: By the type invariant the device is initialised.
+        unsafe { sys::dev_to_node(self.device.get()) }
+    }
+
+    /// Takes the lock of the device.
+    pub fn lock_device(&self) -> DeviceLock<'_> {
+        DeviceLock::new(self.device())
+    }
+
+    /// Puts the device into sysfs and tells the bus, which may bind a driver before this returns.
+    ///
+    /// Fails with `EBUSY` for a node that was registered or unregistered before, else with the error of the driver core.
+    pub fn register(&self) -> Result {
+        if self.dead.load(Acquire) || self.registered.xchg(true, Full) {
+            return Err(EBUSY);
+        }
+        // SAFETY: The device is initialised and was not added before.
+        to_result(unsafe { sys::device_add(self.device.get()) }).inspect_err(|_| self.registered.store(false, Release))
+    }
+
+    /// Tells whether [`Self::unregister`] was called, or [`Self::mark_dead`].
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Acquire)
+    }
+
+    /// Claims the right to unregister this device; only the first caller gets `true`.
+    pub fn mark_dead(&self) -> bool {
+        !self.dead.xchg(true, Full)
+    }
+
+    /// Unbinds the driver and takes the device out of sysfs, unless somebody else does or did.
+    ///
+    /// Takes the device lock, and waits for running attribute callbacks: never call it from one of them.
+    pub fn unregister(&self) {
+        if self.mark_dead() {
+            self.delete();
+        }
+    }
+
+    /// Unregisters a device after [`Self::mark_dead`] gave the right to.
+    pub fn delete(&self) {
+        if self.registered.xchg(false, Full) {
+            {
+                let _lock = self.lock_device();
+                // SAFETY: The device was added; its lock is held, as `kill_device` asks for.
+                unsafe { sys::kill_device(self.device.get()) };
+            }
+            // SAFETY: The device was added and is deleted only once, since `registered` was just cleared.
+            unsafe { sys::device_del(self.device.get()) };
+        }
+    }
+
+    /// Calls `f` for each child in sysfs until it fails. Children that come or go meanwhile may be left out.
+    pub fn for_each_child<F: FnMut(&Device) -> Result>(&self, f: F) -> Result {
+        for_each_child(self.device(), f)
+    }
+
+    unsafe extern "C" fn release_callback(device: *mut sys::device) {
+        // SAFETY: The last reference is gone, so nobody uses the node any more. It was allocated in `Self::new`, whose
+        // box is taken back here; the pinned contents are dropped in place.
+        drop(unsafe { Pin::new_unchecked(KBox::from_raw(device.cast::<Self>())) });
+        LIVE.fetch_sub(1, Full);
+    }
+}
+
+/// Calls `f` for each child of `device` in sysfs until it fails.
+pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) -> Result {
+    unsafe extern "C" fn callback<F: FnMut(&Device) -> Result>(child: *mut sys::device, data: *mut c_void) -> c_int {
+        // SAFETY: `data` is the closure that `for_each_child` passed, and nobody else uses it during the walk.
+        let f = unsafe { &mut *data.cast::<F>() };
+        // SAFETY: The driver core holds a reference to the child during the call.
+        match f(unsafe { Device::from_raw(child) }) {
+            Ok(()) => 0,
+            Err(error) => error.to_errno(),
+        }
+    }
+
+    // SAFETY: `device` is valid, and the closure outlives the call.
+    to_result(unsafe { sys::device_for_each_child(raw(device), (&raw mut f).cast(), Some(callback::<F>)) })
+}
+
+fn raw(device: &Device) -> *mut sys::device {
+    ptr::from_ref(device).cast::<sys::device>().cast_mut()
+}
+
+impl<T: DeviceType> Deref for Node<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.data
+    }
+}
+
+impl<T: DeviceType> AsRef<Device> for Node<T> {
+    fn as_ref(&self) -> &Device {
+        self.device()
+    }
+}
+
+// SAFETY: A node lives until the reference count of its device is zero.
+unsafe impl<T: DeviceType> AlwaysRefCounted for Node<T> {
+    fn inc_ref(&self) {
+        // SAFETY: The existence of a shared reference guarantees that the count is not zero.
+        unsafe { sys::get_device(self.device.get()) };
+    }
+
+    unsafe fn dec_ref(node: NonNull<Self>) {
+        // SAFETY: The caller owns a reference, so the node is valid; its device is its first field.
+        unsafe { sys::put_device(node.cast().as_ptr()) };
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Numbers of memory regions, which the kernel gives out to all kinds of providers.
+//!
+//! C header: [`include/linux/memregion.h`](srctree/include/linux/memregion.h)
+
+use crate::sys;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// A number that nobody else has until this is dropped.
+pub struct RegionId(u32);
+
+impl RegionId {
+    /// Takes the lowest free number.
+    pub fn allocate() -> Result<Self> {
+        // SAFETY: There are no requirements.
+        let id = unsafe { sys::memregion_alloc(GFP_KERNEL.as_raw()) };
+        to_result(id)?;
+        Ok(Self(u32::try_from(id)?))
+    }
+
+    /// Returns the number.
+    pub fn get(&self) -> u32 {
+        self.0
+    }
+}
+
+impl Drop for RegionId {
+    fn drop(&mut self) {
+        // The number came from the allocator, which gives positive ones.
+        if let Ok(id) = i32::try_from(self.0) {
+            // SAFETY: The number was allocated in `Self::allocate`.
+            unsafe { sys::memregion_free(id) };
+        }
+    }
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Typed sysfs attributes of device nodes.
+//!
+//! An [`Attribute<T>`] is a name, a mode, and functions that show or store it; they get the [`Node<T>`] that the
+//! attribute belongs to, so an attribute of one kind of device cannot be attached to another. Attributes are gathered
+//! into a [`Group<T>`] and groups into [`Groups<T>`], all of them immutable statics:
+//!
+//! ```ignore
+//! static SIZE: Attribute<Region> = Attribute::read_only(c"size", |region, out| Ok(writeln!(out, "{}", region.size())?));
+//! static ATTRIBUTES: Attributes<Region, 2> = Attributes::new([&SIZE]);
+//! static GROUP: Group<Region> = Group::new(&ATTRIBUTES);
+//! static GROUPS: Groups<Region, 2> = Groups::new([&GROUP]);
+//! ```
+//!
+//! The length parameters count the null pointer that ends the C table.
+//!
+//! kernfs drains running callbacks before `device_del` returns, so a callback never outlives its device. A `store` that
+//! would unregister its own device must therefore leave that to somebody else.
+//!
+//! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
+
+use crate::{
+    device::{
+        DeviceType,
+        Node, //
+    },
+    sys, //
+};
+use core::{
+    marker::PhantomData,
+    mem::offset_of,
+    ptr, //
+};
+use kernel::{
+    device,
+    error::from_result,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::{
+        as_char_ptr_in_const_context,
+        Formatter, //
+    },
+};
+
+/// Writes the value of an attribute. What goes past the end of a page is cut off.
+pub type Show<T> = fn(&Node<T>, &mut Formatter<'_>) -> Result;
+
+/// Takes the bytes that were written to an attribute, up to the first NUL.
+pub type Store<T> = fn(&Node<T>, &[u8]) -> Result;
+
+/// Tells with which mode an attribute appears; 0 hides it.
+pub type Visible<T> = fn(&Node<T>) -> u16;
+
+/// Readable by everybody.
+pub const READ_ONLY: u16 = 0o444;
+/// Readable by root only: what would tell physical addresses.
+pub const ROOT_READ_ONLY: u16 = 0o400;
+/// Readable by everybody, writable by root.
+pub const READ_WRITE: u16 = 0o644;
+/// Hidden.
+pub const HIDDEN: u16 = 0;
+
+/// An attribute of a [`Node<T>`].
+///
+/// # Invariants
+///
+/// The callbacks in `raw` are those of this type, so they find their `Attribute<T>` around `raw`.
+#[repr(C)]
+pub struct Attribute<T: DeviceType> {
+    raw: sys::device_attribute,
+    show: Option<Show<T>>,
+    store: Option<Store<T>>,
+    visible: Option<Visible<T>>,
+}
+
+// SAFETY: An attribute is immutable; it holds a name with static lifetime and function pointers.
+unsafe impl<T: DeviceType> Sync for Attribute<T> {}
+
+impl<T: DeviceType> Attribute<T> {
+    /// An attribute that everybody may read.
+    pub const fn read_only(name: &'static CStr, show: Show<T>) -> Self {
+        Self::with_mode(name, READ_ONLY, Some(show), None)
+    }
+
+    /// An attribute that only root may read.
+    pub const fn root_read_only(name: &'static CStr, show: Show<T>) -> Self {
+        Self::with_mode(name, ROOT_READ_ONLY, Some(show), None)
+    }
+
+    /// An attribute that everybody may read and root may write.
+    pub const fn read_write(name: &'static CStr, show: Show<T>, store: Store<T>) -> Self {
+        Self::with_mode(name, READ_WRITE, Some(show), Some(store))
+    }
+
+    /// Lets `visible` decide, when the device is registered, with which mode the attribute appears.
+    pub const fn visible(mut self, visible: Visible<T>) -> Self {
+        self.visible = Some(visible);
+        self
+    }
+
+    const fn with_mode(name: &'static CStr, mode: u16, show: Option<Show<T>>, store: Option<Store<T>>) -> Self {
+        // INVARIANT: The callbacks are those of this type.
+        Self {
+            raw: sys::device_attribute {
+                attr: sys::attribute {
+                    name: as_char_ptr_in_const_context(name),
+                    mode,
+                    ..pin_init::zeroed()
+                },
+                __bindgen_anon_1: sys::device_attribute__bindgen_ty_1 {
+                    show_const: if show.is_some() { Some(Self::show_callback) } else { None },
+                },
+                __bindgen_anon_2: sys::device_attribute__bindgen_ty_2 {
+                    store_const: if store.is_some() { Some(Self::store_callback) } else { None },
+                },
+            },
+            show,
+            store,
+            visible: None,
+        }
+    }
+
+    /// Returns the attribute whose C part is `raw`.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be the C part of a `'static` [`Attribute<T>`].
+    unsafe fn from_raw(raw: *const sys::device_attribute) -> &'static Self {
+        // SAFETY: By the requirements of this function the attribute is there; `raw` is its first field.
+        unsafe { &*raw.cast::<Self>() }
+    }
+
+    unsafe extern "C" fn show_callback(
+        dev: *mut sys::device,
+        attribute: *const sys::device_attribute,
+        page: *mut c_char,
+    ) -> isize {
+        // SAFETY: By the type invariant, sysfs calls this with the C part of an `Attribute<T>`, all of which are static.
+        let attribute = unsafe { Self::from_raw(attribute) };
+        // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device alive during the call.
+        let node = unsafe { Node::<T>::from_raw(dev) };
+        // SAFETY: sysfs passes a page of which nobody else knows.
+        let page = unsafe { core::slice::from_raw_parts_mut(page.cast::<u8>(), PAGE_SIZE) };
+        from_result(|| {
+            let show = attribute.show.ok_or(EIO)?;
+            let mut out = Formatter::new(page);
+            show(node, &mut out)?;
+            // The formatter counts what it had to drop, too.
+            Ok(out.bytes_written().min(PAGE_SIZE - 1) as isize)
+        })
+    }
+
+    unsafe extern "C" fn store_callback(
+        dev: *mut sys::device,
+        attribute: *const sys::device_attribute,
+        buffer: *const c_char,
+        count: usize,
+    ) -> isize {
+        // SAFETY: By the type invariant, sysfs calls this with the C part of an `Attribute<T>`, all of which are static.
+        let attribute = unsafe { Self::from_raw(attribute) };
+        // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device alive during the call.
+        let node = unsafe { Node::<T>::from_raw(dev) };
+        // SAFETY: sysfs passes `count` bytes, which it does not change during the call.
+        let bytes = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), count) };
+        from_result(|| {
+            let store = attribute.store.ok_or(EIO)?;
+            store(node, bytes.split(|&byte| byte == 0).next().unwrap_or_default())?;
+            Ok(count as isize)
+        })
+    }
+
+    unsafe extern "C" fn visible_callback(
+        kobj: *mut sys::kobject,
+        attribute: *const sys::attribute,
+        _index: c_int,
+    ) -> sys::umode_t {
+        // SAFETY: The attribute is the `attr` of a `device_attribute` of ours, which begins with it.
+        let attribute = unsafe { Self::from_raw(attribute.cast()) };
+        let Some(visible) = attribute.visible else {
+            return attribute.raw.attr.mode;
+        };
+        // SAFETY: The kobject is the one inside the device that the group is attached to.
+        let dev = unsafe { kobj.byte_sub(offset_of!(sys::device, kobj)) }.cast::<sys::device>();
+        // SAFETY: Groups of `T` are attached to nodes of `T` alone; sysfs keeps the device alive during the call.
+        visible(unsafe { Node::<T>::from_raw(dev) })
+    }
+}
+
+/// The attributes of a group, `N` counting the null pointer at the end.
+#[repr(transparent)]
+pub struct Attributes<T: DeviceType, const N: usize>([*const sys::attribute; N], PhantomData<&'static Attribute<T>>);
+
+// SAFETY: The table is immutable and points to statics that are `Sync`.
+unsafe impl<T: DeviceType, const N: usize> Sync for Attributes<T, N> {}
+
+impl<T: DeviceType, const N: usize> Attributes<T, N> {
+    /// Gathers `attributes`. The build fails unless `N` is one more than their number.
+    pub const fn new<const M: usize>(attributes: [&'static Attribute<T>; M]) -> Self {
+        assert!(N == M + 1);
+        let mut table = [ptr::null(); N];
+        let mut i = 0;
+        while i < M {
+            table[i] = &raw const attributes[i].raw.attr;
+            i += 1;
+        }
+        Self(table, PhantomData)
+    }
+}
+
+/// A group of attributes, in the directory of the device or in one of its own below it.
+#[repr(transparent)]
+pub struct Group<T: DeviceType>(sys::attribute_group, PhantomData<&'static Attribute<T>>);
+
+// SAFETY: The group is immutable and points to statics that are `Sync`.
+unsafe impl<T: DeviceType> Sync for Group<T> {}
+
+impl<T: DeviceType> Group<T> {
+    /// A group in the directory of the device.
+    pub const fn new<const N: usize>(attributes: &'static Attributes<T, N>) -> Self {
+        Self(
+            sys::attribute_group {
+                __bindgen_anon_1: sys::attribute_group__bindgen_ty_1 {
+                    is_visible_const: Some(Attribute::<T>::visible_callback),
+                },
+                __bindgen_anon_2: sys::attribute_group__bindgen_ty_2 {
+                    attrs_const: attributes.0.as_ptr(),
+                },
+                ..pin_init::zeroed()
+            },
+            PhantomData,
+        )
+    }
+
+    /// A group in a directory of its own.
+    pub const fn named<const N: usize>(name: &'static CStr, attributes: &'static Attributes<T, N>) -> Self {
+        let mut group = Self::new(attributes);
+        group.0.name = as_char_ptr_in_const_context(name);
+        group
+    }
+}
+
+/// The groups of a device, `N` counting the null pointer at the end.
+#[repr(transparent)]
+pub struct Groups<T: DeviceType, const N: usize>([*const sys::attribute_group; N], PhantomData<&'static Group<T>>);
+
+// SAFETY: The table is immutable and points to statics that are `Sync`.
+unsafe impl<T: DeviceType, const N: usize> Sync for Groups<T, N> {}
+
+impl<T: DeviceType, const N: usize> Groups<T, N> {
+    /// Gathers `groups`. The build fails unless `N` is one more than their number.
+    pub const fn new<const M: usize>(groups: [&'static Group<T>; M]) -> Self {
+        assert!(N == M + 1);
+        let mut table = [ptr::null(); N];
+        let mut i = 0;
+        while i < M {
+            table[i] = &raw const groups[i].0;
+            i += 1;
+        }
+        Self(table, PhantomData)
+    }
+
+    /// Forgets how many groups there are.
+    pub const fn list(&'static self) -> GroupList<T> {
+        GroupList(self.0.as_ptr(), PhantomData)
+    }
+}
+
+/// A reference to [`Groups`] of any number.
+///
+/// # Invariants
+///
+/// The pointer is null or points to a null-terminated table of groups of `T` with static lifetime.
+pub struct GroupList<T: DeviceType>(*const *const sys::attribute_group, PhantomData<&'static Group<T>>);
+
+impl<T: DeviceType> Clone for GroupList<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: DeviceType> Copy for GroupList<T> {}
+
+// SAFETY: The list is a shared reference to immutable statics.
+unsafe impl<T: DeviceType> Send for GroupList<T> {}
+// SAFETY: As above.
+unsafe impl<T: DeviceType> Sync for GroupList<T> {}
+
+impl<T: DeviceType> GroupList<T> {
+    /// No groups.
+    pub const EMPTY: Self = Self(ptr::null(), PhantomData);
+
+    pub(crate) const fn as_ptr(&self) -> *const *const sys::attribute_group {
+        self.0
+    }
+}
+
+/// Wakes up those who poll the attribute `name` of `dev`, in the directory `dir` below it if there is one.
+pub fn notify(dev: &device::Device, dir: Option<&CStr>, name: &CStr) {
+    let dev = ptr::from_ref(dev).cast::<sys::device>().cast_mut();
+    // SAFETY: `dev` is a valid device and the names are C strings; sysfs copes with attributes that do not exist.
+    unsafe {
+        sys::sysfs_notify(
+            &raw mut (*dev).kobj,
+            dir.map_or(ptr::null(), |dir| dir.as_char_ptr()),
+            name.as_char_ptr(),
+        )
+    };
+}
