@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be wrong with the table's bytes.
+
+use core::fmt;
+
+/// Why the bytes are not a table. Offsets count from the first structure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The static table does not even hold its header.
+    NoHeader {
+        /// Bytes of the table.
+        found: usize,
+    },
+    /// The static table's signature is not `NFIT`.
+    Signature {
+        /// The signature.
+        found: [u8; 4],
+    },
+    /// The length in the static table's header is not that of the table.
+    TableLength {
+        /// The length in the header.
+        found: u32,
+        /// Bytes that there are.
+        available: usize,
+    },
+    /// The table ends within the header of a structure.
+    HeaderCut {
+        /// Where the structure begins.
+        offset: usize,
+        /// Bytes up to the end of the table.
+        available: usize,
+    },
+    /// A structure's length does not cover its own header.
+    LengthTooShort {
+        /// Where the structure begins.
+        offset: usize,
+        /// Its type.
+        kind: u16,
+        /// Its length.
+        found: u16,
+    },
+    /// A structure reaches past the end of the table.
+    PastEnd {
+        /// Where the structure begins.
+        offset: usize,
+        /// Its type.
+        kind: u16,
+        /// Its length.
+        found: u16,
+        /// Bytes up to the end of the table.
+        available: usize,
+    },
+    /// A structure has not the length that its type demands.
+    WrongLength {
+        /// Where the structure begins.
+        offset: usize,
+        /// Its type.
+        kind: u16,
+        /// Its length.
+        found: u16,
+        /// What its type demands.
+        expected: LengthRule,
+    },
+}
+
+/// Which lengths a structure may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LengthRule {
+    /// This one.
+    Exactly(usize),
+    /// This one and any above.
+    AtLeast(usize),
+}
+
+impl fmt::Display for LengthRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(expected) => write!(f, "{expected}"),
+            Self::AtLeast(expected) => write!(f, "at least {expected}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NoHeader { found } => {
+                write!(f, "table has {found} bytes, expected a header of 40")
+            }
+            Self::Signature { found } => {
+                write!(f, "table has signature \"{}\", expected \"NFIT\"", found.escape_ascii())
+            }
+            Self::TableLength { found, available } => {
+                write!(f, "table length is {found}, expected 40 to {available}")
+            }
+            Self::HeaderCut { offset, available } => write!(
+                f,
+                "structure at offset {offset:#x} has {available} bytes up to the end of the table, expected a header \
+                 of 4"
+            ),
+            Self::LengthTooShort { offset, kind, found } => write!(
+                f,
+                "structure at offset {offset:#x} (type {kind}) has length {found}, expected at least 4"
+            ),
+            Self::PastEnd {
+                offset,
+                kind,
+                found,
+                available,
+            } => write!(
+                f,
+                "structure at offset {offset:#x} (type {kind}) has length {found}, expected at most the {available} \
+                 bytes up to the end of the table"
+            ),
+            Self::WrongLength {
+                offset,
+                kind,
+                found,
+                expected,
+            } => write!(
+                f,
+                "structure at offset {offset:#x} (type {kind}) has length {found}, expected {expected}"
+            ),
+        }
+    }
+}

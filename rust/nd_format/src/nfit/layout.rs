@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The structures of the table as they lie in memory. All numbers are little endian.
+
+use crate::uuid::Guid;
+use core::fmt;
+use zerocopy::{
+    little_endian::{
+        U16,
+        U32,
+        U64, //
+    },
+    FromBytes,
+    Immutable,
+    IntoBytes,
+    KnownLayout,
+    Unaligned, //
+};
+
+/// Lead-in of the static table: the ACPI header and four reserved bytes.
+///
+/// ```text
+/// 0           4        8          9          10       36         40
+/// | signature | length | revision | checksum | creator | reserved | structures
+/// ```
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct TableHeader {
+    /// `NFIT`.
+    pub signature: [u8; 4],
+    /// Bytes of the table, this header included.
+    pub length: U32,
+    /// Revision of the table's format.
+    pub revision: u8,
+    /// Makes the bytes of the table sum up to zero; the ACPI core has checked it.
+    pub checksum: u8,
+    /// Who made the table, and in which version.
+    pub creator: [u8; 26],
+    /// Zero.
+    pub reserved: U32,
+}
+
+/// What every structure begins with.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct StructureHeader {
+    /// Tells which structure this is.
+    pub kind: U16,
+    /// Bytes of the structure, this header included.
+    pub length: U16,
+}
+
+/// Type 0: a range of system physical addresses (SPA).
+///
+/// ```text
+/// 0        4       6       8          12          16     32     40       48           56
+/// | header | index | flags | reserved | proximity | kind | base | length | attributes | location cookie, if flagged |
+/// ```
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct SystemRange {
+    /// Type 0.
+    pub header: StructureHeader,
+    /// Number by which mappings name the range; 0 names none.
+    pub index: U16,
+    /// See [`SystemRange::proximity_domain`] and [`SystemRange::has_location_cookie`].
+    pub flags: U16,
+    /// Zero.
+    pub reserved: U32,
+    /// Proximity domain as in the SRAT, if flagged as valid.
+    pub proximity: U32,
+    /// What the range is for; see [`SystemRange::kind`].
+    pub guid: Guid,
+    /// First address.
+    pub base: U64,
+    /// Bytes.
+    pub length: U64,
+    /// UEFI memory attributes.
+    pub attributes: U64,
+}
+
+impl SystemRange {
+    const PROXIMITY_VALID: u16 = 1 << 1;
+    const LOCATION_COOKIE_VALID: u16 = 1 << 2;
+
+    /// The proximity domain, if the firmware says that it is valid.
+    pub fn proximity_domain(&self) -> Option<u32> {
+        (self.flags.get() & Self::PROXIMITY_VALID != 0).then(|| self.proximity.get())
+    }
+
+    /// Tells whether eight bytes of location cookie follow.
+    pub fn has_location_cookie(&self) -> bool {
+        self.flags.get() & Self::LOCATION_COOKIE_VALID != 0
+    }
+
+    /// What the range is for.
+    pub fn kind(&self) -> RangeKind {
+        RangeKind::of(&self.guid)
+    }
+
+    /// First and last address; `None` if the range is empty or wraps around.
+    pub fn bounds(&self) -> Option<(u64, u64)> {
+        let base = self.base.get();
+        let last = base.checked_add(self.length.get().checked_sub(1)?)?;
+        Some((base, last))
+    }
+}
+
+/// What a [`SystemRange`] is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RangeKind {
+    /// Memory that forgets.
+    Volatile,
+    /// Persistent memory.
+    Persistent,
+    /// Control registers of DIMMs.
+    Control,
+    /// Aperture of block-window DIMMs.
+    DataWindow,
+    /// RAM disk, volatile.
+    VolatileDisk,
+    /// RAM CD, volatile.
+    VolatileCd,
+    /// RAM disk, persistent.
+    PersistentDisk,
+    /// RAM CD, persistent.
+    PersistentCd,
+    /// A GUID that the specification does not assign.
+    Unknown,
+}
+
+impl RangeKind {
+    const GUIDS: [(Guid, Self); 8] = [
+        (
+            Guid::new(
+                0x7305944f,
+                0xfdda,
+                0x44e3,
+                [0xb1, 0x6c, 0x3f, 0x22, 0xd2, 0x52, 0xe5, 0xd0],
+            ),
+            Self::Volatile,
+        ),
+        (
+            Guid::new(
+                0x66f0d379,
+                0xb4f3,
+                0x4074,
+                [0xac, 0x43, 0x0d, 0x33, 0x18, 0xb7, 0x8c, 0xdb],
+            ),
+            Self::Persistent,
+        ),
+        (
+            Guid::new(
+                0x92f701f6,
+                0x13b4,
+                0x405d,
+                [0x91, 0x0b, 0x29, 0x93, 0x67, 0xe8, 0x23, 0x4c],
+            ),
+            Self::Control,
+        ),
+        (
+            Guid::new(
+                0x91af0530,
+                0x5d86,
+                0x470e,
+                [0xa6, 0xb0, 0x0a, 0x2d, 0xb9, 0x40, 0x82, 0x49],
+            ),
+            Self::DataWindow,
+        ),
+        (
+            Guid::new(
+                0x77ab535a,
+                0x45fc,
+                0x624b,
+                [0x55, 0x60, 0xf7, 0xb2, 0x81, 0xd1, 0xf9, 0x6e],
+            ),
+            Self::VolatileDisk,
+        ),
+        (
+            Guid::new(
+                0x3d5abd30,
+                0x4175,
+                0x87ce,
+                [0x6d, 0x64, 0xd2, 0xad, 0xe5, 0x23, 0xc4, 0xbb],
+            ),
+            Self::VolatileCd,
+        ),
+        (
+            Guid::new(
+                0x5cea02c9,
+                0x4d07,
+                0x69d3,
+                [0x26, 0x9f, 0x44, 0x96, 0xfb, 0xe0, 0x96, 0xf9],
+            ),
+            Self::PersistentDisk,
+        ),
+        (
+            Guid::new(
+                0x08018188,
+                0x42cd,
+                0xbb48,
+                [0x10, 0x0f, 0x53, 0x87, 0xd5, 0x3d, 0xed, 0x3d],
+            ),
+            Self::PersistentCd,
+        ),
+    ];
+
+    fn of(guid: &Guid) -> Self {
+        Self::GUIDS
+            .iter()
+            .find(|(known, _)| known == guid)
+            .map_or(Self::Unknown, |&(_, kind)| kind)
+    }
+
+    /// Tells whether the range is a RAM disk or CD, which needs no index to be of use.
+    pub fn is_virtual(self) -> bool {
+        matches!(
+            self,
+            Self::VolatileDisk | Self::VolatileCd | Self::PersistentDisk | Self::PersistentCd
+        )
+    }
+
+    /// Tells whether a mapping into the range shows that a DIMM is an NVDIMM.
+    pub(super) fn is_of_nvdimm(self) -> bool {
+        matches!(self, Self::Control | Self::Persistent)
+    }
+}
+
+/// Names a DIMM: node, socket, controller, channel and slot in one number, as in `_ADR` of its ACPI device.
+///
+/// ```text
+/// 31      28 27    16 15    12 11        8 7      4 3    0
+/// | reserved | node  | socket | controller | channel | DIMM |
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DeviceHandle(pub u32);
+
+impl fmt::Display for DeviceHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// Type 1: a part of a DIMM's memory in a range of system addresses ("NVDIMM region mapping").
+///
+/// ```text
+/// 0        4        8             10          12            14               16     24              32
+/// | header | handle | physical id | region id | range index | control region | size | region offset | dpa ...
+///
+///     40                 42     44      46         48
+/// ... | interleave index | ways | flags | reserved |
+/// ```
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Mapping {
+    /// Type 1.
+    pub header: StructureHeader,
+    /// The DIMM; see [`Mapping::device`].
+    pub handle: U32,
+    /// SMBIOS handle of the DIMM.
+    pub physical_id: U16,
+    /// Number of the mapped region within the DIMM.
+    pub region_id: U16,
+    /// [`SystemRange::index`] into which it is mapped; 0 if it is not.
+    pub range_index: U16,
+    /// [`ControlRegion::index`] that describes the DIMM; 0 if none does.
+    pub control_region_index: U16,
+    /// Bytes that the DIMM gives.
+    pub size: U64,
+    /// Offset of the DIMM's first byte within the interleave set.
+    pub region_offset: U64,
+    /// First DIMM physical address.
+    pub dpa: U64,
+    /// Interleave structure; 0 if the set is not interleaved.
+    pub interleave_index: U16,
+    /// DIMMs in the set.
+    pub ways: U16,
+    /// State of the DIMM; see [`Mapping::state`].
+    pub flags: U16,
+    /// Zero.
+    pub reserved: U16,
+}
+
+impl Mapping {
+    /// The DIMM.
+    pub fn device(&self) -> DeviceHandle {
+        DeviceHandle(self.handle.get())
+    }
+
+    /// State of the DIMM.
+    pub fn state(&self) -> MappingFlags {
+        MappingFlags(self.flags.get())
+    }
+}
+
+/// State of a DIMM, as the firmware found it at boot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MappingFlags(u16);
+
+impl MappingFlags {
+    /// The last save failed.
+    pub const SAVE_FAILED: Self = Self(1 << 0);
+    /// The last restore failed.
+    pub const RESTORE_FAILED: Self = Self(1 << 1);
+    /// The platform's flush at the last power-down failed: data may be lost.
+    pub const FLUSH_FAILED: Self = Self(1 << 2);
+    /// The DIMM will not save at the next power-down.
+    pub const NOT_ARMED: Self = Self(1 << 3);
+    /// A health event was seen.
+    pub const HEALTH_OBSERVED: Self = Self(1 << 4);
+    /// The firmware notifies of health events.
+    pub const HEALTH_ENABLED: Self = Self(1 << 5);
+    /// The firmware could not map the DIMM.
+    pub const MAP_FAILED: Self = Self(1 << 6);
+
+    /// The words of `nfit/flags`, in the order in which it shows them.
+    const WORDS: [(Self, &'static str); 7] = [
+        (Self::SAVE_FAILED, "save_fail"),
+        (Self::RESTORE_FAILED, "restore_fail"),
+        (Self::FLUSH_FAILED, "flush_fail"),
+        (Self::NOT_ARMED, "not_armed"),
+        (Self::HEALTH_OBSERVED, "smart_event"),
+        (Self::MAP_FAILED, "map_fail"),
+        (Self::HEALTH_ENABLED, "smart_notify"),
+    ];
+
+    /// Tells whether all of `other` is set.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// What is set in either.
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The failures only: what is worth a message.
+    pub fn failures(self) -> Self {
+        let failures = Self::SAVE_FAILED
+            .union(Self::RESTORE_FAILED)
+            .union(Self::FLUSH_FAILED)
+            .union(Self::NOT_ARMED)
+            .union(Self::MAP_FAILED);
+        Self(self.0 & failures.0)
+    }
+
+    /// Tells whether nothing is set.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Each word is followed by a space, as in sysfs.
+impl fmt::Display for MappingFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::WORDS
+            .iter()
+            .filter(|&&(flag, _)| self.contains(flag))
+            .try_for_each(|(_, word)| write!(f, "{word} "))
+    }
+}
+
+/// Type 2 without its lines: how the DIMMs of a set take turns.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct InterleaveHeader {
+    /// Type 2.
+    pub header: StructureHeader,
+    /// Number by which mappings name the structure.
+    pub index: U16,
+    /// Zero.
+    pub reserved: U16,
+    /// Lines that follow, a 32-bit offset each.
+    pub line_count: U32,
+    /// Bytes of a line.
+    pub line_size: U32,
+}
+
+/// Type 4 up to the block windows: what a DIMM is, and which programming interface it has.
+///
+/// Vendor, device and serial numbers are big endian by convention (JEDEC SPD order), although the table is little
+/// endian. They are kept as bytes here, so that nobody reads them the wrong way by accident.
+///
+/// ```text
+/// 0        4       6        8        10         12  subsystem  18      19         20     22         24       28
+/// | header | index | vendor | device | revision | 3 x 16 bits | valid | location | date | reserved | serial | format ...
+///
+///     30        32
+/// ... | windows | 48 bytes about them, if there are any |
+/// ```
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct ControlRegion {
+    /// Type 4.
+    pub header: StructureHeader,
+    /// Number by which mappings name the structure.
+    pub index: U16,
+    /// JEDEC vendor.
+    pub vendor: [u8; 2],
+    /// Device, as the vendor counts.
+    pub device: [u8; 2],
+    /// Revision of the device.
+    pub revision: [u8; 2],
+    /// Vendor of the subsystem controller.
+    pub subsystem_vendor: [u8; 2],
+    /// Device number of the subsystem controller.
+    pub subsystem_device: [u8; 2],
+    /// Revision of the subsystem controller.
+    pub subsystem_revision: [u8; 2],
+    /// Which of the following fields are valid; see [`ControlRegion::has_manufacturing_data`].
+    pub valid_fields: u8,
+    /// Where it was made.
+    pub manufacturing_location: u8,
+    /// When it was made.
+    pub manufacturing_date: [u8; 2],
+    /// Zero.
+    pub reserved: [u8; 2],
+    /// Serial number.
+    pub serial: [u8; 4],
+    /// Format interface code; little endian, other than its neighbours.
+    pub format: U16,
+    /// Block windows, an interface that is not made any more.
+    pub windows: U16,
+}
+
+impl ControlRegion {
+    /// Tells whether manufacturing location and date are valid.
+    pub fn has_manufacturing_data(&self) -> bool {
+        self.valid_fields & 1 != 0
+    }
+}
+
+/// Type 5: a block window.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct DataWindow {
+    /// Type 5.
+    pub header: StructureHeader,
+    /// The control region to which the window belongs.
+    pub control_region_index: U16,
+    /// Windows.
+    pub windows: U16,
+    /// Offset of the first window in the range.
+    pub offset: U64,
+    /// Bytes of a window.
+    pub size: U64,
+    /// Bytes that can be reached through the windows.
+    pub capacity: U64,
+    /// First of them.
+    pub start: U64,
+}
+
+/// Type 6 without its addresses: where to write to make a DIMM's queues flush.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct FlushHintsHeader {
+    /// Type 6.
+    pub header: StructureHeader,
+    /// The DIMM.
+    pub handle: U32,
+    /// Addresses that follow, 64 bits each.
+    pub count: U16,
+    /// Zero.
+    pub reserved: [u8; 6],
+}
+
+/// Type 7: what the platform promises at power loss.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Capabilities {
+    /// Type 7.
+    pub header: StructureHeader,
+    /// Highest bit of `bits` that means something.
+    pub highest_bit: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+    /// The promises; see [`Capabilities::persistence_domain`].
+    pub bits: U32,
+    /// Zero.
+    pub reserved2: U32,
+}
+
+impl Capabilities {
+    const CACHE_FLUSH: u32 = 1 << 0;
+    const MEMORY_FLUSH: u32 = 1 << 1;
+
+    /// From where on data is safe, if the platform says so. A flush of the caches includes one of the controller.
+    pub fn persistence_domain(&self) -> Option<PersistenceDomain> {
+        let unused = 31_u32.saturating_sub(u32::from(self.highest_bit));
+        let bits = self.bits.get() & (u32::MAX >> unused);
+        if bits & Self::CACHE_FLUSH != 0 {
+            Some(PersistenceDomain::CpuCache)
+        } else if bits & Self::MEMORY_FLUSH != 0 {
+            Some(PersistenceDomain::MemoryController)
+        } else {
+            None
+        }
+    }
+}
+
+/// From where on data is safe at power loss.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PersistenceDomain {
+    /// The CPU caches are flushed by the platform.
+    CpuCache,
+    /// The memory controller's queues are.
+    MemoryController,
+}

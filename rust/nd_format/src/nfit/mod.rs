@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The NVDIMM Firmware Interface Table (ACPI 6.5, section 5.2.25), from bytes to typed views.
+//!
+//! The table is a header followed by structures, each with a type and a length of its own:
+//!
+//! ```text
+//!        0        36      40
+//! NFIT = | header | 0 0 0 0 | structure | structure | ...     (static table)
+//! _FIT =                    | structure | structure | ...     (method of the root device)
+//!
+//!              0      2        4
+//! structure =  | type | length | fields ...                    length counts the header, too
+//!
+//! type 0 system range ──index──┐                 type 6 flush hints ──handle──┐
+//! type 4 control region ─index─┤                                              │
+//!                              └─ type 1 mapping (range, control region, handle) = a part of a DIMM in a range
+//! ```
+//!
+//! * [`structures`] walks the bytes; every length is checked against the rule of its type and the end of the table.
+//! * [`Nfit`] is a table of which the walk succeeded; its views (ranges, mappings, DIMMs, hints) borrow from the bytes.
+//! * [`interleave`] turns the mappings of a range into the cookies that namespace labels carry.
+//! * [`dsm`] knows the command families of the devices behind the table.
+//!
+//! Nothing here is trusted and nothing here allocates: views walk the table again, which is short, and looked at only
+//! when devices are enumerated.
+
+pub mod dsm;
+pub mod interleave;
+
+mod dimm;
+mod error;
+mod layout;
+mod structures;
+mod table;
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use dimm::{
+    Dimm,
+    DimmError,
+    DimmId, //
+};
+pub use error::{
+    Error,
+    LengthRule, //
+};
+pub use layout::{
+    Capabilities,
+    ControlRegion,
+    DataWindow,
+    DeviceHandle,
+    FlushHintsHeader,
+    InterleaveHeader,
+    Mapping,
+    MappingFlags,
+    PersistenceDomain,
+    RangeKind,
+    StructureHeader,
+    SystemRange,
+    TableHeader, //
+};
+pub use structures::{
+    structures,
+    FlushHints,
+    Interleave,
+    Structure,
+    Structures, //
+};
+pub use table::Nfit;

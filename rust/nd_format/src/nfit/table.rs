@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A checked table and the views of it.
+
+use super::{
+    dimm::{
+        Dimm,
+        DimmError, //
+    },
+    layout::{
+        Capabilities,
+        ControlRegion,
+        DeviceHandle,
+        Mapping,
+        MappingFlags,
+        RangeKind,
+        SystemRange,
+        TableHeader, //
+    },
+    structures::{
+        structures,
+        FlushHints,
+        Structure, //
+    },
+    Error, //
+};
+use core::iter;
+use zerocopy::FromBytes;
+
+/// A table whose structures all have legal lengths.
+///
+/// # Invariants
+///
+/// The walk over the bytes gives no error.
+#[derive(Clone, Copy, Debug)]
+pub struct Nfit<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Nfit<'a> {
+    /// Takes structures without a header, as the `_FIT` method gives them.
+    pub fn from_structures(bytes: &'a [u8]) -> Result<Self, Error> {
+        structures(bytes).try_for_each(|structure| structure.map(drop))?;
+        // INVARIANT: The walk above came to the end.
+        Ok(Self { bytes })
+    }
+
+    /// Takes the static table, header and all.
+    pub fn from_table(bytes: &'a [u8]) -> Result<(&'a TableHeader, Self), Error> {
+        let (header, body) = TableHeader::ref_from_prefix(bytes)
+            .map_err(|_| Error::NoHeader { found: bytes.len() })?;
+        if header.signature != *b"NFIT" {
+            return Err(Error::Signature {
+                found: header.signature,
+            });
+        }
+        let found = header.length.get();
+        let body = usize::try_from(found)
+            .ok()
+            .and_then(|length| length.checked_sub(size_of::<TableHeader>()))
+            .and_then(|length| body.get(..length))
+            .ok_or(Error::TableLength {
+                found,
+                available: bytes.len(),
+            })?;
+        Ok((header, Self::from_structures(body)?))
+    }
+
+    /// All structures, in the order of the table.
+    pub fn structures(&self) -> impl Iterator<Item = Structure<'a>> + Clone + use<'a> {
+        // By the type invariant, nothing is lost here.
+        structures(self.bytes).map_while(Result::ok)
+    }
+
+    /// The ranges of system addresses, in the order of the table.
+    pub fn ranges(&self) -> impl Iterator<Item = &'a SystemRange> + Clone + use<'a> {
+        self.structures().filter_map(|structure| match structure {
+            Structure::Range(range) => Some(range),
+            _ => None,
+        })
+    }
+
+    /// All mappings, in the order of the table.
+    pub fn mappings(&self) -> impl Iterator<Item = &'a Mapping> + Clone + use<'a> {
+        self.structures().filter_map(|structure| match structure {
+            Structure::Mapping(mapping) => Some(mapping),
+            _ => None,
+        })
+    }
+
+    /// The mappings into a range, in the order of the table. A range of index 0 has none.
+    pub fn mappings_of(
+        &self,
+        range: &SystemRange,
+    ) -> impl Iterator<Item = &'a Mapping> + Clone + use<'a> {
+        let index = range.index.get();
+        self.mappings()
+            .filter(move |mapping| index != 0 && mapping.range_index.get() == index)
+    }
+
+    /// The control region of an index.
+    pub fn control_region(&self, index: u16) -> Option<&'a ControlRegion> {
+        self.structures().find_map(|structure| match structure {
+            Structure::ControlRegion(region) if region.index.get() == index => Some(region),
+            _ => None,
+        })
+    }
+
+    /// Where to flush a DIMM; empty if the firmware names no place.
+    pub fn flush_hints(&self, device: DeviceHandle) -> FlushHints<'a> {
+        self.structures()
+            .find_map(|structure| match structure {
+                Structure::FlushHints(hints) if hints.device == device => Some(hints),
+                _ => None,
+            })
+            .unwrap_or(FlushHints {
+                device,
+                addresses: &[],
+            })
+    }
+
+    /// What the platform promises, if it says so.
+    pub fn capabilities(&self) -> Option<&'a Capabilities> {
+        self.structures().find_map(|structure| match structure {
+            Structure::Capabilities(capabilities) => Some(capabilities),
+            _ => None,
+        })
+    }
+
+    /// The DIMMs, ascending by handle.
+    ///
+    /// A handle is a DIMM if some mapping of it is not mapped at all, or mapped into a control or a persistent range.
+    pub fn dimms(&self) -> impl Iterator<Item = Result<Dimm<'a>, DimmError>> + use<'a> {
+        let table = *self;
+        let next = move |after: Option<DeviceHandle>| {
+            table
+                .nvdimm_mappings()
+                .map(|(mapping, _)| mapping.device())
+                .filter(|&handle| after.is_none_or(|after| handle > after))
+                .min()
+        };
+        iter::successors(next(None), move |&handle| next(Some(handle)))
+            .map(move |handle| table.dimm(handle))
+    }
+
+    /// The mappings that make their handle a DIMM, each with the kind of the range it is mapped into.
+    fn nvdimm_mappings(self) -> impl Iterator<Item = (&'a Mapping, Option<RangeKind>)> + use<'a> {
+        self.mappings().filter_map(move |mapping| {
+            if mapping.range_index.get() == 0 {
+                return Some((mapping, None));
+            }
+            self.ranges()
+                .filter(|range| range.index == mapping.range_index)
+                .map(SystemRange::kind)
+                .find(|kind| kind.is_of_nvdimm())
+                .map(|kind| (mapping, Some(kind)))
+        })
+    }
+
+    fn dimm(self, handle: DeviceHandle) -> Result<Dimm<'a>, DimmError> {
+        let mut dimm = Dimm {
+            handle,
+            physical_id: 0,
+            flags: MappingFlags::default(),
+            backs_persistent_memory: false,
+            control_region: None,
+        };
+        let mut missing = None;
+        for (mapping, kind) in self
+            .nvdimm_mappings()
+            .filter(|(mapping, _)| mapping.device() == handle)
+        {
+            dimm.physical_id = mapping.physical_id.get();
+            dimm.backs_persistent_memory |= kind == Some(RangeKind::Persistent);
+
+            let index = mapping.control_region_index.get();
+            match self.control_region(index) {
+                // Firmware of ACPI 6.1 has two control regions for a DIMM with block windows. The one that knows the
+                // windows is the better.
+                Some(found) => match dimm.control_region {
+                    Some(known) if known.windows.get() != 0 || found.windows.get() == 0 => {}
+                    _ => dimm.control_region = Some(found),
+                },
+                None if index != 0 => missing = Some(index),
+                None => {}
+            }
+        }
+        if let (None, Some(index)) = (dimm.control_region, missing) {
+            return Err(DimmError::NoControlRegion { handle, index });
+        }
+        dimm.flags = self
+            .mappings()
+            .filter(|mapping| mapping.device() == handle)
+            .fold(dimm.flags, |flags, mapping| flags.union(mapping.state()));
+        Ok(dimm)
+    }
+}
