@@ -9,5 +9,7 @@
 #include <linux/blkdev.h>
 #include <linux/blk-integrity.h>
 #include <linux/device.h>
+#include <linux/hdreg.h>
 #include <linux/ioport.h>
+#include <linux/libnvdimm.h>
 #include <linux/memregion.h>

@@ -88,7 +88,19 @@ impl Badblocks {
             sys::badblocks_check(self.as_raw(), first, count, &mut bad.first, &mut bad.count)
         };
         // 1 says that all bad blocks found are acknowledged, -1 that some are not; both are bad.
-        (found != 0).then_some(bad)
+        if found == 0 {
+            return None;
+        }
+
+        let start = bad.first.max(first);
+        let end = bad
+            .first
+            .saturating_add(bad.count)
+            .min(first.saturating_add(count));
+        Some(BadRange {
+            first: start,
+            count: end.saturating_sub(start),
+        })
     }
 
     /// Adds sectors; `ENOSPC` if the list is full.

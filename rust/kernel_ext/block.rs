@@ -22,7 +22,6 @@ pub use bio::{
     Bio,
     Operation, //
 };
-pub(crate) use cursor::Chunk;
 pub use cursor::{
     Sink,
     Source, //

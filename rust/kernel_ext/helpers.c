@@ -2,10 +2,26 @@
 /* Inline functions and macros of the kernel that bindgen cannot see, one real function each. */
 
 #include <linux/blkdev.h>
+#include <linux/build_bug.h>
 #include <linux/device.h>
 #include <linux/numa.h>
 
+#ifdef CONFIG_X86
+#include <asm/extable_fixup_types.h>
+#endif
+
 #include "helpers.h"
+
+/* Numbers that are macros in C, and that the Rust side therefore has to repeat. */
+static_assert((__force u32)BLK_FEAT_WRITE_CACHE == 1u << 0);
+static_assert((__force u32)BLK_FEAT_FUA == 1u << 1);
+static_assert((__force u32)BLK_FEAT_IO_STAT == 1u << 4);
+static_assert((__force u32)BLK_FEAT_SYNCHRONOUS == 1u << 6);
+static_assert((__force u32)BLK_FEAT_NOWAIT == 1u << 7);
+static_assert((__force u32)BLK_FEAT_ATOMIC_WRITES == 1u << 14);
+#ifdef CONFIG_X86
+static_assert(EX_TYPE_DEFAULT_MCE_SAFE == 14);
+#endif
 
 void rust_helper_nd_device_lock(struct device *dev)
 {

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Walking over the memory of a request.
+//!
+//! The memory of a bio is a list of vectors, each physically contiguous and, with large folios, many pages long. Without
+//! high memory a contiguous piece of memory is contiguous in the kernel's linear map, too, so a vector is copied at once.
+//!
+//! Sectors and vectors need not fall together: a cursor hands out the next bytes, wherever vectors end.
+//!
+//! C header: [`include/linux/bvec.h`](srctree/include/linux/bvec.h)
+
+use super::Bio;
+use crate::sys;
+use core::{
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+
+// A vector is used as one piece of the linear map, and `kunmap_local` of an address in the linear map does nothing.
+const _: () = assert!(
+    !cfg!(CONFIG_HIGHMEM),
+    "high memory is not supported: a vector would have to be mapped page by page"
+);
+
+/// A piece of the memory of a request that is contiguous in the address space of the kernel.
+///
+/// # Invariants
+///
+/// `address` is valid for accesses of `len` bytes while the request from which it comes is not ended. User space or
+/// another request may write to these bytes at any time.
+pub(crate) struct Chunk {
+    /// First byte.
+    pub(crate) address: *mut u8,
+    /// Number of bytes, not zero.
+    pub(crate) len: usize,
+}
+
+/// A position in the memory of a request.
+///
+/// # Invariants
+///
+/// - `address` is valid for accesses of `left` bytes while `'a` lasts, and `left <= remaining`;
+/// - if `left < remaining`, `next` points to a valid vector that holds at least one of the bytes that follow, or to an
+///   empty vector that is followed by such a vector, and so forth.
+pub(super) struct Cursor<'a> {
+    next: *const sys::bio_vec,
+    /// What is left of the current vector.
+    address: *mut u8,
+    left: usize,
+    /// What is left of the request, including the current vector.
+    remaining: usize,
+    _bio: PhantomData<&'a Bio>,
+}
+
+impl<'a> Cursor<'a> {
+    /// Begins at the first byte of a request.
+    ///
+    /// # Safety
+    ///
+    /// - `bio` is valid and not ended while `'a` lasts;
+    /// - its operation transfers data: its vectors, from the one at which its iterator stands, hold all of its bytes.
+    #[inline]
+    pub(super) unsafe fn new(bio: NonNull<sys::bio>) -> Self {
+        // SAFETY: `bio` is valid by the safety requirements.
+        let (vectors, position) = unsafe { ((*bio.as_ptr()).bi_io_vec, (*bio.as_ptr()).bi_iter) };
+        let mut cursor = Self {
+            next: ptr::null(),
+            address: ptr::null_mut(),
+            left: 0,
+            remaining: position.bi_size as usize,
+            _bio: PhantomData,
+        };
+
+        if cursor.remaining != 0 {
+            // SAFETY: As the request is not empty, its iterator stands at a valid vector.
+            cursor.next = unsafe { vectors.add(position.bi_idx as usize) };
+            // INVARIANT: The bytes before `bi_bvec_done` in the first vector are not part of the request, and the block
+            // layer keeps `bi_bvec_done` less than the length of that vector.
+            // SAFETY: `next` points to a valid vector which the request has not used up.
+            unsafe { cursor.enter_vector(position.bi_bvec_done as usize) };
+        }
+
+        cursor
+    }
+
+    /// Makes the vector at `next` the current one, without its first `skip` bytes.
+    ///
+    /// # Safety
+    ///
+    /// `next` points to a valid vector of the request that is at least `skip` bytes long.
+    #[inline]
+    unsafe fn enter_vector(&mut self, skip: usize) {
+        // SAFETY: By the safety requirements.
+        let vector = unsafe { *self.next };
+
+        // SAFETY: The page belongs to a request that is not ended. Without high memory this is the address of the page in
+        // the linear map, and the vector is contiguous there.
+        let page = unsafe { sys::kmap_local_page(vector.bv_page) }.cast::<u8>();
+
+        // Wrapping, because these pointers walk over memory that is no Rust object.
+        self.address = page.wrapping_add(vector.bv_offset as usize + skip);
+        self.left = (vector.bv_len as usize)
+            .saturating_sub(skip)
+            .min(self.remaining);
+        self.next = self.next.wrapping_add(1);
+    }
+
+    /// Takes the next bytes that are contiguous, at most `max`; `None` at the end of the request and for a `max` of zero.
+    #[inline]
+    fn take(&mut self, max: usize) -> Option<Chunk> {
+        let wanted = max.min(self.remaining);
+        if wanted == 0 {
+            return None;
+        }
+
+        while self.left == 0 {
+            // SAFETY: `left < remaining`, so `next` is a valid vector by the type invariant.
+            unsafe { self.enter_vector(0) };
+        }
+
+        let len = wanted.min(self.left);
+        // INVARIANT: `address` is valid for `left` bytes, and `len` is at most that.
+        let chunk = Chunk {
+            address: self.address,
+            len,
+        };
+
+        self.address = self.address.wrapping_add(len);
+        self.left -= len;
+        self.remaining -= len;
+        Some(chunk)
+    }
+}
+
+/// The memory of a request that writes: bytes to be stored on the medium, taken from front to back.
+pub struct Source<'a>(Cursor<'a>);
+
+impl<'a> Source<'a> {
+    #[inline]
+    pub(super) fn new(cursor: Cursor<'a>) -> Self {
+        Self(cursor)
+    }
+
+    /// How many bytes have not been taken yet.
+    #[inline]
+    pub fn remaining(&self) -> usize {
+        self.0.remaining
+    }
+
+    /// Takes the next contiguous bytes, at most `max`. They may be read only.
+    #[inline]
+    pub(crate) fn take(&mut self, max: usize) -> Option<Chunk> {
+        self.0.take(max)
+    }
+}
+
+/// The memory of a request that reads: room for bytes of the medium, filled from front to back.
+pub struct Sink<'a>(Cursor<'a>);
+
+impl<'a> Sink<'a> {
+    #[inline]
+    pub(super) fn new(cursor: Cursor<'a>) -> Self {
+        Self(cursor)
+    }
+
+    /// How many bytes have not been filled yet.
+    #[inline]
+    pub fn remaining(&self) -> usize {
+        self.0.remaining
+    }
+
+    /// Takes the next contiguous bytes, at most `max`, to be filled by the caller.
+    #[inline]
+    pub(crate) fn take(&mut self, max: usize) -> Option<Chunk> {
+        self.0.take(max)
+    }
+
+    /// Fills the next `len` bytes with zeroes, or as many as there are.
+    pub fn fill_zeroes(&mut self, len: usize) {
+        let mut left = len;
+
+        while let Some(chunk) = self.take(left) {
+            // SAFETY: The chunk is valid for `len` bytes. A plain C `memset` tolerates concurrent stores of others.
+            unsafe { sys::memset(chunk.address.cast(), 0, chunk.len) };
+            left -= chunk.len;
+        }
+    }
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A bio-based disk, from its announcement to its removal.
+//!
+//! Order of the end of a disk: `del_gendisk` waits for the requests under way and keeps new ones out, then the driver's data
+//! are dropped. Open files may outlive that; what they can still reach of a driver is its code, which
+//! [`Driver::MODULE`] keeps loaded, and [`Driver::GEOMETRY`], which is constant.
+//!
+//! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
+
+use super::{
+    Bio,
+    Limits, //
+};
+use crate::{
+    badblocks::Badblocks,
+    sys, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+use kernel::{
+    device,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    fmt::{
+        self,
+        Write as _, //
+    },
+    prelude::*,
+    static_lock_class,
+    str::NullTerminatedFormatter,
+    types::{
+        ForeignOwnable,
+        ScopeGuard, //
+    },
+};
+
+/// The shape that a disk pretends to have for `HDIO_GETGEO`; the number of cylinders follows from the capacity.
+pub struct Geometry {
+    /// Heads per cylinder, not zero.
+    pub heads: u8,
+    /// Sectors of 512 bytes per track, not zero.
+    pub sectors: u8,
+}
+
+/// The driver of a bio-based disk.
+pub trait Driver: Sized + 'static {
+    /// What the driver keeps for a disk. It lives until no request of the disk is under way any more.
+    type Data: ForeignOwnable + Send + Sync + 'static;
+
+    /// The module of the driver, which cannot be unloaded while a disk is open.
+    const MODULE: &'static ThisModule;
+
+    /// The answer to `HDIO_GETGEO`; without it the ioctl fails with `ENOTTY`.
+    const GEOMETRY: Option<Geometry> = None;
+
+    /// Carries out a request, in the context of its submitter, which may sleep. Requests are submitted concurrently.
+    ///
+    /// The request has to be ended before this returns: afterwards `data` may go away.
+    fn submit(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, bio: Bio);
+
+    /// The bad blocks that the attribute `badblocks` of the disk shows, and to which it adds.
+    fn badblocks<'a>(
+        data: <Self::Data as ForeignOwnable>::Borrowed<'a>,
+    ) -> Option<Pin<&'a Badblocks>> {
+        let _ = data;
+        None
+    }
+}
+
+/// What a disk is made from, beside its driver.
+pub struct Parameters<'a> {
+    /// Its name in `/dev` and `/sys/block`, at most 31 bytes.
+    pub name: fmt::Arguments<'a>,
+    /// Its size in sectors of 512 bytes, rounded down to its logical block size.
+    pub capacity: u64,
+    /// What it can do.
+    pub limits: Limits,
+    /// Whether it begins as read only.
+    pub read_only: bool,
+}
+
+/// A disk that is announced to the system, and removed when dropped.
+///
+/// # Invariants
+///
+/// `raw` is a valid disk that was added with `device_add_disk`; its `private_data` comes from `T::Data::into_foreign`.
+pub struct Disk<T: Driver> {
+    raw: NonNull<sys::gendisk>,
+    _driver: PhantomData<T>,
+}
+
+// SAFETY: A disk may be removed by any thread, and its data may be dropped by any thread.
+unsafe impl<T: Driver> Send for Disk<T> {}
+
+// SAFETY: The methods of a shared disk may be called by any thread, concurrently.
+unsafe impl<T: Driver> Sync for Disk<T> {}
+
+impl<T: Driver> Disk<T> {
+    const OPERATIONS: &'static sys::block_device_operations = &sys::block_device_operations {
+        submit_bio: Some(Self::submit_bio),
+        getgeo: if T::GEOMETRY.is_some() {
+            Some(Self::getgeo)
+        } else {
+            None
+        },
+        owner: T::MODULE.as_ptr(),
+        ..pin_init::zeroed()
+    };
+
+    /// Announces a disk as a child of `parent`, on the NUMA node of `parent`.
+    ///
+    /// Its partitions are scanned, so requests may arrive before this returns.
+    pub fn new(
+        parent: &device::Device<device::Bound>,
+        data: T::Data,
+        parameters: Parameters<'_>,
+    ) -> Result<Self> {
+        let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
+        let capacity = parameters.capacity
+            - parameters.capacity % u64::from(parameters.limits.logical_sectors());
+        let mut limits = parameters.limits.into_raw();
+
+        // SAFETY: `parent` is a valid device; `limits` is valid during the call, which copies it.
+        let raw = from_err_ptr(unsafe {
+            sys::__blk_alloc_disk(
+                &mut limits,
+                sys::dev_to_node(parent),
+                static_lock_class!().as_ptr(),
+            )
+        })?;
+        let disk = ScopeGuard::new_with_data(raw, |raw| {
+            // SAFETY: The disk was allocated above and nobody else has seen it: this is its only reference.
+            unsafe { sys::put_disk(raw) }
+        });
+
+        // SAFETY: `raw` is valid and nobody else has seen it.
+        NullTerminatedFormatter::new(unsafe { &mut (*raw).disk_name })
+            .ok_or(EINVAL)?
+            .write_fmt(parameters.name)?;
+
+        let foreign = data.into_foreign();
+        let data = ScopeGuard::new(|| {
+            // SAFETY: `foreign` was made just above. The disk was not added, so no request borrows it.
+            drop(unsafe { T::Data::from_foreign(foreign) })
+        });
+
+        // SAFETY: `foreign` was made by `into_foreign`, and is given back only after the disk was removed.
+        let badblocks = T::badblocks(unsafe { T::Data::borrow(foreign) });
+
+        // SAFETY: `raw` is valid and nobody else has seen it. The attribute that uses `bb` goes away in `del_gendisk`, which
+        // comes before the end of the data, in which the bad blocks are pinned.
+        unsafe {
+            (*raw).bb = badblocks.map_or(ptr::null_mut(), |list| list.as_raw().cast());
+            (*raw).fops = Self::OPERATIONS;
+            (*raw).private_data = foreign;
+            sys::set_capacity(raw, capacity);
+            sys::set_disk_ro(raw, parameters.read_only);
+        }
+
+        // SAFETY: `parent` is a valid, bound device; the disk is complete; there are no further attribute groups.
+        to_result(unsafe { sys::device_add_disk(parent, raw, ptr::null_mut()) })?;
+
+        data.dismiss();
+        // INVARIANT: The disk was added just above, and its `private_data` was set before.
+        Ok(Self {
+            // SAFETY: `from_err_ptr` passes only what `__blk_alloc_disk` returns as a disk, which is not null.
+            raw: unsafe { NonNull::new_unchecked(disk.dismiss()) },
+            _driver: PhantomData,
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Called by the block layer only: `bio` is valid, was submitted to a disk with `Self::OPERATIONS`, and is handed over.
+    unsafe extern "C" fn submit_bio(bio: *mut sys::bio) {
+        // SAFETY: The block layer passes a valid bio, and the disk to which it was submitted is valid.
+        let data = unsafe { (*(*(*bio).bi_bdev).bd_disk).private_data };
+        // SAFETY: `private_data` of a disk with these operations comes from `into_foreign`. It is given back after
+        // `del_gendisk`, which waits until this function has returned.
+        let data = unsafe { T::Data::borrow(data) };
+
+        if let Some(bio) = NonNull::new(bio) {
+            // SAFETY: The block layer hands a valid bio over to this callback.
+            T::submit(data, unsafe { Bio::from_raw(bio) });
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the block layer only: `disk` and `geometry` are valid, and `geometry` is not shared.
+    unsafe extern "C" fn getgeo(
+        disk: *mut sys::gendisk,
+        geometry: *mut kernel::bindings::hd_geometry,
+    ) -> c_int {
+        let Some(Geometry { heads, sectors }) = T::GEOMETRY else {
+            return ENOTTY.to_errno();
+        };
+        // CAST: The kernel crate knows `struct hd_geometry` only by name; ours is the full type.
+        let geometry = geometry.cast::<sys::hd_geometry>();
+        // SAFETY: By the safety requirements; this may run after `del_gendisk`, so it uses the disk only.
+        let capacity = unsafe { DiskRef::from_raw(disk) }.capacity();
+        let cylinder = u64::from(heads) * u64::from(sectors);
+        let cylinders = capacity.checked_div(cylinder).unwrap_or(0);
+
+        // SAFETY: By the safety requirements. CAST: The field has always been too small for large disks.
+        unsafe {
+            (*geometry).heads = heads;
+            (*geometry).sectors = sectors;
+            (*geometry).cylinders = cylinders as u16;
+        }
+        0
+    }
+
+    /// The disk, for what does not depend on its driver.
+    pub fn as_disk(&self) -> DiskRef<'_> {
+        // SAFETY: `raw` is a valid, added disk by the type invariant, and it is not removed while `self` is borrowed.
+        unsafe { DiskRef::from_raw(self.raw.as_ptr()) }
+    }
+}
+
+impl<T: Driver> Drop for Disk<T> {
+    fn drop(&mut self) {
+        let raw = self.raw.as_ptr();
+
+        // SAFETY: The disk is valid and was added, by the type invariant.
+        unsafe { sys::del_gendisk(raw) };
+
+        // SAFETY: The disk is valid; nothing but `from_foreign` below uses `private_data` after `del_gendisk`.
+        let data = unsafe { (*raw).private_data };
+
+        // SAFETY: This gives up the reference of the allocation, the last use of `raw`.
+        unsafe { sys::put_disk(raw) };
+
+        // SAFETY: `data` comes from `into_foreign` by the type invariant, and no request borrows it any more.
+        drop(unsafe { T::Data::from_foreign(data) });
+    }
+}
+
+/// A disk, whatever its driver.
+///
+/// # Invariants
+///
+/// `raw` is a valid disk that was added, while `'a` lasts.
+#[derive(Clone, Copy)]
+pub struct DiskRef<'a> {
+    raw: *mut sys::gendisk,
+    _disk: PhantomData<&'a sys::gendisk>,
+}
+
+impl<'a> DiskRef<'a> {
+    /// # Safety
+    ///
+    /// `raw` is a valid disk that was added, and remains valid while `'a` lasts.
+    #[inline]
+    pub(super) unsafe fn from_raw(raw: *mut sys::gendisk) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            raw,
+            _disk: PhantomData,
+        }
+    }
+
+    /// Whether I/O statistics are switched on (`queue/iostats`).
+    #[inline]
+    pub(super) fn counts_io(self) -> bool {
+        // `BLK_FEAT_IO_STAT`; helpers.c asserts that it is this bit.
+        const FEATURE_IO_STAT: sys::blk_features_t = 1 << 4;
+
+        // SAFETY: The disk is valid by the type invariant, and a disk has a queue as long as it lives. The features may
+        // change meanwhile; a request is accounted by the state that it sees first.
+        unsafe {
+            (&raw const (*(*self.raw).queue).limits.features).read_volatile() & FEATURE_IO_STAT != 0
+        }
+    }
+
+    /// The size in sectors of 512 bytes; 0 after the removal of the disk.
+    pub fn capacity(self) -> u64 {
+        // SAFETY: The disk is valid by the type invariant, and `part0` lives as long as the disk. The capacity may be set
+        // to 0 meanwhile.
+        unsafe { (&raw const (*(*self.raw).part0).bd_nr_sectors).read_volatile() }
+    }
+
+    /// Whether the driver made the disk read only.
+    pub fn is_read_only(self) -> bool {
+        // SAFETY: The disk is valid by the type invariant. Other bits of the word may change meanwhile.
+        let state = unsafe { (&raw const (*self.raw).state).read_volatile() };
+
+        state & (1 << sys::GD_READ_ONLY) != 0
+    }
+
+    /// Makes the disk read only, or writable again. User space is told if this changes anything.
+    pub fn set_read_only(self, read_only: bool) {
+        // SAFETY: The disk is valid by the type invariant.
+        unsafe { sys::set_disk_ro(self.raw, read_only) };
+    }
+
+    /// Wakes those who poll the attribute `badblocks`.
+    pub fn notify_badblocks(self) {
+        // SAFETY: The disk was added, by the type invariant, so the object of its whole-disk device is in sysfs. The name is
+        // a constant C string; no directory is given.
+        unsafe {
+            sys::sysfs_notify(
+                &raw mut (*(*self.raw).part0).bd_device.kobj,
+                ptr::null(),
+                c"badblocks".as_char_ptr(),
+            )
+        };
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Access to a range of persistent memory: bulk copies and single words.
+
+use super::{
+    persist,
+    poison,
+    PmemRange, //
+};
+use crate::block::{
+    Sink,
+    Source, //
+};
+use kernel::{
+    fmt,
+    prelude::*, //
+};
+
+/// Why an access failed. Nothing was stored, except where a method says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessError {
+    /// Some of the bytes are not part of the range.
+    OutOfRange {
+        /// First byte of the access.
+        offset: u64,
+        /// Number of bytes.
+        len: usize,
+    },
+    /// A word is not aligned to its size.
+    Misaligned {
+        /// First byte of the word.
+        offset: u64,
+    },
+    /// The medium has lost the content of some of the bytes.
+    Poisoned {
+        /// First byte of the copy or load that failed.
+        offset: u64,
+    },
+    /// The memory of the request ended before the copy was complete.
+    ShortRequest {
+        /// How many bytes were missing.
+        missing: usize,
+    },
+}
+
+impl From<AccessError> for Error {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::OutOfRange { .. } => EFAULT,
+            AccessError::Misaligned { .. } => EINVAL,
+            AccessError::Poisoned { .. } | AccessError::ShortRequest { .. } => EIO,
+        }
+    }
+}
+
+impl fmt::Display for AccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange { offset, len } => {
+                write!(f, "{len} bytes at offset {offset:#x} are out of range")
+            }
+            Self::Misaligned { offset } => {
+                write!(f, "the word at offset {offset:#x} is not aligned")
+            }
+            Self::Poisoned { offset } => {
+                write!(f, "the medium at offset {offset:#x} cannot be read")
+            }
+            Self::ShortRequest { missing } => write!(f, "the request is {missing} bytes too short"),
+        }
+    }
+}
+
+impl PmemRange {
+    #[inline(always)]
+    fn bytes(&self, offset: u64, len: usize) -> Result<*mut u8, AccessError> {
+        self.address(offset, len)
+            .ok_or(AccessError::OutOfRange { offset, len })
+    }
+
+    #[inline(always)]
+    fn word<T>(&self, offset: u64) -> Result<*mut T, AccessError> {
+        let address = self.bytes(offset, size_of::<T>())?.cast::<T>();
+
+        // The mapping itself is aligned to pages, so this is the alignment of the offset.
+        if address.is_aligned() {
+            Ok(address)
+        } else {
+            Err(AccessError::Misaligned { offset })
+        }
+    }
+
+    /// Fills a buffer from the medium. After an error its content is undefined, though initialised.
+    pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), AccessError> {
+        let mut position = offset;
+
+        // One copy must not be longer than 32 bits can say.
+        for piece in buffer.chunks_mut(1 << 30) {
+            let from = self.bytes(position, piece.len())?;
+
+            // SAFETY: `from` is mapped for the length of the piece, which belongs to us alone and is short enough.
+            unsafe { poison::copy(piece.as_mut_ptr(), from, piece.len()) }
+                .map_err(|poison::Poison| AccessError::Poisoned { offset: position })?;
+            position += piece.len() as u64;
+        }
+
+        Ok(())
+    }
+
+    /// Stores a buffer, flushed.
+    pub fn write(&self, offset: u64, buffer: &[u8]) -> Result<(), AccessError> {
+        let to = self.bytes(offset, buffer.len())?;
+
+        // SAFETY: `to` is mapped for the length of the buffer, which is no part of the mapping.
+        unsafe { persist::copy(to, buffer.as_ptr(), buffer.len()) };
+        Ok(())
+    }
+
+    /// Fills the next `len` bytes of a request from the medium. After an error some of them may be filled.
+    #[inline]
+    pub fn read_to(&self, offset: u64, sink: &mut Sink<'_>, len: usize) -> Result<(), AccessError> {
+        let mut from = self.bytes(offset, len)?;
+        let mut left = len;
+
+        while left != 0 {
+            let chunk = sink
+                .take(left)
+                .ok_or(AccessError::ShortRequest { missing: left })?;
+
+            // SAFETY: `from` is mapped for at least `left` bytes; the chunk is valid for its length, at most `left`, and a
+            // vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping: without struct
+            // pages for the range nobody can submit it.
+            unsafe { poison::copy(chunk.address, from, chunk.len) }.map_err(|poison::Poison| {
+                AccessError::Poisoned {
+                    offset: offset + (len - left) as u64,
+                }
+            })?;
+            from = from.wrapping_add(chunk.len);
+            left -= chunk.len;
+        }
+
+        Ok(())
+    }
+
+    /// Stores the next `len` bytes of a request, flushed. After [`AccessError::ShortRequest`] some of them may be stored.
+    #[inline]
+    pub fn write_from(
+        &self,
+        offset: u64,
+        source: &mut Source<'_>,
+        len: usize,
+    ) -> Result<(), AccessError> {
+        let mut to = self.bytes(offset, len)?;
+        let mut left = len;
+
+        while left != 0 {
+            let chunk = source
+                .take(left)
+                .ok_or(AccessError::ShortRequest { missing: left })?;
+
+            // SAFETY: `to` is mapped for at least `left` bytes; the chunk is valid for its length, at most `left`. Memory of
+            // a request is no part of the mapping: without struct pages for the range nobody can submit it.
+            unsafe { persist::copy(to, chunk.address, chunk.len) };
+            to = to.wrapping_add(chunk.len);
+            left -= chunk.len;
+        }
+
+        Ok(())
+    }
+
+    /// Fills `len` bytes with zeroes, flushed.
+    pub fn zero(&self, offset: u64, len: u64) -> Result<(), AccessError> {
+        let out_of_range = AccessError::OutOfRange {
+            offset,
+            len: usize::MAX,
+        };
+        let len = usize::try_from(len).map_err(|_| out_of_range)?;
+        let to = self.bytes(offset, len)?;
+
+        // SAFETY: `to` is mapped for `len` bytes.
+        unsafe { persist::zero(to, len) };
+        Ok(())
+    }
+
+    /// Loads an aligned 32-bit word at once, in the byte order of the CPU.
+    #[inline(always)]
+    pub fn load_u32(&self, offset: u64) -> Result<u32, AccessError> {
+        let from = self.word::<u32>(offset)?;
+
+        // SAFETY: `from` is mapped and aligned.
+        unsafe { poison::load_u32(from) }.map_err(|poison::Poison| AccessError::Poisoned { offset })
+    }
+
+    /// Loads an aligned 64-bit word at once, in the byte order of the CPU.
+    #[inline(always)]
+    pub fn load_u64(&self, offset: u64) -> Result<u64, AccessError> {
+        let from = self.word::<u64>(offset)?;
+
+        // SAFETY: `from` is mapped and aligned.
+        unsafe { poison::load_u64(from) }.map_err(|poison::Poison| AccessError::Poisoned { offset })
+    }
+
+    /// Stores an aligned 32-bit word at once, to the cache: not flushed.
+    #[inline(always)]
+    pub fn store_u32(&self, offset: u64, word: u32) -> Result<(), AccessError> {
+        let to = self.word::<u32>(offset)?;
+
+        // SAFETY: `to` is mapped and aligned.
+        unsafe { to.write_volatile(word) };
+        Ok(())
+    }
+
+    /// Stores an aligned 64-bit word at once, to the cache: not flushed.
+    #[inline(always)]
+    pub fn store_u64(&self, offset: u64, word: u64) -> Result<(), AccessError> {
+        let to = self.word::<u64>(offset)?;
+
+        // SAFETY: `to` is mapped and aligned.
+        unsafe { to.write_volatile(word) };
+        Ok(())
+    }
+
+    /// Writes back the cache lines of `len` bytes. They are durable after the next fence.
+    #[inline(always)]
+    pub fn flush(&self, offset: u64, len: usize) -> Result<(), AccessError> {
+        let address = self.bytes(offset, len)?;
+
+        // SAFETY: `address` is mapped for `len` bytes.
+        unsafe { persist::write_back(address, len) };
+        Ok(())
+    }
+}

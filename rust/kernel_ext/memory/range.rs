@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Owning a range of persistent memory.
+//!
+//! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h), [`include/linux/io.h`](srctree/include/linux/io.h)
+
+use crate::sys;
+use core::ptr::NonNull;
+use kernel::{
+    fmt,
+    prelude::*,
+    str::CString, //
+};
+
+/// Why a range could not be reserved or mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapError {
+    /// The range is empty, or does not fit in the address space.
+    Invalid,
+    /// Somebody else has reserved a part of the range.
+    Busy,
+    /// The range cannot be mapped with write-back caching, or there is no memory for the page tables.
+    NotMapped,
+    /// There is no memory for the name of the reservation.
+    NoMemory,
+}
+
+impl From<MapError> for Error {
+    fn from(error: MapError) -> Self {
+        match error {
+            MapError::Invalid => EINVAL,
+            MapError::Busy => EBUSY,
+            MapError::NotMapped | MapError::NoMemory => ENOMEM,
+        }
+    }
+}
+
+impl fmt::Display for MapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invalid => "is empty or does not fit in the address space",
+            Self::Busy => "is in use by somebody else (see /proc/iomem)",
+            Self::NotMapped => "cannot be mapped with write-back caching",
+            Self::NoMemory => "cannot be reserved: out of memory",
+        })
+    }
+}
+
+/// A range of physical addresses that nobody else can reserve. It is shown in `/proc/iomem` under its name.
+///
+/// # Invariants
+///
+/// The range was reserved with `request_mem_region` under `_name`, which lives as long as the reservation.
+struct Reservation {
+    start: u64,
+    len: u64,
+    _name: CString,
+}
+
+impl Reservation {
+    fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
+        let name = CString::try_from(name).map_err(|_| MapError::NoMemory)?;
+
+        // SAFETY: The name is a valid C string. INVARIANT: It is kept until the reservation is given up.
+        let region = unsafe { sys::request_mem_region(start, len, name.as_char_ptr()) };
+
+        if region.is_null() {
+            Err(MapError::Busy)
+        } else {
+            Ok(Self {
+                start,
+                len,
+                _name: name,
+            })
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: The range was reserved by the type invariant.
+        unsafe { sys::release_mem_region(self.start, self.len) };
+    }
+}
+
+/// A mapping in the address space of the kernel, with write-back caching.
+///
+/// # Invariants
+///
+/// `address` comes from `memremap`.
+struct Mapping {
+    address: NonNull<u8>,
+}
+
+impl Mapping {
+    fn new(start: u64, len: usize) -> Result<Self, MapError> {
+        // CAST: A flag of one bit.
+        const WRITE_BACK: c_ulong = sys::MEMREMAP_WB as c_ulong;
+
+        // SAFETY: No requirement: a range that cannot be mapped in this way gives null.
+        let address = unsafe { sys::memremap(start, len, WRITE_BACK) };
+
+        // INVARIANT: `address` comes from `memremap`.
+        NonNull::new(address.cast())
+            .map(|address| Self { address })
+            .ok_or(MapError::NotMapped)
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: `address` comes from `memremap` by the type invariant.
+        unsafe { sys::memunmap(self.address.as_ptr().cast()) };
+    }
+}
+
+/// A range of persistent memory, reserved and mapped, both undone when it is dropped.
+///
+/// Offsets into the range are in bytes from its start. Methods that transfer data check them and answer with
+/// [`AccessError`](super::AccessError).
+///
+/// # Invariants
+///
+/// `mapping` maps `len` bytes of the reserved range, from its start.
+pub struct PmemRange {
+    // Drop order: the mapping goes before the reservation.
+    mapping: Mapping,
+    reservation: Reservation,
+    len: usize,
+}
+
+// SAFETY: A range belongs to no thread.
+unsafe impl Send for PmemRange {}
+
+// SAFETY: No method forms a reference to the mapped memory; concurrent accesses are those of hardware.
+unsafe impl Sync for PmemRange {}
+
+impl PmemRange {
+    /// Reserves `len` bytes of physical addresses from `start` on, under `name`, and maps them.
+    pub fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
+        let mapped = usize::try_from(len).map_err(|_| MapError::Invalid)?;
+
+        if len == 0 || start.checked_add(len).is_none() {
+            return Err(MapError::Invalid);
+        }
+
+        let reservation = Reservation::new(name, start, len)?;
+        let mapping = Mapping::new(start, mapped)?;
+
+        // INVARIANT: Both are of the same range.
+        Ok(Self {
+            mapping,
+            reservation,
+            len: mapped,
+        })
+    }
+
+    /// Length in bytes.
+    #[inline]
+    pub fn len(&self) -> u64 {
+        self.reservation.len
+    }
+
+    /// A range is never empty.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The physical address of the first byte.
+    #[inline]
+    pub fn start(&self) -> u64 {
+        self.reservation.start
+    }
+
+    /// The address at `offset`, if `len` bytes from there on are mapped.
+    #[inline(always)]
+    pub(super) fn address(&self, offset: u64, len: usize) -> Option<*mut u8> {
+        let offset = usize::try_from(offset).ok()?;
+        let end = offset.checked_add(len)?;
+
+        (end <= self.len).then(|| self.mapping.address.as_ptr().wrapping_add(offset))
+    }
+}
