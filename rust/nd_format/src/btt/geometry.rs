@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the parts of an arena lie, for arenas that we make and for arenas that media describe.
+
+use super::{
+    LbaSize,
+    ARENA_MAX,
+    ARENA_MIN,
+    INFO_SIZE,
+    NFREE, //
+};
+use core::fmt;
+
+/// Bytes of a map entry.
+pub const MAP_ENTRY_SIZE: u64 = 4;
+
+/// Bytes of a flog group: one lane's slots and padding.
+pub const FLOG_GROUP_SIZE: u64 = 64;
+
+/// Block numbers have 30 bits; the two bits above them are flags of the map entry.
+pub const MAX_BLOCKS: u32 = 1 << 30;
+
+/// Largest internal block that we take from media, far above what any implementation makes.
+const MAX_INTERNAL_LBA_SIZE: u32 = 1 << 20;
+
+/// The parts of one arena. All offsets are in bytes from the start of the arena.
+///
+/// Whatever way a value was made, its parts are in order and do not overlap, block numbers fit a map entry, map and
+/// flog are aligned to cache lines, and no sum of its offsets and lengths overflows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ArenaGeometry {
+    lba_size: LbaSize,
+    internal_lba_size: u32,
+    external_nlba: u32,
+    internal_nlba: u32,
+    data_offset: u64,
+    map_offset: u64,
+    flog_offset: u64,
+    info2_offset: u64,
+}
+
+/// Numbers of an info block that [`ArenaGeometry::from_media`] checks; the names are those of the info block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MediaGeometry {
+    /// Bytes of a sector with its metadata.
+    pub external_lba_size: u32,
+    /// Sectors of the arena.
+    pub external_nlba: u32,
+    /// Bytes from one block to the next.
+    pub internal_lba_size: u32,
+    /// Blocks of the arena.
+    pub internal_nlba: u32,
+    /// Free blocks of the arena.
+    pub nfree: u32,
+    /// Bytes of an info block.
+    pub info_size: u32,
+    /// Where the blocks are.
+    pub data_offset: u64,
+    /// Where the map is.
+    pub map_offset: u64,
+    /// Where the flog is.
+    pub flog_offset: u64,
+    /// Where the backup info block is.
+    pub info2_offset: u64,
+}
+
+/// Why numbers are no arena.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GeometryError {
+    /// The space is smaller than the smallest arena.
+    TooSmall {
+        /// Bytes there are.
+        size: u64,
+    },
+    /// The external LBA size is none of [`LbaSize::ALL`].
+    ExternalLbaSize(u32),
+    /// A block does not hold a sector with its metadata, or is absurdly large.
+    InternalLbaSize {
+        /// Bytes of a block on media.
+        found: u32,
+        /// Bytes that it must have at least.
+        least: u32,
+    },
+    /// Info blocks of this size are not known.
+    InfoSize(u32),
+    /// An arena without free blocks cannot be written.
+    NoFreeBlocks,
+    /// The number of blocks is not the sum of sectors and free blocks, is zero or does not fit a map entry.
+    BlockCount {
+        /// Blocks on media.
+        internal: u32,
+        /// Sectors on media.
+        external: u32,
+        /// Free blocks on media.
+        nfree: u32,
+    },
+    /// A table does not start on a cache line.
+    Misaligned {
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        found: u64,
+    },
+    /// A part starts before the part in front of it ends, or the last one ends behind the space there is.
+    Overlap {
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        found: u64,
+        /// The value that it must have at least.
+        least: u64,
+    },
+}
+
+impl fmt::Display for GeometryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TooSmall { size } => write!(f, "size is {size} bytes, expected at least {ARENA_MIN}"),
+            Self::ExternalLbaSize(found) => write!(
+                f,
+                "external_lbasize is {found}, expected one of 512 520 528 4096 4104 4160 4224"
+            ),
+            Self::InternalLbaSize { found, least } => write!(
+                f,
+                "internal_lbasize is {found}, expected {least} to {MAX_INTERNAL_LBA_SIZE}"
+            ),
+            Self::InfoSize(found) => write!(f, "infosize is {found}, expected {INFO_SIZE}"),
+            Self::NoFreeBlocks => write!(f, "nfree is 0, expected at least 1"),
+            Self::BlockCount {
+                internal,
+                external,
+                nfree,
+            } => write!(
+                f,
+                "internal_nlba is {internal}, expected external_nlba {external} (at least 1) plus nfree {nfree}, \
+                 at most {MAX_BLOCKS}"
+            ),
+            Self::Misaligned { field, found } => {
+                write!(f, "{field} is {found:#x}, expected a multiple of {FLOG_GROUP_SIZE}")
+            }
+            Self::Overlap { field, found, least } => write!(f, "{field} is {found:#x}, expected at least {least:#x}"),
+        }
+    }
+}
+
+impl ArenaGeometry {
+    /// Lays out a new arena of `size` bytes, of which at most [`ARENA_MAX`] are used.
+    pub fn new(size: u64, lba_size: LbaSize) -> Result<Self, GeometryError> {
+        if size < ARENA_MIN {
+            return Err(GeometryError::TooSmall { size });
+        }
+        let size = size.min(ARENA_MAX);
+        let end = size - size % INFO_SIZE;
+        let info2_offset = end - INFO_SIZE;
+        let flog_offset =
+            info2_offset - (FLOG_GROUP_SIZE * u64::from(NFREE)).next_multiple_of(INFO_SIZE);
+        // A page less than lies between the two info blocks: every implementation leaves it unused.
+        let blocks_and_map = flog_offset - 2 * INFO_SIZE;
+        let internal_lba_size = lba_size.internal();
+        let blocks = blocks_and_map / (u64::from(internal_lba_size) + MAP_ENTRY_SIZE);
+        let (internal_nlba, external_nlba) = u32::try_from(blocks)
+            .ok()
+            .and_then(|blocks| Some((blocks, blocks.checked_sub(NFREE)?)))
+            .ok_or(GeometryError::TooSmall { size })?;
+        let map_size = (u64::from(external_nlba) * MAP_ENTRY_SIZE).next_multiple_of(INFO_SIZE);
+        Ok(Self {
+            lba_size,
+            internal_lba_size,
+            external_nlba,
+            internal_nlba,
+            data_offset: INFO_SIZE,
+            map_offset: flog_offset - map_size,
+            flog_offset,
+            info2_offset,
+        })
+    }
+
+    /// Checks the numbers of an info block that lies at the start of a space of `available` bytes.
+    pub fn from_media(media: &MediaGeometry, available: u64) -> Result<Self, GeometryError> {
+        let lba_size = LbaSize::from_bytes(media.external_lba_size)
+            .ok_or(GeometryError::ExternalLbaSize(media.external_lba_size))?;
+        if !(lba_size.bytes()..=MAX_INTERNAL_LBA_SIZE).contains(&media.internal_lba_size) {
+            return Err(GeometryError::InternalLbaSize {
+                found: media.internal_lba_size,
+                least: lba_size.bytes(),
+            });
+        }
+        if u64::from(media.info_size) != INFO_SIZE {
+            return Err(GeometryError::InfoSize(media.info_size));
+        }
+        if media.nfree == 0 {
+            return Err(GeometryError::NoFreeBlocks);
+        }
+        if media.external_nlba == 0
+            || media.internal_nlba > MAX_BLOCKS
+            || media.external_nlba.checked_add(media.nfree) != Some(media.internal_nlba)
+        {
+            return Err(GeometryError::BlockCount {
+                internal: media.internal_nlba,
+                external: media.external_nlba,
+                nfree: media.nfree,
+            });
+        }
+        for (field, found) in [("mapoff", media.map_offset), ("logoff", media.flog_offset)] {
+            if found % FLOG_GROUP_SIZE != 0 {
+                return Err(GeometryError::Misaligned { field, found });
+            }
+        }
+        // Offsets are compared from the front to the back, so that each sum starts from a number already known to be
+        // below `available`. The lengths are products of a 30-bit and a 21-bit number.
+        let geometry = Self {
+            lba_size,
+            internal_lba_size: media.internal_lba_size,
+            external_nlba: media.external_nlba,
+            internal_nlba: media.internal_nlba,
+            data_offset: media.data_offset,
+            map_offset: media.map_offset,
+            flog_offset: media.flog_offset,
+            info2_offset: media.info2_offset,
+        };
+        let parts = [
+            ("dataoff", geometry.data_offset, geometry.data_size()),
+            ("mapoff", geometry.map_offset, geometry.map_size()),
+            ("logoff", geometry.flog_offset, geometry.flog_size()),
+            ("info2off", geometry.info2_offset, INFO_SIZE),
+        ];
+        let mut end = INFO_SIZE;
+        for (field, found, size) in parts {
+            if found < end {
+                let least = end;
+                return Err(GeometryError::Overlap {
+                    field,
+                    found,
+                    least,
+                });
+            }
+            end = found
+                .checked_add(size)
+                .filter(|&end| end <= available)
+                .ok_or(GeometryError::Overlap {
+                    field: "size of the namespace",
+                    found: available,
+                    least: found.saturating_add(size),
+                })?;
+        }
+        Ok(geometry)
+    }
+
+    /// The numbers as the info block has them.
+    pub fn to_media(&self) -> MediaGeometry {
+        MediaGeometry {
+            external_lba_size: self.lba_size.bytes(),
+            external_nlba: self.external_nlba,
+            internal_lba_size: self.internal_lba_size,
+            internal_nlba: self.internal_nlba,
+            nfree: self.nfree(),
+            // CAST: The constant is 4096.
+            info_size: INFO_SIZE as u32,
+            data_offset: self.data_offset,
+            map_offset: self.map_offset,
+            flog_offset: self.flog_offset,
+            info2_offset: self.info2_offset,
+        }
+    }
+
+    /// Size of a sector with its metadata.
+    pub fn lba_size(&self) -> LbaSize {
+        self.lba_size
+    }
+
+    /// Bytes from one block to the next.
+    pub fn internal_lba_size(&self) -> u32 {
+        self.internal_lba_size
+    }
+
+    /// Sectors: what the user sees of the arena.
+    pub fn external_nlba(&self) -> u32 {
+        self.external_nlba
+    }
+
+    /// Blocks: sectors and free blocks.
+    pub fn internal_nlba(&self) -> u32 {
+        self.internal_nlba
+    }
+
+    /// Free blocks, and so lanes and flog groups.
+    pub fn nfree(&self) -> u32 {
+        self.internal_nlba - self.external_nlba
+    }
+
+    /// Offset of block 0.
+    pub fn data_offset(&self) -> u64 {
+        self.data_offset
+    }
+
+    /// Bytes of all blocks.
+    pub fn data_size(&self) -> u64 {
+        u64::from(self.internal_nlba) * u64::from(self.internal_lba_size)
+    }
+
+    /// Offset of the map.
+    pub fn map_offset(&self) -> u64 {
+        self.map_offset
+    }
+
+    /// Bytes of the map entries; padding behind them is not counted.
+    pub fn map_size(&self) -> u64 {
+        u64::from(self.external_nlba) * MAP_ENTRY_SIZE
+    }
+
+    /// Offset of the flog.
+    pub fn flog_offset(&self) -> u64 {
+        self.flog_offset
+    }
+
+    /// Bytes of the flog groups; padding behind them is not counted.
+    pub fn flog_size(&self) -> u64 {
+        u64::from(self.nfree()) * FLOG_GROUP_SIZE
+    }
+
+    /// Offset of the backup info block.
+    pub fn info2_offset(&self) -> u64 {
+        self.info2_offset
+    }
+
+    /// Offset just behind the backup info block.
+    pub fn end(&self) -> u64 {
+        self.info2_offset + INFO_SIZE
+    }
+
+    /// Offset of a block, if there is such a block.
+    pub fn block_offset(&self, block: u32) -> Option<u64> {
+        let offset = u64::from(block) * u64::from(self.internal_lba_size);
+        (block < self.internal_nlba).then_some(self.data_offset + offset)
+    }
+
+    /// Offset of the map entry of a sector, if there is such a sector.
+    pub fn map_entry_offset(&self, premap: u32) -> Option<u64> {
+        (premap < self.external_nlba)
+            .then_some(self.map_offset + u64::from(premap) * MAP_ENTRY_SIZE)
+    }
+
+    /// Offset of the flog group of a lane, if there is such a lane.
+    pub fn flog_group_offset(&self, lane: u32) -> Option<u64> {
+        (lane < self.nfree()).then_some(self.flog_offset + u64::from(lane) * FLOG_GROUP_SIZE)
+    }
+}
+
+/// The space that one arena of a new BTT takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ArenaSpan {
+    /// Bytes from the first arena to this one.
+    pub offset: u64,
+    /// Bytes of the arena.
+    pub size: u64,
+    /// Whether no arena follows.
+    pub last: bool,
+}
+
+impl ArenaSpan {
+    /// The space of the arena at `offset` in a BTT of `raw_size` bytes, if there is room for one.
+    pub fn at(offset: u64, raw_size: u64) -> Option<Self> {
+        let room = raw_size
+            .checked_sub(offset)
+            .filter(|&room| room >= ARENA_MIN)?;
+        let size = room.min(ARENA_MAX);
+        let last = room - size < ARENA_MIN;
+        Some(Self { offset, size, last })
+    }
+
+    /// What the info block says of the next arena: the distance to it, or 0 for the last arena.
+    pub fn next_offset(&self) -> u64 {
+        if self.last {
+            0
+        } else {
+            self.size
+        }
+    }
+
+    /// Walks the arenas into which `raw_size` bytes are split, in order.
+    ///
+    /// `raw_size` does not include the initial offset. There is no arena in less than [`ARENA_MIN`] bytes.
+    pub fn split(raw_size: u64) -> impl DoubleEndedIterator<Item = Self> {
+        let whole = raw_size / ARENA_MAX;
+        let rest = raw_size % ARENA_MAX;
+        let count = whole + u64::from(rest >= ARENA_MIN);
+        (0..count).filter_map(move |index| Self::at(index * ARENA_MAX, raw_size))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The info block at the start of an arena, and its copy at the end.
+//!
+//! ```text
+//!     0 signature "BTT_ARENA_INFO\0\0"        72 nfree
+//!    16 uuid of the BTT                       76 infosize (4096)
+//!    32 uuid of the namespace, or zero        80 nextoff: to the next arena, 0 in the last one
+//!    48 flags (bit 0: error)                  88 dataoff
+//!    52 version major, minor (u16 each)       96 mapoff
+//!    56 external_lbasize                     104 logoff
+//!    60 external_nlba                        112 info2off
+//!    64 internal_lbasize                     120 zeroes
+//!    68 internal_nlba                       4088 checksum: Fletcher-64 of the block with zeroes here
+//! ```
+//!
+//! All numbers are little endian, all offsets relative to the start of the arena. (UEFI, "BTT Arena Info Block".)
+
+use super::{
+    geometry::MediaGeometry,
+    ArenaGeometry,
+    GeometryError,
+    ARENA_MIN,
+    INFO_SIZE, //
+};
+use crate::{
+    fletcher::fletcher64_le_without,
+    uuid::Uuid, //
+};
+use core::fmt;
+use zerocopy::{
+    byteorder::{
+        LittleEndian,
+        U16,
+        U32,
+        U64, //
+    },
+    FromBytes as _,
+    IntoBytes as _, //
+};
+
+/// Length of an info block as an index.
+// CAST: 4096.
+pub const INFO_LEN: usize = INFO_SIZE as usize;
+
+const SIGNATURE: [u8; 16] = *b"BTT_ARENA_INFO\0\0";
+
+/// Bit of the `flags` field: the arena must not be written.
+const FLAG_ERROR: u32 = 1 << 0;
+
+const CHECKSUM_OFFSET: usize = INFO_LEN - 8;
+
+/// Where the fields end and the zeroes begin.
+const FIELDS_LEN: usize = 120;
+
+/// The info block as it is on media, without the zeroes and the checksum behind the fields.
+#[derive(
+    zerocopy_derive::FromBytes,
+    zerocopy_derive::IntoBytes,
+    zerocopy_derive::Immutable,
+    zerocopy_derive::KnownLayout,
+    zerocopy_derive::Unaligned,
+)]
+#[repr(C)]
+struct RawInfo {
+    signature: [u8; 16],
+    uuid: Uuid,
+    parent_uuid: Uuid,
+    flags: U32<LittleEndian>,
+    version_major: U16<LittleEndian>,
+    version_minor: U16<LittleEndian>,
+    external_lba_size: U32<LittleEndian>,
+    external_nlba: U32<LittleEndian>,
+    internal_lba_size: U32<LittleEndian>,
+    internal_nlba: U32<LittleEndian>,
+    nfree: U32<LittleEndian>,
+    info_size: U32<LittleEndian>,
+    next_offset: U64<LittleEndian>,
+    data_offset: U64<LittleEndian>,
+    map_offset: U64<LittleEndian>,
+    flog_offset: U64<LittleEndian>,
+    info2_offset: U64<LittleEndian>,
+}
+
+const _: () = assert!(size_of::<RawInfo>() == FIELDS_LEN);
+
+/// Version of the layout, which decides where the first arena starts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Version {
+    /// 1.1: a partition table may precede the first arena. Linux' own class of namespaces, and those without labels.
+    V1_1,
+    /// 2.0: the first arena starts with the namespace. Namespaces of UEFI's class.
+    V2_0,
+}
+
+impl Version {
+    /// Bytes in front of the first arena.
+    pub const fn initial_offset(self) -> u64 {
+        match self {
+            Self::V1_1 => 4096,
+            Self::V2_0 => 0,
+        }
+    }
+
+    /// Major and minor number.
+    pub const fn numbers(self) -> (u16, u16) {
+        match self {
+            Self::V1_1 => (1, 1),
+            Self::V2_0 => (2, 0),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor) = self.numbers();
+        write!(f, "{major}.{minor}")
+    }
+}
+
+/// An info block, decoded and checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Info {
+    /// UUID of the BTT.
+    pub uuid: Uuid,
+    /// UUID of the namespace that the BTT was made in; nil where the namespace has none.
+    pub parent_uuid: Uuid,
+    /// Whether an implementation has found the arena to be damaged. It may be read, but not written.
+    pub error: bool,
+    /// Version of the layout.
+    pub version: Version,
+    /// Parts of the arena.
+    pub geometry: ArenaGeometry,
+    /// Bytes from this arena to the next one; 0 in the last one.
+    pub next_offset: u64,
+}
+
+/// What the place where an info block was found asks of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Version that belongs to the class of the namespace.
+    pub version: Version,
+    /// UUID of the namespace; nil if it has none.
+    pub namespace_uuid: Uuid,
+    /// Bytes from the start of the arena to the end of the namespace.
+    pub available: u64,
+}
+
+impl Info {
+    /// Decodes the info block `block` of an arena.
+    pub fn decode(block: &[u8; INFO_LEN], place: &Place) -> Result<Self, InfoError> {
+        let (raw, _) = RawInfo::ref_from_prefix(block).map_err(|_| InfoError::Signature)?;
+        if raw.signature != SIGNATURE {
+            return Err(InfoError::Signature);
+        }
+        if !raw.parent_uuid.is_nil() && raw.parent_uuid != place.namespace_uuid {
+            return Err(InfoError::ParentUuid {
+                found: raw.parent_uuid,
+                expected: place.namespace_uuid,
+            });
+        }
+        let (found, expected) = (stored_checksum(block), checksum(block));
+        if found != expected {
+            return Err(InfoError::Checksum { found, expected });
+        }
+        let found = (raw.version_major.get(), raw.version_minor.get());
+        if found != place.version.numbers() {
+            return Err(InfoError::Version {
+                found,
+                expected: place.version,
+            });
+        }
+        let media = MediaGeometry {
+            external_lba_size: raw.external_lba_size.get(),
+            external_nlba: raw.external_nlba.get(),
+            internal_lba_size: raw.internal_lba_size.get(),
+            internal_nlba: raw.internal_nlba.get(),
+            nfree: raw.nfree.get(),
+            info_size: raw.info_size.get(),
+            data_offset: raw.data_offset.get(),
+            map_offset: raw.map_offset.get(),
+            flog_offset: raw.flog_offset.get(),
+            info2_offset: raw.info2_offset.get(),
+        };
+        let geometry =
+            ArenaGeometry::from_media(&media, place.available).map_err(InfoError::Geometry)?;
+        let next_offset = raw.next_offset.get();
+        let least = geometry.end();
+        let most = place.available.saturating_sub(ARENA_MIN);
+        if next_offset != 0 && !(least..=most).contains(&next_offset) {
+            return Err(InfoError::NextOffset {
+                found: next_offset,
+                least,
+                most,
+            });
+        }
+        Ok(Self {
+            uuid: raw.uuid,
+            parent_uuid: raw.parent_uuid,
+            error: raw.flags.get() & FLAG_ERROR != 0,
+            version: place.version,
+            geometry,
+            next_offset,
+        })
+    }
+
+    /// Encodes the info block, with its checksum.
+    pub fn encode(&self, block: &mut [u8; INFO_LEN]) {
+        let media = self.geometry.to_media();
+        let (major, minor) = self.version.numbers();
+        let raw = RawInfo {
+            signature: SIGNATURE,
+            uuid: self.uuid,
+            parent_uuid: self.parent_uuid,
+            flags: U32::new(if self.error { FLAG_ERROR } else { 0 }),
+            version_major: U16::new(major),
+            version_minor: U16::new(minor),
+            external_lba_size: U32::new(media.external_lba_size),
+            external_nlba: U32::new(media.external_nlba),
+            internal_lba_size: U32::new(media.internal_lba_size),
+            internal_nlba: U32::new(media.internal_nlba),
+            nfree: U32::new(media.nfree),
+            info_size: U32::new(media.info_size),
+            next_offset: U64::new(self.next_offset),
+            data_offset: U64::new(media.data_offset),
+            map_offset: U64::new(media.map_offset),
+            flog_offset: U64::new(media.flog_offset),
+            info2_offset: U64::new(media.info2_offset),
+        };
+        block.fill(0);
+        block[..FIELDS_LEN].copy_from_slice(raw.as_bytes());
+        let sum = checksum(block);
+        block[CHECKSUM_OFFSET..].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+/// The checksum that a block should have.
+pub fn checksum(block: &[u8; INFO_LEN]) -> u64 {
+    fletcher64_le_without(block, CHECKSUM_OFFSET)
+}
+
+fn stored_checksum(block: &[u8; INFO_LEN]) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = *block;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Tells whether `damaged` is still recognisable as what is left of the info block `copy`.
+///
+/// One of the signature, the UUIDs with the rest of the fields, or the checksum has survived whole. Data that somebody
+/// has put there since, or zeroes, do not have any of them.
+pub fn is_remnant(damaged: &[u8; INFO_LEN], copy: &[u8; INFO_LEN]) -> bool {
+    const SIGNATURE_LEN: usize = SIGNATURE.len();
+    // The UUID of the BTT, then versions, sizes and offsets.
+    let marks = [
+        0..SIGNATURE_LEN,
+        16..32,
+        52..FIELDS_LEN,
+        CHECKSUM_OFFSET..INFO_LEN,
+    ];
+    marks
+        .into_iter()
+        .map(|mark| (&damaged[mark.clone()], &copy[mark]))
+        .any(|(found, mark)| found == mark && mark.iter().any(|&byte| byte != 0))
+}
+
+/// Why a block is no info block, or not one that belongs here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InfoError {
+    /// There is no signature: most likely there never was a BTT.
+    Signature,
+    /// The BTT was made in another namespace.
+    ParentUuid {
+        /// UUID in the block.
+        found: Uuid,
+        /// UUID of the namespace.
+        expected: Uuid,
+    },
+    /// The checksum is wrong.
+    Checksum {
+        /// Sum in the block.
+        found: u64,
+        /// Sum of the block.
+        expected: u64,
+    },
+    /// The version is not the one of the namespace's class.
+    Version {
+        /// Major and minor number in the block.
+        found: (u16, u16),
+        /// Version of the class.
+        expected: Version,
+    },
+    /// The parts of the arena do not fit together.
+    Geometry(GeometryError),
+    /// The next arena starts inside of this one or too close to the end.
+    NextOffset {
+        /// Offset in the block.
+        found: u64,
+        /// Smallest possible one.
+        least: u64,
+        /// Largest possible one.
+        most: u64,
+    },
+}
+
+impl fmt::Display for InfoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signature => f.write_str("signature is wrong, expected BTT_ARENA_INFO"),
+            Self::ParentUuid { found, expected } => {
+                write!(f, "parent_uuid is {found}, expected {expected} or zero")
+            }
+            Self::Checksum { found, expected } => {
+                write!(f, "checksum is {found:#018x}, expected {expected:#018x}")
+            }
+            Self::Version {
+                found: (major, minor),
+                expected,
+            } => write!(f, "version is {major}.{minor}, expected {expected}"),
+            Self::Geometry(error) => error.fmt(f),
+            Self::NextOffset { found, least, most } => {
+                write!(
+                    f,
+                    "nextoff is {found:#x}, expected 0 or {least:#x} to {most:#x}"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The sector sizes that a BTT may be made with.
+
+/// The external LBA size of a BTT: a sector of 512 or 4096 bytes and the metadata that goes with it.
+///
+/// A sector and its metadata lie next to each other in one block, so both are written atomically together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LbaSize {
+    sector: u16,
+    metadata: u16,
+}
+
+/// Internal blocks are a multiple of this many bytes, so that they start on a cache line.
+const INTERNAL_ALIGN: u32 = 64;
+
+impl LbaSize {
+    /// All sizes, in ascending order, as the `sector_size` attribute lists them.
+    pub const ALL: [Self; 7] = [
+        Self::new(512, 0),
+        Self::new(512, 8),
+        Self::new(512, 16),
+        Self::new(4096, 0),
+        Self::new(4096, 8),
+        Self::new(4096, 64),
+        Self::new(4096, 128),
+    ];
+
+    const fn new(sector: u16, metadata: u16) -> Self {
+        Self { sector, metadata }
+    }
+
+    /// Finds the size whose sector and metadata together are `bytes`.
+    pub fn from_bytes(bytes: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|size| size.bytes() == bytes)
+    }
+
+    /// Bytes of a sector and its metadata: what the info block and the `sector_size` attribute say.
+    pub const fn bytes(self) -> u32 {
+        self.sector as u32 + self.metadata as u32
+    }
+
+    /// Bytes of a sector as the block layer sees it: 512 or 4096.
+    pub const fn sector(self) -> u32 {
+        self.sector as u32
+    }
+
+    /// Bytes of metadata that follow the sector in its block.
+    pub const fn metadata(self) -> u32 {
+        self.metadata as u32
+    }
+
+    /// Bytes of a block in the data area of an arena that we make.
+    pub const fn internal(self) -> u32 {
+        self.bytes().next_multiple_of(INTERNAL_ALIGN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let sizes = LbaSize::ALL.map(|size| {
+            (
+                size.bytes(),
+                size.sector(),
+                size.metadata(),
+                size.internal(),
+            )
+        });
+        assert_eq!(
+            sizes,
+            [
+                (512, 512, 0, 512),
+                (520, 512, 8, 576),
+                (528, 512, 16, 576),
+                (4096, 4096, 0, 4096),
+                (4104, 4096, 8, 4160),
+                (4160, 4096, 64, 4160),
+                (4224, 4096, 128, 4224),
+            ]
+        );
+    }
+
+    #[test]
+    fn only_these_sizes() {
+        let found = (0..=u32::from(u16::MAX)).filter_map(LbaSize::from_bytes);
+        assert!(found.eq(LbaSize::ALL));
+    }
+}
