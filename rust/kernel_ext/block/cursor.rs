@@ -189,3 +189,94 @@ impl<'a> Sink<'a> {
         }
     }
 }
+
+#[kernel::prelude::kunit_tests(nd_kernel_ext_cursor)]
+mod tests {
+    use super::*;
+    use kernel::{
+        page::Page,
+        prelude::*, //
+    };
+
+    /// A request of `size` bytes that begins `done` bytes into vector `index`.
+    fn request(vectors: &mut [sys::bio_vec], index: u32, done: u32, size: u32) -> sys::bio {
+        let mut bio: sys::bio = pin_init::zeroed();
+
+        bio.bi_io_vec = vectors.as_mut_ptr();
+        bio.bi_iter.bi_idx = index;
+        bio.bi_iter.bi_bvec_done = done;
+        bio.bi_iter.bi_size = size;
+        bio
+    }
+
+    fn vector(page: &Page, offset: u32, len: u32) -> sys::bio_vec {
+        sys::bio_vec {
+            bv_page: page.as_ptr(),
+            bv_len: len,
+            bv_offset: offset,
+        }
+    }
+
+    #[test]
+    fn pieces_end_with_vectors_and_with_the_request() -> Result {
+        let (first, second) = (Page::alloc_page(GFP_KERNEL)?, Page::alloc_page(GFP_KERNEL)?);
+        let mut vectors = [
+            vector(&first, 0, 4096),
+            vector(&first, 1024, 2048),
+            vector(&first, 0, 0),
+            vector(&second, 512, 1536),
+        ];
+        let mut bio = request(&mut vectors, 1, 512, 1536 + 1024);
+        // SAFETY: The request is valid, and its vectors hold more bytes than it has.
+        let mut cursor = unsafe { Cursor::new(NonNull::from(&mut bio)) };
+
+        let piece = cursor.take(512).ok_or(EINVAL)?;
+        let start = piece.address;
+        assert_eq!(piece.len, 512);
+        assert_eq!(start.addr() % 4096, 1024 + 512);
+
+        let piece = cursor.take(4096).ok_or(EINVAL)?;
+        assert_eq!(piece.len, 1024);
+        assert!(piece.address == start.wrapping_add(512));
+
+        // Over the empty vector, and no further than the request although the vector is longer.
+        let piece = cursor.take(4096).ok_or(EINVAL)?;
+        assert_eq!(piece.len, 1024);
+        assert_eq!(piece.address.addr() % 4096, 512);
+        assert_eq!(cursor.remaining, 0);
+        assert!(cursor.take(1).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_request_has_no_pieces() {
+        let mut bio = request(&mut [], 0, 0, 0);
+        // SAFETY: The request is valid, and needs no vectors.
+        let mut cursor = unsafe { Cursor::new(NonNull::from(&mut bio)) };
+
+        assert!(cursor.take(1).is_none());
+    }
+
+    #[test]
+    fn zeroes_stop_at_the_end_of_the_sink() -> Result {
+        let page = Page::alloc_page(GFP_KERNEL)?;
+        // SAFETY: The page is ours alone, and the range lies in it.
+        unsafe { page.fill_zero_raw(0, 4096)? };
+        // SAFETY: As above; the source is a valid array.
+        unsafe { page.write_raw([1u8; 64].as_ptr(), 512, 64)? };
+
+        let mut vectors = [vector(&page, 512, 64)];
+        let mut bio = request(&mut vectors, 0, 0, 32);
+        // SAFETY: The request is valid, and its vector holds more bytes than it has.
+        let mut sink = Sink::new(unsafe { Cursor::new(NonNull::from(&mut bio)) });
+        sink.fill_zeroes(64);
+        assert_eq!(sink.remaining(), 0);
+
+        let mut content = [2u8; 64];
+        // SAFETY: The page is ours alone; the destination is a valid array.
+        unsafe { page.read_raw(content.as_mut_ptr(), 512, 64)? };
+        assert!(content[..32].iter().all(|byte| *byte == 0));
+        assert!(content[32..].iter().all(|byte| *byte == 1));
+        Ok(())
+    }
+}

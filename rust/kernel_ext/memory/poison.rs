@@ -9,7 +9,7 @@
 
 use crate::sys;
 use core::arch::asm;
-use kernel::ffi::c_uint;
+use kernel::prelude::*;
 
 /// A load met poison: the medium has lost the content of at least one of the cache lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,5 +85,36 @@ pub(super) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> Result<()
     match unsafe { sys::copy_mc_to_kernel(to.cast(), from.cast(), len as c_uint) } {
         0 => Ok(()),
         _ => Err(Poison),
+    }
+}
+
+#[kernel::prelude::kunit_tests(nd_kernel_ext_poison)]
+mod tests {
+    use super::*;
+    use core::ptr;
+
+    /// Nothing is ever mapped in the last 2 MiB of the address space.
+    const UNMAPPED: usize = 0usize.wrapping_sub(1 << 20);
+
+    #[test]
+    fn good_words_are_loaded() {
+        let words = [0x0123_4567_89ab_cdefu64, u64::MAX];
+
+        // SAFETY: The words are valid and aligned.
+        let loaded = unsafe { load_u64(&words[0]) };
+        assert!(loaded == Ok(0x0123_4567_89ab_cdef));
+        // SAFETY: The words are valid and aligned.
+        let loaded = unsafe { load_u32(ptr::from_ref(&words[1]).cast()) };
+        assert!(loaded == Ok(u32::MAX));
+    }
+
+    #[test]
+    fn a_fault_is_an_error() {
+        // SAFETY: These loads go through the exception table, which is what is tested: the page fault of an address that
+        // is not mapped takes the same way as a machine check.
+        unsafe {
+            assert!(load_u32(ptr::without_provenance(UNMAPPED)) == Err(Poison));
+            assert!(load_u64(ptr::without_provenance(UNMAPPED)) == Err(Poison));
+        }
     }
 }
