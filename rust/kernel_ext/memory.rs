@@ -6,23 +6,25 @@
 //! - its methods copy between the range and kernel buffers or the memory of requests, and load and store single words.
 //!   There is no reference to persistent memory: others may change it (a user-space mapping, the device itself), and a load
 //!   may end in a machine check, which the methods turn into [`AccessError::Poisoned`];
-//! - [`persist`] has the instructions that order stores and write caches back.
+//! - [`store_fence`] orders stores, [`FlushHint`] tells DIMMs that want to be told.
 //!
 //! # Durability
 //!
 //! Stores become durable in two steps. They are *flushed*: bulk writes are non-temporal and pass the caches by, single
-//! words are stored to the cache and [`PmemRange::flush`] writes their lines back. Then a *fence* of the storing CPU orders
-//! everything flushed before it. What else a medium needs to be durable (flush hints of DIMMs, a host) is not known here.
+//! words are stored to the cache and [`PmemRange::flush`] writes their lines back. Then a *fence* of the storing CPU
+//! ([`store_fence`]) orders everything flushed before it. What else a medium needs to be durable (flush hints of DIMMs, a host) is not known here.
 //!
 //! Only x86-64 is supported.
 
-pub mod persist;
-
 mod access;
+mod flush_hint;
+mod persist;
 mod poison;
 mod range;
 
 pub use access::AccessError;
+pub use flush_hint::FlushHint;
+pub use persist::store_fence;
 pub use range::{
     MapError,
     PmemRange, //

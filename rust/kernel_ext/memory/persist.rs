@@ -5,12 +5,9 @@
 use crate::sys;
 use core::arch::asm;
 
-/// Length of a line of the caches of every x86-64 CPU with `clwb` or `clflushopt`, in bytes.
-pub const CACHE_LINE: usize = 64;
-
 /// Orders all flushes and non-temporal stores of this CPU before everything that follows.
 #[inline(always)]
-pub fn fence() {
+pub fn store_fence() {
     // SAFETY: `sfence` has no operands and changes no register. It is a compiler barrier as the block may access memory.
     unsafe { asm!("sfence", options(nostack, preserves_flags)) };
 }
