@@ -9,7 +9,8 @@
 //! - [`async_domain`]: registration in the background;
 //! - [`chrdev`], [`class`]: control nodes;
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
-//! - [`acpi`]: tables, methods and notifications.
+//! - [`acpi`]: tables, methods and notifications;
+//! - [`resource`]: the tree of physical addresses.
 
 pub mod acpi;
 pub mod async_domain;
@@ -22,5 +23,6 @@ pub mod device;
 pub mod memory;
 pub mod memregion;
 pub mod module;
+pub mod resource;
 pub mod sysfs;
 mod sys;

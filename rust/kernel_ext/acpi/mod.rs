@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! ACPI: tables, devices, their methods and their notifications.
+//!
+//! * [`Table`]: a static table of the firmware;
+//! * [`AcpiDevice`]: a device of the ACPI namespace, found as the companion of a device or below another one;
+//! * [`Object`] and [`Value`]: what a method gave back;
+//! * [`NotifyRegistration`]: a handler for the notifications of a device.
+//!
+//! Nothing here holds a lock. Methods may sleep, and take what the interpreter takes.
+//!
+//! C headers: [`include/acpi/acpixf.h`](srctree/include/acpi/acpixf.h),
+//! [`include/acpi/acpi_bus.h`](srctree/include/acpi/acpi_bus.h)
+
+mod companion;
+mod method;
+mod notify;
+mod numa;
+mod object;
+mod table;
+
+pub use self::{
+    companion::AcpiDevice,
+    method::{
+        Argument,
+        DeviceSpecificMethod,
+        MethodError, //
+    },
+    notify::{
+        NotifyHandler,
+        NotifyRegistration, //
+    },
+    numa::{
+        proximity_node,
+        proximity_online_node, //
+    },
+    object::{
+        Object,
+        Value, //
+    },
+    table::Table, //
+};
+
+/// Statuses of the interpreter, from [`include/acpi/acexcep.h`](srctree/include/acpi/acexcep.h).
+mod status {
+    pub(super) const OK: u32 = 0;
+    pub(super) const NOT_FOUND: u32 = 5;
+}

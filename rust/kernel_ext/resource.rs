@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tree of physical addresses that `/proc/iomem` shows, and which NUMA node an address belongs to.
+//!
+//! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h),
+//! [`include/linux/numa.h`](srctree/include/linux/numa.h)
+
+use crate::sys;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// What a range is described as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Description {
+    /// "Persistent Memory".
+    PersistentMemory,
+    /// "Persistent Memory (legacy)": e820 type 12.
+    LegacyPersistentMemory,
+}
+
+impl Description {
+    const fn as_raw(self) -> c_ulong {
+        // CAST: Small constants that C happens to type otherwise.
+        match self {
+            Self::PersistentMemory => sys::IORES_DESC_PERSISTENT_MEMORY as c_ulong,
+            Self::LegacyPersistentMemory => sys::IORES_DESC_PERSISTENT_MEMORY_LEGACY as c_ulong,
+        }
+    }
+
+    const fn name(self) -> &'static CStr {
+        match self {
+            Self::PersistentMemory => c"Persistent Memory",
+            Self::LegacyPersistentMemory => c"Persistent Memory (legacy)",
+        }
+    }
+}
+
+// CAST: The flags of a resource are a `c_ulong` with room for all constants.
+const MEMORY: c_ulong = sys::IORESOURCE_MEM as c_ulong;
+
+/// A range of physical addresses, not empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressRange {
+    /// The first address.
+    pub first: u64,
+    /// The last address.
+    pub last: u64,
+}
+
+/// Calls `f` for each range of memory with this description, ascending, until it fails.
+pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
+    description: Description,
+    mut f: F,
+) -> Result {
+    struct Walk<'f, F> {
+        f: &'f mut F,
+        outcome: Result,
+    }
+
+    /// # Safety
+    ///
+    /// `resource` must be valid, and `walk` the [`Walk`] with an `F`, which nobody else uses meanwhile.
+    unsafe extern "C" fn callback<F: FnMut(AddressRange) -> Result>(
+        resource: *mut sys::resource,
+        walk: *mut c_void,
+    ) -> c_int {
+        // SAFETY: By the requirements of this function.
+        let walk = unsafe { &mut *walk.cast::<Walk<'_, F>>() };
+        // SAFETY: By the requirements of this function.
+        let range = unsafe {
+            AddressRange {
+                first: (*resource).start,
+                last: (*resource).end,
+            }
+        };
+        walk.outcome = (walk.f)(range);
+        walk.outcome.err().map_or(0, Error::to_errno)
+    }
+
+    let mut walk = Walk {
+        f: &mut f,
+        outcome: Ok(()),
+    };
+    // SAFETY: The callback and its context are as the callback expects, and outlive the call. What it returns is an error
+    // also if there is no range at all, so it is `outcome` that counts.
+    unsafe {
+        sys::walk_iomem_res_desc(
+            description.as_raw(),
+            MEMORY,
+            0,
+            u64::MAX,
+            (&raw mut walk).cast(),
+            Some(callback::<F>),
+        )
+    };
+    walk.outcome
+}
+
+/// Tells whether some of the range has this description already.
+pub fn has_description(range: AddressRange, description: Description) -> bool {
+    let Ok(size) = usize::try_from(range.last.saturating_sub(range.first).saturating_add(1)) else {
+        return false;
+    };
+    // SAFETY: There are no requirements.
+    let answer = unsafe { sys::region_intersects(range.first, size, MEMORY, description.as_raw()) };
+    // CAST: Small constants that C happens to type otherwise.
+    answer == sys::REGION_INTERSECTS as c_int
+}
+
+/// A range that this module put into the tree; taken out when dropped.
+///
+/// # Invariants
+///
+/// The resource is in the tree.
+pub struct InsertedRange(Pin<KBox<sys::resource>>);
+
+// SAFETY: The tree is guarded by a lock of its own; the resource is not accessed but through it.
+unsafe impl Send for InsertedRange {}
+
+// SAFETY: As above.
+unsafe impl Sync for InsertedRange {}
+
+impl InsertedRange {
+    /// Describes `range`, below whatever covers it and above whatever it covers. `EBUSY`: it overlaps something in part.
+    pub fn new(range: AddressRange, description: Description) -> Result<Self> {
+        let mut resource = KBox::pin(
+            sys::resource {
+                start: range.first,
+                end: range.last,
+                name: description.name().as_char_ptr(),
+                flags: MEMORY,
+                desc: description.as_raw(),
+                ..pin_init::zeroed()
+            },
+            GFP_KERNEL,
+        )?;
+        // SAFETY: The root of the tree is valid. The resource is, too, and stays in place until it is removed.
+        to_result(unsafe {
+            sys::insert_resource(&raw mut sys::iomem_resource, &raw mut *resource)
+        })?;
+        // INVARIANT: It was just inserted.
+        Ok(Self(resource))
+    }
+}
+
+impl Drop for InsertedRange {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the resource is in the tree.
+        unsafe { sys::remove_resource(&raw mut *self.0) };
+    }
+}
+
+/// The NUMA node of memory at `address` that is not system memory, negative if there is none.
+pub fn address_node(address: u64) -> i32 {
+    // SAFETY: There are no requirements.
+    unsafe { sys::memory_add_physaddr_to_nid(address) }
+}
+
+/// The NUMA node that memory at `address` would get as system memory, negative if there is none.
+pub fn target_node(address: u64) -> i32 {
+    // SAFETY: There are no requirements.
+    unsafe { sys::phys_to_target_node(address) }
+}
+
+/// This node, or the nearest one that is online; negative if there is no such node.
+pub fn online_node(node: i32) -> i32 {
+    match u32::try_from(node) {
+        #[cfg(CONFIG_NUMA)]
+        Ok(number) if number < sys::MAX_NUMNODES => {
+            // SAFETY: The node is within the bounds of the kernel's tables.
+            unsafe { sys::numa_nearest_node(node, sys::node_states_N_ONLINE) }
+        }
+        #[cfg(not(CONFIG_NUMA))]
+        Ok(0) => 0,
+        _ => -1,
+    }
+}
