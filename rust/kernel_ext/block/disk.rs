@@ -2,8 +2,8 @@
 
 //! A bio-based disk, from its announcement to its removal.
 //!
-//! Order of the end of a disk: `del_gendisk` waits for the requests under way and keeps new ones out, then the driver's data
-//! are dropped. Open files may outlive that; what they can still reach of a driver is its code, which
+//! Order of the end of a disk: `del_gendisk` waits for the requests under way and keeps new ones out, then the driver's value
+//! is dropped. Open files may outlive that; what they can still reach of a driver is its code, which
 //! [`Driver::MODULE`] keeps loaded, and [`Driver::GEOMETRY`], which is constant.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
@@ -50,11 +50,9 @@ pub struct Geometry {
     pub sectors: u8,
 }
 
-/// The driver of a bio-based disk.
-pub trait Driver: Sized + 'static {
-    /// What the driver keeps for a disk. It lives until no request of the disk is under way any more.
-    type Data: ForeignOwnable + Send + Sync + 'static;
-
+/// The driver of a bio-based disk. The value is what the driver keeps for one disk; it lives until no request of the disk is
+/// under way any more.
+pub trait Driver: Sized + Send + Sync + 'static {
     /// The module of the driver, which cannot be unloaded while a disk is open.
     const MODULE: &'static ThisModule;
 
@@ -63,14 +61,11 @@ pub trait Driver: Sized + 'static {
 
     /// Carries out a request, in the context of its submitter, which may sleep. Requests are submitted concurrently.
     ///
-    /// The request has to be ended before this returns: afterwards `data` may go away.
-    fn submit(data: <Self::Data as ForeignOwnable>::Borrowed<'_>, bio: Bio);
+    /// The request has to be ended before this returns: afterwards the driver may go away.
+    fn submit(self: Pin<&Self>, bio: Bio);
 
     /// The bad blocks that the attribute `badblocks` of the disk shows, and to which it adds.
-    fn badblocks<'a>(
-        data: <Self::Data as ForeignOwnable>::Borrowed<'a>,
-    ) -> Option<Pin<&'a Badblocks>> {
-        let _ = data;
+    fn badblocks(&self) -> Option<&Badblocks> {
         None
     }
 }
@@ -91,13 +86,13 @@ pub struct Parameters<'a> {
 ///
 /// # Invariants
 ///
-/// `raw` is a valid disk that was added with `device_add_disk`; its `private_data` comes from `T::Data::into_foreign`.
+/// `raw` is a valid disk that was added with `device_add_disk`; its `private_data` is a `Pin<KBox<T>>` made foreign.
 pub struct Disk<T: Driver> {
     raw: NonNull<sys::gendisk>,
     _driver: PhantomData<T>,
 }
 
-// SAFETY: A disk may be removed by any thread, and its data may be dropped by any thread.
+// SAFETY: A disk may be removed by any thread, and its driver may be dropped by any thread.
 unsafe impl<T: Driver> Send for Disk<T> {}
 
 // SAFETY: The methods of a shared disk may be called by any thread, concurrently.
@@ -115,17 +110,16 @@ impl<T: Driver> Disk<T> {
         ..pin_init::zeroed()
     };
 
-    /// Announces a disk as a child of `parent`, on the NUMA node of `parent`.
+    /// Announces a disk as a child of `parent`, on the NUMA node of `parent`, to be driven by `driver`.
     ///
     /// Its partitions are scanned, so requests may arrive before this returns.
     pub fn new(
         parent: &device::Device<device::Bound>,
-        data: T::Data,
+        driver: Pin<KBox<T>>,
         parameters: Parameters<'_>,
     ) -> Result<Self> {
         let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
-        let capacity = parameters.capacity
-            - parameters.capacity % u64::from(parameters.limits.logical_sectors());
+        let capacity = parameters.limits.whole_blocks(parameters.capacity);
         let mut limits = parameters.limits.into_raw();
 
         // SAFETY: `parent` is a valid device; `limits` is valid during the call, which copies it.
@@ -146,21 +140,21 @@ impl<T: Driver> Disk<T> {
             .ok_or(EINVAL)?
             .write_fmt(parameters.name)?;
 
-        let foreign = data.into_foreign();
-        let data = ScopeGuard::new(|| {
-            // SAFETY: `foreign` was made just above. The disk was not added, so no request borrows it.
-            drop(unsafe { T::Data::from_foreign(foreign) })
+        // The attribute that uses the list goes away in `del_gendisk`, before the driver, in which the list is pinned.
+        let badblocks = driver
+            .badblocks()
+            .map_or(ptr::null_mut(), |list| list.as_raw());
+        let private = driver.into_foreign();
+        let driver = ScopeGuard::new(|| {
+            // SAFETY: `private` was made just above. The disk was not added, so no request borrows it.
+            drop(unsafe { Pin::<KBox<T>>::from_foreign(private) })
         });
 
-        // SAFETY: `foreign` was made by `into_foreign`, and is given back only after the disk was removed.
-        let badblocks = T::badblocks(unsafe { T::Data::borrow(foreign) });
-
-        // SAFETY: `raw` is valid and nobody else has seen it. The attribute that uses `bb` goes away in `del_gendisk`, which
-        // comes before the end of the data, in which the bad blocks are pinned.
+        // SAFETY: `raw` is valid and nobody else has seen it. CAST: The kernel crate knows the list only by name.
         unsafe {
-            (*raw).bb = badblocks.map_or(ptr::null_mut(), |list| list.as_raw().cast());
+            (*raw).bb = badblocks.cast();
             (*raw).fops = Self::OPERATIONS;
-            (*raw).private_data = foreign;
+            (*raw).private_data = private;
             sys::set_capacity(raw, capacity);
             sys::set_disk_ro(raw, parameters.read_only);
         }
@@ -168,7 +162,7 @@ impl<T: Driver> Disk<T> {
         // SAFETY: `parent` is a valid, bound device; the disk is complete; there are no further attribute groups.
         to_result(unsafe { sys::device_add_disk(parent, raw, ptr::null_mut()) })?;
 
-        data.dismiss();
+        driver.dismiss();
         // INVARIANT: The disk was added just above, and its `private_data` was set before.
         Ok(Self {
             // SAFETY: `from_err_ptr` passes only what `__blk_alloc_disk` returns as a disk, which is not null.
@@ -182,15 +176,14 @@ impl<T: Driver> Disk<T> {
     /// Called by the block layer only: `bio` is valid, was submitted to a disk with `Self::OPERATIONS`, and is handed over.
     unsafe extern "C" fn submit_bio(bio: *mut sys::bio) {
         // SAFETY: The block layer passes a valid bio, and the disk to which it was submitted is valid.
-        let data = unsafe { (*(*(*bio).bi_bdev).bd_disk).private_data };
-        // SAFETY: `private_data` of a disk with these operations comes from `into_foreign`. It is given back after
+        let private = unsafe { (*(*(*bio).bi_bdev).bd_disk).private_data };
+        // SAFETY: `private_data` of a disk with these operations was made by `into_foreign`. It is taken back after
         // `del_gendisk`, which waits until this function has returned.
-        let data = unsafe { T::Data::borrow(data) };
+        let driver = unsafe { Pin::<KBox<T>>::borrow(private) };
+        // SAFETY: The block layer hands a valid bio, which is not null, over to this callback.
+        let bio = unsafe { Bio::from_raw(NonNull::new_unchecked(bio)) };
 
-        if let Some(bio) = NonNull::new(bio) {
-            // SAFETY: The block layer hands a valid bio over to this callback.
-            T::submit(data, unsafe { Bio::from_raw(bio) });
-        }
+        driver.submit(bio);
     }
 
     /// # Safety
@@ -219,6 +212,12 @@ impl<T: Driver> Disk<T> {
         0
     }
 
+    /// What drives the disk.
+    pub fn driver(&self) -> Pin<&T> {
+        // SAFETY: By the type invariant this is a driver made foreign; it is taken back when the disk is dropped.
+        unsafe { Pin::<KBox<T>>::borrow((*self.raw.as_ptr()).private_data) }
+    }
+
     /// The disk, for what does not depend on its driver.
     pub fn as_disk(&self) -> DiskRef<'_> {
         // SAFETY: `raw` is a valid, added disk by the type invariant, and it is not removed while `self` is borrowed.
@@ -234,13 +233,13 @@ impl<T: Driver> Drop for Disk<T> {
         unsafe { sys::del_gendisk(raw) };
 
         // SAFETY: The disk is valid; nothing but `from_foreign` below uses `private_data` after `del_gendisk`.
-        let data = unsafe { (*raw).private_data };
+        let private = unsafe { (*raw).private_data };
 
         // SAFETY: This gives up the reference of the allocation, the last use of `raw`.
         unsafe { sys::put_disk(raw) };
 
-        // SAFETY: `data` comes from `into_foreign` by the type invariant, and no request borrows it any more.
-        drop(unsafe { T::Data::from_foreign(data) });
+        // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it any more.
+        drop(unsafe { Pin::<KBox<T>>::from_foreign(private) });
     }
 }
 

@@ -44,10 +44,6 @@ impl BlockSize {
     pub fn shift(self) -> u32 {
         self.0.trailing_zeros()
     }
-
-    fn sectors(self) -> u32 {
-        self.0 >> SECTOR_SHIFT
-    }
 }
 
 /// The limits of a disk. What is not said is what a plain disk without any feature has.
@@ -121,8 +117,11 @@ impl Limits {
         self.0
     }
 
-    /// The logical block size, in sectors of 512 bytes.
-    pub(super) fn logical_sectors(&self) -> u32 {
-        BlockSize(self.0.logical_block_size).sectors()
+    /// How many of `sectors` sectors of 512 bytes make whole logical blocks.
+    pub(super) fn whole_blocks(&self, sectors: u64) -> u64 {
+        // The block size is a power of two, at least one sector, so this is a mask of the sectors within a block.
+        let within = (self.0.logical_block_size >> SECTOR_SHIFT).saturating_sub(1);
+
+        sectors & !u64::from(within)
     }
 }
