@@ -35,22 +35,26 @@ static DOMAIN: Domain = {
 const _: () = assert!(core::mem::offset_of!(sys::async_domain, pending) == 0);
 
 /// A job for the background.
-pub trait Job: ForeignOwnable + Send {
+pub trait Job: Send + Sized + 'static {
     /// Does it.
     fn run(self);
 }
 
-/// Schedules `job`, near the NUMA node `node` if that is not negative. It runs at once if memory is short.
-pub fn schedule<J: Job>(job: J, node: i32) {
+/// Schedules `job`, near the NUMA node `node` if that is not negative.
+///
+/// If memory is short the job may run at once, before this returns.
+pub fn schedule<J: Job>(job: J, node: i32) -> Result {
+    let job = KBox::new(job, GFP_KERNEL)?;
     // SAFETY: The callback takes back what `into_foreign` gave, exactly once.
     unsafe {
         sys::async_schedule_node_domain(Some(callback::<J>), job.into_foreign(), node, DOMAIN.0.get());
     }
+    Ok(())
 }
 
 unsafe extern "C" fn callback<J: Job>(data: *mut c_void, _cookie: sys::async_cookie_t) {
     // SAFETY: `data` came from `into_foreign` in `schedule`, and the callback is called once.
-    unsafe { J::from_foreign(data) }.run();
+    KBox::into_inner(unsafe { KBox::<J>::from_foreign(data) }).run();
 }
 
 /// Waits until no job is left, those included that jobs scheduled meanwhile. Never call it from a job.

@@ -33,6 +33,7 @@ use kernel::{
     },
     prelude::*,
     str::as_char_ptr_in_const_context,
+    sync::aref::ARef,
     types::Opaque, //
 };
 
@@ -306,4 +307,34 @@ pub fn notify<B: Bus>(device: &Device, event: B::Event) {
         // SAFETY: The device is bound and its lock is held.
         (role.notify)(unsafe { Device::<CoreInternal<'_>>::from_raw(raw) }, event);
     }
+}
+
+/// Returns the first device of the bus that meets `condition`.
+pub fn find_device<B: Bus>(mut condition: impl FnMut(&Device) -> bool) -> Option<ARef<Device>> {
+    struct Search<'a> {
+        condition: &'a mut dyn FnMut(&Device) -> bool,
+        found: Option<ARef<Device>>,
+    }
+
+    unsafe extern "C" fn callback(device: *mut sys::device, data: *mut c_void) -> c_int {
+        // SAFETY: `data` is the search below, and nobody else uses it during the walk.
+        let search = unsafe { &mut *data.cast::<Search<'_>>() };
+        // SAFETY: The driver core holds a reference to the device during the call.
+        let device = unsafe { Device::from_raw(device) };
+        if !(search.condition)(device) {
+            return 0;
+        }
+        search.found = Some(ARef::from(device));
+        1
+    }
+
+    let mut search = Search {
+        condition: &mut condition,
+        found: None,
+    };
+    // SAFETY: The bus type is static, and the search outlives the walk.
+    unsafe {
+        sys::bus_for_each_dev(B::bus_type().as_ptr(), ptr::null_mut(), (&raw mut search).cast(), Some(callback));
+    }
+    search.found
 }

@@ -20,9 +20,13 @@ pub mod bus;
 pub mod chrdev;
 pub mod class;
 pub mod device;
+pub mod error;
 pub mod memory;
 pub mod memregion;
 pub mod module;
 pub mod resource;
 pub mod sysfs;
 mod sys;
+
+/// Prefix of messages that are not about a device, as `module!` defines it for modules.
+const __LOG_PREFIX: &[u8] = b"libnvdimm\0";

@@ -17,7 +17,7 @@ impl RegionId {
     /// Takes the lowest free number.
     pub fn allocate() -> Result<Self> {
         // SAFETY: There are no requirements.
-        let id = unsafe { sys::memregion_alloc(GFP_KERNEL.as_raw()) };
+        let id = unsafe { sys::memregion_alloc(sys::GFP_KERNEL) };
         to_result(id)?;
         Ok(Self(u32::try_from(id)?))
     }

@@ -3,10 +3,7 @@
 //! References to modules.
 
 use crate::sys;
-use kernel::{
-    prelude::*,
-    ThisModule, //
-};
+use kernel::ThisModule;
 
 /// Keeps a module from being unloaded.
 pub struct ModuleReference(&'static ThisModule);

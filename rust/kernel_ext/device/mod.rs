@@ -12,7 +12,8 @@ pub use self::{
     lock::DeviceLock,
     node::{
         for_each_child,
-        live_nodes,
+        normal,
+        wait_until_released,
         DeviceType,
         Node,
         NodeParameters,

@@ -5,7 +5,7 @@
 //! A node is created with [`Node::new`], appears in sysfs with [`Node::register`] and leaves it with
 //! [`Node::unregister`]. It lives until the last reference to it is gone, which may be long after that: an open disk, a
 //! pending job or an open sysfs file may hold one. Its release function is part of this module's text, and references to
-//! devices do not pin modules; so the module counts its live nodes and must not go before [`live_nodes`] is 0.
+//! devices do not pin modules; so nodes are counted, and the module must not go before [`wait_until_released`] returned.
 
 use crate::{
     bus::BusType,
@@ -22,7 +22,10 @@ use core::{
     },
 };
 use kernel::{
-    device::Device,
+    device::{
+        Device,
+        DeviceContext, //
+    },
     error::to_result,
     fmt,
     prelude::*,
@@ -42,15 +45,27 @@ use kernel::{
             Release, //
         },
     },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
     types::Opaque, //
 };
 
 /// Nodes of all types that were created and not released yet.
 static LIVE: Atomic<usize> = Atomic::new(0);
 
-/// Returns how many nodes are not released yet.
-pub fn live_nodes() -> usize {
-    LIVE.load(Acquire)
+/// Waits until no node is left. To be called before the module goes that holds their release function.
+pub fn wait_until_released() {
+    let mut waited = 0u32;
+    while LIVE.load(Acquire) != 0 {
+        // Somebody outside holds a reference, and will drop it in his own time; say so once in a while.
+        if waited % 1000 == 999 {
+            pr_warn!("waiting for {} devices that are still in use\n", LIVE.load(Acquire));
+        }
+        waited = waited.wrapping_add(1);
+        fsleep(Delta::from_millis(10));
+    }
 }
 
 /// What a [`Node`] stands for.
@@ -204,6 +219,11 @@ impl<T: DeviceType> Node<T> {
         unsafe { Device::from_raw(self.device.get()) }
     }
 
+    /// Returns what the device stands for, for as long as the node is borrowed.
+    pub fn data(node: &Self) -> &T {
+        &node.data
+    }
+
     /// Returns the parent in the device tree.
     pub fn parent(&self) -> Option<&Device> {
         self.parent.as_deref()
@@ -268,6 +288,20 @@ impl<T: DeviceType> Node<T> {
         for_each_child(self.device(), f)
     }
 
+    /// Returns the first child in sysfs that is a node of `U` and meets `condition`.
+    pub fn find_child<U: DeviceType>(&self, mut condition: impl FnMut(&Node<U>) -> bool) -> Option<ARef<Node<U>>> {
+        let mut found = None;
+        // The walk ends with an error once something is found; there are no other errors.
+        let _ = self.for_each_child(|child| match Node::<U>::from_device(child) {
+            Some(node) if condition(node) => {
+                found = Some(ARef::from(node));
+                Err(EEXIST)
+            }
+            _ => Ok(()),
+        });
+        found
+    }
+
     unsafe extern "C" fn release_callback(device: *mut sys::device) {
         // SAFETY: The last reference is gone, so nobody uses the node any more. It was allocated in `Self::new`, whose
         // box is taken back here; the pinned contents are dropped in place.
@@ -290,6 +324,12 @@ pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) ->
 
     // SAFETY: `device` is valid, and the closure outlives the call.
     to_result(unsafe { sys::device_for_each_child(raw(device), (&raw mut f).cast(), Some(callback::<F>)) })
+}
+
+/// Forgets in which context a device is.
+pub fn normal<Ctx: DeviceContext>(device: &Device<Ctx>) -> &Device {
+    // SAFETY: `device` is valid as long as it is borrowed, and every device may be seen without a context.
+    unsafe { Device::from_raw(ptr::from_ref(device).cast::<sys::device>().cast_mut()) }
 }
 
 fn raw(device: &Device) -> *mut sys::device {

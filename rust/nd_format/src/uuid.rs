@@ -3,7 +3,7 @@
 //! UUIDs in the two byte orders that the formats use.
 
 use core::fmt;
-use zerocopy::{
+use zerocopy_derive::{
     FromBytes,
     Immutable,
     IntoBytes,

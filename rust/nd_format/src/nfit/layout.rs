@@ -9,7 +9,9 @@ use zerocopy::{
         U16,
         U32,
         U64, //
-    },
+    }, //
+};
+use zerocopy_derive::{
     FromBytes,
     Immutable,
     IntoBytes,

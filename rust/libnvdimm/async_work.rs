@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registration and removal of devices in the background.
+//!
+//! A job holds a reference to its device, and with it to the device's ancestors, until it is done.
+
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use kernel_ext::{
+    async_domain::{
+        self,
+        Job, //
+    },
+    device::{
+        DeviceType,
+        Node, //
+    },
+};
+
+struct Register<T: DeviceType>(ARef<Node<T>>);
+
+impl<T: DeviceType> Job for Register<T> {
+    fn run(self) {
+        match self.0.register() {
+            Ok(()) => (),
+            // It was unregistered before its turn came.
+            Err(error) if error == EBUSY && self.0.is_dead() => (),
+            Err(error) => dev_err!(self.0, "could not be registered: {error:?}\n"),
+        }
+    }
+}
+
+struct Unregister<T: DeviceType>(ARef<Node<T>>);
+
+impl<T: DeviceType> Job for Unregister<T> {
+    fn run(self) {
+        self.0.delete();
+    }
+}
+
+/// Registers `node` in the background; `wait_probe` waits for it.
+pub(crate) fn register<T: DeviceType>(node: ARef<Node<T>>) -> Result {
+    let numa_node = node.numa_node();
+    async_domain::schedule(Register(node), numa_node)
+}
+
+/// Unregisters `node` in the background, for callers that hold its lock or run in one of its attributes.
+pub(crate) fn unregister<T: DeviceType>(node: &Node<T>) -> Result {
+    if !node.mark_dead() {
+        return Ok(());
+    }
+    async_domain::schedule(Unregister(ARef::from(node)), node.numa_node())
+}

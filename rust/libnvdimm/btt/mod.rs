@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! BTT devices: what user space configures, or what was found on a namespace, before a driver makes a disk of it.
+//!
+//! A BTT device is complete when it has a UUID, a sector size and a claim on a namespace. The disk itself is the business
+//! of the module `nd_btt`.
+
+mod attributes;
+
+use crate::{
+    attributes::bus_type,
+    claim::{
+        Claim,
+        Holder,
+        HolderKind, //
+    },
+    ids::ChildId,
+    Namespace,
+    Region, //
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
+    },
+};
+use kernel_ext::{
+    device::{
+        DeviceType,
+        Node,
+        NodeParameters,
+        Table, //
+    },
+    sysfs::GroupList, //
+};
+use nd_format::uuid::Uuid;
+
+static TABLE: Table<Btt> = Table::named(TYPE_NAME, attributes::GROUPS.list());
+
+const TYPE_NAME: &CStr = c"nd_btt";
+
+/// Sizes that a sector may have, data and metadata together, in bytes.
+pub const SECTOR_SIZES: [u32; 7] = [512, 520, 528, 4096, 4104, 4160, 4224];
+
+/// A BTT device.
+#[pin_data]
+pub struct Btt {
+    id: ChildId,
+    /// Bytes of the disk while there is one.
+    disk_size: Atomic<u64>,
+    #[pin]
+    config: Mutex<Config>,
+}
+
+/// What user space configures.
+#[derive(Default)]
+struct Config {
+    uuid: Option<Uuid>,
+    sector_size: Option<u32>,
+    claim: Option<Claim>,
+}
+
+/// A complete configuration.
+#[derive(Clone, Copy)]
+pub struct CompleteConfig {
+    /// UUID of the BTT.
+    pub uuid: Uuid,
+    /// Bytes of a sector, metadata included; one of [`SECTOR_SIZES`].
+    pub sector_size: u32,
+}
+
+impl DeviceType for Btt {
+    fn tables() -> &'static [&'static Table<Self>] {
+        const { &[&TABLE] }
+    }
+}
+
+impl Btt {
+    fn create(id: ChildId, config: Config) -> Result<ARef<Node<Self>>> {
+        let region = ARef::from(id.region());
+        let index = id.get();
+        Node::new(
+            &NodeParameters {
+                bus: bus_type(),
+                parent: Some(region.device()),
+                table: &TABLE,
+                groups: GroupList::EMPTY,
+                numa_node: region.numa_node(),
+                device_number: 0,
+            },
+            fmt!("btt{}.{index}", region.id()),
+            try_pin_init!(Self {
+                id,
+                disk_size: Atomic::new(0),
+                config <- new_mutex!(config),
+            }),
+        )
+    }
+
+    /// Makes an unconfigured device that is not registered yet.
+    pub(crate) fn create_seed(region: &Node<Region>) -> Result<ARef<Node<Self>>> {
+        Self::create(ChildId::allocate(region, Region::btt_ids)?, Config::default())
+    }
+
+    /// Makes a device for the BTT that was found on `namespace`, and registers it in the background.
+    pub fn autodetected(namespace: &Node<Namespace>, found: CompleteConfig) -> Result {
+        let region = Node::data(namespace).region();
+        let id = ChildId::allocate(region, Region::btt_ids)?;
+        let holder = Holder {
+            kind: HolderKind::Btt,
+            region: region.id(),
+            index: id.get(),
+        };
+        let lock = region.bus().lock();
+        let claim = Claim::take(namespace.into(), holder, &lock)?;
+        let config = Config {
+            uuid: Some(found.uuid),
+            sector_size: Some(found.sector_size),
+            claim: Some(claim),
+        };
+        let node = Self::create(id, config)?;
+        drop(lock);
+        crate::async_work::register(node)
+    }
+
+    /// Returns the region that the device is in.
+    pub fn region(&self) -> &Node<Region> {
+        self.id.region()
+    }
+
+    /// Returns how the device is named as the holder of a namespace.
+    pub(crate) fn holder(&self, kind: HolderKind) -> Holder {
+        Holder {
+            kind,
+            region: self.region().id(),
+            index: self.id.get(),
+        }
+    }
+
+    /// Returns the namespace that the device claims.
+    pub fn namespace(&self) -> Option<ARef<Node<Namespace>>> {
+        self.config.lock().claim.as_ref().map(|claim| claim.namespace().clone())
+    }
+
+    /// Returns the configuration; `ENODEV` if something is missing.
+    pub fn config(&self) -> Result<CompleteConfig> {
+        let config = self.config.lock();
+        match (config.uuid, config.sector_size, &config.claim) {
+            (Some(uuid), Some(sector_size), Some(_)) => Ok(CompleteConfig { uuid, sector_size }),
+            _ => Err(ENODEV),
+        }
+    }
+
+    /// Tells the size of the disk in bytes, for the attribute `size`. To be called by the driver that made it.
+    pub fn set_disk_size(&self, bytes: u64) {
+        self.disk_size.store(bytes, Relaxed);
+    }
+}

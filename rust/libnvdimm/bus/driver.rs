@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The driver of buses: gives each its control node `/dev/ndctlN`.
+
+use crate::{
+    bus_type::NdBus,
+    ioctl,
+    Kind,
+    TypeMask, //
+};
+use kernel::{
+    device::{
+        Core,
+        Device, //
+    },
+    prelude::*, //
+};
+use kernel_ext::{
+    bus::Driver,
+    class::{
+        Class,
+        ClassNode, //
+    },
+};
+
+/// The class of control nodes.
+pub(crate) static CLASS: Class = Class::new(c"nd");
+
+/// The driver `nd_bus`.
+pub(crate) struct BusDriver;
+
+/// What it keeps for a bus: the control node, which goes when this is dropped.
+pub(crate) struct ControlNode {
+    _node: ClassNode,
+}
+
+impl Driver<NdBus> for BusDriver {
+    type Data<'bound> = ControlNode;
+
+    const TAKES: TypeMask = TypeMask::BUS;
+    const SUPPRESS_BIND: bool = true;
+
+    fn probe<'bound>(device: &'bound Device<Core<'_>>) -> impl PinInit<ControlNode, Error> + 'bound {
+        Self::bind(kernel_ext::device::normal(device))
+    }
+}
+
+impl BusDriver {
+    fn bind(device: &Device) -> Result<ControlNode> {
+        let Some(Kind::Bus(bus)) = Kind::of(device) else {
+            return Err(ENODEV);
+        };
+        let id = bus.id();
+        Ok(ControlNode {
+            _node: CLASS.create_node(device, ioctl::bus_major(), id, fmt!("ndctl{id}"))?,
+        })
+    }
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Buses: what a provider registers, and the lock for everything below it.
+//!
+//! A bus knows how many of its devices are being probed at the moment. Attributes that must see settled devices take
+//! [`Bus::lock_idle`], which waits until there are none.
+
+mod attributes;
+mod driver;
+
+pub(crate) use self::{
+    attributes::show_commands,
+    driver::{
+        BusDriver,
+        CLASS, //
+    },
+};
+
+use crate::{
+    attributes::bus_type,
+    ids::{
+        IdBitmap,
+        StaticId, //
+    },
+    provider::{
+        BusDescription,
+        BusOperations, //
+    },
+    Dimm,
+    Kind,
+    Region, //
+};
+use core::any::Any;
+use kernel::{
+    device::Device,
+    new_condvar,
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
+        CondVar,
+        Mutex, //
+    },
+    ThisModule, //
+};
+use kernel_ext::{
+    async_domain,
+    device::{
+        DeviceLock,
+        DeviceType,
+        Node,
+        NodeParameters,
+        Table, //
+    },
+};
+
+/// As many buses as there are minors for their control nodes.
+static IDS: IdBitmap<4> = IdBitmap::new();
+
+static TABLE: Table<Bus> = Table::unnamed(attributes::GROUPS.list());
+
+/// A bus.
+#[pin_data]
+pub struct Bus {
+    id: StaticId<4>,
+    description: BusDescription,
+    #[pin]
+    state: Mutex<State>,
+    #[pin]
+    changed: CondVar,
+}
+
+/// What the lock of a bus protects by itself.
+struct State {
+    /// Probes of devices below the bus that are going on.
+    probes: usize,
+    /// Calls of user space that are being served.
+    calls: usize,
+    /// Whether further calls are served.
+    open: bool,
+}
+
+impl DeviceType for Bus {
+    fn tables() -> &'static [&'static Table<Self>] {
+        const { &[&TABLE] }
+    }
+}
+
+/// Shows that the lock of a bus is held: nobody else reconfigures anything below it.
+#[must_use = "the lock is released at once"]
+pub struct BusLock<'a>(Guard<'a, State, MutexBackend>);
+
+impl Bus {
+    /// Returns the number in the bus's name.
+    pub fn id(&self) -> u32 {
+        self.id.get()
+    }
+
+    /// Returns the provider's side.
+    pub fn operations(&self) -> &dyn BusOperations {
+        &*self.description.operations
+    }
+
+    /// Returns the provider's own data, if they are of type `T`.
+    pub fn private<T: Any>(&self) -> Option<&T> {
+        self.description.private.downcast_ref()
+    }
+
+    pub(crate) fn module(&self) -> &'static ThisModule {
+        self.description.module
+    }
+
+    pub(crate) fn description(&self) -> &BusDescription {
+        &self.description
+    }
+
+    /// Takes the lock of the bus.
+    pub fn lock(&self) -> BusLock<'_> {
+        BusLock(self.state.lock())
+    }
+
+    /// Takes the lock of `device`, which is below this bus, and that of the bus, while no device is being probed.
+    pub(crate) fn lock_idle<'a>(&'a self, device: &'a Device) -> (DeviceLock<'a>, BusLock<'a>) {
+        loop {
+            let device_lock = DeviceLock::new(device);
+            let lock = self.lock();
+            if lock.0.probes == 0 {
+                return (device_lock, lock);
+            }
+            // A probe that is waited for may need the lock of the device.
+            drop(lock);
+            drop(device_lock);
+            let mut state = self.state.lock();
+            while state.probes != 0 {
+                self.changed.wait(&mut state);
+            }
+        }
+    }
+
+    pub(crate) fn probe_begins(&self) {
+        self.state.lock().probes += 1;
+    }
+
+    pub(crate) fn probe_ends(&self) {
+        let mut state = self.state.lock();
+        state.probes -= 1;
+        if state.probes == 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Registers a call of user space; `ENXIO` once the bus is going away.
+    pub(crate) fn begin_call(&self) -> Result<CallGuard<'_>> {
+        let mut state = self.state.lock();
+        if !state.open {
+            return Err(ENXIO);
+        }
+        state.calls += 1;
+        Ok(CallGuard(self))
+    }
+
+    /// Serves no more calls, and waits for those that are being served.
+    fn close(&self) {
+        let mut state = self.state.lock();
+        state.open = false;
+        while state.calls != 0 {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Registers a bus below `parent`. It goes, with all that is on it, when the result is dropped.
+    pub fn register(parent: &Device, description: BusDescription) -> Result<BusRegistration> {
+        let id = StaticId::allocate(&IDS)?;
+        let number = id.get();
+        let node = Node::new(
+            &NodeParameters {
+                bus: bus_type(),
+                parent: Some(parent),
+                table: &TABLE,
+                groups: description.groups,
+                numa_node: -1,
+                device_number: 0,
+            },
+            fmt!("ndbus{number}"),
+            try_pin_init!(Self {
+                id,
+                description,
+                state <- new_mutex!(State {
+                    probes: 0,
+                    calls: 0,
+                    open: true,
+                }),
+                changed <- new_condvar!(),
+            }),
+        )?;
+        node.register()?;
+        Ok(BusRegistration(node))
+    }
+}
+
+/// A call of user space that is being served.
+pub(crate) struct CallGuard<'a>(&'a Bus);
+
+impl Drop for CallGuard<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.calls -= 1;
+        if state.calls == 0 {
+            self.0.changed.notify_all();
+        }
+    }
+}
+
+/// Waits until everything on `bus` that was to be registered is, and its probes are done.
+pub(crate) fn wait_probe(bus: &Node<Bus>) -> Result {
+    bus.operations().flush_probe(bus)?;
+    async_domain::drain();
+    // Whoever probes holds the lock of the device.
+    bus.for_each_child(|child| {
+        drop(DeviceLock::new(child));
+        kernel_ext::device::for_each_child(child, |grandchild| {
+            drop(DeviceLock::new(grandchild));
+            Ok(())
+        })
+    })
+}
+
+/// Keeps a bus registered.
+pub struct BusRegistration(ARef<Node<Bus>>);
+
+impl BusRegistration {
+    /// Returns the bus.
+    pub fn bus(&self) -> &Node<Bus> {
+        &self.0
+    }
+}
+
+impl Drop for BusRegistration {
+    fn drop(&mut self) {
+        self.0.close();
+        async_domain::drain();
+        // Regions use DIMMs, so they go first.
+        while let Some(region) = self.0.find_child::<Region>(|region| !region.is_dead()) {
+            region.unregister();
+        }
+        while let Some(dimm) = self.0.find_child::<Dimm>(|dimm| !dimm.is_dead()) {
+            dimm.unregister();
+        }
+        self.0.unregister();
+    }
+}
+
+/// Returns the registered bus with the number `id`.
+pub(crate) fn find(id: u32) -> Option<ARef<Node<Bus>>> {
+    kernel_ext::bus::find_device::<crate::NdBus>(|device| matches!(Kind::of(device), Some(Kind::Bus(bus)) if bus.id() == id))
+        .and_then(|device| Node::from_device(&device).map(ARef::from))
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The bus type `nd`: which driver takes which device, and what events carry.
+
+use crate::Kind;
+use kernel::{
+    device::Device,
+    prelude::*,
+    str::CString, //
+};
+use kernel_ext::bus::{
+    self,
+    Bus,
+    BusType,
+    Uevent, //
+};
+
+/// The bus type.
+pub struct NdBus;
+
+static BUS_TYPE: BusType = BusType::new::<NdBus>();
+
+/// Type numbers that drivers match, as in `MODALIAS=nd:t<number>`.
+pub(crate) mod type_id {
+    pub(crate) const BUS: u32 = 0;
+    pub(crate) const DIMM: u32 = 1;
+    pub(crate) const REGION: u32 = 2;
+    pub(crate) const NAMESPACE_IO: u32 = 4;
+    pub(crate) const NAMESPACE_PMEM: u32 = 5;
+}
+
+/// The devices that a driver takes, by type number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TypeMask(u32);
+
+impl TypeMask {
+    /// Buses.
+    pub(crate) const BUS: Self = Self(1 << type_id::BUS);
+    /// DIMMs.
+    pub(crate) const DIMM: Self = Self(1 << type_id::DIMM);
+    /// Regions.
+    pub(crate) const REGION: Self = Self(1 << type_id::REGION);
+    /// Namespaces, with labels and without, and the personalities on them.
+    pub const NAMESPACE: Self = Self((1 << type_id::NAMESPACE_IO) | (1 << type_id::NAMESPACE_PMEM));
+}
+
+/// What drivers of namespaces and personalities can be told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The list of bad ranges changed.
+    RevalidatePoison,
+    /// The region became read-only, or writable again.
+    RevalidateRegion,
+}
+
+
+/// Connects a driver to the driver core.
+pub type Adapter<D> = bus::Adapter<NdBus, D>;
+
+impl Bus for NdBus {
+    const NAME: &'static CStr = c"nd";
+
+    type Match = TypeMask;
+    type Event = Event;
+
+    fn bus_type() -> &'static BusType {
+        &BUS_TYPE
+    }
+
+    fn matches(device: &Device, driver: &TypeMask) -> bool {
+        Kind::of(device).is_some_and(|kind| driver.0 & (1 << kind.type_id()) != 0)
+    }
+
+    fn uevent(device: &Device, event: &mut Uevent<'_>) -> Result {
+        let Some(kind) = Kind::of(device) else {
+            return Ok(());
+        };
+        event.add_modalias(&*CString::try_from_fmt(fmt!("nd:t{}", kind.type_id()))?)
+    }
+
+    fn before_probe(device: &Device) -> Result {
+        if let Some(bus) = Kind::of(device).and_then(|kind| kind.bus()) {
+            bus.probe_begins();
+        }
+        Ok(())
+    }
+
+    fn after_probe(device: &Device, result: Result) {
+        let Some(kind) = Kind::of(device) else {
+            return;
+        };
+        if result.is_ok() || result == Err(kernel_ext::error::eopnotsupp()) {
+            crate::seeds::advance(kind);
+        }
+        if let Some(bus) = kind.bus() {
+            bus.probe_ends();
+        }
+    }
+}

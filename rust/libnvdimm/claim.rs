@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Claims: a namespace is either driven raw or claimed by one personality.
+//!
+//! A [`Claim`] is held by the personality and released when it is dropped. It is taken under the lock of the bus.
+
+use crate::{
+    bus::BusLock,
+    Namespace, //
+};
+use core::fmt;
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use kernel_ext::device::Node;
+
+/// Least size of a namespace that a personality may claim, in bytes.
+pub(crate) const MIN_NAMESPACE_SIZE: u64 = 16 << 20;
+
+/// For which personality a namespace is set aside (NVDIMM Namespace Specification, abstraction GUID).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClaimClass {
+    /// For any; they are looked for at their default places.
+    None,
+    /// BTT 1.1.
+    Btt1_1,
+    /// BTT 2.0.
+    Btt2_0,
+    /// Page map.
+    Pfn,
+    /// Device DAX.
+    Dax,
+}
+
+impl ClaimClass {
+    /// Tells whether a personality of `kind` may claim a namespace of this class.
+    fn admits(self, kind: HolderKind) -> bool {
+        match kind {
+            HolderKind::Btt => matches!(self, Self::None | Self::Btt1_1 | Self::Btt2_0),
+        }
+    }
+}
+
+/// Kinds of personalities.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HolderKind {
+    /// Block Translation Table.
+    Btt,
+}
+
+/// Who claims a namespace: a personality of the same region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holder {
+    /// Its kind.
+    pub kind: HolderKind,
+    /// Number of its region.
+    pub region: u32,
+    /// Its own number.
+    pub index: u32,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            HolderKind::Btt => "btt",
+        };
+        write!(f, "{kind}{}.{}", self.region, self.index)
+    }
+}
+
+/// The claim of a personality on a namespace.
+pub(crate) struct Claim {
+    namespace: ARef<Node<Namespace>>,
+}
+
+impl Claim {
+    /// Claims `namespace` for `holder`.
+    ///
+    /// Fails with `EBUSY` if the namespace is set aside for another kind of personality or claimed, and with `ENXIO` if it
+    /// is too small.
+    pub(crate) fn take(namespace: ARef<Node<Namespace>>, holder: Holder, _lock: &BusLock<'_>) -> Result<Self> {
+        let class = namespace.claim_class();
+        if !class.admits(holder.kind) {
+            dev_err!(namespace, "{:?} cannot claim it: it is set aside for {class:?}\n", holder.kind);
+            return Err(EBUSY);
+        }
+        if namespace.size() < MIN_NAMESPACE_SIZE {
+            dev_err!(
+                namespace,
+                "{:?} cannot claim it: size is {:#x}, at least {MIN_NAMESPACE_SIZE:#x} expected\n",
+                holder.kind,
+                namespace.size()
+            );
+            return Err(ENXIO);
+        }
+        namespace.set_holder(holder)?;
+        Ok(Self { namespace })
+    }
+
+    /// Returns the namespace that is claimed.
+    pub(crate) fn namespace(&self) -> &ARef<Node<Namespace>> {
+        &self.namespace
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.namespace.clear_holder();
+    }
+}

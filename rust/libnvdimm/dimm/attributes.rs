@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Attributes of `nmemN` (`Documentation/sysfs.md`).
+
+use crate::text::{
+    line, //
+};
+use super::{
+    Dimm,
+    TYPE_NAME, //
+};
+use crate::{
+    attributes::{
+        modalias,
+        type_name,
+        TypeName, //
+    },
+    bus::show_commands, //
+};
+use kernel::{
+    prelude::*, //
+};
+use kernel_ext::sysfs::{
+    Attribute,
+    Attributes,
+    Group,
+    Groups, //
+};
+
+impl TypeName for Dimm {
+    fn type_name(&self) -> &'static CStr {
+        TYPE_NAME
+    }
+}
+
+static MODALIAS: Attribute<Dimm> = modalias();
+static DEVTYPE: Attribute<Dimm> = type_name();
+
+/// `active` once an enabled region holds label data of the DIMM. No label data are read yet.
+static STATE: Attribute<Dimm> = Attribute::read_only(c"state", |dimm, out| {
+    drop(dimm.bus().lock());
+    line!(out, "idle")
+});
+
+static FLAGS: Attribute<Dimm> = Attribute::read_only(c"flags", |dimm, out| {
+    line!(out, "{}", if dimm.is_locked() { "lock " } else { "" })
+});
+
+static COMMANDS: Attribute<Dimm> = Attribute::read_only(c"commands", |dimm, out| {
+    show_commands(out, dimm.description().commands, |number| match number {
+        1 => "smart",
+        2 => "smart_thresh",
+        3 => "flags",
+        4 => "get_size",
+        5 => "get_data",
+        6 => "set_data",
+        7 => "effect_size",
+        8 => "effect_log",
+        9 => "vendor",
+        10 => "cmd_call",
+        _ => "unknown",
+    })
+});
+
+/// Free label slots; no DIMM has label support yet.
+static AVAILABLE_SLOTS: Attribute<Dimm> = Attribute::read_only(c"available_slots", |_, _| Err(ENXIO));
+
+static ATTRIBUTES: Attributes<Dimm, 7> = Attributes::new([
+    &MODALIAS,
+    &DEVTYPE,
+    &STATE,
+    &FLAGS,
+    &COMMANDS,
+    &AVAILABLE_SLOTS,
+]);
+static GROUP: Group<Dimm> = Group::new(&ATTRIBUTES);
+pub(super) static GROUPS: Groups<Dimm, 2> = Groups::new([&GROUP]);

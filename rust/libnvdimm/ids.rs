@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Numbers in device names: the lowest free one is given out, and comes back when its device is released.
+
+use crate::Region;
+use kernel::{
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+    },
+};
+use kernel_ext::device::Node;
+
+/// Numbers from 0 to 64 × `WORDS` − 1. Lock free; lives in a static or in another object.
+pub(crate) struct IdBitmap<const WORDS: usize>([Atomic<u64>; WORDS]);
+
+impl<const WORDS: usize> IdBitmap<WORDS> {
+    /// All numbers are free.
+    pub(crate) const fn new() -> Self {
+        Self([const { Atomic::new(0) }; WORDS])
+    }
+
+    /// Takes the lowest free number; `ENOSPC` if there is none.
+    pub(crate) fn allocate(&self) -> Result<u32> {
+        for (index, word) in (0u32..).zip(&self.0) {
+            let mut taken = word.load(Relaxed);
+            while taken != u64::MAX {
+                let bit = taken.trailing_ones();
+                match word.cmpxchg(taken, taken | (1 << bit), Full) {
+                    Ok(_) => return Ok(index * u64::BITS + bit),
+                    Err(now) => taken = now,
+                }
+            }
+        }
+        Err(ENOSPC)
+    }
+
+    /// Gives back a number that [`Self::allocate`] returned.
+    pub(crate) fn free(&self, id: u32) {
+        let Some(word) = self.0.get((id / u64::BITS) as usize) else {
+            return;
+        };
+        let bit = 1 << (id % u64::BITS);
+        let mut taken = word.load(Relaxed);
+        while let Err(now) = word.cmpxchg(taken, taken & !bit, Full) {
+            taken = now;
+        }
+    }
+}
+
+/// A number of a static [`IdBitmap`], given back on drop.
+pub(crate) struct StaticId<const WORDS: usize> {
+    ids: &'static IdBitmap<WORDS>,
+    id: u32,
+}
+
+impl<const WORDS: usize> StaticId<WORDS> {
+    /// Takes the lowest free number of `ids`.
+    pub(crate) fn allocate(ids: &'static IdBitmap<WORDS>) -> Result<Self> {
+        Ok(Self {
+            ids,
+            id: ids.allocate()?,
+        })
+    }
+
+    /// Returns the number.
+    pub(crate) fn get(&self) -> u32 {
+        self.id
+    }
+}
+
+impl<const WORDS: usize> Drop for StaticId<WORDS> {
+    fn drop(&mut self) {
+        self.ids.free(self.id);
+    }
+}
+
+/// A number of a child of a region, given back on drop. It keeps the region alive.
+pub(crate) struct ChildId {
+    region: ARef<Node<Region>>,
+    pool: ChildPool,
+    id: u32,
+}
+
+/// The numbers of one kind of children of a region.
+pub(crate) type ChildIds = IdBitmap<16>;
+
+type ChildPool = fn(&Region) -> &ChildIds;
+
+impl ChildId {
+    /// Takes the lowest free number of the children of `region` that `pool` selects.
+    pub(crate) fn allocate(region: &Node<Region>, pool: ChildPool) -> Result<Self> {
+        Ok(Self {
+            region: region.into(),
+            pool,
+            id: pool(region).allocate()?,
+        })
+    }
+
+    /// Returns the number.
+    pub(crate) fn get(&self) -> u32 {
+        self.id
+    }
+
+    /// Returns the region.
+    pub(crate) fn region(&self) -> &Node<Region> {
+        &self.region
+    }
+}
+
+impl Drop for ChildId {
+    fn drop(&mut self) {
+        (self.pool)(&self.region).free(self.id);
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Serves one call.
+//!
+//! What user space passes is copied once to decide about its size and once as a whole; the second copy decides, and must
+//! still have the size of the first.
+
+use super::envelope::{
+    self,
+    field,
+    wide_field,
+    Target,
+    CALL_HEADER,
+    HEAD,
+    MAX_SIZE, //
+};
+use crate::{
+    provider::{
+        bus_command,
+        dimm_command,
+        Command, //
+    },
+    Bus,
+    Dimm, //
+};
+use kernel::{
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
+};
+use kernel_ext::{
+    chrdev::Call,
+    device::Node, //
+};
+
+/// Numbers of commands that change something, on either kind of node. The two kinds share one list, so that two harmless
+/// DIMM commands (2 and 4) are in it as well; user space knows it like that.
+const NEED_WRITE_ACCESS: [u32; 5] = [
+    bus_command::ARS_START,
+    bus_command::CLEAR_ERROR,
+    dimm_command::SET_CONFIG_DATA,
+    dimm_command::VENDOR,
+    dimm_command::CALL,
+];
+
+/// Bits of an ioctl number that hold the command.
+const NUMBER: u32 = 0xff;
+
+/// Serves `call` for `dimm`, or for `bus` itself.
+pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> Result<c_long> {
+    let _running = bus.begin_call()?;
+    let number = call.command & NUMBER;
+    let (target, commands) = match dimm {
+        Some(dimm) => (Target::Dimm, dimm.description().commands),
+        None => (Target::Bus, bus.description().commands),
+    };
+
+    let user = UserPtr::from_addr(call.argument);
+    let mut known = [0u8; HEAD];
+    if number == dimm_command::CALL {
+        let header = known.get_mut(..CALL_HEADER).ok_or(EINVAL)?;
+        UserSlice::new(user, CALL_HEADER).reader().read_slice(header)?;
+        check_family(bus, target, header)?;
+    }
+    if number >= u64::BITS || commands & (1 << number) == 0 {
+        return Err(ENOTTY);
+    }
+    if !call.writable && NEED_WRITE_ACCESS.contains(&number) {
+        return Err(EPERM);
+    }
+
+    let size = match envelope::size(target, number, known.get(..0).unwrap_or_default()) {
+        // Fixed in length.
+        Ok(size) => size,
+        Err(error) if error == ENXIO || error == EFAULT => {
+            let length = read_head(user, &mut known)?;
+            envelope::size(target, number, known.get(..length).unwrap_or_default())?
+        }
+        Err(error) => return Err(error),
+    };
+
+    let mut buffer = KVVec::<u8>::with_capacity(size, GFP_KERNEL)?;
+    UserSlice::new(user, size).read_all(&mut buffer, GFP_KERNEL)?;
+    // Another thread may have changed the fields since they were looked at.
+    if number == dimm_command::CALL {
+        check_family(bus, target, &buffer)?;
+    }
+    if envelope::size(target, number, &buffer)? != size {
+        return Err(EINVAL);
+    }
+
+    let function = match number {
+        dimm_command::CALL => u32::try_from(wide_field(&buffer, 8).ok_or(EINVAL)?).unwrap_or(u32::MAX),
+        _ => number,
+    };
+    {
+        let _device_lock = dimm.map_or_else(|| bus.lock_device(), |dimm| dimm.lock_device());
+        bus.operations().clear_to_send(bus, dimm, function)?;
+        let command = Command {
+            number,
+            payload: &mut buffer,
+        };
+        bus.operations().execute(bus, dimm, command)?;
+    }
+    UserSlice::new(user, size).writer().write_slice(&buffer)?;
+    Ok(0)
+}
+
+/// Reads as much of the first [`HEAD`] bytes at `user` as there is, and returns how much that was.
+///
+/// A call may be shorter than that and end where the process's memory ends, so the reads are small.
+fn read_head(user: UserPtr, head: &mut [u8; HEAD]) -> Result<usize> {
+    const STEP: usize = 4;
+    let mut reader = UserSlice::new(user, HEAD).reader();
+    for (index, word) in head.chunks_exact_mut(STEP).enumerate() {
+        if reader.read_slice(word).is_err() {
+            return if index == 0 { Err(EFAULT) } else { Ok(index * STEP) };
+        }
+    }
+    Ok(HEAD)
+}
+
+/// Checks that the bus knows the command family that a `CALL` names.
+fn check_family(bus: &Bus, target: Target, header: &[u8]) -> Result {
+    let families = match target {
+        Target::Bus => bus.description().bus_families,
+        Target::Dimm => bus.description().dimm_families,
+    };
+    let family = wide_field(header, 0).ok_or(EINVAL)?;
+    if family >= u64::from(u64::BITS) || families & (1 << family) == 0 {
+        return Err(EINVAL);
+    }
+    let payload = field(header, 16).zip(field(header, 20)).ok_or(EINVAL)?;
+    if payload.0 > MAX_SIZE || payload.1 > MAX_SIZE {
+        return Err(EINVAL);
+    }
+    Ok(())
+}

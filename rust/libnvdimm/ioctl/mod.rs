@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The control nodes `/dev/ndctlN` and `/dev/nmemN`.
+//!
+//! A call carries one buffer: input, then room for output, laid out per command ([`envelope`]). The core looks up the
+//! object, checks who may do what and how large the buffer is, and lets the provider execute the command.
+
+mod call;
+mod envelope;
+
+use crate::{
+    bus,
+    dimm, //
+};
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+    ThisModule, //
+};
+use kernel_ext::chrdev::{
+    Call,
+    Operations,
+    Registration, //
+};
+
+static BUS_MAJOR: Atomic<u32> = Atomic::new(0);
+static DIMM_MAJOR: Atomic<u32> = Atomic::new(0);
+
+/// `/dev/ndctlN`.
+pub(crate) struct BusNode;
+
+impl Operations for BusNode {
+    fn ioctl(call: Call) -> Result<c_long> {
+        let bus = bus::find(call.minor).ok_or(ENXIO)?;
+        call::serve(&bus, None, call)
+    }
+}
+
+/// `/dev/nmemN`.
+pub(crate) struct DimmNode;
+
+impl Operations for DimmNode {
+    fn ioctl(call: Call) -> Result<c_long> {
+        let dimm = dimm::find(call.minor).ok_or(ENXIO)?;
+        call::serve(dimm.bus(), Some(&dimm), call)
+    }
+}
+
+/// Registers the nodes of buses.
+pub(crate) fn register_bus_nodes(module: &'static ThisModule) -> Result<Registration<BusNode>> {
+    let nodes = Registration::new(c"ndctl", module)?;
+    BUS_MAJOR.store(nodes.major(), Relaxed);
+    Ok(nodes)
+}
+
+/// Registers the nodes of DIMMs.
+pub(crate) fn register_dimm_nodes(module: &'static ThisModule) -> Result<Registration<DimmNode>> {
+    let nodes = Registration::new(c"dimmctl", module)?;
+    DIMM_MAJOR.store(nodes.major(), Relaxed);
+    Ok(nodes)
+}
+
+/// Returns the major number of bus nodes.
+pub(crate) fn bus_major() -> u32 {
+    BUS_MAJOR.load(Relaxed)
+}
+
+/// Returns the major number of DIMM nodes.
+pub(crate) fn dimm_major() -> u32 {
+    DIMM_MAJOR.load(Relaxed)
+}

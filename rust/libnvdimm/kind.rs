@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a device on the bus is.
+
+use crate::{
+    bus_type::type_id,
+    Btt,
+    Bus,
+    Dimm,
+    Namespace,
+    Region, //
+};
+use kernel::device::{
+    Device,
+    DeviceContext, //
+};
+use kernel_ext::device::Node;
+
+/// A device of the bus `nd`, by what it stands for.
+#[derive(Clone, Copy)]
+pub enum Kind<'a> {
+    /// `ndbusN`.
+    Bus(&'a Node<Bus>),
+    /// `nmemN`.
+    Dimm(&'a Node<Dimm>),
+    /// `regionN`.
+    Region(&'a Node<Region>),
+    /// `namespaceN.M`.
+    Namespace(&'a Node<Namespace>),
+    /// `bttN.M`.
+    Btt(&'a Node<Btt>),
+}
+
+impl<'a> Kind<'a> {
+    /// Tells what `device` is; `None` if it is not one of ours.
+    pub fn of<Ctx: DeviceContext>(device: &'a Device<Ctx>) -> Option<Self> {
+        let device: &Device = kernel_ext::device::normal(device);
+        if let Some(namespace) = Node::from_device(device) {
+            return Some(Self::Namespace(namespace));
+        }
+        if let Some(btt) = Node::from_device(device) {
+            return Some(Self::Btt(btt));
+        }
+        if let Some(region) = Node::from_device(device) {
+            return Some(Self::Region(region));
+        }
+        if let Some(dimm) = Node::from_device(device) {
+            return Some(Self::Dimm(dimm));
+        }
+        Node::from_device(device).map(Self::Bus)
+    }
+
+    /// Returns the type number that drivers match. That of a personality is the one of its region's namespaces, which
+    /// changes when a DIMM gets labels.
+    pub(crate) fn type_id(self) -> u32 {
+        match self {
+            Self::Bus(_) => type_id::BUS,
+            Self::Dimm(_) => type_id::DIMM,
+            Self::Region(_) => type_id::REGION,
+            Self::Namespace(namespace) => namespace.region().namespace_type(),
+            Self::Btt(btt) => btt.region().namespace_type(),
+        }
+    }
+
+    /// Returns the region that the device is, or is below of.
+    pub(crate) fn region(self) -> Option<&'a Node<Region>> {
+        match self {
+            Self::Bus(_) | Self::Dimm(_) => None,
+            Self::Region(region) => Some(region),
+            Self::Namespace(namespace) => Some(Node::data(namespace).region()),
+            Self::Btt(btt) => Some(Node::data(btt).region()),
+        }
+    }
+
+    /// Returns the bus that the device is below of.
+    pub(crate) fn bus(self) -> Option<&'a Node<Bus>> {
+        match self {
+            Self::Bus(_) => None,
+            Self::Dimm(dimm) => Some(Node::data(dimm).bus()),
+            _ => self.region().map(|region| Node::data(region).bus()),
+        }
+    }
+}

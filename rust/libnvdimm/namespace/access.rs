@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The gate that drivers of namespaces and personalities pass before they touch the memory.
+
+use super::Namespace;
+use crate::{
+    claim::HolderKind,
+    Kind, //
+};
+use core::ops::Deref;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use kernel_ext::device::Node;
+
+/// A namespace that the driver of a device may use: it is that device, or claimed by it.
+#[derive(Clone)]
+pub struct OpenNamespace(ARef<Node<Namespace>>);
+
+impl OpenNamespace {
+    /// Opens the namespace behind `device`. To be called from `probe`.
+    ///
+    /// `ENODEV`: the device is not a namespace and claims none, or the namespace is smaller than a page. `EBUSY`: the
+    /// namespace is driven raw. `ENXIO`: it is claimed by somebody else. `EACCES`: a DIMM is locked.
+    pub fn of(device: Kind<'_>) -> Result<Self> {
+        let namespace = match device {
+            Kind::Namespace(namespace) => {
+                if let Some(holder) = namespace.holder() {
+                    dev_dbg!(namespace, "is claimed by {holder:?}\n");
+                    return Err(ENXIO);
+                }
+                ARef::from(namespace)
+            }
+            Kind::Btt(btt) => {
+                let namespace = btt.namespace().ok_or(ENODEV)?;
+                if namespace.lock_device().is_bound() {
+                    dev_err!(btt, "{} is in use as a raw namespace: unbind it first\n", namespace.device().name());
+                    return Err(EBUSY);
+                }
+                if namespace.holder() != Some(btt.holder(HolderKind::Btt)) {
+                    return Err(ENXIO);
+                }
+                namespace
+            }
+            _ => return Err(ENODEV),
+        };
+        for mapping in namespace.region().mappings() {
+            if mapping.dimm().is_locked() {
+                dev_err!(namespace, "{} is locked\n", mapping.dimm().device().name());
+                return Err(EACCES);
+            }
+        }
+        if namespace.size() < PAGE_SIZE as u64 {
+            dev_err!(namespace, "size is {:#x}, at least {PAGE_SIZE:#x} expected\n", namespace.size());
+            return Err(ENODEV);
+        }
+        Ok(Self(namespace))
+    }
+
+    /// Returns the namespace.
+    pub fn node(&self) -> &Node<Namespace> {
+        &self.0
+    }
+}
+
+impl Deref for OpenNamespace {
+    type Target = Node<Namespace>;
+
+    fn deref(&self) -> &Node<Namespace> {
+        &self.0
+    }
+}
+
+/// Name of the disk of a namespace: `pmem<region>`, then `.<index>` unless it is 0.
+pub struct DiskName<'a>(pub &'a Namespace);
+
+impl kernel::fmt::Display for DiskName<'_> {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        write!(f, "pmem{}", self.0.region().id())?;
+        match self.0.index() {
+            0 => Ok(()),
+            index => write!(f, ".{index}"),
+        }
+    }
+}

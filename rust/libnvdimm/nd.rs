@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The core of the NVDIMM subsystem, `libnvdimm.ko`: the bus `nd` and the devices on it.
+//!
+//! ```text
+//! ndbusN ── nmemN                    a DIMM
+//!        └─ regionN ── namespaceN.M  a range of persistent memory
+//!                   └─ bttN.M        a personality that claims a namespace
+//! ```
+//!
+//! Providers ([`provider`]) register buses, DIMMs and regions. The region driver creates namespaces and seeds. Other
+//! modules drive namespaces and personalities; they tell devices apart with [`Kind`].
+//!
+//! # Lock order
+//!
+//! 1. the lock of a device ([`DeviceLock`](kernel_ext::device::DeviceLock)); that of a parent before that of its child;
+//! 2. the lock of the bus ([`bus::BusLock`]), held by whoever reconfigures objects below it;
+//! 3. the locks inside of objects, which are leaves: nothing sleeps on another lock under one of them.
+
+#![forbid(unsafe_code)]
+
+mod async_work;
+mod attributes;
+pub mod btt;
+pub mod bus;
+mod bus_type;
+pub mod claim;
+mod dimm;
+mod ids;
+mod ioctl;
+mod kind;
+pub mod namespace;
+pub mod provider;
+pub mod region;
+mod seeds;
+mod text;
+
+pub use self::{
+    btt::Btt,
+    bus::{
+        Bus,
+        BusRegistration, //
+    },
+    bus_type::{
+        Adapter,
+        Event,
+        NdBus,
+        TypeMask, //
+    },
+    dimm::Dimm,
+    kind::Kind,
+    namespace::Namespace,
+    region::Region, //
+};
+
+use kernel::{
+    driver,
+    prelude::*, //
+};
+use kernel_ext::{
+    async_domain,
+    bus as driver_core,
+    chrdev,
+    class, //
+};
+
+/// The module's registrations, in the order in which they are undone.
+#[pin_data]
+struct Libnvdimm {
+    #[pin]
+    region_driver: driver::Registration<Adapter<region::RegionDriver>>,
+    #[pin]
+    dimm_driver: driver::Registration<Adapter<dimm::DimmDriver>>,
+    #[pin]
+    bus_driver: driver::Registration<Adapter<bus::BusDriver>>,
+    _settled: Settled,
+    class: class::Registration,
+    dimm_nodes: chrdev::Registration<ioctl::DimmNode>,
+    bus_nodes: chrdev::Registration<ioctl::BusNode>,
+    bus: driver_core::Registration<NdBus>,
+}
+
+/// When dropped, waits until nothing is left that would run code of this module.
+struct Settled;
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        // Providers are gone, for they depend on this module; what they left to do in the background may not be.
+        async_domain::drain();
+        kernel_ext::device::wait_until_released();
+    }
+}
+
+impl kernel::InPlaceModule for Libnvdimm {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        // Fields are initialised in the order in which they stand here.
+        try_pin_init!(Self {
+            bus: driver_core::Registration::new()?,
+            bus_nodes: ioctl::register_bus_nodes(module)?,
+            dimm_nodes: ioctl::register_dimm_nodes(module)?,
+            class: bus::CLASS.register()?,
+            _settled: Settled,
+            bus_driver <- driver::Registration::new(c"nd_bus", module),
+            dimm_driver <- driver::Registration::new(c"nvdimm", module),
+            region_driver <- driver::Registration::new(c"nd_region", module),
+        })
+    }
+}
+
+module! {
+    type: Libnvdimm,
+    name: "libnvdimm",
+    authors: ["The nvdimm-rust developers"],
+    description: "NVDIMM (Non-Volatile Memory Device) core",
+    license: "GPL",
+    alias: ["nd:t1*", "nd:t2*"],
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Attributes of `regionN` (`Documentation/sysfs.md`).
+
+use crate::text::{
+    line, //
+};
+use super::{
+    notify_children,
+    Region,
+    MAX_MAPPINGS, //
+};
+use crate::{
+    attributes::{
+        modalias,
+        numa_node,
+        target_node,
+        type_name,
+        TargetNode,
+        TypeName, //
+    },
+    provider::{
+        PersistenceDomain,
+        RegionKind, //
+    },
+    text,
+    Event, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    str::Formatter,
+    sync::atomic::Relaxed, //
+};
+use kernel_ext::{
+    device::Node,
+    sysfs::{
+        Attribute,
+        Attributes,
+        Group,
+        Groups,
+        HIDDEN,
+        READ_ONLY,
+        READ_WRITE, //
+    },
+};
+
+impl TypeName for Region {
+    fn type_name(&self) -> &'static CStr {
+        match self.kind() {
+            RegionKind::Persistent => c"nd_pmem",
+            RegionKind::Volatile => c"nd_volatile",
+        }
+    }
+}
+
+impl TargetNode for Region {
+    fn target_node(&self) -> i32 {
+        Region::target_node(self)
+    }
+}
+
+static MODALIAS: Attribute<Region> = modalias();
+static DEVTYPE: Attribute<Region> = type_name();
+static NUMA_NODE: Attribute<Region> = numa_node();
+static TARGET_NODE: Attribute<Region> = target_node();
+
+static SIZE: Attribute<Region> = Attribute::<Region>::read_only(c"size", |region, out| {
+    line!(out, "{}", region.size())
+});
+
+static ALIGN: Attribute<Region> = Attribute::<Region>::read_write(
+    c"align",
+    |region, out| text::show_hex(out, region.align.load(Relaxed)),
+    |region, input| {
+        let align = text::parse_u64(input)?;
+        let ways = region.mappings().len().max(1) as u64;
+        let each = align / ways;
+        if align % ways != 0 || !each.is_power_of_two() || each < PAGE_SIZE as u64 || align > region.size() {
+            return Err(EINVAL);
+        }
+        let _lock = region.bus().lock();
+        region.align.store(align, Relaxed);
+        Ok(())
+    },
+);
+
+static NSTYPE: Attribute<Region> = Attribute::<Region>::read_only(c"nstype", |region, out| {
+    line!(out, "{}", region.namespace_type())
+});
+
+static MAPPINGS: Attribute<Region> = Attribute::<Region>::read_only(c"mappings", |region, out| {
+    line!(out, "{}", region.mappings().len())
+});
+
+static RESOURCE: Attribute<Region> =
+    Attribute::root_read_only(c"resource", |region, out| text::show_hex(out, region.start()));
+
+static SET_COOKIE: Attribute<Region> = Attribute::<Region>::read_only(c"set_cookie", |region, out| {
+    let _locks = region.bus().lock_idle(region.device());
+    let set = region.interleave_set().ok_or(ENXIO)?;
+    // A DIMM without label data counts as one with labels of version 1.1.
+    text::show_hex(out, set.cookie_v1_1)
+})
+.visible(|region| if region.interleave_set().is_some() { READ_ONLY } else { HIDDEN });
+
+/// Nothing can be allocated without labels, so nothing is available.
+fn show_no_space(region: &Node<Region>, out: &mut Formatter<'_>) -> Result {
+    let _locks = region.bus().lock_idle(region.device());
+    line!(out, "0")
+}
+
+static AVAILABLE_SIZE: Attribute<Region> = Attribute::<Region>::read_only(c"available_size", show_no_space)
+    .visible(|region| if region.interleave_set().is_some() { READ_ONLY } else { HIDDEN });
+
+static MAX_AVAILABLE_EXTENT: Attribute<Region> = Attribute::<Region>::read_only(c"max_available_extent", show_no_space);
+
+static INIT_NAMESPACES: Attribute<Region> = Attribute::<Region>::read_only(c"init_namespaces", |region, out| {
+    let lock = region.lock_device();
+    if !lock.is_bound() {
+        return Err(ENXIO);
+    }
+    line!(
+        out,
+        "{}/{}",
+        region.registered_namespaces.load(Relaxed),
+        region.found_namespaces.load(Relaxed)
+    )
+});
+
+static NAMESPACE_SEED: Attribute<Region> = Attribute::<Region>::read_only(c"namespace_seed", |region, out| {
+    let _lock = region.bus().lock();
+    match region.seeds().lock().namespace() {
+        Some(seed) => line!(out, "{}", seed.device().name())?,
+        None => line!(out)?,
+    }
+    Ok(())
+});
+
+static BTT_SEED: Attribute<Region> = Attribute::<Region>::read_only(c"btt_seed", |region, out| {
+    let _lock = region.bus().lock();
+    match region.seeds().lock().btt() {
+        Some(seed) => line!(out, "{}", seed.device().name())?,
+        None => line!(out)?,
+    }
+    Ok(())
+});
+
+/// Page-map and device-DAX personalities are not supported yet: there is no seed of theirs.
+fn show_no_seed(_region: &Node<Region>, out: &mut Formatter<'_>) -> Result {
+    line!(out)
+}
+
+static PFN_SEED: Attribute<Region> = Attribute::<Region>::read_only(c"pfn_seed", show_no_seed);
+static DAX_SEED: Attribute<Region> = Attribute::<Region>::read_only(c"dax_seed", show_no_seed);
+
+static READ_ONLY_FLAG: Attribute<Region> = Attribute::<Region>::read_write(
+    c"read_only",
+    |region, out| {
+        line!(out, "{}", u8::from(region.is_read_only()))
+    },
+    |region, input| {
+        region.read_only.store(text::parse_bool(input)?, Relaxed);
+        notify_children(region, Event::RevalidateRegion);
+        Ok(())
+    },
+);
+
+static DEEP_FLUSH: Attribute<Region> = Attribute::<Region>::read_write(
+    c"deep_flush",
+    |region, out| {
+        line!(out, "{}", u8::from(region.needs_flush() == Some(true)))
+    },
+    |region, input| {
+        if !text::parse_bool(input)? {
+            return Err(EINVAL);
+        }
+        region.fence();
+        Ok(())
+    },
+)
+.visible(|region| match region.needs_flush() {
+    Some(true) => READ_WRITE,
+    Some(false) => READ_ONLY,
+    None => HIDDEN,
+});
+
+static PERSISTENCE_DOMAIN: Attribute<Region> = Attribute::<Region>::read_only(c"persistence_domain", |region, out| {
+    match region.description().persistence {
+        Some(PersistenceDomain::CpuCache) => line!(out, "cpu_cache")?,
+        Some(PersistenceDomain::MemoryController) => line!(out, "memory_controller")?,
+        None => line!(out)?,
+    }
+    Ok(())
+})
+.visible(|region| if region.description().persistence.is_some() { READ_ONLY } else { HIDDEN });
+
+/// Bad ranges come from scrubbing and from injection, which no provider of ours does yet: the list is empty.
+static BADBLOCKS: Attribute<Region> = Attribute::<Region>::read_only(c"badblocks", |region, _| {
+    let lock = region.lock_device();
+    if lock.is_bound() {
+        Ok(())
+    } else {
+        Err(ENXIO)
+    }
+});
+
+static ATTRIBUTES: Attributes<Region, 22> = Attributes::new([
+    &MODALIAS,
+    &DEVTYPE,
+    &NUMA_NODE,
+    &TARGET_NODE,
+    &SIZE,
+    &ALIGN,
+    &NSTYPE,
+    &MAPPINGS,
+    &RESOURCE,
+    &SET_COOKIE,
+    &AVAILABLE_SIZE,
+    &MAX_AVAILABLE_EXTENT,
+    &INIT_NAMESPACES,
+    &NAMESPACE_SEED,
+    &BTT_SEED,
+    &PFN_SEED,
+    &DAX_SEED,
+    &READ_ONLY_FLAG,
+    &DEEP_FLUSH,
+    &PERSISTENCE_DOMAIN,
+    &BADBLOCKS,
+]);
+
+/// Defines the attributes `mapping0` and so on, each for its index.
+macro_rules! mapping_attributes {
+    ($($index:literal => $name:ident),+ $(,)?) => {
+        $(
+            static $name: Attribute<Region> = Attribute::read_only(
+                // The name is a literal with a NUL at its end.
+                match CStr::from_bytes_with_nul(concat!("mapping", $index, "\0").as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => c"mapping",
+                },
+                |region, out| show_mapping(region, $index, out),
+            )
+            .visible(|region| if $index < region.mappings().len() { READ_ONLY } else { HIDDEN });
+        )+
+        static MAPPING_ATTRIBUTES: Attributes<Region, { MAX_MAPPINGS + 1 }> = Attributes::new([$(&$name),+]);
+    };
+}
+
+mapping_attributes! {
+    0 => MAPPING_0, 1 => MAPPING_1, 2 => MAPPING_2, 3 => MAPPING_3, 4 => MAPPING_4, 5 => MAPPING_5, 6 => MAPPING_6,
+    7 => MAPPING_7, 8 => MAPPING_8, 9 => MAPPING_9, 10 => MAPPING_10, 11 => MAPPING_11, 12 => MAPPING_12,
+    13 => MAPPING_13, 14 => MAPPING_14, 15 => MAPPING_15, 16 => MAPPING_16, 17 => MAPPING_17, 18 => MAPPING_18,
+    19 => MAPPING_19, 20 => MAPPING_20, 21 => MAPPING_21, 22 => MAPPING_22, 23 => MAPPING_23, 24 => MAPPING_24,
+    25 => MAPPING_25, 26 => MAPPING_26, 27 => MAPPING_27, 28 => MAPPING_28, 29 => MAPPING_29, 30 => MAPPING_30,
+    31 => MAPPING_31,
+}
+
+fn show_mapping(region: &Region, index: usize, out: &mut Formatter<'_>) -> Result {
+    let mapping = region.mappings().get(index).ok_or(ENXIO)?;
+    line!(
+        out,
+        "{},{},{},{}",
+        mapping.dimm().device().name(),
+        mapping.dpa(),
+        mapping.size(),
+        mapping.position()
+    )
+}
+
+static GROUP: Group<Region> = Group::new(&ATTRIBUTES);
+static MAPPING_GROUP: Group<Region> = Group::new(&MAPPING_ATTRIBUTES);
+pub(super) static GROUPS: Groups<Region, 3> = Groups::new([&GROUP, &MAPPING_GROUP]);

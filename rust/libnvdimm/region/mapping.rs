@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mappings: the parts of DIMMs that a region is made of.
+
+use crate::{
+    provider::MappingDescription,
+    Dimm, //
+};
+use kernel::sync::aref::ARef;
+use kernel_ext::device::Node;
+
+/// A part of a DIMM.
+pub struct Mapping {
+    dimm: ARef<Node<Dimm>>,
+    dpa: u64,
+    size: u64,
+    position: u32,
+}
+
+impl From<MappingDescription> for Mapping {
+    fn from(description: MappingDescription) -> Self {
+        Self {
+            dimm: description.dimm,
+            dpa: description.dpa,
+            size: description.size,
+            position: description.position,
+        }
+    }
+}
+
+impl Mapping {
+    /// Returns the DIMM.
+    pub fn dimm(&self) -> &Node<Dimm> {
+        &self.dimm
+    }
+
+    /// Returns the first address in the DIMM's own address space.
+    pub fn dpa(&self) -> u64 {
+        self.dpa
+    }
+
+    /// Returns the size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Returns the place of the DIMM in the interleave set.
+    pub fn position(&self) -> u32 {
+        self.position
+    }
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Regions: ranges of memory that a provider found, and what is created on them.
+//!
+//! While its driver is bound a region is enabled: it has namespaces and one seed of each kind of device that user space
+//! may configure ([`crate::seeds`]).
+
+mod attributes;
+mod driver;
+mod mapping;
+mod persistence;
+mod poison;
+
+pub(crate) use self::driver::RegionDriver;
+pub use self::mapping::Mapping;
+
+use self::persistence::Flush;
+use crate::{
+    attributes::bus_type,
+    bus_type::type_id,
+    ids::ChildIds,
+    provider::{
+        InterleaveSet,
+        RegionDescription,
+        RegionKind,
+        MAX_MAPPINGS, //
+    },
+    seeds::Seeds,
+    Bus,
+    Event,
+    NdBus, //
+};
+use core::any::Any;
+use kernel::{
+    new_mutex,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
+    },
+};
+use kernel_ext::{
+    device::{
+        DeviceType,
+        Node,
+        NodeParameters,
+        Table, //
+    },
+    memregion::RegionId, //
+};
+
+static PERSISTENT: Table<Region> = Table::named(c"nd_pmem", attributes::GROUPS.list());
+static VOLATILE: Table<Region> = Table::named(c"nd_volatile", attributes::GROUPS.list());
+
+/// Least alignment of namespaces in a region that is large enough for it.
+const DEFAULT_ALIGN: u64 = 16 << 20;
+
+/// A region.
+#[pin_data]
+pub struct Region {
+    bus: ARef<Node<Bus>>,
+    id: RegionId,
+    description: RegionDescription,
+    mappings: KVec<Mapping>,
+    flush: Flush,
+    read_only: Atomic<bool>,
+    align: Atomic<u64>,
+    namespace_ids: ChildIds,
+    btt_ids: ChildIds,
+    /// Namespaces that are registered, and those that were found.
+    registered_namespaces: Atomic<usize>,
+    found_namespaces: Atomic<usize>,
+    #[pin]
+    seeds: Mutex<Seeds>,
+}
+
+impl DeviceType for Region {
+    fn tables() -> &'static [&'static Table<Self>] {
+        const { &[&PERSISTENT, &VOLATILE] }
+    }
+}
+
+impl Region {
+    /// Registers a region on `bus`; in sysfs it appears in the background. It goes with its bus.
+    ///
+    /// Fails with `EINVAL` for a range or a mapping that is not made of pages, or for too many mappings.
+    pub fn register(bus: &Node<Bus>, mut description: RegionDescription) -> Result<ARef<Node<Self>>> {
+        check(bus, &description)?;
+        let id = RegionId::allocate()?;
+        let number = id.get();
+        let mut mappings = KVec::with_capacity(description.mappings.len(), GFP_KERNEL)?;
+        for mapping in core::mem::take(&mut description.mappings) {
+            mappings.push(Mapping::from(mapping), GFP_KERNEL)?;
+        }
+        let unarmed = mappings.iter().any(|mapping| mapping.dimm().description().flags.unarmed);
+        let flush = Flush::new(&mappings)?;
+        let align = default_align(description.size, mappings.len() as u64);
+        let node = Node::new(
+            &NodeParameters {
+                bus: bus_type(),
+                parent: Some(bus.device()),
+                table: match description.kind {
+                    RegionKind::Persistent => &PERSISTENT,
+                    RegionKind::Volatile => &VOLATILE,
+                },
+                groups: description.groups,
+                numa_node: description.numa_node,
+                device_number: 0,
+            },
+            fmt!("region{number}"),
+            try_pin_init!(Self {
+                bus: bus.into(),
+                id,
+                description,
+                mappings,
+                flush,
+                read_only: Atomic::new(unarmed),
+                align: Atomic::new(align),
+                namespace_ids: ChildIds::new(),
+                btt_ids: ChildIds::new(),
+                registered_namespaces: Atomic::new(0),
+                found_namespaces: Atomic::new(0),
+                seeds <- new_mutex!(Seeds::closed()),
+            }),
+        )?;
+        crate::async_work::register(node.clone())?;
+        Ok(node)
+    }
+
+    /// Returns the bus that the region is on.
+    pub fn bus(&self) -> &Node<Bus> {
+        &self.bus
+    }
+
+    /// Returns the number in the region's name.
+    pub fn id(&self) -> u32 {
+        self.id.get()
+    }
+
+    /// Returns the first physical address.
+    pub fn start(&self) -> u64 {
+        self.description.start
+    }
+
+    /// Returns the size in bytes.
+    pub fn size(&self) -> u64 {
+        self.description.size
+    }
+
+    /// Returns the kind of memory.
+    pub fn kind(&self) -> RegionKind {
+        self.description.kind
+    }
+
+    /// Returns the DIMMs behind the region.
+    pub fn mappings(&self) -> &[Mapping] {
+        &self.mappings
+    }
+
+    /// Returns what identifies the order of the DIMMs.
+    pub fn interleave_set(&self) -> Option<&InterleaveSet> {
+        self.description.interleave_set.as_ref()
+    }
+
+    /// Returns the provider's own data, if they are of type `T`.
+    pub fn private<T: Any>(&self) -> Option<&T> {
+        self.description.private.downcast_ref()
+    }
+
+    /// Tells whether nothing may be written to the region.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.load(Relaxed)
+    }
+
+    pub(crate) fn target_node(&self) -> i32 {
+        self.description.target_node
+    }
+
+    pub(crate) fn description(&self) -> &RegionDescription {
+        &self.description
+    }
+
+    pub(crate) fn seeds(&self) -> &Mutex<Seeds> {
+        &self.seeds
+    }
+
+    pub(crate) fn namespace_ids(&self) -> &ChildIds {
+        &self.namespace_ids
+    }
+
+    pub(crate) fn btt_ids(&self) -> &ChildIds {
+        &self.btt_ids
+    }
+
+    /// Returns the type number of the region's namespaces; labels are not supported yet.
+    pub(crate) fn namespace_type(&self) -> u32 {
+        type_id::NAMESPACE_IO
+    }
+
+    /// Tells whether the raw namespace gets page structures unless `force_raw` is set.
+    pub fn has_page_map(&self) -> bool {
+        self.description.page_map
+    }
+}
+
+/// Tells all drivers below `region` of `event`.
+pub(crate) fn notify_children(region: &Node<Region>, event: Event) {
+    // The closure never fails.
+    let _ = region.for_each_child(|child| {
+        kernel_ext::bus::notify::<NdBus>(child, event);
+        Ok(())
+    });
+}
+
+fn check(bus: &Node<Bus>, description: &RegionDescription) -> Result {
+    let page = PAGE_SIZE as u64;
+    let whole_pages = |value: u64| value % page == 0;
+    if !whole_pages(description.start) || !whole_pages(description.size) || description.size == 0 {
+        dev_err!(
+            bus,
+            "region {:#x}+{:#x} refused: start and size must be multiples of {page:#x}\n",
+            description.start,
+            description.size
+        );
+        return Err(EINVAL);
+    }
+    if description.start.checked_add(description.size).is_none() {
+        dev_err!(bus, "region {:#x}+{:#x} refused: it wraps around\n", description.start, description.size);
+        return Err(EINVAL);
+    }
+    if description.mappings.len() > MAX_MAPPINGS {
+        dev_err!(
+            bus,
+            "region {:#x} refused: {} mappings, at most {MAX_MAPPINGS} expected\n",
+            description.start,
+            description.mappings.len()
+        );
+        return Err(EINVAL);
+    }
+    for mapping in &description.mappings {
+        if !whole_pages(mapping.dpa) || !whole_pages(mapping.size) {
+            dev_err!(
+                bus,
+                "region {:#x} refused: mapping {:#x}+{:#x} is not a multiple of {page:#x}\n",
+                description.start,
+                mapping.dpa,
+                mapping.size
+            );
+            return Err(EINVAL);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the alignment that namespaces of a region have unless the user asks for another.
+fn default_align(size: u64, ways: u64) -> u64 {
+    let align = if size >= DEFAULT_ALIGN { DEFAULT_ALIGN } else { PAGE_SIZE as u64 };
+    let ways = ways.max(1);
+    if align % ways == 0 {
+        align
+    } else {
+        align * ways
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The text forms that attributes share: numbers, booleans, UUIDs, selection lists.
+//!
+//! Input is what was written up to the first NUL. Wrong input is `EINVAL`, a number that is too large `ERANGE`.
+
+use core::fmt as core_fmt;
+use kernel::{
+    fmt::{
+        self,
+        Write as _, //
+    },
+    prelude::*,
+    str::{
+        kstrtobool_bytes,
+        parse_int::ParseInt,
+        BStr,
+        Formatter, //
+    },
+};
+use nd_format::uuid::Uuid;
+
+/// Prints text to an attribute, as `write!` does, but for types of the kernel too.
+macro_rules! print {
+    ($out:expr, $($arguments:tt)+) => {
+        $crate::text::write($out, ::kernel::prelude::fmt!($($arguments)+))
+    };
+}
+
+/// Prints a line to an attribute.
+macro_rules! line {
+    ($out:expr) => {
+        line!($out, "")
+    };
+    ($out:expr, $($arguments:tt)+) => {
+        $crate::text::write_line($out, ::kernel::prelude::fmt!($($arguments)+))
+    };
+}
+
+pub(crate) use {
+    line,
+    print, //
+};
+
+/// See [`print!`].
+pub(crate) fn write(out: &mut Formatter<'_>, arguments: fmt::Arguments<'_>) -> Result {
+    Ok(out.write_fmt(arguments)?)
+}
+
+/// See [`line!`].
+pub(crate) fn write_line(out: &mut Formatter<'_>, arguments: fmt::Arguments<'_>) -> Result {
+    write(out, arguments)?;
+    Ok(out.write_str("\n")?)
+}
+
+/// Removes one newline at the end.
+pub(crate) fn without_newline(input: &[u8]) -> &[u8] {
+    input.strip_suffix(b"\n").unwrap_or(input)
+}
+
+/// Removes white space at the end.
+pub(crate) fn without_trailing_space(input: &[u8]) -> &[u8] {
+    let length = input.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
+    input.get(..length).unwrap_or_default()
+}
+
+/// Parses an unsigned number: `0x…`, `0…` or decimal, with one newline at the end if need be.
+pub(crate) fn parse_u64(input: &[u8]) -> Result<u64> {
+    let text = without_newline(input);
+    let text = text.strip_prefix(b"+").unwrap_or(text);
+    if text.first().is_none_or(|first| !first.is_ascii_digit()) {
+        return Err(EINVAL);
+    }
+    u64::from_str(BStr::from_bytes(text))
+}
+
+/// Parses a boolean as `kstrtobool` does.
+pub(crate) fn parse_bool(input: &[u8]) -> Result<bool> {
+    kstrtobool_bytes(input)
+}
+
+/// Parses a UUID; what follows its 36 characters is ignored.
+pub(crate) fn parse_uuid(input: &[u8]) -> Result<Uuid> {
+    Uuid::parse(input).map_err(|_| EINVAL)
+}
+
+/// Prints a UUID, or an empty line for none.
+pub(crate) fn show_uuid(out: &mut Formatter<'_>, uuid: Option<Uuid>) -> Result {
+    match uuid {
+        Some(uuid) => line!(out, "{}", Foreign(uuid))?,
+        None => line!(out)?,
+    }
+    Ok(())
+}
+
+/// Prints every supported value followed by a space, the current one in brackets.
+pub(crate) fn show_selection<T: PartialEq + Copy + kernel::fmt::Display>(
+    out: &mut Formatter<'_>,
+    supported: &[T],
+    current: Option<T>,
+) -> Result {
+    for &value in supported {
+        if current == Some(value) {
+            print!(out, "[{value}] ")?;
+        } else {
+            print!(out, "{value} ")?;
+        }
+    }
+    line!(out)
+}
+
+/// Prints a number as C's `%#llx`: zero has no prefix.
+pub(crate) fn show_hex(out: &mut Formatter<'_>, value: u64) -> Result {
+    if value == 0 {
+        line!(out, "0")?;
+    } else {
+        line!(out, "{value:#x}")?;
+    }
+    Ok(())
+}
+
+/// Lets the kernel's formatter print types of the pure crates, which implement the trait of `core`.
+pub(crate) struct Foreign<T>(pub(crate) T);
+
+impl<T: core_fmt::Display> kernel::fmt::Display for Foreign<T> {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        core_fmt::Display::fmt(&self.0, f)
+    }
+}
