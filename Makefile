@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The door to tools/xtask, which does the work. kbuild reads Kbuild, not this file.
+
+XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir target/cargo --package xtask --
+
+.PHONY: help run test setup modules modules_install unit check clean
+
+help:
+	@echo 'make run              show the modules at work in a virtual machine'
+	@echo 'make test             all tests; ARGS="--stack c 10- 20-" selects guest tests'
+	@echo 'make setup            packages, toolchain, kernel and guest image, as the two above do by themselves'
+	@echo 'make modules          build the modules for the kernel of the guest, or for the tree KDIR'
+	@echo 'make modules_install  install them into updates/ of the running kernel, or of the tree KDIR'
+	@echo 'make unit             unit tests, which need no kernel'
+	@echo 'make check            formatting and lints'
+	@echo 'make clean            remove what was built here; the cache stays'
+
+run setup modules unit check clean:
+	@$(XTASK) $@
+
+modules_install:
+	@$(XTASK) modules-install
+
+test:
+	@$(XTASK) test $(ARGS)

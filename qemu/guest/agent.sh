@@ -1,0 +1,89 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The agent: does what the host says over the virtio port `control`, a line at a time.
+#
+#   load STACK        load the NVDIMM modules                                    done STATUS
+#   unload            unload them all                                            done STATUS
+#   run SCRIPT NAME STACK BOOT   run a script of qemu/; its output goes to run/NAME.{out,err,dmesg}    done STATUS
+#   halt              power off
+#
+# While a script runs, it may send lines itself, with the functions of tests/lib.sh: `say TEXT`, `cut` (power, please).
+set -u
+
+port=
+for name in /sys/class/virtio-ports/*/name; do
+	[ "$(cat "$name")" = control ] && port=/dev/$(basename "$(dirname "$name")")
+done
+exec 3<>"$port"
+
+# From the users to what they use. Modules that only one of the stacks has may be missing.
+MODULES='nd_pmem dax_pmem device_dax nd_btt nd_pfn nfit nd_e820 ramdax libnvdimm'
+
+load() {
+	modprobe -a nfit nd_e820 nd_btt nd_pmem || return 1
+	for wait in /sys/bus/nd/devices/ndbus*/wait_probe /sys/class/nd/ndctl*/device/wait_probe; do
+		[ -e "$wait" ] && cat "$wait" >/dev/null
+	done
+	udevadm settle --timeout=60
+}
+
+# Events that udevd still handles may load a module again: it must have come to rest. An enabled region holds its provider.
+unload() {
+	udevadm settle --timeout=60
+	for region in /sys/bus/nd/drivers/nd_region/region*; do
+		[ -e "$region" ] && echo "${region##*/}" >/sys/bus/nd/drivers/nd_region/unbind
+	done
+	for module in $MODULES; do
+		if grep -q "^$module " /proc/modules; then
+			rmmod "$module" || return 1
+		fi
+	done
+	udevadm settle --timeout=60
+}
+
+# What a script leaves behind: processes that hold files, mounts.
+clean() {
+	awk '$2 ~ "^/tmp/test" { print $2 }' /proc/mounts | sort -r | while read -r mounted; do
+		fuser -k -m "$mounted" >/dev/null 2>&1
+		umount "$mounted"
+	done
+	rm -rf /tmp/test
+}
+
+run() {
+	script=$1 name=$2
+	clean
+	mkdir -p /tmp/test
+	dmesg -C
+	(
+		cd /tmp/test || exit 1
+		STACK=$3 BOOT=$4 TEST=$name LIB=/host/qemu/tests/lib.sh
+		export STACK BOOT TEST LIB
+		exec sh -eu "/host/qemu/$script"
+	) >"/host/run/$name.out" 2>"/host/run/$name.err" </dev/null
+	status=$?
+	dmesg >"/host/run/$name.dmesg"
+	cd /
+	clean
+	return $status
+}
+
+echo "ready guest/agent.sh" >&3
+while read -r verb arguments <&3; do
+	case $verb in
+	load | unload | run)
+		# shellcheck disable=SC2086
+		$verb $arguments
+		echo "done $?" >&3
+		;;
+	halt)
+		sync
+		echo o >/proc/sysrq-trigger
+		sleep 60
+		;;
+	*)
+		echo "unknown $verb" >&3
+		;;
+	esac
+done

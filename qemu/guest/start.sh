@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Second program of the test guest: the rest of what a small system needs, then the agent.
+set -eu
+
+fail() {
+	echo "guest: $*" >/dev/console
+	sync
+	echo o >/proc/sysrq-trigger
+	sleep 60
+}
+trap 'fail "the start failed"' EXIT
+
+mkdir -p /dev/pts /dev/shm /tmp
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /tmp
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t configfs configfs /sys/kernel/config
+hostname guest
+[ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
+
+share() {
+	mkdir -p "/host/$1"
+	mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 "$1" "/host/$1"
+}
+share run
+# A machine that is only booted has no modules.
+if share modules 2>/dev/null; then
+	mkdir -p /usr/lib/modules
+	mount --bind /host/modules /usr/lib/modules
+fi
+
+/usr/lib/systemd/systemd-udevd --daemon
+trap - EXIT
+exec /bin/sh /host/qemu/guest/agent.sh

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# For tests in the guest: `. "$LIB"`. What a function expects and does not find ends the test with a message.
+
+# fail MESSAGE...
+fail() {
+	echo "$TEST: $*" >&2
+	exit 1
+}
+
+# skip REASON...: nothing can be tested here.
+skip() {
+	echo "$*" >&2
+	exit 77
+}
+
+# say TEXT...: to the host's terminal, at once.
+say() {
+	echo "say $*" >&3
+}
+
+# power_cut: the machine stops here, with whatever is in its caches. For tests with boots of their own.
+power_cut() {
+	echo cut >&3
+	sleep 60
+	fail "the power was not cut"
+}
+
+# expect_eq WHAT FOUND EXPECTED
+expect_eq() {
+	[ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"
+}
+
+# expect_match WHAT FOUND PATTERN: a pattern of case.
+expect_match() {
+	# shellcheck disable=SC2254
+	case $2 in
+	$3) ;;
+	*) fail "$1 is '$2', which does not look like '$3'" ;;
+	esac
+}
+
+# expect_ok COMMAND...
+expect_ok() {
+	"$@" || fail "'$*' ended with status $?"
+}
+
+# expect_fail COMMAND...
+expect_fail() {
+	if "$@"; then
+		fail "'$*' succeeded"
+	fi
+}
+
+# expect_errno TEXT COMMAND...: it fails, and says so with the text of this errno, like 'Device or resource busy'.
+expect_errno() {
+	_errno=$1
+	shift
+	if _said=$("$@" 2>&1 >/dev/null); then
+		fail "'$*' succeeded instead of: $_errno"
+	fi
+	expect_match "the error of '$*'" "$_said" "*$_errno*"
+}
+
+# attribute FILE VALUE: writes an attribute of sysfs in one system call.
+attribute() {
+	printf '%s' "$2" >"$1"
+}
+
+# expect_store_errno TEXT FILE VALUE: the store fails with this errno, and the attribute shows what it did before.
+expect_store_errno() {
+	_before=$(cat "$2" 2>/dev/null || true)
+	expect_errno "$1" attribute "$2" "$3"
+	expect_eq "$2 after a refused store" "$(cat "$2" 2>/dev/null || true)" "$_before"
+}
+
+# expect_kernel_message REGEX: the kernel has said it since the test began.
+expect_kernel_message() {
+	dmesg | grep -Eq -- "$1" || fail "the kernel did not say '$1'"
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+	_tries=$(($1 * 10))
+	shift
+	while ! "$@"; do
+		_tries=$((_tries - 1))
+		[ "$_tries" -gt 0 ] || fail "'$*' does not come true"
+		sleep 0.1
+	done
+}
+
+# NVDIMM devices in sysfs.
+ND=/sys/bus/nd/devices

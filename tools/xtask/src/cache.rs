@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The cache: what is expensive to make, outside of the checkout, shared by all clones on the machine.
+//!
+//! An artefact's name says what it was made from, so an artefact is never changed and never stale. It is made under a lock,
+//! in a temporary place, and renamed when it is complete: who finds a name finds a complete artefact, and of two runs that
+//! need the same one the second waits for the first.
+//!
+//! ```text
+//! ~/.cache/nvdimm-rust/
+//!   linux-7.2.12/            source of the kernel
+//!   rust-src-1.95.0/         source of `core`, where the toolchain has none
+//!   bindgen-0.72.1/bin/
+//!   kernel-<key>/            built in place, because its path is in its files; complete when `.complete` exists
+//!   guest-<key>.squashfs     root file system of the guest
+//!   apt/                     private state of apt
+//!   locks/ logs/ tmp/
+//! ```
+
+use crate::ui::Step;
+use anyhow::{
+    Context,
+    Result, //
+};
+use sha2::{
+    Digest,
+    Sha256, //
+};
+use std::{
+    env,
+    fs::{
+        self,
+        File,
+        TryLockError, //
+    },
+    path::{
+        Path,
+        PathBuf, //
+    },
+    time::Duration,
+};
+
+/// The stamp of an artefact that is built in place.
+const COMPLETE: &str = ".complete";
+
+/// The cache of this user.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    root: PathBuf,
+}
+
+impl Cache {
+    /// Opens the cache, creating it if needed.
+    pub(crate) fn open() -> Result<Self> {
+        let base = match env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
+            Some(base) => PathBuf::from(base),
+            None => PathBuf::from(
+                env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?,
+            )
+            .join(".cache"),
+        };
+        let root = base.join("nvdimm-rust");
+        for directory in ["locks", "logs", "tmp"] {
+            let directory = root.join(directory);
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot create {}", directory.display()))?;
+        }
+        Ok(Self { root })
+    }
+
+    /// Where an artefact of this name is or would be.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The log of the step that makes `name`.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.root.join("logs").join(format!("{name}.log"))
+    }
+
+    /// Names in the cache that start with `prefix`, without it.
+    pub(crate) fn names_after(&self, prefix: &str) -> Vec<String> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names
+            .filter_map(|name| name.strip_prefix(prefix).map(str::to_owned))
+            .collect()
+    }
+
+    /// Takes the lock of `name`, waiting for another run if need be. It is given back when the file is dropped.
+    pub(crate) fn lock(&self, name: &str, step: &Step) -> Result<File> {
+        let path = self.root.join("locks").join(name);
+        let file =
+            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                }
+            }
+            if !told {
+                step.say(&format!(
+                    "            another run is making {name}: waiting for it"
+                ));
+                told = true;
+            }
+            crate::process::check_interrupt()?;
+            step.tick();
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// The artefact `name`, made by `make` at the path it is given unless it exists.
+    ///
+    /// The path given does not exist yet; `make` creates a file or a directory there.
+    pub(crate) fn artefact(
+        &self,
+        name: &str,
+        step: &Step,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let place = self.path(name);
+        if place.exists() {
+            return Ok(place);
+        }
+        let _lock = self.lock(name, step)?;
+        if place.exists() {
+            return Ok(place);
+        }
+        let scratch = tempfile::tempdir_in(self.root.join("tmp"))
+            .context("cannot create a directory in the cache")?;
+        let unfinished = scratch.path().join(name);
+        make(&unfinished)?;
+        fs::rename(&unfinished, &place)
+            .with_context(|| format!("cannot move {name} to its place in the cache"))?;
+        Ok(place)
+    }
+
+    /// Like [`Cache::artefact`] for a directory whose contents know their path: made in place, and stamped at the end.
+    ///
+    /// `make` may find what an interrupted run left, and goes on from there.
+    pub(crate) fn artefact_in_place(
+        &self,
+        name: &str,
+        step: &Step,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let place = self.path(name);
+        let stamp = place.join(COMPLETE);
+        if stamp.exists() {
+            return Ok(place);
+        }
+        let _lock = self.lock(name, step)?;
+        if stamp.exists() {
+            return Ok(place);
+        }
+        fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+        make(&place)?;
+        File::create(&stamp).with_context(|| format!("cannot create {}", stamp.display()))?;
+        Ok(place)
+    }
+}
+
+/// A short name for everything that an artefact was made from.
+#[derive(Default)]
+pub(crate) struct Key(Sha256);
+
+impl Key {
+    /// Adds one ingredient. Its name and its length count, so ingredients cannot run into each other.
+    pub(crate) fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value = value.as_ref();
+        self.0.update(format!("{name} {}\n", value.len()));
+        self.0.update(value);
+        self
+    }
+
+    /// The first 12 hexadecimal digits of the hash.
+    pub(crate) fn finish(self) -> String {
+        self.0
+            .finalize()
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_tell_ingredients_apart() {
+        let joined = Key::default().with("a", "bc").finish();
+        assert_eq!(joined.len(), 12);
+        assert_ne!(joined, Key::default().with("a", "b").with("", "c").finish());
+        assert_ne!(joined, Key::default().with("b", "bc").finish());
+        assert_eq!(joined, Key::default().with("a", "bc").finish());
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What cargo does for us: unit tests of the crates that need no kernel, formatting and lints.
+
+use crate::{
+    cache::Cache,
+    process,
+    project,
+    suite::report::Tally,
+    ui, //
+};
+use anyhow::{
+    Context,
+    Result, //
+};
+use std::{
+    path::{
+        Path,
+        PathBuf, //
+    },
+    process::Command, //
+};
+
+/// Manifests of everything that cargo builds: the tools, and the crates that kbuild compiles, too.
+fn manifests() -> Result<Vec<PathBuf>> {
+    let root = project::root();
+    let mut manifests = vec![root.join("tools/Cargo.toml")];
+    let crates = root.join("rust");
+    let entries =
+        std::fs::read_dir(&crates).with_context(|| format!("cannot read {}", crates.display()))?;
+    let directories = entries.flatten().map(|entry| entry.path());
+    manifests.extend(
+        directories
+            .map(|path| path.join("Cargo.toml"))
+            .filter(|path| path.is_file()),
+    );
+    manifests.sort();
+    Ok(manifests)
+}
+
+/// The name of a manifest for a person: its directory in the checkout.
+fn name(manifest: &Path) -> String {
+    let directory = manifest.parent().unwrap_or(manifest);
+    directory
+        .strip_prefix(project::root())
+        .unwrap_or(directory)
+        .display()
+        .to_string()
+}
+
+fn cargo(subcommand: &str, manifest: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.arg(subcommand).arg("--manifest-path").arg(manifest);
+    command
+        .arg("--target-dir")
+        .arg(project::target().join("cargo"));
+    command
+}
+
+/// `make unit`: `cargo test` everywhere. Fails only if tests cannot be built; failed tests are counted.
+pub(crate) fn unit() -> Result<Tally> {
+    let cache = Cache::open()?;
+    let mut tally = Tally::default();
+    for manifest in manifests()? {
+        let name = name(&manifest);
+        let counted = ui::step(&format!("unit tests of {name}"), |step| {
+            let mut counted = Tally::default();
+            let log = cache.log(&format!("unit-{}", name.replace('/', "-")));
+            let mut test = cargo("test", &manifest);
+            let outcome = process::run_with(
+                test.args(["--workspace", "--no-fail-fast"]),
+                &log,
+                step,
+                |line| {
+                    counted.add(parse_summary(line).unwrap_or_default());
+                },
+            );
+            step.note(format!(
+                "{} passed, {} failed",
+                counted.passed, counted.failed
+            ));
+            // A failure without a failed test is one of the build.
+            match outcome {
+                Err(error) if counted.failed > 0 => {
+                    process::check_interrupt()?;
+                    step.say(&format!("{error:#}"));
+                    Ok(counted)
+                }
+                outcome => outcome.map(|()| counted),
+            }
+        })?;
+        tally.add(counted);
+    }
+    Ok(tally)
+}
+
+/// `test result: ok. 3 passed; 0 failed; 1 ignored; …`
+fn parse_summary(line: &str) -> Option<Tally> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let count = |word: &str| {
+        let part = counts
+            .split(';')
+            .find_map(|part| part.trim().strip_suffix(word))?;
+        part.trim().parse().ok()
+    };
+    Some(Tally {
+        passed: count("passed")?,
+        failed: count("failed")?,
+        skipped: count("ignored")?,
+    })
+}
+
+/// `make check`: formatting of all Rust files and clippy on everything that cargo builds, warnings denied.
+pub(crate) fn check() -> Result<()> {
+    let cache = Cache::open()?;
+    ui::step("formatting", |step| {
+        let mut list = Command::new("git");
+        list.current_dir(project::root())
+            .args(["ls-files", "-co", "--exclude-standard", "*.rs"]);
+        let files = process::output(&mut list)?;
+        let root = project::root();
+        let files = files
+            .lines()
+            .map(|file| root.join(file))
+            .filter(|file| file.is_file())
+            .collect::<Vec<_>>();
+        step.note(format!("{} files", files.len()));
+        let mut format = Command::new("rustfmt");
+        format
+            .args(["--check", "--edition", "2021", "--config-path"])
+            .arg(root.join("rustfmt.toml"))
+            .args(&files);
+        process::run(&mut format, &cache.log("rustfmt"), step)
+    })?;
+    for manifest in manifests()? {
+        let name = name(&manifest);
+        ui::step(&format!("clippy of {name}"), |step| {
+            let mut clippy = cargo("clippy", &manifest);
+            clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]);
+            process::run(
+                &mut clippy,
+                &cache.log(&format!("clippy-{}", name.replace('/', "-"))),
+                step,
+            )
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_of_cargo_test() {
+        let line = "test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!(
+            parse_summary(line),
+            Some(Tally {
+                passed: 3,
+                failed: 1,
+                skipped: 2
+            })
+        );
+        assert_eq!(parse_summary("test x ... ok"), None);
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The root file system of the guest: a Debian release in a squashfs, made by mmdebstrap.
+//!
+//! It is read-only and knows nothing of this project but how to start ([`INIT`]): scripts, modules and results come over 9p.
+
+use crate::{
+    cache::{
+        Cache,
+        Key, //
+    },
+    debian::Archive,
+    process,
+    project,
+    ui, //
+};
+use anyhow::{
+    Context,
+    Result, //
+};
+use std::{
+    ffi::OsString,
+    fs,
+    path::PathBuf,
+    process::Command, //
+};
+
+/// The release in the guest: the first with an ndctl that knows all that we test.
+const SUITE: &str = "trixie";
+
+/// What the tests call.
+const PACKAGES: [&str; 17] = [
+    "attr",
+    "daxctl",
+    "dmsetup",
+    "e2fsprogs",
+    "fio",
+    "jq",
+    "keyutils",
+    "kmod",
+    "ndctl",
+    "parted",
+    "procps",
+    "psmisc",
+    "udev",
+    "util-linux",
+    "uuid-runtime",
+    "xfsprogs",
+    "xxd",
+];
+
+/// What nobody reads in a guest.
+const LEFT_OUT: [&str; 3] = [
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+];
+
+/// Where the kernel finds the first program, and its source in the checkout.
+pub(crate) const INIT: &str = "/sbin/guest-init";
+const INIT_SOURCE: &str = "qemu/guest/init";
+
+/// Finds or makes the image.
+pub(crate) fn prepare(cache: &Cache) -> Result<PathBuf> {
+    let init = project::root().join(INIT_SOURCE);
+    let text = fs::read(&init).with_context(|| format!("cannot read {}", init.display()))?;
+    let key = Key::default()
+        .with("suite", SUITE)
+        .with("packages", PACKAGES.join(" "))
+        .with("left out", LEFT_OUT.join(" "))
+        .with("init", text)
+        .finish();
+    ui::step("guest image", |step| {
+        let image = cache.artefact(&format!("guest-{key}.squashfs"), step, |place| {
+            let archive = Archive::of_host(cache)?;
+            let tarball = place.with_extension("tar");
+            let mut bootstrap = Command::new("mmdebstrap");
+            bootstrap.args([
+                "--variant=minbase",
+                "--aptopt=APT::Install-Recommends \"false\"",
+            ]);
+            bootstrap.args(LEFT_OUT.map(|pattern| format!("--dpkgopt=path-exclude={pattern}")));
+            let mut keyring = OsString::from("--keyring=");
+            keyring.push(&archive.keyring);
+            bootstrap
+                .arg(format!("--include={}", PACKAGES.join(",")))
+                .arg(keyring);
+            // The hook's arguments go through a shell there.
+            bootstrap.arg(format!(
+                "--customize-hook=upload '{}' {INIT}",
+                init.display()
+            ));
+            bootstrap.arg(format!("--customize-hook=chmod 755 \"$1{INIT}\""));
+            bootstrap.arg("--customize-hook=mkdir -p \"$1/host\"");
+            bootstrap.arg(SUITE).arg(&tarball).arg(&archive.uri);
+            let log = cache.log("guest");
+            process::run(&mut bootstrap, &log, step)?;
+
+            // mksquashfs reads a tar from its standard input.
+            let mut pack = Command::new("sh");
+            pack.arg("-c").arg(
+                "exec mksquashfs - \"$1\" -tar -comp zstd -noappend -no-progress -quiet <\"$2\"",
+            );
+            pack.arg("sh").arg(place).arg(&tarball);
+            process::run(&mut pack, &log, step)?;
+            fs::remove_file(&tarball)
+                .with_context(|| format!("cannot remove {}", tarball.display()))
+        })?;
+        step.note(format!("Debian {SUITE} in {}", image.display()));
+        Ok(image)
+    })
+}

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel of the guest: its source, its configuration, its build.
+//!
+//! `LINUX_SRC` replaces the source by a tarball or a tree, `KDIR` replaces everything by a built tree.
+
+use crate::{
+    cache::{
+        Cache,
+        Key, //
+    },
+    debian, process, project,
+    toolchain::{
+        Rustc,
+        Toolchain, //
+    },
+    ui::{
+        self,
+        Step, //
+    },
+};
+use anyhow::{
+    bail,
+    ensure,
+    Context,
+    Result, //
+};
+use sha2::{
+    Digest,
+    Sha256, //
+};
+use std::{
+    env,
+    ffi::OsString,
+    fs::{
+        self,
+        File, //
+    },
+    path::{
+        Path,
+        PathBuf, //
+    },
+    process::Command,
+};
+
+/// The series that the modules are written for.
+const SERIES: &str = "7.2";
+const SOURCE_PACKAGE: &str = "linux-source-7.2";
+
+/// About how many lines a build prints: one a compiled file. Only a progress bar depends on it.
+const LINES_OF_BUILD: u64 = 2400;
+
+/// The source of a kernel and what to call it in keys.
+struct Source {
+    tree: PathBuf,
+    identity: String,
+}
+
+/// A built kernel with the tree that modules are built against.
+pub(crate) struct Kernel {
+    /// kbuild's object tree (`O=`), or what `KDIR` named.
+    pub(crate) tree: PathBuf,
+    /// `7.2.12`, as in /lib/modules.
+    pub(crate) release: String,
+}
+
+impl Kernel {
+    /// Finds or builds the kernel of the guest.
+    pub(crate) fn prepare(cache: &Cache, toolchain: &Toolchain) -> Result<Self> {
+        if let Some(tree) = given("KDIR") {
+            return ui::step("kernel", |step| {
+                step.note(format!("as given by KDIR: {}", tree.display()));
+                let kernel = Self::at(tree)?;
+                kernel.check_for_modules(&toolchain.rustc)?;
+                ensure!(
+                    kernel.image().is_file(),
+                    "KDIR has no {}: build the target bzImage there",
+                    kernel.image().display()
+                );
+                Ok(kernel)
+            });
+        }
+        let source = prepare_source(cache)?;
+        let fragment = project::root().join("qemu/kernel/guest.config");
+        let text = fs::read_to_string(&fragment)
+            .with_context(|| format!("cannot read {}", fragment.display()))?;
+        let key = Key::default()
+            .with("source", &source.identity)
+            .with("fragment", &text)
+            .with("toolchain", toolchain.identity())
+            .finish();
+        let name = format!("kernel-{key}");
+        ui::step("kernel", |step| {
+            let tree = cache.artefact_in_place(&name, step, |tree| {
+                configure(cache, toolchain, &source, &fragment, &text, tree, step)?;
+                build(cache, toolchain, tree, step)
+            })?;
+            let kernel = Self::at(tree)?;
+            step.note(format!("{} in {}", kernel.release, kernel.tree.display()));
+            Ok(kernel)
+        })
+    }
+
+    /// A tree that was built before.
+    pub(crate) fn at(tree: PathBuf) -> Result<Self> {
+        let file = tree.join("include/config/kernel.release");
+        let release = fs::read_to_string(&file)
+            .with_context(|| format!("{} is not a built kernel tree", tree.display()))?
+            .trim()
+            .to_owned();
+        Ok(Self { tree, release })
+    }
+
+    /// The kernel that QEMU boots.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.tree.join("arch/x86/boot/bzImage")
+    }
+
+    /// Whether our modules can be built for this kernel and be loaded into it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong and what to do about it.
+    pub(crate) fn check_for_modules(&self, rustc: &Rustc) -> Result<()> {
+        let file = self.tree.join(".config");
+        let config = fs::read_to_string(&file)
+            .or_else(|_| fs::read_to_string(self.tree.join("include/config/auto.conf")))
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        let shown = self.tree.display();
+        let value = |name: &str| value_of(&config, name);
+        ensure!(
+            value("CONFIG_RUST") == Some("y"),
+            "{shown} was configured without CONFIG_RUST: switch it on and build again"
+        );
+        let theirs = value("CONFIG_RUSTC_VERSION_TEXT")
+            .unwrap_or_default()
+            .trim_matches('"');
+        ensure!(
+            theirs == rustc.version_text,
+            "{shown} was built by '{theirs}', but this is '{}': build it again, or put that rustc first on the path",
+            rustc.version_text
+        );
+        for library in ["libcore.rmeta", "libkernel.rmeta"] {
+            ensure!(
+                self.tree.join("rust").join(library).is_file(),
+                "{shown} has no rust/{library}: build it again, up to the target `modules`"
+            );
+        }
+        ensure!(
+            value("CONFIG_LIBNVDIMM") != Some("y"),
+            "{shown} has CONFIG_LIBNVDIMM built in, which owns the bus our modules register: \
+             make it a module or switch it off"
+        );
+        Ok(())
+    }
+}
+
+/// A path from the environment.
+pub(crate) fn given(variable: &str) -> Option<PathBuf> {
+    let value = env::var_os(variable).filter(|value| !value.is_empty())?;
+    let path = PathBuf::from(value);
+    Some(path.canonicalize().unwrap_or(path))
+}
+
+/// The value of an option in a `.config`. An option that is not set has none.
+fn value_of<'a>(config: &'a str, name: &str) -> Option<&'a str> {
+    config
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Version in the Makefile at the top of a source tree.
+fn version_of(tree: &Path) -> Result<String> {
+    let file = tree.join("Makefile");
+    let text = fs::read_to_string(&file)
+        .with_context(|| format!("{} is no kernel source", tree.display()))?;
+    let field = |name: &str| {
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
+        value.map(|value| value.trim().to_owned())
+    };
+    let parts = ["VERSION", "PATCHLEVEL", "SUBLEVEL"].map(field);
+    let parts = parts.into_iter().collect::<Option<Vec<_>>>();
+    Ok(parts
+        .with_context(|| format!("{} names no version", file.display()))?
+        .join("."))
+}
+
+fn check_series(version: &str, place: &Path) -> Result<()> {
+    let fits = version
+        .strip_prefix(SERIES)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    ensure!(
+        fits,
+        "{} is Linux {version}; the modules are written for {SERIES}.y",
+        place.display()
+    );
+    Ok(())
+}
+
+fn prepare_source(cache: &Cache) -> Result<Source> {
+    ui::step("kernel source", |step| match given("LINUX_SRC") {
+        Some(tree) if tree.is_dir() => {
+            let version = version_of(&tree)?;
+            check_series(&version, &tree)?;
+            ensure!(
+                !tree.join(".config").exists() && !tree.join("include/config").exists(),
+                "{} has been built in; kbuild needs a clean tree to build elsewhere: run `make mrproper` there",
+                tree.display()
+            );
+            step.note(format!("{version} in {}", tree.display()));
+            Ok(Source {
+                identity: format!("{version} in {}", tree.display()),
+                tree,
+            })
+        }
+        Some(tarball) => {
+            let mut file = File::open(&tarball)
+                .with_context(|| format!("cannot open {}", tarball.display()))?;
+            let mut hash = HashWriter(Sha256::new());
+            std::io::copy(&mut file, &mut hash)
+                .with_context(|| format!("cannot read {}", tarball.display()))?;
+            let digest = hash
+                .0
+                .finalize()
+                .iter()
+                .take(6)
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>();
+            let tree = cache.artefact(&format!("linux-{digest}"), step, |place| {
+                extract(cache, &tarball, place, step)?;
+                check_series(&version_of(place)?, &tarball)
+            })?;
+            let version = version_of(&tree)?;
+            step.note(format!("{version} of {}", tarball.display()));
+            Ok(Source {
+                identity: format!("{version} {digest}"),
+                tree,
+            })
+        }
+        None => {
+            let tree = match newest_in_cache(cache) {
+                Some(version) => cache.path(&format!("linux-{version}")),
+                None => fetch_source(cache, step)?,
+            };
+            let version = version_of(&tree)?;
+            step.note(format!("{version} in {}", tree.display()));
+            Ok(Source {
+                identity: version,
+                tree,
+            })
+        }
+    })
+}
+
+/// The newest source of our series that has been fetched before.
+fn newest_in_cache(cache: &Cache) -> Option<String> {
+    let prefix = format!("linux-{SERIES}.");
+    let levels = cache
+        .names_after(&prefix)
+        .into_iter()
+        .filter_map(|level| level.parse::<u32>().ok());
+    levels.max().map(|level| format!("{SERIES}.{level}"))
+}
+
+/// Fetches Debian's source package. Its version becomes known only then, so the lock has a name of its own.
+fn fetch_source(cache: &Cache, step: &Step) -> Result<PathBuf> {
+    let _lock = cache.lock("linux-source", step)?;
+    if let Some(version) = newest_in_cache(cache) {
+        return Ok(cache.path(&format!("linux-{version}")));
+    }
+    let scratch = tempfile::tempdir_in(cache.path("tmp"))
+        .context("cannot create a directory in the cache")?;
+    let package = scratch.path().join("package");
+    let fits = format!("{SERIES}.");
+    debian::fetch(
+        cache,
+        SOURCE_PACKAGE,
+        |version| version.starts_with(&fits),
+        &package,
+        step,
+    )?;
+    let tarball = package.join(format!("usr/src/{SOURCE_PACKAGE}.tar.xz"));
+    let tree = scratch.path().join("tree");
+    extract(cache, &tarball, &tree, step)?;
+    let version = version_of(&tree)?;
+    let place = cache.path(&format!("linux-{version}"));
+    fs::rename(&tree, &place)
+        .with_context(|| format!("cannot move the source to {}", place.display()))?;
+    Ok(place)
+}
+
+/// Unpacks a tarball with one directory at its top into `place`.
+fn extract(cache: &Cache, tarball: &Path, place: &Path, step: &Step) -> Result<()> {
+    fs::create_dir_all(place).with_context(|| format!("cannot create {}", place.display()))?;
+    let mut tar = Command::new("tar");
+    tar.arg("-xf")
+        .arg(tarball)
+        .arg("--strip-components=1")
+        .arg("-C")
+        .arg(place);
+    process::run(&mut tar, &cache.log("extract"), step)
+}
+
+struct HashWriter(Sha256);
+
+impl std::io::Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `make` in the source with the objects in `tree`.
+fn make_in(toolchain: &Toolchain, source: &Path, tree: &Path) -> Command {
+    let mut make = toolchain.make();
+    let mut objects = OsString::from("O=");
+    objects.push(tree);
+    make.arg("-C").arg(source).arg(objects);
+    make
+}
+
+fn configure(
+    cache: &Cache,
+    toolchain: &Toolchain,
+    source: &Source,
+    fragment: &Path,
+    text: &str,
+    tree: &Path,
+    step: &Step,
+) -> Result<()> {
+    let log = cache.log("kernel-config");
+    let make = || make_in(toolchain, &source.tree, tree);
+    process::run(make().arg("tinyconfig"), &log, step)?;
+    let mut merge = Command::new(source.tree.join("scripts/kconfig/merge_config.sh"));
+    merge
+        .arg("-m")
+        .arg("-O")
+        .arg(tree)
+        .arg(tree.join(".config"))
+        .arg(fragment)
+        .current_dir(tree);
+    process::run(&mut merge, &log, step)?;
+    process::run(make().arg("olddefconfig"), &log, step)?;
+
+    let file = tree.join(".config");
+    let config =
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let lost = lost_options(text, &config);
+    if !lost.is_empty() {
+        bail!(
+            "options of {} did not take effect: {}",
+            fragment.display(),
+            lost.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Options of a fragment that have another value in the final configuration.
+fn lost_options(fragment: &str, config: &str) -> Vec<String> {
+    let options = fragment
+        .lines()
+        .filter(|line| line.starts_with("CONFIG_"))
+        .filter_map(|line| line.split_once('='));
+    let lost = options.filter(|(name, wanted)| value_of(config, name).unwrap_or("n") != *wanted);
+    lost.map(|(name, wanted)| {
+        format!(
+            "{name}={wanted} (is {})",
+            value_of(config, name).unwrap_or("n")
+        )
+    })
+    .collect()
+}
+
+fn build(cache: &Cache, toolchain: &Toolchain, tree: &Path, step: &Step) -> Result<()> {
+    let mut make = toolchain.make();
+    make.arg("-C")
+        .arg(tree)
+        .arg(format!("-j{}", jobs()))
+        .args(["bzImage", "modules"]);
+    let mut lines = 0;
+    process::run_with(&mut make, &cache.log("kernel"), step, |_| {
+        lines += 1;
+        step.progress(lines, LINES_OF_BUILD);
+    })
+}
+
+/// How many compilers run at once.
+pub(crate) fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str =
+        "CONFIG_RUST=y\n# CONFIG_XFS_RT is not set\nCONFIG_NR_CPUS=16\nCONFIG_RUSTC=m\n";
+
+    #[test]
+    fn values_in_a_configuration() {
+        assert_eq!(value_of(CONFIG, "CONFIG_RUST"), Some("y"));
+        assert_eq!(value_of(CONFIG, "CONFIG_RUSTC"), Some("m"));
+        assert_eq!(value_of(CONFIG, "CONFIG_XFS_RT"), None);
+    }
+
+    #[test]
+    fn lost_options_are_named() {
+        let kept = "# CONFIG_A=y\nCONFIG_RUST=y\nCONFIG_XFS_RT=n\nCONFIG_NR_CPUS=16\n";
+        assert!(lost_options(kept, CONFIG).is_empty());
+        let lost = lost_options("CONFIG_XFS_RT=y\nCONFIG_RUSTC=y\n", CONFIG);
+        assert_eq!(lost, ["CONFIG_XFS_RT=y (is n)", "CONFIG_RUSTC=y (is m)"]);
+    }
+
+    #[test]
+    fn only_our_series_is_accepted() {
+        let place = Path::new("there");
+        assert!(check_series("7.2.12", place).is_ok());
+        assert!(check_series("7.20.1", place).is_err());
+        assert!(check_series("7.3.0", place).is_err());
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `xtask`: everything between a fresh clone and a guest that runs our modules.
+//!
+//! Called by the top-level `Makefile`. The steps depend on each other in one direction:
+//!
+//! ```text
+//! packages ─ toolchain ─ kernel ─ modules ─┐
+//!                 guest image (Debian) ────┼─ vm ─ suite, powercut, demo
+//! ```
+//!
+//! Whatever is expensive lies in the cache outside of the checkout ([`cache`]); a step that finds its result there does
+//! nothing. What belongs to one run lies in `target/` of the checkout or in a temporary directory.
+
+mod cache;
+mod cargo;
+mod debian;
+mod host;
+mod image;
+mod kernel;
+mod modules;
+mod process;
+mod project;
+mod setup;
+mod suite;
+mod toolchain;
+mod ui;
+mod vm;
+
+use anyhow::Result;
+use clap::{
+    Parser,
+    Subcommand, //
+};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about = "Builds, boots and tests the NVDIMM modules", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Prepare the machine: packages, toolchain, kernel, guest image.
+    Setup,
+    /// Build the kernel modules into target/modules.
+    Modules,
+    /// Build the kernel modules and install them into updates/ of the kernel in KDIR, or of the running one.
+    ModulesInstall,
+    /// Run the unit tests, then every guest test.
+    Test(suite::Selection),
+    /// Run the tests of the crates that need no kernel.
+    Unit,
+    /// Check formatting and lints of everything, warnings denied.
+    Check,
+    /// Remove what was built in the checkout. The cache stays.
+    Clean,
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Setup => setup::Machine::prepare().map(|_| ExitCode::SUCCESS),
+        Command::Modules => modules::build_for_guest().map(|_| ExitCode::SUCCESS),
+        Command::ModulesInstall => modules::install().map(|()| ExitCode::SUCCESS),
+        Command::Test(selection) => suite::test(&selection),
+        Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),
+        Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),
+        Command::Clean => project::clean().map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = process::catch_interrupts().and_then(|()| run(Arguments::parse().command));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            ui::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The checkout: where its parts are.
+
+use anyhow::{
+    Context,
+    Result, //
+};
+use std::{
+    fs,
+    path::{
+        Path,
+        PathBuf, //
+    },
+};
+
+/// The top of the checkout that this program was built from.
+pub(crate) fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // tools/xtask is two levels below the top.
+    manifest
+        .ancestors()
+        .nth(2)
+        .unwrap_or(manifest)
+        .to_path_buf()
+}
+
+/// Where things of this checkout are built.
+pub(crate) fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// Creates `target/<name>` and returns its path.
+pub(crate) fn target_directory(name: &str) -> Result<PathBuf> {
+    let path = target().join(name);
+    fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(path)
+}
+
+/// Removes `target/` except for what cargo built, which includes this program.
+pub(crate) fn clean() -> Result<()> {
+    for name in ["modules", "guest", "results"] {
+        let path = target().join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}

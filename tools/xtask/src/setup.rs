@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machine made ready: every step of the set-up, in order.
+
+use crate::{
+    cache::Cache,
+    host,
+    image,
+    kernel::Kernel,
+    toolchain::{
+        Rustc,
+        Toolchain, //
+    },
+    vm::Accelerator, //
+};
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// What all commands that boot a guest start from.
+pub(crate) struct Machine {
+    pub(crate) cache: Cache,
+    pub(crate) toolchain: Toolchain,
+    pub(crate) kernel: Kernel,
+    /// The guest's root file system.
+    pub(crate) image: PathBuf,
+    pub(crate) accelerator: Accelerator,
+}
+
+impl Machine {
+    /// Does whatever has not been done yet.
+    pub(crate) fn prepare() -> Result<Self> {
+        let cache = Cache::open()?;
+        let rustc = Rustc::query()?;
+        host::install_packages(&cache, rustc.llvm_major)?;
+        let toolchain = Toolchain::prepare(&cache, rustc)?;
+        let kernel = Kernel::prepare(&cache, &toolchain)?;
+        let image = image::prepare(&cache)?;
+        let accelerator = Accelerator::choose(&cache, &kernel, &image)?;
+        Ok(Self {
+            cache,
+            toolchain,
+            kernel,
+            image,
+            accelerator,
+        })
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What came of each test, and the sum of it all.
+
+use crate::ui;
+use std::{
+    process::ExitCode,
+    time::Duration, //
+};
+
+/// What came of one test under one stack.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    Passed,
+    /// With the reason.
+    Failed(String),
+    /// With the reason.
+    Skipped(String),
+}
+
+/// One line of the report.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) name: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) time: Duration,
+}
+
+impl Outcome {
+    /// Prints the line, and for a failure its reason below.
+    pub(crate) fn print(&self) {
+        let (word, reason) = match &self.verdict {
+            Verdict::Passed => ("ok", None),
+            Verdict::Failed(reason) => ("FAILED", Some(reason)),
+            Verdict::Skipped(reason) => ("skipped", Some(reason)),
+        };
+        println!("{} {:<44} {word}", ui::clock(self.time), self.name);
+        if let Some(reason) = reason {
+            for line in reason.lines() {
+                println!("            | {line}");
+            }
+        }
+    }
+}
+
+/// Sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+}
+
+impl Tally {
+    /// Counts one outcome.
+    pub(crate) fn count(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Passed => self.passed += 1,
+            Verdict::Failed(_) => self.failed += 1,
+            Verdict::Skipped(_) => self.skipped += 1,
+        }
+    }
+
+    /// Adds the sums of another part.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// Prints the closing line. Success is that something passed and nothing failed.
+    pub(crate) fn close(self) -> ExitCode {
+        let skipped = if self.skipped > 0 {
+            format!(", {} skipped", self.skipped)
+        } else {
+            String::new()
+        };
+        println!("{} passed, {} failed{skipped}", self.passed, self.failed);
+        if self.failed == 0 && self.passed > 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A guest test: a shell script that says in its head what it needs.
+//!
+//! The head is the block of comments at the top. qemu/tests/README.md documents the fields for those who write tests; this
+//! is the parser.
+
+use crate::{
+    modules::Stack,
+    vm, //
+};
+use anyhow::{
+    bail,
+    ensure,
+    Context,
+    Result, //
+};
+use std::{
+    fs,
+    path::Path,
+    time::Duration, //
+};
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// One emulated NVDIMM, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NvdimmNeed {
+    pub(crate) size: u64,
+    pub(crate) label: u64,
+}
+
+/// The machine that a script needs. Scripts with equal needs share a boot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Hardware {
+    pub(crate) nvdimms: Vec<NvdimmNeed>,
+    /// `nn!ss` ranges for the kernel's `memmap=`.
+    pub(crate) memmap: Vec<String>,
+    /// More words for the kernel's command line.
+    pub(crate) kernel_arguments: Vec<String>,
+    pub(crate) cpus: Option<u32>,
+}
+
+/// How often a script is called, and under which modules.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Boots {
+    /// Once, in any boot.
+    Shared,
+    /// Once in each of so many boots of its own, that keep what the NVDIMMs hold.
+    Own(u32),
+    /// One boot for each, under this stack, whatever stack is being tested.
+    Stacks(Vec<Stack>),
+}
+
+/// A test script.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Script {
+    /// The file's name without `.sh`.
+    pub(crate) name: String,
+    pub(crate) hardware: Hardware,
+    /// The stacks under which it is run, each for itself.
+    pub(crate) stacks: Vec<Stack>,
+    /// Whether what it prints must be the same under all its stacks.
+    pub(crate) compare: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) boots: Boots,
+}
+
+impl Script {
+    /// Reads all `NN-name.sh` in a directory, in order of their names.
+    pub(crate) fn read_all(directory: &Path) -> Result<Vec<Self>> {
+        let entries = fs::read_dir(directory)
+            .with_context(|| format!("cannot read {}", directory.display()))?;
+        let mut scripts = Vec::new();
+        for entry in entries {
+            let path = entry
+                .with_context(|| format!("cannot read {}", directory.display()))?
+                .path();
+            let Some(name) = path
+                .file_name()
+                .and_then(|name| name.to_str()?.strip_suffix(".sh"))
+            else {
+                continue;
+            };
+            if !name.starts_with(|first: char| first.is_ascii_digit()) {
+                continue;
+            }
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            scripts.push(
+                Self::parse(name, &text)
+                    .with_context(|| format!("in the head of {}", path.display()))?,
+            );
+        }
+        scripts.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(scripts)
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Self> {
+        let mut script = Self {
+            name: name.to_owned(),
+            hardware: Hardware::default(),
+            stacks: vec![Stack::Rust],
+            compare: false,
+            timeout: DEFAULT_TIMEOUT,
+            boots: Boots::Shared,
+        };
+        let head = text
+            .lines()
+            .take_while(|line| line.starts_with('#'))
+            .filter_map(|line| line.strip_prefix("# "));
+        for line in head {
+            if line == "compare" {
+                script.compare = true;
+                continue;
+            }
+            let Some((field, value)) = line.split_once(':') else {
+                continue;
+            };
+            let words = || value.split_whitespace();
+            match field {
+                "needs" => {
+                    script.hardware.nvdimms = words().map(parse_nvdimm).collect::<Result<_>>()?
+                }
+                "memmap" => script.hardware.memmap = words().map(str::to_owned).collect(),
+                "kernel" => script.hardware.kernel_arguments = words().map(str::to_owned).collect(),
+                "cpus" => {
+                    script.hardware.cpus = Some(value.trim().parse().context("cpus is no number")?)
+                }
+                "stacks" => script.stacks = words().map(parse_stack).collect::<Result<_>>()?,
+                "timeout" => {
+                    script.timeout =
+                        Duration::from_secs(value.trim().parse().context("timeout is no number")?)
+                }
+                "boots" => {
+                    script.boots = match value.trim().parse() {
+                        Ok(count) => Boots::Own(count),
+                        Err(_) => Boots::Stacks(words().map(parse_stack).collect::<Result<_>>()?),
+                    }
+                }
+                _ => {}
+            }
+        }
+        ensure!(!script.stacks.is_empty(), "stacks names none");
+        ensure!(
+            !script.compare || script.stacks.len() > 1,
+            "compare needs two stacks"
+        );
+        Ok(script)
+    }
+}
+
+fn parse_stack(name: &str) -> Result<Stack> {
+    Stack::parse(name).with_context(|| format!("'{name}' is no stack"))
+}
+
+/// `nvdimm=128M` or `nvdimm=128M,label=128K`.
+fn parse_nvdimm(word: &str) -> Result<NvdimmNeed> {
+    let mut need = NvdimmNeed { size: 0, label: 0 };
+    for part in word.split(',') {
+        match part.split_once('=') {
+            Some(("nvdimm", size)) => need.size = vm::parse_size(size)?,
+            Some(("label", size)) => need.label = vm::parse_size(size)?,
+            _ => bail!("'{part}' of '{word}' is unknown"),
+        }
+    }
+    ensure!(need.size > 0, "'{word}' names no size");
+    Ok(need)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_head() {
+        let text = "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n#\n# needs: nvdimm=128M,label=128K nvdimm=64M\n\
+            # memmap: 64M!512M\n# stacks: rust c\n# compare\n# timeout: 30\n# boots: 2\n# cpus: 1\n\n# boots: 9\n";
+        let script = Script::parse("10-x", text).unwrap();
+        let labelled = NvdimmNeed {
+            size: 128 * vm::MIB,
+            label: 128 * vm::KIB,
+        };
+        assert_eq!(
+            script.hardware.nvdimms,
+            [
+                labelled,
+                NvdimmNeed {
+                    size: 64 * vm::MIB,
+                    label: 0
+                }
+            ]
+        );
+        assert_eq!(script.hardware.memmap, ["64M!512M"]);
+        assert_eq!(script.hardware.cpus, Some(1));
+        assert_eq!(script.stacks, [Stack::Rust, Stack::C]);
+        assert!(script.compare);
+        assert_eq!(script.timeout, Duration::from_secs(30));
+        assert_eq!(script.boots, Boots::Own(2));
+    }
+
+    #[test]
+    fn an_empty_head() {
+        let script = Script::parse("10-x", "#!/bin/sh\nset -eu\n").unwrap();
+        assert_eq!(script.hardware, Hardware::default());
+        assert_eq!(script.stacks, [Stack::Rust]);
+        assert_eq!(script.boots, Boots::Shared);
+    }
+
+    #[test]
+    fn boots_of_alternating_stacks() {
+        let script = Script::parse("10-x", "# boots: c rust c\n").unwrap();
+        assert_eq!(
+            script.boots,
+            Boots::Stacks(vec![Stack::C, Stack::Rust, Stack::C])
+        );
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        assert!(Script::parse("10-x", "# needs: nvdimm=12Q\n").is_err());
+        assert!(Script::parse("10-x", "# needs: label=128K\n").is_err());
+        assert!(Script::parse("10-x", "# stacks: zig\n").is_err());
+        assert!(Script::parse("10-x", "# stacks: rust\n# compare\n").is_err());
+    }
+}

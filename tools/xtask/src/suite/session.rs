@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One boot as a test sees it: the agent's commands, with deadlines, and what the kernel has to say.
+
+use super::script::Hardware;
+use crate::{
+    modules::{
+        ModuleTree,
+        Stack, //
+    },
+    process,
+    setup::Machine,
+    vm::{
+        Event,
+        Guest,
+        Nvdimm,
+        Setup, //
+    },
+};
+use anyhow::{
+    bail,
+    Context,
+    Result, //
+};
+use std::{
+    fs,
+    path::{
+        Path,
+        PathBuf, //
+    },
+    time::{
+        Duration,
+        Instant, //
+    },
+};
+
+/// Time for loading or unloading all modules.
+const MODULES_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// What in the kernel's log fails a test, whatever the test itself finds.
+const FAULTS: [&str; 10] = [
+    "BUG:",
+    "WARNING:",
+    "Oops",
+    "KASAN",
+    "kmemleak:",
+    "rust_kernel: panicked",
+    "INFO: task",
+    "possible circular locking",
+    "possible recursive locking",
+    "general protection fault",
+];
+
+/// How an agent's command ended.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Ending {
+    /// With this status.
+    Done(i32),
+    /// The script asked for a power cut and got it.
+    PowerCut,
+    /// The machine ended by itself.
+    MachineEnded,
+    /// The deadline passed; the machine was stopped.
+    Timeout,
+}
+
+/// NVDIMMs of a test with their files, which outlive a boot.
+pub(crate) struct Media(Vec<Nvdimm>);
+
+impl Media {
+    /// New files, all zeros, in `directory`.
+    pub(crate) fn create(hardware: &Hardware, directory: &Path) -> Result<Self> {
+        let needs = hardware.nvdimms.iter().enumerate();
+        let nvdimms = needs.map(|(index, need)| Nvdimm {
+            file: directory.join(format!("nvdimm{index}")),
+            size: need.size,
+            label: need.label,
+        });
+        let nvdimms = nvdimms.collect::<Vec<_>>();
+        nvdimms.iter().try_for_each(Nvdimm::create)?;
+        Ok(Self(nvdimms))
+    }
+
+    /// Makes them zeros again. The guest has no driver on them.
+    pub(crate) fn erase(&self) -> Result<()> {
+        self.0.iter().try_for_each(Nvdimm::erase)
+    }
+}
+
+/// A booted guest.
+pub(crate) struct Session {
+    guest: Guest,
+    /// Where scripts write, /host/run in the guest.
+    run: PathBuf,
+}
+
+impl Session {
+    /// A virtual machine with this hardware that has the modules of a stack at hand.
+    pub(crate) fn setup(
+        machine: &Machine,
+        hardware: &Hardware,
+        tree: &ModuleTree,
+        media: &Media,
+        run: &Path,
+    ) -> Setup {
+        let mut setup = Setup::new(
+            machine.kernel.image(),
+            machine.image.clone(),
+            machine.accelerator,
+            run,
+        );
+        setup.share("modules", tree.directory());
+        setup.nvdimms.clone_from(&media.0);
+        setup
+            .kernel_arguments
+            .clone_from(&hardware.kernel_arguments);
+        setup.kernel_arguments.extend(
+            hardware
+                .memmap
+                .iter()
+                .map(|range| format!("memmap={range}")),
+        );
+        if let Some(cpus) = hardware.cpus {
+            setup.cpus = cpus;
+        }
+        setup
+    }
+
+    /// Boots. The modules are not loaded yet.
+    pub(crate) fn boot(setup: &Setup, run: &Path) -> Result<Self> {
+        Ok(Self {
+            guest: setup.boot()?,
+            run: run.to_path_buf(),
+        })
+    }
+
+    /// Loads the NVDIMM modules.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be loaded; the message has the end of the console.
+    pub(crate) fn load(&mut self, stack: Stack) -> Result<()> {
+        let ending = self.command(&format!("load {}", stack.name()), MODULES_TIMEOUT, |_| ())?;
+        self.expect(ending, "load the modules")
+    }
+
+    /// Unloads them.
+    pub(crate) fn unload(&mut self) -> Result<()> {
+        let ending = self.command("unload", MODULES_TIMEOUT, |_| ())?;
+        self.expect(ending, "unload the modules")
+    }
+
+    fn expect(&mut self, ending: Ending, what: &str) -> Result<()> {
+        match ending {
+            Ending::Done(0) => Ok(()),
+            other => bail!("cannot {what}: {other:?}{}", self.guest.last_words()),
+        }
+    }
+
+    /// Runs a script of qemu/ and waits for its end. `on_say` gets what it says meanwhile.
+    pub(crate) fn run(
+        &mut self,
+        script: &str,
+        name: &str,
+        stack: Stack,
+        boot: u32,
+        timeout: Duration,
+        on_say: impl FnMut(&str),
+    ) -> Result<Ending> {
+        let line = format!("run {script} {name} {} {boot}", stack.name());
+        self.command(&line, timeout, on_say)
+    }
+
+    fn command(
+        &mut self,
+        line: &str,
+        timeout: Duration,
+        mut on_say: impl FnMut(&str),
+    ) -> Result<Ending> {
+        self.guest.send(line)?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.guest.next(deadline)? {
+                Event::Line(line) => match line.split_once(' ') {
+                    Some(("done", status)) => {
+                        let status = status
+                            .parse()
+                            .with_context(|| format!("the agent said '{line}'"))?;
+                        return Ok(Ending::Done(status));
+                    }
+                    Some(("say", text)) => on_say(text),
+                    _ if line == "say" => on_say(""),
+                    _ if line == "cut" => {
+                        self.guest.cut_power();
+                        return Ok(Ending::PowerCut);
+                    }
+                    _ => bail!("the agent said '{line}'"),
+                },
+                Event::Ended => return Ok(Ending::MachineEnded),
+                Event::Timeout => {
+                    self.guest.cut_power();
+                    return Ok(Ending::Timeout);
+                }
+            }
+        }
+    }
+
+    /// What a script left in the file `<name>.<kind>`, also if the machine died.
+    pub(crate) fn written(&self, name: &str, kind: &str) -> String {
+        let bytes = fs::read(self.run.join(format!("{name}.{kind}"))).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Lines of the kernel's log during a script that say that the kernel itself is at fault.
+    pub(crate) fn faults(&self, name: &str) -> Vec<String> {
+        let log = self.written(name, "dmesg");
+        let faults = log
+            .lines()
+            .filter(|line| FAULTS.iter().any(|fault| line.contains(fault)));
+        faults.map(str::to_owned).collect()
+    }
+
+    /// The end of the console.
+    pub(crate) fn last_words(&self) -> String {
+        self.guest.last_words()
+    }
+
+    /// Powers off properly.
+    pub(crate) fn halt(self) -> Result<()> {
+        process::check_interrupt()?;
+        self.guest.halt()
+    }
+}

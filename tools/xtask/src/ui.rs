@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a person sees: one line a step with its time, and something that moves while a step is long.
+//!
+//! On a terminal a step shows a spinner or a bar and leaves its line when it ends. Elsewhere (CI) it prints a line every
+//! [`QUIET_INTERVAL`] instead, so that a log shows that work goes on.
+
+use anyhow::Result;
+use indicatif::{
+    ProgressBar,
+    ProgressStyle, //
+};
+use std::{
+    cell::{
+        Cell,
+        RefCell, //
+    },
+    io::IsTerminal,
+    time::{
+        Duration,
+        Instant, //
+    },
+};
+
+/// How long a step may stay silent where there is no terminal.
+const QUIET_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A step that is under way.
+pub(crate) struct Step {
+    name: String,
+    start: Instant,
+    bar: Option<ProgressBar>,
+    last_line: Cell<Instant>,
+    note: RefCell<String>,
+}
+
+impl Step {
+    fn begin(name: &str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner().with_message(name.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        let now = Instant::now();
+        Self {
+            name: name.to_owned(),
+            start: now,
+            bar,
+            last_line: Cell::new(now),
+            note: RefCell::default(),
+        }
+    }
+
+    /// Reports that `done` of about `total` units are finished. An estimate may be wrong: the bar then stays full.
+    pub(crate) fn progress(&self, done: u64, total: u64) {
+        let shown = done.min(total);
+        match &self.bar {
+            Some(bar) => {
+                if bar.length() != Some(total) {
+                    if let Ok(style) = ProgressStyle::with_template(
+                        "{spinner} {msg} [{bar:30}] {percent}% {elapsed}",
+                    ) {
+                        bar.set_style(style.progress_chars("=> "));
+                    }
+                    bar.set_length(total);
+                }
+                bar.set_position(shown);
+            }
+            None => self.sign_of_life(&format!("{} %", shown * 100 / total.max(1))),
+        }
+    }
+
+    /// Reports that the step still runs, when nothing can be counted.
+    pub(crate) fn tick(&self) {
+        if self.bar.is_none() {
+            self.sign_of_life("still at work");
+        }
+    }
+
+    /// Sets what is said behind the step's name when it ends.
+    pub(crate) fn note(&self, note: impl Into<String>) {
+        *self.note.borrow_mut() = note.into();
+    }
+
+    /// Prints a line above the step's own.
+    pub(crate) fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| println!("{line}")),
+            None => println!("{line}"),
+        }
+    }
+
+    fn sign_of_life(&self, what: &str) {
+        if self.last_line.get().elapsed() >= QUIET_INTERVAL {
+            self.last_line.set(Instant::now());
+            println!("{} {}: {what}", clock(self.start.elapsed()), self.name);
+        }
+    }
+
+    fn end(&self, outcome: &str) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let note = self.note.borrow();
+        let separator = if note.is_empty() { "" } else { ": " };
+        println!(
+            "{} {}{separator}{note}{outcome}",
+            clock(self.start.elapsed()),
+            self.name
+        );
+    }
+}
+
+/// A time as it stands at the head of a line.
+pub(crate) fn clock(time: Duration) -> String {
+    format!("[{:>7.1} s]", time.as_secs_f64())
+}
+
+/// Runs `work` as the step `name` and prints its line.
+pub(crate) fn step<T>(name: &str, work: impl FnOnce(&Step) -> Result<T>) -> Result<T> {
+    let step = Step::begin(name);
+    let result = work(&step);
+    step.end(if result.is_ok() { "" } else { " - FAILED" });
+    result
+}
+
+/// Prints an error with all that is known about its cause.
+pub(crate) fn error(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+}

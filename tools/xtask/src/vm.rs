@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One virtual machine: QEMU with emulated NVDIMMs, and the line to the agent inside.
+//!
+//! The agent ([`AGENT`]) and we speak line by line over a virtio port that is QEMU's standard input and output. What the
+//! guest's NVDIMMs hold is in files of ours that QEMU maps shared: killing QEMU is a power cut, and the files live on.
+
+use crate::{
+    cache::{
+        Cache,
+        Key, //
+    },
+    image,
+    kernel::Kernel,
+    process::{
+        self,
+        Group, //
+    },
+    project,
+    ui, //
+};
+use anyhow::{
+    bail,
+    ensure,
+    Context,
+    Result, //
+};
+use std::{
+    ffi::OsString,
+    fs::{
+        self,
+        File, //
+    },
+    io::{
+        BufRead,
+        BufReader,
+        Write, //
+    },
+    path::{
+        Path,
+        PathBuf, //
+    },
+    process::{
+        ChildStdin,
+        Command,
+        Stdio, //
+    },
+    sync::mpsc,
+    time::{
+        Duration,
+        Instant, //
+    },
+};
+
+const QEMU: &str = "qemu-system-x86_64";
+/// The agent's script, under the mount of the checkout's qemu/ in the guest.
+const AGENT: &str = "guest/agent.sh";
+/// Time for a boot up to the agent's greeting.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The same where it is not known whether the guest will ever boot.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(100);
+pub(crate) const KIB: u64 = 1024;
+pub(crate) const MIB: u64 = 1024 * KIB;
+
+/// How the guest's instructions are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    Kvm,
+    Tcg,
+}
+
+impl Accelerator {
+    fn arguments(self) -> [&'static str; 4] {
+        match self {
+            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+        }
+    }
+
+    /// KVM if a guest really boots in it. The answer is remembered for this host kernel.
+    pub(crate) fn choose(cache: &Cache, kernel: &Kernel, image: &Path) -> Result<Self> {
+        ui::step("accelerator", |step| {
+            let host = process::output(Command::new("uname").args(["-srvm"]))?;
+            let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+            let model = cpu
+                .lines()
+                .find(|line| line.starts_with("model name"))
+                .unwrap_or_default()
+                .to_owned();
+            let openable = File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/kvm")
+                .is_ok();
+            if !openable {
+                step.note("tcg: /dev/kvm cannot be opened");
+                return Ok(Self::Tcg);
+            }
+            let key = Key::default()
+                .with("host", host)
+                .with("cpu", model)
+                .finish();
+            let place = cache.artefact(&format!("accelerator-{key}"), step, |place| {
+                let boots = |accelerator| {
+                    let scratch =
+                        tempfile::tempdir().context("cannot create a temporary directory")?;
+                    let image = image.to_path_buf();
+                    let mut probe = Setup::new(kernel.image(), image, accelerator, scratch.path());
+                    probe.boot_timeout = PROBE_TIMEOUT;
+                    let booted = probe.boot();
+                    process::check_interrupt()?;
+                    booted
+                };
+                let answer = if boots(Self::Kvm).is_ok() {
+                    "kvm"
+                } else {
+                    // Is it KVM that fails, or the guest?
+                    boots(Self::Tcg).context("the guest does not boot")?;
+                    "tcg"
+                };
+                fs::write(place, answer).context("cannot remember the accelerator")
+            })?;
+            let works = fs::read_to_string(&place).is_ok_and(|answer| answer == "kvm");
+            step.note(if works {
+                "kvm"
+            } else {
+                "tcg: an ordinary kernel does not boot in the KVM of this host"
+            });
+            Ok(if works { Self::Kvm } else { Self::Tcg })
+        })
+    }
+}
+
+/// An emulated NVDIMM and the file that holds its contents.
+#[derive(Clone, Debug)]
+pub(crate) struct Nvdimm {
+    pub(crate) file: PathBuf,
+    /// Bytes that the guest can use.
+    pub(crate) size: u64,
+    /// Bytes of the label storage, 0 for none. It lies behind the data in the file.
+    pub(crate) label: u64,
+}
+
+impl Nvdimm {
+    /// Creates the file, which reads as zeros.
+    pub(crate) fn create(&self) -> Result<()> {
+        let file = File::create(&self.file)
+            .with_context(|| format!("cannot create {}", self.file.display()))?;
+        file.set_len(self.size + self.label)
+            .with_context(|| format!("cannot size {}", self.file.display()))
+    }
+
+    /// Makes all of it zeros while QEMU may have it mapped.
+    pub(crate) fn erase(&self) -> Result<()> {
+        use rustix::fs::{
+            fallocate,
+            FallocateFlags, //
+        };
+        let file = File::options().write(true).open(&self.file);
+        let file = file.with_context(|| format!("cannot open {}", self.file.display()))?;
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&file, hole, 0, self.size + self.label)
+            .with_context(|| format!("cannot erase {}", self.file.display()))
+    }
+}
+
+/// A directory of the host that the guest mounts over 9p.
+#[derive(Clone, Debug)]
+struct Share {
+    tag: &'static str,
+    directory: PathBuf,
+    writable: bool,
+}
+
+/// What a virtual machine is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    kernel: PathBuf,
+    image: PathBuf,
+    accelerator: Accelerator,
+    pub(crate) cpus: u32,
+    pub(crate) memory: u64,
+    pub(crate) nvdimms: Vec<Nvdimm>,
+    /// More words for the kernel's command line.
+    pub(crate) kernel_arguments: Vec<String>,
+    /// A file that gets what the guest writes to the virtio port `acknowledge`, byte by byte.
+    pub(crate) acknowledgements: Option<PathBuf>,
+    pub(crate) boot_timeout: Duration,
+    shares: Vec<Share>,
+    console: PathBuf,
+}
+
+impl Setup {
+    /// A machine without NVDIMMs, whose console log and results go to the directory `run`.
+    pub(crate) fn new(
+        kernel: PathBuf,
+        image: PathBuf,
+        accelerator: Accelerator,
+        run: &Path,
+    ) -> Self {
+        let shares = vec![
+            Share {
+                tag: "qemu",
+                directory: project::root().join("qemu"),
+                writable: false,
+            },
+            Share {
+                tag: "run",
+                directory: run.to_path_buf(),
+                writable: true,
+            },
+        ];
+        Self {
+            kernel,
+            image,
+            accelerator,
+            cpus: 2,
+            memory: 1024 * MIB,
+            nvdimms: Vec::new(),
+            kernel_arguments: Vec::new(),
+            acknowledgements: None,
+            boot_timeout: BOOT_TIMEOUT,
+            shares,
+            console: run.join("console.log"),
+        }
+    }
+
+    /// Lets the guest see `directory` under /host/`tag`, read-only.
+    pub(crate) fn share(&mut self, tag: &'static str, directory: PathBuf) {
+        self.shares.push(Share {
+            tag,
+            directory,
+            writable: false,
+        });
+    }
+
+    fn command(&self) -> Command {
+        // The kernel ends QEMU when we are killed ourselves and cannot.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", QEMU, "-machine", "q35,nvdimm=on"])
+            .args(self.accelerator.arguments());
+        command.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-rtc",
+            "base=utc",
+        ]);
+        let backed = self
+            .nvdimms
+            .iter()
+            .map(|nvdimm| nvdimm.size + nvdimm.label)
+            .sum::<u64>();
+        // Room for the alignment of each module, too.
+        let slots = self.nvdimms.len().max(1) as u64;
+        let most = self.memory + (backed / (1024 * MIB) + slots + 1) * 1024 * MIB;
+        command.arg("-smp").arg(self.cpus.to_string());
+        command.arg("-m").arg(format!(
+            "{}M,slots={slots},maxmem={}M",
+            self.memory / MIB,
+            most / MIB
+        ));
+
+        command
+            .arg("-kernel")
+            .arg(&self.kernel)
+            .arg("-append")
+            .arg(self.kernel_command_line());
+        command.arg("-drive").arg(option(
+            "if=none,id=root,format=raw,readonly=on,file=",
+            &self.image,
+        ));
+        command.args([
+            "-device",
+            "virtio-blk-pci,drive=root",
+            "-device",
+            "virtio-rng-pci",
+        ]);
+        for share in &self.shares {
+            let readonly = if share.writable { "off" } else { "on" };
+            let tag = share.tag;
+            let fixed = format!(
+                "local,id={tag},security_model=none,readonly={readonly},multidevs=remap,path="
+            );
+            command.arg("-fsdev").arg(option(&fixed, &share.directory));
+            command
+                .arg("-device")
+                .arg(format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"));
+        }
+        for (index, nvdimm) in self.nvdimms.iter().enumerate() {
+            let size = nvdimm.size + nvdimm.label;
+            let fixed =
+                format!("memory-backend-file,id=memory{index},share=on,size={size},mem-path=");
+            command.arg("-object").arg(option(&fixed, &nvdimm.file));
+            let label = if nvdimm.label == 0 {
+                String::new()
+            } else {
+                format!(",label-size={}", nvdimm.label)
+            };
+            command.arg("-device").arg(format!(
+                "nvdimm,id=nvdimm{index},memdev=memory{index}{label}"
+            ));
+        }
+        command
+            .arg("-chardev")
+            .arg(option("file,id=console,path=", &self.console))
+            .args(["-serial", "chardev:console"]);
+        command.args([
+            "-device",
+            "virtio-serial-pci",
+            "-chardev",
+            "stdio,id=control,signal=off",
+        ]);
+        command.args(["-device", "virtserialport,chardev=control,name=control"]);
+        if let Some(file) = &self.acknowledgements {
+            command
+                .arg("-chardev")
+                .arg(option("file,id=acknowledge,path=", file));
+            command.args([
+                "-device",
+                "virtserialport,chardev=acknowledge,name=acknowledge",
+            ]);
+        }
+        command
+    }
+
+    fn kernel_command_line(&self) -> String {
+        let fixed = "console=ttyS0 root=/dev/vda rootfstype=squashfs ro panic=-1 loglevel=5";
+        let mut line = format!("{fixed} init={}", image::INIT);
+        for word in &self.kernel_arguments {
+            line.push(' ');
+            line.push_str(word);
+        }
+        line
+    }
+
+    /// Starts the machine and waits for the agent's greeting.
+    ///
+    /// # Errors
+    ///
+    /// QEMU ended or the time was over. The message has the end of the console.
+    pub(crate) fn boot(&self) -> Result<Guest> {
+        let complaints = self.console.with_file_name("qemu.log");
+        let errors = File::create(&complaints)
+            .with_context(|| format!("cannot create {}", complaints.display()))?;
+        let mut command = self.command();
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors);
+        let mut group = Group::spawn(&mut command)?;
+        let child = group.child();
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("QEMU was started without its pipes");
+        };
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                // Both fail only when nobody listens any more.
+                let Ok(line) = line else { break };
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut guest = Guest {
+            group,
+            input,
+            lines,
+            console: self.console.clone(),
+            complaints,
+        };
+        match guest.next(Instant::now() + self.boot_timeout)? {
+            Event::Line(line) if line == format!("ready {AGENT}") => Ok(guest),
+            Event::Line(line) => bail!("the guest's agent greeted with '{line}'"),
+            Event::Ended => bail!(
+                "the guest ended before its agent was there{}",
+                guest.last_words()
+            ),
+            Event::Timeout => {
+                guest.cut_power();
+                bail!(
+                    "no agent after {} s{}",
+                    self.boot_timeout.as_secs(),
+                    guest.last_words()
+                )
+            }
+        }
+    }
+}
+
+/// An argument that ends in a path. QEMU wants commas doubled.
+fn option(fixed: &str, path: &Path) -> OsString {
+    let mut argument = OsString::from(fixed);
+    argument.push(path.to_string_lossy().replace(',', ",,"));
+    argument
+}
+
+/// What comes from a guest.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Event {
+    /// A line of the agent.
+    Line(String),
+    /// QEMU has ended.
+    Ended,
+    /// Nothing came in time.
+    Timeout,
+}
+
+/// A running machine. It dies with this value.
+pub(crate) struct Guest {
+    group: Group,
+    input: ChildStdin,
+    lines: mpsc::Receiver<String>,
+    console: PathBuf,
+    complaints: PathBuf,
+}
+
+impl Guest {
+    /// Says `line` to the agent.
+    pub(crate) fn send(&mut self, line: &str) -> Result<()> {
+        let sent = writeln!(self.input, "{line}").and_then(|()| self.input.flush());
+        sent.with_context(|| {
+            format!(
+                "the guest is gone, cannot say '{line}' to it{}",
+                self.last_words()
+            )
+        })
+    }
+
+    /// Waits for the next event.
+    pub(crate) fn next(&mut self, deadline: Instant) -> Result<Event> {
+        loop {
+            process::check_interrupt()?;
+            match self.lines.recv_timeout(POLL) {
+                Ok(line) => return Ok(Event::Line(line.trim_end().to_owned())),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(Event::Ended),
+                Err(mpsc::RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
+                    return Ok(Event::Timeout)
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Ends the machine at this very moment, whatever it does.
+    pub(crate) fn cut_power(&mut self) {
+        self.group.kill();
+    }
+
+    /// Asks the agent to power off and waits for it.
+    pub(crate) fn halt(mut self) -> Result<()> {
+        self.send("halt")?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match self.next(deadline)? {
+                Event::Line(_) => {}
+                Event::Ended => return Ok(()),
+                Event::Timeout => bail!("the guest did not power off{}", self.last_words()),
+            }
+        }
+    }
+
+    /// The end of the console and of what QEMU had to say, for an error message.
+    pub(crate) fn last_words(&self) -> String {
+        let mut text = String::new();
+        for file in [&self.complaints, &self.console] {
+            let contents = fs::read(file).unwrap_or_default();
+            let contents = String::from_utf8_lossy(&contents);
+            let lines = contents.lines().collect::<Vec<_>>();
+            for line in lines.iter().skip(lines.len().saturating_sub(30)) {
+                text.push_str("\n    ");
+                text.push_str(line.trim_end());
+            }
+        }
+        text
+    }
+}
+
+/// `128M`, `4K`, `4096` in bytes.
+pub(crate) fn parse_size(text: &str) -> Result<u64> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], KIB),
+        Some(b'M') => (&text[..text.len() - 1], MIB),
+        Some(b'G') => (&text[..text.len() - 1], 1024 * MIB),
+        _ => (text, 1),
+    };
+    let number = digits
+        .parse::<u64>()
+        .with_context(|| format!("'{text}' is no size"))?;
+    let bytes = number
+        .checked_mul(unit)
+        .with_context(|| format!("'{text}' is too large"))?;
+    ensure!(bytes > 0, "a size of 0");
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("4096").unwrap(), 4096);
+        assert_eq!(parse_size("16388K").unwrap(), 16388 * KIB);
+        assert_eq!(parse_size("1G").unwrap(), 1024 * MIB);
+        assert!(parse_size("0").is_err());
+        assert!(parse_size("M").is_err());
+        assert!(parse_size("99999999999G").is_err());
+    }
+
+    #[test]
+    fn commas_in_paths_are_doubled() {
+        assert_eq!(
+            option("path=", Path::new("/a,b")),
+            OsString::from("path=/a,,b")
+        );
+    }
+}
