@@ -148,20 +148,23 @@ pub struct Place {
 
 impl Info {
     /// Decodes the info block `block` of an arena.
+    ///
+    /// Errors other than [`InfoError::Signature`] and [`InfoError::Checksum`] mean that somebody meant the block to be as
+    /// it is.
     pub fn decode(block: &[u8; INFO_LEN], place: &Place) -> Result<Self, InfoError> {
         let (raw, _) = RawInfo::ref_from_prefix(block).map_err(|_| InfoError::Signature)?;
         if raw.signature != SIGNATURE {
             return Err(InfoError::Signature);
+        }
+        let (found, expected) = (stored_checksum(block), checksum(block));
+        if found != expected {
+            return Err(InfoError::Checksum { found, expected });
         }
         if !raw.parent_uuid.is_nil() && raw.parent_uuid != place.namespace_uuid {
             return Err(InfoError::ParentUuid {
                 found: raw.parent_uuid,
                 expected: place.namespace_uuid,
             });
-        }
-        let (found, expected) = (stored_checksum(block), checksum(block));
-        if found != expected {
-            return Err(InfoError::Checksum { found, expected });
         }
         let found = (raw.version_major.get(), raw.version_minor.get());
         if found != place.version.numbers() {

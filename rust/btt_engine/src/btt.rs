@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A BTT in use.
+
+use crate::{
+    arena::{
+        Arena,
+        ArenaInfo,
+        Parts, //
+    },
+    buckets::Buckets,
+    discover::{
+        self,
+        Detected,
+        InfoBuffer,
+        Restored,
+        Site, //
+    },
+    error::{
+        IoError,
+        OpenError, //
+    },
+    media::Media,
+    sync::Slots,
+    tracking::ReadTable,
+};
+use core::ops::Range;
+use nd_format::{
+    btt::Version,
+    uuid::Uuid, //
+};
+
+/// What is to be opened, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenParams {
+    /// Layout that belongs to the class of the namespace.
+    pub version: Version,
+    /// UUID of the namespace; nil if it has none.
+    pub namespace_uuid: Uuid,
+    /// Lane groups wanted: the number of CPUs. There are never more groups than lanes.
+    pub groups: usize,
+}
+
+/// A BTT that was just opened, and what was done to it.
+pub struct Opened<M> {
+    /// The BTT.
+    pub btt: Btt<M>,
+    /// The last info block that was restored from its copy, if one was.
+    pub restored: Option<Restored>,
+    /// Writes that a power failure had interrupted between flog and map, and that were finished.
+    pub finished_writes: u32,
+}
+
+/// A BTT in use. Any number of threads may call its methods at a time.
+pub struct Btt<M> {
+    media: M,
+    detected: Detected,
+    arenas: Slots<Arena>,
+    table: ReadTable,
+}
+
+/// The sectors of a request that lie in one arena.
+pub(crate) struct Part<'a> {
+    pub(crate) arena: &'a Arena,
+    pub(crate) premaps: Range<u32>,
+}
+
+impl<M: Media> Btt<M> {
+    /// Opens the BTT on `media`: checks all of its metadata but the bulk of the map, restores first info blocks from
+    /// their copies and finishes interrupted writes.
+    ///
+    /// Nothing is changed when this fails, unless it is the medium that fails.
+    pub fn open(media: M, params: &OpenParams) -> Result<Opened<M>, OpenError> {
+        let (detected, sites) = discover::discover(&media, params)?;
+        let restored = restore(&media, &sites)?;
+        for site in sites.iter() {
+            site.plan.flush_flog(&media);
+        }
+        media.fence()?;
+        let mut finished_writes = 0;
+        for site in sites.iter() {
+            finished_writes += site.plan.finish(&media)?;
+        }
+        media.fence()?;
+
+        let mut arenas = Slots::with_capacity(sites.len())?;
+        let mut sectors = 0;
+        for (index, Site { plan, .. }) in (0..).zip(sites.into_elements()) {
+            let info = plan.info;
+            arenas.push(Arena::new(Parts {
+                index,
+                start: plan.start,
+                origin: params.version.initial_offset(),
+                first_sector: sectors,
+                info,
+                flog_layout: plan.flog_layout,
+                groups: plan.into_groups(params.groups)?,
+                buckets: Buckets::new()?,
+            }))?;
+            sectors += u64::from(info.geometry.external_nlba());
+        }
+        Ok(Opened {
+            btt: Self {
+                media,
+                detected,
+                arenas,
+                table: ReadTable::new(params.groups)?,
+            },
+            restored,
+            finished_writes,
+        })
+    }
+
+    /// The medium under the BTT.
+    pub fn media(&self) -> &M {
+        &self.media
+    }
+
+    /// What the info blocks say of the whole BTT.
+    pub fn detected(&self) -> &Detected {
+        &self.detected
+    }
+
+    /// Bytes of a sector: 512 or 4096.
+    pub fn sector_size(&self) -> u32 {
+        self.detected.lba_size.sector()
+    }
+
+    /// Sectors of all arenas.
+    pub fn sector_count(&self) -> u64 {
+        self.detected.sectors
+    }
+
+    /// Tells whether any arena refuses writes.
+    pub fn is_read_only(&self) -> bool {
+        self.arenas.iter().any(Arena::is_read_only)
+    }
+
+    /// The arenas, in order.
+    pub fn arenas(&self) -> impl Iterator<Item = ArenaInfo> + '_ {
+        self.arenas.iter().map(Arena::info)
+    }
+
+    pub(crate) fn table(&self) -> &ReadTable {
+        &self.table
+    }
+
+    /// Splits a request where an arena ends.
+    pub(crate) fn parts(
+        &self,
+        lba: u64,
+        count: u64,
+    ) -> Result<impl Iterator<Item = Part<'_>>, IoError> {
+        let sectors = self.sector_count();
+        let end = lba.checked_add(count).filter(|&end| end <= sectors);
+        let end = end.ok_or(IoError::OutOfRange {
+            lba,
+            count,
+            sectors,
+        })?;
+        Ok(self.arenas.iter().filter_map(move |arena| {
+            let premaps = arena.premaps_of(lba..end);
+            (!premaps.is_empty()).then_some(Part { arena, premaps })
+        }))
+    }
+}
+
+/// Writes the first info blocks that were lost from their copies, without a fence. Returns the last one.
+fn restore<M: Media>(media: &M, sites: &Slots<Site>) -> Result<Option<Restored>, OpenError> {
+    let mut last = None;
+    for restored in sites.iter().filter_map(|site| site.restored) {
+        let mut block = InfoBuffer::new()?;
+        let copy = block.read(media, restored.copy)?;
+        media.write_bytes(restored.offset, copy)?;
+        last = Some(restored);
+    }
+    Ok(last)
+}

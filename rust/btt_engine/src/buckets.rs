@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Locks of the map: one for each of 256 classes of its cache lines.
+//!
+//! Whoever changes a map word holds the lock of its bucket. A request of neighbouring sectors needs the buckets of a few
+//! neighbouring lines; they are taken in ascending order, each once, and held while the medium is fenced, which may
+//! sleep. The locks are words rather than the kernel's mutexes because a request holds several of one class at once.
+//!
+//! Lock order: after a lane group, or after a slot of the read tracking table; never both buckets of two arenas.
+
+use crate::sync::{
+    relax,
+    NoMemory,
+    PaddedWord,
+    Parking,
+    Slots, //
+};
+use core::ops::Range;
+
+/// Locks of an arena.
+const BUCKETS: u32 = 256;
+
+/// Map words that share a lock: those of a cache line of 64 bytes.
+pub(crate) const WORDS_PER_BUCKET: u32 = 16;
+
+/// Looks at a held lock before one goes to sleep. Loom would try them all.
+const SPINS: u32 = if cfg!(loom) { 1 } else { 32 };
+
+/// Nobody holds the lock.
+const FREE: u64 = 0;
+/// Somebody holds it.
+const HELD: u64 = 1;
+/// Somebody holds it and others may sleep.
+const AWAITED: u64 = 2;
+
+/// The locks of an arena's map.
+pub(crate) struct Buckets {
+    locks: Slots<PaddedWord>,
+    parking: Parking,
+}
+
+/// The right to change the map words of some neighbouring sectors.
+pub(crate) struct MapGuard<'a> {
+    buckets: &'a Buckets,
+    premaps: Range<u32>,
+}
+
+impl Buckets {
+    pub(crate) fn new() -> Result<Self, NoMemory> {
+        Ok(Self {
+            locks: Slots::new(BUCKETS as usize, |_| PaddedWord::new(FREE))?,
+            parking: Parking::new()?,
+        })
+    }
+
+    /// Waits for the locks of `premaps`, which must not be more than the lines of all buckets but one hold.
+    pub(crate) fn lock(&self, premaps: Range<u32>) -> MapGuard<'_> {
+        for bucket in buckets_of(&premaps) {
+            self.lock_one(bucket);
+        }
+        MapGuard {
+            buckets: self,
+            premaps,
+        }
+    }
+
+    fn word(&self, bucket: u32) -> Option<&PaddedWord> {
+        self.locks.get(bucket as usize)
+    }
+
+    fn lock_one(&self, bucket: u32) {
+        let Some(word) = self.word(bucket) else {
+            return;
+        };
+        for attempt in 0..SPINS {
+            if word.replace(FREE, HELD) {
+                return;
+            }
+            relax(attempt);
+        }
+        // From here on the holder finds out that it has to wake somebody; so does the next one, at worst in vain.
+        self.parking.park_while(|| word.swap(AWAITED) != FREE);
+    }
+
+    fn unlock_one(&self, bucket: u32) {
+        if self
+            .word(bucket)
+            .is_some_and(|word| word.swap(FREE) == AWAITED)
+        {
+            self.parking.unpark_all();
+        }
+    }
+}
+
+impl MapGuard<'_> {
+    /// The sectors whose map words may be changed.
+    pub(crate) fn premaps(&self) -> Range<u32> {
+        self.premaps.clone()
+    }
+}
+
+impl Drop for MapGuard<'_> {
+    fn drop(&mut self) {
+        for bucket in buckets_of(&self.premaps) {
+            self.buckets.unlock_one(bucket);
+        }
+    }
+}
+
+/// The buckets of the lines of `premaps`, in ascending order, each once.
+fn buckets_of(premaps: &Range<u32>) -> impl Iterator<Item = u32> {
+    let first = premaps.start / WORDS_PER_BUCKET;
+    let lines = premaps
+        .end
+        .div_ceil(WORDS_PER_BUCKET)
+        .saturating_sub(first)
+        .min(BUCKETS);
+    let first = first % BUCKETS;
+    // Lines wrap around into the low buckets, which come first in the order.
+    let wrapped = (first + lines).saturating_sub(BUCKETS);
+    (0..wrapped).chain(first..first + lines - wrapped)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn ascending_and_once() {
+        let found = |premaps| buckets_of(&premaps).collect::<Vec<_>>();
+        assert_eq!(found(0..1), [0]);
+        assert_eq!(found(15..17), [0, 1]);
+        assert_eq!(found(16..16), []);
+        assert_eq!(found(255 * 16..256 * 16), [255]);
+        assert_eq!(found(254 * 16 + 3..257 * 16 + 1), [0, 1, 254, 255]);
+        assert_eq!(found(0..u32::MAX), (0..256).collect::<Vec<_>>());
+        assert_eq!(found(u32::MAX - 16..u32::MAX), [254, 255]);
+    }
+}

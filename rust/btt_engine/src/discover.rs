@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Finding a BTT, and telling a namespace without one from a namespace whose BTT is damaged.
+//!
+//! The first info block of an arena may be lost while its copy, the map and the flog are good. Making a new BTT there would
+//! destroy everything, so the copy is looked at, at the place where it is in an arena that fills the space there is. But a
+//! copy also survives where a BTT was given up on purpose, so it counts only if the first info block is unreadable or
+//! still recognisable:
+//!
+//! | First info block | Copy, flog | Result |
+//! |---|---|---|
+//! | good | | open |
+//! | unreadable, or the remains of the copy | good | restored from the copy |
+//! | all zeroes, as tools leave it when they destroy a BTT | | no BTT |
+//! | other data | good | no BTT, and none may be made until the block is zeroed |
+//! | unreadable | unreadable | the same |
+//! | else | | no BTT |
+//!
+//! Info blocks of later arenas are asked for by the arena before them, so that their copies count always.
+
+use crate::{
+    btt::OpenParams,
+    error::OpenError,
+    media::{
+        Media,
+        MediaError, //
+    },
+    recover::Plan,
+    sync::Slots, //
+};
+use core::fmt;
+use nd_format::{
+    btt::{
+        info::{
+            is_remnant,
+            Place,
+            INFO_LEN, //
+        },
+        ArenaSpan,
+        Info,
+        InfoError,
+        LbaSize,
+        Version,
+        ARENA_MIN,
+        INFO_SIZE, //
+    },
+    uuid::Uuid, //
+};
+
+/// A BTT that was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Detected {
+    /// UUID of the BTT.
+    pub uuid: Uuid,
+    /// Size of a sector with its metadata.
+    pub lba_size: LbaSize,
+    /// Version of the layout.
+    pub version: Version,
+    /// Number of arenas.
+    pub arenas: usize,
+    /// Sectors of all arenas.
+    pub sectors: u64,
+}
+
+/// Why there is no BTT.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absence {
+    /// There is no info block, nor a copy of one that belongs to it.
+    NoInfo(InfoError),
+    /// The first info block was zeroed.
+    Erased,
+    /// The first info block is unreadable and there is no copy of it.
+    Unreadable(MediaError),
+    /// Neither the first info block nor the place of its copy can be read.
+    CopyUnreadable(MediaError),
+    /// Other data are where the first info block was, while all else is good.
+    Overwritten {
+        /// Where the first info block should be.
+        offset: u64,
+        /// Where its copy is.
+        copy: u64,
+    },
+}
+
+impl Absence {
+    /// Tells whether nothing of value is lost when a BTT is made here.
+    pub fn permits_creation(&self) -> bool {
+        match self {
+            Self::NoInfo(_) | Self::Erased | Self::Unreadable(_) => true,
+            Self::CopyUnreadable(_) | Self::Overwritten { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoInfo(error) => error.fmt(f),
+            Self::Erased => f.write_str("info block is all zeroes, expected BTT_ARENA_INFO"),
+            Self::Unreadable(error) => write!(f, "info block cannot be read and has no copy: {error}"),
+            Self::CopyUnreadable(error) => write!(f, "neither info block nor its copy can be read: {error}"),
+            Self::Overwritten { offset, copy } => write!(
+                f,
+                "info block at {offset:#x} was overwritten, but its copy at {copy:#x}, map and flog are intact; \
+                 zero the info block if the old data are not needed"
+            ),
+        }
+    }
+}
+
+/// A first info block that was restored from its copy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Restored {
+    /// Number of the arena.
+    pub arena: u32,
+    /// Where the info block is.
+    pub offset: u64,
+    /// Where its copy is.
+    pub copy: u64,
+    /// What was wrong with it.
+    pub damage: Damage,
+}
+
+impl fmt::Display for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            arena,
+            offset,
+            copy,
+            damage,
+        } = self;
+        write!(
+            f,
+            "arena {arena}: info block at {offset:#x} was restored from its copy at {copy:#x}: {damage}"
+        )
+    }
+}
+
+/// What is wrong with a first info block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Damage {
+    /// It cannot be read.
+    Unreadable(MediaError),
+    /// It is not what it should be.
+    Invalid(InfoError),
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => error.fmt(f),
+            Self::Invalid(error) => error.fmt(f),
+        }
+    }
+}
+
+/// An arena that was found.
+pub(crate) struct Site {
+    /// Its place and layout, and what recovery has to do.
+    pub(crate) plan: Plan,
+    /// Set if the first info block must be restored.
+    pub(crate) restored: Option<Restored>,
+}
+
+/// Looks for a BTT and changes nothing. Metadata are checked as when a BTT is opened.
+pub fn probe<M: Media>(media: &M, params: &OpenParams) -> Result<Detected, OpenError> {
+    discover(media, params).map(|(detected, _)| detected)
+}
+
+/// Finds and checks all arenas, and changes nothing.
+pub(crate) fn discover<M: Media>(
+    media: &M,
+    params: &OpenParams,
+) -> Result<(Detected, Slots<Site>), OpenError> {
+    let origin = params.version.initial_offset();
+    let size = media.size().saturating_sub(origin);
+    if size < ARENA_MIN {
+        return Err(OpenError::TooSmall { size });
+    }
+    let mut search = Search {
+        media,
+        params,
+        block: InfoBuffer::new()?,
+        copy: InfoBuffer::new()?,
+    };
+    let first = search.first(origin)?;
+    let mut detected = Detected {
+        uuid: first.plan.info.uuid,
+        lba_size: first.plan.info.geometry.lba_size(),
+        version: params.version,
+        arenas: 1,
+        sectors: first.plan.info.geometry.external_nlba().into(),
+    };
+    let mut sites = Slots::with_capacity(1)?;
+    let (mut start, mut next) = (origin, first.plan.info.next_offset);
+    sites.push(first)?;
+    // Arenas are at least so far apart that they end before the number of arenas leaves 32 bits.
+    for arena in 1.. {
+        if next == 0 {
+            break;
+        }
+        start += next;
+        let site = search.later(arena, start, &detected)?;
+        detected.arenas += 1;
+        detected.sectors += u64::from(site.plan.info.geometry.external_nlba());
+        next = site.plan.info.next_offset;
+        sites.push(site)?;
+    }
+    Ok((detected, sites))
+}
+
+/// Room for an info block.
+pub(crate) struct InfoBuffer(Slots<u8>);
+
+impl InfoBuffer {
+    pub(crate) fn new() -> Result<Self, OpenError> {
+        Ok(Self(Slots::new(INFO_LEN, |_| 0)?))
+    }
+
+    pub(crate) fn read<M: Media>(
+        &mut self,
+        media: &M,
+        offset: u64,
+    ) -> Result<&mut [u8; INFO_LEN], MediaError> {
+        media.read_bytes(offset, &mut self.0)?;
+        self.as_array().ok_or(MediaError::OutOfRange {
+            offset,
+            len: INFO_SIZE,
+        })
+    }
+
+    /// The buffer, which has the length of an info block.
+    pub(crate) fn as_array(&mut self) -> Option<&mut [u8; INFO_LEN]> {
+        (&mut *self.0).try_into().ok()
+    }
+}
+
+/// A copy of an info block that was found.
+enum Copy {
+    /// It and all else of the arena are good.
+    Good(Plan),
+    /// There is no good copy.
+    None,
+    /// The place of the copy cannot be read.
+    Unreadable,
+}
+
+struct Search<'a, M> {
+    media: &'a M,
+    params: &'a OpenParams,
+    block: InfoBuffer,
+    copy: InfoBuffer,
+}
+
+impl<M: Media> Search<'_, M> {
+    /// Finds the first arena.
+    fn first(&mut self, start: u64) -> Result<Site, OpenError> {
+        let damage = match self.whole(start) {
+            Ok(info) => return self.site(0, start, info),
+            Err(damage) => damage,
+        };
+        if let Damage::Invalid(error) = damage {
+            if !matches!(error, InfoError::Signature | InfoError::Checksum { .. }) {
+                return Err(OpenError::NotFound(Absence::NoInfo(error)));
+            }
+        }
+        let copy = self.copy_offset(start);
+        let found = self.copy(0, start, copy)?;
+        let absence = match (damage, found) {
+            (Damage::Unreadable(_), Copy::Good(plan)) => {
+                return Ok(restored_site(0, start, copy, damage, plan));
+            }
+            (Damage::Unreadable(error), Copy::Unreadable) => Absence::CopyUnreadable(error),
+            (Damage::Unreadable(error), Copy::None) => Absence::Unreadable(error),
+            (Damage::Invalid(_), Copy::Good(plan)) => {
+                match (self.block.as_array(), self.copy.as_array()) {
+                    (Some(block), Some(copy_block)) if is_remnant(block, copy_block) => {
+                        return Ok(restored_site(0, start, copy, damage, plan));
+                    }
+                    (Some(block), _) if block.iter().all(|&byte| byte == 0) => Absence::Erased,
+                    _ => Absence::Overwritten {
+                        offset: start,
+                        copy,
+                    },
+                }
+            }
+            (Damage::Invalid(error), _) => Absence::NoInfo(error),
+        };
+        Err(OpenError::NotFound(absence))
+    }
+
+    /// Finds an arena that another one points to.
+    fn later(&mut self, arena: u32, start: u64, first: &Detected) -> Result<Site, OpenError> {
+        let site = match self.whole(start) {
+            Ok(info) => self.site(arena, start, info)?,
+            Err(damage) => {
+                let copy = self.copy_offset(start);
+                match (self.copy(arena, start, copy)?, damage) {
+                    (Copy::Good(plan), _) => restored_site(arena, start, copy, damage, plan),
+                    (_, Damage::Unreadable(error)) => return Err(error.into()),
+                    (_, Damage::Invalid(error)) => {
+                        return Err(OpenError::BadArena { arena, error })
+                    }
+                }
+            }
+        };
+        if site.plan.info.uuid != first.uuid {
+            return Err(OpenError::ForeignArena {
+                arena,
+                found: site.plan.info.uuid,
+                expected: first.uuid,
+            });
+        }
+        let lba_size = site.plan.info.geometry.lba_size();
+        if lba_size != first.lba_size {
+            return Err(OpenError::MixedLbaSize {
+                arena,
+                found: lba_size,
+                expected: first.lba_size,
+            });
+        }
+        Ok(site)
+    }
+
+    /// Reads the first info block of an arena.
+    fn whole(&mut self, start: u64) -> Result<Info, Damage> {
+        let place = self.place(start);
+        let block = self
+            .block
+            .read(self.media, start)
+            .map_err(Damage::Unreadable)?;
+        Info::decode(block, &place).map_err(Damage::Invalid)
+    }
+
+    fn site(&self, arena: u32, start: u64, info: Info) -> Result<Site, OpenError> {
+        Ok(Site {
+            plan: Plan::new(self.media, arena, start, &info)?,
+            restored: None,
+        })
+    }
+
+    fn place(&self, start: u64) -> Place {
+        Place {
+            version: self.params.version,
+            namespace_uuid: self.params.namespace_uuid,
+            available: self.media.size().saturating_sub(start),
+        }
+    }
+
+    /// Where the copy of the info block is if the arena takes the space that it would take in a new BTT.
+    fn copy_offset(&self, start: u64) -> u64 {
+        let available = self.place(start).available;
+        let size = ArenaSpan::at(0, available).map_or(available, |span| span.size);
+        start + (size - size % INFO_SIZE).saturating_sub(INFO_SIZE)
+    }
+
+    /// Looks for a copy of a lost info block. Only running out of memory is an error.
+    fn copy(&mut self, arena: u32, start: u64, offset: u64) -> Result<Copy, OpenError> {
+        let place = self.place(start);
+        let Ok(block) = self.copy.read(self.media, offset) else {
+            return Ok(Copy::Unreadable);
+        };
+        let info = Info::decode(block, &place).ok();
+        let Some(info) = info.filter(|info| start + info.geometry.info2_offset() == offset) else {
+            return Ok(Copy::None);
+        };
+        match Plan::new(self.media, arena, start, &info) {
+            Ok(plan) => Ok(Copy::Good(plan)),
+            Err(OpenError::NoMemory) => Err(OpenError::NoMemory),
+            Err(_) => Ok(Copy::None),
+        }
+    }
+}
+
+fn restored_site(arena: u32, start: u64, copy: u64, damage: Damage, plan: Plan) -> Site {
+    Site {
+        plan,
+        restored: Some(Restored {
+            arena,
+            offset: start,
+            copy,
+            damage,
+        }),
+    }
+}

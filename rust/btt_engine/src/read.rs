@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading sectors.
+
+use crate::{
+    arena::Arena,
+    btt::Btt,
+    error::IoError,
+    media::{
+        Media,
+        MediaError,
+        Sink, //
+    },
+    tracking::Reading,
+};
+use nd_format::btt::{
+    MapEntry,
+    MapState, //
+};
+
+/// A map entry that stays as it is: no writer reuses its block while `_reading` lives.
+struct Held<'a> {
+    word: u32,
+    entry: MapEntry,
+    _reading: Option<Reading<'a>>,
+}
+
+impl<M: Media> Btt<M> {
+    /// Reads `count` sectors from `lba` on to the next bytes of `sink`.
+    ///
+    /// `cpu` is any number; callers with different numbers share no cache line.
+    pub fn read<S: Sink<M>>(
+        &self,
+        lba: u64,
+        count: u64,
+        sink: &mut S,
+        cpu: usize,
+    ) -> Result<(), IoError> {
+        for part in self.parts(lba, count)? {
+            for premap in part.premaps {
+                self.read_sector(part.arena, premap, sink, cpu)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_sector<S: Sink<M>>(
+        &self,
+        arena: &Arena,
+        premap: u32,
+        sink: &mut S,
+        cpu: usize,
+    ) -> Result<(), IoError> {
+        let held = self.hold(arena, premap, cpu)?;
+        match held.entry.state {
+            MapState::Zero => {
+                sink.fill_zero(arena.sector_size());
+                Ok(())
+            }
+            MapState::Error => Err(IoError::Lost {
+                lba: arena.lba(premap),
+            }),
+            MapState::Initial | MapState::Normal => {
+                let offset = arena
+                    .block_offset(held.entry.block)
+                    .ok_or_else(|| arena.bad_map_entry(premap, held.entry.block))?;
+                sink.copy_from(self.media(), offset, arena.sector_size())
+                    .map_err(|error| {
+                        if matches!(error, MediaError::Poison { .. }) {
+                            self.mark_lost(arena, premap, &held);
+                        }
+                        error.into()
+                    })
+            }
+        }
+    }
+
+    /// Finds the block of a sector and keeps writers from it, if it is to be read.
+    fn hold(&self, arena: &Arena, premap: u32, cpu: usize) -> Result<Held<'_>, IoError> {
+        let mut reading = None::<Reading<'_>>;
+        let mut word = arena.map_word(self.media(), premap)?;
+        loop {
+            let entry = arena.decode(word, premap)?;
+            if matches!(entry.state, MapState::Zero | MapState::Error) {
+                return Ok(Held {
+                    word,
+                    entry,
+                    _reading: None,
+                });
+            }
+            let block = arena.tracked(entry.block);
+            match &mut reading {
+                Some(reading) => reading.replace(block),
+                None => reading = Some(self.table().publish(cpu, block)),
+            }
+            // The block may have been freed, and looked for in the table, before it was published.
+            let again = arena.map_word(self.media(), premap)?;
+            if again == word {
+                return Ok(Held {
+                    word,
+                    entry,
+                    _reading: reading,
+                });
+            }
+            word = again;
+        }
+    }
+
+    /// Notes that a sector cannot be read, so that later reads need not try.
+    ///
+    /// It is a hint: the sector may have been written since, and then the map is left as it is. The caller still
+    /// holds the block; else the same word could by now stand for new data in the same block.
+    fn mark_lost(&self, arena: &Arena, premap: u32, held: &Held<'_>) {
+        if arena.is_read_only() {
+            return;
+        }
+        let map = arena.lock_map(premap..premap + 1);
+        if arena.map_word(self.media(), premap) != Ok(held.word) {
+            return;
+        }
+        let entry = MapEntry {
+            state: MapState::Error,
+            block: held.entry.block,
+        };
+        // If the map cannot be stored, the sector stays as unreadable as it is.
+        if arena
+            .set_map_entry(self.media(), &map, premap, entry)
+            .is_ok()
+        {
+            arena.flush_map(self.media(), map.premaps());
+        }
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The surroundings in user space: the standard library, or loom.
+
+extern crate std;
+
+use super::NoMemory;
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
+use std::{
+    boxed::Box,
+    sync::PoisonError,
+    vec::Vec, //
+};
+
+#[cfg(loom)]
+use loom::sync::{
+    atomic::{
+        fence,
+        AtomicU64,
+        Ordering, //
+    },
+    Condvar,
+    Mutex,
+    MutexGuard, //
+};
+#[cfg(not(loom))]
+use std::sync::{
+    atomic::{
+        fence,
+        AtomicU64,
+        Ordering, //
+    },
+    Condvar,
+    Mutex,
+    MutexGuard, //
+};
+
+/// A slice on the heap.
+pub(crate) struct Slots<T>(Vec<T>);
+
+impl<T> Slots<T> {
+    /// Makes an empty slice that can grow to `len` elements without more memory.
+    pub(crate) fn with_capacity(len: usize) -> Result<Self, NoMemory> {
+        let mut elements = Vec::new();
+        elements.try_reserve_exact(len).map_err(|_| NoMemory)?;
+        Ok(Self(elements))
+    }
+
+    /// Makes `len` elements with `make`.
+    pub(crate) fn new(len: usize, make: impl FnMut(usize) -> T) -> Result<Self, NoMemory> {
+        let mut slots = Self::with_capacity(len)?;
+        slots.0.extend((0..len).map(make));
+        Ok(slots)
+    }
+
+    /// Adds an element.
+    pub(crate) fn push(&mut self, element: T) -> Result<(), NoMemory> {
+        self.0.try_reserve(1).map_err(|_| NoMemory)?;
+        self.0.push(element);
+        Ok(())
+    }
+
+    /// Takes the elements out, in order.
+    pub(crate) fn into_elements(self) -> impl Iterator<Item = T> {
+        self.0.into_iter()
+    }
+}
+
+impl<T> Deref for Slots<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Slots<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+/// A held lock of a [`LockRing`].
+pub(crate) type Guard<'a, T> = MutexGuard<'a, T>;
+
+/// Locks that sleep, found by any number, which wraps around.
+pub(crate) struct LockRing<T>(Box<[Mutex<T>]>);
+
+impl<T> LockRing<T> {
+    /// Makes `len` locks, but at least one, over values that `make` gives.
+    pub(crate) fn new(
+        len: usize,
+        make: impl FnMut(usize) -> Result<T, NoMemory>,
+    ) -> Result<Self, NoMemory> {
+        let locks: Result<_, _> = (0..len.max(1))
+            .map(make)
+            .map(|value| value.map(Mutex::new))
+            .collect();
+        Ok(Self(locks?))
+    }
+
+    /// Number of locks.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Waits for lock number `index`, modulo their number.
+    pub(crate) fn lock(&self, index: usize) -> Guard<'_, T> {
+        self.cell(index)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes lock number `index`, modulo their number, if it is free.
+    pub(crate) fn try_lock(&self, index: usize) -> Option<Guard<'_, T>> {
+        self.cell(index).try_lock().ok()
+    }
+
+    fn cell(&self, index: usize) -> &Mutex<T> {
+        // There is at least one, and the remainder is below their number.
+        &self.0[index % self.0.len()]
+    }
+}
+
+/// An atomic word on a cache line of its own.
+#[repr(align(64))]
+pub(crate) struct PaddedWord(AtomicU64);
+
+impl PaddedWord {
+    /// Makes a word.
+    pub(crate) fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    /// Loads the word; later accesses come after it.
+    pub(crate) fn load(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Stores the word; earlier accesses come before it.
+    pub(crate) fn store(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+    }
+
+    /// Replaces the word and is a full barrier.
+    pub(crate) fn swap(&self, value: u64) -> u64 {
+        // Two fences: an access by itself does not order the accesses around it, however strong it is.
+        full_barrier();
+        let before = self.0.swap(value, Ordering::AcqRel);
+        full_barrier();
+        before
+    }
+
+    /// Replaces the word if it is `expected` and is a full barrier if it was.
+    pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
+        full_barrier();
+        let replaced = self
+            .0
+            .compare_exchange(expected, value, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
+        full_barrier();
+        replaced
+    }
+}
+
+/// Sleep until a condition changes.
+pub(crate) struct Parking {
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Parking {
+    /// Makes a place where nobody sleeps.
+    pub(crate) fn new() -> Result<Self, NoMemory> {
+        Ok(Self {
+            lock: Mutex::new(()),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Sleeps as long as `condition` holds.
+    pub(crate) fn park_while(&self, mut condition: impl FnMut() -> bool) {
+        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        while condition() {
+            guard = self
+                .changed
+                .wait(guard)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Makes all sleepers look at their conditions again.
+    pub(crate) fn unpark_all(&self) {
+        // A sleeper that has seen its condition hold is asleep before this lock is had.
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+}
+
+/// Orders everything before it before everything after it, also earlier stores before later loads.
+pub(crate) fn full_barrier() {
+    fence(Ordering::SeqCst);
+}
+
+/// Waits a little before looking again.
+pub(crate) fn relax(_attempt: u32) {
+    #[cfg(loom)]
+    loom::thread::yield_now();
+    #[cfg(not(loom))]
+    std::thread::yield_now();
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The surroundings in the kernel.
+
+use super::NoMemory;
+use core::ops::{
+    Deref,
+    DerefMut, //
+};
+use kernel::{
+    alloc::AllocError,
+    new_condvar, new_mutex,
+    prelude::*,
+    processor::cpu_relax,
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Full,
+            Release, //
+        },
+        barrier::smp_mb,
+        lock::{
+            self,
+            mutex::MutexBackend, //
+        },
+        CondVar,
+        Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+
+impl From<AllocError> for NoMemory {
+    fn from(_: AllocError) -> Self {
+        Self
+    }
+}
+
+impl From<NoMemory> for AllocError {
+    fn from(_: NoMemory) -> Self {
+        Self
+    }
+}
+
+/// A slice on the heap.
+pub(crate) struct Slots<T>(KVVec<T>);
+
+impl<T> Slots<T> {
+    /// Makes an empty slice that can grow to `len` elements without more memory.
+    pub(crate) fn with_capacity(len: usize) -> Result<Self, NoMemory> {
+        Ok(Self(KVVec::with_capacity(len, GFP_KERNEL)?))
+    }
+
+    /// Makes `len` elements with `make`.
+    pub(crate) fn new(len: usize, mut make: impl FnMut(usize) -> T) -> Result<Self, NoMemory> {
+        let mut slots = Self::with_capacity(len)?;
+        for index in 0..len {
+            slots.push(make(index))?;
+        }
+        Ok(slots)
+    }
+
+    /// Adds an element.
+    pub(crate) fn push(&mut self, element: T) -> Result<(), NoMemory> {
+        Ok(self.0.push(element, GFP_KERNEL)?)
+    }
+
+    /// Takes the elements out, in order.
+    pub(crate) fn into_elements(self) -> impl Iterator<Item = T> {
+        self.0.into_iter()
+    }
+}
+
+impl<T> Deref for Slots<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Slots<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+/// A held lock of a [`LockRing`].
+pub(crate) type Guard<'a, T> = lock::Guard<'a, T, MutexBackend>;
+
+#[pin_data]
+struct Cell<T> {
+    #[pin]
+    lock: Mutex<T>,
+}
+
+/// Locks that sleep, found by any number, which wraps around.
+pub(crate) struct LockRing<T>(Pin<KVBox<[Cell<T>]>>);
+
+impl<T> LockRing<T> {
+    /// Makes `len` locks, but at least one, over values that `make` gives.
+    pub(crate) fn new(
+        len: usize,
+        mut make: impl FnMut(usize) -> Result<T, NoMemory>,
+    ) -> Result<Self, NoMemory> {
+        let cells = KVBox::pin_slice(
+            |index| {
+                let value = make(index);
+                try_pin_init!(Cell {
+                    lock <- new_mutex!(value?, "btt_lane_group"),
+                }? AllocError)
+            },
+            len.max(1),
+            GFP_KERNEL,
+        );
+        Ok(Self(cells?))
+    }
+
+    /// Number of locks.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Waits for lock number `index`, modulo their number.
+    pub(crate) fn lock(&self, index: usize) -> Guard<'_, T> {
+        self.cell(index).lock()
+    }
+
+    /// Takes lock number `index`, modulo their number, if it is free.
+    pub(crate) fn try_lock(&self, index: usize) -> Option<Guard<'_, T>> {
+        self.cell(index).try_lock()
+    }
+
+    fn cell(&self, index: usize) -> &Mutex<T> {
+        // There is at least one, and the remainder is below their number.
+        &self.0[index % self.0.len()].lock
+    }
+}
+
+/// An atomic word on a cache line of its own.
+#[repr(align(64))]
+pub(crate) struct PaddedWord(Atomic<u64>);
+
+impl PaddedWord {
+    /// Makes a word.
+    pub(crate) fn new(value: u64) -> Self {
+        Self(Atomic::new(value))
+    }
+
+    /// Loads the word; later accesses come after it.
+    pub(crate) fn load(&self) -> u64 {
+        self.0.load(Acquire)
+    }
+
+    /// Stores the word; earlier accesses come before it.
+    pub(crate) fn store(&self, value: u64) {
+        self.0.store(value, Release);
+    }
+
+    /// Replaces the word and is a full barrier.
+    pub(crate) fn swap(&self, value: u64) -> u64 {
+        self.0.xchg(value, Full)
+    }
+
+    /// Replaces the word if it is `expected` and is a full barrier if it was.
+    pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
+        self.0.cmpxchg(expected, value, Full).is_ok()
+    }
+}
+
+#[pin_data]
+struct ParkingLot {
+    #[pin]
+    lock: Mutex<()>,
+    #[pin]
+    changed: CondVar,
+}
+
+/// Sleep until a condition changes.
+pub(crate) struct Parking(Pin<KBox<ParkingLot>>);
+
+impl Parking {
+    /// Makes a place where nobody sleeps.
+    pub(crate) fn new() -> Result<Self, NoMemory> {
+        let lot = pin_init!(ParkingLot {
+            lock <- new_mutex!((), "btt_parking"),
+            changed <- new_condvar!("btt_parking"),
+        });
+        KBox::pin_init(lot, GFP_KERNEL)
+            .map(Self)
+            .map_err(|_| NoMemory)
+    }
+
+    /// Sleeps as long as `condition` holds.
+    pub(crate) fn park_while(&self, mut condition: impl FnMut() -> bool) {
+        let mut guard = self.0.lock.lock();
+        while condition() {
+            self.0.changed.wait(&mut guard);
+        }
+    }
+
+    /// Makes all sleepers look at their conditions again.
+    pub(crate) fn unpark_all(&self) {
+        // A sleeper that has seen its condition hold is asleep before this lock is had.
+        drop(self.0.lock.lock());
+        self.0.changed.notify_all();
+    }
+}
+
+/// Orders everything before it before everything after it, also earlier stores before later loads.
+pub(crate) fn full_barrier() {
+    smp_mb();
+}
+
+/// Waits a little before looking again; longer when the look before was not the first one.
+pub(crate) fn relax(attempt: u32) {
+    const SPINS: u32 = 64;
+    if attempt < SPINS {
+        cpu_relax();
+    } else {
+        fsleep(Delta::from_micros(20));
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The read tracking table: which blocks are being read just now.
+//!
+//! A block that a write has freed may still be read by somebody who looked at the map before. So a reader publishes the
+//! block and then looks at the map *again*; a writer changes the map and looks at the table before the block is used
+//! again. Between the two steps each side needs a full barrier, as a store may otherwise be delayed behind the load that
+//! follows it, on x86 as well: then both would see the other's old state.
+//!
+//! There is a slot for each lane group, on a cache line of its own. A reader prefers the slot of its CPU and takes any
+//! other one that is free, so that readers share no line as long as they run on different CPUs.
+
+use crate::sync::{
+    full_barrier,
+    relax,
+    NoMemory,
+    PaddedWord,
+    Slots, //
+};
+
+/// Nobody uses the slot.
+const IDLE: u64 = 0;
+
+/// A block of an arena as the table holds it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tracked(u64);
+
+impl Tracked {
+    /// Names block `block` of arena number `arena`.
+    pub(crate) fn new(arena: u32, block: u32) -> Self {
+        // One is added to the arena so that no block is IDLE.
+        Self((u64::from(arena) + 1) << 32 | u64::from(block))
+    }
+}
+
+/// The table of a BTT.
+pub(crate) struct ReadTable {
+    slots: Slots<PaddedWord>,
+}
+
+/// A slot in use: the published block is not written until this is dropped or publishes another one.
+pub(crate) struct Reading<'a> {
+    slot: &'a PaddedWord,
+}
+
+impl ReadTable {
+    /// Makes a table of `slots` slots, but at least one.
+    pub(crate) fn new(slots: usize) -> Result<Self, NoMemory> {
+        Ok(Self {
+            slots: Slots::new(slots.max(1), |_| PaddedWord::new(IDLE))?,
+        })
+    }
+
+    /// Publishes a block in a free slot, if possible slot number `hint`, modulo their number. A full barrier.
+    pub(crate) fn publish(&self, hint: usize, block: Tracked) -> Reading<'_> {
+        let start = hint % self.slots.len();
+        let mut attempt = 0;
+        loop {
+            let mut from_start = self.slots.iter().cycle().skip(start).take(self.slots.len());
+            if let Some(slot) = from_start.find(|slot| slot.replace(IDLE, block.0)) {
+                return Reading { slot };
+            }
+            relax(attempt);
+            attempt = attempt.saturating_add(1);
+        }
+    }
+
+    /// Looks at the table as it is after all changes of the map so far. A full barrier.
+    pub(crate) fn look(&self) -> Look<'_> {
+        full_barrier();
+        Look { table: self }
+    }
+}
+
+impl Reading<'_> {
+    /// Publishes another block instead. A full barrier.
+    pub(crate) fn replace(&mut self, block: Tracked) {
+        self.slot.swap(block.0);
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.slot.store(IDLE);
+    }
+}
+
+/// A writer's look at the table.
+pub(crate) struct Look<'a> {
+    table: &'a ReadTable,
+}
+
+impl Look<'_> {
+    /// Tells whether somebody may be reading a block that no map word named when the look began.
+    pub(crate) fn is_read(&self, block: Tracked) -> bool {
+        self.table.slots.iter().any(|slot| slot.load() == block.0)
+    }
+}
