@@ -79,9 +79,9 @@ impl fmt::Display for MethodError {
 
 /// A set of functions under one GUID and revision (ACPI 6.5, section 9.1.1).
 #[derive(Clone, Copy)]
-pub struct DeviceSpecificMethod<'a> {
+pub struct DeviceSpecificMethod {
     /// The GUID, in memory order.
-    pub guid: &'a [u8; 16],
+    pub guid: [u8; 16],
     /// The revision.
     pub revision: u64,
 }
@@ -137,7 +137,7 @@ impl AcpiDevice {
     }
 
     /// The functions that the device has under `method`, as a bit mask; 0 if it has none.
-    pub fn functions(&self, method: DeviceSpecificMethod<'_>) -> u64 {
+    pub fn functions(&self, method: DeviceSpecificMethod) -> u64 {
         const ANY: u64 = 1;
 
         let answer = self.evaluate_function(method, 0, None);
@@ -163,11 +163,11 @@ impl AcpiDevice {
     /// Returns `None` if there is no result, whatever the reason.
     pub fn evaluate_function(
         &self,
-        method: DeviceSpecificMethod<'_>,
+        method: DeviceSpecificMethod,
         function: u64,
         input: Option<&[u8]>,
     ) -> Option<Object> {
-        let guid = sys::guid_t { b: *method.guid };
+        let guid = sys::guid_t { b: method.guid };
         let mut buffer = Argument::Buffer(input.unwrap_or_default()).to_raw().ok()?;
         let mut package = sys::acpi_object {
             package: sys::acpi_object__bindgen_ty_4 {

@@ -87,6 +87,9 @@ pub const LABEL_FUNCTIONS: Functions = Functions::span(
     dimm_function::SET_CONFIG_DATA,
 );
 
+/// The function that tells which functions there are; user space is not to call it.
+pub const QUERY: u32 = 0;
+
 /// Largest function number that is passed on for user space.
 pub const MAX_FUNCTION: u32 = 31;
 

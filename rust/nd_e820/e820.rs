@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Persistent memory that the firmware, or `memmap=size!start` on the command line, marks with e820 type 12:
+//! `nd_e820.ko`.
+//!
+//! The kernel lists such ranges in `/proc/iomem` as "Persistent Memory (legacy)" and makes one platform device for all of
+//! them. It becomes a bus with a region for each range. There are no DIMMs: nothing is known of what is behind the
+//! ranges.
+
+#![forbid(unsafe_code)]
+
+use kernel::{
+    device::{
+        Core,
+        Device, //
+    },
+    driver,
+    platform,
+    prelude::*, //
+};
+use kernel_ext::{
+    resource::{
+        self,
+        AddressRange,
+        Description, //
+    },
+    sysfs::GroupList, //
+};
+use nd::{
+    provider::{
+        BusDescription,
+        BusOperations,
+        RegionDescription,
+        RegionKind, //
+    },
+    Bus,
+    BusRegistration,
+    Region, //
+};
+
+/// The driver of the platform device.
+struct E820Driver;
+
+impl platform::Driver for E820Driver {
+    type IdInfo = ();
+    type Data<'bound> = BusRegistration;
+
+    fn probe<'bound>(
+        device: &'bound platform::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<BusRegistration, Error> + 'bound {
+        register(kernel_ext::device::normal(device.as_ref()))
+    }
+}
+
+/// A bus without commands.
+struct Silent;
+
+impl BusOperations for Silent {}
+
+/// Registers a bus and a region for each range. `ENXIO`: there is no range, or one could not be registered.
+fn register(device: &Device) -> Result<BusRegistration> {
+    let registration = Bus::register(
+        device,
+        BusDescription {
+            module: &THIS_MODULE,
+            provider_name: c"e820",
+            commands: 0,
+            dimm_families: 0,
+            bus_families: 0,
+            groups: GroupList::EMPTY,
+            operations: KBox::new(Silent, GFP_KERNEL)?,
+            private: KBox::new((), GFP_KERNEL)?,
+        },
+    )?;
+    let mut ranges = 0;
+    resource::for_each_range(Description::LegacyPersistentMemory, |range| {
+        ranges += 1;
+        register_range(registration.bus(), range).map_err(|error| {
+            dev_err!(
+                device,
+                "range {:#x} to {:#x}: {:?}\n",
+                range.first,
+                range.last,
+                error
+            );
+            ENXIO
+        })
+    })?;
+    if ranges == 0 {
+        dev_err!(
+            device,
+            "no range of legacy persistent memory, expected at least one\n"
+        );
+        return Err(ENXIO);
+    }
+    Ok(registration)
+}
+
+fn register_range(bus: &kernel_ext::device::Node<Bus>, range: AddressRange) -> Result {
+    let size = range
+        .last
+        .checked_sub(range.first)
+        .and_then(|size| size.checked_add(1))
+        .ok_or(EINVAL)?;
+    let target_node = resource::target_node(range.first);
+    Region::register(
+        bus,
+        RegionDescription {
+            kind: RegionKind::Persistent,
+            start: range.first,
+            size,
+            mappings: KVec::new(),
+            interleave_set: None,
+            numa_node: resource::online_node(target_node),
+            target_node,
+            // The range was taken from system memory, so there is room for its page structures.
+            page_map: true,
+            persistence: None,
+            groups: GroupList::EMPTY,
+            private: KBox::new((), GFP_KERNEL)?,
+        },
+    )?;
+    Ok(())
+}
+
+/// The module's registrations.
+#[pin_data]
+struct E820Module {
+    #[pin]
+    driver: driver::Registration<platform::Adapter<E820Driver>>,
+}
+
+impl kernel::InPlaceModule for E820Module {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            // The platform bus matches by this name.
+            driver <- driver::Registration::new(c"e820_pmem", module),
+        })
+    }
+}
+
+module! {
+    type: E820Module,
+    name: "nd_e820",
+    authors: ["The nvdimm-rust developers"],
+    description: "NVDIMM provider for e820 type 12 memory",
+    license: "GPL",
+    alias: ["platform:e820_pmem*"],
+}

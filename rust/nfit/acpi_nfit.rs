@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The NVDIMM root device of ACPI, `nfit.ko`: finds DIMMs and ranges in the NFIT and provides them to the core.
+//!
+//! ```text
+//! ACPI0012 ── platform device ── NfitDriver      probe, unbind
+//!                                  └─ Provider   what was found so far; merges a table into it
+//!                                       ├─ bus       commands to the root device (_DSM)
+//!                                       ├─ dimm      a DIMM: identity, command family, label methods
+//!                                       └─ region    a range: mappings, interleave set, NUMA node
+//! ```
+//!
+//! The table is read with the pure crate [`nd_format::nfit`], which trusts none of it. A table that contradicts itself is
+//! refused as a whole, with one message, and nothing of it is registered.
+//!
+//! # Lock order
+//!
+//! The lock of the [`provider::Provider`] is taken before all locks of the core. It is held while a table is merged, and
+//! never in an attribute or a command.
+
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod bus;
+mod command;
+mod dimm;
+mod family;
+mod firmware;
+mod labels;
+mod provider;
+mod region;
+
+use kernel::{
+    acpi,
+    device::Core,
+    driver,
+    platform,
+    prelude::*,
+    sync::Arc, //
+};
+use kernel_ext::acpi::{
+    AcpiDevice,
+    NotifyRegistration, //
+};
+use provider::Provider;
+
+/// The driver of the root device's platform device.
+struct NfitDriver;
+
+/// What it keeps for the device. Notifications end first, so that nothing is registered while all is unregistered.
+struct Bound {
+    _notifications: NotifyRegistration<Provider>,
+    _provider: Arc<Provider>,
+}
+
+kernel::acpi_device_table!(
+    ACPI_TABLE,
+    MODULE_ACPI_TABLE,
+    <NfitDriver as platform::Driver>::IdInfo,
+    [(acpi::DeviceId::new(c"ACPI0012"), ())]
+);
+
+impl platform::Driver for NfitDriver {
+    type IdInfo = ();
+    type Data<'bound> = Bound;
+    const ACPI_ID_TABLE: Option<acpi::IdTable<Self::IdInfo>> = Some(&ACPI_TABLE);
+
+    fn probe<'bound>(
+        device: &'bound platform::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Bound, Error> + 'bound {
+        Bound::new(device)
+    }
+}
+
+impl Bound {
+    fn new(device: &platform::Device<Core<'_>>) -> Result<Self> {
+        let root = AcpiDevice::companion_of(device.as_ref()).ok_or(ENODEV)?;
+        let provider = Provider::new(kernel_ext::device::normal(device.as_ref()), root)?;
+        // Whoever comes first, the firmware's notification or this probe, merges first; the other finds all merged.
+        let notifications = NotifyRegistration::new(root, provider.clone())?;
+        provider.merge_at_boot()?;
+        Ok(Self {
+            _notifications: notifications,
+            _provider: provider,
+        })
+    }
+}
+
+/// The module's registrations.
+#[pin_data]
+struct NfitModule {
+    #[pin]
+    driver: driver::Registration<platform::Adapter<NfitDriver>>,
+}
+
+impl kernel::InPlaceModule for NfitModule {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            driver <- driver::Registration::new(c"acpi-nfit", module),
+        })
+    }
+}
+
+module! {
+    type: NfitModule,
+    name: "nfit",
+    authors: ["The nvdimm-rust developers"],
+    description: "ACPI NVDIMM Firmware Interface Table (NFIT) provider",
+    license: "GPL",
+    params: {
+        force_enable_dimms: u8 {
+            default: 0,
+            description: "Register DIMMs that have no ACPI device",
+        },
+        disable_vendor_specific: u8 {
+            default: 0,
+            description: "Refuse vendor specific commands",
+        },
+        override_dsm_mask: u64 {
+            default: 0,
+            description: "Functions that may be called instead of the documented ones; 0 for those",
+        },
+        default_dsm_family: i32 {
+            default: -1,
+            description: "Command family to prefer, should a DIMM have several",
+        },
+        force_labels: u8 {
+            default: 0,
+            description: "Read labels that cannot be written",
+        },
+    },
+}

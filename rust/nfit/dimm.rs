@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A DIMM: what the table says of it, and what its ACPI device can do.
+
+use crate::{
+    attributes,
+    command::{
+        self,
+        call_header,
+        Payload, //
+    },
+    family::DimmFunctions,
+    labels::{
+        self,
+        LabelMethods, //
+    },
+    module_parameters, //
+};
+use kernel::{
+    device::Device,
+    prelude::*,
+    str::CString,
+    sync::aref::ARef, //
+};
+use kernel_ext::{
+    acpi::{
+        AcpiDevice,
+        DeviceSpecificMethod,
+        NotifyHandler, //
+    },
+    device::Node,
+    sysfs, //
+};
+use nd::{
+    provider::{
+        dimm_command,
+        Command,
+        DimmDescription,
+        DimmFlags,
+        Private, //
+    },
+    Dimm, //
+};
+use nd_format::nfit::{
+    self,
+    dsm::Functions,
+    ControlRegion,
+    DeviceHandle,
+    DimmId,
+    FlushHints,
+    MappingFlags, //
+};
+
+/// Notification of a DIMM: its health has changed.
+const HEALTH_CHANGED: u32 = 0x81;
+
+/// What this module knows of a DIMM; the private data of its [`Dimm`].
+pub(crate) struct NfitDimm {
+    pub(crate) handle: DeviceHandle,
+    pub(crate) physical_id: u16,
+    pub(crate) flags: MappingFlags,
+    pub(crate) backs_persistent_memory: bool,
+    pub(crate) control_region: Option<ControlRegion>,
+    pub(crate) firmware: Option<Firmware>,
+}
+
+/// The part of a DIMM that is its ACPI device.
+pub(crate) struct Firmware {
+    pub(crate) device: ARef<AcpiDevice>,
+    pub(crate) functions: Option<DimmFunctions>,
+    labels: LabelMethods,
+    /// A bit for each family that the device answers to.
+    pub(crate) families: u64,
+}
+
+impl Firmware {
+    fn of(device: ARef<AcpiDevice>) -> Self {
+        let (functions, families) = DimmFunctions::of(&device);
+        // A DIMM without a family has no labels, whatever methods it may have.
+        let labels = match functions {
+            Some(functions) if !functions.prefers_own_labels => {
+                LabelMethods::of(&device, *module_parameters::force_labels.value() != 0)
+            }
+            _ => LabelMethods::default(),
+        };
+        Self {
+            device,
+            functions,
+            labels,
+            families,
+        }
+    }
+}
+
+impl NfitDimm {
+    /// Looks at the DIMM that a table describes. `None`: there is no ACPI device for it, so it is left out.
+    pub(crate) fn find(
+        reporter: &Device,
+        root: &AcpiDevice,
+        dimm: &nfit::Dimm<'_>,
+    ) -> Option<Self> {
+        let firmware = root.child(u64::from(dimm.handle.0)).map(Firmware::of);
+        if firmware.is_none() {
+            dev_err!(
+                reporter,
+                "no ACPI device for DIMM {}, expected one whose _ADR is that handle\n",
+                format_args!("{}", dimm.handle)
+            );
+            if *module_parameters::force_enable_dimms.value() == 0 {
+                return None;
+            }
+        }
+        Some(Self {
+            handle: dimm.handle,
+            physical_id: dimm.physical_id,
+            flags: dimm.flags,
+            backs_persistent_memory: dimm.backs_persistent_memory,
+            control_region: dimm.control_region.copied(),
+            firmware,
+        })
+    }
+
+    /// Registers the DIMM on `bus`.
+    pub(crate) fn register(
+        self,
+        bus: &Node<nd::Bus>,
+        hints: FlushHints<'_>,
+    ) -> Result<ARef<Node<Dimm>>> {
+        let (handle, failures) = (self.handle, self.flags.failures());
+        let mut flush_hints = KVec::with_capacity(hints.addresses.len(), GFP_KERNEL)?;
+        for address in hints.addresses {
+            flush_hints.push(address.get(), GFP_KERNEL)?;
+        }
+        let unique_id = self
+            .control_region
+            .as_ref()
+            .map(|region| {
+                CString::try_from_fmt(fmt!("{}", format_args!("{}", DimmId::new(region))))
+            })
+            .transpose()?;
+        let description = DimmDescription {
+            flags: DimmFlags {
+                unarmed: self.flags.contains(MappingFlags::NOT_ARMED),
+                locked: false,
+            },
+            commands: self.commands(),
+            flush_hints,
+            unique_id,
+            groups: attributes::dimm(),
+            private: self.into_private()?,
+        };
+        let dimm = Dimm::register(bus, description)?;
+        if !failures.is_empty() {
+            dev_err!(
+                bus,
+                "DIMM {} reports failures: {}\n",
+                format_args!("{handle}"),
+                format_args!("{failures}")
+            );
+        }
+        Ok(dimm)
+    }
+
+    fn into_private(self) -> Result<Private> {
+        let private: Private = KBox::new(self, GFP_KERNEL)?;
+        Ok(private)
+    }
+
+    /// Bit mask of the ioctl commands that the DIMM takes.
+    fn commands(&self) -> u64 {
+        let mut commands = 1 << dimm_command::CALL;
+        let Some(firmware) = &self.firmware else {
+            return commands;
+        };
+        if let Some(known) = firmware.functions {
+            commands |= known.family.commands(known.functions).mask();
+        }
+        if firmware.labels.read {
+            commands |= 1 << dimm_command::GET_CONFIG_SIZE | 1 << dimm_command::GET_CONFIG_DATA;
+        }
+        if firmware.labels.write {
+            commands |= 1 << dimm_command::SET_CONFIG_DATA;
+        }
+        commands
+    }
+
+    /// Executes a command; returns the bytes of the payload that were left.
+    pub(crate) fn execute(&self, command: Command<'_>) -> Result<usize> {
+        let Command { number, payload } = command;
+        let firmware = self.firmware.as_ref().ok_or(ENOTTY)?;
+        if !Functions::from_mask(self.commands()).contains(number) {
+            return Err(ENOTTY);
+        }
+        if firmware.labels.serve(number) {
+            return labels::execute(&firmware.device, number, Payload::of_dimm(number, payload)?);
+        }
+        let known = firmware.functions.ok_or(ENOTTY)?;
+        let method = |function| DeviceSpecificMethod {
+            guid: *known.family.guid().as_bytes(),
+            revision: known.family.revision(function),
+        };
+        if number == dimm_command::CALL {
+            if call_header(payload)?.family() != u64::from(known.family.number()) {
+                return Err(ENOTTY);
+            }
+            return command::call(&firmware.device, method, known.functions, payload);
+        }
+        command::execute(
+            &firmware.device,
+            method(number),
+            number,
+            Payload::of_dimm(number, payload)?,
+        )
+    }
+}
+
+/// Wakes up those who poll the flags of a DIMM when its health changes.
+pub(crate) struct HealthWatch(pub(crate) ARef<Node<Dimm>>);
+
+impl NotifyHandler for HealthWatch {
+    fn notify(&self, event: u32) {
+        if event == HEALTH_CHANGED {
+            sysfs::notify(self.0.device(), Some(c"nfit"), c"flags");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which functions a device answers to, and which of them user space may call.
+
+use crate::module_parameters;
+use kernel_ext::acpi::{
+    AcpiDevice,
+    DeviceSpecificMethod, //
+};
+use nd_format::{
+    nfit::dsm::{
+        BusFamily,
+        DimmFamily,
+        Functions,
+        LABEL_FUNCTIONS,
+        QUERY, //
+    },
+    uuid::Guid, //
+};
+
+/// Revisions of the families that differ in functions.
+const REVISIONS: [u64; 2] = [1, 2];
+
+/// The functions of a DIMM that may be called.
+#[derive(Clone, Copy)]
+pub(crate) struct DimmFunctions {
+    pub(crate) family: DimmFamily,
+    pub(crate) functions: Functions,
+    /// Whether the family's own label functions are to be used, rather than the methods of ACPI.
+    pub(crate) prefers_own_labels: bool,
+}
+
+impl DimmFunctions {
+    /// Asks a DIMM. Also returns a bit for each family that it answers to.
+    pub(crate) fn of(device: &AcpiDevice) -> (Option<Self>, u64) {
+        let answers = |family: &DimmFamily| advertised(device, family.guid(), 1).contains(QUERY);
+        let preferred = *module_parameters::default_dsm_family.value();
+
+        let mut chosen = None;
+        let mut families = 0;
+        for family in DimmFamily::ALL.into_iter().filter(answers) {
+            families |= 1 << family.number();
+            if chosen.is_none() || i64::from(family.number()) == i64::from(preferred) {
+                chosen = Some(family);
+            }
+        }
+        (chosen.map(|family| Self::within(device, family)), families)
+    }
+
+    fn within(device: &AcpiDevice, family: DimmFamily) -> Self {
+        let allowed = allowed(family);
+        let functions = REVISIONS
+            .iter()
+            .map(|&revision| {
+                let of_revision = Functions::from_mask(
+                    allowed
+                        .iter()
+                        .filter(|&function| family.revision(function) == revision)
+                        .fold(0, |mask, function| mask | (1 << function)),
+                );
+                if of_revision == Functions::NONE {
+                    return Functions::NONE;
+                }
+                of_revision.intersection(advertised(device, family.guid(), revision))
+            })
+            .fold(Functions::NONE, Functions::union);
+        Self {
+            family,
+            functions,
+            prefers_own_labels: family == DimmFamily::Intel
+                && allowed.contains_all(LABEL_FUNCTIONS),
+        }
+    }
+}
+
+/// The functions of a family that may be called if the device has them.
+fn allowed(family: DimmFamily) -> Functions {
+    let without_vendor = *module_parameters::disable_vendor_specific.value() != 0;
+    let forced = Functions::from_mask(*module_parameters::override_dsm_mask.value());
+    if forced != Functions::NONE && !without_vendor {
+        return forced.without(Functions::span(QUERY, QUERY));
+    }
+    if without_vendor {
+        family.documented().without(family.vendor_specific())
+    } else {
+        family.documented()
+    }
+}
+
+/// The functions of the root device that may be called, by family.
+pub(crate) fn of_root(device: &AcpiDevice) -> [Functions; BusFamily::ALL.len()] {
+    BusFamily::ALL.map(|family| {
+        let functions = advertised(device, family.guid(), BusFamily::REVISION)
+            .intersection(family.documented());
+        match family {
+            // Firmware activation is of use only as a whole.
+            BusFamily::Intel if functions != family.documented() => Functions::NONE,
+            BusFamily::Intel | BusFamily::Nfit => functions,
+        }
+    })
+}
+
+fn advertised(device: &AcpiDevice, guid: Guid, revision: u64) -> Functions {
+    let guid = *guid.as_bytes();
+    Functions::from_mask(device.functions(DeviceSpecificMethod { guid, revision }))
+}

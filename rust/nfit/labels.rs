@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The label area through the methods of ACPI (ACPI 6.5, section 6.5.10), in the payloads of the ioctl commands.
+//!
+//! ```text
+//! method                         package or number            payload after the input
+//! _LSI()                      -> {status, size, max transfer}  the same, 32 bits each
+//! _LSR(offset, length)        -> {status, buffer}              status, bytes
+//! _LSW(offset, length, bytes) -> status                        status
+//! ```
+
+use crate::command::{
+    Output,
+    Payload, //
+};
+use kernel::prelude::*;
+use kernel_ext::acpi::{
+    AcpiDevice,
+    Argument,
+    MethodError,
+    Object,
+    Value, //
+};
+use nd::provider::dimm_command;
+
+/// Which of the methods a DIMM has, and is allowed to use.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct LabelMethods {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+impl LabelMethods {
+    /// Asks a DIMM. Labels that cannot be written are left alone unless `even_read_only`: a namespace that is made
+    /// without labels must not change its kind because of old ones.
+    pub(crate) fn of(device: &AcpiDevice, even_read_only: bool) -> Self {
+        let read = device.has_method(c"_LSI") && device.has_method(c"_LSR");
+        let write = read && device.has_method(c"_LSW");
+        Self {
+            read: read && (write || even_read_only),
+            write,
+        }
+    }
+
+    /// Tells whether `command` goes to a method.
+    pub(crate) fn serve(self, command: u32) -> bool {
+        match command {
+            dimm_command::GET_CONFIG_SIZE | dimm_command::GET_CONFIG_DATA => self.read,
+            dimm_command::SET_CONFIG_DATA => self.write,
+            _ => false,
+        }
+    }
+}
+
+/// Executes a command that [`LabelMethods::serve`] takes; returns the bytes of the payload that were left.
+pub(crate) fn execute(device: &AcpiDevice, command: u32, payload: Payload<'_>) -> Result<usize> {
+    let Payload { input, mut output } = payload;
+    let answer = match command {
+        dimm_command::GET_CONFIG_SIZE => device.evaluate(c"_LSI", &[]),
+        dimm_command::GET_CONFIG_DATA => {
+            let (offset, length, _) = area(input)?;
+            device.evaluate(c"_LSR", &[offset, length])
+        }
+        dimm_command::SET_CONFIG_DATA => {
+            let (offset, length, bytes) = area(input)?;
+            device.evaluate(c"_LSW", &[offset, length, Argument::Buffer(bytes)])
+        }
+        _ => return Err(ENOTTY),
+    };
+    let answer = answer.map_err(|error: MethodError| {
+        dev_err!(device, "label command {} failed: {}\n", command, error);
+        EINVAL
+    })?;
+    copy(&answer, &mut output)?;
+    output.finish()
+}
+
+/// Offset, length and the bytes that follow them.
+fn area(input: &[u8]) -> Result<(Argument<'_>, Argument<'_>, &[u8])> {
+    let (offset, rest) = input.split_first_chunk::<4>().ok_or(EINVAL)?;
+    let (length, bytes) = rest.split_first_chunk::<4>().ok_or(EINVAL)?;
+    let number = |bytes: &[u8; 4]| Argument::Integer(u64::from(u32::from_ne_bytes(*bytes)));
+    Ok((number(offset), number(length), bytes))
+}
+
+/// Copies numbers as 32 bits and buffers as they are. `EINVAL`: the answer has something else in it.
+fn copy(answer: &Object, output: &mut Output<'_>) -> Result {
+    let copy_one = |value: Value<'_>, output: &mut Output<'_>| match value {
+        // The specification gives the numbers 32 bits.
+        Value::Integer(number) => {
+            output.push(&(number as u32).to_ne_bytes());
+            Ok(())
+        }
+        Value::Buffer(bytes) => {
+            output.push(bytes);
+            Ok(())
+        }
+        Value::Package(_) | Value::Other(_) => Err(EINVAL),
+    };
+    match answer.value() {
+        Value::Package(package) => package.iter().try_for_each(|value| copy_one(value, output)),
+        single => copy_one(single, output),
+    }
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What was found so far, and the merge of a table into it.
+//!
+//! A table is merged at boot and whenever the firmware notifies of a change. DIMMs and ranges that are known are left
+//! alone, new ones are registered, and a table that lacks a known one is refused: nothing can be unplugged.
+
+use crate::{
+    bus::NfitBus,
+    dimm::{
+        HealthWatch,
+        NfitDimm, //
+    },
+    firmware::{
+        Parsed,
+        Source, //
+    },
+    region::{
+        self,
+        Registered, //
+    },
+};
+use kernel::{
+    device::Device,
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    },
+};
+use kernel_ext::{
+    acpi::{
+        AcpiDevice,
+        NotifyHandler,
+        NotifyRegistration, //
+    },
+    device::Node, //
+};
+use nd::{
+    BusRegistration,
+    Dimm, //
+};
+use nd_format::nfit::{
+    DeviceHandle,
+    Nfit,
+    SystemRange, //
+};
+
+/// Notification of the root device: the table has changed.
+const TABLE_CHANGED: u32 = 0x80;
+
+/// A root device and what was found below it.
+#[pin_data]
+pub(crate) struct Provider {
+    device: ARef<Device>,
+    root: ARef<AcpiDevice>,
+    #[pin]
+    inventory: Mutex<Inventory>,
+}
+
+/// What was registered. Dropped in this order: nobody is notified any more, then the bus goes with all that is on it,
+/// then ranges are taken out of the tree of addresses.
+#[derive(Default)]
+struct Inventory {
+    watches: KVec<NotifyRegistration<HealthWatch>>,
+    bus: Option<BusRegistration>,
+    dimms: KVec<KnownDimm>,
+    ranges: KVec<KnownRange>,
+}
+
+struct KnownDimm {
+    handle: DeviceHandle,
+    node: ARef<Node<Dimm>>,
+}
+
+struct KnownRange {
+    identity: RangeIdentity,
+    _region: Registered,
+}
+
+/// What tells a range from others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct RangeIdentity {
+    index: u16,
+    base: u64,
+    length: u64,
+}
+
+impl RangeIdentity {
+    fn of(range: &SystemRange) -> Self {
+        Self {
+            index: range.index.get(),
+            base: range.base.get(),
+            length: range.length.get(),
+        }
+    }
+}
+
+impl Provider {
+    pub(crate) fn new(device: &Device, root: &AcpiDevice) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                device: device.into(),
+                root: root.into(),
+                inventory <- new_mutex!(Inventory::default()),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Merges what there is at boot. Without a table there is nothing to do until the firmware notifies.
+    pub(crate) fn merge_at_boot(&self) -> Result {
+        let mut inventory = self.inventory.lock();
+        match Source::at_boot(&self.device, &self.root) {
+            Some(source) => self.merge(&mut inventory, &source),
+            None => Ok(()),
+        }
+    }
+
+    fn merge_after_change(&self) -> Result {
+        let mut inventory = self.inventory.lock();
+        let source = Source::after_change(&self.device, &self.root)?;
+        self.merge(&mut inventory, &source)
+    }
+
+    fn merge(&self, inventory: &mut Inventory, source: &Source) -> Result {
+        let Parsed { revision, table } = source.parse(&self.device)?;
+        inventory.check_nothing_is_gone(&self.device, &table)?;
+        let found = self.look_for_dimms(inventory, &table)?;
+
+        let bus = match &mut inventory.bus {
+            Some(bus) => bus,
+            none => {
+                let families = found
+                    .iter()
+                    .filter_map(|dimm| dimm.firmware.as_ref())
+                    .fold(0, |families, firmware| families | firmware.families);
+                none.insert(NfitBus::register(
+                    &self.device,
+                    &self.root,
+                    revision,
+                    families,
+                )?)
+            }
+        };
+        let bus = ARef::from(bus.bus());
+        for dimm in found {
+            let handle = dimm.handle;
+            let acpi = dimm
+                .firmware
+                .as_ref()
+                .map(|firmware| firmware.device.clone());
+            let node = dimm.register(&bus, table.flush_hints(handle))?;
+            if let Some(acpi) = acpi {
+                let watch = Arc::new(HealthWatch(node.clone()), GFP_KERNEL)?;
+                inventory
+                    .watches
+                    .push(NotifyRegistration::new(&acpi, watch)?, GFP_KERNEL)?;
+            }
+            inventory
+                .dimms
+                .push(KnownDimm { handle, node }, GFP_KERNEL)?;
+        }
+        for range in table.ranges() {
+            let identity = RangeIdentity::of(range);
+            if inventory
+                .ranges
+                .iter()
+                .any(|known| known.identity == identity)
+            {
+                continue;
+            }
+            if let Some(kind) = region::kind_of(range) {
+                let dimms = &inventory.dimms;
+                let find = |handle| {
+                    dimms
+                        .iter()
+                        .find(|known| known.handle == handle)
+                        .map(|known| known.node.clone())
+                };
+                let region = region::register(&bus, &table, range, kind, find)?;
+                inventory.ranges.push(
+                    KnownRange {
+                        identity,
+                        _region: region,
+                    },
+                    GFP_KERNEL,
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The DIMMs of `table` that are not known yet, ascending by handle.
+    fn look_for_dimms(&self, inventory: &Inventory, table: &Nfit<'_>) -> Result<KVec<NfitDimm>> {
+        let mut found = KVec::new();
+        for dimm in table.dimms() {
+            let dimm = dimm.map_err(|error| {
+                dev_err!(self.device, "NFIT refused: {}\n", format_args!("{error}"));
+                ENODEV
+            })?;
+            if inventory
+                .dimms
+                .iter()
+                .any(|known| known.handle == dimm.handle)
+            {
+                continue;
+            }
+            if let Some(dimm) = NfitDimm::find(&self.device, &self.root, &dimm) {
+                found.push(dimm, GFP_KERNEL)?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Inventory {
+    /// `ENXIO`: the table lacks something that was registered.
+    fn check_nothing_is_gone(&self, device: &Device, table: &Nfit<'_>) -> Result {
+        for known in &self.dimms {
+            if !table
+                .mappings()
+                .any(|mapping| mapping.device() == known.handle)
+            {
+                dev_err!(
+                    device,
+                    "NFIT refused: DIMM {} is gone, expected all that was there before\n",
+                    format_args!("{}", known.handle)
+                );
+                return Err(ENXIO);
+            }
+        }
+        for known in &self.ranges {
+            if !table
+                .ranges()
+                .any(|range| RangeIdentity::of(range) == known.identity)
+            {
+                dev_err!(
+                    device,
+                    "NFIT refused: range {} at {:#x} is gone, expected all that was there before\n",
+                    known.identity.index,
+                    known.identity.base
+                );
+                return Err(ENXIO);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl NotifyHandler for Provider {
+    fn notify(&self, event: u32) {
+        if event == TABLE_CHANGED && self.merge_after_change().is_err() {
+            dev_err!(self.device, "the changed NFIT was not merged\n");
+        }
+    }
+}
