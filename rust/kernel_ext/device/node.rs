@@ -28,6 +28,8 @@ use kernel::{
     },
     error::to_result,
     fmt,
+    new_condvar,
+    new_mutex,
     prelude::*,
     str::{
         as_char_ptr_in_const_context,
@@ -41,9 +43,10 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
-            Full,
-            Release, //
+            Full, //
         },
+        CondVar,
+        Mutex, //
     },
     time::{
         delay::fsleep,
@@ -114,10 +117,26 @@ pub struct Node<T: DeviceType> {
     #[pin]
     device: Opaque<sys::device>,
     parent: Option<ARef<Device>>,
-    registered: Atomic<bool>,
     dead: Atomic<bool>,
     #[pin]
+    presence: Mutex<Presence>,
+    #[pin]
+    settled: CondVar,
+    #[pin]
     data: T,
+}
+
+/// Where a node is on its way through sysfs. The steps that take long are done without the lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// Not added yet.
+    New,
+    /// Being added.
+    Arriving,
+    /// There.
+    Present,
+    /// Taken out, or never to be added.
+    Gone,
 }
 
 // SAFETY: `struct device` may be used and released on any thread, and so may `T` and the atomics.
@@ -154,8 +173,9 @@ impl<T: DeviceType> Node<T> {
             try_pin_init!(Self {
                 device: Opaque::zeroed(),
                 parent,
-                registered: Atomic::new(false),
                 dead: Atomic::new(false),
+                presence <- new_mutex!(Presence::New),
+                settled <- new_condvar!(),
                 data <- data,
             }? Error),
             GFP_KERNEL,
@@ -244,11 +264,18 @@ impl<T: DeviceType> Node<T> {
     ///
     /// Fails with `EBUSY` for a node that was registered or unregistered before, else with the error of the driver core.
     pub fn register(&self) -> Result {
-        if self.dead.load(Acquire) || self.registered.xchg(true, Full) {
-            return Err(EBUSY);
+        {
+            let mut presence = self.presence.lock();
+            if *presence != Presence::New {
+                return Err(EBUSY);
+            }
+            *presence = Presence::Arriving;
         }
-        // SAFETY: The device is initialised and was not added before.
-        to_result(unsafe { sys::device_add(self.device.get()) }).inspect_err(|_| self.registered.store(false, Release))
+        // SAFETY: The device is initialised, and it is added only once, since it was new.
+        let added = to_result(unsafe { sys::device_add(self.device.get()) });
+        *self.presence.lock() = if added.is_ok() { Presence::Present } else { Presence::Gone };
+        self.settled.notify_all();
+        added
     }
 
     /// Tells whether [`Self::unregister`] was called, or [`Self::mark_dead`].
@@ -272,15 +299,22 @@ impl<T: DeviceType> Node<T> {
 
     /// Unregisters a device after [`Self::mark_dead`] gave the right to.
     pub fn delete(&self) {
-        if self.registered.xchg(false, Full) {
-            {
-                let _lock = self.lock_device();
-                // SAFETY: The device was added; its lock is held, as `kill_device` asks for.
-                unsafe { sys::kill_device(self.device.get()) };
+        {
+            let mut presence = self.presence.lock();
+            while *presence == Presence::Arriving {
+                self.settled.wait(&mut presence);
             }
-            // SAFETY: The device was added and is deleted only once, since `registered` was just cleared.
-            unsafe { sys::device_del(self.device.get()) };
+            if core::mem::replace(&mut *presence, Presence::Gone) != Presence::Present {
+                return;
+            }
         }
+        {
+            let _lock = self.lock_device();
+            // SAFETY: The device was added; its lock is held, as `kill_device` asks for.
+            unsafe { sys::kill_device(self.device.get()) };
+        }
+        // SAFETY: The device was added, and it is deleted only once, since it was present.
+        unsafe { sys::device_del(self.device.get()) };
     }
 
     /// Calls `f` for each child in sysfs until it fails. Children that come or go meanwhile may be left out.
