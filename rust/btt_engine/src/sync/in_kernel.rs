@@ -39,9 +39,9 @@ impl From<AllocError> for NoMemory {
     }
 }
 
-impl From<NoMemory> for AllocError {
+impl From<NoMemory> for Error {
     fn from(_: NoMemory) -> Self {
-        Self
+        ENOMEM
     }
 }
 
@@ -111,12 +111,12 @@ impl<T> LockRing<T> {
                 let value = make(index);
                 try_pin_init!(Cell {
                     lock <- new_mutex!(value?, "btt_lane_group"),
-                }? AllocError)
+                }? Error)
             },
             len.max(1),
             GFP_KERNEL,
         );
-        Ok(Self(cells?))
+        cells.map(Self).map_err(|_: Error| NoMemory)
     }
 
     /// Number of locks.
