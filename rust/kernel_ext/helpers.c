@@ -4,6 +4,7 @@
 #include <linux/blkdev.h>
 #include <linux/build_bug.h>
 #include <linux/device.h>
+#include <linux/huge_mm.h>
 #include <linux/numa.h>
 
 #ifdef CONFIG_X86
@@ -41,4 +42,14 @@ void rust_helper_nd_set_dev_node(struct device *dev, int node)
 int rust_helper_nd_dev_to_node(struct device *dev)
 {
 	return dev_to_node(dev);
+}
+
+unsigned long rust_helper_nd_huge_pmd_size(void)
+{
+	return has_transparent_hugepage() ? PMD_SIZE : 0;
+}
+
+unsigned long rust_helper_nd_huge_pud_size(void)
+{
+	return has_transparent_hugepage() && has_transparent_pud_hugepage() ? PUD_SIZE : 0;
 }

@@ -11,5 +11,7 @@ void rust_helper_nd_device_lock(struct device *dev);
 void rust_helper_nd_device_unlock(struct device *dev);
 void rust_helper_nd_set_dev_node(struct device *dev, int node);
 int rust_helper_nd_dev_to_node(struct device *dev);
+unsigned long rust_helper_nd_huge_pmd_size(void);
+unsigned long rust_helper_nd_huge_pud_size(void);
 
 #endif

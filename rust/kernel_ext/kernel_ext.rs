@@ -9,6 +9,7 @@
 //! - [`async_domain`]: registration in the background;
 //! - [`chrdev`], [`class`]: control nodes;
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
+//! - [`debugfs`]: the directory of a module;
 //! - [`acpi`]: tables, methods and notifications;
 //! - [`resource`]: the tree of physical addresses.
 
@@ -19,8 +20,10 @@ pub mod block;
 pub mod bus;
 pub mod chrdev;
 pub mod class;
+pub mod debugfs;
 pub mod device;
 pub mod error;
+pub mod huge_page;
 pub mod memory;
 pub mod memregion;
 pub mod module;

@@ -27,6 +27,7 @@ pub(crate) mod type_id {
     pub(crate) const REGION: u32 = 2;
     pub(crate) const NAMESPACE_IO: u32 = 4;
     pub(crate) const NAMESPACE_PMEM: u32 = 5;
+    pub(crate) const DAX: u32 = 7;
 }
 
 /// The devices that a driver takes, by type number.

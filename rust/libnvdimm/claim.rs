@@ -38,6 +38,8 @@ impl ClaimClass {
     fn admits(self, kind: HolderKind) -> bool {
         match kind {
             HolderKind::Btt => matches!(self, Self::None | Self::Btt1_1 | Self::Btt2_0),
+            HolderKind::Pfn => matches!(self, Self::None | Self::Pfn),
+            HolderKind::Dax => matches!(self, Self::None | Self::Dax),
         }
     }
 }
@@ -47,6 +49,10 @@ impl ClaimClass {
 pub enum HolderKind {
     /// Block Translation Table.
     Btt,
+    /// Page structures for file systems with DAX.
+    Pfn,
+    /// Page structures for device DAX.
+    Dax,
 }
 
 /// Who claims a namespace: a personality of the same region.
@@ -64,6 +70,8 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
             HolderKind::Btt => "btt",
+            HolderKind::Pfn => "pfn",
+            HolderKind::Dax => "dax",
         };
         write!(f, "{kind}{}.{}", self.region, self.index)
     }

@@ -4,10 +4,12 @@
 
 use crate::{
     bus_type::type_id,
+    page_map::Purpose,
     Btt,
     Bus,
     Dimm,
     Namespace,
+    PageMap,
     Region, //
 };
 use kernel::device::{
@@ -29,6 +31,8 @@ pub enum Kind<'a> {
     Namespace(&'a Node<Namespace>),
     /// `bttN.M`.
     Btt(&'a Node<Btt>),
+    /// `pfnN.M` or `daxN.M`.
+    PageMap(&'a Node<PageMap>),
 }
 
 impl<'a> Kind<'a> {
@@ -40,6 +44,9 @@ impl<'a> Kind<'a> {
         }
         if let Some(btt) = Node::from_device(device) {
             return Some(Self::Btt(btt));
+        }
+        if let Some(page_map) = Node::from_device(device) {
+            return Some(Self::PageMap(page_map));
         }
         if let Some(region) = Node::from_device(device) {
             return Some(Self::Region(region));
@@ -59,6 +66,10 @@ impl<'a> Kind<'a> {
             Self::Region(_) => type_id::REGION,
             Self::Namespace(namespace) => namespace.region().namespace_type(),
             Self::Btt(btt) => btt.region().namespace_type(),
+            Self::PageMap(page_map) => match page_map.purpose() {
+                Purpose::FileSystem => page_map.region().namespace_type(),
+                Purpose::Device => type_id::DAX,
+            },
         }
     }
 
@@ -69,6 +80,7 @@ impl<'a> Kind<'a> {
             Self::Region(region) => Some(region),
             Self::Namespace(namespace) => Some(Node::data(namespace).region()),
             Self::Btt(btt) => Some(Node::data(btt).region()),
+            Self::PageMap(page_map) => Some(Node::data(page_map).region()),
         }
     }
 

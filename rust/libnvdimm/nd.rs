@@ -30,6 +30,8 @@ mod ids;
 mod ioctl;
 mod kind;
 pub mod namespace;
+mod page_map;
+mod personality;
 pub mod provider;
 pub mod region;
 mod seeds;
@@ -50,6 +52,7 @@ pub use self::{
     dimm::Dimm,
     kind::Kind,
     namespace::Namespace,
+    page_map::PageMap,
     region::Region, //
 };
 

@@ -7,17 +7,24 @@
 
 use crate::{
     async_work,
+    page_map::{
+        PageMap,
+        Purpose, //
+    },
+    personality,
     Btt,
     Kind,
     Namespace,
     Region, //
 };
-use core::ptr;
 use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use kernel_ext::device::Node;
+use kernel_ext::device::{
+    DeviceType,
+    Node, //
+};
 
 /// The seeds of a region.
 #[derive(Default)]
@@ -25,6 +32,8 @@ pub(crate) struct Seeds {
     open: bool,
     namespace: Option<ARef<Node<Namespace>>>,
     btt: Option<ARef<Node<Btt>>>,
+    pfn: Option<ARef<Node<PageMap>>>,
+    dax: Option<ARef<Node<PageMap>>>,
 }
 
 impl Seeds {
@@ -51,9 +60,12 @@ impl Seeds {
         self.btt.as_deref()
     }
 
-    /// Tells whether `btt` is the BTT seed.
-    pub(crate) fn is_btt(&self, btt: &Node<Btt>) -> bool {
-        self.btt().is_some_and(|seed| ptr::eq(seed, btt))
+    /// Returns the seed of personalities with page structures for `purpose`.
+    pub(crate) fn page_map(&self, purpose: Purpose) -> Option<&Node<PageMap>> {
+        match purpose {
+            Purpose::FileSystem => self.pfn.as_deref(),
+            Purpose::Device => self.dax.as_deref(),
+        }
     }
 
     /// Makes `namespace` the seed; `ENXIO` if the region is being disabled.
@@ -64,32 +76,48 @@ impl Seeds {
         self.namespace = Some(namespace);
         Ok(())
     }
-
-    /// Makes `btt` the seed; `ENXIO` if the region is being disabled.
-    fn set_btt(&mut self, btt: ARef<Node<Btt>>) -> Result {
-        if !self.open {
-            return Err(ENXIO);
-        }
-        self.btt = Some(btt);
-        Ok(())
-    }
 }
 
 /// Creates the seeds of a region that was just enabled, but for that of namespaces.
 pub(crate) fn create_all(region: &Node<Region>) {
     create_btt(region);
+    create_page_map(region, Purpose::FileSystem);
+    create_page_map(region, Purpose::Device);
 }
 
-/// Replaces the BTT seed. If there is no memory for one the region goes without.
 fn create_btt(region: &Node<Region>) {
-    let created = Btt::create_seed(region).and_then(|seed| {
-        region.seeds().lock().set_btt(seed.clone())?;
+    replace(region, "BTT", Btt::create_seed(region), |seeds| &mut seeds.btt);
+}
+
+fn create_page_map(region: &Node<Region>, purpose: Purpose) {
+    let created = PageMap::create_seed(region, purpose);
+    match purpose {
+        Purpose::FileSystem => replace(region, "pfn", created, |seeds| &mut seeds.pfn),
+        Purpose::Device => replace(region, "dax", created, |seeds| &mut seeds.dax),
+    }
+}
+
+/// Puts `created` into the place that `select` finds, and registers it. If there is no memory for a seed the region goes
+/// without.
+fn replace<T: DeviceType>(
+    region: &Node<Region>,
+    kind: &str,
+    created: Result<ARef<Node<T>>>,
+    select: fn(&mut Seeds) -> &mut Option<ARef<Node<T>>>,
+) {
+    let registered = created.and_then(|seed| {
+        let replaced = {
+            let mut seeds = region.seeds().lock();
+            if !seeds.open {
+                return Ok(());
+            }
+            select(&mut seeds).replace(seed.clone())
+        };
+        drop(replaced);
         async_work::register(seed)
     });
-    if let Err(error) = created {
-        if error != ENXIO {
-            dev_warn!(region, "no BTT seed: {error:?}\n");
-        }
+    if let Err(error) = registered {
+        dev_warn!(region, "no {kind} seed: {error:?}\n");
     }
 }
 
@@ -97,10 +125,11 @@ fn create_btt(region: &Node<Region>) {
 ///
 /// Without labels there is no further namespace to offer: the namespace seed stays.
 pub(crate) fn advance(device: Kind<'_>) {
-    if let Kind::Btt(btt) = device {
-        let region = btt.region();
-        if region.seeds().lock().is_btt(btt) {
-            create_btt(region);
+    match device {
+        Kind::Btt(btt) if personality::is_seed(btt) => create_btt(btt.region()),
+        Kind::PageMap(page_map) if personality::is_seed(page_map) => {
+            create_page_map(page_map.region(), page_map.purpose());
         }
+        _ => (),
     }
 }

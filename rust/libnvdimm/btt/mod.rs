@@ -15,6 +15,11 @@ use crate::{
         HolderKind, //
     },
     ids::ChildId,
+    personality::{
+        Identity,
+        Personality, //
+    },
+    seeds::Seeds,
     Namespace,
     Region, //
 };
@@ -48,22 +53,18 @@ const TYPE_NAME: &CStr = c"nd_btt";
 /// Sizes that a sector may have, data and metadata together, in bytes.
 pub const SECTOR_SIZES: [u32; 7] = [512, 520, 528, 4096, 4104, 4160, 4224];
 
+/// Stands for a sector size that was not chosen yet.
+const NO_SECTOR_SIZE: u32 = 0;
+
 /// A BTT device.
 #[pin_data]
 pub struct Btt {
     id: ChildId,
+    sector_size: Atomic<u32>,
     /// Bytes of the disk while there is one.
     disk_size: Atomic<u64>,
     #[pin]
-    config: Mutex<Config>,
-}
-
-/// What user space configures.
-#[derive(Default)]
-struct Config {
-    uuid: Option<Uuid>,
-    sector_size: Option<u32>,
-    claim: Option<Claim>,
+    identity: Mutex<Identity>,
 }
 
 /// A complete configuration.
@@ -81,8 +82,30 @@ impl DeviceType for Btt {
     }
 }
 
+impl Personality for Btt {
+    fn id(&self) -> &ChildId {
+        &self.id
+    }
+
+    fn kind(&self) -> HolderKind {
+        HolderKind::Btt
+    }
+
+    fn identity(&self) -> &Mutex<Identity> {
+        &self.identity
+    }
+
+    fn reset(&self) {
+        self.sector_size.store(NO_SECTOR_SIZE, Relaxed);
+    }
+
+    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
+        seeds.btt()
+    }
+}
+
 impl Btt {
-    fn create(id: ChildId, config: Config) -> Result<ARef<Node<Self>>> {
+    fn create(id: ChildId, sector_size: u32, identity: Identity) -> Result<ARef<Node<Self>>> {
         let region = ARef::from(id.region());
         let index = id.get();
         Node::new(
@@ -97,15 +120,17 @@ impl Btt {
             fmt!("btt{}.{index}", region.id()),
             try_pin_init!(Self {
                 id,
+                sector_size: Atomic::new(sector_size),
                 disk_size: Atomic::new(0),
-                config <- new_mutex!(config),
+                identity <- new_mutex!(identity),
             }),
         )
     }
 
     /// Makes an unconfigured device that is not registered yet.
     pub(crate) fn create_seed(region: &Node<Region>) -> Result<ARef<Node<Self>>> {
-        Self::create(ChildId::allocate(region, Region::btt_ids)?, Config::default())
+        let id = ChildId::allocate(region, Region::btt_ids)?;
+        Self::create(id, NO_SECTOR_SIZE, Identity::default())
     }
 
     /// Makes a device for the BTT that was found on `namespace`, and registers it in the background.
@@ -117,16 +142,12 @@ impl Btt {
             region: region.id(),
             index: id.get(),
         };
-        let lock = region.bus().lock();
-        let claim = Claim::take(namespace.into(), holder, &lock)?;
-        let config = Config {
+        let claim = Claim::take(namespace.into(), holder, &region.bus().lock())?;
+        let identity = Identity {
             uuid: Some(found.uuid),
-            sector_size: Some(found.sector_size),
             claim: Some(claim),
         };
-        let node = Self::create(id, config)?;
-        drop(lock);
-        crate::async_work::register(node)
+        crate::async_work::register(Self::create(id, found.sector_size, identity)?)
     }
 
     /// Returns the region that the device is in.
@@ -134,24 +155,10 @@ impl Btt {
         self.id.region()
     }
 
-    /// Returns how the device is named as the holder of a namespace.
-    pub(crate) fn holder(&self, kind: HolderKind) -> Holder {
-        Holder {
-            kind,
-            region: self.region().id(),
-            index: self.id.get(),
-        }
-    }
-
-    /// Returns the namespace that the device claims.
-    pub fn namespace(&self) -> Option<ARef<Node<Namespace>>> {
-        self.config.lock().claim.as_ref().map(|claim| claim.namespace().clone())
-    }
-
     /// Returns the configuration; `ENODEV` if something is missing.
     pub fn config(&self) -> Result<CompleteConfig> {
-        let config = self.config.lock();
-        match (config.uuid, config.sector_size, &config.claim) {
+        let identity = self.identity.lock();
+        match (identity.uuid, self.sector_size(), &identity.claim) {
             (Some(uuid), Some(sector_size), Some(_)) => Ok(CompleteConfig { uuid, sector_size }),
             _ => Err(ENODEV),
         }
@@ -160,5 +167,12 @@ impl Btt {
     /// Tells the size of the disk in bytes, for the attribute `size`. To be called by the driver that made it.
     pub fn set_disk_size(&self, bytes: u64) {
         self.disk_size.store(bytes, Relaxed);
+    }
+
+    fn sector_size(&self) -> Option<u32> {
+        match self.sector_size.load(Relaxed) {
+            NO_SECTOR_SIZE => None,
+            size => Some(size),
+        }
     }
 }

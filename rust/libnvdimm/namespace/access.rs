@@ -4,7 +4,7 @@
 
 use super::Namespace;
 use crate::{
-    claim::HolderKind,
+    personality::Personality as _,
     Kind, //
 };
 use core::ops::Deref;
@@ -34,12 +34,12 @@ impl OpenNamespace {
                 ARef::from(namespace)
             }
             Kind::Btt(btt) => {
-                let namespace = btt.namespace().ok_or(ENODEV)?;
+                let namespace = btt.claimed_namespace().ok_or(ENODEV)?;
                 if namespace.lock_device().is_bound() {
                     dev_err!(btt, "{} is in use as a raw namespace: unbind it first\n", namespace.device().name());
                     return Err(EBUSY);
                 }
-                if namespace.holder() != Some(btt.holder(HolderKind::Btt)) {
+                if namespace.holder() != Some(btt.holder()) {
                     return Err(ENXIO);
                 }
                 namespace

@@ -71,6 +71,8 @@ static MODE: Attribute<Namespace> = Attribute::read_only(c"mode", |namespace, ou
     let mode = match namespace.holder() {
         Some(holder) => match holder.kind {
             HolderKind::Btt => "safe",
+            HolderKind::Pfn => "memory",
+            HolderKind::Dax => "dax",
         },
         None if namespace.region().has_page_map() && !namespace.is_forced_raw() => "memory",
         None => "raw",

@@ -23,6 +23,8 @@ use crate::{
         PersistenceDomain,
         RegionKind, //
     },
+    page_map::Purpose,
+    seeds::Seeds,
     text,
     Event, //
 };
@@ -33,7 +35,10 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 use kernel_ext::{
-    device::Node,
+    device::{
+        DeviceType,
+        Node, //
+    },
     sysfs::{
         Attribute,
         Attributes,
@@ -128,31 +133,30 @@ static INIT_NAMESPACES: Attribute<Region> = Attribute::<Region>::read_only(c"ini
     )
 });
 
-static NAMESPACE_SEED: Attribute<Region> = Attribute::<Region>::read_only(c"namespace_seed", |region, out| {
+/// Prints the name of the seed that `select` finds, or an empty line.
+fn show_seed<T: DeviceType>(
+    region: &Node<Region>,
+    out: &mut Formatter<'_>,
+    select: fn(&Seeds) -> Option<&Node<T>>,
+) -> Result {
     let _lock = region.bus().lock();
-    match region.seeds().lock().namespace() {
-        Some(seed) => line!(out, "{}", seed.device().name())?,
-        None => line!(out)?,
+    let seeds = region.seeds().lock();
+    match select(&seeds) {
+        Some(seed) => line!(out, "{}", seed.device().name()),
+        None => line!(out),
     }
-    Ok(())
-});
-
-static BTT_SEED: Attribute<Region> = Attribute::<Region>::read_only(c"btt_seed", |region, out| {
-    let _lock = region.bus().lock();
-    match region.seeds().lock().btt() {
-        Some(seed) => line!(out, "{}", seed.device().name())?,
-        None => line!(out)?,
-    }
-    Ok(())
-});
-
-/// Page-map and device-DAX personalities are not supported yet: there is no seed of theirs.
-fn show_no_seed(_region: &Node<Region>, out: &mut Formatter<'_>) -> Result {
-    line!(out)
 }
 
-static PFN_SEED: Attribute<Region> = Attribute::<Region>::read_only(c"pfn_seed", show_no_seed);
-static DAX_SEED: Attribute<Region> = Attribute::<Region>::read_only(c"dax_seed", show_no_seed);
+static NAMESPACE_SEED: Attribute<Region> =
+    Attribute::read_only(c"namespace_seed", |region, out| show_seed(region, out, Seeds::namespace));
+static BTT_SEED: Attribute<Region> =
+    Attribute::read_only(c"btt_seed", |region, out| show_seed(region, out, Seeds::btt));
+static PFN_SEED: Attribute<Region> = Attribute::read_only(c"pfn_seed", |region, out| {
+    show_seed(region, out, |seeds| seeds.page_map(Purpose::FileSystem))
+});
+static DAX_SEED: Attribute<Region> = Attribute::read_only(c"dax_seed", |region, out| {
+    show_seed(region, out, |seeds| seeds.page_map(Purpose::Device))
+});
 
 static READ_ONLY_FLAG: Attribute<Region> = Attribute::<Region>::read_write(
     c"read_only",

@@ -13,6 +13,7 @@ use crate::{
     Btt,
     Kind,
     Namespace,
+    PageMap,
     TypeMask, //
 };
 use kernel::{
@@ -26,7 +27,10 @@ use kernel::{
 use kernel_ext::{
     async_domain,
     bus::Driver,
-    device::Node,
+    device::{
+        DeviceType,
+        Node, //
+    },
     module::ModuleReference, //
 };
 
@@ -78,19 +82,29 @@ fn enable(region: &Node<Region>) -> Result<Enabled> {
     })
 }
 
+/// Unregisters the children of one kind. Returns how many there were.
+fn unregister_all<T: DeviceType>(region: &Node<Region>) -> usize {
+    let mut gone = 0;
+    while let Some(child) = region.find_child::<T>(|child| !child.is_dead()) {
+        child.unregister();
+        gone += 1;
+    }
+    gone
+}
+
 /// Unregisters all that is on `region`.
 fn disable(region: &Node<Region>) {
     // From here on nothing new is scheduled. What was scheduled before comes to its end, so that it can be unregistered.
     *region.seeds().lock() = Seeds::closed();
-    async_domain::drain();
-    // Personalities go before the namespaces that they claim.
-    while let Some(btt) = region.find_child::<Btt>(|btt| !btt.is_dead()) {
-        btt.unregister();
+    // What a probe had begun to create when the seeds were closed turns up in the next round.
+    loop {
+        async_domain::drain();
+        // Personalities go before the namespaces that they claim.
+        let gone = unregister_all::<Btt>(region) + unregister_all::<PageMap>(region) + unregister_all::<Namespace>(region);
+        if gone == 0 {
+            break;
+        }
     }
-    while let Some(namespace) = region.find_child::<Namespace>(|namespace| !namespace.is_dead()) {
-        namespace.unregister();
-    }
-    async_domain::drain();
     region.found_namespaces.store(0, Relaxed);
     region.registered_namespaces.store(0, Relaxed);
 }

@@ -72,6 +72,8 @@ pub struct Region {
     align: Atomic<u64>,
     namespace_ids: ChildIds,
     btt_ids: ChildIds,
+    pfn_ids: ChildIds,
+    dax_ids: ChildIds,
     /// Namespaces that are registered, and those that were found.
     registered_namespaces: Atomic<usize>,
     found_namespaces: Atomic<usize>,
@@ -123,6 +125,8 @@ impl Region {
                 align: Atomic::new(align),
                 namespace_ids: ChildIds::new(),
                 btt_ids: ChildIds::new(),
+                pfn_ids: ChildIds::new(),
+                dax_ids: ChildIds::new(),
                 registered_namespaces: Atomic::new(0),
                 found_namespaces: Atomic::new(0),
                 seeds <- new_mutex!(Seeds::closed()),
@@ -195,6 +199,14 @@ impl Region {
 
     pub(crate) fn btt_ids(&self) -> &ChildIds {
         &self.btt_ids
+    }
+
+    pub(crate) fn pfn_ids(&self) -> &ChildIds {
+        &self.pfn_ids
+    }
+
+    pub(crate) fn dax_ids(&self) -> &ChildIds {
+        &self.dax_ids
     }
 
     /// Returns the type number of the region's namespaces; labels are not supported yet.

@@ -50,12 +50,8 @@ impl Region {
 
     fn poison_command(&self, number: u32, address: u64, len: u64) -> Result<[u8; PAYLOAD]> {
         let mut payload = [0; PAYLOAD];
-        let range = address
-            .to_le_bytes()
-            .into_iter()
-            .chain(len.to_le_bytes());
-        for (byte, value) in payload.iter_mut().zip(range) {
-            *byte = value;
+        for (field, value) in payload.chunks_exact_mut(size_of::<u64>()).zip([address, len]) {
+            field.copy_from_slice(&value.to_le_bytes());
         }
 
         self.bus().operations().execute(

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Attributes of `pfnN.M` and `daxN.M` (`Documentation/sysfs.md`).
+
+use super::{
+    supported_alignments,
+    Location,
+    PageMap,
+    Purpose, //
+};
+use crate::text::{
+    line,
+    print, //
+};
+use crate::{
+    attributes::{
+        modalias,
+        numa_node,
+        target_node,
+        type_name,
+        TargetNode,
+        TypeName, //
+    },
+    personality,
+    text, //
+};
+use kernel::{
+    prelude::*,
+    str::Formatter,
+    sync::atomic::Relaxed, //
+};
+use kernel_ext::{
+    device::Node,
+    sysfs::{
+        Attribute,
+        Attributes,
+        Group,
+        Groups, //
+    },
+};
+
+impl TypeName for PageMap {
+    fn type_name(&self) -> &'static CStr {
+        match self.purpose {
+            Purpose::FileSystem => c"nd_pfn",
+            Purpose::Device => c"nd_dax",
+        }
+    }
+}
+
+impl TargetNode for PageMap {
+    fn target_node(&self) -> i32 {
+        self.region().target_node()
+    }
+}
+
+static MODALIAS: Attribute<PageMap> = modalias();
+static DEVTYPE: Attribute<PageMap> = type_name();
+static NUMA_NODE: Attribute<PageMap> = numa_node();
+static TARGET_NODE: Attribute<PageMap> = target_node();
+static UUID: Attribute<PageMap> = personality::uuid();
+static NAMESPACE: Attribute<PageMap> = personality::namespace();
+
+static MODE: Attribute<PageMap> = Attribute::read_write(
+    c"mode",
+    |page_map, out| match *page_map.location.lock() {
+        Location::None => line!(out, "none"),
+        Location::Ram => line!(out, "ram"),
+        Location::Pmem => line!(out, "pmem"),
+    },
+    |page_map, input| {
+        let device_lock = page_map.lock_device();
+        let _bus_lock = page_map.region().bus().lock();
+        if device_lock.is_bound() {
+            return Err(EBUSY);
+        }
+        *page_map.location.lock() = match text::without_newline(input) {
+            b"pmem" => Location::Pmem,
+            b"ram" => Location::Ram,
+            b"none" => Location::None,
+            _ => return Err(EINVAL),
+        };
+        Ok(())
+    },
+);
+
+static ALIGN: Attribute<PageMap> = Attribute::read_write(
+    c"align",
+    |page_map, out| line!(out, "{}", page_map.align()),
+    |page_map, input| {
+        let device_lock = page_map.lock_device();
+        let _bus_lock = page_map.region().bus().lock();
+        if device_lock.is_bound() {
+            return Err(EBUSY);
+        }
+        let align = text::parse_u64(input)?;
+        if !supported_alignments().any(|supported| supported == align) {
+            return Err(EINVAL);
+        }
+        page_map.align.store(align, Relaxed);
+        Ok(())
+    },
+);
+
+static SUPPORTED_ALIGNMENTS: Attribute<PageMap> = Attribute::read_only(c"supported_alignments", |_, out| {
+    for align in supported_alignments() {
+        print!(out, "{align} ")?;
+    }
+    line!(out)
+});
+
+/// The usable part of the namespace is known once a driver is bound, which none is yet.
+fn show_of_enabled(_page_map: &Node<PageMap>, _out: &mut Formatter<'_>) -> Result {
+    Err(ENXIO)
+}
+
+static RESOURCE: Attribute<PageMap> = Attribute::root_read_only(c"resource", show_of_enabled);
+static SIZE: Attribute<PageMap> = Attribute::read_only(c"size", show_of_enabled);
+
+static ATTRIBUTES: Attributes<PageMap, 12> = Attributes::new([
+    &MODALIAS,
+    &DEVTYPE,
+    &NUMA_NODE,
+    &TARGET_NODE,
+    &MODE,
+    &ALIGN,
+    &SUPPORTED_ALIGNMENTS,
+    &UUID,
+    &NAMESPACE,
+    &RESOURCE,
+    &SIZE,
+]);
+static GROUP: Group<PageMap> = Group::new(&ATTRIBUTES);
+pub(super) static GROUPS: Groups<PageMap, 2> = Groups::new([&GROUP]);
