@@ -118,18 +118,8 @@ impl<T: Driver> Disk<T> {
         driver: Pin<KBox<T>>,
         parameters: Parameters<'_>,
     ) -> Result<Self> {
-        let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
         let capacity = parameters.limits.whole_blocks(parameters.capacity);
-        let mut limits = parameters.limits.into_raw();
-
-        // SAFETY: `parent` is a valid device; `limits` is valid during the call, which copies it.
-        let raw = from_err_ptr(unsafe {
-            sys::__blk_alloc_disk(
-                &mut limits,
-                sys::dev_to_node(parent),
-                static_lock_class!().as_ptr(),
-            )
-        })?;
+        let raw = allocate(parent, parameters.limits)?;
         let disk = ScopeGuard::new_with_data(raw, |raw| {
             // SAFETY: The disk was allocated above and nobody else has seen it: this is its only reference.
             unsafe { sys::put_disk(raw) }
@@ -159,6 +149,7 @@ impl<T: Driver> Disk<T> {
             sys::set_disk_ro(raw, parameters.read_only);
         }
 
+        let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
         // SAFETY: `parent` is a valid, bound device; the disk is complete; there are no further attribute groups.
         to_result(unsafe { sys::device_add_disk(parent, raw, ptr::null_mut()) })?;
 
@@ -241,6 +232,24 @@ impl<T: Driver> Drop for Disk<T> {
         // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it any more.
         drop(unsafe { Pin::<KBox<T>>::from_foreign(private) });
     }
+}
+
+/// Allocates a disk on the NUMA node of `parent`.
+///
+/// Not inlined: the helper that it calls is not exported to the modules in which [`Disk`] is instantiated.
+#[inline(never)]
+fn allocate(parent: &device::Device<device::Bound>, limits: Limits) -> Result<*mut sys::gendisk> {
+    let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
+    let mut limits = limits.into_raw();
+
+    // SAFETY: `parent` is a valid device; `limits` is valid during the call, which copies it.
+    from_err_ptr(unsafe {
+        sys::__blk_alloc_disk(
+            &mut limits,
+            sys::dev_to_node(parent),
+            static_lock_class!().as_ptr(),
+        )
+    })
 }
 
 /// A disk, whatever its driver.

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From a namespace to the disk of its BTT.
+
+use crate::{
+    debugfs::BttDirectory,
+    disk::BttDriver,
+    media::PmemMedia,
+    text::Text, //
+};
+use btt_engine::{
+    Btt,
+    CreateParams,
+    OpenError,
+    OpenParams,
+    Opened, //
+};
+use kernel::{
+    cpu,
+    device::{
+        Bound,
+        Device, //
+    },
+    prelude::*,
+    sync::aref::ARef, //
+};
+use kernel_ext::{
+    block::{
+        Disk,
+        Parameters, //
+    },
+    device::Node,
+    memory::PmemRange, //
+};
+use nd::{
+    btt::CompleteConfig,
+    claim::ClaimClass,
+    namespace::{
+        DiskName,
+        OpenNamespace, //
+    },
+    Kind,
+    Namespace,
+    Region, //
+};
+use nd_format::btt::{
+    LbaSize,
+    Version,
+    ARENA_MIN, //
+};
+
+/// What was found on a namespace.
+pub enum Detection {
+    /// A BTT, which is to be driven with this configuration.
+    Found(CompleteConfig),
+    /// No BTT; here is the memory back.
+    Absent(PmemRange),
+}
+
+/// Looks for a BTT in `range`, the memory of `namespace`, and changes nothing.
+///
+/// `ENXIO`: there is one, but it is damaged. `ENOMEM`: there is no memory to look at it.
+pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection> {
+    if !matches!(
+        namespace.claim_class(),
+        ClaimClass::None | ClaimClass::Btt1_1 | ClaimClass::Btt2_0
+    ) {
+        return Ok(Detection::Absent(range));
+    }
+
+    let media = PmemMedia::new(range, namespace.region())?;
+    match btt_engine::probe(&media, &open_params(namespace)) {
+        Ok(found) => Ok(Detection::Found(CompleteConfig {
+            uuid: found.uuid,
+            sector_size: found.lba_size.bytes(),
+        })),
+        Err(OpenError::NotFound(absence)) => {
+            if !absence.permits_creation() {
+                dev_warn!(namespace, "has no BTT any more: {}\n", Text(absence));
+            }
+            Ok(Detection::Absent(media.into_range()))
+        }
+        Err(OpenError::TooSmall { .. }) => Ok(Detection::Absent(media.into_range())),
+        Err(OpenError::NoMemory) => Err(ENOMEM),
+        Err(error) => {
+            dev_err!(
+                namespace,
+                "has a damaged BTT: {} (write 1 to force_raw to get at it as it is)\n",
+                Text(error)
+            );
+            Err(ENXIO)
+        }
+    }
+}
+
+/// A BTT in use: its disk, removed when dropped.
+pub struct AttachedBtt {
+    // Drop order: the disk goes first, with the requests under way.
+    disk: Disk<BttDriver>,
+    _directory: BttDirectory,
+    device: ARef<Node<nd::Btt>>,
+    region: ARef<Node<Region>>,
+}
+
+impl AttachedBtt {
+    /// Opens the BTT that `device` stands for, or makes it if the namespace has none, and announces its disk.
+    ///
+    /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small. `EBUSY`: its memory is in use by
+    /// somebody else. `EINVAL`: the BTT on the medium has sectors of another size than configured. `ENOMEM`: anything else
+    /// that keeps the BTT from being opened.
+    pub fn new(bound: &Device<Bound>, device: &Node<nd::Btt>) -> Result<Self> {
+        let namespace = OpenNamespace::of(Kind::Btt(device))?;
+        let config = device.config()?;
+        check_size(device, &namespace)?;
+
+        let range = PmemRange::new(
+            namespace.device().name(),
+            namespace.start(),
+            namespace.size(),
+        )
+        .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
+        let media = PmemMedia::new(range, namespace.region())?;
+        let Opened {
+            btt,
+            restored,
+            finished_writes,
+        } = open_or_create(device, &namespace, media, &config)?;
+
+        if let Some(restored) = restored {
+            dev_warn!(device, "{}\n", Text(restored));
+        }
+        if finished_writes != 0 {
+            dev_info!(
+                device,
+                "{finished_writes} writes that a power failure had interrupted were finished\n"
+            );
+        }
+        check_sector_size(device, &btt, &config)?;
+
+        let directory = BttDirectory::new(device.device().name(), btt.arenas())?;
+        let driver = BttDriver::new(btt, device)?;
+        let (capacity, limits) = (driver.capacity(), driver.limits()?);
+        let region: ARef<Node<Region>> = namespace.region().into();
+        device.set_disk_size(capacity << kernel_ext::block::SECTOR_SHIFT);
+        let disk = Disk::new(
+            bound,
+            KBox::pin(driver, GFP_KERNEL)?,
+            Parameters {
+                name: fmt!("{}s", DiskName(&namespace)),
+                capacity,
+                limits,
+                read_only: region.is_read_only(),
+            },
+        )?;
+
+        Ok(Self {
+            disk,
+            _directory: directory,
+            device: device.into(),
+            region,
+        })
+    }
+
+    /// Makes the disk read only, or writable again, as its region is.
+    pub fn follow_region(&self) {
+        let read_only = self.region.is_read_only();
+
+        if self.disk.as_disk().is_read_only() != read_only {
+            self.disk.as_disk().set_read_only(read_only);
+        }
+    }
+}
+
+impl Drop for AttachedBtt {
+    fn drop(&mut self) {
+        self.device.set_disk_size(0);
+        self.region.fence();
+    }
+}
+
+/// The version of the layout that namespaces of this class have.
+fn version(namespace: &Node<Namespace>) -> Version {
+    match namespace.claim_class() {
+        ClaimClass::Btt2_0 => Version::V2_0,
+        _ => Version::V1_1,
+    }
+}
+
+fn open_params(namespace: &Node<Namespace>) -> OpenParams {
+    OpenParams {
+        version: version(namespace),
+        namespace_uuid: namespace.uuid(),
+        groups: cpu::nr_cpu_ids() as usize,
+    }
+}
+
+fn check_size(device: &Node<nd::Btt>, namespace: &Node<Namespace>) -> Result {
+    let usable = namespace
+        .size()
+        .saturating_sub(version(namespace).initial_offset());
+
+    if usable < ARENA_MIN {
+        dev_err!(
+            device,
+            "its namespace has {usable:#x} bytes for a BTT, at least {ARENA_MIN:#x} expected\n"
+        );
+        return Err(ENXIO);
+    }
+    Ok(())
+}
+
+fn check_sector_size(
+    device: &Node<nd::Btt>,
+    btt: &Btt<PmemMedia>,
+    config: &CompleteConfig,
+) -> Result {
+    let found = btt.detected().lba_size.bytes();
+
+    if found != config.sector_size {
+        dev_err!(
+            device,
+            "sector_size is {}, {found} expected, as the BTT on the medium has\n",
+            config.sector_size
+        );
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
+fn open_or_create(
+    device: &Node<nd::Btt>,
+    namespace: &Node<Namespace>,
+    media: PmemMedia,
+    config: &CompleteConfig,
+) -> Result<Opened<PmemMedia>> {
+    let params = open_params(namespace);
+
+    match btt_engine::probe(&media, &params) {
+        Ok(_) => (),
+        Err(error) if error.permits_creation() => create(device, namespace, &media, config)?,
+        Err(error) => return Err(refuse(device, error)),
+    }
+    Btt::open(media, &params).map_err(|error| refuse(device, error))
+}
+
+fn create(
+    device: &Node<nd::Btt>,
+    namespace: &Node<Namespace>,
+    media: &PmemMedia,
+    config: &CompleteConfig,
+) -> Result {
+    if namespace.region().is_read_only() {
+        dev_err!(
+            device,
+            "has no BTT on its medium, and its region is read only\n"
+        );
+        return Err(ENOMEM);
+    }
+
+    let params = CreateParams {
+        version: version(namespace),
+        uuid: config.uuid,
+        parent_uuid: namespace.uuid(),
+        lba_size: LbaSize::from_bytes(config.sector_size).ok_or(EINVAL)?,
+    };
+    btt_engine::create(media, &params).map_err(|error| {
+        dev_err!(device, "could not be made: {}\n", Text(error));
+        ENOMEM
+    })
+}
+
+/// Says why a BTT is not opened. User space knows one error number for all the reasons.
+fn refuse(device: &Node<nd::Btt>, error: OpenError) -> Error {
+    dev_err!(device, "could not be opened: {}\n", Text(error));
+    ENOMEM
+}

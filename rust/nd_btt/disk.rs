@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The disk of a BTT: requests of the block layer become calls of the engine.
+
+use crate::{
+    media::PmemMedia,
+    text::Text, //
+};
+use btt_engine::{
+    Btt,
+    IoError, //
+};
+use kernel::{
+    cpu::CpuId,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+    },
+};
+use kernel_ext::{
+    block::{
+        Bio,
+        BlockSize,
+        Driver,
+        Geometry,
+        Limits,
+        Operation,
+        SECTOR_SHIFT, //
+    },
+    device::Node,
+    error::eopnotsupp,
+};
+
+/// The driver of the disk of a BTT.
+pub(crate) struct BttDriver {
+    btt: Btt<PmemMedia>,
+    /// log2 of the size of a BTT sector, in sectors of 512 bytes.
+    sector_shift: u32,
+    /// For messages.
+    device: ARef<Node<nd::Btt>>,
+    /// Whether a failure was reported already.
+    reported: Atomic<bool>,
+}
+
+impl BttDriver {
+    /// A driver for `btt`, which belongs to `device`; `EINVAL` if its sector size is not one that a disk can have.
+    pub(crate) fn new(btt: Btt<PmemMedia>, device: &Node<nd::Btt>) -> Result<Self> {
+        let size = BlockSize::new(btt.sector_size())?;
+
+        Ok(Self {
+            btt,
+            sector_shift: size.shift() - SECTOR_SHIFT,
+            device: device.into(),
+            reported: Atomic::new(false),
+        })
+    }
+
+    /// Size of the disk, in sectors of 512 bytes.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.btt.sector_count() << self.sector_shift
+    }
+
+    /// What the disk can do.
+    ///
+    /// Every write is durable when it ends, so there is no cache to be flushed. A sector is written whole or not at all.
+    ///
+    /// Discarded sectors are marked in the map. With sectors of 512 bytes this is not offered: the C driver, which may take
+    /// over the media at any time, fills only the first sector of a page if that one is marked so, and returns what was in
+    /// memory for the others.
+    pub(crate) fn limits(&self) -> Result<Limits> {
+        let sector = BlockSize::new(self.btt.sector_size())?;
+        let limits = Limits::new(sector).synchronous().atomic_writes(sector);
+
+        Ok(if sector == BlockSize::PAGE {
+            limits.discard(sector).write_zeroes_unmaps()
+        } else {
+            limits
+        })
+    }
+
+    #[inline]
+    fn execute(&self, bio: &Bio) -> Result {
+        let cpu = CpuId::current().as_u32() as usize;
+        let lba = bio.sector() >> self.sector_shift;
+        let count = bio.len() as u64 >> (self.sector_shift + SECTOR_SHIFT);
+
+        match bio.operation() {
+            Operation::Read(mut sink) => self.btt.read(lba, count, &mut sink, cpu),
+            Operation::Write(mut source) => self.btt.write(lba, count, &mut source, cpu),
+            Operation::Discard | Operation::WriteZeroes => self.btt.discard(lba, count),
+            Operation::Other(_) => return Err(eopnotsupp()),
+        }
+        .map_err(|error| self.report(error))
+    }
+
+    /// Logs the first failure; the block layer tells of each to whoever submitted the request.
+    #[cold]
+    fn report(&self, error: IoError) -> Error {
+        if !self.reported.xchg(true, Relaxed) {
+            dev_err!(
+                self.device,
+                "I/O failed: {} (further failures are not logged)\n",
+                Text(error)
+            );
+        }
+        EIO
+    }
+}
+
+impl Driver for BttDriver {
+    const MODULE: &'static ThisModule = &crate::THIS_MODULE;
+
+    const GEOMETRY: Option<Geometry> = Some(Geometry {
+        heads: 64,
+        sectors: 32,
+    });
+
+    #[inline]
+    fn submit(self: Pin<&Self>, mut bio: Bio) {
+        bio.start_accounting();
+        let outcome = self.execute(&bio);
+        bio.end(outcome);
+    }
+}

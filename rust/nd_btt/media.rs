@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The medium of a BTT in the kernel: a namespace that is mapped, and the fence of its region.
+
+use btt_engine::{
+    Media,
+    MediaError,
+    Sink,
+    Source, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use kernel_ext::{
+    badblocks::{
+        BadRange,
+        Badblocks, //
+    },
+    block::{
+        self,
+        SECTOR_SHIFT,
+        SECTOR_SIZE, //
+    },
+    device::Node,
+    memory::{
+        AccessError,
+        PmemRange, //
+    },
+};
+use nd::Region;
+
+/// The bytes of a namespace.
+pub(crate) struct PmemMedia {
+    range: PmemRange,
+    region: ARef<Node<Region>>,
+    badblocks: Pin<KBox<Badblocks>>,
+}
+
+impl PmemMedia {
+    /// A medium over `range`, which is part of `region`; `ENOMEM` if there is no memory for its list of bad blocks.
+    pub(crate) fn new(range: PmemRange, region: &Node<Region>) -> Result<Self> {
+        Ok(Self {
+            range,
+            region: region.into(),
+            badblocks: KBox::pin_init(Badblocks::new(), GFP_KERNEL)?,
+        })
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn into_range(self) -> PmemRange {
+        self.range
+    }
+
+    /// Fails if a range is known to have media errors.
+    #[inline]
+    fn check(&self, offset: u64, len: u64) -> Result<(), MediaError> {
+        if self.is_bad(offset, len) {
+            Err(MediaError::Poison { offset, len })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Clears the media errors of the sectors that a range touches.
+    fn clear_errors(&self, offset: u64, len: u64) -> Result<(), MediaError> {
+        let sectors = Sectors::touched_by(offset, len);
+
+        while let Some(bad) = self.badblocks.find(sectors.first, sectors.count) {
+            self.clear_bad(bad)
+                .map_err(|_| MediaError::Poison { offset, len })?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn clear_bad(&self, bad: BadRange) -> Result {
+        let address = self.range.start() + (bad.first << SECTOR_SHIFT);
+        let len = bad.count << SECTOR_SHIFT;
+
+        if self.region.clear_poison(address, len)? < len {
+            return Err(EIO);
+        }
+        self.badblocks.remove(bad)
+    }
+}
+
+/// A run of sectors of 512 bytes, the unit in which media errors are known and cleared.
+struct Sectors {
+    first: u64,
+    count: u64,
+}
+
+impl Sectors {
+    /// The sectors of which at least a part belongs to a range.
+    #[inline]
+    fn touched_by(offset: u64, len: u64) -> Self {
+        let first = offset >> SECTOR_SHIFT;
+        let end = offset.saturating_add(len).div_ceil(SECTOR_SIZE);
+
+        Self {
+            first,
+            count: end.saturating_sub(first),
+        }
+    }
+
+    /// Whether the sectors hold nothing but the range.
+    fn are_exactly(offset: u64, len: u64) -> bool {
+        offset % SECTOR_SIZE == 0 && len % SECTOR_SIZE == 0
+    }
+}
+
+/// Says in the words of the engine why an access to `len` bytes at `offset` failed.
+#[cold]
+fn media_error(error: AccessError, offset: u64, len: u64) -> MediaError {
+    match error {
+        AccessError::Poisoned { .. } => MediaError::Poison { offset, len },
+        AccessError::OutOfRange { .. }
+        | AccessError::Misaligned { .. }
+        | AccessError::ShortRequest { .. } => MediaError::OutOfRange { offset, len },
+    }
+}
+
+impl Media for PmemMedia {
+    fn size(&self) -> u64 {
+        self.range.len()
+    }
+
+    #[inline]
+    fn load32(&self, offset: u64) -> Result<u32, MediaError> {
+        self.check(offset, 4)?;
+        self.range
+            .load_u32(offset)
+            .map(u32::from_le)
+            .map_err(|error| media_error(error, offset, 4))
+    }
+
+    #[inline]
+    fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError> {
+        self.check(offset, 4)?;
+        self.range
+            .store_u32(offset, value.to_le())
+            .map_err(|error| media_error(error, offset, 4))
+    }
+
+    #[inline]
+    fn store64(&self, offset: u64, value: u64) -> Result<(), MediaError> {
+        self.check(offset, 8)?;
+        self.range
+            .store_u64(offset, value.to_le())
+            .map_err(|error| media_error(error, offset, 8))
+    }
+
+    fn read_bytes(&self, offset: u64, bytes: &mut [u8]) -> Result<(), MediaError> {
+        let len = bytes.len() as u64;
+
+        self.check(offset, len)?;
+        self.range
+            .read(offset, bytes)
+            .map_err(|error| media_error(error, offset, len))
+    }
+
+    fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), MediaError> {
+        let len = bytes.len() as u64;
+
+        self.clear_errors(offset, len)?;
+        self.range
+            .write(offset, bytes)
+            .map_err(|error| media_error(error, offset, len))
+    }
+
+    fn zero(&self, offset: u64, len: u64) -> Result<(), MediaError> {
+        self.clear_errors(offset, len)?;
+        self.range
+            .zero(offset, len)
+            .map_err(|error| media_error(error, offset, len))
+    }
+
+    #[inline]
+    fn is_bad(&self, offset: u64, len: u64) -> bool {
+        let sectors = Sectors::touched_by(offset, len);
+
+        self.badblocks.find(sectors.first, sectors.count).is_some()
+    }
+
+    fn clear(&self, offset: u64, len: u64) -> Result<(), MediaError> {
+        // Clearing a sector loses all of it. One that the block shares with a neighbour must stay as it is.
+        if !Sectors::are_exactly(offset, len) {
+            self.check(offset, len)?;
+        }
+        self.zero(offset, len)
+    }
+
+    #[inline]
+    fn flush(&self, offset: u64, len: u64) {
+        // The engine flushes what it has stored, so the range was checked; there is nothing to be flushed outside of it.
+        if let Ok(len) = usize::try_from(len) {
+            let _ = self.range.flush(offset, len);
+        }
+    }
+
+    #[inline]
+    fn fence(&self) -> Result<(), MediaError> {
+        self.region.fence();
+        Ok(())
+    }
+}
+
+impl Source<PmemMedia> for block::Source<'_> {
+    #[inline]
+    fn copy_to(&mut self, media: &PmemMedia, offset: u64, len: u32) -> Result<(), MediaError> {
+        media
+            .range
+            .write_from(offset, self, len as usize)
+            .map_err(|error| media_error(error, offset, u64::from(len)))
+    }
+}
+
+impl Sink<PmemMedia> for block::Sink<'_> {
+    #[inline]
+    fn copy_from(&mut self, media: &PmemMedia, offset: u64, len: u32) -> Result<(), MediaError> {
+        media.check(offset, u64::from(len))?;
+        media
+            .range
+            .read_to(offset, self, len as usize)
+            .map_err(|error| media_error(error, offset, u64::from(len)))
+    }
+
+    #[inline]
+    fn fill_zero(&mut self, len: u32) {
+        self.fill_zeroes(len as usize);
+    }
+}

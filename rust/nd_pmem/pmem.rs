@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The driver of namespaces and of BTT devices, `nd_pmem.ko`.
+//!
+//! A namespace becomes a raw disk, unless something is found on it: a BTT is handed over to a BTT device of its own, which is
+//! probed by this driver again and gets its disk from `nd_btt`. A disk lives as long as the driver is bound.
+//!
+//! The locks taken here are those of the device core: the driver core calls with the lock of the device held. Requests take
+//! no lock of this module.
+
+#![forbid(unsafe_code)]
+
+mod info_block;
+mod namespace;
+mod raw;
+
+use crate::raw::RawDisk;
+use kernel::{
+    device::{
+        Bound,
+        Core,
+        Device, //
+    },
+    driver,
+    prelude::*, //
+};
+use kernel_ext::bus::Driver;
+use nd::{
+    namespace::OpenNamespace,
+    Adapter,
+    Event,
+    Kind,
+    NdBus,
+    TypeMask, //
+};
+use nd_btt::AttachedBtt;
+
+/// The driver.
+struct PmemDriver;
+
+/// What became of a device: its disk.
+enum Personality {
+    /// The namespace as it is.
+    Raw(RawDisk),
+    /// The BTT of a BTT device.
+    Btt(AttachedBtt),
+}
+
+impl Personality {
+    fn new(device: &Device<Core<'_>>) -> Result<Self> {
+        match Kind::of(device).ok_or(ENODEV)? {
+            kind @ Kind::Namespace(_) => {
+                let namespace = OpenNamespace::of(kind)?;
+                let range = namespace::open_raw(&namespace)?;
+                RawDisk::new(device, &namespace, range).map(Self::Raw)
+            }
+            Kind::Btt(btt) => AttachedBtt::new(device, btt).map(Self::Btt),
+            _ => Err(ENODEV),
+        }
+    }
+}
+
+impl Driver<NdBus> for PmemDriver {
+    type Data<'bound> = Personality;
+
+    const TAKES: TypeMask = TypeMask::NAMESPACE;
+
+    fn probe<'bound>(
+        device: &'bound Device<Core<'_>>,
+    ) -> impl PinInit<Personality, Error> + 'bound {
+        Personality::new(device)
+    }
+
+    fn shutdown<'bound>(device: &'bound Device<Core<'_>>, _personality: Pin<&Personality>) {
+        match Kind::of(device) {
+            Some(Kind::Namespace(namespace)) => namespace.region().fence(),
+            Some(Kind::Btt(btt)) => btt.region().fence(),
+            _ => (),
+        }
+    }
+
+    fn notify<'bound>(
+        _device: &'bound Device<Bound>,
+        personality: Pin<&Personality>,
+        event: Event,
+    ) {
+        match (event, personality.get_ref()) {
+            (Event::RevalidateRegion, Personality::Raw(disk)) => disk.follow_region(),
+            (Event::RevalidateRegion, Personality::Btt(btt)) => btt.follow_region(),
+            // No provider reports bad ranges yet.
+            (Event::RevalidatePoison, _) => (),
+        }
+    }
+}
+
+#[pin_data]
+struct NdPmem {
+    #[pin]
+    driver: driver::Registration<Adapter<PmemDriver>>,
+}
+
+impl kernel::InPlaceModule for NdPmem {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            driver <- driver::Registration::new(c"nd_pmem", module),
+        })
+    }
+}
+
+module! {
+    type: NdPmem,
+    name: "nd_pmem",
+    authors: ["The nvdimm-rust developers"],
+    description: "NVDIMM persistent memory driver",
+    license: "GPL",
+    alias: ["pmem", "nd:t4*", "nd:t5*"],
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The raw disk: a namespace as it is, without a personality.
+//!
+//! Sector n of the disk is bytes 512 n to 512 n + 511 of the namespace. A write is in the write queue of the memory
+//! controller when it ends, not in a cache, but it is promised to be durable only after a flush or with FUA, when the
+//! region was fenced as well.
+
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    prelude::*,
+    sync::aref::ARef, //
+};
+use kernel_ext::{
+    badblocks::{
+        BadRange,
+        Badblocks, //
+    },
+    block::{
+        self,
+        Bio,
+        BlockSize,
+        Disk,
+        DiskRef,
+        Limits,
+        Operation,
+        Parameters,
+        Sink,
+        Source,
+        SECTOR_SHIFT,
+        SECTOR_SIZE, //
+    },
+    device::Node,
+    error::eopnotsupp,
+    memory::PmemRange, //
+};
+use nd::{
+    namespace::DiskName,
+    Namespace,
+    Region, //
+};
+
+/// A raw disk on a namespace, removed when dropped.
+pub(crate) struct RawDisk {
+    disk: Disk<RawDriver>,
+    region: ARef<Node<Region>>,
+}
+
+impl RawDisk {
+    /// Announces the disk of `namespace` as a child of `device`, the namespace's own.
+    pub(crate) fn new(
+        device: &Device<Bound>,
+        namespace: &Node<Namespace>,
+        range: PmemRange,
+    ) -> Result<Self> {
+        let region: ARef<Node<Region>> = namespace.region().into();
+        let capacity = range.len() >> SECTOR_SHIFT;
+        let driver = KBox::pin_init(RawDriver::new(range, region.clone()), GFP_KERNEL)?;
+
+        let disk = Disk::new(
+            device,
+            driver,
+            Parameters {
+                name: fmt!("{}", DiskName(namespace)),
+                capacity,
+                limits: limits(namespace),
+                read_only: region.is_read_only(),
+            },
+        )?;
+
+        Ok(Self { disk, region })
+    }
+
+    /// Makes the disk read only, or writable again, as its region is.
+    pub(crate) fn follow_region(&self) {
+        let read_only = self.region.is_read_only();
+
+        if self.disk.as_disk().is_read_only() != read_only {
+            dev_info!(
+                self.region,
+                "is now {}, and its disk as well\n",
+                if read_only { "read only" } else { "writable" }
+            );
+            self.disk.as_disk().set_read_only(read_only);
+        }
+    }
+}
+
+impl Drop for RawDisk {
+    fn drop(&mut self) {
+        self.region.fence();
+    }
+}
+
+/// What the disk can do.
+fn limits(namespace: &Node<Namespace>) -> Limits {
+    let limits = Limits::new(BlockSize::SECTOR)
+        .physical_block_size(BlockSize::PAGE)
+        .write_cache()
+        .synchronous();
+
+    match namespace.region().needs_flush() {
+        Some(true) => limits.fua(),
+        Some(false) => limits,
+        None => {
+            dev_warn!(
+                namespace,
+                "its region has no DIMMs: whether flushed writes are durable is not known\n"
+            );
+            limits
+        }
+    }
+}
+
+/// The driver of a raw disk, and its medium.
+#[pin_data]
+struct RawDriver {
+    range: PmemRange,
+    region: ARef<Node<Region>>,
+    #[pin]
+    badblocks: Badblocks,
+}
+
+impl block::Driver for RawDriver {
+    const MODULE: &'static ThisModule = &crate::THIS_MODULE;
+
+    #[inline]
+    fn submit(self: Pin<&Self>, mut bio: Bio) {
+        bio.start_accounting();
+        let outcome = self.execute(&bio);
+        bio.end(outcome);
+    }
+
+    fn badblocks(&self) -> Option<&Badblocks> {
+        Some(&self.badblocks)
+    }
+}
+
+impl RawDriver {
+    fn new(range: PmemRange, region: ARef<Node<Region>>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            range,
+            region,
+            badblocks <- Badblocks::new(),
+        })
+    }
+
+    #[inline]
+    fn execute(&self, bio: &Bio) -> Result {
+        if bio.preflush() {
+            self.region.fence();
+        }
+
+        match bio.operation() {
+            Operation::Read(sink) => self.read(bio, sink),
+            Operation::Write(source) => {
+                self.write(bio, source)?;
+                if bio.fua() {
+                    self.region.fence();
+                }
+                Ok(())
+            }
+            Operation::Discard | Operation::WriteZeroes | Operation::Other(_) => Err(eopnotsupp()),
+        }
+    }
+
+    #[inline]
+    fn read(&self, bio: &Bio, mut sink: Sink<'_>) -> Result {
+        let len = bio.len();
+
+        if self
+            .badblocks
+            .find(bio.sector(), len as u64 / SECTOR_SIZE)
+            .is_some()
+        {
+            return Err(EIO);
+        }
+        Ok(self.range.read_to(bio.position(), &mut sink, len)?)
+    }
+
+    #[inline]
+    fn write(&self, bio: &Bio, mut source: Source<'_>) -> Result {
+        let len = bio.len();
+        let sectors = len as u64 / SECTOR_SIZE;
+
+        if self.badblocks.find(bio.sector(), sectors).is_some() {
+            self.clear_poison(bio, sectors)?;
+        }
+        Ok(self.range.write_from(bio.position(), &mut source, len)?)
+    }
+
+    /// Lets the provider clear the poison of the sectors of a request, so that they can be written.
+    #[cold]
+    fn clear_poison(&self, bio: &Bio, sectors: u64) -> Result {
+        let address = self.range.start() + bio.position();
+        let cleared = self.region.clear_poison(address, sectors * SECTOR_SIZE)?;
+
+        self.forget_bad(bio.disk(), bio.sector(), cleared / SECTOR_SIZE)?;
+        if cleared < sectors * SECTOR_SIZE {
+            return Err(EIO);
+        }
+        Ok(())
+    }
+
+    fn forget_bad(&self, disk: DiskRef<'_>, first: u64, count: u64) -> Result {
+        if count != 0 {
+            self.badblocks.remove(BadRange { first, count })?;
+            disk.notify_badblocks();
+        }
+        Ok(())
+    }
+}
