@@ -25,7 +25,6 @@ use kernel::{
 use kernel_ext::{
     acpi::{
         AcpiDevice,
-        DeviceSpecificMethod,
         NotifyHandler, //
     },
     device::Node,
@@ -43,7 +42,14 @@ use nd::{
 };
 use nd_format::nfit::{
     self,
-    dsm::Functions,
+    dsm::{
+        DimmFamily,
+        Functions, //
+    },
+    health::{
+        Shutdown,
+        SMART, //
+    },
     ControlRegion,
     DeviceHandle,
     DimmId,
@@ -71,6 +77,7 @@ pub(crate) struct Firmware {
     labels: LabelMethods,
     /// A bit for each family that the device answers to.
     pub(crate) families: u64,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Firmware {
@@ -83,11 +90,20 @@ impl Firmware {
             }
             _ => LabelMethods::default(),
         };
+        let shutdown = functions
+            .filter(|known| known.family == DimmFamily::Intel && known.functions.contains(SMART))
+            .and_then(|known| {
+                let answer =
+                    device.evaluate_function(known.method(SMART), u64::from(SMART), Some(&[]))?;
+                Shutdown::from_smart(answer.value().buffer()?)
+            })
+            .unwrap_or_default();
         Self {
             device,
             functions,
             labels,
             families,
+            shutdown,
         }
     }
 }
@@ -126,7 +142,7 @@ impl NfitDimm {
         bus: &Node<nd::Bus>,
         hints: FlushHints<'_>,
     ) -> Result<ARef<Node<Dimm>>> {
-        let (handle, failures) = (self.handle, self.flags.failures());
+        let failures = self.flags.failures();
         let mut flush_hints = KVec::with_capacity(hints.addresses.len(), GFP_KERNEL)?;
         for address in hints.addresses {
             flush_hints.push(address.get(), GFP_KERNEL)?;
@@ -152,9 +168,8 @@ impl NfitDimm {
         let dimm = Dimm::register(bus, description)?;
         if !failures.is_empty() {
             dev_err!(
-                bus,
-                "DIMM {} reports failures: {}\n",
-                format_args!("{handle}"),
+                dimm,
+                "firmware reports failures: {}\n",
                 format_args!("{failures}")
             );
         }
@@ -164,6 +179,16 @@ impl NfitDimm {
     fn into_private(self) -> Result<Private> {
         let private: Private = KBox::new(self, GFP_KERNEL)?;
         Ok(private)
+    }
+
+    /// What the firmware said at boot, and what it says of the last shutdown.
+    pub(crate) fn state(&self) -> MappingFlags {
+        match &self.firmware {
+            Some(firmware) if firmware.shutdown.was_dirty => {
+                self.flags.union(MappingFlags::FLUSH_FAILED)
+            }
+            _ => self.flags,
+        }
     }
 
     /// Bit mask of the ioctl commands that the DIMM takes.
@@ -195,19 +220,20 @@ impl NfitDimm {
             return labels::execute(&firmware.device, number, Payload::of_dimm(number, payload)?);
         }
         let known = firmware.functions.ok_or(ENOTTY)?;
-        let method = |function| DeviceSpecificMethod {
-            guid: *known.family.guid().as_bytes(),
-            revision: known.family.revision(function),
-        };
         if number == dimm_command::CALL {
             if call_header(payload)?.family() != u64::from(known.family.number()) {
                 return Err(ENOTTY);
             }
-            return command::call(&firmware.device, method, known.functions, payload);
+            return command::call(
+                &firmware.device,
+                |function| known.method(function),
+                known.functions,
+                payload,
+            );
         }
         command::execute(
             &firmware.device,
-            method(number),
+            known.method(number),
             number,
             Payload::of_dimm(number, payload)?,
         )

@@ -47,6 +47,14 @@ impl DimmFunctions {
         (chosen.map(|family| Self::within(device, family)), families)
     }
 
+    /// How to call a function.
+    pub(crate) fn method(&self, function: u32) -> DeviceSpecificMethod {
+        DeviceSpecificMethod {
+            guid: *self.family.guid().as_bytes(),
+            revision: self.family.revision(function),
+        }
+    }
+
     fn within(device: &AcpiDevice, family: DimmFamily) -> Self {
         let allowed = allowed(family);
         let functions = REVISIONS

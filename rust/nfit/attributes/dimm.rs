@@ -106,7 +106,7 @@ static PHYSICAL_ID: Attribute<Dimm> = Attribute::read_only(c"phys_id", |dimm, ou
 });
 
 static FLAGS: Attribute<Dimm> = Attribute::read_only(c"flags", |dimm, out| {
-    writeln!(out, "{}", ours(dimm)?.flags)?;
+    writeln!(out, "{}", ours(dimm)?.state())?;
     Ok(())
 });
 
@@ -124,7 +124,24 @@ static DSM_MASK: Attribute<Dimm> = Attribute::read_only(c"dsm_mask", |dimm, out|
     Ok(())
 });
 
-static ATTRIBUTES: Attributes<Dimm, 16> = Attributes::new([
+fn dirty_shutdowns(dimm: &Node<Dimm>) -> Result<u32> {
+    let firmware = ours(dimm)?.firmware.as_ref().ok_or(ENXIO)?;
+    firmware.shutdown.dirty_count.ok_or(ENXIO)
+}
+
+static DIRTY_SHUTDOWN: Attribute<Dimm> = Attribute::read_only(c"dirty_shutdown", |dimm, out| {
+    writeln!(out, "{}", dirty_shutdowns(dimm)?)?;
+    Ok(())
+})
+.visible(|dimm| {
+    if dirty_shutdowns(dimm).is_ok() {
+        with_control_region(dimm)
+    } else {
+        HIDDEN
+    }
+});
+
+static ATTRIBUTES: Attributes<Dimm, 17> = Attributes::new([
     &HANDLE,
     &PHYSICAL_ID,
     &VENDOR,
@@ -140,6 +157,7 @@ static ATTRIBUTES: Attributes<Dimm, 16> = Attributes::new([
     &FLAGS,
     &FAMILY,
     &DSM_MASK,
+    &DIRTY_SHUTDOWN,
 ]);
 static GROUP: Group<Dimm> = Group::named(c"nfit", &ATTRIBUTES);
 static GROUPS: Groups<Dimm, 2> = Groups::new([&GROUP]);
