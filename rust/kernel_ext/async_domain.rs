@@ -47,7 +47,12 @@ pub fn schedule<J: Job>(job: J, node: i32) -> Result {
     let job = KBox::new(job, GFP_KERNEL)?;
     // SAFETY: The callback takes back what `into_foreign` gave, exactly once.
     unsafe {
-        sys::async_schedule_node_domain(Some(callback::<J>), job.into_foreign(), node, DOMAIN.0.get());
+        sys::async_schedule_node_domain(
+            Some(callback::<J>),
+            job.into_foreign(),
+            node,
+            DOMAIN.0.get(),
+        );
     }
     Ok(())
 }

@@ -104,19 +104,31 @@ impl Uevent<'_> {
     /// Adds the variable `MODALIAS=alias`. Fails with `ENOMEM` if there is no more room.
     pub fn add_modalias(&mut self, alias: &CStr) -> Result {
         // SAFETY: The driver core gave the environment for the time of the call; the format takes one string.
-        to_result(unsafe { sys::add_uevent_var(self.0, c"MODALIAS=%s".as_char_ptr(), alias.as_char_ptr()) })
+        to_result(unsafe {
+            sys::add_uevent_var(self.0, c"MODALIAS=%s".as_char_ptr(), alias.as_char_ptr())
+        })
     }
 }
 
-unsafe extern "C" fn match_callback<B: Bus>(device: *mut sys::device, driver: *const sys::device_driver) -> c_int {
+unsafe extern "C" fn match_callback<B: Bus>(
+    device: *mut sys::device,
+    driver: *const sys::device_driver,
+) -> c_int {
     // SAFETY: The driver core calls this with a device of the bus, which it keeps alive.
     let device = unsafe { Device::from_raw(device) };
     // SAFETY: All drivers of the bus were registered by an `Adapter` of `B`.
     let driver = unsafe { RawDriver::<B>::from_raw(driver) };
-    driver.role.as_ref().is_some_and(|role| B::matches(device, &role.takes)).into()
+    driver
+        .role
+        .as_ref()
+        .is_some_and(|role| B::matches(device, &role.takes))
+        .into()
 }
 
-unsafe extern "C" fn uevent_callback<B: Bus>(device: *const sys::device, env: *mut sys::kobj_uevent_env) -> c_int {
+unsafe extern "C" fn uevent_callback<B: Bus>(
+    device: *const sys::device,
+    env: *mut sys::kobj_uevent_env,
+) -> c_int {
     // SAFETY: The driver core calls this with a device of the bus, which it keeps alive.
     let device = unsafe { Device::from_raw(device.cast_mut()) };
     from_result(|| B::uevent(device, &mut Uevent(env, PhantomData)).map(|()| 0))
@@ -193,7 +205,9 @@ pub trait Driver<B: Bus> {
     const SUPPRESS_BIND: bool = false;
 
     /// Binds to `device`.
-    fn probe<'bound>(device: &'bound Device<Core<'_>>) -> impl PinInit<Self::Data<'bound>, Error> + 'bound;
+    fn probe<'bound>(
+        device: &'bound Device<Core<'_>>,
+    ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound;
 
     /// Called before the data are dropped.
     fn unbind<'bound>(device: &'bound Device<Core<'_>>, data: Pin<&Self::Data<'bound>>) {
@@ -206,7 +220,11 @@ pub trait Driver<B: Bus> {
     }
 
     /// Tells of an event while the driver is bound.
-    fn notify<'bound>(device: &'bound Device<Bound>, data: Pin<&Self::Data<'bound>>, event: B::Event) {
+    fn notify<'bound>(
+        device: &'bound Device<Bound>,
+        data: Pin<&Self::Data<'bound>>,
+        event: B::Event,
+    ) {
         let _ = (device, data, event);
     }
 }
@@ -224,7 +242,11 @@ unsafe impl<B: Bus, D: Driver<B>> driver::DriverLayout for Adapter<B, D> {
 
 // SAFETY: `unregister` undoes what `register` did and asks for nothing else.
 unsafe impl<B: Bus, D: Driver<B>> driver::RegistrationOps for Adapter<B, D> {
-    unsafe fn register(registration: &Opaque<RawDriver<B>>, name: &'static CStr, module: &'static ThisModule) -> Result {
+    unsafe fn register(
+        registration: &Opaque<RawDriver<B>>,
+        name: &'static CStr,
+        module: &'static ThisModule,
+    ) -> Result {
         let raw = registration.get();
         // SAFETY: The driver is not registered yet, so nobody else looks at it.
         unsafe {
@@ -334,7 +356,12 @@ pub fn find_device<B: Bus>(mut condition: impl FnMut(&Device) -> bool) -> Option
     };
     // SAFETY: The bus type is static, and the search outlives the walk.
     unsafe {
-        sys::bus_for_each_dev(B::bus_type().as_ptr(), ptr::null_mut(), (&raw mut search).cast(), Some(callback));
+        sys::bus_for_each_dev(
+            B::bus_type().as_ptr(),
+            ptr::null_mut(),
+            (&raw mut search).cast(),
+            Some(callback),
+        );
     }
     search.found
 }

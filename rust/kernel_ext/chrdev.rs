@@ -71,7 +71,9 @@ impl<O: Operations> Registration<O> {
             GFP_KERNEL,
         )?;
         // SAFETY: The name is static; the table is freed only after the device is unregistered.
-        let major = unsafe { sys::__register_chrdev(0, 0, MINORS, name.as_char_ptr(), &raw const *operations) };
+        let major = unsafe {
+            sys::__register_chrdev(0, 0, MINORS, name.as_char_ptr(), &raw const *operations)
+        };
         to_result(major)?;
         Ok(Self {
             major: u32::try_from(major)?,
@@ -104,12 +106,20 @@ impl<O: Operations> Registration<O> {
         })
     }
 
-    unsafe extern "C" fn ioctl_callback(file: *mut sys::file, command: c_uint, argument: c_ulong) -> c_long {
+    unsafe extern "C" fn ioctl_callback(
+        file: *mut sys::file,
+        command: c_uint,
+        argument: c_ulong,
+    ) -> c_long {
         // SAFETY: The kernel calls this with an open file of the device that it belongs to.
         unsafe { Self::call(file, command, argument) }
     }
 
-    unsafe extern "C" fn compat_ioctl_callback(file: *mut sys::file, command: c_uint, argument: c_ulong) -> c_long {
+    unsafe extern "C" fn compat_ioctl_callback(
+        file: *mut sys::file,
+        command: c_uint,
+        argument: c_ulong,
+    ) -> c_long {
         // The upper half of a 32-bit process's argument is not its own to set.
         // SAFETY: The kernel calls this with an open file of the device that it belongs to.
         unsafe { Self::call(file, command, argument & 0xffff_ffff) }

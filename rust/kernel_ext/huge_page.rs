@@ -10,5 +10,8 @@ use crate::sys;
 pub fn sizes() -> impl Iterator<Item = u64> {
     // SAFETY: The helpers look at the configuration and at features of the CPU.
     let sizes = unsafe { [sys::huge_pmd_size(), sys::huge_pud_size()] };
-    sizes.into_iter().filter(|&size| size != 0).map(|size| size as u64)
+    sizes
+        .into_iter()
+        .filter(|&size| size != 0)
+        .map(|size| size as u64)
 }

@@ -28,8 +28,8 @@ pub mod memory;
 pub mod memregion;
 pub mod module;
 pub mod resource;
-pub mod sysfs;
 mod sys;
+pub mod sysfs;
 
 /// Prefix of messages that are not about a device, as `module!` defines it for modules.
 const __LOG_PREFIX: &[u8] = b"libnvdimm\0";

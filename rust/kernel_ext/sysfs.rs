@@ -99,7 +99,12 @@ impl<T: DeviceType> Attribute<T> {
         self
     }
 
-    const fn with_mode(name: &'static CStr, mode: u16, show: Option<Show<T>>, store: Option<Store<T>>) -> Self {
+    const fn with_mode(
+        name: &'static CStr,
+        mode: u16,
+        show: Option<Show<T>>,
+        store: Option<Store<T>>,
+    ) -> Self {
         // INVARIANT: The callbacks are those of this type.
         Self {
             raw: sys::device_attribute {
@@ -109,10 +114,18 @@ impl<T: DeviceType> Attribute<T> {
                     ..pin_init::zeroed()
                 },
                 __bindgen_anon_1: sys::device_attribute__bindgen_ty_1 {
-                    show_const: if show.is_some() { Some(Self::show_callback) } else { None },
+                    show_const: if show.is_some() {
+                        Some(Self::show_callback)
+                    } else {
+                        None
+                    },
                 },
                 __bindgen_anon_2: sys::device_attribute__bindgen_ty_2 {
-                    store_const: if store.is_some() { Some(Self::store_callback) } else { None },
+                    store_const: if store.is_some() {
+                        Some(Self::store_callback)
+                    } else {
+                        None
+                    },
                 },
             },
             show,
@@ -165,7 +178,10 @@ impl<T: DeviceType> Attribute<T> {
         let bytes = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), count) };
         from_result(|| {
             let store = attribute.store.ok_or(EIO)?;
-            store(node, bytes.split(|&byte| byte == 0).next().unwrap_or_default())?;
+            store(
+                node,
+                bytes.split(|&byte| byte == 0).next().unwrap_or_default(),
+            )?;
             Ok(count as isize)
         })
     }
@@ -189,7 +205,10 @@ impl<T: DeviceType> Attribute<T> {
 
 /// The attributes of a group, `N` counting the null pointer at the end.
 #[repr(transparent)]
-pub struct Attributes<T: DeviceType, const N: usize>([*const sys::attribute; N], PhantomData<&'static Attribute<T>>);
+pub struct Attributes<T: DeviceType, const N: usize>(
+    [*const sys::attribute; N],
+    PhantomData<&'static Attribute<T>>,
+);
 
 // SAFETY: The table is immutable and points to statics that are `Sync`.
 unsafe impl<T: DeviceType, const N: usize> Sync for Attributes<T, N> {}
@@ -233,7 +252,10 @@ impl<T: DeviceType> Group<T> {
     }
 
     /// A group in a directory of its own.
-    pub const fn named<const N: usize>(name: &'static CStr, attributes: &'static Attributes<T, N>) -> Self {
+    pub const fn named<const N: usize>(
+        name: &'static CStr,
+        attributes: &'static Attributes<T, N>,
+    ) -> Self {
         let mut group = Self::new(attributes);
         group.0.name = as_char_ptr_in_const_context(name);
         group
@@ -242,7 +264,10 @@ impl<T: DeviceType> Group<T> {
 
 /// The groups of a device, `N` counting the null pointer at the end.
 #[repr(transparent)]
-pub struct Groups<T: DeviceType, const N: usize>([*const sys::attribute_group; N], PhantomData<&'static Group<T>>);
+pub struct Groups<T: DeviceType, const N: usize>(
+    [*const sys::attribute_group; N],
+    PhantomData<&'static Group<T>>,
+);
 
 // SAFETY: The table is immutable and points to statics that are `Sync`.
 unsafe impl<T: DeviceType, const N: usize> Sync for Groups<T, N> {}
@@ -271,7 +296,10 @@ impl<T: DeviceType, const N: usize> Groups<T, N> {
 /// # Invariants
 ///
 /// The pointer is null or points to a null-terminated table of groups of `T` with static lifetime.
-pub struct GroupList<T: DeviceType>(*const *const sys::attribute_group, PhantomData<&'static Group<T>>);
+pub struct GroupList<T: DeviceType>(
+    *const *const sys::attribute_group,
+    PhantomData<&'static Group<T>>,
+);
 
 impl<T: DeviceType> Clone for GroupList<T> {
     fn clone(&self) -> Self {

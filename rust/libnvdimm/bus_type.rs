@@ -54,7 +54,6 @@ pub enum Event {
     RevalidateRegion,
 }
 
-
 /// Connects a driver to the driver core.
 pub type Adapter<D> = bus::Adapter<NdBus, D>;
 

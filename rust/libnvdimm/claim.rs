@@ -87,10 +87,18 @@ impl Claim {
     ///
     /// Fails with `EBUSY` if the namespace is set aside for another kind of personality or claimed, and with `ENXIO` if it
     /// is too small.
-    pub(crate) fn take(namespace: ARef<Node<Namespace>>, holder: Holder, _lock: &BusLock<'_>) -> Result<Self> {
+    pub(crate) fn take(
+        namespace: ARef<Node<Namespace>>,
+        holder: Holder,
+        _lock: &BusLock<'_>,
+    ) -> Result<Self> {
         let class = namespace.claim_class();
         if !class.admits(holder.kind) {
-            dev_err!(namespace, "{:?} cannot claim it: it is set aside for {class:?}\n", holder.kind);
+            dev_err!(
+                namespace,
+                "{:?} cannot claim it: it is set aside for {class:?}\n",
+                holder.kind
+            );
             return Err(EBUSY);
         }
         if namespace.size() < MIN_NAMESPACE_SIZE {

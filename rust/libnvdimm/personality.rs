@@ -68,7 +68,11 @@ pub(crate) trait Personality: DeviceType {
 
     /// Returns the namespace that it claims.
     fn claimed_namespace(&self) -> Option<ARef<Node<Namespace>>> {
-        self.identity().lock().claim.as_ref().map(|claim| claim.namespace().clone())
+        self.identity()
+            .lock()
+            .claim
+            .as_ref()
+            .map(|claim| claim.namespace().clone())
     }
 }
 
@@ -83,7 +87,9 @@ pub(crate) struct Identity {
 pub(crate) fn is_seed<T: Personality>(personality: &Node<T>) -> bool {
     let region = personality.region_node();
     let seeds = region.seeds().lock();
-    personality.seed(&seeds).is_some_and(|seed| ptr::eq(seed, personality))
+    personality
+        .seed(&seeds)
+        .is_some_and(|seed| ptr::eq(seed, personality))
 }
 
 /// `uuid`.

@@ -77,7 +77,12 @@ pub trait BusOperations: Send + Sync + 'static {
     ///
     /// Returns how many bytes at the end of the payload were left unfilled. What the firmware has to say is in the payload;
     /// an error means that the command did not get there, or that its answer does not fit. `ENOTTY`: unknown command.
-    fn execute(&self, bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, command: Command<'_>) -> Result<usize> {
+    fn execute(
+        &self,
+        bus: &Node<Bus>,
+        dimm: Option<&Node<Dimm>>,
+        command: Command<'_>,
+    ) -> Result<usize> {
         let _ = (bus, dimm, command);
         Err(ENOTTY)
     }

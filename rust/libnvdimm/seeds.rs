@@ -86,7 +86,9 @@ pub(crate) fn create_all(region: &Node<Region>) {
 }
 
 fn create_btt(region: &Node<Region>) {
-    replace(region, "BTT", Btt::create_seed(region), |seeds| &mut seeds.btt);
+    replace(region, "BTT", Btt::create_seed(region), |seeds| {
+        &mut seeds.btt
+    });
 }
 
 fn create_page_map(region: &Node<Region>, purpose: Purpose) {

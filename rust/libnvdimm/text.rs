@@ -60,7 +60,10 @@ pub(crate) fn without_newline(input: &[u8]) -> &[u8] {
 
 /// Removes white space at the end.
 pub(crate) fn without_trailing_space(input: &[u8]) -> &[u8] {
-    let length = input.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
+    let length = input
+        .iter()
+        .rposition(|byte| !byte.is_ascii_whitespace())
+        .map_or(0, |last| last + 1);
     input.get(..length).unwrap_or_default()
 }
 

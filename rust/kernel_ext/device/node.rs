@@ -64,7 +64,10 @@ pub fn wait_until_released() {
     while LIVE.load(Acquire) != 0 {
         // Somebody outside holds a reference, and will drop it in his own time; say so once in a while.
         if waited % 1000 == 999 {
-            pr_warn!("waiting for {} devices that are still in use\n", LIVE.load(Acquire));
+            pr_warn!(
+                "waiting for {} devices that are still in use\n",
+                LIVE.load(Acquire)
+            );
         }
         waited = waited.wrapping_add(1);
         fsleep(Delta::from_millis(10));
@@ -196,10 +199,7 @@ impl<T: DeviceType> Node<T> {
             (*device).type_ = &raw const parameters.table.0;
             (*device).bus = parameters.bus.as_ptr();
             (*device).groups = parameters.groups.as_ptr().cast_mut();
-            (*device).parent = (*node)
-                .parent
-                .as_deref()
-                .map_or(ptr::null_mut(), raw);
+            (*device).parent = (*node).parent.as_deref().map_or(ptr::null_mut(), raw);
             (*device).devt = parameters.device_number;
             sys::set_dev_node(device, parameters.numa_node);
         }
@@ -216,7 +216,10 @@ impl<T: DeviceType> Node<T> {
         let raw = raw(device);
         // SAFETY: `raw` is a valid device; its type does not change once it is initialised.
         let table = unsafe { (*raw).type_ };
-        if !T::tables().iter().any(|known| ptr::eq(&raw const known.0, table)) {
+        if !T::tables()
+            .iter()
+            .any(|known| ptr::eq(&raw const known.0, table))
+        {
             return None;
         }
         // SAFETY: The type of the device is a table of `T`, and only `Node::<T>::new` puts those into devices.
@@ -273,7 +276,11 @@ impl<T: DeviceType> Node<T> {
         }
         // SAFETY: The device is initialised, and it is added only once, since it was new.
         let added = to_result(unsafe { sys::device_add(self.device.get()) });
-        *self.presence.lock() = if added.is_ok() { Presence::Present } else { Presence::Gone };
+        *self.presence.lock() = if added.is_ok() {
+            Presence::Present
+        } else {
+            Presence::Gone
+        };
         self.settled.notify_all();
         added
     }
@@ -323,7 +330,10 @@ impl<T: DeviceType> Node<T> {
     }
 
     /// Returns the first child in sysfs that is a node of `U` and meets `condition`.
-    pub fn find_child<U: DeviceType>(&self, mut condition: impl FnMut(&Node<U>) -> bool) -> Option<ARef<Node<U>>> {
+    pub fn find_child<U: DeviceType>(
+        &self,
+        mut condition: impl FnMut(&Node<U>) -> bool,
+    ) -> Option<ARef<Node<U>>> {
         let mut found = None;
         // The walk ends with an error once something is found; there are no other errors.
         let _ = self.for_each_child(|child| match Node::<U>::from_device(child) {
@@ -346,7 +356,10 @@ impl<T: DeviceType> Node<T> {
 
 /// Calls `f` for each child of `device` in sysfs until it fails.
 pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) -> Result {
-    unsafe extern "C" fn callback<F: FnMut(&Device) -> Result>(child: *mut sys::device, data: *mut c_void) -> c_int {
+    unsafe extern "C" fn callback<F: FnMut(&Device) -> Result>(
+        child: *mut sys::device,
+        data: *mut c_void,
+    ) -> c_int {
         // SAFETY: `data` is the closure that `for_each_child` passed, and nobody else uses it during the walk.
         let f = unsafe { &mut *data.cast::<F>() };
         // SAFETY: The driver core holds a reference to the child during the call.
@@ -357,7 +370,9 @@ pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) ->
     }
 
     // SAFETY: `device` is valid, and the closure outlives the call.
-    to_result(unsafe { sys::device_for_each_child(raw(device), (&raw mut f).cast(), Some(callback::<F>)) })
+    to_result(unsafe {
+        sys::device_for_each_child(raw(device), (&raw mut f).cast(), Some(callback::<F>))
+    })
 }
 
 /// Forgets in which context a device is.

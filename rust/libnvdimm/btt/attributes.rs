@@ -60,7 +60,10 @@ static SECTOR_SIZE: Attribute<Btt> = Attribute::read_write(
             return Err(EBUSY);
         }
         let size = text::parse_u64(input)?;
-        let size = SECTOR_SIZES.into_iter().find(|&known| u64::from(known) == size).ok_or(EINVAL)?;
+        let size = SECTOR_SIZES
+            .into_iter()
+            .find(|&known| u64::from(known) == size)
+            .ok_or(EINVAL)?;
         btt.sector_size.store(size, Relaxed);
         Ok(())
     },
@@ -75,7 +78,8 @@ static SIZE: Attribute<Btt> = Attribute::read_only(c"size", |btt, out| {
 });
 
 /// Says that the flags in a flog entry's old block are not mistaken for a part of its number.
-static LOG_ZERO_FLAGS: Attribute<Btt> = Attribute::read_only(c"log_zero_flags", |_, out| line!(out, "Y"));
+static LOG_ZERO_FLAGS: Attribute<Btt> =
+    Attribute::read_only(c"log_zero_flags", |_, out| line!(out, "Y"));
 
 static ATTRIBUTES: Attributes<Btt, 10> = Attributes::new([
     &MODALIAS,

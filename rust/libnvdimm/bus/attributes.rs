@@ -2,13 +2,13 @@
 
 //! Attributes of `ndbusN` (`Documentation/sysfs.md`).
 
-use crate::text::{
-    line,
-    print, //
-};
 use super::{
     wait_probe,
     Bus, //
+};
+use crate::text::{
+    line,
+    print, //
 };
 use kernel::{
     prelude::*,
@@ -46,7 +46,11 @@ static GROUP: Group<Bus> = Group::new(&ATTRIBUTES);
 pub(super) static GROUPS: Groups<Bus, 2> = Groups::new([&GROUP]);
 
 /// Prints the names of the commands in a mask, lowest number first, each followed by a space.
-pub(crate) fn show_commands(out: &mut Formatter<'_>, mask: u64, name: fn(u32) -> &'static str) -> Result {
+pub(crate) fn show_commands(
+    out: &mut Formatter<'_>,
+    mask: u64,
+    name: fn(u32) -> &'static str,
+) -> Result {
     for number in (0..u64::BITS).filter(|number| mask & (1 << number) != 0) {
         print!(out, "{} ", name(number))?;
     }

@@ -40,7 +40,9 @@ impl Driver<NdBus> for BusDriver {
     const TAKES: TypeMask = TypeMask::BUS;
     const SUPPRESS_BIND: bool = true;
 
-    fn probe<'bound>(device: &'bound Device<Core<'_>>) -> impl PinInit<ControlNode, Error> + 'bound {
+    fn probe<'bound>(
+        device: &'bound Device<Core<'_>>,
+    ) -> impl PinInit<ControlNode, Error> + 'bound {
         Self::bind(kernel_ext::device::normal(device))
     }
 }

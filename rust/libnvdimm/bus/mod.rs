@@ -256,6 +256,8 @@ impl Drop for BusRegistration {
 
 /// Returns the registered bus with the number `id`.
 pub(crate) fn find(id: u32) -> Option<ARef<Node<Bus>>> {
-    kernel_ext::bus::find_device::<crate::NdBus>(|device| matches!(Kind::of(device), Some(Kind::Bus(bus)) if bus.id() == id))
-        .and_then(|device| Node::from_device(&device).map(ARef::from))
+    kernel_ext::bus::find_device::<crate::NdBus>(
+        |device| matches!(Kind::of(device), Some(Kind::Bus(bus)) if bus.id() == id),
+    )
+    .and_then(|device| Node::from_device(&device).map(ARef::from))
 }

@@ -2,12 +2,12 @@
 
 //! Attributes of `nmemN` (`Documentation/sysfs.md`).
 
-use crate::text::{
-    line, //
-};
 use super::{
     Dimm,
     TYPE_NAME, //
+};
+use crate::text::{
+    line, //
 };
 use crate::{
     attributes::{
@@ -63,7 +63,8 @@ static COMMANDS: Attribute<Dimm> = Attribute::read_only(c"commands", |dimm, out|
 });
 
 /// Free label slots; no DIMM has label support yet.
-static AVAILABLE_SLOTS: Attribute<Dimm> = Attribute::read_only(c"available_slots", |_, _| Err(ENXIO));
+static AVAILABLE_SLOTS: Attribute<Dimm> =
+    Attribute::read_only(c"available_slots", |_, _| Err(ENXIO));
 
 static ATTRIBUTES: Attributes<Dimm, 7> = Attributes::new([
     &MODALIAS,

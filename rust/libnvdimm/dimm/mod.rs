@@ -113,8 +113,8 @@ impl Dimm {
 
 /// Returns the registered DIMM with the number `id`.
 pub(crate) fn find(id: u32) -> Option<ARef<Node<Dimm>>> {
-    kernel_ext::bus::find_device::<NdBus>(|device| {
-        matches!(Kind::of(device), Some(Kind::Dimm(dimm)) if dimm.id() == id)
-    })
+    kernel_ext::bus::find_device::<NdBus>(
+        |device| matches!(Kind::of(device), Some(Kind::Dimm(dimm)) if dimm.id() == id),
+    )
     .and_then(|device| Node::from_device(&device).map(ARef::from))
 }

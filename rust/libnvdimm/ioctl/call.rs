@@ -61,7 +61,9 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
     let mut known = [0u8; HEAD];
     if number == dimm_command::CALL {
         let header = known.get_mut(..CALL_HEADER).ok_or(EINVAL)?;
-        UserSlice::new(user, CALL_HEADER).reader().read_slice(header)?;
+        UserSlice::new(user, CALL_HEADER)
+            .reader()
+            .read_slice(header)?;
         check_family(bus, target, header)?;
     }
     if number >= u64::BITS || commands & (1 << number) == 0 {
@@ -92,7 +94,9 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
     }
 
     let function = match number {
-        dimm_command::CALL => u32::try_from(wide_field(&buffer, 8).ok_or(EINVAL)?).unwrap_or(u32::MAX),
+        dimm_command::CALL => {
+            u32::try_from(wide_field(&buffer, 8).ok_or(EINVAL)?).unwrap_or(u32::MAX)
+        }
         _ => number,
     };
     {
@@ -116,7 +120,11 @@ fn read_head(user: UserPtr, head: &mut [u8; HEAD]) -> Result<usize> {
     let mut reader = UserSlice::new(user, HEAD).reader();
     for (index, word) in head.chunks_exact_mut(STEP).enumerate() {
         if reader.read_slice(word).is_err() {
-            return if index == 0 { Err(EFAULT) } else { Ok(index * STEP) };
+            return if index == 0 {
+                Err(EFAULT)
+            } else {
+                Ok(index * STEP)
+            };
         }
     }
     Ok(HEAD)

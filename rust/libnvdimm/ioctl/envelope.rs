@@ -55,8 +55,12 @@ pub(super) fn size(target: Target, number: u32, bytes: &[u8]) -> Result<usize> {
         (Target::Dimm, dimm_command::SMART_THRESHOLD) => (0, 12),
         (Target::Dimm, dimm_command::FLAGS) => (0, 8),
         (Target::Dimm, dimm_command::GET_CONFIG_SIZE) => (0, 12),
-        (Target::Dimm, dimm_command::GET_CONFIG_DATA) => (8, add(4, field(bytes, 4).ok_or(ENXIO)?)?),
-        (Target::Dimm, dimm_command::SET_CONFIG_DATA) => (add(8, field(bytes, 4).ok_or(ENXIO)?)?, 4),
+        (Target::Dimm, dimm_command::GET_CONFIG_DATA) => {
+            (8, add(4, field(bytes, 4).ok_or(ENXIO)?)?)
+        }
+        (Target::Dimm, dimm_command::SET_CONFIG_DATA) => {
+            (add(8, field(bytes, 4).ok_or(ENXIO)?)?, 4)
+        }
         (Target::Dimm, dimm_command::VENDOR) => {
             let input = add(8, field(bytes, 4).ok_or(ENXIO)?)?;
             (input, add(8, field(bytes, add(input, 4)?).ok_or(EFAULT)?)?)

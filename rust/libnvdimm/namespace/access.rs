@@ -36,7 +36,11 @@ impl OpenNamespace {
             Kind::Btt(btt) => {
                 let namespace = btt.claimed_namespace().ok_or(ENODEV)?;
                 if namespace.lock_device().is_bound() {
-                    dev_err!(btt, "{} is in use as a raw namespace: unbind it first\n", namespace.device().name());
+                    dev_err!(
+                        btt,
+                        "{} is in use as a raw namespace: unbind it first\n",
+                        namespace.device().name()
+                    );
                     return Err(EBUSY);
                 }
                 if namespace.holder() != Some(btt.holder()) {
@@ -53,7 +57,11 @@ impl OpenNamespace {
             }
         }
         if namespace.size() < PAGE_SIZE as u64 {
-            dev_err!(namespace, "size is {:#x}, at least {PAGE_SIZE:#x} expected\n", namespace.size());
+            dev_err!(
+                namespace,
+                "size is {:#x}, at least {PAGE_SIZE:#x} expected\n",
+                namespace.size()
+            );
             return Err(ENODEV);
         }
         Ok(Self(namespace))

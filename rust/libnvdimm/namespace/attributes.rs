@@ -2,12 +2,12 @@
 
 //! Attributes of `namespaceN.M` (`Documentation/sysfs.md`).
 
-use crate::text::{
-    line, //
-};
 use super::{
     Namespace,
     TYPE_NAME, //
+};
+use crate::text::{
+    line, //
 };
 use crate::{
     attributes::{
@@ -59,12 +59,12 @@ static NSTYPE: Attribute<Namespace> = Attribute::read_only(c"nstype", |namespace
     line!(out, "{}", namespace.region().namespace_type())
 });
 
-static SIZE: Attribute<Namespace> = Attribute::read_only(c"size", |namespace, out| {
-    line!(out, "{}", namespace.size())
-});
+static SIZE: Attribute<Namespace> =
+    Attribute::read_only(c"size", |namespace, out| line!(out, "{}", namespace.size()));
 
-static RESOURCE: Attribute<Namespace> =
-    Attribute::root_read_only(c"resource", |namespace, out| text::show_hex(out, namespace.start()));
+static RESOURCE: Attribute<Namespace> = Attribute::root_read_only(c"resource", |namespace, out| {
+    text::show_hex(out, namespace.start())
+});
 
 static MODE: Attribute<Namespace> = Attribute::read_only(c"mode", |namespace, out| {
     let _device_lock = namespace.lock_device();
@@ -126,9 +126,7 @@ static HOLDER_CLASS: Attribute<Namespace> = Attribute::read_write(
 
 static FORCE_RAW: Attribute<Namespace> = Attribute::read_write(
     c"force_raw",
-    |namespace, out| {
-        line!(out, "{}", u8::from(namespace.is_forced_raw()))
-    },
+    |namespace, out| line!(out, "{}", u8::from(namespace.is_forced_raw())),
     |namespace, input| {
         namespace.force_raw.store(text::parse_bool(input)?, Relaxed);
         Ok(())

@@ -102,12 +102,13 @@ static ALIGN: Attribute<PageMap> = Attribute::read_write(
     },
 );
 
-static SUPPORTED_ALIGNMENTS: Attribute<PageMap> = Attribute::read_only(c"supported_alignments", |_, out| {
-    for align in supported_alignments() {
-        print!(out, "{align} ")?;
-    }
-    line!(out)
-});
+static SUPPORTED_ALIGNMENTS: Attribute<PageMap> =
+    Attribute::read_only(c"supported_alignments", |_, out| {
+        for align in supported_alignments() {
+            print!(out, "{align} ")?;
+        }
+        line!(out)
+    });
 
 /// The usable part of the namespace is known once a driver is bound, which none is yet.
 fn show_of_enabled(_page_map: &Node<PageMap>, _out: &mut Formatter<'_>) -> Result {

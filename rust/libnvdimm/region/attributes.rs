@@ -2,13 +2,13 @@
 
 //! Attributes of `regionN` (`Documentation/sysfs.md`).
 
-use crate::text::{
-    line, //
-};
 use super::{
     notify_children,
     Region,
     MAX_MAPPINGS, //
+};
+use crate::text::{
+    line, //
 };
 use crate::{
     attributes::{
@@ -19,11 +19,11 @@ use crate::{
         TargetNode,
         TypeName, //
     },
+    page_map::Purpose,
     provider::{
         PersistenceDomain,
         RegionKind, //
     },
-    page_map::Purpose,
     seeds::Seeds,
     text,
     Event, //
@@ -70,9 +70,8 @@ static DEVTYPE: Attribute<Region> = type_name();
 static NUMA_NODE: Attribute<Region> = numa_node();
 static TARGET_NODE: Attribute<Region> = target_node();
 
-static SIZE: Attribute<Region> = Attribute::<Region>::read_only(c"size", |region, out| {
-    line!(out, "{}", region.size())
-});
+static SIZE: Attribute<Region> =
+    Attribute::<Region>::read_only(c"size", |region, out| line!(out, "{}", region.size()));
 
 static ALIGN: Attribute<Region> = Attribute::<Region>::read_write(
     c"align",
@@ -81,7 +80,11 @@ static ALIGN: Attribute<Region> = Attribute::<Region>::read_write(
         let align = text::parse_u64(input)?;
         let ways = region.mappings().len().max(1) as u64;
         let each = align / ways;
-        if align % ways != 0 || !each.is_power_of_two() || each < PAGE_SIZE as u64 || align > region.size() {
+        if align % ways != 0
+            || !each.is_power_of_two()
+            || each < PAGE_SIZE as u64
+            || align > region.size()
+        {
             return Err(EINVAL);
         }
         let _lock = region.bus().lock();
@@ -98,16 +101,24 @@ static MAPPINGS: Attribute<Region> = Attribute::<Region>::read_only(c"mappings",
     line!(out, "{}", region.mappings().len())
 });
 
-static RESOURCE: Attribute<Region> =
-    Attribute::root_read_only(c"resource", |region, out| text::show_hex(out, region.start()));
+static RESOURCE: Attribute<Region> = Attribute::root_read_only(c"resource", |region, out| {
+    text::show_hex(out, region.start())
+});
 
-static SET_COOKIE: Attribute<Region> = Attribute::<Region>::read_only(c"set_cookie", |region, out| {
-    let _locks = region.bus().lock_idle(region.device());
-    let set = region.interleave_set().ok_or(ENXIO)?;
-    // A DIMM without label data counts as one with labels of version 1.1.
-    text::show_hex(out, set.cookie_v1_1)
-})
-.visible(|region| if region.interleave_set().is_some() { READ_ONLY } else { HIDDEN });
+static SET_COOKIE: Attribute<Region> =
+    Attribute::<Region>::read_only(c"set_cookie", |region, out| {
+        let _locks = region.bus().lock_idle(region.device());
+        let set = region.interleave_set().ok_or(ENXIO)?;
+        // A DIMM without label data counts as one with labels of version 1.1.
+        text::show_hex(out, set.cookie_v1_1)
+    })
+    .visible(|region| {
+        if region.interleave_set().is_some() {
+            READ_ONLY
+        } else {
+            HIDDEN
+        }
+    });
 
 /// Nothing can be allocated without labels, so nothing is available.
 fn show_no_space(region: &Node<Region>, out: &mut Formatter<'_>) -> Result {
@@ -115,23 +126,31 @@ fn show_no_space(region: &Node<Region>, out: &mut Formatter<'_>) -> Result {
     line!(out, "0")
 }
 
-static AVAILABLE_SIZE: Attribute<Region> = Attribute::<Region>::read_only(c"available_size", show_no_space)
-    .visible(|region| if region.interleave_set().is_some() { READ_ONLY } else { HIDDEN });
+static AVAILABLE_SIZE: Attribute<Region> =
+    Attribute::<Region>::read_only(c"available_size", show_no_space).visible(|region| {
+        if region.interleave_set().is_some() {
+            READ_ONLY
+        } else {
+            HIDDEN
+        }
+    });
 
-static MAX_AVAILABLE_EXTENT: Attribute<Region> = Attribute::<Region>::read_only(c"max_available_extent", show_no_space);
+static MAX_AVAILABLE_EXTENT: Attribute<Region> =
+    Attribute::<Region>::read_only(c"max_available_extent", show_no_space);
 
-static INIT_NAMESPACES: Attribute<Region> = Attribute::<Region>::read_only(c"init_namespaces", |region, out| {
-    let lock = region.lock_device();
-    if !lock.is_bound() {
-        return Err(ENXIO);
-    }
-    line!(
-        out,
-        "{}/{}",
-        region.registered_namespaces.load(Relaxed),
-        region.found_namespaces.load(Relaxed)
-    )
-});
+static INIT_NAMESPACES: Attribute<Region> =
+    Attribute::<Region>::read_only(c"init_namespaces", |region, out| {
+        let lock = region.lock_device();
+        if !lock.is_bound() {
+            return Err(ENXIO);
+        }
+        line!(
+            out,
+            "{}/{}",
+            region.registered_namespaces.load(Relaxed),
+            region.found_namespaces.load(Relaxed)
+        )
+    });
 
 /// Prints the name of the seed that `select` finds, or an empty line.
 fn show_seed<T: DeviceType>(
@@ -148,9 +167,12 @@ fn show_seed<T: DeviceType>(
 }
 
 static NAMESPACE_SEED: Attribute<Region> =
-    Attribute::read_only(c"namespace_seed", |region, out| show_seed(region, out, Seeds::namespace));
-static BTT_SEED: Attribute<Region> =
-    Attribute::read_only(c"btt_seed", |region, out| show_seed(region, out, Seeds::btt));
+    Attribute::read_only(c"namespace_seed", |region, out| {
+        show_seed(region, out, Seeds::namespace)
+    });
+static BTT_SEED: Attribute<Region> = Attribute::read_only(c"btt_seed", |region, out| {
+    show_seed(region, out, Seeds::btt)
+});
 static PFN_SEED: Attribute<Region> = Attribute::read_only(c"pfn_seed", |region, out| {
     show_seed(region, out, |seeds| seeds.page_map(Purpose::FileSystem))
 });
@@ -160,9 +182,7 @@ static DAX_SEED: Attribute<Region> = Attribute::read_only(c"dax_seed", |region, 
 
 static READ_ONLY_FLAG: Attribute<Region> = Attribute::<Region>::read_write(
     c"read_only",
-    |region, out| {
-        line!(out, "{}", u8::from(region.is_read_only()))
-    },
+    |region, out| line!(out, "{}", u8::from(region.is_read_only())),
     |region, input| {
         region.read_only.store(text::parse_bool(input)?, Relaxed);
         notify_children(region, Event::RevalidateRegion);
@@ -172,9 +192,7 @@ static READ_ONLY_FLAG: Attribute<Region> = Attribute::<Region>::read_write(
 
 static DEEP_FLUSH: Attribute<Region> = Attribute::<Region>::read_write(
     c"deep_flush",
-    |region, out| {
-        line!(out, "{}", u8::from(region.needs_flush() == Some(true)))
-    },
+    |region, out| line!(out, "{}", u8::from(region.needs_flush() == Some(true))),
     |region, input| {
         if !text::parse_bool(input)? {
             return Err(EINVAL);
@@ -189,15 +207,22 @@ static DEEP_FLUSH: Attribute<Region> = Attribute::<Region>::read_write(
     None => HIDDEN,
 });
 
-static PERSISTENCE_DOMAIN: Attribute<Region> = Attribute::<Region>::read_only(c"persistence_domain", |region, out| {
-    match region.description().persistence {
-        Some(PersistenceDomain::CpuCache) => line!(out, "cpu_cache")?,
-        Some(PersistenceDomain::MemoryController) => line!(out, "memory_controller")?,
-        None => line!(out)?,
-    }
-    Ok(())
-})
-.visible(|region| if region.description().persistence.is_some() { READ_ONLY } else { HIDDEN });
+static PERSISTENCE_DOMAIN: Attribute<Region> =
+    Attribute::<Region>::read_only(c"persistence_domain", |region, out| {
+        match region.description().persistence {
+            Some(PersistenceDomain::CpuCache) => line!(out, "cpu_cache")?,
+            Some(PersistenceDomain::MemoryController) => line!(out, "memory_controller")?,
+            None => line!(out)?,
+        }
+        Ok(())
+    })
+    .visible(|region| {
+        if region.description().persistence.is_some() {
+            READ_ONLY
+        } else {
+            HIDDEN
+        }
+    });
 
 /// Bad ranges come from scrubbing and from injection, which no provider of ours does yet: the list is empty.
 static BADBLOCKS: Attribute<Region> = Attribute::<Region>::read_only(c"badblocks", |region, _| {

@@ -100,7 +100,9 @@ fn disable(region: &Node<Region>) {
     loop {
         async_domain::drain();
         // Personalities go before the namespaces that they claim.
-        let gone = unregister_all::<Btt>(region) + unregister_all::<PageMap>(region) + unregister_all::<Namespace>(region);
+        let gone = unregister_all::<Btt>(region)
+            + unregister_all::<PageMap>(region)
+            + unregister_all::<Namespace>(region);
         if gone == 0 {
             break;
         }

@@ -91,7 +91,10 @@ impl Region {
     /// Registers a region on `bus`; in sysfs it appears in the background. It goes with its bus.
     ///
     /// Fails with `EINVAL` for a range or a mapping that is not made of pages, or for too many mappings.
-    pub fn register(bus: &Node<Bus>, mut description: RegionDescription) -> Result<ARef<Node<Self>>> {
+    pub fn register(
+        bus: &Node<Bus>,
+        mut description: RegionDescription,
+    ) -> Result<ARef<Node<Self>>> {
         check(bus, &description)?;
         let id = RegionId::allocate()?;
         let number = id.get();
@@ -99,7 +102,9 @@ impl Region {
         for mapping in core::mem::take(&mut description.mappings) {
             mappings.push(Mapping::from(mapping), GFP_KERNEL)?;
         }
-        let unarmed = mappings.iter().any(|mapping| mapping.dimm().description().flags.unarmed);
+        let unarmed = mappings
+            .iter()
+            .any(|mapping| mapping.dimm().description().flags.unarmed);
         let flush = Flush::new(&mappings)?;
         let align = default_align(description.size, mappings.len() as u64);
         let node = Node::new(
@@ -242,7 +247,12 @@ fn check(bus: &Node<Bus>, description: &RegionDescription) -> Result {
         return Err(EINVAL);
     }
     if description.start.checked_add(description.size).is_none() {
-        dev_err!(bus, "region {:#x}+{:#x} refused: it wraps around\n", description.start, description.size);
+        dev_err!(
+            bus,
+            "region {:#x}+{:#x} refused: it wraps around\n",
+            description.start,
+            description.size
+        );
         return Err(EINVAL);
     }
     if description.mappings.len() > MAX_MAPPINGS {
@@ -271,7 +281,11 @@ fn check(bus: &Node<Bus>, description: &RegionDescription) -> Result {
 
 /// Returns the alignment that namespaces of a region have unless the user asks for another.
 fn default_align(size: u64, ways: u64) -> u64 {
-    let align = if size >= DEFAULT_ALIGN { DEFAULT_ALIGN } else { PAGE_SIZE as u64 };
+    let align = if size >= DEFAULT_ALIGN {
+        DEFAULT_ALIGN
+    } else {
+        PAGE_SIZE as u64
+    };
     let ways = ways.max(1);
     if align % ways == 0 {
         align

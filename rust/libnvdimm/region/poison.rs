@@ -50,7 +50,10 @@ impl Region {
 
     fn poison_command(&self, number: u32, address: u64, len: u64) -> Result<[u8; PAYLOAD]> {
         let mut payload = [0; PAYLOAD];
-        for (field, value) in payload.chunks_exact_mut(size_of::<u64>()).zip([address, len]) {
+        for (field, value) in payload
+            .chunks_exact_mut(size_of::<u64>())
+            .zip([address, len])
+        {
             field.copy_from_slice(&value.to_le_bytes());
         }
 
@@ -72,6 +75,9 @@ impl Region {
 
 /// The 32-bit word at `offset` of a payload.
 fn word(payload: &[u8; PAYLOAD], offset: usize) -> Result<u32> {
-    let bytes = payload.get(offset..).and_then(|rest| rest.first_chunk()).ok_or(EINVAL)?;
+    let bytes = payload
+        .get(offset..)
+        .and_then(|rest| rest.first_chunk())
+        .ok_or(EINVAL)?;
     Ok(u32::from_le_bytes(*bytes))
 }

@@ -12,8 +12,22 @@ use zerocopy_derive::{
 };
 
 /// A UUID as it is stored on media: sixteen bytes, printed in the order in which they are stored (RFC 9562 text).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
 #[repr(transparent)]
 pub struct Uuid([u8; 16]);
 
@@ -82,8 +96,20 @@ impl fmt::Display for Uuid {
 }
 
 /// A GUID in the byte order of UEFI and ACPI: the first three fields are little endian.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Debug,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
 #[repr(transparent)]
 pub struct Guid([u8; 16]);
 
@@ -97,7 +123,8 @@ impl Guid {
         let b = b.to_le_bytes();
         let c = c.to_le_bytes();
         Self([
-            a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7],
+            a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5],
+            d[6], d[7],
         ])
     }
 
@@ -111,7 +138,8 @@ impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let g = &self.0;
         let text = Uuid([
-            g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15],
+            g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13],
+            g[14], g[15],
         ]);
         fmt::Display::fmt(&text, f)
     }
@@ -141,17 +169,36 @@ mod tests {
 
     #[test]
     fn wrong_text_is_refused() {
-        for text in ["", "f0d64d51", "f0d64d51-7ad4-44e2-8757-6b8e8e4f750", "f0d64d51x7ad4-44e2-8757-6b8e8e4f7500"] {
+        for text in [
+            "",
+            "f0d64d51",
+            "f0d64d51-7ad4-44e2-8757-6b8e8e4f750",
+            "f0d64d51x7ad4-44e2-8757-6b8e8e4f7500",
+        ] {
             assert_eq!(Uuid::parse(text.as_bytes()), Err(InvalidUuid), "{text}");
         }
-        assert_eq!(Uuid::parse(b"g0d64d51-7ad4-44e2-8757-6b8e8e4f7500"), Err(InvalidUuid));
-        assert_eq!(Uuid::parse(b"+0d64d51-7ad4-44e2-8757-6b8e8e4f7500"), Err(InvalidUuid));
+        assert_eq!(
+            Uuid::parse(b"g0d64d51-7ad4-44e2-8757-6b8e8e4f7500"),
+            Err(InvalidUuid)
+        );
+        assert_eq!(
+            Uuid::parse(b"+0d64d51-7ad4-44e2-8757-6b8e8e4f7500"),
+            Err(InvalidUuid)
+        );
     }
 
     #[test]
     fn guid_is_mixed_endian() {
-        let pmem = Guid::new(0x66f0_d379, 0xb4f3, 0x4074, [0xac, 0x43, 0x0d, 0x33, 0x18, 0xb7, 0x8c, 0xdb]);
-        assert_eq!(pmem.as_bytes()[..8], [0x79, 0xd3, 0xf0, 0x66, 0xf3, 0xb4, 0x74, 0x40]);
+        let pmem = Guid::new(
+            0x66f0_d379,
+            0xb4f3,
+            0x4074,
+            [0xac, 0x43, 0x0d, 0x33, 0x18, 0xb7, 0x8c, 0xdb],
+        );
+        assert_eq!(
+            pmem.as_bytes()[..8],
+            [0x79, 0xd3, 0xf0, 0x66, 0xf3, 0xb4, 0x74, 0x40]
+        );
         assert_eq!(pmem.to_string(), "66f0d379-b4f3-4074-ac43-0d3318b78cdb");
     }
 }
