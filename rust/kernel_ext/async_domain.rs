@@ -57,6 +57,11 @@ pub fn schedule<J: Job>(job: J, node: i32) -> Result {
     Ok(())
 }
 
+/// Runs a job.
+///
+/// # Safety
+///
+/// `data` must come from `into_foreign` of a box of `J`, which becomes this function's.
 unsafe extern "C" fn callback<J: Job>(data: *mut c_void, _cookie: sys::async_cookie_t) {
     // SAFETY: `data` came from `into_foreign` in `schedule`, and the callback is called once.
     KBox::into_inner(unsafe { KBox::<J>::from_foreign(data) }).run();

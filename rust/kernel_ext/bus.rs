@@ -110,6 +110,11 @@ impl Uevent<'_> {
     }
 }
 
+/// Tells the driver core whether `driver` takes `device`.
+///
+/// # Safety
+///
+/// To be called by the driver core alone, with a device and a driver of the bus `B`.
 unsafe extern "C" fn match_callback<B: Bus>(
     device: *mut sys::device,
     driver: *const sys::device_driver,
@@ -125,6 +130,11 @@ unsafe extern "C" fn match_callback<B: Bus>(
         .into()
 }
 
+/// Adds variables to an event.
+///
+/// # Safety
+///
+/// To be called by the driver core alone, with a device of the bus `B` and the environment of an event.
 unsafe extern "C" fn uevent_callback<B: Bus>(
     device: *const sys::device,
     env: *mut sys::kobj_uevent_env,
@@ -273,6 +283,11 @@ unsafe impl<B: Bus, D: Driver<B>> driver::RegistrationOps for Adapter<B, D> {
 }
 
 impl<B: Bus, D: Driver<B>> Adapter<B, D> {
+    /// Binds the driver.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the driver core alone, with a device of the bus `B` whose lock it holds.
     unsafe extern "C" fn probe_callback(device: *mut sys::device) -> c_int {
         // SAFETY: The driver core calls this with a device of the bus, whose lock it holds.
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
@@ -284,6 +299,11 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
         })
     }
 
+    /// Prepares the driver to leave.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the driver core alone, with a device that the driver is bound to and whose lock it holds.
     unsafe extern "C" fn remove_callback(device: *mut sys::device) -> c_int {
         // SAFETY: The driver core calls this with a device of the bus that this driver is bound to, with its lock held.
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
@@ -294,6 +314,11 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
         0
     }
 
+    /// Tells the driver of the system's shutdown.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the driver core alone, with a device that the driver is bound to and whose lock it holds.
     unsafe extern "C" fn shutdown_callback(device: *mut sys::device) {
         // SAFETY: The driver core calls this with a device of the bus that this driver is bound to, with its lock held.
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
@@ -338,6 +363,11 @@ pub fn find_device<B: Bus>(mut condition: impl FnMut(&Device) -> bool) -> Option
         found: Option<ARef<Device>>,
     }
 
+    /// Looks at one device.
+    ///
+    /// # Safety
+    ///
+    /// `data` must be a search of which nobody else knows, and `device` a valid device.
     unsafe extern "C" fn callback(device: *mut sys::device, data: *mut c_void) -> c_int {
         // SAFETY: `data` is the search below, and nobody else uses it during the walk.
         let search = unsafe { &mut *data.cast::<Search<'_>>() };

@@ -106,6 +106,11 @@ impl<O: Operations> Registration<O> {
         })
     }
 
+    /// Serves a native call.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel alone, with an open file of the device.
     unsafe extern "C" fn ioctl_callback(
         file: *mut sys::file,
         command: c_uint,
@@ -115,6 +120,11 @@ impl<O: Operations> Registration<O> {
         unsafe { Self::call(file, command, argument) }
     }
 
+    /// Serves a call of a 32-bit process.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel alone, with an open file of the device.
     unsafe extern "C" fn compat_ioctl_callback(
         file: *mut sys::file,
         command: c_uint,

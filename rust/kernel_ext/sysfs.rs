@@ -99,6 +99,13 @@ impl<T: DeviceType> Attribute<T> {
         self
     }
 
+    #[cfg_attr(
+        not(CONFIG_DEBUG_LOCK_ALLOC),
+        expect(
+            clippy::needless_update,
+            reason = "other configurations have more fields"
+        )
+    )]
     const fn with_mode(
         name: &'static CStr,
         mode: u16,
@@ -144,6 +151,11 @@ impl<T: DeviceType> Attribute<T> {
         unsafe { &*raw.cast::<Self>() }
     }
 
+    /// Shows an attribute.
+    ///
+    /// # Safety
+    ///
+    /// To be called by sysfs alone, with the device of a `Node<T>`, an attribute of `T` and a page.
     unsafe extern "C" fn show_callback(
         dev: *mut sys::device,
         attribute: *const sys::device_attribute,
@@ -164,6 +176,11 @@ impl<T: DeviceType> Attribute<T> {
         })
     }
 
+    /// Stores an attribute.
+    ///
+    /// # Safety
+    ///
+    /// To be called by sysfs alone, with the device of a `Node<T>`, an attribute of `T` and `count` bytes.
     unsafe extern "C" fn store_callback(
         dev: *mut sys::device,
         attribute: *const sys::device_attribute,
@@ -186,6 +203,11 @@ impl<T: DeviceType> Attribute<T> {
         })
     }
 
+    /// Decides about the mode of an attribute.
+    ///
+    /// # Safety
+    ///
+    /// To be called by sysfs alone, with the object of the device of a `Node<T>` and an attribute of `T`.
     unsafe extern "C" fn visible_callback(
         kobj: *mut sys::kobject,
         attribute: *const sys::attribute,

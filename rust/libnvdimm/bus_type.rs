@@ -75,7 +75,7 @@ impl Bus for NdBus {
         let Some(kind) = Kind::of(device) else {
             return Ok(());
         };
-        event.add_modalias(&*CString::try_from_fmt(fmt!("nd:t{}", kind.type_id()))?)
+        event.add_modalias(&CString::try_from_fmt(fmt!("nd:t{}", kind.type_id()))?)
     }
 
     fn before_probe(device: &Device) -> Result {

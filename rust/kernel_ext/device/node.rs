@@ -346,6 +346,11 @@ impl<T: DeviceType> Node<T> {
         found
     }
 
+    /// Frees a node.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the driver core alone, when the last reference to the device of a `Node<T>` is gone.
     unsafe extern "C" fn release_callback(device: *mut sys::device) {
         // SAFETY: The last reference is gone, so nobody uses the node any more. It was allocated in `Self::new`, whose
         // box is taken back here; the pinned contents are dropped in place.
@@ -356,6 +361,11 @@ impl<T: DeviceType> Node<T> {
 
 /// Calls `f` for each child of `device` in sysfs until it fails.
 pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) -> Result {
+    /// Passes one child on.
+    ///
+    /// # Safety
+    ///
+    /// `data` must be a closure of type `F` of which nobody else knows, and `child` a valid device.
     unsafe extern "C" fn callback<F: FnMut(&Device) -> Result>(
         child: *mut sys::device,
         data: *mut c_void,
