@@ -62,91 +62,161 @@ impl CallHeader {
     }
 }
 
-/// The header of a `CALL`, with reserved fields checked. `EINVAL`: there is none, or it has something in them.
+/// The header of a `CALL`. `EINVAL`: the payload is too short for one.
 pub(crate) fn call_header(payload: &[u8]) -> Result<&CallHeader> {
-    let (header, _) = CallHeader::ref_from_prefix(payload).map_err(|_| EINVAL)?;
-    if header.reserved.iter().any(|word| word.get() != 0) {
-        return Err(EINVAL);
-    }
-    Ok(header)
+    CallHeader::ref_from_prefix(payload)
+        .map(|(header, _)| header)
+        .map_err(|_| EINVAL)
 }
 
 /// A payload in its two parts.
 pub(crate) struct Payload<'a> {
     pub(crate) input: &'a [u8],
     pub(crate) output: Output<'a>,
+    answer: &'static [Field],
 }
 
-/// Room for output.
+/// Room for output, which is filled field by field.
 pub(crate) struct Output<'a> {
     room: &'a mut [u8],
     used: usize,
 }
 
-/// Bytes of a status, which every answer begins with.
-const STATUS: usize = 4;
-
 impl Output<'_> {
-    /// Appends as much of `bytes` as there is room for.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let free = self.room.get_mut(self.used..).unwrap_or_default();
-        let length = free.len().min(bytes.len());
-        if let (Some(to), Some(from)) = (free.get_mut(..length), bytes.get(..length)) {
-            to.copy_from_slice(from);
-        }
-        self.used = self.used.saturating_add(length);
+    fn left(&self) -> usize {
+        self.room.len().saturating_sub(self.used)
     }
 
-    /// How many bytes were left. `ENXIO`: not even a status was pushed.
+    /// Appends a field. `ENXIO`: there is no room for it.
+    pub(crate) fn push(&mut self, field: &[u8]) -> Result {
+        let end = self.used.checked_add(field.len()).ok_or(ENXIO)?;
+        self.room
+            .get_mut(self.used..end)
+            .ok_or(ENXIO)?
+            .copy_from_slice(field);
+        self.used = end;
+        Ok(())
+    }
+
+    /// Fills all that is left with the beginning of `bytes`, or nothing if there are not enough of them.
+    pub(crate) fn fill(&mut self, bytes: &[u8]) -> Result {
+        bytes
+            .get(..self.left())
+            .map_or(Ok(()), |field| self.push(field))
+    }
+
+    /// How many bytes were left. `ENXIO`: not even a status was appended.
     pub(crate) fn finish(self) -> Result<usize> {
-        if self.used < STATUS {
+        if self.used == 0 {
             return Err(ENXIO);
         }
-        Ok(self.room.len().saturating_sub(self.used))
+        Ok(self.left())
+    }
+}
+
+/// How long a field of an answer is.
+#[derive(Clone, Copy)]
+enum Field {
+    /// So many bytes.
+    Bytes(usize),
+    /// All that there is room for.
+    Room,
+    /// What the second word of the answer says.
+    Declared,
+    /// What the second word of the answer says, with the first two words counted.
+    DeclaredTotal,
+}
+
+impl Field {
+    fn size(self, answer: &[u8], room: usize) -> usize {
+        /// The status and the declared size.
+        const WORDS: usize = 8;
+
+        let declared = || {
+            <[U32; 2]>::ref_from_prefix(answer)
+                .ok()
+                .and_then(|([_, size], _)| usize::try_from(size.get()).ok())
+                .unwrap_or(usize::MAX)
+        };
+        match self {
+            Self::Bytes(size) => size,
+            Self::Room => room,
+            Self::Declared => declared(),
+            Self::DeclaredTotal => declared().saturating_sub(WORDS),
+        }
+    }
+}
+
+/// What a command's payload looks like: bytes of input, and the fields of the answer, the first of which is a status.
+struct Shape {
+    input: usize,
+    answer: &'static [Field],
+}
+
+impl Shape {
+    /// Of a DIMM's command other than `CALL`. `ENOTTY`: no such command; `EINVAL`: its input is too short.
+    fn of_dimm(command: u32, bytes: &[u8]) -> Result<Self> {
+        use Field::{
+            Bytes,
+            Declared,
+            Room, //
+        };
+
+        /// Two words, the second of which tells how many bytes follow.
+        const HEADER: usize = 8;
+        let with_data = || {
+            <[U32; 2]>::ref_from_prefix(bytes)
+                .ok()
+                .and_then(|([_, size], _)| usize::try_from(size.get()).ok()?.checked_add(HEADER))
+                .ok_or(EINVAL)
+        };
+        let (input, answer): (_, &[Field]) = match command {
+            dimm_command::SMART => (0, &[Bytes(4), Bytes(128)]),
+            dimm_command::SMART_THRESHOLD => (0, &[Bytes(4), Bytes(8)]),
+            dimm_command::FLAGS => (0, &[Bytes(4), Bytes(4)]),
+            dimm_command::GET_CONFIG_SIZE => (0, &[Bytes(4), Bytes(4), Bytes(4)]),
+            dimm_command::GET_CONFIG_DATA => (HEADER, &[Bytes(4), Room]),
+            dimm_command::SET_CONFIG_DATA => (with_data()?, &[Bytes(4)]),
+            dimm_command::VENDOR => (with_data()?, &[Bytes(4), Bytes(4), Declared]),
+            _ => return Err(ENOTTY),
+        };
+        Ok(Self { input, answer })
+    }
+
+    /// Of the root device's command other than `CALL`. `ENOTTY`: no such command.
+    fn of_bus(command: u32) -> Result<Self> {
+        use Field::{
+            Bytes,
+            DeclaredTotal, //
+        };
+
+        let (input, answer): (_, &[Field]) = match command {
+            bus_command::ARS_CAP => (16, &[Bytes(4), Bytes(4), Bytes(4), Bytes(2), Bytes(2)]),
+            bus_command::ARS_START => (24, &[Bytes(4), Bytes(4)]),
+            bus_command::ARS_STATUS => (0, &[Bytes(4), Bytes(4), DeclaredTotal]),
+            bus_command::CLEAR_ERROR => (16, &[Bytes(4), Bytes(4), Bytes(8)]),
+            _ => return Err(ENOTTY),
+        };
+        Ok(Self { input, answer })
     }
 }
 
 impl<'a> Payload<'a> {
     /// Splits the payload of a DIMM's command other than `CALL`. `ENOTTY`: no such command; `EINVAL`: it is too short.
     pub(crate) fn of_dimm(command: u32, bytes: &'a mut [u8]) -> Result<Self> {
-        /// Two numbers of 32 bits, the second of which tells how many bytes follow.
-        const HEADER: usize = 8;
-
-        let input = match command {
-            dimm_command::SMART
-            | dimm_command::SMART_THRESHOLD
-            | dimm_command::FLAGS
-            | dimm_command::GET_CONFIG_SIZE => 0,
-            dimm_command::GET_CONFIG_DATA => HEADER,
-            dimm_command::SET_CONFIG_DATA | dimm_command::VENDOR => {
-                let (_, length) = <[U32; 2]>::read_from_prefix(bytes)
-                    .map_err(|_| EINVAL)?
-                    .0
-                    .into();
-                usize::try_from(length.get())?
-                    .checked_add(HEADER)
-                    .ok_or(EINVAL)?
-            }
-            _ => return Err(ENOTTY),
-        };
-        Self::split(bytes, input)
+        Self::split(bytes, Shape::of_dimm(command, bytes)?)
     }
 
     /// Splits the payload of the root device's command other than `CALL`. Errors as for DIMMs.
     pub(crate) fn of_bus(command: u32, bytes: &'a mut [u8]) -> Result<Self> {
-        let input = match command {
-            bus_command::ARS_CAP | bus_command::CLEAR_ERROR => 16,
-            bus_command::ARS_START => 24,
-            bus_command::ARS_STATUS => 0,
-            _ => return Err(ENOTTY),
-        };
-        Self::split(bytes, input)
+        Self::split(bytes, Shape::of_bus(command)?)
     }
 
-    fn split(bytes: &'a mut [u8], input: usize) -> Result<Self> {
-        let (input, room) = bytes.split_at_mut_checked(input).ok_or(EINVAL)?;
+    fn split(bytes: &'a mut [u8], shape: Shape) -> Result<Self> {
+        let (input, room) = bytes.split_at_mut_checked(shape.input).ok_or(EINVAL)?;
         Ok(Self {
             input,
+            answer: shape.answer,
             output: Output { room, used: 0 },
         })
     }
@@ -154,25 +224,39 @@ impl<'a> Payload<'a> {
 
 /// Executes a command that has a function of its own; returns the bytes of the payload that were left.
 ///
-/// An answer that does not fit is cut off. `EINVAL`: the firmware gave no buffer. `ENXIO`: not even a status in it.
+/// An answer that ends early leaves the fields that it does not have as they were. `EINVAL`: the firmware gave no buffer.
+/// `ENXIO`: it has no status, or a field for which there is no room.
 pub(crate) fn execute(
     device: &AcpiDevice,
     method: DeviceSpecificMethod,
     command: u32,
     payload: Payload<'_>,
 ) -> Result<usize> {
-    let Payload { input, mut output } = payload;
-    let answer = device
+    let Payload {
+        input,
+        answer: fields,
+        mut output,
+    } = payload;
+    let object = device
         .evaluate_function(method, u64::from(command), Some(input))
         .ok_or(EINVAL)?;
-    output.push(answer.value().buffer().ok_or(EINVAL)?);
+    let answer = object.value().buffer().ok_or(EINVAL)?;
+    let mut rest = answer;
+    for field in fields {
+        let Some((bytes, next)) = rest.split_at_checked(field.size(answer, output.left())) else {
+            break;
+        };
+        output.push(bytes)?;
+        rest = next;
+    }
     output.finish()
 }
 
 /// Executes a `CALL` of one of `functions`; nothing is ever left of its payload.
 ///
 /// An answer that does not fit is cut off, and the header tells how long it was. `ENOTTY`: the function may not be
-/// called. `EINVAL`: the firmware gave no buffer, or the payload is shorter than its header says.
+/// called. `EINVAL`: the firmware gave no buffer, a reserved field is set, or the payload is shorter than its header
+/// says.
 pub(crate) fn call(
     device: &AcpiDevice,
     method: impl FnOnce(u32) -> DeviceSpecificMethod,
@@ -180,6 +264,9 @@ pub(crate) fn call(
     payload: &mut [u8],
 ) -> Result<usize> {
     let (header, rest) = CallHeader::mut_from_prefix(payload).map_err(|_| EINVAL)?;
+    if header.reserved.iter().any(|word| word.get() != 0) {
+        return Err(EINVAL);
+    }
     let function = header
         .function()
         .filter(|&function| functions.contains(function))
@@ -196,6 +283,7 @@ pub(crate) fn call(
         .ok_or(EINVAL)?;
     let answer = answer.value().buffer().ok_or(EINVAL)?;
     header.output_size.set(u32::try_from(answer.len())?);
-    Output { room, used: 0 }.push(answer);
+    let fitting = answer.len().min(room.len());
+    Output { room, used: 0 }.push(answer.get(..fitting).unwrap_or_default())?;
     Ok(0)
 }

@@ -54,7 +54,9 @@ impl LabelMethods {
 
 /// Executes a command that [`LabelMethods::serve`] takes; returns the bytes of the payload that were left.
 pub(crate) fn execute(device: &AcpiDevice, command: u32, payload: Payload<'_>) -> Result<usize> {
-    let Payload { input, mut output } = payload;
+    let Payload {
+        input, mut output, ..
+    } = payload;
     let answer = match command {
         dimm_command::GET_CONFIG_SIZE => device.evaluate(c"_LSI", &[]),
         dimm_command::GET_CONFIG_DATA => {
@@ -83,18 +85,13 @@ fn area(input: &[u8]) -> Result<(Argument<'_>, Argument<'_>, &[u8])> {
     Ok((number(offset), number(length), bytes))
 }
 
-/// Copies numbers as 32 bits and buffers as they are. `EINVAL`: the answer has something else in it.
+/// Copies numbers as 32 bits, and a buffer if it fills the room that is left. `EINVAL`: the answer has something else in
+/// it. `ENXIO`: it has more numbers than there is room for.
 fn copy(answer: &Object, output: &mut Output<'_>) -> Result {
     let copy_one = |value: Value<'_>, output: &mut Output<'_>| match value {
         // The specification gives the numbers 32 bits.
-        Value::Integer(number) => {
-            output.push(&(number as u32).to_ne_bytes());
-            Ok(())
-        }
-        Value::Buffer(bytes) => {
-            output.push(bytes);
-            Ok(())
-        }
+        Value::Integer(number) => output.push(&(number as u32).to_ne_bytes()),
+        Value::Buffer(bytes) => output.fill(bytes),
         Value::Package(_) | Value::Other(_) => Err(EINVAL),
     };
     match answer.value() {

@@ -17,6 +17,7 @@ use crate::{
     },
     region::{
         self,
+        Plan,
         Registered, //
     },
 };
@@ -43,6 +44,7 @@ use nd::{
     Dimm, //
 };
 use nd_format::nfit::{
+    Capabilities,
     DeviceHandle,
     Nfit,
     SystemRange, //
@@ -129,7 +131,9 @@ impl Provider {
         let Parsed { revision, table } = source.parse(&self.device)?;
         inventory.check_nothing_is_gone(&self.device, &table)?;
         let found = self.look_for_dimms(inventory, &table)?;
+        let plans = self.plan_ranges(inventory, &found, &table)?;
 
+        // From here on the table is believed, and only shortage of memory and the like can stop the merge.
         let bus = match &mut inventory.bus {
             Some(bus) => bus,
             none => {
@@ -163,6 +167,38 @@ impl Provider {
                 .dimms
                 .push(KnownDimm { handle, node }, GFP_KERNEL)?;
         }
+        let persistence = table
+            .capabilities()
+            .and_then(Capabilities::persistence_domain);
+        for (identity, plan) in plans {
+            let region = plan.register(&bus, persistence, |handle| {
+                inventory.dimm(handle).map(ARef::from)
+            })?;
+            inventory.ranges.push(
+                KnownRange {
+                    identity,
+                    _region: region,
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The ranges of `table` that are not known yet and become regions.
+    fn plan_ranges<'t>(
+        &self,
+        inventory: &Inventory,
+        found: &[NfitDimm],
+        table: &Nfit<'t>,
+    ) -> Result<KVec<(RangeIdentity, Plan<'t>)>> {
+        let find = |handle| {
+            let known = inventory
+                .dimm(handle)
+                .and_then(|dimm| dimm.private::<NfitDimm>());
+            known.or_else(|| found.iter().find(|dimm| dimm.handle == handle))
+        };
+        let mut plans = KVec::new();
         for range in table.ranges() {
             let identity = RangeIdentity::of(range);
             if inventory
@@ -173,24 +209,11 @@ impl Provider {
                 continue;
             }
             if let Some(kind) = region::kind_of(range) {
-                let dimms = &inventory.dimms;
-                let find = |handle| {
-                    dimms
-                        .iter()
-                        .find(|known| known.handle == handle)
-                        .map(|known| known.node.clone())
-                };
-                let region = region::register(&bus, &table, range, kind, find)?;
-                inventory.ranges.push(
-                    KnownRange {
-                        identity,
-                        _region: region,
-                    },
-                    GFP_KERNEL,
-                )?;
+                let plan = Plan::new(&self.device, table, range, kind, find)?;
+                plans.push((identity, plan), GFP_KERNEL)?;
             }
         }
-        Ok(())
+        Ok(plans)
     }
 
     /// The DIMMs of `table` that are not known yet, ascending by handle.
@@ -217,6 +240,14 @@ impl Provider {
 }
 
 impl Inventory {
+    /// The registered DIMM of a handle.
+    fn dimm(&self, handle: DeviceHandle) -> Option<&Node<Dimm>> {
+        self.dimms
+            .iter()
+            .find(|known| known.handle == handle)
+            .map(|known| &*known.node)
+    }
+
     /// `ENXIO`: the table lacks something that was registered.
     fn check_nothing_is_gone(&self, device: &Device, table: &Nfit<'_>) -> Result {
         for known in &self.dimms {

@@ -2,8 +2,13 @@
 
 //! A range of the table as a region: which DIMMs it is made of, and where it is.
 
-use crate::attributes;
+use crate::{
+    attributes,
+    dimm::NfitDimm, //
+};
 use kernel::{
+    device::Device,
+    page::PAGE_SIZE,
     prelude::*,
     sync::aref::ARef, //
 };
@@ -71,162 +76,208 @@ pub(crate) fn kind_of(range: &SystemRange) -> Option<RegionKind> {
     }
 }
 
-/// Registers `range` of `table` as a region on `bus`. `find` gives the DIMM of a handle.
-///
-/// `EINVAL`: the range is empty or wraps around. `ENODEV`: a mapping has no DIMM, or a DIMM no control region. `ENXIO`:
-/// there are too many mappings.
-pub(crate) fn register(
-    bus: &Node<Bus>,
-    table: &Nfit<'_>,
-    range: &SystemRange,
+/// A range of which is known that it can be registered.
+pub(crate) struct Plan<'t> {
+    range: &'t SystemRange,
     kind: RegionKind,
-    find: impl Fn(DeviceHandle) -> Option<ARef<Node<Dimm>>>,
-) -> Result<Registered> {
-    let index = range.index.get();
-    let Some((first, last)) = range.bounds() else {
-        dev_err!(
-            bus,
-            "range {} refused: base {:#x}, length {:#x}, expected at least one byte and no wrap around\n",
-            index,
-            range.base.get(),
-            range.length.get()
-        );
-        return Err(EINVAL);
-    };
-    let mut mappings = mappings(bus, table, range, find)?;
-    let interleave_set = interleave_set(bus, table, range, &mut mappings)?;
-    let (numa_node, target_node) = nodes(range, first);
+    addresses: AddressRange,
+    parts: KVec<Part>,
+    interleave_set: InterleaveSet,
+}
 
-    let addresses = AddressRange { first, last };
-    let inserted = if range.kind() == RangeKind::Persistent
-        && !resource::has_description(addresses, Description::PersistentMemory)
-    {
-        let inserted =
-            InsertedRange::new(addresses, Description::PersistentMemory).inspect_err(|_| {
+/// A mapping of a range.
+struct Part {
+    device: DeviceHandle,
+    dpa: u64,
+    size: u64,
+    position: u32,
+}
+
+impl<'t> Plan<'t> {
+    /// Checks `range` of `table`, which becomes a region of this `kind`. `find` gives the DIMM of a handle.
+    ///
+    /// `EINVAL`: the range is empty, wraps around or is not made of pages. `ENODEV`: a mapping has no DIMM, or a DIMM no
+    /// control region. `ENXIO`: there are too many mappings.
+    pub(crate) fn new<'d>(
+        reporter: &Device,
+        table: &Nfit<'t>,
+        range: &'t SystemRange,
+        kind: RegionKind,
+        find: impl Fn(DeviceHandle) -> Option<&'d NfitDimm>,
+    ) -> Result<Self> {
+        let addresses = addresses(reporter, range)?;
+        let index = range.index.get();
+        let count = table.mappings_of(range).count();
+        let is_memory = matches!(range.kind(), RangeKind::Persistent | RangeKind::Volatile);
+        let mut parts = KVec::with_capacity(count, GFP_KERNEL)?;
+        let mut members = KVec::with_capacity(count, GFP_KERNEL)?;
+        for mapping in table.mappings_of(range) {
+            let device = mapping.device();
+            let Some(dimm) = find(device) else {
                 dev_err!(
-                    bus,
-                    "range {} refused: {:#x} to {:#x} overlap a part of another resource\n",
+                    reporter,
+                    "NFIT refused: range {} has a mapping of DIMM {}, expected one that is in use\n",
                     index,
-                    first,
-                    last
+                    format_args!("{device}")
                 );
-            })?;
-        Some(inserted)
-    } else {
-        None
-    };
-    Region::register(
-        bus,
-        RegionDescription {
+                return Err(ENODEV);
+            };
+            let Some(control_region) = &dimm.control_region else {
+                dev_err!(
+                    reporter,
+                    "NFIT refused: range {} has a mapping of DIMM {}, expected one with a control region\n",
+                    index,
+                    format_args!("{device}")
+                );
+                return Err(ENODEV);
+            };
+            members.push(Member::new(mapping, control_region), GFP_KERNEL)?;
+            let (dpa, size) = if is_memory {
+                (mapping.dpa.get(), mapping.size.get())
+            } else {
+                (0, 0)
+            };
+            if !is_whole_pages(dpa) || !is_whole_pages(size) {
+                dev_err!(
+                    reporter,
+                    "NFIT refused: range {} has a mapping of DIMM {} at {:#x}, length {:#x}, expected whole pages\n",
+                    index,
+                    format_args!("{device}"),
+                    dpa,
+                    size
+                );
+                return Err(EINVAL);
+            }
+            parts.push(
+                Part {
+                    device,
+                    dpa,
+                    size,
+                    position: 0,
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        let set = interleave::InterleaveSet::new(&members).map_err(|error| {
+            dev_err!(
+                reporter,
+                "NFIT refused: range {}: {}\n",
+                index,
+                format_args!("{error}")
+            );
+            ENXIO
+        })?;
+        for (index, part) in parts.iter_mut().enumerate() {
+            part.position = set
+                .position(index)
+                .and_then(|place| place.try_into().ok())
+                .unwrap_or(0);
+        }
+        let cookies = set.cookies();
+        Ok(Self {
+            range,
             kind,
-            start: first,
-            size: range.length.get(),
-            mappings,
-            interleave_set: Some(interleave_set),
-            numa_node,
-            target_node,
-            // The firmware may hand out far more persistent memory than there is room for page structures.
-            page_map: false,
-            persistence: table
-                .capabilities()
-                .and_then(nfit::Capabilities::persistence_domain)
-                .map(|domain| match domain {
+            addresses,
+            parts,
+            interleave_set: InterleaveSet {
+                cookie_v1_1: cookies.v1_1,
+                cookie_v1_2: cookies.v1_2,
+                alternate_cookie: cookies.alternate,
+                type_guid: range.guid,
+            },
+        })
+    }
+
+    /// Registers the region on `bus`. `find` gives the DIMM of a handle, registered by now.
+    pub(crate) fn register(
+        self,
+        bus: &Node<Bus>,
+        persistence: Option<nfit::PersistenceDomain>,
+        find: impl Fn(DeviceHandle) -> Option<ARef<Node<Dimm>>>,
+    ) -> Result<Registered> {
+        let mut mappings = KVec::with_capacity(self.parts.len(), GFP_KERNEL)?;
+        for part in &self.parts {
+            mappings.push(
+                MappingDescription {
+                    dimm: find(part.device).ok_or(ENODEV)?,
+                    dpa: part.dpa,
+                    size: part.size,
+                    position: part.position,
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        let range_index = self.range.index.get();
+        let inserted = self.insert(bus)?;
+        let (numa_node, target_node) = nodes(self.range, self.addresses.first);
+        Region::register(
+            bus,
+            RegionDescription {
+                kind: self.kind,
+                start: self.addresses.first,
+                size: self.range.length.get(),
+                mappings,
+                interleave_set: Some(self.interleave_set),
+                numa_node,
+                target_node,
+                // The firmware may hand out far more persistent memory than there is room for page structures.
+                page_map: false,
+                persistence: persistence.map(|domain| match domain {
                     nfit::PersistenceDomain::CpuCache => PersistenceDomain::CpuCache,
                     nfit::PersistenceDomain::MemoryController => {
                         PersistenceDomain::MemoryController
                     }
                 }),
-            groups: attributes::region(),
-            private: KBox::new(NfitRegion { range_index: index }, GFP_KERNEL)?,
-        },
-    )?;
-    Ok(Registered {
-        _inserted: inserted,
-    })
-}
-
-/// The parts of DIMMs in `range`, in the order of the table; positions are not known yet.
-fn mappings(
-    bus: &Node<Bus>,
-    table: &Nfit<'_>,
-    range: &SystemRange,
-    find: impl Fn(DeviceHandle) -> Option<ARef<Node<Dimm>>>,
-) -> Result<KVec<MappingDescription>> {
-    let index = range.index.get();
-    let count = table.mappings_of(range).count();
-    if count > interleave::MAX_MEMBERS {
-        dev_err!(
-            bus,
-            "range {} refused: it has {} mappings, expected at most {}\n",
-            index,
-            count,
-            interleave::MAX_MEMBERS
-        );
-        return Err(ENXIO);
-    }
-    let is_memory = matches!(range.kind(), RangeKind::Persistent | RangeKind::Volatile);
-    let mut mappings = KVec::with_capacity(count, GFP_KERNEL)?;
-    for mapping in table.mappings_of(range) {
-        let Some(dimm) = find(mapping.device()) else {
-            dev_err!(
-                bus,
-                "range {} refused: it has a mapping of DIMM {}, expected one that is registered\n",
-                index,
-                format_args!("{}", mapping.device())
-            );
-            return Err(ENODEV);
-        };
-        mappings.push(
-            MappingDescription {
-                dimm,
-                dpa: if is_memory { mapping.dpa.get() } else { 0 },
-                size: if is_memory { mapping.size.get() } else { 0 },
-                position: 0,
+                groups: attributes::region(),
+                private: KBox::new(NfitRegion { range_index }, GFP_KERNEL)?,
             },
-            GFP_KERNEL,
         )?;
+        Ok(Registered {
+            _inserted: inserted,
+        })
     }
-    Ok(mappings)
+
+    /// Lists persistent memory in the tree of addresses, unless it is there already.
+    fn insert(&self, bus: &Node<Bus>) -> Result<Option<InsertedRange>> {
+        if self.range.kind() != RangeKind::Persistent
+            || resource::has_description(self.addresses, Description::PersistentMemory)
+        {
+            return Ok(None);
+        }
+        InsertedRange::new(self.addresses, Description::PersistentMemory)
+            .map(Some)
+            .inspect_err(|_| {
+                dev_err!(
+                    bus,
+                    "range {} refused: {:#x} to {:#x} overlaps a part of another resource\n",
+                    self.range.index.get(),
+                    self.addresses.first,
+                    self.addresses.last
+                );
+            })
+    }
 }
 
-/// Computes the cookies of the set, and puts its positions into `mappings`, which are those of `range`.
-fn interleave_set(
-    bus: &Node<Bus>,
-    table: &Nfit<'_>,
-    range: &SystemRange,
-    mappings: &mut [MappingDescription],
-) -> Result<InterleaveSet> {
-    let mut members = KVec::with_capacity(mappings.len(), GFP_KERNEL)?;
-    for (mapping, description) in table.mappings_of(range).zip(mappings.iter()) {
-        let Some(control_region) = description
-            .dimm
-            .private::<crate::dimm::NfitDimm>()
-            .and_then(|dimm| dimm.control_region.as_ref())
-        else {
+fn addresses(reporter: &Device, range: &SystemRange) -> Result<AddressRange> {
+    match range.bounds() {
+        Some((first, last)) if is_whole_pages(first) && is_whole_pages(range.length.get()) => {
+            Ok(AddressRange { first, last })
+        }
+        _ => {
             dev_err!(
-                bus,
-                "range {} refused: DIMM {} has no control region, expected one that identifies it\n",
+                reporter,
+                "NFIT refused: range {} has base {:#x}, length {:#x}, expected whole pages below 2^64\n",
                 range.index.get(),
-                format_args!("{}", mapping.device())
+                range.base.get(),
+                range.length.get()
             );
-            return Err(ENODEV);
-        };
-        members.push(Member::new(mapping, control_region), GFP_KERNEL)?;
+            Err(EINVAL)
+        }
     }
-    let set = interleave::InterleaveSet::new(&members).map_err(|_| ENXIO)?;
-    for (index, mapping) in mappings.iter_mut().enumerate() {
-        mapping.position = set
-            .position(index)
-            .and_then(|place| place.try_into().ok())
-            .unwrap_or(0);
-    }
-    let cookies = set.cookies();
-    Ok(InterleaveSet {
-        cookie_v1_1: cookies.v1_1,
-        cookie_v1_2: cookies.v1_2,
-        alternate_cookie: cookies.alternate,
-        type_guid: range.guid,
-    })
+}
+
+fn is_whole_pages(value: u64) -> bool {
+    value % PAGE_SIZE as u64 == 0
 }
 
 /// The NUMA node of `range`, and the one that its memory would get as system memory.
