@@ -11,5 +11,6 @@
 
 pub mod btt;
 pub mod fletcher;
+pub mod label;
 pub mod nfit;
 pub mod uuid;

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Intervals of DIMM physical addresses.
+
+use core::fmt;
+
+/// A range of DIMM physical addresses (DPA), in bytes.
+///
+/// # Invariants
+///
+/// The range is not empty and its end does not exceed [`u64::MAX`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Extent {
+    start: u64,
+    len: u64,
+}
+
+impl Extent {
+    /// Makes the range of `len` bytes from `start`; [`None`] if it is empty or runs past the end of the address space.
+    pub const fn new(start: u64, len: u64) -> Option<Self> {
+        match start.checked_add(len) {
+            Some(_) if len != 0 => Some(Self { start, len }),
+            _ => None,
+        }
+    }
+
+    /// Makes the range from `start` up to, not including, `end`; [`None`] if it is empty.
+    pub const fn between(start: u64, end: u64) -> Option<Self> {
+        match end.checked_sub(start) {
+            Some(len) => Self::new(start, len),
+            None => None,
+        }
+    }
+
+    /// First address.
+    pub const fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Bytes.
+    #[expect(clippy::len_without_is_empty, reason = "an extent is never empty")]
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// First address behind the range.
+    pub const fn end(&self) -> u64 {
+        self.start + self.len
+    }
+
+    /// Tells whether `address` is in the range.
+    pub const fn holds(&self, address: u64) -> bool {
+        self.start <= address && address < self.end()
+    }
+
+    /// Tells whether the whole of `other` is in the range.
+    pub const fn covers(&self, other: &Self) -> bool {
+        self.start <= other.start && other.end() <= self.end()
+    }
+
+    /// Tells whether the ranges share an address.
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end() && other.start < self.end()
+    }
+
+    /// The part of the range that begins and ends at multiples of `align`, if there is any.
+    ///
+    /// `align` is a power of two or any other number but 0.
+    pub fn narrowed(&self, align: u64) -> Option<Self> {
+        let start = self.start.checked_next_multiple_of(align)?;
+        let end = self.end().checked_sub(self.end().checked_rem(align)?)?;
+        Self::between(start, end)
+    }
+
+    /// The smallest range around this one that begins and ends at multiples of `align`.
+    pub fn widened(&self, align: u64) -> Option<Self> {
+        let start = self.start.checked_sub(self.start.checked_rem(align)?)?;
+        Self::between(start, self.end().checked_next_multiple_of(align)?)
+    }
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}..{:#x}", self.start, self.end())
+    }
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changing one label area.
+//!
+//! A [`Plan`] tells which bytes have to be written where, one write after the other. Its user writes them through the
+//! provider and confirms each one. Nothing that the current index names is ever overwritten: labels go into free slots, and
+//! an index takes the place of the one that does not count. The change happens with the index, which has a checksum: a
+//! power failure before or within any write leaves what was there before that write. (UEFI 2.10, section 13.19,
+//! "Updating Namespace Labels".)
+//!
+//! A plan that is dropped half way leaves the area as the medium has it: the cached bytes of the current index and of its
+//! labels are untouched, and the next plan starts from them.
+
+use super::{
+    area::{
+        range,
+        range_mut,
+        LabelArea, //
+    },
+    geometry::{
+        Geometry,
+        IndexCopy, //
+    },
+    index::{
+        self,
+        Sequence, //
+    },
+    layout::{
+        Current,
+        Layout, //
+    },
+    record::Label,
+    slots::mark,
+};
+use crate::uuid::Uuid;
+use core::fmt;
+
+/// A label area that can be changed: its cached bytes, and what is known of them.
+#[derive(Debug)]
+pub struct Store<'a> {
+    bytes: &'a mut [u8],
+    layout: &'a mut Layout,
+}
+
+impl<'a> Store<'a> {
+    /// The area `bytes` with its `layout`.
+    pub fn new(bytes: &'a mut [u8], layout: &'a mut Layout) -> Result<Self, UpdateError> {
+        let (found, expected) = (bytes.len(), layout.geometry.config_size());
+        if usize::try_from(expected) != Ok(found) {
+            return Err(UpdateError::Length { found, expected });
+        }
+        Ok(Self { bytes, layout })
+    }
+
+    /// The area as it can be read.
+    pub fn area(&self) -> LabelArea<'_> {
+        LabelArea::new(self.bytes, self.layout)
+    }
+
+    /// Tells whether a label of `uuid` can be published twice, which is what an update of a set takes.
+    pub fn check_room(&self, uuid: Uuid, replaces: Option<Uuid>) -> Result<(), UpdateError> {
+        let area = self.area();
+        let dropped = area.labels_of(uuid).count()
+            + replaces.map_or(0, |replaces| area.labels_of(replaces).count());
+        match (area.free_count(), dropped) {
+            (0, _) | (1, 0) => Err(UpdateError::NoFreeSlot),
+            _ => Ok(()),
+        }
+    }
+
+    /// Plans to write `label` and to drop the labels of the same UUID and of `replaces`. A blank area is initialised.
+    pub fn publish(
+        &mut self,
+        label: &Label,
+        replaces: Option<Uuid>,
+    ) -> Result<Plan<'_>, UpdateError> {
+        let slot = match self.layout.current {
+            None => 0,
+            Some(_) => self
+                .area()
+                .slots()
+                .free()
+                .next()
+                .ok_or(UpdateError::NoFreeSlot)?,
+        };
+        let change = Change::Publish {
+            label: *label,
+            slot,
+            replaces,
+        };
+        Ok(Plan::new(self, change))
+    }
+
+    /// Plans to drop the labels of `uuid`. The index is written even if there are none, as Linux does, but nothing is
+    /// written into a blank area.
+    pub fn remove(&mut self, uuid: Uuid) -> Plan<'_> {
+        Plan::new(self, Change::Remove(uuid))
+    }
+}
+
+/// Bytes to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Write<'p> {
+    /// Where, in bytes from the start of the label area.
+    pub offset: u32,
+    /// The bytes.
+    pub bytes: &'p [u8],
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Publish {
+        label: Label,
+        slot: u32,
+        replaces: Option<Uuid>,
+    },
+    Remove(Uuid),
+}
+
+/// What has to be written now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// An index without labels, into a blank area.
+    Initial(IndexCopy),
+    /// The label, into a free slot.
+    Label { slot: u32 },
+    /// The index that makes the change happen.
+    Index(IndexCopy),
+    /// Nothing.
+    Done,
+}
+
+/// A change of a label area, under way.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    bytes: &'a mut [u8],
+    layout: &'a mut Layout,
+    change: Change,
+    stage: Stage,
+}
+
+impl<'a> Plan<'a> {
+    fn new(store: &'a mut Store<'_>, change: Change) -> Self {
+        let mut plan = Self {
+            bytes: &mut *store.bytes,
+            layout: &mut *store.layout,
+            change,
+            stage: Stage::Done,
+        };
+        plan.stage = match (plan.layout.current, change) {
+            (Some(current), _) => plan.begin(&current),
+            (None, Change::Publish { .. }) => plan.initialise(),
+            (None, Change::Remove(_)) => Stage::Done,
+        };
+        plan
+    }
+
+    /// What has to be written now; [`None`] once the change is complete.
+    pub fn write(&self) -> Option<Write<'_>> {
+        let geometry = &self.layout.geometry;
+        let (offset, len) = match self.stage {
+            Stage::Initial(copy) | Stage::Index(copy) => {
+                (geometry.index_offset(copy), geometry.index_size())
+            }
+            Stage::Label { slot } => (geometry.label_offset(slot)?, geometry.label_len()),
+            Stage::Done => return None,
+        };
+        let bytes = range(self.bytes, offset, len)?;
+        Some(Write { offset, bytes })
+    }
+
+    /// Tells that what [`Self::write`] asked for is on the medium.
+    pub fn confirm(&mut self) {
+        self.stage = match (self.stage, self.layout.current) {
+            (Stage::Initial(IndexCopy::First), _) => Stage::Initial(IndexCopy::Second),
+            (Stage::Initial(IndexCopy::Second), _) => {
+                let current = Current {
+                    copy: IndexCopy::First,
+                    slots: self.layout.geometry.slots(),
+                    version: self.layout.geometry.format().version(),
+                    // The second index is the next one to be written. It gets the first one's number and counts
+                    // nevertheless, by the rule for equal numbers.
+                    next: Sequence::INITIAL_SECOND.successor(),
+                };
+                self.layout.current = Some(current);
+                self.begin(&current)
+            }
+            (Stage::Label { .. }, Some(current)) => self.stage_index(&current),
+            (Stage::Index(copy), Some(current)) => {
+                self.layout.current = Some(Current {
+                    copy,
+                    slots: current.slots,
+                    version: self.layout.geometry.format().version(),
+                    next: current.next.successor(),
+                });
+                Stage::Done
+            }
+            (Stage::Done, _) | (_, None) => Stage::Done,
+        };
+    }
+
+    /// Writes both indexes of a fresh area into the cache.
+    fn initialise(&mut self) -> Stage {
+        let geometry = self.layout.geometry;
+        self.bytes.fill(0);
+        if let Some((first, second)) = indexes(self.bytes, &geometry) {
+            for (bytes, copy, sequence) in [
+                (first, IndexCopy::First, Sequence::INITIAL_FIRST),
+                (second, IndexCopy::Second, Sequence::INITIAL_SECOND),
+            ] {
+                index::clear(bytes, geometry.slots());
+                index::seal(bytes, &geometry, copy, sequence, geometry.slots());
+            }
+        }
+        Stage::Initial(IndexCopy::First)
+    }
+
+    fn begin(&mut self, current: &Current) -> Stage {
+        match self.change {
+            Change::Publish { label, slot, .. } => {
+                let geometry = self.layout.geometry;
+                let bytes = geometry
+                    .label_offset(slot)
+                    .and_then(|offset| range_mut(self.bytes, offset, geometry.label_len()));
+                if let Some(bytes) = bytes {
+                    label.encode(bytes, geometry.format(), slot);
+                }
+                Stage::Label { slot }
+            }
+            Change::Remove(_) => self.stage_index(current),
+        }
+    }
+
+    /// Makes the next index, in the place of the one that does not count.
+    fn stage_index(&mut self, current: &Current) -> Stage {
+        let geometry = self.layout.geometry;
+        let copy = current.copy.other();
+        if let Some((first, second)) = indexes(self.bytes, &geometry) {
+            match copy {
+                IndexCopy::First => first.copy_from_slice(second),
+                IndexCopy::Second => second.copy_from_slice(first),
+            }
+        }
+        if let Change::Publish { slot, .. } = self.change {
+            self.mark(&geometry, copy, slot, false);
+        }
+        for slot in 0..current.slots {
+            if self.is_dropped(slot) {
+                self.mark(&geometry, copy, slot, true);
+            }
+        }
+        if let Some(bytes) = range_mut(
+            self.bytes,
+            geometry.index_offset(copy),
+            geometry.index_size(),
+        ) {
+            index::seal(bytes, &geometry, copy, current.next, current.slots);
+        }
+        Stage::Index(copy)
+    }
+
+    /// Tells whether the change drops the label that the current index has in `slot`.
+    fn is_dropped(&self, slot: u32) -> bool {
+        let (uuid, replaced) = match self.change {
+            Change::Publish {
+                label, replaces, ..
+            } => (label.uuid, replaces),
+            Change::Remove(uuid) => (uuid, None),
+        };
+        let area = LabelArea::new(self.bytes, self.layout);
+        area.holds(slot, uuid) || replaced.is_some_and(|uuid| area.holds(slot, uuid))
+    }
+
+    fn mark(&mut self, geometry: &Geometry, copy: IndexCopy, slot: u32, free: bool) {
+        if let Some(bytes) = range_mut(
+            self.bytes,
+            geometry.index_offset(copy),
+            geometry.index_size(),
+        ) {
+            mark(index::bitmap_mut(bytes), slot, free);
+        }
+    }
+}
+
+/// The two indexes of an area.
+fn indexes<'b>(bytes: &'b mut [u8], geometry: &Geometry) -> Option<(&'b mut [u8], &'b mut [u8])> {
+    let len = usize::try_from(geometry.index_size()).ok()?;
+    let (first, rest) = bytes.split_at_mut_checked(len)?;
+    Some((first, rest.get_mut(..len)?))
+}
+
+/// Why an area cannot be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UpdateError {
+    /// The bytes are not the whole area.
+    Length {
+        /// Bytes that there are.
+        found: usize,
+        /// Bytes of the area.
+        expected: u32,
+    },
+    /// There are not enough free slots.
+    NoFreeSlot,
+}
+
+impl fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length { found, expected } => {
+                write!(f, "label area has {found} bytes, expected {expected}")
+            }
+            Self::NoFreeSlot => {
+                f.write_str("label area has no free slot, expected two for an update")
+            }
+        }
+    }
+}

@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The namespaces that the labels of the DIMMs of an interleave set make up.
+//!
+//! A namespace has one label on each DIMM. Updates write them DIMM by DIMM, first all with the flag "updating", then all
+//! without it, and each write drops the DIMM's former label. What a power failure can leave follows from that:
+//!
+//! | Labels found                                             | Meaning                      | Result                    |
+//! |----------------------------------------------------------|------------------------------|---------------------------|
+//! | all agree, some updating                                 | new ones are all there       | the new namespace         |
+//! | updating ones, and others that agree without them        | update under way             | the old namespace         |
+//! | some missing, where an updating one of another UUID is   | change of the UUID under way | the old namespace         |
+//! | some missing, all others updating                        | creation under way           | none; the rest is residue |
+//! | some missing, but still to be read in free slots         | removal under way            | none; the rest is residue |
+//! | some missing                                             | damage                       | none                      |
+//!
+//! In the second and third row the old label is gone from DIMMs that have been written already. It is known all the same:
+//! the labels of a set differ in nothing but the position and the DPA, and an interleaved namespace is at the same offset
+//! of each mapping.
+
+use super::{
+    area::LabelArea,
+    class::Class,
+    defect::Defect,
+    extent::Extent,
+    record::{
+        Label,
+        Name, //
+    },
+};
+use crate::{
+    nfit::interleave::Cookies,
+    uuid::{
+        Guid,
+        Uuid, //
+    },
+};
+use core::iter;
+
+/// What tells the labels of one set from those of others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The cookies of the set.
+    pub cookies: Cookies,
+    /// The type of its range of system physical addresses.
+    pub range_type: Guid,
+}
+
+impl Identity {
+    /// The cookie that labels in `area` get.
+    pub fn cookie(&self, area: &LabelArea<'_>) -> u64 {
+        if area.layout().has_v1_1_cookies() {
+            self.cookies.v1_1
+        } else {
+            self.cookies.v1_2
+        }
+    }
+}
+
+/// A DIMM of a set.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// The labels of the DIMM.
+    pub area: LabelArea<'a>,
+    /// The part of the DIMM that is in the set.
+    pub mapping: Extent,
+}
+
+/// How the labels of a namespace were found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Complete.
+    Settled,
+    /// All there, but some still with the flag "updating".
+    Unfinished,
+    /// An update was interrupted. This is the namespace as it was before.
+    RolledBack {
+        /// The UUID that some labels have already, if that was to be changed.
+        replaces: Option<Uuid>,
+    },
+}
+
+impl State {
+    /// Tells whether the labels should be published again, before anything else is done with the namespace.
+    pub fn wants_repair(&self) -> bool {
+        *self != Self::Settled
+    }
+
+    /// The UUID whose labels the repair has to drop.
+    pub fn replaces(&self) -> Option<Uuid> {
+        match self {
+            Self::Settled | Self::Unfinished => None,
+            Self::RolledBack { replaces } => *replaces,
+        }
+    }
+}
+
+/// A namespace of a set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Namespace {
+    /// UUID.
+    pub uuid: Uuid,
+    /// Name.
+    pub name: Name,
+    /// Bytes of a sector: 512, 4096, or 0 for "not named".
+    pub lba_size: u64,
+    /// Class.
+    pub class: Class,
+    /// Bytes on each DIMM.
+    pub share: u64,
+    /// Bytes on all DIMMs.
+    pub size: u64,
+    /// Bytes from the start of the region to that of the namespace.
+    pub offset: u64,
+    /// How the labels were found.
+    pub state: State,
+    /// Bytes from the start of each mapping to the namespace.
+    share_offset: u64,
+}
+
+/// A namespace that cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Its UUID.
+    pub uuid: Uuid,
+    /// Why.
+    pub defect: Defect,
+}
+
+/// The DIMMs of a set, in the order of the region's mappings.
+#[derive(Clone, Copy, Debug)]
+pub struct Set<'a> {
+    members: &'a [Member<'a>],
+    identity: Identity,
+}
+
+impl<'a> Set<'a> {
+    /// The set of `members`.
+    pub const fn new(members: &'a [Member<'a>], identity: Identity) -> Self {
+        Self { members, identity }
+    }
+
+    /// All namespaces for which there is a label with one of the set's cookies and an address in the set.
+    ///
+    /// They come in the order in which their labels are found. Linux numbers them by address, see [`by_address`].
+    pub fn namespaces(self) -> impl Iterator<Item = Result<Namespace, Refused>> + 'a {
+        self.candidates()
+            .filter_map(move |uuid| match self.namespace(uuid) {
+                Ok(namespace) => Some(Ok(namespace)),
+                Err(Defect::Interrupted) if self.is_new_name(uuid) => None,
+                Err(defect) => Some(Err(Refused { uuid, defect })),
+            })
+    }
+
+    /// The namespace `uuid`.
+    pub fn namespace(&self, uuid: Uuid) -> Result<Namespace, Defect> {
+        if self.identity.cookie_of(self.members) == 0 {
+            return Err(Defect::NoCookie);
+        }
+        let mut positions = 0u64;
+        for member in 0..self.members.len() {
+            if let Some(label) = self.label(member, uuid)? {
+                self.check(member, &label)?;
+                let position = 1u64.checked_shl(label.position.into()).unwrap_or(0);
+                if positions & position != 0 {
+                    return Err(Defect::SamePosition {
+                        member,
+                        position: label.position,
+                    });
+                }
+                positions |= position;
+            }
+        }
+        let missing = self.missing(uuid).next();
+        let (label, state) = match missing {
+            None => self.complete(uuid)?,
+            Some(missing) => self.incomplete(uuid, missing)?,
+        };
+        self.assemble(&label, state)
+    }
+
+    /// The part of the DIMM `member` that belongs to `namespace`.
+    pub fn extent(&self, namespace: &Namespace, member: usize) -> Option<Extent> {
+        let own = self.label(member, namespace.uuid).ok().flatten();
+        let own = own.filter(|label| label.extent.len() == namespace.share);
+        match own {
+            Some(label) => Some(label.extent),
+            None => {
+                let mapping = self.members.get(member)?.mapping;
+                let start = mapping.start().checked_add(namespace.share_offset)?;
+                Extent::new(start, namespace.share).filter(|extent| mapping.covers(extent))
+            }
+        }
+    }
+
+    /// UUIDs of the labels that could belong to the set, each once.
+    fn candidates(self) -> impl Iterator<Item = Uuid> + 'a {
+        let members = self.members.iter().enumerate();
+        members.flat_map(move |(number, member)| {
+            let mine = move |slot: u32, label: &Label| -> bool {
+                let earlier = |other: &Member<'_>| {
+                    other
+                        .area
+                        .labels_of(label.uuid)
+                        .any(|other_label| self.is_candidate(other, &other_label.label))
+                };
+                self.is_candidate(member, label)
+                    && !self.members.iter().take(number).any(earlier)
+                    && !member
+                        .area
+                        .labels_of(label.uuid)
+                        .take_while(|other| other.slot < slot)
+                        .any(|other| self.is_candidate(member, &other.label))
+            };
+            member
+                .area
+                .labels()
+                .filter(move |stored| mine(stored.slot, &stored.label))
+                .map(|stored| stored.label.uuid)
+        })
+    }
+
+    fn is_candidate(&self, member: &Member<'_>, label: &Label) -> bool {
+        self.has_cookie(label) && member.mapping.holds(label.extent.start())
+    }
+
+    /// Tells whether `label` was written for this set.
+    fn has_cookie(&self, label: &Label) -> bool {
+        [
+            self.identity.cookie_of(self.members),
+            self.identity.cookies.alternate,
+        ]
+        .contains(&label.cookie)
+    }
+
+    /// The only label of `uuid` on a DIMM.
+    fn label(&self, member: usize, uuid: Uuid) -> Result<Option<Label>, Defect> {
+        let Some(area) = self.members.get(member).map(|member| member.area) else {
+            return Ok(None);
+        };
+        let mut labels = area
+            .labels_of(uuid)
+            .filter(|stored| self.has_cookie(&stored.label));
+        match (labels.next(), labels.next()) {
+            (Some(first), Some(second)) => Err(Defect::Duplicate {
+                member,
+                slots: [first.slot, second.slot],
+            }),
+            (first, _) => Ok(first.map(|stored| stored.label)),
+        }
+    }
+
+    /// The labels of `uuid`, in the order of the DIMMs.
+    fn labels(&self, uuid: Uuid) -> impl Iterator<Item = (usize, Label)> + '_ {
+        (0..self.members.len())
+            .filter_map(move |member| Some((member, self.label(member, uuid).ok().flatten()?)))
+    }
+
+    /// The DIMMs that have no label of `uuid`.
+    fn missing(&self, uuid: Uuid) -> impl Iterator<Item = usize> + '_ {
+        (0..self.members.len()).filter(move |&member| matches!(self.label(member, uuid), Ok(None)))
+    }
+
+    /// Checks a label by itself.
+    fn check(&self, member: usize, label: &Label) -> Result<(), Defect> {
+        let ways = self.members.len();
+        let range_type = label.types.map(|types| types.range);
+        if let Some(found) = range_type.filter(|&found| found != self.identity.range_type) {
+            return Err(Defect::RangeType {
+                member,
+                found,
+                expected: self.identity.range_type,
+            });
+        }
+        if usize::from(label.nlabel) != ways {
+            return Err(Defect::LabelCount {
+                member,
+                found: label.nlabel,
+                expected: ways,
+            });
+        }
+        if usize::from(label.position) >= ways {
+            return Err(Defect::Position {
+                member,
+                found: label.position,
+                ways,
+            });
+        }
+        let mapping = self.members.get(member).map(|member| member.mapping);
+        match mapping.filter(|mapping| !mapping.covers(&label.extent)) {
+            Some(mapping) => Err(Defect::Outside {
+                member,
+                found: label.extent,
+                mapping,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Judges labels of which every DIMM has one: the label that describes the namespace, and its state.
+    fn complete(&self, uuid: Uuid) -> Result<(Label, State), Defect> {
+        let labels = || self.labels(uuid).map(|(_, label)| label);
+        // Labels are written in the order of the DIMMs, so the last one is the oldest one.
+        let finished = labels().filter(|label| !label.flags.updating()).last();
+        let old = finished.or_else(|| labels().last());
+        let first = labels().find(|label| label.position == 0);
+        let (old, first) = old.zip(first).ok_or(Defect::Missing { member: 0 })?;
+        let new = labels().find(|label| label.flags.updating());
+        let Some(new) = new else {
+            // No update is to blame for a difference. Linux takes all but the size from the first label.
+            return match self
+                .labels(uuid)
+                .find(|(_, label)| label.extent.len() != first.extent.len())
+            {
+                Some((member, label)) => Err(Defect::Size {
+                    member,
+                    found: label.extent.len(),
+                    expected: first.extent.len(),
+                }),
+                None => Ok((first, State::Settled)),
+            };
+        };
+        if labels().all(|label| same_contents(&label, &old)) {
+            return Ok((first, State::Unfinished));
+        }
+        let stray = self.labels(uuid).find(|(_, label)| {
+            let is_new = label.flags.updating() && same_contents(label, &new);
+            !is_new && !same_contents(label, &old)
+        });
+        match stray {
+            Some((member, _)) => Err(Defect::Disagree { member }),
+            None => Ok((old, State::RolledBack { replaces: None })),
+        }
+    }
+
+    /// Judges labels of which at least the DIMM `missing` has none.
+    fn incomplete(&self, uuid: Uuid, missing: usize) -> Result<(Label, State), Defect> {
+        let mut labels = self.labels(uuid).map(|(_, label)| label);
+        let Some(old) = labels.by_ref().find(|label| !label.flags.updating()) else {
+            return Err(Defect::Interrupted);
+        };
+        if !self
+            .labels(uuid)
+            .all(|(_, label)| same_contents(&label, &old))
+        {
+            return Err(Defect::Missing { member: missing });
+        }
+        if let Some(replaces) = self.new_name(uuid, &old, missing) {
+            let replaces = Some(replaces);
+            return Ok((old, State::RolledBack { replaces }));
+        }
+        let removed = |member| {
+            self.members.get(member).is_some_and(|member: &Member<'_>| {
+                let mut remnants = member.area.remnants_of(uuid);
+                remnants.any(|stored| {
+                    self.has_cookie(&stored.label) && same_contents(&stored.label, &old)
+                })
+            })
+        };
+        if self.missing(uuid).all(removed) {
+            return Err(Defect::Removed);
+        }
+        Err(Defect::Missing { member: missing })
+    }
+
+    /// The UUID that the namespace of the label `old`, which the DIMM `missing` has not, was about to get.
+    fn new_name(&self, uuid: Uuid, old: &Label, missing: usize) -> Option<Uuid> {
+        let offset = self.share_offset(uuid, old)?;
+        let stands_in = |member: usize, label: &Label| {
+            let mapping = self
+                .members
+                .get(member)
+                .map(|member| member.mapping.start());
+            label.flags.updating()
+                && self.check(member, label).is_ok()
+                && same_contents(label, old)
+                && mapping.and_then(|start| start.checked_add(offset)) == Some(label.extent.start())
+        };
+        let labels = self.members.get(missing)?.area.labels();
+        labels.map(|stored| stored.label.uuid).find(|&new| {
+            new != uuid
+                && (0..self.members.len()).all(|member| {
+                    match (self.label(member, uuid), self.label(member, new)) {
+                        (Ok(Some(_)), Ok(None)) => true,
+                        (Ok(None), Ok(Some(label))) => stands_in(member, &label),
+                        _ => false,
+                    }
+                })
+        })
+    }
+
+    /// Tells whether some namespace was about to get `uuid`.
+    fn is_new_name(&self, uuid: Uuid) -> bool {
+        self.candidates()
+            .filter(|&other| other != uuid)
+            .any(|other| {
+                let state = self.namespace(other).map(|namespace| namespace.state);
+                state.is_ok_and(|state| state.replaces() == Some(uuid))
+            })
+    }
+
+    /// Bytes from the start of the mapping to the share that the label `label` of `uuid` describes.
+    fn share_offset(&self, uuid: Uuid, label: &Label) -> Option<u64> {
+        let (member, label) = self
+            .labels(uuid)
+            .find(|(_, other)| other.position == label.position)?;
+        let mapping = self.members.get(member)?.mapping;
+        label.extent.start().checked_sub(mapping.start())
+    }
+
+    /// Makes the namespace that `label` describes.
+    fn assemble(&self, label: &Label, state: State) -> Result<Namespace, Defect> {
+        let share = label.extent.len();
+        let too_large = Defect::TooLarge { share };
+        let ways = u64::try_from(self.members.len()).map_err(|_| too_large)?;
+        let mut namespace = Namespace {
+            uuid: label.uuid,
+            name: label.name,
+            lba_size: label.lba_size,
+            class: label.class(),
+            share,
+            size: share.checked_mul(ways).ok_or(too_large)?,
+            offset: 0,
+            state,
+            share_offset: self.share_offset(label.uuid, label).ok_or(too_large)?,
+        };
+        for (member, mapping) in self.members.iter().map(|member| member.mapping).enumerate() {
+            let extent = self
+                .extent(&namespace, member)
+                .ok_or(Defect::Missing { member })?;
+            if member == 0 {
+                let offset = extent.start().checked_sub(mapping.start());
+                let offset = offset.and_then(|offset| offset.checked_mul(ways));
+                namespace.offset = offset.ok_or(too_large)?;
+            }
+            self.check_free(&namespace, member, &extent)?;
+        }
+        Ok(namespace)
+    }
+
+    /// Checks that nobody else has the addresses `extent`, which `namespace` has by inference.
+    fn check_free(
+        &self,
+        namespace: &Namespace,
+        member: usize,
+        extent: &Extent,
+    ) -> Result<(), Defect> {
+        if namespace.state == State::Settled {
+            return Ok(());
+        }
+        let own = iter::once(namespace.uuid).chain(namespace.state.replaces());
+        let mut labels = self
+            .members
+            .get(member)
+            .into_iter()
+            .flat_map(|member| member.area.labels())
+            .map(|stored| stored.label)
+            .filter(|label| own.clone().all(|uuid| uuid != label.uuid));
+        match labels.find(|label| label.extent.overlaps(extent)) {
+            Some(other) => Err(Defect::Overlap {
+                member,
+                other: other.uuid,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Identity {
+    /// The cookie of a set with these members.
+    fn cookie_of(&self, members: &[Member<'_>]) -> u64 {
+        members
+            .first()
+            .map_or(0, |member| self.cookie(&member.area))
+    }
+}
+
+/// Tells whether two labels describe the same namespace, but for its UUID.
+fn same_contents(label: &Label, other: &Label) -> bool {
+    label.name == other.name
+        && label.lba_size == other.lba_size
+        && label.class() == other.class()
+        && label.extent.len() == other.extent.len()
+}
+
+/// The key by which Linux numbers the namespaces of a region, for the namespace at the system physical address `address`.
+///
+/// It compares the bytes of the little-endian address, first byte first.
+pub const fn by_address(address: u64) -> u64 {
+    address.swap_bytes()
+}
