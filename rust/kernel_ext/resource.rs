@@ -98,7 +98,7 @@ pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
     walk.outcome
 }
 
-/// Tells whether some of the range has this description already.
+/// Tells whether some of the range has this description already, and nothing in it has another.
 pub fn has_description(range: AddressRange, description: Description) -> bool {
     let Ok(size) = usize::try_from(range.last.saturating_sub(range.first).saturating_add(1)) else {
         return false;
