@@ -18,31 +18,8 @@ use kernel_ext::device::Node;
 /// Least size of a namespace that a personality may claim, in bytes.
 pub(crate) const MIN_NAMESPACE_SIZE: u64 = 16 << 20;
 
-/// For which personality a namespace is set aside (NVDIMM Namespace Specification, abstraction GUID).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClaimClass {
-    /// For any; they are looked for at their default places.
-    None,
-    /// BTT 1.1.
-    Btt1_1,
-    /// BTT 2.0.
-    Btt2_0,
-    /// Page map.
-    Pfn,
-    /// Device DAX.
-    Dax,
-}
-
-impl ClaimClass {
-    /// Tells whether a personality of `kind` may claim a namespace of this class.
-    fn admits(self, kind: HolderKind) -> bool {
-        match kind {
-            HolderKind::Btt => matches!(self, Self::None | Self::Btt1_1 | Self::Btt2_0),
-            HolderKind::Pfn => matches!(self, Self::None | Self::Pfn),
-            HolderKind::Dax => matches!(self, Self::None | Self::Dax),
-        }
-    }
-}
+/// For which personality a namespace is set aside.
+pub use nd_format::label::Class as ClaimClass;
 
 /// Kinds of personalities.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +59,17 @@ pub(crate) struct Claim {
     namespace: ARef<Node<Namespace>>,
 }
 
+/// Tells whether a personality of `kind` may claim a namespace of class `class`.
+fn admits(class: ClaimClass, kind: HolderKind) -> bool {
+    match class {
+        ClaimClass::None => true,
+        ClaimClass::Btt1_1 | ClaimClass::Btt2_0 => kind == HolderKind::Btt,
+        ClaimClass::Pfn => kind == HolderKind::Pfn,
+        ClaimClass::Dax => kind == HolderKind::Dax,
+        ClaimClass::Unknown(_) => false,
+    }
+}
+
 impl Claim {
     /// Claims `namespace` for `holder`.
     ///
@@ -93,7 +81,7 @@ impl Claim {
         _lock: &BusLock<'_>,
     ) -> Result<Self> {
         let class = namespace.claim_class();
-        if !class.admits(holder.kind) {
+        if !admits(class, holder.kind) {
             dev_err!(
                 namespace,
                 "{:?} cannot claim it: it is set aside for {class:?}\n",

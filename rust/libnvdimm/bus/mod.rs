@@ -43,6 +43,7 @@ use kernel::{
             Guard, //
         },
         CondVar,
+        LockedBy,
         Mutex, //
     },
     ThisModule, //
@@ -75,7 +76,7 @@ pub struct Bus {
 }
 
 /// What the lock of a bus protects by itself.
-struct State {
+pub(crate) struct State {
     /// Probes of devices below the bus that are going on.
     probes: usize,
     /// Calls of user space that are being served.
@@ -92,7 +93,31 @@ impl DeviceType for Bus {
 
 /// Shows that the lock of a bus is held: nobody else reconfigures anything below it.
 #[must_use = "the lock is released at once"]
-pub struct BusLock<'a>(Guard<'a, State, MutexBackend>);
+pub struct BusLock<'a> {
+    bus: &'a Bus,
+    state: Guard<'a, State, MutexBackend>,
+}
+
+/// Data of an object below a bus that the lock of the bus protects.
+pub(crate) struct BusLocked<T> {
+    /// Number of the bus. Objects keep their bus alive, so no other one has it.
+    bus: u32,
+    data: LockedBy<T, State>,
+}
+
+impl<T: Sync> BusLocked<T> {
+    /// Returns the data; `None` if it is the lock of another bus.
+    pub(crate) fn access<'a>(&'a self, lock: &'a BusLock<'_>) -> Option<&'a T> {
+        (lock.bus.id() == self.bus).then(|| self.data.access(&lock.state))
+    }
+}
+
+impl<T> BusLocked<T> {
+    /// Returns the data to change them; `None` if it is the lock of another bus.
+    pub(crate) fn access_mut<'a>(&'a self, lock: &'a mut BusLock<'_>) -> Option<&'a mut T> {
+        (lock.bus.id() == self.bus).then(|| self.data.access_mut(&mut lock.state))
+    }
+}
 
 impl Bus {
     /// Returns the number in the bus's name.
@@ -120,7 +145,10 @@ impl Bus {
 
     /// Takes the lock of the bus.
     pub fn lock(&self) -> BusLock<'_> {
-        BusLock(self.state.lock())
+        BusLock {
+            bus: self,
+            state: self.state.lock(),
+        }
     }
 
     /// Takes the lock of `device`, which is below this bus, and that of the bus, while no device is being probed.
@@ -128,7 +156,7 @@ impl Bus {
         loop {
             let device_lock = DeviceLock::new(device);
             let lock = self.lock();
-            if lock.0.probes == 0 {
+            if lock.state.probes == 0 {
                 return (device_lock, lock);
             }
             // A probe that is waited for may need the lock of the device.
@@ -138,6 +166,14 @@ impl Bus {
             while state.probes != 0 {
                 self.changed.wait(&mut state);
             }
+        }
+    }
+
+    /// Puts `data` under the lock of the bus.
+    pub(crate) fn lockable<T>(&self, data: T) -> BusLocked<T> {
+        BusLocked {
+            bus: self.id(),
+            data: LockedBy::new(&self.state, data),
         }
     }
 

@@ -36,14 +36,24 @@ impl TypeName for Dimm {
 static MODALIAS: Attribute<Dimm> = modalias();
 static DEVTYPE: Attribute<Dimm> = type_name();
 
-/// `active` once an enabled region holds label data of the DIMM. No label data are read yet.
+/// `active` while an enabled region uses the labels of the DIMM.
 static STATE: Attribute<Dimm> = Attribute::read_only(c"state", |dimm, out| {
-    drop(dimm.bus().lock());
-    line!(out, "idle")
+    let lock = dimm.bus().lock();
+    line!(
+        out,
+        "{}",
+        if dimm.is_active(&lock) {
+            "active"
+        } else {
+            "idle"
+        }
+    )
 });
 
 static FLAGS: Attribute<Dimm> = Attribute::read_only(c"flags", |dimm, out| {
-    line!(out, "{}", if dimm.is_locked() { "lock " } else { "" })
+    let label = if dimm.is_labelled() { "label " } else { "" };
+    let lock = if dimm.is_locked() { "lock " } else { "" };
+    line!(out, "{label}{lock}")
 });
 
 static COMMANDS: Attribute<Dimm> = Attribute::read_only(c"commands", |dimm, out| {
@@ -62,9 +72,12 @@ static COMMANDS: Attribute<Dimm> = Attribute::read_only(c"commands", |dimm, out|
     })
 });
 
-/// Free label slots; no DIMM has label support yet.
-static AVAILABLE_SLOTS: Attribute<Dimm> =
-    Attribute::read_only(c"available_slots", |_, _| Err(ENXIO));
+/// Free label slots, but for the one that updates need.
+static AVAILABLE_SLOTS: Attribute<Dimm> = Attribute::read_only(c"available_slots", |dimm, out| {
+    let lock = dimm.bus().lock();
+    let area = dimm.area(&lock).ok_or(ENXIO)?;
+    line!(out, "{}", area.area().available_slots())
+});
 
 static ATTRIBUTES: Attributes<Dimm, 7> = Attributes::new([
     &MODALIAS,

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of DIMMs, `nvdimm`.
+//! The driver of DIMMs, `nvdimm`: reads the labels.
 
+use super::{
+    CachedArea,
+    Dimm, //
+};
 use crate::{
     bus_type::NdBus,
     Kind,
@@ -12,22 +16,59 @@ use kernel::{
         Core,
         Device, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::Relaxed, //
+    },
 };
-use kernel_ext::bus::Driver;
+use kernel_ext::{
+    bus::Driver,
+    device::Node, //
+};
 
 /// The driver `nvdimm`. While it is bound the DIMM counts as enabled.
 pub(crate) struct DimmDriver;
 
+/// A DIMM that is enabled, until this is dropped.
+pub(crate) struct Enabled(ARef<Node<Dimm>>);
+
+impl Drop for Enabled {
+    fn drop(&mut self) {
+        self.0.disable();
+    }
+}
+
 impl Driver<NdBus> for DimmDriver {
-    type Data<'bound> = ();
+    type Data<'bound> = Enabled;
 
     const TAKES: TypeMask = TypeMask::DIMM;
 
-    fn probe<'bound>(device: &'bound Device<Core<'_>>) -> impl PinInit<(), Error> + 'bound {
+    fn probe<'bound>(device: &'bound Device<Core<'_>>) -> impl PinInit<Enabled, Error> + 'bound {
         match Kind::of(device) {
-            Some(Kind::Dimm(_)) => Ok(()),
+            Some(Kind::Dimm(dimm)) => enable(dimm),
             _ => Err(ENODEV),
         }
     }
+}
+
+/// Reads the label area of `dimm`, if it has one, and enables it.
+///
+/// A locked DIMM whose area cannot be read is enabled nevertheless, so that it can be unlocked.
+fn enable(dimm: &Node<Dimm>) -> Result<Enabled> {
+    let area = if dimm.has_label_commands() {
+        match CachedArea::read(dimm) {
+            Ok(area) => Some(area),
+            Err(error) if error == EACCES => {
+                dev_warn!(dimm, "is locked: its labels cannot be read\n");
+                dimm.locked.store(true, Relaxed);
+                None
+            }
+            Err(error) => return Err(error),
+        }
+    } else {
+        None
+    };
+    dimm.enable(area);
+    Ok(Enabled(dimm.into()))
 }

@@ -1,20 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! DIMMs: `nmemN`, with a node in `/dev` for management commands.
+//!
+//! While its driver is bound a DIMM is enabled. If it has a label area there is a copy of it in memory then, which regions
+//! hold as long as they are enabled, even if the DIMM is disabled meanwhile.
 
 mod attributes;
 mod driver;
+mod label_area;
 
-pub(crate) use self::driver::DimmDriver;
+pub(crate) use self::{
+    driver::DimmDriver,
+    label_area::CachedArea, //
+};
 
 use crate::{
     attributes::bus_type,
+    bus::{
+        BusLock,
+        BusLocked, //
+    },
     ids::{
         IdBitmap,
         StaticId, //
     },
     ioctl,
-    provider::DimmDescription,
+    provider::{
+        dimm_command,
+        DimmDescription, //
+    },
     Bus,
     Kind,
     NdBus, //
@@ -53,6 +67,27 @@ pub struct Dimm {
     id: StaticId<64>,
     description: DimmDescription,
     locked: Atomic<bool>,
+    /// Whether there is a valid index in the label area, so that labels say what its regions hold.
+    labelled: Atomic<bool>,
+    labels: BusLocked<Labels>,
+}
+
+/// The label area of a DIMM in memory, and who needs it.
+#[derive(Default)]
+struct Labels {
+    area: Option<CachedArea>,
+    enabled: bool,
+    /// Enabled regions that use it.
+    holders: usize,
+}
+
+impl Labels {
+    /// Forgets the area once nobody needs it.
+    fn settle(&mut self) {
+        if !self.enabled && self.holders == 0 {
+            self.area = None;
+        }
+    }
 }
 
 impl DeviceType for Dimm {
@@ -77,9 +112,11 @@ impl Dimm {
             },
             fmt!("nmem{number}"),
             Ok::<_, Error>(Self {
-                bus: bus.into(),
                 id,
                 locked: Atomic::new(description.flags.locked),
+                labelled: Atomic::new(false),
+                labels: bus.lockable(Labels::default()),
+                bus: bus.into(),
                 description,
             }),
         )?;
@@ -108,6 +145,96 @@ impl Dimm {
 
     pub(crate) fn is_locked(&self) -> bool {
         self.locked.load(Relaxed)
+    }
+
+    /// Tells whether labels say what the DIMM's regions hold.
+    pub(crate) fn is_labelled(&self) -> bool {
+        self.labelled.load(Relaxed)
+    }
+
+    fn set_labelled(&self, labelled: bool) {
+        self.labelled.store(labelled, Relaxed);
+    }
+
+    /// Returns the label area, if the DIMM has one and is enabled, or held by an enabled region.
+    pub(crate) fn area<'a>(&'a self, lock: &'a BusLock<'_>) -> Option<&'a CachedArea> {
+        self.labels.access(lock)?.area.as_ref()
+    }
+
+    /// As [`Self::area`], to change it.
+    pub(crate) fn area_mut<'a>(&'a self, lock: &'a mut BusLock<'_>) -> Option<&'a mut CachedArea> {
+        self.labels.access_mut(lock)?.area.as_mut()
+    }
+
+    /// Tells whether an enabled region uses the label area.
+    pub(crate) fn is_active(&self, lock: &BusLock<'_>) -> bool {
+        self.labels
+            .access(lock)
+            .is_some_and(|labels| labels.holders != 0)
+    }
+
+    fn has_label_commands(&self) -> bool {
+        const NEEDED: u64 = 1 << dimm_command::GET_CONFIG_SIZE | 1 << dimm_command::GET_CONFIG_DATA;
+        self.description.commands & NEEDED == NEEDED
+    }
+
+    fn enable(&self, area: Option<CachedArea>) {
+        let mut lock = self.bus.lock();
+        if let Some(labels) = self.labels.access_mut(&mut lock) {
+            labels.enabled = true;
+            // Regions that were enabled all the time go on with the area that they know.
+            if labels.area.is_none() {
+                self.set_labelled(
+                    area.as_ref()
+                        .is_some_and(|area| area.layout().current().is_some()),
+                );
+                labels.area = area;
+            }
+        }
+    }
+
+    fn disable(&self) {
+        let mut lock = self.bus.lock();
+        if let Some(labels) = self.labels.access_mut(&mut lock) {
+            labels.enabled = false;
+            labels.settle();
+        }
+    }
+}
+
+/// Keeps the label area of a DIMM in memory, for an enabled region.
+pub(crate) struct LabelHold(ARef<Node<Dimm>>);
+
+impl LabelHold {
+    /// Holds the label area of `dimm`.
+    ///
+    /// `None`: it has none, and its regions do without. `ENXIO`: it should have one, but is disabled or locked; what its
+    /// regions hold cannot be known.
+    pub(crate) fn new(dimm: &Node<Dimm>) -> Result<Option<Self>> {
+        let mut lock = dimm.bus().lock();
+        let labels = Node::data(dimm).labels.access_mut(&mut lock).ok_or(ENXIO)?;
+        if labels.area.is_none() {
+            if dimm.is_locked() || dimm.is_labelled() {
+                dev_err!(
+                    dimm,
+                    "is disabled or locked: its labels must be readable for its regions\n"
+                );
+                return Err(ENXIO);
+            }
+            return Ok(None);
+        }
+        labels.holders += 1;
+        Ok(Some(Self(dimm.into())))
+    }
+}
+
+impl Drop for LabelHold {
+    fn drop(&mut self) {
+        let mut lock = self.0.bus().lock();
+        if let Some(labels) = Node::data(&self.0).labels.access_mut(&mut lock) {
+            labels.holders -= 1;
+            labels.settle();
+        }
     }
 }
 

@@ -100,7 +100,14 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
         _ => number,
     };
     {
-        let _device_lock = dimm.map_or_else(|| bus.lock_device(), |dimm| dimm.lock_device());
+        let object = dimm.map_or_else(|| bus.device(), |dimm| dimm.device());
+        let (_device_lock, bus_lock) = bus.lock_idle(object);
+        if let Some(dimm) = dimm {
+            // What enabled regions make of the labels would no longer be what is in them.
+            if function == dimm_command::SET_CONFIG_DATA && dimm.is_active(&bus_lock) {
+                return Err(EBUSY);
+            }
+        }
         bus.operations().clear_to_send(bus, dimm, function)?;
         let command = Command {
             number,

@@ -98,6 +98,7 @@ static HOLDER_CLASS: Attribute<Namespace> = Attribute::read_write(
             ClaimClass::Btt1_1 | ClaimClass::Btt2_0 => line!(out, "btt")?,
             ClaimClass::Pfn => line!(out, "pfn")?,
             ClaimClass::Dax => line!(out, "dax")?,
+            ClaimClass::Unknown(_) => line!(out, "<unknown>")?,
         }
         Ok(())
     },

@@ -5,6 +5,7 @@
 use super::Region;
 use crate::{
     bus_type::NdBus,
+    dimm::LabelHold,
     namespace,
     seeds::{
         self,
@@ -39,6 +40,8 @@ pub(crate) struct RegionDriver;
 
 /// What it keeps for an enabled region.
 pub(crate) struct Enabled {
+    /// The labels say what is on the region, so they must stay in memory.
+    _labels: KVec<LabelHold>,
     /// The provider serves commands for the region, so it must stay.
     _provider: ModuleReference,
 }
@@ -65,6 +68,12 @@ impl Driver<NdBus> for RegionDriver {
 /// Creates the namespaces of `region` and the first seeds.
 fn enable(region: &Node<Region>) -> Result<Enabled> {
     let provider = ModuleReference::try_new(region.bus().module()).ok_or(ENXIO)?;
+    let mut labels = KVec::new();
+    for mapping in region.mappings() {
+        if let Some(hold) = LabelHold::new(mapping.dimm())? {
+            labels.push(hold, GFP_KERNEL)?;
+        }
+    }
     *region.seeds().lock() = Seeds::open();
     match namespace::create_all(region) {
         Ok(namespaces) => {
@@ -78,6 +87,7 @@ fn enable(region: &Node<Region>) -> Result<Enabled> {
     }
     seeds::create_all(region);
     Ok(Enabled {
+        _labels: labels,
         _provider: provider,
     })
 }
