@@ -83,8 +83,8 @@ pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
         f: &mut f,
         outcome: Ok(()),
     };
-    // SAFETY: The callback and its context are as the callback expects, and outlive the call. What it returns is an error
-    // also if there is no range at all, so it is `outcome` that counts.
+    // SAFETY: The callback and its context are as the callback expects, and outlive the call. What it returns is an
+    // error also if there is no range at all, so it is `outcome` that counts.
     unsafe {
         sys::walk_iomem_res_desc(
             description.as_raw(),
@@ -123,7 +123,8 @@ unsafe impl Send for InsertedRange {}
 unsafe impl Sync for InsertedRange {}
 
 impl InsertedRange {
-    /// Describes `range`, below whatever covers it and above whatever it covers. `EBUSY`: it overlaps something in part.
+    /// Describes `range`, below whatever covers it and above whatever it covers. `EBUSY`: it overlaps something in
+    /// part.
     pub fn new(range: AddressRange, description: Description) -> Result<Self> {
         let mut resource = KBox::pin(
             sys::resource {

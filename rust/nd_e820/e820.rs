@@ -3,9 +3,9 @@
 //! Persistent memory that the firmware, or `memmap=size!start` on the command line, marks with e820 type 12:
 //! `nd_e820.ko`.
 //!
-//! The kernel lists such ranges in `/proc/iomem` as "Persistent Memory (legacy)" and makes one platform device for all of
-//! them. It becomes a bus with a region for each range. There are no DIMMs: nothing is known of what is behind the
-//! ranges.
+//! The kernel lists such ranges in `/proc/iomem` as "Persistent Memory (legacy)" and makes one platform device for
+//! all of them. It becomes a bus with a region for each range. There are no DIMMs: nothing is known of what is behind
+//! the ranges.
 
 #![forbid(unsafe_code)]
 

@@ -10,13 +10,13 @@
 //!                                       └─ region    a range: mappings, interleave set, NUMA node
 //! ```
 //!
-//! The table is read with the pure crate [`nd_format::nfit`], which trusts none of it. A table that contradicts itself is
-//! refused as a whole, with one message, and nothing of it is registered.
+//! The table is read with the pure crate [`nd_format::nfit`], which trusts none of it. A table that contradicts
+//! itself is refused as a whole, with one message, and nothing of it is registered.
 //!
 //! # Lock order
 //!
-//! The lock of the [`provider::Provider`] is taken before all locks of the core. It is held while a table is merged, and
-//! never in an attribute or a command.
+//! The lock of the [`provider::Provider`] is taken before all locks of the core. It is held while a table is merged,
+//! and never in an attribute or a command.
 
 #![forbid(unsafe_code)]
 

@@ -224,8 +224,8 @@ impl<'a> Payload<'a> {
 
 /// Executes a command that has a function of its own; returns the bytes of the payload that were left.
 ///
-/// An answer that ends early leaves the fields that it does not have as they were. `EINVAL`: the firmware gave no buffer.
-/// `ENXIO`: it has no status, or a field for which there is no room.
+/// An answer that ends early leaves the fields that it does not have as they were. `EINVAL`: the firmware gave no
+/// buffer. `ENXIO`: it has no status, or a field for which there is no room.
 pub(crate) fn execute(
     device: &AcpiDevice,
     method: DeviceSpecificMethod,

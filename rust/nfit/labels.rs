@@ -85,8 +85,8 @@ fn area(input: &[u8]) -> Result<(Argument<'_>, Argument<'_>, &[u8])> {
     Ok((number(offset), number(length), bytes))
 }
 
-/// Copies numbers as 32 bits, and a buffer if it fills the room that is left. `EINVAL`: the answer has something else in
-/// it. `ENXIO`: it has more numbers than there is room for.
+/// Copies numbers as 32 bits, and a buffer if it fills the room that is left. `EINVAL`: the answer has something else
+/// in it. `ENXIO`: it has more numbers than there is room for.
 fn copy(answer: &Object, output: &mut Output<'_>) -> Result {
     let copy_one = |value: Value<'_>, output: &mut Output<'_>| match value {
         // The specification gives the numbers 32 bits.

@@ -96,8 +96,8 @@ struct Part {
 impl<'t> Plan<'t> {
     /// Checks `range` of `table`, which becomes a region of this `kind`. `find` gives the DIMM of a handle.
     ///
-    /// `EINVAL`: the range is empty, wraps around or is not made of pages. `ENODEV`: a mapping has no DIMM, or a DIMM no
-    /// control region. `ENXIO`: there are too many mappings.
+    /// `EINVAL`: the range is empty, wraps around or is not made of pages. `ENODEV`: a mapping has no DIMM, or a DIMM
+    /// no control region. `ENXIO`: there are too many mappings.
     pub(crate) fn new<'d>(
         reporter: &Device,
         table: &Nfit<'t>,

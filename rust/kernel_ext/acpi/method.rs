@@ -116,8 +116,8 @@ impl AcpiDevice {
             length: ALLOCATE_BUFFER,
             pointer: ptr::null_mut(),
         };
-        // SAFETY: The handle is valid; the name is a C string, which is only read; `list` has `count` initialised objects,
-        // whose buffers outlive the call; `result` asks the interpreter to allocate.
+        // SAFETY: The handle is valid; the name is a C string, which is only read; `list` has `count` initialised
+        // objects, whose buffers outlive the call; `result` asks the interpreter to allocate.
         let outcome = unsafe {
             sys::acpi_evaluate_object(
                 self.handle(),
@@ -158,7 +158,8 @@ impl AcpiDevice {
         }
     }
 
-    /// Evaluates the function of number `function` under `method`; with `input`, its argument is a package of one buffer.
+    /// Evaluates the function of number `function` under `method`; with `input`, its argument is a package of one
+    /// buffer.
     ///
     /// Returns `None` if there is no result, whatever the reason.
     pub fn evaluate_function(

@@ -22,8 +22,8 @@ pub trait NotifyHandler: Send + Sync + 'static {
 
 /// Passes the notifications of a device to a handler until it is dropped.
 ///
-/// A handler type can be registered once for a device. The drop waits for calls that are running, so the handler must not
-/// drop its own registration, nor wait for somebody who does.
+/// A handler type can be registered once for a device. The drop waits for calls that are running, so the handler must
+/// not drop its own registration, nor wait for somebody who does.
 ///
 /// # Invariants
 ///
@@ -39,8 +39,8 @@ impl<H: NotifyHandler> NotifyRegistration<H> {
     /// Starts to pass the notifications of `device` to `handler`. `ENODEV`: the interpreter refuses.
     pub fn new(device: &AcpiDevice, handler: Arc<H>) -> Result<Self> {
         let context: *const H = &*handler;
-        // SAFETY: The device is valid. The context is what the callback expects, and lives until the callback was removed
-        // and has returned everywhere.
+        // SAFETY: The device is valid. The context is what the callback expects, and lives until the callback was
+        // removed and has returned everywhere.
         to_result(unsafe {
             sys::acpi_dev_install_notify_handler(
                 device.as_raw(),

@@ -32,6 +32,7 @@ pub mod interleave;
 mod dimm;
 mod error;
 mod layout;
+mod range;
 mod structures;
 mod table;
 
@@ -59,11 +60,11 @@ pub use layout::{
     Mapping,
     MappingFlags,
     PersistenceDomain,
-    RangeKind,
     StructureHeader,
     SystemRange,
     TableHeader, //
 };
+pub use range::RangeKind;
 pub use structures::{
     structures,
     FlushHints,

@@ -13,10 +13,10 @@ use super::{
         DeviceHandle,
         Mapping,
         MappingFlags,
-        RangeKind,
         SystemRange,
         TableHeader, //
     },
+    range::RangeKind,
     structures::{
         structures,
         FlushHints,
