@@ -6,6 +6,10 @@ use crate::bus::NfitBus;
 use kernel::{
     fmt::Write as _,
     prelude::*,
+    str::{
+        parse_int::ParseInt,
+        BStr, //
+    },
     sync::atomic::Relaxed, //
 };
 use kernel_ext::sysfs::{
@@ -40,9 +44,10 @@ static HW_ERROR_SCRUB: Attribute<Bus> = Attribute::read_write(
         Ok(())
     },
     |bus, input| {
-        let wish = match input.strip_suffix(b"\n").unwrap_or(input) {
-            b"0" => false,
-            b"1" => true,
+        let text = input.strip_suffix(b"\n").unwrap_or(input);
+        let wish = match i64::from_str(BStr::from_bytes(text))? {
+            0 => false,
+            1 => true,
             _ => return Err(EINVAL),
         };
         let bus = bus.private::<NfitBus>().ok_or(ENXIO)?;
