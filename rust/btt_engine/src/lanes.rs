@@ -80,7 +80,8 @@ impl Lane {
             } else {
                 Condition::Ready
             },
-            unsettled: None,
+            // Recovery has made the word durable, but it costs nothing to be sure.
+            unsettled: (pair.entry.old != pair.entry.new).then_some(pair.entry.lba),
         }
     }
 
