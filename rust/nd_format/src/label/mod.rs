@@ -87,3 +87,6 @@ pub use self::{
     },
     slots::Slots,
 };
+
+#[cfg(test)]
+mod tests;

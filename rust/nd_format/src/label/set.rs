@@ -349,18 +349,26 @@ impl<'a> Set<'a> {
             let replaces = Some(replaces);
             return Ok((old, State::RolledBack { replaces }));
         }
-        let removed = |member| {
-            self.members.get(member).is_some_and(|member: &Member<'_>| {
-                let mut remnants = member.area.remnants_of(uuid);
-                remnants.any(|stored| {
-                    self.has_cookie(&stored.label) && same_contents(&stored.label, &old)
-                })
-            })
-        };
+        let removed = |member| self.was_removed(member, uuid, &old);
         if self.missing(uuid).all(removed) {
             return Err(Defect::Removed);
         }
         Err(Defect::Missing { member: missing })
+    }
+
+    /// Tells whether the DIMM `member` had a label like `old`, and was told to drop it.
+    ///
+    /// As long as a label of the DIMM is damaged, that one might be the label.
+    fn was_removed(&self, member: usize, uuid: Uuid, old: &Label) -> bool {
+        self.members.get(member).is_some_and(|member| {
+            let area = member.area;
+            area.entries().all(|(_, label)| label.is_ok())
+                && area
+                    .remnants_of(uuid)
+                    .map(|stored| stored.label)
+                    .filter(|label| !label.flags.updating() && self.has_cookie(label))
+                    .any(|label| same_contents(&label, old))
+        })
     }
 
     /// The UUID that the namespace of the label `old`, which the DIMM `missing` has not, was about to get.

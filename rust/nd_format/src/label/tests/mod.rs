@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tests, against label areas that Linux' C driver has written and against the numbers of the specification.
+
+extern crate std;
+
+mod dpa;
+mod golden;
+mod index;
+mod record;
+mod set;
+mod slots;
+mod update;
+
+use super::*;
+use crate::{
+    nfit::interleave::Cookies,
+    uuid::{
+        Guid,
+        Uuid, //
+    },
+};
+use std::{
+    collections::BTreeMap,
+    vec,
+    vec::Vec, //
+};
+
+const MIB: u64 = 1 << 20;
+
+const PMEM: Guid = Guid::new(
+    0x66f0_d379,
+    0xb4f3,
+    0x4074,
+    [0xac, 0x43, 0x0d, 0x33, 0x18, 0xb7, 0x8c, 0xdb],
+);
+
+const IDENTITY: Identity = Identity {
+    cookies: Cookies {
+        v1_1: 0x1111,
+        v1_2: 0x1212,
+        alternate: 0xa1a1,
+    },
+    range_type: PMEM,
+};
+
+fn uuid(number: u8) -> Uuid {
+    Uuid::from_bytes([number; 16])
+}
+
+fn extent(start: u64, len: u64) -> Extent {
+    Extent::new(start, len).unwrap()
+}
+
+fn contents(number: u8) -> Contents {
+    Contents {
+        uuid: uuid(number),
+        name: Name::new(b"name").unwrap(),
+        lba_size: 512,
+        class: Class::Btt2_0,
+    }
+}
+
+/// A DIMM: its label area on the medium, and as its driver has it in memory.
+struct Dimm {
+    medium: Vec<u8>,
+    cache: Vec<u8>,
+    layout: Layout,
+    /// Writes that succeed before all others fail.
+    writes_left: Option<usize>,
+}
+
+impl Dimm {
+    fn new(medium: Vec<u8>) -> Self {
+        let layout = Layout::discover(medium.len() as u32, &medium).unwrap();
+        Self {
+            cache: medium.clone(),
+            medium,
+            layout,
+            writes_left: None,
+        }
+    }
+
+    fn blank(size: usize) -> Self {
+        Self::new(vec![0; size])
+    }
+
+    fn area(&self) -> LabelArea<'_> {
+        LabelArea::new(&self.cache, &self.layout)
+    }
+
+    fn target(&mut self, extent: Option<Extent>) -> Target<'_, Wire<'_>> {
+        let store = Store::new(&mut self.cache, &mut self.layout).unwrap();
+        let wire = Wire {
+            medium: &mut self.medium,
+            writes_left: &mut self.writes_left,
+        };
+        Target::new(store, wire, extent)
+    }
+}
+
+struct Wire<'a> {
+    medium: &'a mut Vec<u8>,
+    writes_left: &'a mut Option<usize>,
+}
+
+impl Medium for Wire<'_> {
+    type Error = &'static str;
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+        if let Some(left) = self.writes_left {
+            *left = left.checked_sub(1).ok_or("no more writes")?;
+        }
+        let offset = offset as usize;
+        self.medium[offset..offset + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Publishes on all of `dimms`, with the same extent on each.
+fn publish_on(
+    dimms: &mut [Dimm],
+    contents: &Contents,
+    extent: Extent,
+    replaces: Option<Uuid>,
+) -> Result<(), Failure<&'static str>> {
+    let mut targets: Vec<_> = dimms
+        .iter_mut()
+        .map(|dimm| dimm.target(Some(extent)))
+        .collect();
+    publish(&mut targets, &IDENTITY, contents, replaces)
+}
+
+fn retract_on(dimms: &mut [Dimm], uuid: Uuid) -> Result<(), Failure<&'static str>> {
+    let mut targets: Vec<_> = dimms.iter_mut().map(|dimm| dimm.target(None)).collect();
+    retract(&mut targets, uuid)
+}
+
+type Found = BTreeMap<Uuid, Result<Namespace, Defect>>;
+
+/// The namespaces of a set of `dimms`, which all give `mapping`.
+fn namespaces_of(dimms: &[Dimm], mapping: Extent) -> Found {
+    let members: Vec<_> = dimms
+        .iter()
+        .map(|dimm| Member {
+            area: dimm.area(),
+            mapping,
+        })
+        .collect();
+    Set::new(&members, IDENTITY)
+        .namespaces()
+        .map(|found| match found {
+            Ok(namespace) => (namespace.uuid, Ok(namespace)),
+            Err(refused) => (refused.uuid, Err(refused.defect)),
+        })
+        .collect()
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use super::*;
+use proptest::prelude::*;
+
+const AREA: usize = 512 + 8 * 256;
+
+const MAPPING: Extent = match Extent::new(16 * MIB, 64 * MIB) {
+    Some(extent) => extent,
+    None => unreachable!(),
+};
+
+/// Two DIMMs with namespaces 1 and 2.
+fn pair() -> [Dimm; 2] {
+    let mut dimms = [Dimm::blank(AREA), Dimm::blank(AREA)];
+    publish_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
+    publish_on(&mut dimms, &contents(2), extent(24 * MIB, 8 * MIB), None).unwrap();
+    dimms
+}
+
+/// Changes the label of a namespace on one DIMM where it is.
+fn edit(dimm: &mut Dimm, uuid: Uuid, change: impl Fn(&mut Label)) {
+    let stored = dimm.area().labels_of(uuid).next().unwrap();
+    let mut label = stored.label;
+    change(&mut label);
+    overwrite(dimm, stored.slot, &label);
+}
+
+fn overwrite(dimm: &mut Dimm, slot: u32, label: &Label) {
+    let geometry = *dimm.layout.geometry();
+    let start = geometry.label_offset(slot).unwrap() as usize;
+    label.encode(&mut dimm.cache[start..], geometry.format(), slot);
+}
+
+/// Damages namespace 1 on the DIMM `member`; namespace 2 must come up, and 1 be refused because of `expected`.
+fn refused(member: usize, change: impl Fn(&mut Label), expected: Defect) {
+    let mut dimms = pair();
+    edit(&mut dimms[member], uuid(1), change);
+    let found = namespaces_of(&dimms, MAPPING);
+    assert_eq!(found[&uuid(1)], Err(expected));
+    assert!(found[&uuid(2)].is_ok());
+    assert!(!expected.is_residue());
+}
+
+#[test]
+fn a_set_of_two() {
+    let found = namespaces_of(&pair(), MAPPING);
+    assert_eq!(found.len(), 2);
+    let namespace = found[&uuid(2)].unwrap();
+    assert_eq!((namespace.size, namespace.offset), (16 * MIB, 16 * MIB));
+    assert_eq!((namespace.class, namespace.lba_size), (Class::Btt2_0, 512));
+    assert_eq!(namespace.state, State::Settled);
+}
+
+#[test]
+fn a_defective_namespace_is_refused_alone() {
+    refused(
+        1,
+        |label| label.nlabel = 3,
+        Defect::LabelCount {
+            member: 1,
+            found: 3,
+            expected: 2,
+        },
+    );
+    refused(
+        1,
+        |label| label.position = 2,
+        Defect::Position {
+            member: 1,
+            found: 2,
+            ways: 2,
+        },
+    );
+    refused(
+        1,
+        |label| label.position = 0,
+        Defect::SamePosition {
+            member: 1,
+            position: 0,
+        },
+    );
+    refused(
+        0,
+        |label| label.types.as_mut().unwrap().range = Guid::NIL,
+        Defect::RangeType {
+            member: 0,
+            found: Guid::NIL,
+            expected: PMEM,
+        },
+    );
+    refused(
+        1,
+        |label| label.extent = extent(79 * MIB, 4 * MIB),
+        Defect::Outside {
+            member: 1,
+            found: extent(79 * MIB, 4 * MIB),
+            mapping: MAPPING,
+        },
+    );
+    refused(
+        1,
+        |label| label.extent = extent(16 * MIB, 2 * MIB),
+        Defect::Size {
+            member: 1,
+            found: 2 * MIB,
+            expected: 4 * MIB,
+        },
+    );
+    refused(
+        1,
+        |label| label.uuid = uuid(9),
+        Defect::Missing { member: 1 },
+    );
+    refused(1, |label| label.cookie = 7, Defect::Missing { member: 1 });
+}
+
+#[test]
+fn labels_of_another_set_are_skipped() {
+    let mut dimms = pair();
+    for dimm in &mut dimms {
+        edit(dimm, uuid(1), |label| label.cookie = 7);
+        edit(dimm, uuid(2), |label| label.extent = extent(100 * MIB, MIB));
+    }
+    assert!(namespaces_of(&dimms, MAPPING).is_empty());
+}
+
+#[test]
+fn the_alternate_cookie_is_good() {
+    let mut dimms = pair();
+    edit(&mut dimms[0], uuid(1), |label| {
+        label.cookie = IDENTITY.cookies.alternate
+    });
+    edit(&mut dimms[1], uuid(2), |label| {
+        label.cookie = IDENTITY.cookies.alternate
+    });
+    let found = namespaces_of(&dimms, MAPPING);
+    assert!(found.len() == 2 && found.values().all(Result::is_ok));
+    edit(&mut dimms[0], uuid(1), |label| {
+        label.cookie = IDENTITY.cookies.v1_1
+    });
+    assert_eq!(
+        namespaces_of(&dimms, MAPPING)[&uuid(1)],
+        Err(Defect::Missing { member: 0 })
+    );
+}
+
+#[test]
+fn a_set_without_a_cookie_has_no_namespaces() {
+    let mut dimms = pair();
+    for dimm in &mut dimms {
+        edit(dimm, uuid(1), |label| label.cookie = 0);
+    }
+    let members = dimms.each_ref().map(|dimm| Member {
+        area: dimm.area(),
+        mapping: MAPPING,
+    });
+    let cookies = Cookies {
+        v1_2: 0,
+        ..IDENTITY.cookies
+    };
+    let identity = Identity {
+        cookies,
+        ..IDENTITY
+    };
+    let found: Vec<_> = Set::new(&members, identity).namespaces().collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].unwrap_err().defect, Defect::NoCookie);
+}
+
+#[test]
+fn positions_may_be_in_any_order() {
+    let mut dimms = pair();
+    edit(&mut dimms[0], uuid(1), |label| label.position = 1);
+    edit(&mut dimms[1], uuid(1), |label| {
+        label.position = 0;
+        label.name = Name::new(b"first").unwrap();
+    });
+    let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
+    assert_eq!(
+        (namespace.name.text(), namespace.state),
+        (&b"first"[..], State::Settled)
+    );
+}
+
+#[test]
+fn two_labels_of_one_namespace_on_a_dimm() {
+    let mut dimms = pair();
+    edit(&mut dimms[1], uuid(2), |label| label.uuid = uuid(1));
+    let found = namespaces_of(&dimms, MAPPING);
+    assert!(matches!(
+        found[&uuid(1)],
+        Err(Defect::Duplicate { member: 1, .. })
+    ));
+    assert_eq!(found[&uuid(2)], Err(Defect::Missing { member: 1 }));
+}
+
+#[test]
+fn an_update_that_reached_one_dimm_does_not_count() {
+    let mut dimms = pair();
+    edit(&mut dimms[0], uuid(1), |label| {
+        label.flags = Flags::UPDATING;
+        label.extent = extent(16 * MIB, 8 * MIB);
+    });
+    let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
+    assert_eq!(namespace.state, State::RolledBack { replaces: None });
+    assert_eq!(namespace.size, 8 * MIB);
+    let members = dimms.each_ref().map(|dimm| Member {
+        area: dimm.area(),
+        mapping: MAPPING,
+    });
+    let set = Set::new(&members, IDENTITY);
+    assert_eq!(set.extent(&namespace, 0), Some(extent(16 * MIB, 4 * MIB)));
+    assert_eq!(set.extent(&namespace, 1), Some(extent(16 * MIB, 4 * MIB)));
+}
+
+#[test]
+fn what_is_rolled_back_must_be_free() {
+    let mut dimms = pair();
+    edit(&mut dimms[0], uuid(1), |label| {
+        label.flags = Flags::UPDATING;
+        label.extent = extent(16 * MIB, 2 * MIB);
+    });
+    edit(&mut dimms[0], uuid(2), |label| {
+        label.extent = extent(18 * MIB, 8 * MIB)
+    });
+    let found = namespaces_of(&dimms, MAPPING);
+    let expected = Defect::Overlap {
+        member: 0,
+        other: uuid(2),
+    };
+    assert_eq!(found[&uuid(1)], Err(expected));
+    assert!(found[&uuid(2)].is_ok());
+}
+
+#[test]
+fn labels_that_nobody_can_have_written() {
+    let mut dimms = [(); 3].map(|()| Dimm::blank(AREA));
+    publish_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
+    for (dimm, name) in dimms.iter_mut().zip([b"a", b"b", b"c"]) {
+        edit(dimm, uuid(1), |label| label.name = Name::new(name).unwrap());
+    }
+    // No update is under way: names are as Linux takes them.
+    assert_eq!(
+        namespaces_of(&dimms, MAPPING)[&uuid(1)]
+            .unwrap()
+            .name
+            .text(),
+        b"a"
+    );
+    edit(&mut dimms[0], uuid(1), |label| {
+        label.flags = Flags::UPDATING
+    });
+    assert_eq!(
+        namespaces_of(&dimms, MAPPING)[&uuid(1)],
+        Err(Defect::Disagree { member: 1 })
+    );
+}
+
+#[test]
+fn linux_numbers_namespaces_by_the_first_byte() {
+    assert!(by_address(0x1_0000_0000) < by_address(0x0100_0000));
+    assert!(by_address(0x100) < by_address(1));
+}
+
+proptest! {
+    /// Valid labels with any contents make namespaces or are refused, and never more than there are UUIDs.
+    #[test]
+    fn forged_labels_are_endured(
+        labels in proptest::collection::vec(
+            (0u8..3, 0usize..2, 0u64..90, 1u64..20, any::<bool>(), 0u16..4, 0u16..4, 0u64..3),
+            0..12,
+        ),
+    ) {
+        let mut dimms = [Dimm::blank(AREA), Dimm::blank(AREA)];
+        for dimm in &mut dimms {
+            for number in 10..16 {
+                let place = extent(u64::from(number) * MIB, MIB);
+                publish_on(core::slice::from_mut(dimm), &contents(number), place, None).unwrap();
+            }
+        }
+        for (index, (id, member, start, len, updating, nlabel, position, cookie)) in labels.into_iter().enumerate() {
+            let slots: Vec<_> = dimms[member].area().slots().taken().collect();
+            let template = dimms[member].area().labels().next().unwrap().label;
+            let label = Label {
+                uuid: uuid(id),
+                extent: extent(start * MIB, len * MIB),
+                flags: if updating { Flags::UPDATING } else { Flags::NONE },
+                nlabel,
+                position,
+                cookie: [IDENTITY.cookies.v1_2, IDENTITY.cookies.alternate, 0][cookie as usize],
+                ..template
+            };
+            overwrite(&mut dimms[member], slots[index % slots.len()], &label);
+        }
+        let members = dimms.each_ref().map(|dimm| Member { area: dimm.area(), mapping: MAPPING });
+        let set = Set::new(&members, IDENTITY);
+        let mut seen = std::collections::BTreeSet::new();
+        for found in set.namespaces() {
+            let uuid = found.map_or_else(|refused| refused.uuid, |namespace| namespace.uuid);
+            prop_assert!(seen.insert(uuid), "{} comes twice", uuid);
+            if let Ok(namespace) = found {
+                for member in 0..2 {
+                    let extent = set.extent(&namespace, member).unwrap();
+                    prop_assert!(MAPPING.covers(&extent));
+                    prop_assert_eq!(extent.len() * 2, namespace.size);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use super::*;
+use core::slice::from_mut;
+
+/// Room for two indexes and four large labels.
+const AREA: usize = 512 + 4 * 256;
+
+const MAPPING: Extent = match Extent::new(0, 64 * MIB) {
+    Some(extent) => extent,
+    None => unreachable!(),
+};
+
+fn pair() -> [Dimm; 2] {
+    [Dimm::blank(AREA), Dimm::blank(AREA)]
+}
+
+/// The namespaces as somebody sees them who reads the media.
+fn reread(dimms: &[Dimm]) -> Found {
+    let dimms: Vec<_> = dimms
+        .iter()
+        .map(|dimm| Dimm::new(dimm.medium.clone()))
+        .collect();
+    namespaces_of(&dimms, MAPPING)
+}
+
+#[test]
+fn the_first_label_initialises_the_area() {
+    let mut dimm = Dimm::blank(AREA);
+    assert_eq!(dimm.area().available_slots(), 3);
+    publish_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+    // Written: both indexes, then twice a label and an index. The last one is the first index.
+    let current = *dimm.layout.current().unwrap();
+    assert_eq!(
+        (current.copy(), current.slots(), current.version()),
+        (IndexCopy::First, 4, (1, 2))
+    );
+    let sequence = |copy| {
+        inspect(dimm.layout.geometry(), &dimm.medium, copy)
+            .unwrap()
+            .sequence
+            .number()
+    };
+    assert_eq!(IndexCopy::ALL.map(sequence), [1, 3]);
+    let labels: Vec<_> = dimm.area().labels().collect();
+    assert_eq!(labels.len(), 1);
+    assert_eq!((labels[0].slot, labels[0].label.flags), (1, Flags::NONE));
+    assert_eq!(dimm.area().available_slots(), 2);
+    assert_eq!(dimm.cache, dimm.medium);
+}
+
+#[test]
+fn nothing_is_removed_from_a_blank_area() {
+    let mut dimm = Dimm::blank(AREA);
+    dimm.writes_left = Some(0);
+    retract_on(from_mut(&mut dimm), uuid(1)).unwrap();
+    assert_eq!(dimm.layout.current(), None);
+}
+
+#[test]
+fn removing_what_is_not_there_writes_an_index() {
+    let mut dimm = Dimm::blank(AREA);
+    publish_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+    let before = dimm.layout.current().unwrap().copy();
+    retract_on(from_mut(&mut dimm), uuid(2)).unwrap();
+    assert_eq!(dimm.layout.current().unwrap().copy(), before.other());
+    assert_eq!(dimm.area().labels().count(), 1);
+}
+
+#[test]
+fn one_slot_stays_free() {
+    let mut dimm = Dimm::blank(AREA);
+    for number in 1..4 {
+        let place = extent(u64::from(number) * MIB, MIB);
+        publish_on(from_mut(&mut dimm), &contents(number), place, None).unwrap();
+    }
+    assert_eq!(dimm.area().available_slots(), 0);
+    let medium = dimm.medium.clone();
+    let failure = publish_on(
+        from_mut(&mut dimm),
+        &contents(9),
+        extent(9 * MIB, MIB),
+        None,
+    )
+    .unwrap_err();
+    assert_eq!(failure.cause, Cause::Area(UpdateError::NoFreeSlot));
+    assert_eq!((failure.left, &dimm.medium), (Left::Old, &medium));
+    // The namespaces that there are can still be changed, renamed and removed.
+    publish_on(
+        from_mut(&mut dimm),
+        &contents(1),
+        extent(MIB, 2 * MIB),
+        None,
+    )
+    .unwrap();
+    publish_on(
+        from_mut(&mut dimm),
+        &contents(9),
+        extent(MIB, 2 * MIB),
+        Some(uuid(1)),
+    )
+    .unwrap();
+    retract_on(from_mut(&mut dimm), uuid(9)).unwrap();
+    assert_eq!(dimm.area().available_slots(), 1);
+}
+
+#[test]
+fn a_missing_extent_is_refused() {
+    let mut dimm = Dimm::blank(AREA);
+    let failure = publish(&mut [dimm.target(None)], &IDENTITY, &contents(1), None).unwrap_err();
+    assert_eq!((failure.cause, failure.left), (Cause::NoExtent, Left::Old));
+}
+
+#[test]
+fn a_cache_of_the_wrong_length_is_refused() {
+    let mut dimm = Dimm::blank(AREA);
+    let error = Store::new(&mut dimm.cache[1..], &mut dimm.layout).unwrap_err();
+    let (found, expected) = (AREA - 1, AREA as u32);
+    assert_eq!(error, UpdateError::Length { found, expected });
+}
+
+/// What an update does to a namespace that is 4 MiB large.
+type Update = fn(&mut [Dimm]) -> Result<(), Failure<&'static str>>;
+
+const UPDATES: [Update; 4] = [
+    |dimms| publish_on(dimms, &contents(2), extent(8 * MIB, MIB), None),
+    |dimms| publish_on(dimms, &contents(1), extent(0, 8 * MIB), None),
+    |dimms| publish_on(dimms, &contents(2), extent(0, 4 * MIB), Some(uuid(1))),
+    |dimms| retract_on(dimms, uuid(1)),
+];
+
+/// Whichever write of whichever DIMM fails, memory and media agree, and tell what the failure says.
+#[test]
+fn failing_writes_are_undone() {
+    let mut undone = 0;
+    for (update, failing) in UPDATES
+        .into_iter()
+        .flat_map(|update| [(update, 0), (update, 1)])
+    {
+        for writes in 0.. {
+            let mut dimms = pair();
+            publish_on(&mut dimms, &contents(1), extent(0, 4 * MIB), None).unwrap();
+            let old = reread(&dimms);
+            dimms[failing].writes_left = Some(writes);
+            let result = update(&mut dimms);
+            let found = reread(&dimms);
+            assert_eq!(found, namespaces_of(&dimms, MAPPING));
+            let Err(failure) = result else {
+                assert_ne!(found, old);
+                break;
+            };
+            assert_eq!(failure.member, failing);
+            match failure.left {
+                Left::Old => {
+                    assert_eq!(found, old);
+                    undone += 1;
+                }
+                Left::New => {
+                    let mut states = found.values().map(|found| found.unwrap().state);
+                    assert!(states.any(|state| state == State::Unfinished));
+                }
+                Left::Mixed => unreachable!("the DIMM in front never fails"),
+            }
+            // Once the DIMM works again, so does the update.
+            dimms[failing].writes_left = None;
+            update(&mut dimms).unwrap();
+            assert!(reread(&dimms)
+                .values()
+                .all(|found| found.unwrap().state == State::Settled));
+            assert!(dimms.iter().all(|dimm| dimm.area().free_count() >= 2));
+        }
+    }
+    assert!(undone >= 12, "{undone} failures were undone");
+}
