@@ -5,17 +5,16 @@
 #
 #   load STACK        load the NVDIMM modules                                    done STATUS
 #   unload            unload them all                                            done STATUS
-#   run SCRIPT NAME STACK BOOT   run a script of qemu/; its output goes to run/NAME.{out,err,dmesg}    done STATUS
+#   run SCRIPT NAME STACK BOOT [ARGUMENT...]                                     done STATUS
+#                     run a script of qemu/; what it prints goes to NAME.out and NAME.err of the share `run`,
+#                     what the kernel says meanwhile to NAME.dmesg
 #   halt              power off
 #
 # While a script runs, it may send lines itself, with the functions of tests/lib.sh: `say TEXT`, `cut` (power, please).
 set -u
 
-port=
-for name in /sys/class/virtio-ports/*/name; do
-	[ "$(cat "$name")" = control ] && port=/dev/$(basename "$(dirname "$name")")
-done
-exec 3<>"$port"
+. /host/qemu/tests/lib.sh
+exec 3<>"$(port control)"
 
 # From the users to what they use. Modules that only one of the stacks has may be missing.
 MODULES='nd_pmem dax_pmem device_dax nd_btt nd_pfn nfit nd_e820 ramdax libnvdimm'
@@ -52,15 +51,16 @@ clean() {
 }
 
 run() {
-	script=$1 name=$2
+	script=$1 name=$2 stack=$3 boot=$4
+	shift 4
 	clean
 	mkdir -p /tmp/test
 	dmesg -C
 	(
 		cd /tmp/test || exit 1
-		STACK=$3 BOOT=$4 TEST=$name LIB=/host/qemu/tests/lib.sh
+		STACK=$stack BOOT=$boot TEST=$name LIB=/host/qemu/tests/lib.sh
 		export STACK BOOT TEST LIB
-		exec sh -eu "/host/qemu/$script"
+		exec sh -eu "/host/qemu/$script" "$@"
 	) >"/host/run/$name.out" 2>"/host/run/$name.err" </dev/null
 	status=$?
 	dmesg >"/host/run/$name.dmesg"

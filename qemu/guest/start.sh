@@ -26,10 +26,11 @@ share() {
 	mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 "$1" "/host/$1"
 }
 share run
-# A machine that is only booted has no modules.
+# A machine that is only booted has no modules and no tools.
 if share modules 2>/dev/null; then
 	mkdir -p /usr/lib/modules
 	mount --bind /host/modules /usr/lib/modules
+	share tools
 fi
 
 /usr/lib/systemd/systemd-udevd --daemon

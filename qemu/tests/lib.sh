@@ -68,10 +68,15 @@ attribute() {
 	printf '%s' "$2" >"$1"
 }
 
-# expect_store_errno TEXT FILE VALUE: the store fails with this errno, and the attribute shows what it did before.
+# store FILE VALUE: the same, and prints `ok` or the name of the error, like EBUSY; see store.pl for escapes.
+store() {
+	perl "${LIB%/*}/store.pl" "$1" "$2"
+}
+
+# expect_store_errno NAME FILE VALUE: the store fails with this errno, and the attribute shows what it did before.
 expect_store_errno() {
 	_before=$(cat "$2" 2>/dev/null || true)
-	expect_errno "$1" attribute "$2" "$3"
+	expect_eq "the error of writing '$3' to $2" "$(store "$2" "$3")" "$1"
 	expect_eq "$2 after a refused store" "$(cat "$2" 2>/dev/null || true)" "$_before"
 }
 
@@ -89,6 +94,31 @@ wait_for() {
 		[ "$_tries" -gt 0 ] || fail "'$*' does not come true"
 		sleep 0.1
 	done
+}
+
+# port NAME: the device of the virtio port of this name.
+port() {
+	for _port in /sys/class/virtio-ports/*; do
+		if [ "$(cat "$_port/name")" = "$1" ]; then
+			echo "/dev/${_port##*/}"
+			return
+		fi
+	done
+	fail "there is no port $1"
+}
+
+# btt_create NAMESPACE SECTOR_SIZE: turns a raw namespace into a BTT by hand, as the kernel's documentation says; prints the btt's name.
+btt_create() {
+	_region=$(basename "$(dirname "$(readlink -f "$ND/$1")")")
+	_seed=$(cat "$ND/$_region/btt_seed")
+	attribute "$ND/$_seed/uuid" "$(cat /proc/sys/kernel/random/uuid)"
+	attribute "$ND/$_seed/sector_size" "$2"
+	attribute "$ND/$_seed/namespace" "$1"
+	if [ -e "/sys/bus/nd/drivers/nd_pmem/$1" ]; then
+		attribute /sys/bus/nd/drivers/nd_pmem/unbind "$1"
+	fi
+	attribute /sys/bus/nd/drivers/nd_pmem/bind "$_seed"
+	echo "$_seed"
 }
 
 # NVDIMM devices in sysfs.

@@ -4,6 +4,7 @@
 
 use crate::{
     cache::Cache,
+    modules,
     process,
     project,
     suite::report::Tally,
@@ -110,7 +111,7 @@ fn parse_summary(line: &str) -> Option<Tally> {
     })
 }
 
-/// `make check`: formatting of all Rust files and clippy on everything that cargo builds, warnings denied.
+/// `make check`: formatting of all Rust files and clippy on everything, warnings denied.
 pub(crate) fn check() -> Result<()> {
     let cache = Cache::open()?;
     ui::step("formatting", |step| {
@@ -144,7 +145,7 @@ pub(crate) fn check() -> Result<()> {
             )
         })?;
     }
-    Ok(())
+    modules::lint()
 }
 
 #[cfg(test)]

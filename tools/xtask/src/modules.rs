@@ -3,33 +3,42 @@
 //! Our modules, and the trees of modules that a guest sees as /lib/modules.
 
 use crate::{
-    cache::Cache,
+    cache::{
+        Cache,
+        Key, //
+    },
     kernel::{
         self,
         Kernel, //
     },
-    process,
-    project,
+    process, project,
     setup::Machine,
     toolchain::{
         Rustc,
         Toolchain, //
     },
-    ui, //
+    ui::{
+        self,
+        Step, //
+    },
 };
 use anyhow::{
+    ensure,
     Context,
     Result, //
 };
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs,
+    marker::PhantomData,
     path::{
         Path,
         PathBuf, //
     },
     process::Command, //
 };
+use tempfile::TempDir;
 
 /// Whose NVDIMM modules a guest loads. The two must never meet in one boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -57,19 +66,43 @@ impl Stack {
     }
 }
 
-/// A directory that holds `lib/modules/<release>` for a guest.
-#[derive(Clone, Debug)]
-pub(crate) struct ModuleTree(PathBuf);
+/// What guests of this run see of the host, besides scripts and results. It disappears with this value.
+pub(crate) struct GuestFiles {
+    directory: TempDir,
+}
 
-impl ModuleTree {
-    /// What the guest mounts as /lib/modules.
-    pub(crate) fn directory(&self) -> PathBuf {
-        self.0.join("lib/modules")
+/// [`GuestFiles`] for a guest of one stack.
+pub(crate) struct StackFiles<'a> {
+    /// /lib/modules.
+    pub(crate) modules: PathBuf,
+    /// Programs.
+    pub(crate) tools: PathBuf,
+    /// They are gone with the run.
+    _run: PhantomData<&'a GuestFiles>,
+}
+
+/// The target of programs for the guest. Naming it keeps their flags from build scripts.
+const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// What kbuild compiles for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Purpose {
+    Build,
+    Lint,
+}
+
+impl Purpose {
+    /// The directory of its products in target/.
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Build => "modules",
+            Self::Lint => "modules-clippy",
+        }
     }
 }
 
-/// kbuild for the modules of this checkout, with all products in target/modules.
-fn kbuild(toolchain: &Toolchain, kernel: &Kernel) -> Result<Command> {
+/// kbuild for the modules of this checkout, with all products in target/.
+fn kbuild(toolchain: &Toolchain, kernel: &Kernel, purpose: Purpose) -> Result<Command> {
     let mut command = toolchain.make();
     let variable = |name: &str, value: &Path| {
         let mut argument = OsString::from(name);
@@ -81,8 +114,33 @@ fn kbuild(toolchain: &Toolchain, kernel: &Kernel) -> Result<Command> {
         .arg("-C")
         .arg(&kernel.tree)
         .arg(variable("M", &project::root()));
-    command.arg(variable("MO", &project::target_directory("modules")?));
+    command.arg(variable(
+        "MO",
+        &project::target_directory(purpose.directory())?,
+    ));
+    if purpose == Purpose::Lint {
+        // W=e makes an error of every warning.
+        command.args(["CLIPPY=1", "W=e"]);
+    }
     Ok(command)
+}
+
+/// Compiles the modules. Of two runs in one checkout, the second waits.
+fn compile(
+    cache: &Cache,
+    toolchain: &Toolchain,
+    kernel: &Kernel,
+    purpose: Purpose,
+    step: &Step,
+) -> Result<()> {
+    let checkout = Key::default().with("checkout", project::root().as_os_str().as_encoded_bytes());
+    let _lock = cache.lock(
+        &format!("{}-{}", purpose.directory(), checkout.finish()),
+        step,
+    )?;
+    let mut make = kbuild(toolchain, kernel, purpose)?;
+    make.arg(format!("-j{}", kernel::jobs())).arg("modules");
+    process::run(&mut make, &cache.log(purpose.directory()), step)
 }
 
 fn build(cache: &Cache, toolchain: &Toolchain, kernel: &Kernel) -> Result<()> {
@@ -92,9 +150,15 @@ fn build(cache: &Cache, toolchain: &Toolchain, kernel: &Kernel) -> Result<()> {
             kernel.release,
             project::target().join("modules").display()
         ));
-        let mut make = kbuild(toolchain, kernel)?;
-        make.arg(format!("-j{}", kernel::jobs())).arg("modules");
-        process::run(&mut make, &cache.log("modules"), step)
+        compile(cache, toolchain, kernel, Purpose::Build, step)
+    })
+}
+
+/// clippy on the modules, warnings denied.
+pub(crate) fn lint() -> Result<()> {
+    let (cache, toolchain, kernel) = for_building()?;
+    ui::step("clippy of the modules", |step| {
+        compile(&cache, &toolchain, &kernel, Purpose::Lint, step)
     })
 }
 
@@ -121,7 +185,7 @@ pub(crate) fn install() -> Result<()> {
     build(&cache, &toolchain, &kernel)?;
     ui::step("modules_install", |step| {
         step.note(format!("updates/ of {}", kernel.release));
-        let mut make = kbuild(&toolchain, &kernel)?;
+        let mut make = kbuild(&toolchain, &kernel, Purpose::Build)?;
         if let Some(root) = kernel::given("INSTALL_MOD_PATH") {
             let mut argument = OsString::from("INSTALL_MOD_PATH=");
             argument.push(root);
@@ -144,33 +208,84 @@ fn for_building() -> Result<(Cache, Toolchain, Kernel)> {
     Ok((cache, toolchain, kernel))
 }
 
-/// The tree of a stack for the guest. For ours, the modules are built, and lie in `updates/` over those of the kernel.
-pub(crate) fn tree(machine: &Machine, stack: Stack) -> Result<ModuleTree> {
-    let kernel = &machine.kernel;
-    if stack == Stack::Rust {
-        build(&machine.cache, &machine.toolchain, kernel)?;
+/// Directories below that of [`GuestFiles`], besides one for each stack.
+const TOOLS: &str = "tools";
+
+impl GuestFiles {
+    /// Builds and gathers what guests of these stacks need.
+    pub(crate) fn prepare(machine: &Machine, stacks: &BTreeSet<Stack>) -> Result<Self> {
+        let parent = project::target_directory("guest")?;
+        let directory = tempfile::tempdir_in(&parent)
+            .with_context(|| format!("cannot create a directory in {}", parent.display()))?;
+        let files = Self { directory };
+        files.add_tools(&machine.cache)?;
+        for &stack in stacks {
+            files.add_modules(machine, stack)?;
+        }
+        Ok(files)
     }
-    let root = project::target_directory("guest")?.join(stack.name());
-    ui::step("module tree", |step| {
-        step.note(format!("{} stack", stack.name()));
-        if root.exists() {
-            fs::remove_dir_all(&root)
-                .with_context(|| format!("cannot remove {}", root.display()))?;
-        }
-        let mut destination = OsString::from("INSTALL_MOD_PATH=");
-        destination.push(&root);
-        let log = machine.cache.log("module-tree");
-        let mut theirs = machine.toolchain.make();
-        theirs
-            .arg("-C")
-            .arg(&kernel.tree)
-            .arg(&destination)
-            .arg("modules_install");
-        process::run(&mut theirs, &log, step)?;
+
+    /// The part that a guest of this stack sees.
+    pub(crate) fn of(&self, stack: Stack) -> Result<StackFiles<'_>> {
+        let modules = self.directory.path().join(stack.name()).join("lib/modules");
+        ensure!(
+            modules.is_dir(),
+            "no modules of the {} stack were prepared",
+            stack.name()
+        );
+        let tools = self.directory.path().join(TOOLS);
+        Ok(StackFiles {
+            modules,
+            tools,
+            _run: PhantomData,
+        })
+    }
+
+    /// Programs for the guest, linked statically: its libraries are not the host's.
+    fn add_tools(&self, cache: &Cache) -> Result<()> {
+        ui::step("guest tools", |step| {
+            let target = project::target().join("cargo");
+            let mut build = Command::new("cargo");
+            build.args(["build", "--release", "--locked", "--package", "stamp"]);
+            build.args(["--target", GUEST_TARGET, "--manifest-path"]);
+            build
+                .arg(project::root().join("tools/Cargo.toml"))
+                .arg("--target-dir")
+                .arg(&target);
+            build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+            process::run(&mut build, &cache.log("guest-tools"), step)?;
+            let place = self.directory.path().join(TOOLS);
+            fs::create_dir(&place).with_context(|| format!("cannot create {}", place.display()))?;
+            let program = target.join(GUEST_TARGET).join("release/stamp");
+            fs::copy(&program, place.join("stamp"))
+                .map(drop)
+                .with_context(|| format!("cannot copy {}", program.display()))
+        })
+    }
+
+    /// The kernel's own modules; for our stack, ours lie in `updates/` over them.
+    fn add_modules(&self, machine: &Machine, stack: Stack) -> Result<()> {
+        let kernel = &machine.kernel;
         if stack == Stack::Rust {
-            let mut ours = kbuild(&machine.toolchain, kernel)?;
-            process::run(ours.arg(&destination).arg("modules_install"), &log, step)?;
+            build(&machine.cache, &machine.toolchain, kernel)?;
         }
-        Ok(ModuleTree(root))
-    })
+        ui::step("module tree", |step| {
+            step.note(format!("{} stack", stack.name()));
+            let mut destination = OsString::from("INSTALL_MOD_PATH=");
+            destination.push(self.directory.path().join(stack.name()));
+            let log = machine.cache.log(&format!("module-tree-{}", stack.name()));
+            let mut theirs = machine.toolchain.make();
+            theirs
+                .arg("-C")
+                .arg(&kernel.tree)
+                .arg(&destination)
+                .arg("modules_install");
+            process::run(&mut theirs, &log, step)?;
+            if stack == Stack::Rust {
+                let mut ours = kbuild(&machine.toolchain, kernel, Purpose::Build)?;
+                process::run(ours.arg(&destination).arg("modules_install"), &log, step)?;
+            }
+            Ok(())
+        })
+    }
 }

@@ -5,8 +5,8 @@
 use super::script::Hardware;
 use crate::{
     modules::{
-        ModuleTree,
-        Stack, //
+        Stack,
+        StackFiles, //
     },
     process,
     setup::Machine,
@@ -51,17 +51,38 @@ const FAULTS: [&str; 10] = [
     "general protection fault",
 ];
 
+/// A script and how it is called.
+pub(crate) struct Call<'a> {
+    /// Its path under qemu/.
+    pub(crate) script: &'a str,
+    /// What its outputs are called.
+    pub(crate) name: &'a str,
+    pub(crate) stack: Stack,
+    pub(crate) boot: u32,
+    /// Words for its command line.
+    pub(crate) arguments: &'a str,
+    pub(crate) timeout: Duration,
+}
+
 /// How an agent's command ended.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Ending {
     /// With this status.
     Done(i32),
-    /// The script asked for a power cut and got it.
+    /// The script asked for a power cut, or a reaction did.
     PowerCut,
     /// The machine ended by itself.
     MachineEnded,
     /// The deadline passed; the machine was stopped.
     Timeout,
+}
+
+/// What follows from something that a script says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Reaction {
+    GoOn,
+    /// The power fails in so much time.
+    CutAfter(Duration),
 }
 
 /// NVDIMMs of a test with their files, which outlive a boot.
@@ -99,17 +120,14 @@ impl Session {
     pub(crate) fn setup(
         machine: &Machine,
         hardware: &Hardware,
-        tree: &ModuleTree,
+        files: StackFiles<'_>,
         media: &Media,
         run: &Path,
     ) -> Setup {
-        let mut setup = Setup::new(
-            machine.kernel.image(),
-            machine.image.clone(),
-            machine.accelerator,
-            run,
-        );
-        setup.share("modules", tree.directory());
+        let image = machine.image.clone();
+        let mut setup = Setup::new(machine.kernel.image(), image, machine.accelerator, run);
+        setup.share("modules", files.modules);
+        setup.share("tools", files.tools);
         setup.nvdimms.clone_from(&media.0);
         setup
             .kernel_arguments
@@ -140,13 +158,15 @@ impl Session {
     ///
     /// They cannot be loaded; the message has the end of the console.
     pub(crate) fn load(&mut self, stack: Stack) -> Result<()> {
-        let ending = self.command(&format!("load {}", stack.name()), MODULES_TIMEOUT, |_| ())?;
+        let ending = self.command(&format!("load {}", stack.name()), MODULES_TIMEOUT, |_| {
+            Reaction::GoOn
+        })?;
         self.expect(ending, "load the modules")
     }
 
     /// Unloads them.
     pub(crate) fn unload(&mut self) -> Result<()> {
-        let ending = self.command("unload", MODULES_TIMEOUT, |_| ())?;
+        let ending = self.command("unload", MODULES_TIMEOUT, |_| Reaction::GoOn)?;
         self.expect(ending, "unload the modules")
     }
 
@@ -160,47 +180,58 @@ impl Session {
     /// Runs a script of qemu/ and waits for its end. `on_say` gets what it says meanwhile.
     pub(crate) fn run(
         &mut self,
-        script: &str,
-        name: &str,
-        stack: Stack,
-        boot: u32,
-        timeout: Duration,
-        on_say: impl FnMut(&str),
+        call: &Call<'_>,
+        on_say: impl FnMut(&str) -> Reaction,
     ) -> Result<Ending> {
-        let line = format!("run {script} {name} {} {boot}", stack.name());
-        self.command(&line, timeout, on_say)
+        let (stack, arguments) = (call.stack.name(), call.arguments);
+        let line = format!(
+            "run {} {} {stack} {} {arguments}",
+            call.script, call.name, call.boot
+        );
+        self.command(line.trim_end(), call.timeout, on_say)
     }
 
     fn command(
         &mut self,
         line: &str,
         timeout: Duration,
-        mut on_say: impl FnMut(&str),
+        mut on_say: impl FnMut(&str) -> Reaction,
     ) -> Result<Ending> {
         self.guest.send(line)?;
         let deadline = Instant::now() + timeout;
+        let mut cut = None;
         loop {
-            match self.guest.next(deadline)? {
-                Event::Line(line) => match line.split_once(' ') {
-                    Some(("done", status)) => {
-                        let status = status
-                            .parse()
-                            .with_context(|| format!("the agent said '{line}'"))?;
-                        return Ok(Ending::Done(status));
-                    }
-                    Some(("say", text)) => on_say(text),
-                    _ if line == "say" => on_say(""),
-                    _ if line == "cut" => {
-                        self.guest.cut_power();
-                        return Ok(Ending::PowerCut);
-                    }
-                    _ => bail!("the agent said '{line}'"),
-                },
+            let next = cut.unwrap_or(deadline).min(deadline);
+            let line = match self.guest.next(next)? {
+                Event::Line(line) => line,
                 Event::Ended => return Ok(Ending::MachineEnded),
                 Event::Timeout => {
                     self.guest.cut_power();
-                    return Ok(Ending::Timeout);
+                    return Ok(if cut.is_some() {
+                        Ending::PowerCut
+                    } else {
+                        Ending::Timeout
+                    });
                 }
+            };
+            let (verb, text) = line.split_once(' ').unwrap_or((&line, ""));
+            match verb {
+                "done" => {
+                    let status = text
+                        .parse()
+                        .with_context(|| format!("the agent said '{line}'"))?;
+                    return Ok(Ending::Done(status));
+                }
+                "say" => {
+                    if let Reaction::CutAfter(time) = on_say(text) {
+                        cut = Some(Instant::now() + time);
+                    }
+                }
+                "cut" => {
+                    self.guest.cut_power();
+                    return Ok(Ending::PowerCut);
+                }
+                _ => bail!("the agent said '{line}'"),
             }
         }
     }

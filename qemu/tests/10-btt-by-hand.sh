@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# A BTT as the kernel's documentation makes one by hand: size and block size of its disk, a new seed, and the way back.
+#
+# needs: nvdimm=32M nvdimm=1G
+# stacks: rust c
+# compare
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+region=$(region_of namespace0.0)
+first=$(seed btt "$region")
+expect_eq "sector sizes of a fresh seed" "$(show "$first" sector_size)" "512 520 528 4096 4104 4160 4224 "
+expect_eq "uuid of a fresh seed" "$(show "$first" uuid)" ""
+
+uuid=$(uuidgen)
+set_attribute "$first" uuid "$uuid\n"
+set_attribute "$first" sector_size '4096\n'
+set_attribute "$first" namespace 'namespace0.0\n'
+expect_eq "uuid" "$(show "$first" uuid)" "$uuid"
+expect_eq "sector size" "$(show "$first" sector_size)" "512 520 528 [4096] 4104 4160 4224 "
+expect_eq "namespace" "$(show "$first" namespace)" namespace0.0
+expect_eq "holder" "$(show namespace0.0 holder)" "$first"
+expect_eq "mode of a claimed namespace" "$(show namespace0.0 mode)" safe
+expect_eq "binding a BTT while the raw disk is there" "$(driver bind nd_pmem "$first")" EBUSY
+
+unbind namespace0.0
+expect_eq "binding a claimed namespace" "$(driver bind nd_pmem namespace0.0)" ENXIO
+bind "$first"
+wait_for 10 test -b /dev/pmem0s
+# Vector of spec 13: an arena of 32 MiB - 4096 bytes.
+expect_eq "bytes of pmem0s" "$(disk_bytes pmem0s)" 32440320
+expect_eq "size of $first" "$(show "$first" size)" 32440320
+expect_eq "disk of $first" "$(disk_of "$first")" pmem0s
+
+second=$(seed btt "$region")
+[ -n "$second" ] && [ "$second" != "$first" ] || fail "the BTT seed is '$second' after $first was used"
+for queue in logical_block_size=4096 physical_block_size=4096 write_cache='write through' fua=0 dax=0 discard_max_bytes=0 \
+	write_zeroes_max_bytes=0 rotational=0; do
+	if [ "$STACK" = rust ] && [ "${queue#discard\|write_zeroes}" != "$queue" ]; then
+		continue
+	fi
+	expect_eq "${queue%%=*}" "$(cat "/sys/block/pmem0s/queue/${queue%%=*}")" "${queue#*=}"
+done
+
+release "$first"
+expect_eq "holder after release" "$(show namespace0.0 holder)" ""
+expect_eq "mode after release" "$(show namespace0.0 mode)" raw
+[ ! -e /dev/pmem0s ] || fail "pmem0s is still there"
+wait_for 10 test ! -e "$ND/$first"
+
+# The layout is still on the media, and the driver finds it.
+detect namespace0.0
+expect_eq "uuid of the BTT found" "$(show "$btt" uuid)" "$uuid"
+expect_eq "bytes of the disk found" "$(disk_bytes "$disk")" 32440320
+
+# Disks of 512-byte sectors, and of sectors with metadata: vectors of spec 13 for 1 GiB - 4096.
+for vector in 512 520 528 4096 4104:1055125504 4160 4224:1039138816; do
+	sector=${vector%%:*}
+	make_btt namespace1.0 "$sector"
+	bytes=$(disk_bytes "$disk")
+	[ "$vector" = "$sector" ] || expect_eq "bytes of a disk of $sector" "$bytes" "${vector#*:}"
+	queue=/sys/block/$disk/queue
+	echo "$sector: $bytes bytes of $(cat "$queue/logical_block_size"), format" \
+		"$(cat "/sys/block/$disk/integrity/format") $(cat "/sys/block/$disk/integrity/tag_size")"
+	release "$btt"
+	bind namespace1.0 2>/dev/null || true
+done

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC2154
+#
+# For tests in the guest, after lib.sh: `. "${LIB%/*}/devices.sh"`. Regions, namespaces, BTTs and their disks, all by sysfs as
+# Documentation/driver-api/nvdimm of the kernel tells it. Devices are called by their names: namespace0.0, btt0.1, pmem0s.
+
+# settle: whatever was being detected and registered is there afterwards, and udevd has handled it.
+settle() {
+	for _bus in "$ND"/ndbus*/wait_probe; do
+		cat "$_bus" >/dev/null
+	done
+	udevadm settle
+}
+
+# show DEVICE ATTRIBUTE
+show() {
+	cat "$ND/$1/$2"
+}
+
+# set_attribute DEVICE ATTRIBUTE VALUE: the store succeeds.
+set_attribute() {
+	_error=$(store "$ND/$1/$2" "$3")
+	[ "$_error" = ok ] || fail "writing '$3' to $2 of $1: $_error"
+}
+
+# region_of DEVICE: the region of a namespace or BTT.
+region_of() {
+	basename "$(dirname "$(readlink -f "$ND/$1")")"
+}
+
+# seed KIND REGION: name of the namespace, btt, pfn or dax that is offered to be configured.
+seed() {
+	show "$2" "$1_seed"
+}
+
+# enabled DEVICE: a driver is bound to it.
+enabled() {
+	[ -e "$ND/$1/driver" ]
+}
+
+# driver VERB DRIVER DEVICE: prints the name of the error of a bind or an unbind, or ok.
+driver() {
+	store "/sys/bus/nd/drivers/$2/$1" "$3"
+}
+
+# bind DEVICE and unbind DEVICE: succeed. All but regions are of the driver nd_pmem.
+bind() {
+	_error=$(driver bind "$(driver_of "$1")" "$1")
+	[ "$_error" = ok ] || fail "binding $1: $_error"
+	settle
+}
+
+unbind() {
+	_error=$(driver unbind "$(driver_of "$1")" "$1")
+	[ "$_error" = ok ] || fail "unbinding $1: $_error"
+	settle
+}
+
+driver_of() {
+	case $1 in
+	region*) echo nd_region ;;
+	nmem*) echo nvdimm ;;
+	*) echo nd_pmem ;;
+	esac
+}
+
+# disk_of DEVICE: name of the one disk that an enabled namespace or BTT has.
+disk_of() {
+	set -- "$1" "$ND/$1"/block/*
+	[ $# = 2 ] && [ -e "$2" ] || fail "$1 does not have one disk"
+	basename "$2"
+}
+
+# disk_bytes DISK
+disk_bytes() {
+	echo $(($(cat "/sys/class/block/$1/size") * 512))
+}
+
+# claim NAMESPACE SECTOR_SIZE [UUID]: configures the seed for a namespace without a raw driver. Its name is in $btt then.
+claim() {
+	btt=$(seed btt "$(region_of "$1")")
+	[ -n "$btt" ] || fail "no BTT seed for $1"
+	set_attribute "$btt" uuid "${3:-$(uuidgen)}"
+	set_attribute "$btt" sector_size "$2"
+	set_attribute "$btt" namespace "$1"
+}
+
+# make_btt NAMESPACE SECTOR_SIZE [UUID]: a BTT over a namespace. Its name is in $btt then, that of the disk in $disk.
+make_btt() {
+	! enabled "$1" || unbind "$1"
+	claim "$@"
+	bind "$btt"
+	disk=$(disk_of "$btt")
+	wait_for 10 test -b "/dev/$disk"
+}
+
+# release BTT: unbinds a BTT and lets go of its namespace. What is on the media stays.
+release() {
+	! enabled "$1" || unbind "$1"
+	set_attribute "$1" namespace ''
+	settle
+}
+
+# detect NAMESPACE: asks the driver for what is on the media. The BTT found is in $btt, its disk in $disk.
+detect() {
+	# ENXIO is the answer of a namespace that somebody else takes over.
+	expect_eq "the error of binding $1, which holds a BTT" "$(driver bind nd_pmem "$1")" ENXIO
+	settle
+	btt=$(show "$1" holder)
+	[ -n "$btt" ] || fail "no BTT was found on $1"
+	disk=$(disk_of "$btt")
+	wait_for 10 test -b "/dev/$disk"
+}
+
+# pattern SEED BYTES: as many bytes that look random, the same for the same seed.
+pattern() {
+	perl -e 'my ($state, $left) = @ARGV;
+		while ($left > 0) {
+			my $block = "";
+			for (1 .. 1024) {
+				$state = ($state * 1103515245 + 12345) & 0x7fffffff;
+				$block .= pack("N", $state ^ ($state << 7));
+			}
+			print substr($block, 0, $left);
+			$left -= length $block;
+		}' "$1" "$2"
+}
+
+# drop_caches: what is read next comes from the devices.
+drop_caches() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+}

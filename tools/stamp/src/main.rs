@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `stamp`: the writer and the reader in the guest. See the library for what they write.
+
+use anyhow::{
+    ensure,
+    Context,
+    Result, //
+};
+use clap::{
+    Parser,
+    Subcommand, //
+};
+use rand::RngExt;
+use std::{
+    fs::{
+        self,
+        File, //
+    },
+    io::{
+        Seek,
+        SeekFrom,
+        Write, //
+    },
+    os::unix::fs::{
+        FileExt,
+        OpenOptionsExt, //
+    },
+    path::{
+        Path,
+        PathBuf, //
+    },
+    process::ExitCode,
+    sync::{
+        Mutex,
+        PoisonError, //
+    },
+    time::{
+        Duration,
+        Instant, //
+    },
+};
+
+/// The most sectors in one request of the writer.
+const LONGEST_REQUEST: u64 = 64;
+/// Bytes the reader reads at once.
+const READ: u64 = 1 << 20;
+/// Where direct I/O wants its buffers.
+const ALIGNMENT: usize = 4096;
+
+#[derive(Parser)]
+#[command(about = "Stamps sectors, and reads stamps again")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Stamp random sectors until the power fails, or for some seconds.
+    Write {
+        #[command(flatten)]
+        device: Device,
+        /// Gets an acknowledgement for every sector when its request is complete.
+        #[arg(long)]
+        acknowledge: PathBuf,
+        /// Generations to start from, as `read` wrote them down.
+        #[arg(long)]
+        generations: Option<PathBuf>,
+        #[arg(long, default_value_t = 4)]
+        threads: u64,
+        /// Stop after so many seconds.
+        #[arg(long)]
+        seconds: Option<u64>,
+    },
+    /// Read all sectors and write their generations down.
+    Read {
+        #[command(flatten)]
+        device: Device,
+        /// Gets 8 bytes a sector.
+        #[arg(long)]
+        generations: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct Device {
+    device: PathBuf,
+    /// Bytes that the device promises to write as one.
+    #[arg(long)]
+    sector_size: u64,
+}
+
+impl Device {
+    /// Opens the device past the page cache; also returns how many sectors it has.
+    fn open(&self, write: bool) -> Result<(File, u64)> {
+        let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits())
+            .context("O_DIRECT is no flag of open")?;
+        let mut options = File::options();
+        let file = options
+            .read(true)
+            .write(write)
+            .custom_flags(direct)
+            .open(&self.device);
+        let mut file = file.with_context(|| format!("cannot open {}", self.device.display()))?;
+        let size = file
+            .seek(SeekFrom::End(0))
+            .context("cannot find the end of the device")?;
+        ensure!(
+            self.sector_size >= 512 && size >= self.sector_size,
+            "there is not one sector on this device"
+        );
+        Ok((file, size / self.sector_size))
+    }
+}
+
+/// A buffer that direct I/O accepts.
+struct Aligned {
+    storage: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Aligned {
+    fn new(length: usize) -> Self {
+        let storage = vec![0; length + ALIGNMENT];
+        let start = storage.as_ptr().align_offset(ALIGNMENT);
+        Self {
+            storage,
+            start,
+            length,
+        }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.storage[self.start..][..self.length]
+    }
+}
+
+/// Stamps sectors of `zone` only, whose generations are in `generations`.
+fn write_zone(
+    file: &File,
+    sector_size: u64,
+    first: u64,
+    generations: &mut [u64],
+    acknowledge: &Mutex<File>,
+    deadline: Option<Instant>,
+) -> Result<()> {
+    let mut random = rand::rng();
+    let mut buffer = Aligned::new((LONGEST_REQUEST * sector_size) as usize);
+    let mut records = Vec::new();
+    while deadline.is_none_or(|deadline| Instant::now() < deadline) {
+        let count = random.random_range(1..=LONGEST_REQUEST.min(generations.len() as u64)) as usize;
+        let start = random.random_range(0..=generations.len() - count);
+        let bytes = &mut buffer.bytes()[..count * sector_size as usize];
+        records.clear();
+        let written = (first + start as u64..).zip(&mut generations[start..][..count]);
+        for ((sector, generation), contents) in
+            written.zip(bytes.chunks_exact_mut(sector_size as usize))
+        {
+            *generation += 1;
+            stamp::fill(contents, sector, *generation);
+            records.extend(stamp::acknowledgement(sector, *generation));
+        }
+        let offset = (first + start as u64) * sector_size;
+        file.write_all_at(bytes, offset)
+            .with_context(|| format!("cannot write {count} sectors at {offset}"))?;
+        let mut port = acknowledge.lock().unwrap_or_else(PoisonError::into_inner);
+        port.write_all(&records).context("cannot acknowledge")?;
+    }
+    Ok(())
+}
+
+fn write(
+    device: &Device,
+    acknowledge: &Path,
+    generations: Option<&Path>,
+    threads: u64,
+    seconds: Option<u64>,
+) -> Result<()> {
+    let (file, sectors) = device.open(true)?;
+    let mut known = match generations {
+        Some(path) => {
+            let bytes =
+                fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            stamp::generations(&bytes).collect::<Vec<_>>()
+        }
+        None => vec![0; sectors as usize],
+    };
+    ensure!(
+        known.len() as u64 == sectors,
+        "{} generations for {sectors} sectors",
+        known.len()
+    );
+    let port = File::options().write(true).open(acknowledge);
+    let port = Mutex::new(port.with_context(|| format!("cannot open {}", acknowledge.display()))?);
+    let zone = sectors.div_ceil(threads.max(1)) as usize;
+    let deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    std::thread::scope(|scope| {
+        let zones = (0..).step_by(zone).zip(known.chunks_mut(zone));
+        let (file, port) = (&file, &port);
+        let workers = zones.map(|(first, generations)| {
+            scope.spawn(move || {
+                write_zone(file, device.sector_size, first, generations, port, deadline)
+            })
+        });
+        let workers = workers.collect::<Vec<_>>();
+        let mut ends = workers.into_iter().map(|worker| worker.join());
+        ends.try_for_each(|end| end.unwrap_or_else(|_| anyhow::bail!("a writer panicked")))
+    })
+}
+
+fn read(device: &Device, generations: &Path) -> Result<ExitCode> {
+    let (file, sectors) = device.open(false)?;
+    let mut found = Vec::with_capacity(sectors as usize * 8);
+    let mut buffer = Aligned::new((READ - READ % device.sector_size) as usize);
+    let mut torn = 0_u64;
+    let at_once = READ / device.sector_size;
+    for first in (0..sectors).step_by(at_once as usize) {
+        let count = at_once.min(sectors - first);
+        let bytes = &mut buffer.bytes()[..(count * device.sector_size) as usize];
+        let offset = first * device.sector_size;
+        file.read_exact_at(bytes, offset)
+            .with_context(|| format!("cannot read at {offset}"))?;
+        for (sector, contents) in (first..).zip(bytes.chunks_exact(device.sector_size as usize)) {
+            let generation = stamp::generation(contents, sector).unwrap_or_else(|error| {
+                eprintln!("sector {sector}: {error}");
+                torn += 1;
+                0
+            });
+            found.extend(generation.to_le_bytes());
+        }
+    }
+    fs::write(generations, found)
+        .with_context(|| format!("cannot write {}", generations.display()))?;
+    println!("{sectors} sectors, {torn} torn");
+    Ok(if torn == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Write {
+            device,
+            acknowledge,
+            generations,
+            threads,
+            seconds,
+        } => write(
+            &device,
+            &acknowledge,
+            generations.as_deref(),
+            threads,
+            seconds,
+        )
+        .map(|()| ExitCode::SUCCESS),
+        Command::Read {
+            device,
+            generations,
+        } => read(&device, &generations),
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Side by side: tests that must print the same under both stacks.
+//!
+//! What may differ is normalised here, and nothing else is: UUIDs, which are new in every run.
+
+use super::{
+    report::{
+        Outcome,
+        Verdict, //
+    },
+    script::Script, //
+};
+use crate::modules::Stack;
+use regex::{
+    Captures,
+    Regex, //
+};
+use std::{
+    fs,
+    path::Path,
+    sync::LazyLock,
+    time::Instant, //
+};
+
+/// For scripts that are to print the same under all stacks: whether they did.
+pub(super) fn compare(results: &Path, scripts: &[Script], outcomes: &[Outcome]) -> Vec<Outcome> {
+    let passed = |name: &str| {
+        let outcome = outcomes.iter().find(|outcome| outcome.name == name);
+        outcome.is_some_and(|outcome| outcome.verdict == Verdict::Passed)
+    };
+    let mut comparisons = Vec::new();
+    for script in scripts.iter().filter(|script| script.compare) {
+        let start = Instant::now();
+        let [first, second] = [Stack::C, Stack::Rust].map(|stack| stack.name());
+        // A script that failed or was not run has nothing to compare, and has been reported.
+        if ![first, second]
+            .iter()
+            .all(|stack| passed(&format!("{} [{stack}]", script.name)))
+        {
+            continue;
+        }
+        let [theirs, ours] =
+            [first, second].map(|stack| normalise(&printed(results, stack, &script.name)));
+        let difference = similar::TextDiff::from_lines(&theirs, &ours)
+            .unified_diff()
+            .header(first, second)
+            .to_string();
+        let verdict = match (difference.is_empty(), theirs.is_empty()) {
+            (_, true) => Verdict::Failed("it printed nothing that could be compared".to_owned()),
+            (true, false) => Verdict::Passed,
+            (false, false) => Verdict::Failed(difference),
+        };
+        let name = format!("{} [c = rust]", script.name);
+        let outcome = Outcome {
+            name,
+            verdict,
+            time: start.elapsed(),
+        };
+        outcome.print();
+        comparisons.push(outcome);
+    }
+    comparisons
+}
+
+/// What a script printed under a stack. Which boot it was in is only known from where its output lies.
+fn printed(results: &Path, stack: &str, name: &str) -> String {
+    let boots = fs::read_dir(results.join(stack))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut files = boots
+        .map(|boot| boot.path().join(format!("{name}.out")))
+        .filter(|file| file.exists());
+    files
+        .next()
+        .and_then(|file| fs::read_to_string(file).ok())
+        .unwrap_or_default()
+}
+
+/// Replaces what is different in every run: a UUID by its number in order of appearance.
+fn normalise(text: &str) -> String {
+    static UUID: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+        Regex::new(pattern).expect("the pattern is a constant")
+    });
+    let mut known = Vec::new();
+    let number = |found: &Captures<'_>| {
+        let uuid = found[0].to_owned();
+        let index = known
+            .iter()
+            .position(|other| *other == uuid)
+            .unwrap_or_else(|| {
+                known.push(uuid);
+                known.len() - 1
+            });
+        format!("<uuid {}>", index + 1)
+    };
+    UUID.replace_all(text, number).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_become_numbers() {
+        let text =
+            "a 00000000-0000-0000-0000-00000000000a b 11111111-0000-0000-0000-000000000000\n\
+            00000000-0000-0000-0000-00000000000a 1111-2";
+        assert_eq!(normalise(text), "a <uuid 1> b <uuid 2>\n<uuid 1> 1111-2");
+    }
+}

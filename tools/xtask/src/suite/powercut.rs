@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Power cuts under a writer: nothing that was acknowledged may be missing, and no sector may be torn.
+//!
+//! A chain is one NVDIMM through many boots. In each, the guest checks the BTT, reads the generation of every sector, and writes
+//! on until QEMU is killed at a random moment. Acknowledgements go to a file of the host, and the host judges:
+//! a sector has the last acknowledged generation, or the next one, whose request was under way.
+
+use super::{
+    report::Verdict,
+    run::{
+        traces,
+        Run, //
+    },
+    script::{
+        Hardware,
+        NvdimmNeed, //
+    },
+    session::{
+        Call,
+        Ending,
+        Media,
+        Reaction,
+        Session, //
+    },
+};
+use crate::{
+    modules::Stack,
+    vm::MIB, //
+};
+use anyhow::{
+    ensure,
+    Context,
+    Result, //
+};
+use rand::RngExt;
+use std::{
+    fs,
+    path::Path,
+    time::Duration, //
+};
+
+/// Usable bytes of the NVDIMM: enough for three hundred requests to overlap, small enough to be read again in every boot.
+const SIZE: u64 = 32 * MIB;
+const SCRIPT: &str = "powercut/cycle.sh";
+const NAME: &str = "power-cut";
+/// For one boot: check, read, write.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// When the power fails after the writer has begun, in milliseconds.
+const CUT: std::ops::Range<u64> = 50..1500;
+
+/// A chain of power cuts.
+#[derive(Clone, Debug)]
+pub(super) struct Chain {
+    pub(super) stack: Stack,
+    pub(super) sector_size: u32,
+    pub(super) cuts: u32,
+}
+
+impl Chain {
+    /// The chains of a full test.
+    ///
+    /// That of the C modules is short: it shows that what the test expects is what the peer does.
+    pub(super) fn all() -> Vec<Self> {
+        let chain = |stack, sector_size, cuts| Self {
+            stack,
+            sector_size,
+            cuts,
+        };
+        vec![
+            chain(Stack::Rust, 512, 15),
+            chain(Stack::Rust, 4096, 15),
+            chain(Stack::C, 512, 3),
+        ]
+    }
+
+    /// The name in the report and for filters.
+    pub(super) fn name(&self) -> String {
+        format!("{NAME}-{}", self.sector_size)
+    }
+
+    /// An upper bound for planning.
+    pub(super) fn longest(&self) -> Duration {
+        TIMEOUT * (self.cuts + 1)
+    }
+
+    /// Runs the chain: a boot a cut, and a last one that only reads.
+    pub(super) fn run(&self, run: &Run<'_>) -> Result<Verdict> {
+        let hardware = Hardware {
+            nvdimms: vec![NvdimmNeed {
+                size: SIZE,
+                label: 0,
+            }],
+            ..Hardware::default()
+        };
+        let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
+        let media = Media::create(&hardware, scratch.path())?;
+        let mut known = Vec::new();
+        let mut acknowledged = 0;
+        for boot in 1..=self.cuts + 1 {
+            let output =
+                run.output_directory(self.stack, &format!("{}-boot{boot}", self.name()))?;
+            let records = output.join("acknowledged");
+            let mut setup = Session::setup(
+                run.machine,
+                &hardware,
+                run.files.of(self.stack)?,
+                &media,
+                &output,
+            );
+            setup.acknowledgements = Some(records.clone());
+            let in_boot = || format!("in boot {boot}");
+            let mut session = Session::boot(&setup, &output).with_context(in_boot)?;
+            if let Err(reason) = self
+                .cycle(&mut session, &output, boot, &mut known)
+                .with_context(in_boot)
+            {
+                let traces = traces(&session, NAME);
+                return Ok(Verdict::Failed(format!("{reason:#}\n{traces}")));
+            }
+            if boot > self.cuts {
+                session.halt().with_context(in_boot)?;
+                break;
+            }
+            let bytes =
+                fs::read(&records).with_context(|| format!("cannot read {}", records.display()))?;
+            for (sector, generation) in stamp::acknowledgements(&bytes) {
+                let place = usize::try_from(sector)
+                    .ok()
+                    .and_then(|sector| known.get_mut(sector));
+                *place.with_context(|| {
+                    format!("sector {sector} was acknowledged, which does not exist")
+                })? = generation;
+                acknowledged += 1;
+            }
+        }
+        // Cuts before the first write would prove nothing.
+        ensure!(acknowledged > 0, "nothing was ever acknowledged");
+        Ok(Verdict::Passed)
+    }
+
+    /// One boot up to its cut. `known` are the acknowledged generations before, and the ones found after.
+    fn cycle(
+        &self,
+        session: &mut Session,
+        output: &Path,
+        boot: u32,
+        known: &mut Vec<u64>,
+    ) -> Result<()> {
+        let last = boot > self.cuts;
+        session.load(self.stack)?;
+        let what = if last { "read" } else { "write" };
+        let arguments = format!("{} {what}", self.sector_size);
+        let call = Call {
+            script: SCRIPT,
+            name: NAME,
+            stack: self.stack,
+            boot,
+            arguments: &arguments,
+            timeout: TIMEOUT,
+        };
+        let mut judged = None;
+        let ending = session.run(&call, |said| match said {
+            "found" => {
+                judged = Some(judge(output, known));
+                Reaction::GoOn
+            }
+            "writing" => Reaction::CutAfter(Duration::from_millis(rand::rng().random_range(CUT))),
+            _ => Reaction::GoOn,
+        })?;
+        judged.context("the guest did not get as far as reading the sectors")??;
+        let expected = if last {
+            Ending::Done(0)
+        } else {
+            Ending::PowerCut
+        };
+        ensure!(
+            ending == expected,
+            "the guest's script ended with {ending:?} instead of {expected:?}"
+        );
+        let faults = session.faults(NAME);
+        ensure!(
+            faults.is_empty(),
+            "the kernel is at fault: {}",
+            faults.join("; ")
+        );
+        Ok(())
+    }
+}
+
+/// Compares what the guest found with what it acknowledged before, and remembers it.
+fn judge(output: &Path, known: &mut Vec<u64>) -> Result<()> {
+    let file = output.join("generations");
+    let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let found = stamp::generations(&bytes).collect::<Vec<_>>();
+    if known.is_empty() {
+        known.resize(found.len(), 0);
+    }
+    let complaints = complaints(known, &found);
+    ensure!(
+        complaints.is_empty(),
+        "after the power cut: {}",
+        complaints.join("; ")
+    );
+    *known = found;
+    Ok(())
+}
+
+/// Sectors that are neither as acknowledged nor one generation further.
+fn complaints(known: &[u64], found: &[u64]) -> Vec<String> {
+    if known.len() != found.len() {
+        return vec![format!(
+            "the disk has {} sectors, it had {}",
+            found.len(),
+            known.len()
+        )];
+    }
+    let pairs = known.iter().zip(found).enumerate();
+    let wrong = pairs.filter(|(_, (&known, &found))| found != known && found != known + 1);
+    wrong
+        .map(|(sector, (known, found))| {
+            format!("sector {sector} is of generation {found}, acknowledged was {known}")
+        })
+        .take(10)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_generation_is_as_good_as_the_acknowledged_one() {
+        assert!(complaints(&[0, 3, 4], &[1, 3, 5]).is_empty());
+    }
+
+    #[test]
+    fn lost_and_invented_sectors_are_named() {
+        assert_eq!(complaints(&[3], &[2]).len(), 1);
+        assert_eq!(complaints(&[3], &[5]).len(), 1);
+        assert_eq!(complaints(&[1], &[0]).len(), 1);
+        assert_eq!(complaints(&[1, 1], &[1]).len(), 1);
+    }
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Workers: they take jobs from a queue, boot guests for them and report what came of each test.
+
+use super::{
+    plan::Job,
+    report::{
+        Outcome,
+        Verdict, //
+    },
+    script::{
+        Boots,
+        Hardware,
+        Script, //
+    },
+    session::{
+        Call,
+        Ending,
+        Media,
+        Reaction,
+        Session, //
+    },
+};
+use crate::{
+    modules::{
+        GuestFiles,
+        Stack, //
+    },
+    process,
+    setup::Machine, //
+};
+use anyhow::{
+    bail,
+    Context,
+    Result, //
+};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        PoisonError, //
+    },
+    time::Instant,
+};
+
+/// The status with which a script says that it cannot test anything here.
+const SKIPPED: i32 = 77;
+/// How many lines of a script's output are shown when it fails.
+const TAIL: usize = 40;
+
+/// What all jobs work with.
+pub(super) struct Run<'a> {
+    pub(super) machine: &'a Machine,
+    pub(super) files: GuestFiles,
+    /// The directory of this run's results.
+    pub(super) results: PathBuf,
+    outcomes: Mutex<Vec<Outcome>>,
+}
+
+impl<'a> Run<'a> {
+    /// A run that has not begun.
+    pub(super) fn new(machine: &'a Machine, files: GuestFiles, results: PathBuf) -> Self {
+        Self {
+            machine,
+            files,
+            results,
+            outcomes: Mutex::default(),
+        }
+    }
+
+    /// Does all jobs with so many workers at once.
+    pub(super) fn all(&self, jobs: Vec<Job>, workers: usize) -> Result<Vec<Outcome>> {
+        let queue = Mutex::new(jobs.into_iter());
+        std::thread::scope(|scope| {
+            let workers = (0..workers.max(1))
+                .map(|_| scope.spawn(|| self.work(&queue)))
+                .collect::<Vec<_>>();
+            let mut ends = workers.into_iter().map(|worker| worker.join());
+            ends.try_for_each(|end| end.unwrap_or_else(|_| bail!("a worker panicked")))
+        })?;
+        Ok(std::mem::take(
+            &mut self.outcomes.lock().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+
+    fn work(&self, queue: &Mutex<impl Iterator<Item = Job>>) -> Result<()> {
+        loop {
+            process::check_interrupt()?;
+            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            match job {
+                None => return Ok(()),
+                Some(Job::Shared {
+                    stack,
+                    hardware,
+                    scripts,
+                }) => self.shared(stack, &hardware, &scripts)?,
+                Some(Job::Own { stack, script }) => {
+                    let start = Instant::now();
+                    let verdict = verdict_of(self.own(stack, &script))?;
+                    self.report(&script.name, stack, start, verdict);
+                }
+                Some(Job::PowerCuts(chain)) => {
+                    let start = Instant::now();
+                    let verdict = verdict_of(chain.run(self))?;
+                    self.report(&chain.name(), chain.stack, start, verdict);
+                }
+            }
+        }
+    }
+
+    fn report(&self, name: &str, stack: Stack, start: Instant, verdict: Verdict) {
+        let outcome = Outcome {
+            name: format!("{name} [{}]", stack.name()),
+            verdict,
+            time: start.elapsed(),
+        };
+        outcome.print();
+        self.outcomes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(outcome);
+    }
+
+    /// Where the scripts of one boot write.
+    pub(super) fn output_directory(&self, stack: Stack, boot: &str) -> Result<PathBuf> {
+        let directory = self.results.join(stack.name()).join(boot);
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        Ok(directory)
+    }
+
+    fn shared(&self, stack: Stack, hardware: &Hardware, scripts: &[Script]) -> Result<()> {
+        let mut waiting = scripts.iter().peekable();
+        while let Some(first) = waiting.peek() {
+            let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
+            let output = self.output_directory(stack, &first.name)?;
+            let media = Media::create(hardware, scratch.path())?;
+            let start = Instant::now();
+            let setup = Session::setup(
+                self.machine,
+                hardware,
+                self.files.of(stack)?,
+                &media,
+                &output,
+            );
+            let mut session = match Session::boot(&setup, &output) {
+                Ok(session) => session,
+                Err(error) => {
+                    let verdict = verdict_of(Err(error))?;
+                    self.report(&first.name, stack, start, verdict);
+                    waiting.next();
+                    continue;
+                }
+            };
+            let mut usable = true;
+            while usable {
+                let Some(script) = waiting.next() else { break };
+                let start = Instant::now();
+                media.erase()?;
+                let verdict = match one(&mut session, script, stack, 1) {
+                    Ok((verdict, still_usable)) => {
+                        usable = still_usable;
+                        verdict
+                    }
+                    Err(error) => {
+                        usable = false;
+                        verdict_of(Err(error))?
+                    }
+                };
+                self.report(&script.name, stack, start, verdict);
+            }
+            if usable {
+                let start = Instant::now();
+                if let Err(error) = session.halt() {
+                    let verdict = verdict_of(Err(error))?;
+                    self.report("power-off", stack, start, verdict);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn own(&self, stack: Stack, script: &Script) -> Result<Verdict> {
+        let stacks = match &script.boots {
+            Boots::Own(count) => vec![stack; *count as usize],
+            Boots::Stacks(stacks) => stacks.clone(),
+            Boots::Shared => vec![stack],
+        };
+        let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
+        let media = Media::create(&script.hardware, scratch.path())?;
+        for (boot, &under) in (1..).zip(&stacks) {
+            let output = self.output_directory(stack, &format!("{}-boot{boot}", script.name))?;
+            let setup = Session::setup(
+                self.machine,
+                &script.hardware,
+                self.files.of(under)?,
+                &media,
+                &output,
+            );
+            let in_boot = || format!("in boot {boot}");
+            let mut session = Session::boot(&setup, &output).with_context(in_boot)?;
+            let (verdict, usable) = one(&mut session, script, under, boot).with_context(in_boot)?;
+            if usable {
+                session.halt().with_context(in_boot)?;
+            }
+            match verdict {
+                Verdict::Passed => {}
+                Verdict::Failed(reason) => {
+                    return Ok(Verdict::Failed(format!("in boot {boot}: {reason}")))
+                }
+                Verdict::Skipped(_) => return Ok(verdict),
+            }
+        }
+        Ok(Verdict::Passed)
+    }
+}
+
+/// Makes a failure of the machine one of the test. Only an interrupt stays an error.
+fn verdict_of(result: Result<Verdict>) -> Result<Verdict> {
+    process::check_interrupt()?;
+    Ok(result.unwrap_or_else(|error| Verdict::Failed(format!("{error:#}"))))
+}
+
+/// Runs one script with freshly loaded modules; also tells whether the machine can be used on.
+fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Result<(Verdict, bool)> {
+    let file = format!("tests/{}.sh", script.name);
+    session.load(stack)?;
+    let call = Call {
+        script: &file,
+        name: &script.name,
+        stack,
+        boot,
+        arguments: "",
+        timeout: script.timeout,
+    };
+    let ending = session.run(&call, |_| Reaction::GoOn)?;
+    let mut reasons = Vec::new();
+    match ending {
+        Ending::Done(0) => {}
+        Ending::Done(SKIPPED) => {
+            let reason = tail(&session.written(&script.name, "err"), 1);
+            let usable = session.unload().is_ok();
+            return Ok((Verdict::Skipped(reason), usable));
+        }
+        Ending::Done(status) => reasons.push(format!("ended with status {status}")),
+        Ending::PowerCut => return Ok((Verdict::Passed, false)),
+        Ending::MachineEnded => reasons.push(format!("the machine ended{}", session.last_words())),
+        Ending::Timeout => {
+            let limit = script.timeout.as_secs();
+            reasons.push(format!(
+                "did not end within {limit} s{}",
+                session.last_words()
+            ));
+        }
+    }
+    reasons.extend(session.faults(&script.name));
+    if !reasons.is_empty() {
+        reasons.push(traces(session, &script.name));
+    }
+    let mut usable = matches!(ending, Ending::Done(_));
+    if usable {
+        if let Err(error) = session.unload() {
+            reasons.push(format!("afterwards: {error:#}"));
+            usable = false;
+        }
+    }
+    let verdict = if reasons.is_empty() {
+        Verdict::Passed
+    } else {
+        Verdict::Failed(reasons.join("\n"))
+    };
+    Ok((verdict, usable))
+}
+
+/// The ends of what a script printed and of what the kernel said, for a failure's reason.
+pub(super) fn traces(session: &Session, name: &str) -> String {
+    let mut text = String::new();
+    for (kind, title) in [
+        ("out", "it printed"),
+        ("err", "it complained"),
+        ("dmesg", "the kernel said"),
+    ] {
+        let lines = tail(&session.written(name, kind), TAIL);
+        if !lines.is_empty() {
+            text.push_str(&format!("{title}:\n{lines}\n"));
+        }
+    }
+    text
+}
+
+/// The last lines of a text.
+fn tail(text: &str, count: usize) -> String {
+    let lines = text.lines().collect::<Vec<_>>();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
