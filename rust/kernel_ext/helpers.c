@@ -8,6 +8,8 @@
 #include <linux/numa.h>
 
 #ifdef CONFIG_X86
+#include <asm/alternative.h>
+#include <asm/cpufeatures.h>
 #include <asm/extable_fixup_types.h>
 #endif
 
@@ -22,6 +24,9 @@ static_assert((__force u32)BLK_FEAT_NOWAIT == 1u << 7);
 static_assert((__force u32)BLK_FEAT_ATOMIC_WRITES == 1u << 14);
 #ifdef CONFIG_X86
 static_assert(EX_TYPE_DEFAULT_MCE_SAFE == 14);
+static_assert(sizeof(struct alt_instr) == 14);
+static_assert(X86_FEATURE_CLFLUSHOPT == 9 * 32 + 23);
+static_assert(X86_FEATURE_CLWB == 9 * 32 + 24);
 #endif
 
 void rust_helper_nd_device_lock(struct device *dev)

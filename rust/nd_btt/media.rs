@@ -53,13 +53,20 @@ impl PmemMedia {
     }
 
     /// Fails if a range is known to have media errors.
-    #[inline]
+    #[inline(always)]
     fn check(&self, offset: u64, len: u64) -> Result<(), MediaError> {
         if self.is_bad(offset, len) {
             Err(MediaError::Poison { offset, len })
         } else {
             Ok(())
         }
+    }
+
+    #[cold]
+    fn touches_bad(&self, offset: u64, len: u64) -> bool {
+        let sectors = Sectors::touched_by(offset, len);
+
+        self.badblocks.find(sectors.first, sectors.count).is_some()
     }
 
     /// Clears the media errors of the sectors that a range touches.
@@ -126,7 +133,7 @@ impl Media for PmemMedia {
         self.range.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn load32(&self, offset: u64) -> Result<u32, MediaError> {
         self.check(offset, 4)?;
         self.range
@@ -135,7 +142,7 @@ impl Media for PmemMedia {
             .map_err(|error| media_error(error, offset, 4))
     }
 
-    #[inline]
+    #[inline(always)]
     fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError> {
         self.check(offset, 4)?;
         self.range
@@ -143,7 +150,7 @@ impl Media for PmemMedia {
             .map_err(|error| media_error(error, offset, 4))
     }
 
-    #[inline]
+    #[inline(always)]
     fn store64(&self, offset: u64, value: u64) -> Result<(), MediaError> {
         self.check(offset, 8)?;
         self.range
@@ -176,11 +183,9 @@ impl Media for PmemMedia {
             .map_err(|error| media_error(error, offset, len))
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_bad(&self, offset: u64, len: u64) -> bool {
-        let sectors = Sectors::touched_by(offset, len);
-
-        self.badblocks.find(sectors.first, sectors.count).is_some()
+        !self.badblocks.is_empty() && self.touches_bad(offset, len)
     }
 
     fn clear(&self, offset: u64, len: u64) -> Result<(), MediaError> {
@@ -191,7 +196,7 @@ impl Media for PmemMedia {
         self.zero(offset, len)
     }
 
-    #[inline]
+    #[inline(always)]
     fn flush(&self, offset: u64, len: u64) {
         // The engine flushes what it has stored, so the range was checked; there is nothing to be flushed outside of it.
         if let Ok(len) = usize::try_from(len) {

@@ -1,15 +1,64 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Instructions that make stores durable, and stores that pass the caches by.
+//!
+//! C header: [`arch/x86/include/asm/special_insns.h`](srctree/arch/x86/include/asm/special_insns.h)
 
 use crate::sys;
 use core::arch::asm;
+
+/// Length of a cache line of every x86-64 CPU, in bytes.
+const CACHE_LINE: usize = 64;
 
 /// Orders all flushes and non-temporal stores of this CPU before everything that follows.
 #[inline(always)]
 pub fn store_fence() {
     // SAFETY: `sfence` has no operands and changes no register. It is a compiler barrier as the block may access memory.
     unsafe { asm!("sfence", options(nostack, preserves_flags)) };
+}
+
+/// Writes the cache line that holds `address` back, without a fence, and keeps it in the cache where the CPU can.
+///
+/// The instruction is the oldest of three of the same length; the kernel patches in a better one that the CPU has when the
+/// module is loaded. helpers.c asserts the numbers: the length of an entry of the table, and the CPU features.
+///
+/// # Safety
+///
+/// `address` is mapped for writes.
+#[inline(always)]
+unsafe fn write_line_back(address: *mut u8) {
+    // SAFETY: By the safety requirements; the instructions have no other effect than to write the line back.
+    unsafe {
+        asm!(
+            "771:",
+            "ds clflush byte ptr [{line}]",
+            "772:",
+            ".pushsection .altinstructions, \"aM\", @progbits, 14",
+            ".long 771b - .",
+            ".long 774f - .",
+            ".4byte {clflushopt}",
+            ".byte 772b - 771b",
+            ".byte 775f - 774f",
+            ".long 771b - .",
+            ".long 776f - .",
+            ".4byte {clwb}",
+            ".byte 772b - 771b",
+            ".byte 777f - 776f",
+            ".popsection",
+            ".pushsection .altinstr_replacement, \"ax\"",
+            "774:",
+            "clflushopt byte ptr [{line}]",
+            "775:",
+            "776:",
+            "clwb byte ptr [{line}]",
+            "777:",
+            ".popsection",
+            line = in(reg) address,
+            clflushopt = const 9 * 32 + 23,
+            clwb = const 9 * 32 + 24,
+            options(nostack, preserves_flags)
+        )
+    };
 }
 
 /// Writes the cache lines of a range back, without a fence.
@@ -19,8 +68,14 @@ pub fn store_fence() {
 /// `address` is valid for accesses of `len` bytes.
 #[inline(always)]
 pub(super) unsafe fn write_back(address: *mut u8, len: usize) {
-    // SAFETY: By the safety requirements; the function uses the best instruction of the CPU.
-    unsafe { sys::arch_wb_cache_pmem(address.cast(), len) };
+    let end = address.wrapping_add(len);
+    let mut line = address.map_addr(|address| address & !(CACHE_LINE - 1));
+
+    while line < end {
+        // SAFETY: The line holds a byte of the range, and memory is mapped in whole lines.
+        unsafe { write_line_back(line) };
+        line = line.wrapping_add(CACHE_LINE);
+    }
 }
 
 /// Copies with non-temporal stores, and writes back the lines of an unaligned head or tail; without a fence.
