@@ -87,6 +87,16 @@ pub trait BusOperations: Send + Sync + 'static {
         Err(ENOTTY)
     }
 
+    /// Judges the status that a label command gave. `EACCES`: the DIMM is locked.
+    fn label_status(&self, dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
+        let _ = (dimm, number);
+        if status == 0 {
+            Ok(())
+        } else {
+            Err(ENXIO)
+        }
+    }
+
     /// Vetoes a command that user space sends. `number` is the DSM function for `CALL` (spec 3.3).
     fn clear_to_send(&self, bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, number: u32) -> Result {
         let _ = (bus, dimm, number);

@@ -11,12 +11,16 @@ use crate::{
         PageMap,
         Purpose, //
     },
-    personality,
+    personality::{
+        self,
+        Personality, //
+    },
     Btt,
     Kind,
     Namespace,
     Region, //
 };
+use core::ptr;
 use kernel::{
     prelude::*,
     sync::aref::ARef, //
@@ -123,15 +127,42 @@ fn replace<T: DeviceType>(
     }
 }
 
-/// Replaces the seed that `device` was, now that a driver has taken it.
-///
-/// Without labels there is no further namespace to offer: the namespace seed stays.
+/// Replaces the seeds that `device` was, and that the namespace was which it claims, now that a driver has taken it.
 pub(crate) fn advance(device: Kind<'_>) {
     match device {
-        Kind::Btt(btt) if personality::is_seed(btt) => create_btt(btt.region()),
-        Kind::PageMap(page_map) if personality::is_seed(page_map) => {
-            create_page_map(page_map.region(), page_map.purpose());
+        Kind::Namespace(namespace) => advance_namespace(namespace),
+        Kind::Btt(btt) => {
+            if personality::is_seed(btt) {
+                create_btt(btt.region());
+            }
+            advance_claimed(btt);
         }
-        _ => (),
+        Kind::PageMap(page_map) => {
+            if personality::is_seed(page_map) {
+                create_page_map(page_map.region(), page_map.purpose());
+            }
+            advance_claimed(page_map);
+        }
+        Kind::Bus(_) | Kind::Dimm(_) | Kind::Region(_) => (),
+    }
+}
+
+fn advance_claimed<T: Personality>(personality: &Node<T>) {
+    if let Some(namespace) = personality.claimed_namespace() {
+        advance_namespace(&namespace);
+    }
+}
+
+/// Offers a new namespace in place of `namespace`. Without labels there is no further one to offer: the seed stays.
+fn advance_namespace(namespace: &Node<Namespace>) {
+    let region = namespace.region();
+    let is_seed = region
+        .seeds()
+        .lock()
+        .namespace()
+        .is_some_and(|seed| ptr::eq(seed, namespace));
+    if is_seed && region.is_labelled() {
+        let created = Namespace::create_seed(region);
+        replace(region, "namespace", created, |seeds| &mut seeds.namespace);
     }
 }

@@ -112,14 +112,9 @@ pub(crate) fn show_selection<T: PartialEq + Copy + kernel::fmt::Display>(
     line!(out)
 }
 
-/// Prints a number as C's `%#llx`: zero has no prefix.
+/// Prints a number with `0x`.
 pub(crate) fn show_hex(out: &mut Formatter<'_>, value: u64) -> Result {
-    if value == 0 {
-        line!(out, "0")?;
-    } else {
-        line!(out, "{value:#x}")?;
-    }
-    Ok(())
+    line!(out, "{value:#x}")
 }
 
 /// Lets the kernel's formatter print types of the pure crates, which implement the trait of `core`.

@@ -20,12 +20,12 @@ use nd_format::label::{
         Reservation,
         Reserved, //
     },
+    Extent,
     LabelArea,
     Layout,
-    Plan,
+    Medium,
     Store,
-    UpdateError,
-    Write, //
+    Target, //
 };
 
 /// Largest area that is read. Those of real DIMMs have 128 KiB.
@@ -53,10 +53,11 @@ impl CachedArea {
         }
         let mut bytes = KVVec::from_elem(0u8, size as usize, GFP_KERNEL)?;
         let mut offset = 0u32;
-        for chunk in bytes.chunks_mut(max_transfer as usize) {
+        while offset < size {
+            let end = offset.saturating_add(max_transfer).min(size);
+            let chunk = bytes.get_mut(offset as usize..end as usize).ok_or(EIO)?;
             read_chunk(dimm, offset, chunk)?;
-            // A chunk is part of an area whose size has 32 bits.
-            offset += chunk.len() as u32;
+            offset = end;
         }
         let layout = Layout::discover(size, &bytes).map_err(|error| {
             dev_err!(dimm, "label area: {}\n", Foreign(error));
@@ -90,28 +91,60 @@ impl CachedArea {
         Ok(Reservations(list))
     }
 
-    /// Changes the area as `plan` says, on the DIMM and in memory.
-    pub(crate) fn update(
-        &mut self,
-        dimm: &Node<Dimm>,
-        plan: impl for<'s> FnOnce(&'s mut Store<'_>) -> Result<Plan<'s>, UpdateError>,
-    ) -> Result {
-        let failed = |error| {
-            dev_err!(dimm, "{}\n", Foreign(error));
-            match error {
-                UpdateError::NoFreeSlot | UpdateError::Length { .. } => ENXIO,
-            }
+    /// Returns the area as one that labels can be written to; `extent` is the range of the namespace on `dimm`.
+    pub(crate) fn target<'a>(
+        &'a mut self,
+        dimm: &'a Node<Dimm>,
+        extent: Option<Extent>,
+    ) -> Result<Target<'a, LabelWriter<'a>>> {
+        let writer = LabelWriter {
+            dimm,
+            max_transfer: self.max_transfer,
         };
-        let max_transfer = self.max_transfer;
-        {
-            let mut store = Store::new(&mut self.bytes, &mut self.layout).map_err(failed)?;
-            let mut plan = plan(&mut store).map_err(failed)?;
-            while let Some(write) = plan.write() {
-                perform(dimm, &write, max_transfer)?;
-                plan.confirm();
-            }
+        let store = Store::new(&mut self.bytes, &mut self.layout).map_err(|error| {
+            dev_err!(dimm, "{}\n", Foreign(error));
+            ENXIO
+        })?;
+        Ok(Target::new(store, writer, extent))
+    }
+}
+
+/// Writes labels to a DIMM.
+pub(crate) struct LabelWriter<'a> {
+    dimm: &'a Node<Dimm>,
+    max_transfer: u32,
+}
+
+impl Medium for LabelWriter<'_> {
+    type Error = Error;
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result {
+        // offset, length, data, status
+        const DATA: usize = 8;
+        let mut rest = bytes;
+        let mut offset = offset;
+        while !rest.is_empty() {
+            let (chunk, others) = rest
+                .split_at_checked(self.max_transfer as usize)
+                .unwrap_or((rest, &[]));
+            rest = others;
+            let length = u32::try_from(chunk.len())?;
+            let status = DATA + chunk.len();
+            let mut payload = KVVec::from_elem(0u8, status + 4, GFP_KERNEL)?;
+            set_word(&mut payload, 0, offset)?;
+            set_word(&mut payload, 4, length)?;
+            let data = payload.get_mut(DATA..status).ok_or(EIO)?;
+            data.iter_mut()
+                .zip(chunk)
+                .for_each(|(to, from)| *to = *from);
+            execute(self.dimm, dimm_command::SET_CONFIG_DATA, &mut payload)?;
+            check_status(
+                self.dimm,
+                dimm_command::SET_CONFIG_DATA,
+                word(&payload, status)?,
+            )?;
+            offset = offset.checked_add(length).ok_or(ENXIO)?;
         }
-        dimm.set_labelled(self.layout.current().is_some());
         Ok(())
     }
 }
@@ -134,7 +167,7 @@ fn read_size(dimm: &Node<Dimm>) -> Result<(u32, u32)> {
     // status, size, largest transfer
     let mut payload = [0; 12];
     execute(dimm, dimm_command::GET_CONFIG_SIZE, &mut payload)?;
-    check_status(dimm, word(&payload, 0)?)?;
+    check_status(dimm, dimm_command::GET_CONFIG_SIZE, word(&payload, 0)?)?;
     Ok((word(&payload, 4)?, word(&payload, 8)?))
 }
 
@@ -145,30 +178,12 @@ fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8]) -> Result {
     set_word(&mut payload, 0, offset)?;
     set_word(&mut payload, 4, u32::try_from(chunk.len())?)?;
     execute(dimm, dimm_command::GET_CONFIG_DATA, &mut payload)?;
-    check_status(dimm, word(&payload, 8)?)?;
-    chunk.copy_from_slice(payload.get(DATA..).ok_or(EIO)?);
-    Ok(())
-}
-
-fn perform(dimm: &Node<Dimm>, write: &Write<'_>, max_transfer: u32) -> Result {
-    // offset, length, data, status
-    const DATA: usize = 8;
-    let mut offset = write.offset;
-    for chunk in write.bytes.chunks(max_transfer as usize) {
-        let status = DATA + chunk.len();
-        let mut payload = KVVec::from_elem(0u8, status + 4, GFP_KERNEL)?;
-        set_word(&mut payload, 0, offset)?;
-        set_word(&mut payload, 4, u32::try_from(chunk.len())?)?;
-        payload
-            .get_mut(DATA..status)
-            .ok_or(EIO)?
-            .copy_from_slice(chunk);
-        execute(dimm, dimm_command::SET_CONFIG_DATA, &mut payload)?;
-        check_status(dimm, word(&payload, status)?)?;
-        offset = offset
-            .checked_add(u32::try_from(chunk.len())?)
-            .ok_or(ENXIO)?;
-    }
+    check_status(dimm, dimm_command::GET_CONFIG_DATA, word(&payload, 8)?)?;
+    let data = payload.get(DATA..).ok_or(EIO)?;
+    chunk
+        .iter_mut()
+        .zip(data)
+        .for_each(|(to, from)| *to = *from);
     Ok(())
 }
 
@@ -179,13 +194,17 @@ fn execute(dimm: &Node<Dimm>, number: u32, payload: &mut [u8]) -> Result {
         .map(|_left| ())
 }
 
-/// What the firmware has to say of a label command; 0 is success.
-fn check_status(dimm: &Node<Dimm>, status: u32) -> Result {
-    if status != 0 {
-        dev_err!(dimm, "label command: status {status:#x}, 0 expected\n");
-        return Err(ENXIO);
-    }
-    Ok(())
+/// Lets the provider judge what the firmware has to say.
+fn check_status(dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
+    dimm.bus()
+        .operations()
+        .label_status(dimm, number, status)
+        .inspect_err(|_| {
+            dev_err!(
+                dimm,
+                "label command {number}: status {status:#x}, 0 expected\n"
+            );
+        })
 }
 
 fn word(payload: &[u8], offset: usize) -> Result<u32> {

@@ -11,7 +11,11 @@ mod label_area;
 
 pub(crate) use self::{
     driver::DimmDriver,
-    label_area::CachedArea, //
+    label_area::{
+        CachedArea,
+        LabelWriter,
+        Reservations, //
+    },
 };
 
 use crate::{
@@ -161,9 +165,18 @@ impl Dimm {
         self.labels.access(lock)?.area.as_ref()
     }
 
-    /// As [`Self::area`], to change it.
-    pub(crate) fn area_mut<'a>(&'a self, lock: &'a mut BusLock<'_>) -> Option<&'a mut CachedArea> {
-        self.labels.access_mut(lock)?.area.as_mut()
+    /// Takes the label area out, to change it together with those of other DIMMs. It is to be put back with
+    /// [`Self::put_area`] before the lock is released.
+    pub(crate) fn take_area(&self, lock: &mut BusLock<'_>) -> Option<CachedArea> {
+        self.labels.access_mut(lock)?.area.take()
+    }
+
+    /// Puts back what [`Self::take_area`] took out.
+    pub(crate) fn put_area(&self, area: CachedArea, lock: &mut BusLock<'_>) {
+        self.set_labelled(area.layout().current().is_some());
+        if let Some(labels) = self.labels.access_mut(lock) {
+            labels.area = Some(area);
+        }
     }
 
     /// Tells whether an enabled region uses the label area.

@@ -56,6 +56,9 @@ impl OpenNamespace {
                 return Err(EACCES);
             }
         }
+        if namespace.is_labelled() && namespace.uuid().is_nil() {
+            return Err(ENODEV);
+        }
         if namespace.size() < PAGE_SIZE as u64 {
             dev_err!(
                 namespace,

@@ -3,8 +3,9 @@
 //! Attributes of `namespaceN.M` (`Documentation/sysfs.md`).
 
 use super::{
+    configure::Configurable,
     Namespace,
-    TYPE_NAME, //
+    SECTOR_SIZES, //
 };
 use crate::text::{
     line, //
@@ -29,6 +30,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
+    str::BStr,
     sync::atomic::Relaxed, //
 };
 use kernel_ext::sysfs::{
@@ -37,10 +39,15 @@ use kernel_ext::sysfs::{
     Group,
     Groups, //
 };
+use nd_format::label::Name;
 
 impl TypeName for Namespace {
     fn type_name(&self) -> &'static CStr {
-        TYPE_NAME
+        if self.is_labelled() {
+            c"nd_namespace_pmem"
+        } else {
+            c"nd_namespace_io"
+        }
     }
 }
 
@@ -63,7 +70,11 @@ static SIZE: Attribute<Namespace> =
     Attribute::read_only(c"size", |namespace, out| line!(out, "{}", namespace.size()));
 
 static RESOURCE: Attribute<Namespace> = Attribute::root_read_only(c"resource", |namespace, out| {
-    text::show_hex(out, namespace.start())
+    let content = *namespace.content.lock();
+    if content.size == 0 {
+        return Err(ENXIO);
+    }
+    text::show_hex(out, content.start)
 });
 
 static MODE: Attribute<Namespace> = Attribute::read_only(c"mode", |namespace, out| {
@@ -103,25 +114,18 @@ static HOLDER_CLASS: Attribute<Namespace> = Attribute::read_write(
         Ok(())
     },
     |namespace, input| {
-        let class = match text::without_newline(input) {
-            b"" => ClaimClass::None,
-            // The version for a region whose DIMMs have no labels.
-            b"btt" => ClaimClass::Btt1_1,
+        let word = text::without_newline(input);
+        if !matches!(word, b"" | b"btt" | b"pfn" | b"dax") {
+            return Err(EINVAL);
+        }
+        let configurable = Configurable::new(namespace)?;
+        let class = match word {
+            b"btt" => configurable.btt_class()?,
             b"pfn" => ClaimClass::Pfn,
             b"dax" => ClaimClass::Dax,
-            _ => return Err(EINVAL),
+            _ => ClaimClass::None,
         };
-        let (device_lock, _bus_lock) = namespace.region().bus().lock_idle(namespace.device());
-        if device_lock.is_bound() {
-            return Err(EBUSY);
-        }
-        let mut claim = namespace.claim.lock();
-        if claim.holder.is_some() {
-            return Err(EBUSY);
-        }
-        claim.class = class;
-        // There is no label to keep the class in. It holds until the namespace goes, and that is what the error says.
-        Err(ENXIO)
+        configurable.set_class(class)
     },
 );
 
@@ -134,7 +138,65 @@ static FORCE_RAW: Attribute<Namespace> = Attribute::read_write(
     },
 );
 
-static ATTRIBUTES: Attributes<Namespace, 12> = Attributes::new([
+static LABELLED_SIZE: Attribute<Namespace> = Attribute::read_write(
+    c"size",
+    |namespace, out| line!(out, "{}", namespace.size()),
+    |namespace, input| {
+        let size = text::parse_u64(input)?;
+        Configurable::new(namespace)?.set_size(size)
+    },
+);
+
+static UUID: Attribute<Namespace> = Attribute::read_write(
+    c"uuid",
+    |namespace, out| text::show_uuid(out, namespace.content.lock().uuid),
+    |namespace, input| {
+        let configurable = Configurable::new(namespace)?;
+        configurable.set_uuid(text::parse_uuid(input)?)
+    },
+);
+
+static ALT_NAME: Attribute<Namespace> = Attribute::read_write(
+    c"alt_name",
+    |namespace, out| {
+        let name = namespace.content.lock().name;
+        line!(out, "{}", BStr::from_bytes(name.text()))
+    },
+    |namespace, input| {
+        let configurable = Configurable::new(namespace)?;
+        configurable.set_name(Name::new(input.trim_ascii()).ok_or(EINVAL)?)
+    },
+);
+
+static SECTOR_SIZE: Attribute<Namespace> = Attribute::read_write(
+    c"sector_size",
+    |namespace, out| {
+        let current = namespace.content.lock().sector_size;
+        text::show_selection(out, &SECTOR_SIZES, Some(current))
+    },
+    |namespace, input| {
+        let configurable = Configurable::new(namespace)?;
+        let size = text::parse_u64(input)?;
+        if !SECTOR_SIZES.contains(&size) {
+            return Err(EINVAL);
+        }
+        configurable.set_sector_size(size)
+    },
+);
+
+static DPA_EXTENTS: Attribute<Namespace> =
+    Attribute::read_only(c"dpa_extents", |namespace, out| {
+        let region = namespace.region();
+        let lock = region.bus().lock();
+        let uuid = namespace.content.lock().uuid;
+        let count = match uuid {
+            Some(uuid) => region.extents(uuid, &lock)?.iter().flatten().count(),
+            None => 0,
+        };
+        line!(out, "{count}")
+    });
+
+static IO_ATTRIBUTES: Attributes<Namespace, 12> = Attributes::new([
     &MODALIAS,
     &DEVTYPE,
     &NUMA_NODE,
@@ -147,5 +209,25 @@ static ATTRIBUTES: Attributes<Namespace, 12> = Attributes::new([
     &HOLDER_CLASS,
     &FORCE_RAW,
 ]);
-static GROUP: Group<Namespace> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<Namespace, 2> = Groups::new([&GROUP]);
+static IO_GROUP: Group<Namespace> = Group::new(&IO_ATTRIBUTES);
+pub(super) static IO_GROUPS: Groups<Namespace, 2> = Groups::new([&IO_GROUP]);
+
+static LABELLED_ATTRIBUTES: Attributes<Namespace, 16> = Attributes::new([
+    &MODALIAS,
+    &DEVTYPE,
+    &NUMA_NODE,
+    &TARGET_NODE,
+    &NSTYPE,
+    &LABELLED_SIZE,
+    &RESOURCE,
+    &MODE,
+    &HOLDER,
+    &HOLDER_CLASS,
+    &FORCE_RAW,
+    &UUID,
+    &ALT_NAME,
+    &SECTOR_SIZE,
+    &DPA_EXTENTS,
+]);
+static LABELLED_GROUP: Group<Namespace> = Group::new(&LABELLED_ATTRIBUTES);
+pub(super) static LABELLED_GROUPS: Groups<Namespace, 2> = Groups::new([&LABELLED_GROUP]);

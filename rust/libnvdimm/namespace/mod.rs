@@ -2,10 +2,13 @@
 
 //! Namespaces: ranges of a region that are used as one.
 //!
-//! Without labels a region has one namespace, which covers all of it.
+//! - Without labels a region has one namespace, which covers all of it (device type `nd_namespace_io`).
+//! - With labels there are as many as the labels say (`nd_namespace_pmem`), and user space makes more of the seed, which
+//!   has no size yet. Every change goes to the labels before it is true here ([`configure`]).
 
 mod access;
 mod attributes;
+mod configure;
 
 pub use self::access::{
     DiskName,
@@ -14,6 +17,7 @@ pub use self::access::{
 
 use crate::{
     attributes::bus_type,
+    bus::BusLock,
     claim::{
         ClaimClass,
         Holder, //
@@ -42,21 +46,55 @@ use kernel_ext::{
     },
     sysfs::GroupList, //
 };
-use nd_format::uuid::Uuid;
+use nd_format::{
+    label::{
+        self,
+        Name, //
+    },
+    uuid::Uuid, //
+};
 
-static TABLE: Table<Namespace> = Table::named(TYPE_NAME, attributes::GROUPS.list());
+static IO: Table<Namespace> = Table::named(c"nd_namespace_io", attributes::IO_GROUPS.list());
+static LABELLED: Table<Namespace> =
+    Table::named(c"nd_namespace_pmem", attributes::LABELLED_GROUPS.list());
 
-const TYPE_NAME: &CStr = c"nd_namespace_io";
+/// Sizes that a sector of a raw disk may have, in bytes.
+pub(crate) const SECTOR_SIZES: [u64; 2] = [512, 4096];
+
+/// Whether labels describe a namespace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Description {
+    /// It covers its region.
+    Region,
+    /// Labels do.
+    Labels,
+}
 
 /// A namespace.
 #[pin_data]
 pub struct Namespace {
     id: ChildId,
-    start: u64,
-    size: u64,
+    description: Description,
     force_raw: Atomic<bool>,
     #[pin]
+    content: Mutex<Content>,
+    #[pin]
     claim: Mutex<ClaimState>,
+}
+
+/// What labels say, or would say, of a namespace.
+#[derive(Clone, Copy)]
+struct Content {
+    /// First physical address; of no meaning while the size is 0.
+    start: u64,
+    /// Bytes.
+    size: u64,
+    uuid: Option<Uuid>,
+    name: Name,
+    /// Bytes of a sector, 0 for "not named".
+    sector_size: u64,
+    /// UUID of labels that an interrupted update has left, and that the next one drops.
+    residue: Option<Uuid>,
 }
 
 /// Who may claim a namespace and who does.
@@ -67,19 +105,27 @@ struct ClaimState {
 
 impl DeviceType for Namespace {
     fn tables() -> &'static [&'static Table<Self>] {
-        const { &[&TABLE] }
+        const { &[&IO, &LABELLED] }
     }
 }
 
 impl Namespace {
-    fn create(region: &Node<Region>, start: u64, size: u64) -> Result<ARef<Node<Self>>> {
+    fn create(
+        region: &Node<Region>,
+        description: Description,
+        content: Content,
+        class: ClaimClass,
+    ) -> Result<ARef<Node<Self>>> {
         let id = ChildId::allocate(region, Region::namespace_ids)?;
         let index = id.get();
         Node::new(
             &NodeParameters {
                 bus: bus_type(),
                 parent: Some(region.device()),
-                table: &TABLE,
+                table: match description {
+                    Description::Region => &IO,
+                    Description::Labels => &LABELLED,
+                },
                 groups: GroupList::EMPTY,
                 numa_node: region.numa_node(),
                 device_number: 0,
@@ -87,14 +133,24 @@ impl Namespace {
             fmt!("namespace{}.{index}", region.id()),
             try_pin_init!(Self {
                 id,
-                start,
-                size,
+                description,
                 force_raw: Atomic::new(false),
+                content <- new_mutex!(content),
                 claim <- new_mutex!(ClaimState {
-                    class: ClaimClass::None,
+                    class,
                     holder: None,
                 }),
             }),
+        )
+    }
+
+    /// Makes a labelled namespace without a size that is not registered yet.
+    pub(crate) fn create_seed(region: &Node<Region>) -> Result<ARef<Node<Self>>> {
+        Self::create(
+            region,
+            Description::Labels,
+            Content::EMPTY,
+            ClaimClass::None,
         )
     }
 
@@ -110,17 +166,28 @@ impl Namespace {
 
     /// Returns the first physical address.
     pub fn start(&self) -> u64 {
-        self.start
+        self.content.lock().start
     }
 
-    /// Returns the size in bytes.
+    /// Returns the size in bytes, 0 for one that was not made yet.
     pub fn size(&self) -> u64 {
-        self.size
+        self.content.lock().size
     }
 
-    /// Returns the UUID that personalities name as their parent's; nil for a namespace without a label.
+    /// Returns the UUID that personalities name as their parent's; nil for a namespace that has none.
     pub fn uuid(&self) -> Uuid {
-        Uuid::NIL
+        self.content.lock().uuid.unwrap_or(Uuid::NIL)
+    }
+
+    /// Returns the size that a sector of the raw disk shall have, if labels name one: 512 or 4096 bytes.
+    pub fn sector_size(&self) -> Option<u64> {
+        let size = self.content.lock().sector_size;
+        SECTOR_SIZES.contains(&size).then_some(size)
+    }
+
+    /// Tells whether labels describe the namespace.
+    pub fn is_labelled(&self) -> bool {
+        self.description == Description::Labels
     }
 
     /// Tells whether personalities are not to be looked for.
@@ -152,11 +219,68 @@ impl Namespace {
     }
 }
 
+impl Content {
+    const EMPTY: Self = Self {
+        start: 0,
+        size: 0,
+        uuid: None,
+        name: Name::EMPTY,
+        sector_size: 0,
+        residue: None,
+    };
+
+    /// What the labels of `found` say.
+    fn of(found: &label::Namespace, region: &Region) -> Result<Self> {
+        Ok(Self {
+            start: region.start().checked_add(found.offset).ok_or(ENXIO)?,
+            size: found.size,
+            uuid: Some(found.uuid),
+            name: found.name,
+            sector_size: found.lba_size,
+            residue: found.state.replaces(),
+        })
+    }
+}
+
 /// Creates the namespaces of `region` and registers them in the background. Returns how many there are.
+///
+/// There is at least one, as a seed is needed to make others.
 pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
-    let namespace = Namespace::create(region, region.start(), region.size())?;
-    // The seed stands before anybody can see the namespace.
-    region.seeds().lock().set_namespace(namespace.clone())?;
-    crate::async_work::register(namespace)?;
-    Ok(1)
+    let mut created = KVec::new();
+    if region.is_labelled() {
+        create_labelled(region, &region.bus().lock(), &mut created)?;
+        if created.is_empty() {
+            created.push(Namespace::create_seed(region)?, GFP_KERNEL)?;
+        }
+    } else {
+        let content = Content {
+            start: region.start(),
+            size: region.size(),
+            ..Content::EMPTY
+        };
+        let namespace = Namespace::create(region, Description::Region, content, ClaimClass::None)?;
+        created.push(namespace, GFP_KERNEL)?;
+    }
+    if let Some(first) = created.first() {
+        // The seed stands before anybody can see the namespace.
+        region.seeds().lock().set_namespace(first.clone())?;
+    }
+    let count = created.len();
+    for namespace in created {
+        crate::async_work::register(namespace)?;
+    }
+    Ok(count)
+}
+
+fn create_labelled(
+    region: &Node<Region>,
+    lock: &BusLock<'_>,
+    created: &mut KVec<ARef<Node<Namespace>>>,
+) -> Result {
+    for found in region.labelled_namespaces(lock)? {
+        let content = Content::of(&found, region)?;
+        let namespace = Namespace::create(region, Description::Labels, content, found.class)?;
+        created.push(namespace, GFP_KERNEL)?;
+    }
+    Ok(())
 }

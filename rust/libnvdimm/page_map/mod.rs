@@ -144,6 +144,10 @@ impl PageMap {
         self.purpose
     }
 
+    pub(crate) fn is_for_file_systems(&self) -> bool {
+        self.purpose == Purpose::FileSystem
+    }
+
     fn align(&self) -> u64 {
         self.align.load(Relaxed)
     }

@@ -107,10 +107,18 @@ static RESOURCE: Attribute<Region> = Attribute::root_read_only(c"resource", |reg
 
 static SET_COOKIE: Attribute<Region> =
     Attribute::<Region>::read_only(c"set_cookie", |region, out| {
-        let _locks = region.bus().lock_idle(region.device());
+        let (_device_lock, lock) = region.bus().lock_idle(region.device());
         let set = region.interleave_set().ok_or(ENXIO)?;
-        // A DIMM without label data counts as one with labels of version 1.1.
-        text::show_hex(out, set.cookie_v1_1)
+        let area = region
+            .mappings()
+            .first()
+            .and_then(|mapping| mapping.dimm().area(&lock));
+        let cookie = match area {
+            Some(area) if !area.layout().has_v1_1_cookies() => set.cookie_v1_2,
+            // A DIMM without a label area counts as one with labels of version 1.1.
+            Some(_) | None => set.cookie_v1_1,
+        };
+        text::show_hex(out, cookie)
     })
     .visible(|region| {
         if region.interleave_set().is_some() {
@@ -120,14 +128,12 @@ static SET_COOKIE: Attribute<Region> =
         }
     });
 
-/// Nothing can be allocated without labels, so nothing is available.
-fn show_no_space(region: &Node<Region>, out: &mut Formatter<'_>) -> Result {
-    let _locks = region.bus().lock_idle(region.device());
-    line!(out, "0")
-}
-
 static AVAILABLE_SIZE: Attribute<Region> =
-    Attribute::<Region>::read_only(c"available_size", show_no_space).visible(|region| {
+    Attribute::<Region>::read_only(c"available_size", |region, out| {
+        let (_device_lock, lock) = region.bus().lock_idle(region.device());
+        line!(out, "{}", region.available_size(&lock))
+    })
+    .visible(|region| {
         if region.interleave_set().is_some() {
             READ_ONLY
         } else {
@@ -136,7 +142,10 @@ static AVAILABLE_SIZE: Attribute<Region> =
     });
 
 static MAX_AVAILABLE_EXTENT: Attribute<Region> =
-    Attribute::<Region>::read_only(c"max_available_extent", show_no_space);
+    Attribute::read_only(c"max_available_extent", |region, out| {
+        let (_device_lock, lock) = region.bus().lock_idle(region.device());
+        line!(out, "{}", region.max_available_extent(&lock))
+    });
 
 static INIT_NAMESPACES: Attribute<Region> =
     Attribute::<Region>::read_only(c"init_namespaces", |region, out| {

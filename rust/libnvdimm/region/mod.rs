@@ -7,6 +7,7 @@
 
 mod attributes;
 mod driver;
+mod labels;
 mod mapping;
 mod persistence;
 mod poison;
@@ -214,9 +215,25 @@ impl Region {
         &self.dax_ids
     }
 
-    /// Returns the type number of the region's namespaces; labels are not supported yet.
+    /// Returns the type number of the region's namespaces, which depends on whether there are labels.
     pub(crate) fn namespace_type(&self) -> u32 {
-        type_id::NAMESPACE_IO
+        if self.is_labelled() {
+            type_id::NAMESPACE_PMEM
+        } else {
+            type_id::NAMESPACE_IO
+        }
+    }
+
+    /// Tells whether labels say which namespaces there are.
+    pub(crate) fn is_labelled(&self) -> bool {
+        self.mappings
+            .iter()
+            .any(|mapping| mapping.dimm().is_labelled())
+    }
+
+    /// Returns the unit in which the region is handed out to namespaces, in bytes.
+    pub(crate) fn align(&self) -> u64 {
+        self.align.load(Relaxed)
     }
 
     /// Tells whether the raw namespace gets page structures unless `force_raw` is set.

@@ -13,4 +13,5 @@ pub mod btt;
 pub mod fletcher;
 pub mod label;
 pub mod nfit;
+pub mod sort;
 pub mod uuid;

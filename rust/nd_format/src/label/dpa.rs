@@ -9,7 +9,10 @@ use super::{
     area::LabelArea,
     extent::Extent, //
 };
-use crate::uuid::Uuid;
+use crate::{
+    sort::insertion_sort_by_key,
+    uuid::Uuid, //
+};
 use core::fmt;
 
 /// A range of a DIMM that belongs to a namespace.
@@ -40,7 +43,7 @@ pub struct Reserved<'a>(&'a [Reservation]);
 impl<'a> Reserved<'a> {
     /// Sorts `list` and checks that no two of them overlap.
     pub fn sort(list: &'a mut [Reservation]) -> Result<Self, Overlap> {
-        list.sort_unstable_by_key(|reservation| reservation.extent.start());
+        insertion_sort_by_key(list, |reservation| reservation.extent.start());
         Self::new(list)
     }
 

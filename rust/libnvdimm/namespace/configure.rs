@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Changes of a labelled namespace.
+//!
+//! A change is made to a copy, written to the labels of all DIMMs, and becomes true only then. So a change that fails
+//! leaves everything as it was. While the namespace has no UUID or no size it has no labels, and there is nothing to write.
+//!
+//! All of this happens under the device lock and the lock of the bus, with no device of the bus being probed.
+
+use super::{
+    Content,
+    Namespace, //
+};
+use crate::{
+    async_work,
+    bus::BusLock,
+    claim::ClaimClass,
+    personality::Personality as _,
+    Kind,
+    Region, //
+};
+use core::ptr;
+use kernel::prelude::*;
+use kernel_ext::device::{
+    DeviceLock,
+    Node, //
+};
+use nd_format::{
+    label::{
+        Contents,
+        Extent,
+        Name, //
+    },
+    uuid::Uuid, //
+};
+
+/// A namespace that may be changed: no driver is bound, and nobody claims it.
+pub(super) struct Configurable<'a> {
+    namespace: &'a Node<Namespace>,
+    lock: BusLock<'a>,
+    _device_lock: DeviceLock<'a>,
+}
+
+impl<'a> Configurable<'a> {
+    /// Waits until `namespace` may be changed; `EBUSY` if it is in use.
+    pub(super) fn new(namespace: &'a Node<Namespace>) -> Result<Self> {
+        let region = Node::data(namespace).region();
+        let (device_lock, lock) = region.bus().lock_idle(namespace.device());
+        if device_lock.is_bound() || namespace.holder().is_some() {
+            return Err(EBUSY);
+        }
+        Ok(Self {
+            namespace,
+            lock,
+            _device_lock: device_lock,
+        })
+    }
+
+    fn region(&self) -> &'a Node<Region> {
+        Node::data(self.namespace).region()
+    }
+
+    fn content(&self) -> Content {
+        *self.namespace.content.lock()
+    }
+
+    /// Sets the size in bytes. 0 takes the labels away, and with them the UUID.
+    ///
+    /// `ENXIO`: there is no UUID or no DIMM, a DIMM is disabled, or the namespace cannot grow in one piece. `EINVAL`: not a
+    /// multiple of the region's alignment. `ENOSPC`: too large.
+    pub(super) fn set_size(mut self, size: u64) -> Result {
+        let region = self.region();
+        let mut content = self.content();
+        let uuid = content.uuid.ok_or(ENXIO)?;
+        if region.mappings().is_empty() {
+            return Err(ENXIO);
+        }
+        if !size.is_multiple_of(region.align()) {
+            dev_err!(
+                self.namespace,
+                "size {size:#x}: a multiple of {:#x} expected\n",
+                region.align()
+            );
+            return Err(EINVAL);
+        }
+        if region
+            .mappings()
+            .iter()
+            .any(|mapping| mapping.dimm().area(&self.lock).is_none())
+        {
+            return Err(ENXIO);
+        }
+        let most = region
+            .max_available_extent(&self.lock)
+            .saturating_add(content.size);
+        if size > most {
+            dev_err!(
+                self.namespace,
+                "size {size:#x}: at most {most:#x} expected\n"
+            );
+            return Err(ENOSPC);
+        }
+        if size == 0 {
+            return self.remove(uuid);
+        }
+        let extents = if size == content.size {
+            region.extents(uuid, &self.lock)?
+        } else {
+            region.place(uuid, size, &self.lock)?
+        };
+        let first = extents.first().copied().flatten().ok_or(ENXIO)?;
+        content.start = region.namespace_start(first).ok_or(ENXIO)?;
+        content.size = size;
+        let class = self.namespace.claim_class();
+        self.publish(content, class, &extents, None)
+    }
+
+    /// Takes the labels away. What is left is an empty namespace, which goes unless somebody may still want it.
+    fn remove(&mut self, uuid: Uuid) -> Result {
+        let region = self.region();
+        region.retract_labels(uuid, &mut self.lock)?;
+        {
+            let mut content = self.namespace.content.lock();
+            *content = Content {
+                name: content.name,
+                sector_size: content.sector_size,
+                ..Content::EMPTY
+            };
+        }
+        let is_seed = region
+            .seeds()
+            .lock()
+            .namespace()
+            .is_some_and(|seed| ptr::eq(seed, self.namespace));
+        if self.namespace.index() != 0 && !is_seed {
+            async_work::unregister(self.namespace)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the UUID. `EINVAL`: somebody on the bus has it. `EBUSY`: the old one may be in labels that cannot be read.
+    pub(super) fn set_uuid(mut self, uuid: Uuid) -> Result {
+        let region = self.region();
+        if is_taken(region, uuid) {
+            return Err(EINVAL);
+        }
+        let mut content = self.content();
+        let old = content.uuid;
+        if old.is_some()
+            && region
+                .mappings()
+                .iter()
+                .any(|mapping| mapping.dimm().area(&self.lock).is_none())
+        {
+            return Err(EBUSY);
+        }
+        content.uuid = Some(uuid);
+        self.apply(content, self.namespace.claim_class(), old)
+    }
+
+    /// Sets the name.
+    pub(super) fn set_name(mut self, name: Name) -> Result {
+        let content = Content {
+            name,
+            ..self.content()
+        };
+        self.apply(content, self.namespace.claim_class(), None)
+    }
+
+    /// Sets the size of sectors.
+    pub(super) fn set_sector_size(mut self, sector_size: u64) -> Result {
+        let content = Content {
+            sector_size,
+            ..self.content()
+        };
+        self.apply(content, self.namespace.claim_class(), None)
+    }
+
+    /// Sets the class.
+    ///
+    /// `ENXIO` on a namespace without labels: the class holds until the namespace goes, but cannot be kept.
+    pub(super) fn set_class(mut self, class: ClaimClass) -> Result {
+        if !self.namespace.is_labelled() {
+            self.namespace.claim.lock().class = class;
+            return Err(ENXIO);
+        }
+        self.apply(self.content(), class, None)
+    }
+
+    /// Returns the class for BTTs, whose version depends on that of the labels; `ENXIO` if those differ.
+    pub(super) fn btt_class(&self) -> Result<ClaimClass> {
+        let mut class = None;
+        for mapping in self.region().mappings() {
+            let Some(area) = mapping.dimm().area(&self.lock) else {
+                return Ok(ClaimClass::Btt1_1);
+            };
+            let wanted = if area.layout().has_v1_1_cookies() {
+                ClaimClass::Btt1_1
+            } else {
+                ClaimClass::Btt2_0
+            };
+            if class.is_some_and(|class| class != wanted) {
+                return Err(ENXIO);
+            }
+            class = Some(wanted);
+        }
+        Ok(class.unwrap_or(ClaimClass::Btt1_1))
+    }
+
+    /// Makes a change true that leaves size and place alone. `old` is the UUID that the labels have, if it changes.
+    fn apply(&mut self, content: Content, class: ClaimClass, old: Option<Uuid>) -> Result {
+        let Some(uuid) = content.uuid.filter(|_| content.size != 0) else {
+            self.accept(content, class);
+            return Ok(());
+        };
+        let extents = self.region().extents(old.unwrap_or(uuid), &self.lock)?;
+        self.publish(content, class, &extents, old)
+    }
+
+    /// Writes the labels, and accepts the change if that succeeds.
+    fn publish(
+        &mut self,
+        content: Content,
+        class: ClaimClass,
+        extents: &[Option<Extent>],
+        old: Option<Uuid>,
+    ) -> Result {
+        let contents = Contents {
+            uuid: content.uuid.ok_or(ENXIO)?,
+            name: content.name,
+            lba_size: content.sector_size,
+            class,
+        };
+        let replaces = old.or(content.residue);
+        self.region()
+            .publish_labels(&contents, extents, replaces, &mut self.lock)?;
+        self.accept(
+            Content {
+                residue: None,
+                ..content
+            },
+            class,
+        );
+        Ok(())
+    }
+
+    fn accept(&self, content: Content, class: ClaimClass) {
+        *self.namespace.content.lock() = content;
+        self.namespace.claim.lock().class = class;
+    }
+}
+
+/// Tells whether a namespace or a personality on the bus of `region` has `uuid`. Device DAX may share one.
+fn is_taken(region: &Region, uuid: Uuid) -> bool {
+    let mut taken = false;
+    // The closures never fail.
+    let _ = region.bus().for_each_child(|child| {
+        kernel_ext::device::for_each_child(child, |device| {
+            let found = match Kind::of(device) {
+                Some(Kind::Namespace(namespace)) => namespace.content.lock().uuid,
+                Some(Kind::Btt(btt)) => btt.identity().lock().uuid,
+                Some(Kind::PageMap(page_map)) if page_map.is_for_file_systems() => {
+                    page_map.identity().lock().uuid
+                }
+                _ => None,
+            };
+            taken |= found == Some(uuid);
+            Ok(())
+        })
+    });
+    taken
+}

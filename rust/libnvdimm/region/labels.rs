@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The labels of a region: those of all its DIMMs, seen as one set.
+//!
+//! An update goes over the label areas of all DIMMs at once. They are taken out of the DIMMs for that time, under the lock
+//! of the bus, and put back whatever happens.
+
+use super::{
+    Mapping,
+    Region, //
+};
+use crate::{
+    bus::BusLock,
+    dimm::{
+        CachedArea,
+        LabelWriter,
+        Reservations, //
+    },
+    text::Foreign, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::ARef, //
+};
+use kernel_ext::device::Node;
+use nd_format::{
+    label::{
+        self,
+        dpa::{
+            self,
+            Reserved, //
+        },
+        Cause,
+        Contents,
+        Extent,
+        Identity,
+        Member,
+        Set,
+        Target,
+        UpdateError, //
+    },
+    nfit::interleave::Cookies,
+    sort::insertion_sort_by_key,
+    uuid::Uuid, //
+};
+
+impl Mapping {
+    /// Returns the range of the DIMM.
+    fn extent(&self) -> Option<Extent> {
+        Extent::new(self.dpa(), self.size())
+    }
+}
+
+impl Region {
+    /// Returns what tells labels of the region from others; `ENXIO` if the provider cannot tell.
+    fn label_identity(&self) -> Result<Identity> {
+        let set = self.interleave_set().ok_or(ENXIO)?;
+        Ok(Identity {
+            cookies: Cookies {
+                v1_1: set.cookie_v1_1,
+                v1_2: set.cookie_v1_2,
+                alternate: set.alternate_cookie,
+            },
+            range_type: set.type_guid,
+        })
+    }
+
+    /// Returns the namespaces that the labels make up. Those that are defective are refused with a message.
+    pub(crate) fn labelled_namespaces(&self, lock: &BusLock<'_>) -> Result<KVec<label::Namespace>> {
+        let mut members = KVec::new();
+        for mapping in self.mappings() {
+            members.push(
+                Member {
+                    area: mapping.dimm().area(lock).ok_or(ENXIO)?.area(),
+                    mapping: mapping.extent().ok_or(ENXIO)?,
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        let mut found = KVec::new();
+        for namespace in Set::new(&members, self.label_identity()?).namespaces() {
+            match namespace {
+                Ok(namespace) => found.push(namespace, GFP_KERNEL)?,
+                Err(refused) => pr_err!(
+                    "region{}: namespace {} refused: {}\n",
+                    self.id(),
+                    Foreign(refused.uuid),
+                    Foreign(refused.defect)
+                ),
+            }
+        }
+        insertion_sort_by_key(&mut found, |namespace| {
+            label::by_address(self.start() + namespace.offset)
+        });
+        Ok(found)
+    }
+
+    /// Returns the first physical address of the namespace that has `extent` on the first DIMM.
+    pub(crate) fn namespace_start(&self, extent: Extent) -> Option<u64> {
+        let first = self.mappings().first()?;
+        let offset = extent.start().checked_sub(first.dpa())?;
+        self.start()
+            .checked_add(offset.checked_mul(self.mappings().len() as u64)?)
+    }
+
+    /// Returns the range that the namespace `owner` shall have on each DIMM when its size is `size`, in whole units of the
+    /// region's alignment; `None` on all for 0.
+    ///
+    /// `ENXIO`: a DIMM is disabled, or there is no room next to what the namespace has.
+    pub(crate) fn place(
+        &self,
+        owner: Uuid,
+        size: u64,
+        lock: &BusLock<'_>,
+    ) -> Result<KVec<Option<Extent>>> {
+        let ways = self.mappings().len() as u64;
+        let share = size.checked_div(ways).ok_or(ENXIO)?;
+        let mut extents = KVec::new();
+        for mapping in self.mappings() {
+            let extent = self.with_reserved(mapping, lock, |reserved, range, align| {
+                reserved
+                    .resize(owner, range, align, share)
+                    .map_err(|error| {
+                        dev_err!(
+                            mapping.dimm(),
+                            "namespace {}: {}\n",
+                            Foreign(owner),
+                            Foreign(error)
+                        );
+                        ENXIO
+                    })
+            })?;
+            extents.push(extent, GFP_KERNEL)?;
+        }
+        Ok(extents)
+    }
+
+    /// Returns the range that the namespace `owner` has on each DIMM.
+    pub(crate) fn extents(&self, owner: Uuid, lock: &BusLock<'_>) -> Result<KVec<Option<Extent>>> {
+        let mut extents = KVec::new();
+        for mapping in self.mappings() {
+            let extent =
+                self.with_reserved(mapping, lock, |reserved, _, _| Ok(reserved.of(owner)))?;
+            extents.push(extent, GFP_KERNEL)?;
+        }
+        Ok(extents)
+    }
+
+    /// Returns the bytes that are free on all DIMMs.
+    pub(crate) fn available_size(&self, lock: &BusLock<'_>) -> u64 {
+        dpa::available_size(self.mappings().iter().map(|mapping| {
+            self.with_reserved(mapping, lock, |reserved, range, align| {
+                Ok(reserved.available(range, align))
+            })
+            .ok()
+        }))
+    }
+
+    /// Returns the bytes that one new namespace can have.
+    pub(crate) fn max_available_extent(&self, lock: &BusLock<'_>) -> u64 {
+        dpa::max_available_extent(self.mappings().iter().map(|mapping| {
+            self.with_reserved(mapping, lock, |reserved, range, align| {
+                Ok(reserved.largest_gap(range, align))
+            })
+            .ok()
+        }))
+    }
+
+    /// Calls `f` with the reservations of a DIMM, the range of `mapping` and the alignment of shares.
+    fn with_reserved<R>(
+        &self,
+        mapping: &Mapping,
+        lock: &BusLock<'_>,
+        f: impl FnOnce(&Reserved<'_>, Extent, u64) -> Result<R>,
+    ) -> Result<R> {
+        let dimm = mapping.dimm();
+        let mut reservations: Reservations = dimm.area(lock).ok_or(ENXIO)?.reservations()?;
+        let reserved = reservations.check(dimm)?;
+        let align = self
+            .align()
+            .checked_div(self.mappings().len() as u64)
+            .ok_or(ENXIO)?;
+        f(&reserved, mapping.extent().ok_or(ENXIO)?, align)
+    }
+
+    /// Writes the labels of a namespace on all DIMMs, in place of those of the same UUID and of `replaces`.
+    ///
+    /// `ENXIO`: a DIMM is disabled or has no free label slot. Other errors are those of the provider.
+    pub(crate) fn publish_labels(
+        &self,
+        contents: &Contents,
+        extents: &[Option<Extent>],
+        replaces: Option<Uuid>,
+        lock: &mut BusLock<'_>,
+    ) -> Result {
+        let identity = self.label_identity()?;
+        let mut areas = TakenAreas::take(self, lock)?;
+        areas.with_targets(extents, |targets| {
+            label::publish(targets, &identity, contents, replaces)
+        })
+    }
+
+    /// Drops the labels of the namespace `uuid` on all DIMMs.
+    pub(crate) fn retract_labels(&self, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
+        let mut areas = TakenAreas::take(self, lock)?;
+        areas.with_targets(&[], |targets| label::retract(targets, uuid))
+    }
+}
+
+/// The label areas of the DIMMs of a region, taken out of them until this is dropped.
+struct TakenAreas<'r, 'l, 'b> {
+    region: &'r Region,
+    lock: &'l mut BusLock<'b>,
+    areas: KVec<(ARef<Node<crate::Dimm>>, CachedArea)>,
+}
+
+impl<'r, 'l, 'b> TakenAreas<'r, 'l, 'b> {
+    fn take(region: &'r Region, lock: &'l mut BusLock<'b>) -> Result<Self> {
+        let areas = KVec::with_capacity(region.mappings().len(), GFP_KERNEL)?;
+        let mut taken = Self {
+            region,
+            lock,
+            areas,
+        };
+        for mapping in region.mappings() {
+            let dimm = mapping.dimm();
+            let area = Node::data(dimm).take_area(taken.lock).ok_or_else(|| {
+                dev_err!(dimm, "is disabled: its labels cannot be changed\n");
+                ENXIO
+            })?;
+            // There is room for all of them.
+            taken.areas.push((dimm.into(), area), GFP_KERNEL)?;
+        }
+        Ok(taken)
+    }
+
+    /// Calls `update` with the areas as targets; `extents` are the ranges of the namespace on the DIMMs.
+    fn with_targets<'t>(
+        &'t mut self,
+        extents: &[Option<Extent>],
+        update: impl FnOnce(
+            &mut [Target<'t, LabelWriter<'t>>],
+        ) -> core::result::Result<(), label::Failure<Error>>,
+    ) -> Result {
+        let mut targets = KVec::with_capacity(self.areas.len(), GFP_KERNEL)?;
+        for (index, (dimm, area)) in self.areas.iter_mut().enumerate() {
+            let extent = extents.get(index).copied().flatten();
+            targets.push(area.target(dimm, extent)?, GFP_KERNEL)?;
+        }
+        update(&mut targets).map_err(|failure| {
+            pr_err!(
+                "region{}: labels: {}\n",
+                self.region.id(),
+                Failure(&failure)
+            );
+            match failure.cause {
+                Cause::Medium(error) => error,
+                Cause::Area(UpdateError::NoFreeSlot | UpdateError::Length { .. })
+                | Cause::NoExtent => ENXIO,
+            }
+        })
+    }
+}
+
+impl Drop for TakenAreas<'_, '_, '_> {
+    fn drop(&mut self) {
+        for (dimm, area) in core::mem::take(&mut self.areas) {
+            Node::data(&dimm).put_area(area, self.lock);
+        }
+    }
+}
+
+/// Prints a failure whose cause is an error of the kernel, which has no text.
+struct Failure<'a>(&'a label::Failure<Error>);
+
+impl kernel::fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        let label::Failure {
+            member,
+            cause,
+            left,
+        } = self.0;
+        write!(f, "mapping{member}: {cause:?}, labels are now {left:?}")
+    }
+}
