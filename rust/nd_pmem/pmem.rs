@@ -24,7 +24,10 @@ use kernel::{
     driver,
     prelude::*, //
 };
-use kernel_ext::bus::Driver;
+use kernel_ext::{
+    bus::Driver,
+    error::eopnotsupp, //
+};
 use nd::{
     namespace::OpenNamespace,
     Adapter,
@@ -55,6 +58,13 @@ impl Personality {
                 RawDisk::new(device, &namespace, range).map(Self::Raw)
             }
             Kind::Btt(btt) => AttachedBtt::new(device, btt).map(Self::Btt),
+            Kind::PageMap(page_map) => {
+                dev_err!(
+                    page_map,
+                    "page maps are not supported: it can be configured, but not enabled\n"
+                );
+                Err(eopnotsupp())
+            }
             _ => Err(ENODEV),
         }
     }
