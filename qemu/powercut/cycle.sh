@@ -22,7 +22,7 @@ wait_for 10 test -b $disk
 /host/tools/stamp read $disk --sector-size "$sector_size" --generations /host/run/generations
 say found
 if [ "$2" = write ]; then
-	say writing
 	/host/tools/stamp write $disk --sector-size "$sector_size" --generations /host/run/generations \
-		--acknowledge "$(port acknowledge)"
+		--acknowledge "$(port acknowledge)" | while read -r said; do say "$said"; done
+	fail "the writer ended"
 fi

@@ -33,6 +33,7 @@ use std::{
     process::ExitCode,
     sync::{
         Mutex,
+        Once,
         PoisonError, //
     },
     time::{
@@ -57,7 +58,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Stamp random sectors until the power fails, or for some seconds.
+    /// Stamp random sectors until the power fails, or for some seconds. Says `writing` after the first acknowledgement.
     Write {
         #[command(flatten)]
         device: Device,
@@ -145,6 +146,7 @@ fn write_zone(
     generations: &mut [u64],
     acknowledge: &Mutex<File>,
     deadline: Option<Instant>,
+    begun: &Once,
 ) -> Result<()> {
     let mut random = rand::rng();
     let mut buffer = Aligned::new((LONGEST_REQUEST * sector_size) as usize);
@@ -167,6 +169,7 @@ fn write_zone(
             .with_context(|| format!("cannot write {count} sectors at {offset}"))?;
         let mut port = acknowledge.lock().unwrap_or_else(PoisonError::into_inner);
         port.write_all(&records).context("cannot acknowledge")?;
+        begun.call_once(|| println!("writing"));
     }
     Ok(())
 }
@@ -196,12 +199,21 @@ fn write(
     let port = Mutex::new(port.with_context(|| format!("cannot open {}", acknowledge.display()))?);
     let zone = sectors.div_ceil(threads.max(1)) as usize;
     let deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let begun = Once::new();
     std::thread::scope(|scope| {
         let zones = (0..).step_by(zone).zip(known.chunks_mut(zone));
-        let (file, port) = (&file, &port);
+        let (file, port, begun) = (&file, &port, &begun);
         let workers = zones.map(|(first, generations)| {
             scope.spawn(move || {
-                write_zone(file, device.sector_size, first, generations, port, deadline)
+                write_zone(
+                    file,
+                    device.sector_size,
+                    first,
+                    generations,
+                    port,
+                    deadline,
+                    begun,
+                )
             })
         });
         let workers = workers.collect::<Vec<_>>();

@@ -40,14 +40,14 @@ use std::{
     time::Duration, //
 };
 
-/// Usable bytes of the NVDIMM: enough for three hundred requests to overlap, small enough to be read again in every boot.
-const SIZE: u64 = 32 * MIB;
+/// Usable bytes of the NVDIMM: enough for requests to overlap, small enough to be read again in every boot.
+const SIZE: u64 = 18 * MIB;
 const SCRIPT: &str = "powercut/cycle.sh";
 const NAME: &str = "power-cut";
 /// For one boot: check, read, write.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// When the power fails after the writer has begun, in milliseconds.
-const CUT: std::ops::Range<u64> = 50..1500;
+/// When the power fails after the first acknowledgement, in milliseconds.
+const CUT: std::ops::Range<u64> = 0..1500;
 
 /// A chain of power cuts.
 #[derive(Clone, Debug)]
