@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Operations on namespaces, and short sequences of them.
+
+use crate::world::{
+    Recorded,
+    Wanted,
+    World, //
+};
+use anyhow::Result;
+use nd_format::{
+    label::{
+        Class,
+        Contents,
+        Name, //
+    },
+    uuid::Uuid, //
+};
+
+/// What a user can do to namespace 1, and the creation of another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    /// Create namespace 1, two units of each DIMM, or give it that size.
+    Create,
+    /// Create namespace 2, a neighbour.
+    Neighbour,
+    /// Let namespace 1 have five units of each DIMM.
+    Grow,
+    /// Let namespace 1 have one unit of each DIMM.
+    Shrink,
+    /// Give namespace 1 the UUID 3.
+    Rename,
+    /// Give namespace 3 the UUID 1 again.
+    RenameBack,
+    /// Give namespace 1 another name, sector size and class.
+    Describe,
+    /// Remove namespace 1.
+    Remove,
+}
+
+impl Operation {
+    /// All operations.
+    pub const ALL: [Self; 8] = [
+        Self::Create,
+        Self::Neighbour,
+        Self::Grow,
+        Self::Shrink,
+        Self::Rename,
+        Self::RenameBack,
+        Self::Describe,
+        Self::Remove,
+    ];
+
+    /// Performs the operation, and returns the writes that it took. What is not possible takes none.
+    pub fn perform(self, world: &mut World) -> Result<Vec<Recorded>> {
+        let wanted = match self {
+            Self::Create => sized(1, 2),
+            Self::Neighbour => sized(2, 3),
+            Self::Grow => kept(1, world)?.map(|contents| resized(contents, 5)),
+            Self::Shrink => kept(1, world)?.map(|contents| resized(contents, 1)),
+            Self::Rename => renamed(1, 3, world)?,
+            Self::RenameBack => renamed(3, 1, world)?,
+            Self::Describe => kept(1, world)?.map(|contents| Wanted {
+                contents: Contents {
+                    name: Name::new(b"described").unwrap_or(Name::EMPTY),
+                    lba_size: 4096,
+                    class: Class::Btt2_0,
+                    ..contents
+                },
+                units: None,
+                replaces: None,
+            }),
+            Self::Remove => return world.remove(uuid(1)),
+        };
+        wanted.map_or(Ok(Vec::new()), |wanted| world.update(&wanted))
+    }
+}
+
+/// All sequences of `len` operations.
+pub fn histories(len: usize) -> Vec<Vec<Operation>> {
+    (0..len).fold(vec![Vec::new()], |shorter, _| {
+        shorter
+            .iter()
+            .flat_map(|history| {
+                Operation::ALL.map(|operation| {
+                    let mut history = history.clone();
+                    history.push(operation);
+                    history
+                })
+            })
+            .collect()
+    })
+}
+
+fn uuid(number: u8) -> Uuid {
+    Uuid::from_bytes([number; 16])
+}
+
+/// A namespace of `units` units of each DIMM.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the shape that the other operations have"
+)]
+fn sized(number: u8, units: u64) -> Option<Wanted> {
+    let contents = Contents {
+        uuid: uuid(number),
+        name: Name::EMPTY,
+        lba_size: 0,
+        class: Class::None,
+    };
+    Some(resized(contents, units))
+}
+
+fn resized(contents: Contents, units: u64) -> Wanted {
+    Wanted {
+        contents,
+        units: Some(units),
+        replaces: None,
+    }
+}
+
+/// The contents that a namespace has, if there is such a namespace.
+fn kept(number: u8, world: &World) -> Result<Option<Contents>> {
+    let view = world.view()?;
+    Ok(view.get(&uuid(number)).map(|seen| Contents {
+        uuid: uuid(number),
+        name: seen.name,
+        lba_size: seen.lba_size,
+        class: seen.class,
+    }))
+}
+
+fn renamed(from: u8, to: u8, world: &World) -> Result<Option<Wanted>> {
+    if kept(to, world)?.is_some() {
+        return Ok(None);
+    }
+    Ok(kept(from, world)?.map(|contents| Wanted {
+        contents: Contents {
+            uuid: uuid(to),
+            ..contents
+        },
+        units: None,
+        replaces: Some(uuid(from)),
+    }))
+}

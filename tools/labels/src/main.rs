@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `labels`: explores power failures in label updates.
+
+use anyhow::Result;
+use clap::Parser;
+use labels::{
+    explore::{
+        explore,
+        Count,
+        Setup, //
+    },
+    history::histories, //
+};
+use std::time::Instant;
+
+/// Explores what power failures can do to namespace labels.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Longest sequence of operations.
+    #[arg(long, default_value_t = 3)]
+    depth: usize,
+    /// Largest number of DIMMs in a set.
+    #[arg(long, default_value_t = 2)]
+    dimms: usize,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    for dimms in 1..=arguments.dimms {
+        for (version, area) in [("1.1", Setup::SMALL_LABELS), ("1.2", Setup::LARGE_LABELS)] {
+            let setup = Setup {
+                dimms,
+                area,
+                fill: 0,
+            };
+            let started = Instant::now();
+            let mut count = Count::default();
+            for history in (1..=arguments.depth).flat_map(histories) {
+                count.add(&explore(&setup, &history, None)?);
+            }
+            println!(
+                "labels {version} on {dimms} DIMMs: {} power failures ({} old, {} new), {} second ones, {:.1} s",
+                count.cuts,
+                count.old,
+                count.new,
+                count.second_cuts,
+                started.elapsed().as_secs_f32()
+            );
+        }
+    }
+    Ok(())
+}

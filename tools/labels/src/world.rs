@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An interleave set whose DIMMs record what is written to their label areas.
+
+use anyhow::{
+    anyhow,
+    ensure,
+    Context as _,
+    Result, //
+};
+use nd_format::{
+    label::{
+        dpa::{
+            reservations,
+            Reservation,
+            Reserved, //
+        },
+        publish,
+        retract,
+        Class,
+        Contents,
+        Extent,
+        Identity,
+        LabelArea,
+        Layout,
+        Medium,
+        Member,
+        Name,
+        Namespace,
+        Set,
+        State,
+        Store,
+        Target, //
+    },
+    nfit::interleave::Cookies,
+    uuid::{
+        Guid,
+        Uuid, //
+    },
+};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    convert::Infallible,
+    fmt, //
+};
+
+/// Bytes that each DIMM gives to the set.
+pub const MAPPING_LEN: u64 = 64 << 20;
+
+/// Each DIMM's share of a namespace is a multiple of this.
+pub const UNIT: u64 = 1 << 20;
+
+const IDENTITY: Identity = Identity {
+    cookies: Cookies {
+        v1_1: 0x1111,
+        v1_2: 0x1212,
+        alternate: 0xa1a1,
+    },
+    range_type: Guid::new(1, 2, 3, [4; 8]),
+};
+
+/// Label areas of all DIMMs, as the media have them.
+pub type Media = Vec<Vec<u8>>;
+
+/// A write that has reached a medium.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Number of the DIMM.
+    pub member: usize,
+    /// Where in its label area.
+    pub offset: usize,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A namespace as a user sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// Its name.
+    pub name: Name,
+    /// Its sector size.
+    pub lba_size: u64,
+    /// Its class; version 1.1 has none.
+    pub class: Class,
+    /// Where it is in the region.
+    pub offset: u64,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// All namespaces.
+pub type View = BTreeMap<Uuid, Seen>;
+
+/// A DIMM, as its driver has it.
+#[derive(Clone, Debug)]
+struct Dimm {
+    bytes: Vec<u8>,
+    layout: Layout,
+    mapping: Extent,
+    reserved: Vec<Reservation>,
+}
+
+impl Dimm {
+    fn mount(number: usize, bytes: &[u8]) -> Result<Self> {
+        let size = u32::try_from(bytes.len())?;
+        let layout = Layout::discover(size, bytes).map_err(|error| anyhow!("{error}"))?;
+        // Mappings differ, so that offsets cannot be mistaken for addresses.
+        let start = MAPPING_LEN * u64::try_from(number)?;
+        let mut reserved: Vec<_> = reservations(LabelArea::new(bytes, &layout)).collect();
+        Reserved::sort(&mut reserved).map_err(|error| anyhow!("DIMM {number}: {error}"))?;
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            layout,
+            mapping: Extent::new(start, MAPPING_LEN).context("mapping")?,
+            reserved,
+        })
+    }
+
+    fn area(&self) -> LabelArea<'_> {
+        LabelArea::new(&self.bytes, &self.layout)
+    }
+}
+
+/// What an operation is to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The labels' contents.
+    pub contents: Contents,
+    /// Units of each DIMM; [`None`] leaves the addresses as they are.
+    pub units: Option<u64>,
+    /// UUID that the namespace had.
+    pub replaces: Option<Uuid>,
+}
+
+/// A set of DIMMs whose driver runs.
+#[derive(Clone, Debug)]
+pub struct World {
+    dimms: Vec<Dimm>,
+}
+
+struct Wire<'a> {
+    log: &'a RefCell<Vec<Recorded>>,
+    member: usize,
+}
+
+impl Medium for Wire<'_> {
+    type Error = Infallible;
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Infallible> {
+        self.log.borrow_mut().push(Recorded {
+            member: self.member,
+            offset: offset as usize,
+            bytes: bytes.to_vec(),
+        });
+        Ok(())
+    }
+}
+
+impl World {
+    /// Starts the driver on `media`.
+    pub fn mount(media: &Media) -> Result<Self> {
+        let dimms = media.iter().enumerate();
+        let dimms = dimms.map(|(number, bytes)| Dimm::mount(number, bytes));
+        Ok(Self {
+            dimms: dimms.collect::<Result<_>>()?,
+        })
+    }
+
+    /// The namespaces, each as the user sees it. Residue of interrupted updates is none; any other defect is an error.
+    pub fn view(&self) -> Result<View> {
+        let mut view = View::new();
+        for found in self.found() {
+            match found {
+                Ok(namespace) => {
+                    let seen = Seen {
+                        name: namespace.name,
+                        lba_size: namespace.lba_size,
+                        class: namespace.class,
+                        offset: namespace.offset,
+                        size: namespace.size,
+                    };
+                    view.insert(namespace.uuid, seen);
+                }
+                Err(refused) => ensure!(
+                    refused.defect.is_residue(),
+                    "namespace {}: {}",
+                    refused.uuid,
+                    refused.defect
+                ),
+            }
+        }
+        Ok(view)
+    }
+
+    fn found(&self) -> Vec<Result<Namespace, nd_format::label::Refused>> {
+        let members = self.members();
+        Set::new(&members, IDENTITY).namespaces().collect()
+    }
+
+    fn members(&self) -> Vec<Member<'_>> {
+        let members = self.dimms.iter().map(|dimm| Member {
+            area: dimm.area(),
+            mapping: dimm.mapping,
+        });
+        members.collect()
+    }
+
+    /// Mends what an interrupted update has left, and returns the writes that this took.
+    pub fn mend(&mut self) -> Result<Vec<Recorded>> {
+        let mut log = Vec::new();
+        for found in self.found() {
+            match found {
+                Ok(namespace) if namespace.state.wants_repair() => {
+                    let members = self.members();
+                    let set = Set::new(&members, IDENTITY);
+                    let extents: Vec<_> = (0..members.len())
+                        .map(|member| set.extent(&namespace, member))
+                        .collect();
+                    let contents = Contents {
+                        uuid: namespace.uuid,
+                        name: namespace.name,
+                        lba_size: namespace.lba_size,
+                        class: namespace.class,
+                    };
+                    log.extend(self.publish(&contents, &extents, namespace.state.replaces())?);
+                }
+                Ok(_) => {}
+                Err(refused) => log.extend(self.remove(refused.uuid)?),
+            }
+        }
+        Ok(log)
+    }
+
+    /// Checks that nothing is left to be mended, and that no slot and no address is lost.
+    pub fn check_settled(&self) -> Result<()> {
+        let found = self.found();
+        for namespace in &found {
+            let state = namespace.map(|namespace| namespace.state);
+            ensure!(
+                state == Ok(State::Settled),
+                "after mending, a namespace is {state:?}"
+            );
+        }
+        for (member, dimm) in self.dimms.iter().enumerate() {
+            let taken = dimm.area().slots().taken().count();
+            ensure!(
+                taken == found.len(),
+                "DIMM {member}: {taken} slots are taken by {} namespaces",
+                found.len()
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes labels; nothing is done if there are no addresses or slots for them.
+    pub fn update(&mut self, wanted: &Wanted) -> Result<Vec<Recorded>> {
+        let uuid = wanted.contents.uuid;
+        let owner = wanted.replaces.unwrap_or(uuid);
+        let mut extents = Vec::new();
+        for dimm in &self.dimms {
+            let reserved = Reserved::new(&dimm.reserved).map_err(|error| anyhow!("{error}"))?;
+            extents.push(match wanted.units {
+                Some(units) => reserved
+                    .resize(owner, dimm.mapping, UNIT, units * UNIT)
+                    .ok()
+                    .flatten(),
+                None => reserved.of(owner),
+            });
+        }
+        if extents.contains(&None) || !self.has_room(uuid, wanted.replaces) {
+            return Ok(Vec::new());
+        }
+        self.publish(&wanted.contents, &extents, wanted.replaces)
+    }
+
+    fn has_room(&mut self, uuid: Uuid, replaces: Option<Uuid>) -> bool {
+        self.dimms.iter_mut().all(|dimm| {
+            Store::new(&mut dimm.bytes, &mut dimm.layout)
+                .is_ok_and(|store| store.check_room(uuid, replaces).is_ok())
+        })
+    }
+
+    fn publish(
+        &mut self,
+        contents: &Contents,
+        extents: &[Option<Extent>],
+        replaces: Option<Uuid>,
+    ) -> Result<Vec<Recorded>> {
+        let log = RefCell::default();
+        let mut targets = targets(&mut self.dimms, extents, &log)?;
+        publish(&mut targets, &IDENTITY, contents, replaces)
+            .map_err(|failure| anyhow!("{failure}"))?;
+        for (dimm, extent) in self.dimms.iter_mut().zip(extents) {
+            dimm.reserved.retain(|reservation| {
+                reservation.owner != contents.uuid && Some(reservation.owner) != replaces
+            });
+            dimm.reserved.extend(extent.map(|extent| Reservation {
+                owner: contents.uuid,
+                extent,
+            }));
+            Reserved::sort(&mut dimm.reserved).map_err(|error| anyhow!("{error}"))?;
+        }
+        Ok(log.into_inner())
+    }
+
+    /// Drops the labels of a namespace.
+    pub fn remove(&mut self, uuid: Uuid) -> Result<Vec<Recorded>> {
+        let log = RefCell::default();
+        let none = vec![None; self.dimms.len()];
+        let mut targets = targets(&mut self.dimms, &none, &log)?;
+        retract(&mut targets, uuid).map_err(|failure| anyhow!("{failure}"))?;
+        for dimm in &mut self.dimms {
+            dimm.reserved
+                .retain(|reservation| reservation.owner != uuid);
+        }
+        Ok(log.into_inner())
+    }
+}
+
+fn targets<'a>(
+    dimms: &'a mut [Dimm],
+    extents: &[Option<Extent>],
+    log: &'a RefCell<Vec<Recorded>>,
+) -> Result<Vec<Target<'a, Wire<'a>>>> {
+    let members = dimms.iter_mut().zip(extents).enumerate();
+    members
+        .map(|(member, (dimm, &extent))| {
+            let store = Store::new(&mut dimm.bytes, &mut dimm.layout)
+                .map_err(|error| anyhow!("{error}"))?;
+            Ok(Target::new(store, Wire { log, member }, extent))
+        })
+        .collect()
+}
+
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "DIMM {}: {} bytes at {:#x}",
+            self.member,
+            self.bytes.len(),
+            self.offset
+        )
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A bounded exploration, and proof that the explorer can find something.
+
+use labels::{
+    explore::{
+        explore,
+        Count,
+        Setup, //
+    },
+    history::{
+        histories,
+        Operation, //
+    },
+    world::Recorded, //
+};
+
+const LARGE: Setup = Setup {
+    dimms: 2,
+    area: Setup::LARGE_LABELS,
+    fill: 0,
+};
+
+const SMALL: Setup = Setup {
+    area: Setup::SMALL_LABELS,
+    ..LARGE
+};
+
+fn explore_all(setup: &Setup, depth: usize) -> Count {
+    let mut count = Count::default();
+    for history in (1..=depth).flat_map(histories) {
+        match explore(setup, &history, None) {
+            Ok(explored) => count.add(&explored),
+            Err(violation) => panic!("{violation:?}"),
+        }
+    }
+    assert!(count.old > 0 && count.new > 0 && count.second_cuts > 0);
+    count
+}
+
+#[test]
+fn one_dimm() {
+    explore_all(&Setup { dimms: 1, ..LARGE }, 2);
+    explore_all(&Setup { dimms: 1, ..SMALL }, 3);
+}
+
+#[test]
+fn two_dimms() {
+    let count = explore_all(&LARGE, 2);
+    assert!(count.cuts > 1000, "only {} power failures", count.cuts);
+    explore_all(&SMALL, 2);
+}
+
+#[test]
+fn an_area_full_of_old_bytes() {
+    explore_all(
+        &Setup {
+            fill: 0xff,
+            ..LARGE
+        },
+        2,
+    );
+}
+
+/// Writes every index before the label that it names.
+fn index_first(mut log: Vec<Recorded>) -> Vec<Recorded> {
+    let last = log.len();
+    if last >= 2 {
+        log.swap(last - 2, last - 1);
+    }
+    log
+}
+
+/// Leaves the flag "updating" out of the labels. Version 1.1 has no checksum that would notice.
+fn no_flag(mut log: Vec<Recorded>) -> Vec<Recorded> {
+    for write in log.iter_mut().filter(|write| write.bytes.len() == 128) {
+        write.bytes[80] = 0;
+    }
+    log
+}
+
+/// Writes only the labels of the second pass.
+fn one_pass(mut log: Vec<Recorded>) -> Vec<Recorded> {
+    log.split_off(log.len() / 2)
+}
+
+#[test]
+fn mutants_are_caught() {
+    let grown = [Operation::Create, Operation::Grow];
+    assert!(explore(&LARGE, &grown, Some(index_first)).is_err());
+    assert!(explore(&SMALL, &grown, Some(no_flag)).is_err());
+    assert!(explore(&LARGE, &grown, Some(one_pass)).is_err());
+    assert!(explore(
+        &LARGE,
+        &[Operation::Create, Operation::Rename],
+        Some(one_pass)
+    )
+    .is_err());
+    assert!(explore(&LARGE, &grown, None).is_ok());
+}
