@@ -14,7 +14,7 @@
 use core::fmt;
 
 /// Bytes of an index in front of its bitmap.
-pub const INDEX_HEADER_LEN: usize = 72;
+pub(super) const INDEX_HEADER_LEN: usize = 72;
 
 /// Indexes are multiples of this many bytes.
 const INDEX_ALIGN: u64 = 256;

@@ -47,7 +47,7 @@ impl<'a> Slots<'a> {
 }
 
 /// Marks a slot in the bitmap of an index as free or taken; a slot without a bit is left alone.
-pub fn mark(bits: &mut [u8], slot: u32, free: bool) {
+pub(super) fn mark(bits: &mut [u8], slot: u32, free: bool) {
     let position = usize::try_from(slot / 8).ok();
     if let Some(byte) = position.and_then(|position| bits.get_mut(position)) {
         if free {
@@ -59,7 +59,7 @@ pub fn mark(bits: &mut [u8], slot: u32, free: bool) {
 }
 
 /// Marks the first `count` slots as free; the bits behind them stay clear, which is what Linux writes.
-pub fn mark_all_free(bits: &mut [u8], count: u32) {
+pub(super) fn mark_all_free(bits: &mut [u8], count: u32) {
     bits.fill(0);
     let whole = usize::try_from(count / 8)
         .unwrap_or(usize::MAX)
