@@ -84,6 +84,9 @@ pub(crate) struct StackFiles<'a> {
 /// The target of programs for the guest. Naming it keeps their flags from build scripts.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// Packages of the workspace whose programs the tests in the guest call.
+const GUEST_TOOLS: [&str; 2] = ["attribute", "stamp"];
+
 /// What kbuild compiles for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Purpose {
@@ -246,7 +249,8 @@ impl GuestFiles {
         ui::step("guest tools", |step| {
             let target = project::target().join("cargo");
             let mut build = Command::new("cargo");
-            build.args(["build", "--release", "--locked", "--package", "stamp"]);
+            build.args(["build", "--release", "--locked"]);
+            build.args(GUEST_TOOLS.map(|tool| format!("--package={tool}")));
             build.args(["--target", GUEST_TARGET, "--manifest-path"]);
             build
                 .arg(project::root().join("tools/Cargo.toml"))
@@ -256,10 +260,12 @@ impl GuestFiles {
             process::run(&mut build, &cache.log("guest-tools"), step)?;
             let place = self.directory.path().join(TOOLS);
             fs::create_dir(&place).with_context(|| format!("cannot create {}", place.display()))?;
-            let program = target.join(GUEST_TARGET).join("release/stamp");
-            fs::copy(&program, place.join("stamp"))
-                .map(drop)
-                .with_context(|| format!("cannot copy {}", program.display()))
+            for tool in GUEST_TOOLS {
+                let program = target.join(GUEST_TARGET).join("release").join(tool);
+                fs::copy(&program, place.join(tool))
+                    .with_context(|| format!("cannot copy {}", program.display()))?;
+            }
+            Ok(())
         })
     }
 

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `attribute`: writes attributes of sysfs for tests in the guest, and names the errors.
+//!
+//! A shell can tell that a write failed, but not with which error, and a process for each write of a long table is slow in an
+//! emulated machine.
+
+mod refusals;
+mod store;
+
+use anyhow::Result;
+use clap::{
+    Parser,
+    Subcommand, //
+};
+use std::{
+    io,
+    path::PathBuf,
+    process::ExitCode, //
+};
+
+#[derive(Parser)]
+#[command(about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write an attribute in one system call; prints `ok` or the name of the error.
+    Write {
+        file: PathBuf,
+        /// What to write, with `\n`, `\t`, `\0` and `\\` as in C. Nothing is written as one NUL, as libndctl does.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Do all that a table on standard input lists, and see that each is refused and changes nothing.
+    ///
+    /// A line is `FILE | VALUE | ERROR`. Prints what is not as the table says; fails if there is any.
+    Refusals {
+        /// Where the table's files are, and the tree in which nothing may change.
+        #[arg(long)]
+        root: PathBuf,
+    },
+    /// See that no file without a permission to write can be opened for writing.
+    ReadOnly { directories: Vec<PathBuf> },
+}
+
+fn main() -> Result<ExitCode> {
+    let complaints = match Arguments::parse().command {
+        Command::Write { file, value } => {
+            println!("{}", store::write(&file, &store::unescape(&value)));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Refusals { root } => refusals::check(&root, io::stdin().lock())?,
+        Command::ReadOnly { directories } => refusals::read_only(&directories)?,
+    };
+    complaints
+        .iter()
+        .for_each(|complaint| println!("{complaint}"));
+    Ok(if complaints.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
