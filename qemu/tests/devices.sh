@@ -4,12 +4,11 @@
 # For tests in the guest, after lib.sh: `. "${LIB%/*}/devices.sh"`. Regions, namespaces, BTTs and their disks, all by sysfs as
 # Documentation/driver-api/nvdimm of the kernel tells it. Devices are called by their names: namespace0.0, btt0.1, pmem0s.
 
-# settle: whatever was being detected and registered is there afterwards, and udevd has handled it.
+# settle: whatever was being detected and registered is there afterwards.
 settle() {
 	for _bus in "$ND"/ndbus*/wait_probe; do
-		cat "$_bus" >/dev/null
+		read -r _ <"$_bus"
 	done
-	udevadm settle
 }
 
 # show DEVICE ATTRIBUTE
@@ -110,6 +109,26 @@ detect() {
 	[ -n "$btt" ] || fail "no BTT was found on $1"
 	disk=$(disk_of "$btt")
 	wait_for 10 test -b "/dev/$disk"
+}
+
+# raw_access NAMESPACE: its raw disk, in $disk, whatever the media hold; no_raw_access NAMESPACE ends it.
+raw_access() {
+	set_attribute "$1" force_raw 1
+	bind "$1"
+	disk=$(disk_of "$1")
+	wait_for 10 test -b "/dev/$disk"
+}
+
+no_raw_access() {
+	unbind "$1"
+	set_attribute "$1" force_raw 0
+}
+
+# wipe NAMESPACE: forgets what is on an unclaimed namespace without driver, as ndctl does.
+wipe() {
+	raw_access "$1"
+	dd if=/dev/zero of="/dev/$disk" bs=8192 count=1 oflag=direct 2>dd.log || fail "$(cat dd.log)"
+	no_raw_access "$1"
 }
 
 # pattern SEED BYTES: as many bytes that look random, the same for the same seed.

@@ -17,7 +17,7 @@ skip() {
 
 # say TEXT...: to the host's terminal, at once.
 say() {
-	echo "say $*" >&3
+	printf 'say %s\n' "$*" >&3
 }
 
 # power_cut: the machine stops here, with whatever is in its caches. For tests with boots of their own.
@@ -68,9 +68,10 @@ attribute() {
 	printf '%s' "$2" >"$1"
 }
 
-# store FILE VALUE: the same, and prints `ok` or the name of the error, like EBUSY; see store.pl for escapes.
+# store FILE VALUE: the same, and prints `ok` or the name of the error, like EBUSY. `\n`, `\t`, `\0` in the value as in C; an
+# empty one is written as a NUL, as libndctl does, since no driver sees a write of no bytes.
 store() {
-	perl "${LIB%/*}/store.pl" "$1" "$2"
+	/host/tools/attribute write "$1" "$2"
 }
 
 # expect_store_errno NAME FILE VALUE: the store fails with this errno, and the attribute shows what it did before.
