@@ -15,7 +15,7 @@ expect_eq "logical block size" "$(cat /sys/block/pmem0s/queue/logical_block_size
 
 # ndctl knows nothing of our driver: it walks the map and the flog itself and wants every block exactly once.
 ndctl disable-namespace namespace0.0
-ndctl check-namespace -v namespace0.0
+ndctl check-namespace namespace0.0
 ndctl enable-namespace namespace0.0
 wait_for 10 test -b $disk
 

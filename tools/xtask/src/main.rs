@@ -15,6 +15,7 @@
 mod cache;
 mod cargo;
 mod debian;
+mod demo;
 mod host;
 mod image;
 mod kernel;
@@ -49,6 +50,8 @@ enum Command {
     Modules,
     /// Build the kernel modules and install them into updates/ of the kernel in KDIR, or of the running one.
     ModulesInstall,
+    /// Show the modules at work in a virtual machine, with a power cut in the middle.
+    Run,
     /// Run the unit tests, then every guest test.
     Test(suite::Selection),
     /// Run the tests of the crates that need no kernel.
@@ -64,6 +67,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Setup => setup::Machine::prepare().map(|_| ExitCode::SUCCESS),
         Command::Modules => modules::build_for_guest().map(|_| ExitCode::SUCCESS),
         Command::ModulesInstall => modules::install().map(|()| ExitCode::SUCCESS),
+        Command::Run => demo::run().map(|()| ExitCode::SUCCESS),
         Command::Test(selection) => suite::test(&selection),
         Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),
         Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The guest tests: which scripts there are ([`script`]), in which order ([`plan`]), workers that do them ([`run`]), a boot as they
-//! see it ([`session`]), power cuts ([`powercut`]), both stacks side by side ([`compare`]), what came of it ([`report`]).
+//! see it ([`session`]), power cuts ([`powercut`],
+//! [`stamps`]), both stacks side by side ([`compare`]), what came of it ([`report`]).
 //!
 //! Scripts whose needs are equal share a boot: before each one the NVDIMMs are zeros and the modules freshly loaded, after each
 //! one the modules are unloaded, which must work. A script that takes its machine down costs the others only another boot.
@@ -13,6 +14,7 @@ pub(crate) mod report;
 mod run;
 pub(crate) mod script;
 pub(crate) mod session;
+pub(crate) mod stamps;
 
 use crate::{
     cargo,

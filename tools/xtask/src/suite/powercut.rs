@@ -23,6 +23,7 @@ use super::{
         Reaction,
         Session, //
     },
+    stamps::Stamps, //
 };
 use crate::{
     modules::Stack,
@@ -35,7 +36,6 @@ use anyhow::{
 };
 use rand::RngExt;
 use std::{
-    fs,
     path::Path,
     time::Duration, //
 };
@@ -95,8 +95,7 @@ impl Chain {
         };
         let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
         let media = Media::create(&hardware, scratch.path())?;
-        let mut known = Vec::new();
-        let mut acknowledged = 0;
+        let mut stamps = Stamps::default();
         for boot in 1..=self.cuts + 1 {
             let output =
                 run.output_directory(self.stack, &format!("{}-boot{boot}", self.name()))?;
@@ -112,7 +111,7 @@ impl Chain {
             let in_boot = || format!("in boot {boot}");
             let mut session = Session::boot(&setup, &output).with_context(in_boot)?;
             if let Err(reason) = self
-                .cycle(&mut session, &output, boot, &mut known)
+                .cycle(&mut session, &output, boot, &mut stamps)
                 .with_context(in_boot)
             {
                 let traces = traces(&session, NAME);
@@ -122,30 +121,20 @@ impl Chain {
                 session.halt().with_context(in_boot)?;
                 break;
             }
-            let bytes =
-                fs::read(&records).with_context(|| format!("cannot read {}", records.display()))?;
-            for (sector, generation) in stamp::acknowledgements(&bytes) {
-                let place = usize::try_from(sector)
-                    .ok()
-                    .and_then(|sector| known.get_mut(sector));
-                *place.with_context(|| {
-                    format!("sector {sector} was acknowledged, which does not exist")
-                })? = generation;
-                acknowledged += 1;
-            }
+            stamps.acknowledge(&records)?;
         }
         // Cuts before the first write would prove nothing.
-        ensure!(acknowledged > 0, "nothing was ever acknowledged");
+        ensure!(stamps.acknowledged() > 0, "nothing was ever acknowledged");
         Ok(Verdict::Passed)
     }
 
-    /// One boot up to its cut. `known` are the acknowledged generations before, and the ones found after.
+    /// One boot up to its cut.
     fn cycle(
         &self,
         session: &mut Session,
         output: &Path,
         boot: u32,
-        known: &mut Vec<u64>,
+        stamps: &mut Stamps,
     ) -> Result<()> {
         let last = boot > self.cuts;
         session.load(self.stack)?;
@@ -162,7 +151,7 @@ impl Chain {
         let mut judged = None;
         let ending = session.run(&call, |said| match said {
             "found" => {
-                judged = Some(judge(output, known));
+                judged = Some(stamps.judge(&output.join("generations")));
                 Reaction::GoOn
             }
             "writing" => Reaction::CutAfter(Duration::from_millis(rand::rng().random_range(CUT))),
@@ -185,60 +174,5 @@ impl Chain {
             faults.join("; ")
         );
         Ok(())
-    }
-}
-
-/// Compares what the guest found with what it acknowledged before, and remembers it.
-fn judge(output: &Path, known: &mut Vec<u64>) -> Result<()> {
-    let file = output.join("generations");
-    let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let found = stamp::generations(&bytes).collect::<Vec<_>>();
-    if known.is_empty() {
-        known.resize(found.len(), 0);
-    }
-    let complaints = complaints(known, &found);
-    ensure!(
-        complaints.is_empty(),
-        "after the power cut: {}",
-        complaints.join("; ")
-    );
-    *known = found;
-    Ok(())
-}
-
-/// Sectors that are neither as acknowledged nor one generation further.
-fn complaints(known: &[u64], found: &[u64]) -> Vec<String> {
-    if known.len() != found.len() {
-        return vec![format!(
-            "the disk has {} sectors, it had {}",
-            found.len(),
-            known.len()
-        )];
-    }
-    let pairs = known.iter().zip(found).enumerate();
-    let wrong = pairs.filter(|(_, (&known, &found))| found != known && found != known + 1);
-    wrong
-        .map(|(sector, (known, found))| {
-            format!("sector {sector} is of generation {found}, acknowledged was {known}")
-        })
-        .take(10)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_generation_is_as_good_as_the_acknowledged_one() {
-        assert!(complaints(&[0, 3, 4], &[1, 3, 5]).is_empty());
-    }
-
-    #[test]
-    fn lost_and_invented_sectors_are_named() {
-        assert_eq!(complaints(&[3], &[2]).len(), 1);
-        assert_eq!(complaints(&[3], &[5]).len(), 1);
-        assert_eq!(complaints(&[1], &[0]).len(), 1);
-        assert_eq!(complaints(&[1, 1], &[1]).len(), 1);
     }
 }
