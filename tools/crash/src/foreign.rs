@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What another driver makes of an image: a model of the recovery of Linux' C driver, from the description of the format.
+//!
+//! It shares no code with the engine, and where the C driver is laxer than the engine (sequence numbers, slots), so is the
+//! model. The engine may leave behind only what this brings to the same result, in any order of the lanes.
+
+use crate::{
+    layout::Layout,
+    medium::Image, //
+};
+
+/// What an arena is after recovery.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Recovered {
+    /// Map words of the used sectors.
+    pub(crate) map: Vec<u32>,
+    /// Free block of each lane.
+    pub(crate) free: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    lba: u32,
+    old: u32,
+    new: u32,
+    seq: u32,
+}
+
+impl Entry {
+    fn is_padding(&self) -> bool {
+        self.lba == 0 && self.old == 0 && self.new == 0 && self.seq == 0
+    }
+}
+
+const BLOCK_BITS: u32 = 0x3fff_ffff;
+
+fn group(layout: &Layout, image: &Image, lane: u32) -> [Entry; 4] {
+    let words = &image.words[layout.flog_group(lane)];
+    let mut entries = [Entry::default(); 4];
+    for (entry, halves) in entries.iter_mut().zip(words.chunks_exact(2)) {
+        *entry = Entry {
+            lba: halves[0] as u32,
+            old: (halves[0] >> 32) as u32,
+            new: halves[1] as u32,
+            seq: (halves[1] >> 32) as u32,
+        };
+    }
+    entries
+}
+
+/// Finds the two slots that are in use.
+fn live_slots(groups: &[[Entry; 4]]) -> Result<[usize; 2], String> {
+    let mut first = None;
+    let mut second = None;
+    let mut used = false;
+    for group in groups {
+        let live: Vec<usize> = (0..4).filter(|&slot| !group[slot].is_padding()).collect();
+        used |= live.len() >= 2;
+        if let (Some(first), Some(second)) = (first, second) {
+            let bad =
+                !live.contains(&first) || live.iter().any(|&slot| slot != first && slot != second);
+            if bad {
+                return Err(format!("padding is not padding: {live:?}"));
+            }
+            continue;
+        }
+        for slot in live {
+            match first {
+                None => first = Some(slot),
+                Some(known) if known == slot => {}
+                Some(_) => second = second.or(Some(slot)),
+            }
+        }
+    }
+    let slots = match (first, second) {
+        _ if !used => [0, 1],
+        (Some(first), Some(second)) => [first, second],
+        _ => return Err("slots not found".into()),
+    };
+    match slots {
+        [0, 1] | [0, 2] => Ok(slots),
+        _ => Err(format!("slots {slots:?}")),
+    }
+}
+
+/// Picks the newer one of two slots, by sums and differences of sequence numbers.
+fn newer(mut first: u32, second: u32) -> Result<usize, String> {
+    if first == 0 {
+        first = 1;
+        return (first != second || second == 1)
+            .then_some(1)
+            .ok_or_else(|| "both slots are empty".into());
+    }
+    if first == second || first + second > 5 {
+        return Err(format!("sequence numbers {first} and {second}"));
+    }
+    let second_is_newer = if second > first {
+        second - first == 1
+    } else {
+        first - second != 1
+    };
+    Ok(second_is_newer.into())
+}
+
+/// Recovers an image, with the lanes in the given order.
+pub(crate) fn recover(
+    layout: &Layout,
+    image: &Image,
+    lanes: impl Iterator<Item = u32>,
+) -> Result<Recovered, String> {
+    let groups: Vec<_> = (0..layout.lanes())
+        .map(|lane| group(layout, image, lane))
+        .collect();
+    let slots = live_slots(&groups)?;
+    let mut map: Vec<u32> = (0..layout.sectors().len())
+        .map(|index| image.words[layout.map_cell(index)] as u32)
+        .collect();
+    let mut free = vec![u32::MAX; groups.len()];
+    for lane in lanes {
+        let group = groups[lane as usize];
+        let entry = group[slots[newer(group[slots[0]].seq, group[slots[1]].seq)?]];
+        let (old, new) = (entry.old & BLOCK_BITS, entry.new & BLOCK_BITS);
+        free[lane as usize] = old;
+        if old == new {
+            continue;
+        }
+        let index = layout
+            .sectors()
+            .iter()
+            .position(|&sector| sector == entry.lba);
+        let index = index.ok_or_else(|| format!("lane {lane} names sector {}", entry.lba))?;
+        if block(map[index], entry.lba) == old {
+            map[index] = new | !BLOCK_BITS;
+        }
+    }
+    Ok(Recovered { map, free })
+}
+
+/// The block of a map word.
+pub(crate) fn block(word: u32, premap: u32) -> u32 {
+    if word >> 30 == 0 {
+        premap
+    } else {
+        word & BLOCK_BITS
+    }
+}
