@@ -10,6 +10,8 @@
 //! There is a slot for each lane group, on a cache line of its own. A reader prefers the slot of its CPU and takes any
 //! other one that is free, so that readers share no line as long as they run on different CPUs.
 
+use core::num::NonZeroUsize;
+
 use crate::sync::{
     full_barrier,
     relax,
@@ -36,6 +38,8 @@ impl Tracked {
 /// The table of a BTT.
 pub(crate) struct ReadTable {
     slots: Slots<PaddedWord>,
+    /// Their number.
+    len: NonZeroUsize,
 }
 
 /// A slot in use: the published block is not written until this is dropped or publishes another one.
@@ -46,18 +50,20 @@ pub(crate) struct Reading<'a> {
 impl ReadTable {
     /// Makes a table of `slots` slots, but at least one.
     pub(crate) fn new(slots: usize) -> Result<Self, NoMemory> {
+        let len = NonZeroUsize::new(slots).unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
-            slots: Slots::new(slots.max(1), |_| PaddedWord::new(IDLE))?,
+            slots: Slots::new(len.get(), |_| PaddedWord::new(IDLE))?,
+            len,
         })
     }
 
     /// Publishes a block in a free slot, if possible slot number `hint`, modulo their number. A full barrier.
     pub(crate) fn publish(&self, hint: usize, block: Tracked) -> Reading<'_> {
-        let start = hint % self.slots.len();
+        let hinted = self.slots.get(hint % self.len);
         let mut attempt = 0;
         loop {
-            let mut from_start = self.slots.iter().cycle().skip(start).take(self.slots.len());
-            if let Some(slot) = from_start.find(|slot| slot.replace(IDLE, block.0)) {
+            let mut slots = hinted.into_iter().chain(self.slots.iter());
+            if let Some(slot) = slots.find(|slot| slot.replace(IDLE, block.0)) {
                 return Reading { slot };
             }
             relax(attempt);

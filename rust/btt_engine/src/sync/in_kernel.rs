@@ -3,9 +3,12 @@
 //! The surroundings in the kernel.
 
 use super::NoMemory;
-use core::ops::{
-    Deref,
-    DerefMut, //
+use core::{
+    num::NonZeroUsize,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
 };
 use kernel::{
     alloc::AllocError,
@@ -98,7 +101,11 @@ struct Cell<T> {
 }
 
 /// Locks that sleep, found by any number, which wraps around.
-pub(crate) struct LockRing<T>(Pin<KVBox<[Cell<T>]>>);
+pub(crate) struct LockRing<T> {
+    first: Pin<KBox<Cell<T>>>,
+    others: Pin<KVBox<[Cell<T>]>>,
+    len: NonZeroUsize,
+}
 
 impl<T> LockRing<T> {
     /// Makes `len` locks, but at least one, over values that `make` gives.
@@ -106,22 +113,25 @@ impl<T> LockRing<T> {
         len: usize,
         mut make: impl FnMut(usize) -> Result<T, NoMemory>,
     ) -> Result<Self, NoMemory> {
-        let cells = KVBox::pin_slice(
-            |index| {
-                let value = make(index);
-                try_pin_init!(Cell {
-                    lock <- new_mutex!(value?, "btt_lane_group"),
-                }? Error)
-            },
-            len.max(1),
-            GFP_KERNEL,
-        );
-        cells.map(Self).map_err(|_: Error| NoMemory)
+        let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
+        let mut cell = |index| {
+            let value = make(index);
+            try_pin_init!(Cell {
+                lock <- new_mutex!(value?, "btt_lane_group"),
+            }? Error)
+        };
+        let first = KBox::pin_init(cell(0), GFP_KERNEL).map_err(|_| NoMemory)?;
+        let others = KVBox::pin_slice(|index| cell(index + 1), len.get() - 1, GFP_KERNEL);
+        Ok(Self {
+            first,
+            others: others.map_err(|_: Error| NoMemory)?,
+            len,
+        })
     }
 
     /// Number of locks.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.len.get()
     }
 
     /// Waits for lock number `index`, modulo their number.
@@ -135,8 +145,9 @@ impl<T> LockRing<T> {
     }
 
     fn cell(&self, index: usize) -> &Mutex<T> {
-        // There is at least one, and the remainder is below their number.
-        &self.0[index % self.0.len()].lock
+        let other = (index % self.len).checked_sub(1);
+        let other = other.and_then(|other| self.others.get(other));
+        &other.unwrap_or(&self.first).lock
     }
 }
 
