@@ -24,10 +24,7 @@ use kernel::{
     driver,
     prelude::*, //
 };
-use kernel_ext::{
-    bus::Driver,
-    error::eopnotsupp, //
-};
+use kernel_ext::bus::Driver;
 use nd::{
     namespace::OpenNamespace,
     Adapter,
@@ -58,12 +55,14 @@ impl Personality {
                 RawDisk::new(device, &namespace, range).map(Self::Raw)
             }
             Kind::Btt(btt) => AttachedBtt::new(device, btt).map(Self::Btt),
-            Kind::PageMap(page_map) => {
+            kind @ Kind::PageMap(page_map) => {
+                // A seed, which nobody has configured yet, is refused without a word.
+                let _namespace = OpenNamespace::of(kind)?;
                 dev_err!(
                     page_map,
                     "page maps are not supported: it can be configured, but not enabled\n"
                 );
-                Err(eopnotsupp())
+                Err(ENXIO)
             }
             _ => Err(ENODEV),
         }

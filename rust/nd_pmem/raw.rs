@@ -97,7 +97,7 @@ impl Drop for RawDisk {
 
 /// What the disk can do.
 fn limits(namespace: &Node<Namespace>) -> Limits {
-    let limits = Limits::new(BlockSize::SECTOR)
+    let limits = Limits::new(block_size(namespace))
         .physical_block_size(BlockSize::PAGE)
         .write_cache()
         .synchronous();
@@ -111,6 +111,21 @@ fn limits(namespace: &Node<Namespace>) -> Limits {
                 "its region has no DIMMs: whether flushed writes are durable is not known\n"
             );
             limits
+        }
+    }
+}
+
+/// The unit in which the disk is addressed: what the label of the namespace says, or else 512 bytes.
+fn block_size(namespace: &Node<Namespace>) -> BlockSize {
+    match namespace.sector_size() {
+        Some(4096) => BlockSize::PAGE,
+        None | Some(0 | 512) => BlockSize::SECTOR,
+        Some(other) => {
+            dev_warn!(
+                namespace,
+                "its label has a sector size of {other}, 512 or 4096 expected: 512 is used\n"
+            );
+            BlockSize::SECTOR
         }
     }
 }
