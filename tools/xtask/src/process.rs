@@ -14,6 +14,7 @@ use anyhow::{
 };
 use std::{
     collections::VecDeque,
+    ffi::OsString,
     fs::File,
     io::{
         BufRead,
@@ -21,7 +22,10 @@ use std::{
         Write, //
     },
     os::unix::process::CommandExt,
-    path::Path,
+    path::{
+        Path,
+        PathBuf, //
+    },
     process::{
         Child,
         Command,
@@ -228,13 +232,17 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }
 
-/// The directory of `PATH` entries in which `program` is found.
-pub(crate) fn find_program(program: &str) -> Option<std::path::PathBuf> {
-    // Tools for administrators are not on every user's path.
-    let system = ["/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
+/// The search path, with the directories of tools for administrators at its end.
+pub(crate) fn path_of_administrators() -> Option<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let candidates = std::env::split_paths(&path)
-        .chain(system)
-        .map(|directory| directory.join(program));
-    candidates.into_iter().find(|candidate| candidate.is_file())
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    // Only a directory with a colon in its name cannot be joined.
+    std::env::join_paths(std::env::split_paths(&path).chain(system)).ok()
+}
+
+/// Where `program` is found.
+pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
+    let path = path_of_administrators()?;
+    let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(program));
+    candidates.find(|candidate| candidate.is_file())
 }

@@ -89,17 +89,10 @@ impl Toolchain {
         })
     }
 
-    /// What this toolchain is, for the key of what it builds.
+    /// What this toolchain is, for the key of what it builds. The source of `core` is of rustc's version, wherever it is.
     pub(crate) fn identity(&self) -> String {
-        let source = self
-            .rust_lib_src
-            .as_deref()
-            .unwrap_or(Path::new("toolchain"));
         let (rustc, clang) = (&self.rustc.version_text, &self.clang);
-        format!(
-            "{rustc}\n{clang}\nbindgen {BINDGEN_VERSION}\n{}\n",
-            source.display()
-        )
+        format!("{rustc}\n{clang}\nbindgen {BINDGEN_VERSION}\n")
     }
 
     /// `make` for kbuild with this toolchain.
@@ -114,6 +107,10 @@ impl Toolchain {
             let mut argument = OsString::from("RUST_LIB_SRC=");
             argument.push(source);
             make.arg(argument);
+        }
+        // depmod is where only administrators look.
+        if let Some(path) = process::path_of_administrators() {
+            make.env("PATH", path);
         }
         // What an outer make says is not meant for kbuild.
         make.env_remove("MAKEFLAGS")
