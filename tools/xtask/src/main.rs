@@ -12,6 +12,7 @@
 //! Whatever is expensive lies in the cache outside of the checkout ([`cache`]); a step that finds its result there does
 //! nothing. What belongs to one run lies in `target/` of the checkout or in a temporary directory.
 
+mod accelerator;
 mod cache;
 mod cargo;
 mod debian;

@@ -3,6 +3,7 @@
 //! The machine made ready: every step of the set-up, in order.
 
 use crate::{
+    accelerator::Accelerator,
     cache::Cache,
     host,
     image,
@@ -10,8 +11,7 @@ use crate::{
     toolchain::{
         Rustc,
         Toolchain, //
-    },
-    vm::Accelerator, //
+    }, //
 };
 use anyhow::Result;
 use std::path::PathBuf;

@@ -6,22 +6,16 @@
 //! guest's NVDIMMs hold is in files of ours that QEMU maps shared: killing QEMU is a power cut, and the files live on.
 
 use crate::{
-    cache::{
-        Cache,
-        Key, //
-    },
+    accelerator::Accelerator,
     image,
-    kernel::Kernel,
     process::{
         self,
         Group, //
     },
-    project,
-    ui, //
+    project, //
 };
 use anyhow::{
     bail,
-    ensure,
     Context,
     Result, //
 };
@@ -57,80 +51,9 @@ const QEMU: &str = "qemu-system-x86_64";
 const AGENT: &str = "guest/agent.sh";
 /// Time for a boot up to the agent's greeting.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(120);
-/// The same where it is not known whether the guest will ever boot.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(100);
 pub(crate) const KIB: u64 = 1024;
 pub(crate) const MIB: u64 = 1024 * KIB;
-
-/// How the guest's instructions are carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Accelerator {
-    Kvm,
-    Tcg,
-}
-
-impl Accelerator {
-    fn arguments(self) -> [&'static str; 4] {
-        match self {
-            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
-        }
-    }
-
-    /// KVM if a guest really boots in it. The answer is remembered for this host kernel.
-    pub(crate) fn choose(cache: &Cache, kernel: &Kernel, image: &Path) -> Result<Self> {
-        ui::step("accelerator", |step| {
-            let host = process::output(Command::new("uname").args(["-srvm"]))?;
-            let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-            let model = cpu
-                .lines()
-                .find(|line| line.starts_with("model name"))
-                .unwrap_or_default()
-                .to_owned();
-            let openable = File::options()
-                .read(true)
-                .write(true)
-                .open("/dev/kvm")
-                .is_ok();
-            if !openable {
-                step.note("tcg: /dev/kvm cannot be opened");
-                return Ok(Self::Tcg);
-            }
-            let key = Key::default()
-                .with("host", host)
-                .with("cpu", model)
-                .finish();
-            let place = cache.artefact(&format!("accelerator-{key}"), step, |place| {
-                let boots = |accelerator| {
-                    let scratch =
-                        tempfile::tempdir().context("cannot create a temporary directory")?;
-                    let image = image.to_path_buf();
-                    let mut probe = Setup::new(kernel.image(), image, accelerator, scratch.path());
-                    probe.boot_timeout = PROBE_TIMEOUT;
-                    let booted = probe.boot();
-                    process::check_interrupt()?;
-                    booted
-                };
-                let answer = if boots(Self::Kvm).is_ok() {
-                    "kvm"
-                } else {
-                    // Is it KVM that fails, or the guest?
-                    boots(Self::Tcg).context("the guest does not boot")?;
-                    "tcg"
-                };
-                fs::write(place, answer).context("cannot remember the accelerator")
-            })?;
-            let works = fs::read_to_string(&place).is_ok_and(|answer| answer == "kvm");
-            step.note(if works {
-                "kvm"
-            } else {
-                "tcg: an ordinary kernel does not boot in the KVM of this host"
-            });
-            Ok(if works { Self::Kvm } else { Self::Tcg })
-        })
-    }
-}
 
 /// An emulated NVDIMM and the file that holds its contents.
 #[derive(Clone, Debug)]
@@ -481,37 +404,9 @@ impl Guest {
     }
 }
 
-/// `128M`, `4K`, `4096` in bytes.
-pub(crate) fn parse_size(text: &str) -> Result<u64> {
-    let (digits, unit) = match text.as_bytes().last() {
-        Some(b'K') => (&text[..text.len() - 1], KIB),
-        Some(b'M') => (&text[..text.len() - 1], MIB),
-        Some(b'G') => (&text[..text.len() - 1], 1024 * MIB),
-        _ => (text, 1),
-    };
-    let number = digits
-        .parse::<u64>()
-        .with_context(|| format!("'{text}' is no size"))?;
-    let bytes = number
-        .checked_mul(unit)
-        .with_context(|| format!("'{text}' is too large"))?;
-    ensure!(bytes > 0, "a size of 0");
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(parse_size("4096").unwrap(), 4096);
-        assert_eq!(parse_size("16388K").unwrap(), 16388 * KIB);
-        assert_eq!(parse_size("1G").unwrap(), 1024 * MIB);
-        assert!(parse_size("0").is_err());
-        assert!(parse_size("M").is_err());
-        assert!(parse_size("99999999999G").is_err());
-    }
 
     #[test]
     fn commas_in_paths_are_doubled() {

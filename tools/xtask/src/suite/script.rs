@@ -7,7 +7,10 @@
 
 use crate::{
     modules::Stack,
-    vm, //
+    vm::{
+        KIB,
+        MIB, //
+    },
 };
 use anyhow::{
     bail,
@@ -159,8 +162,8 @@ fn parse_nvdimm(word: &str) -> Result<NvdimmNeed> {
     let mut need = NvdimmNeed { size: 0, label: 0 };
     for part in word.split(',') {
         match part.split_once('=') {
-            Some(("nvdimm", size)) => need.size = vm::parse_size(size)?,
-            Some(("label", size)) => need.label = vm::parse_size(size)?,
+            Some(("nvdimm", size)) => need.size = parse_size(size)?,
+            Some(("label", size)) => need.label = parse_size(size)?,
             _ => bail!("'{part}' of '{word}' is unknown"),
         }
     }
@@ -168,9 +171,37 @@ fn parse_nvdimm(word: &str) -> Result<NvdimmNeed> {
     Ok(need)
 }
 
+/// `128M`, `4K`, `4096` in bytes.
+fn parse_size(text: &str) -> Result<u64> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], KIB),
+        Some(b'M') => (&text[..text.len() - 1], MIB),
+        Some(b'G') => (&text[..text.len() - 1], 1024 * MIB),
+        _ => (text, 1),
+    };
+    let number = digits
+        .parse::<u64>()
+        .with_context(|| format!("'{text}' is no size"))?;
+    let bytes = number
+        .checked_mul(unit)
+        .with_context(|| format!("'{text}' is too large"))?;
+    ensure!(bytes > 0, "a size of 0");
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("4096").unwrap(), 4096);
+        assert_eq!(parse_size("16388K").unwrap(), 16388 * KIB);
+        assert_eq!(parse_size("1G").unwrap(), 1024 * MIB);
+        assert!(parse_size("0").is_err());
+        assert!(parse_size("M").is_err());
+        assert!(parse_size("99999999999G").is_err());
+    }
 
     #[test]
     fn a_full_head() {
@@ -178,15 +209,15 @@ mod tests {
             # memmap: 64M!512M\n# stacks: rust c\n# compare\n# timeout: 30\n# boots: 2\n# cpus: 1\n\n# boots: 9\n";
         let script = Script::parse("10-x", text).unwrap();
         let labelled = NvdimmNeed {
-            size: 128 * vm::MIB,
-            label: 128 * vm::KIB,
+            size: 128 * MIB,
+            label: 128 * KIB,
         };
         assert_eq!(
             script.hardware.nvdimms,
             [
                 labelled,
                 NvdimmNeed {
-                    size: 64 * vm::MIB,
+                    size: 64 * MIB,
                     label: 0
                 }
             ]
