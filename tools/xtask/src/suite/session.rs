@@ -243,8 +243,17 @@ impl Session {
     }
 
     /// Lines of the kernel's log during a script that say that the kernel itself is at fault.
+    ///
+    /// A script that was cut off has no log of its own: then it is the console, from the boot on.
     pub(crate) fn faults(&self, name: &str) -> Vec<String> {
-        let log = self.written(name, "dmesg");
+        let own = self.run.join(format!("{name}.dmesg"));
+        let log = if own.exists() {
+            own
+        } else {
+            self.run.join("console.log")
+        };
+        let log = fs::read(log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
         let faults = log
             .lines()
             .filter(|line| FAULTS.iter().any(|fault| line.contains(fault)));
