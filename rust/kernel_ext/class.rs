@@ -37,6 +37,10 @@ impl Class {
         }))
     }
 
+    pub(crate) fn as_ptr(&self) -> *const sys::class {
+        self.0.get()
+    }
+
     /// Makes the class known. Fails with `EEXIST` if there is one of that name.
     pub fn register(&'static self) -> Result<Registration> {
         // SAFETY: The class is static.

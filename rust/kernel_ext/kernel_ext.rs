@@ -8,6 +8,7 @@
 //! - [`bus`], [`device`], [`sysfs`]: a bus type, its devices and drivers, and their attributes;
 //! - [`async_domain`]: registration in the background;
 //! - [`chrdev`], [`class`]: control nodes;
+//! - [`platform_device`]: devices that a module makes for its own driver;
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
 //! - [`debugfs`]: the directory of a module;
 //! - [`acpi`]: tables, methods and notifications;
@@ -27,6 +28,7 @@ pub mod huge_page;
 pub mod memory;
 pub mod memregion;
 pub mod module;
+pub mod platform_device;
 pub mod resource;
 mod sys;
 pub mod sysfs;

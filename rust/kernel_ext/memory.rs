@@ -3,6 +3,7 @@
 //! Memory that keeps its content: reserving and mapping a range of it, and access that is durable and survives errors.
 //!
 //! - [`PmemRange`] owns a range of physical addresses: nobody else can reserve it, and it is mapped with write-back caching;
+//! - [`ProviderMemory`] plays such a range, for providers that simulate one;
 //! - its methods copy between the range and kernel buffers or the memory of requests, and load and store single words.
 //!   There is no reference to persistent memory: others may change it (a user-space mapping, the device itself), and a load
 //!   may end in a machine check, which the methods turn into [`AccessError::Poisoned`];
@@ -20,11 +21,16 @@ mod access;
 mod flush_hint;
 mod persist;
 mod poison;
+mod provider;
 mod range;
 
 pub use access::AccessError;
 pub use flush_hint::FlushHint;
 pub use persist::store_fence;
+pub use provider::{
+    ProviderMemory,
+    ProviderRange, //
+};
 pub use range::{
     MapError,
     PmemRange, //

@@ -19,6 +19,7 @@ use kernel::{
 };
 use kernel_ext::{
     device::Node,
+    memory::ProviderRange,
     sysfs::GroupList, //
 };
 use nd_format::uuid::Guid;
@@ -107,6 +108,13 @@ pub trait BusOperations: Send + Sync + 'static {
     fn flush_probe(&self, bus: &Node<Bus>) -> Result {
         let _ = bus;
         Ok(())
+    }
+
+    /// Returns the memory of the provider's own that plays `len` bytes of physical addresses from `start` on: a range of a
+    /// region that is to be used, or a flush hint. `None`: the addresses are what they seem.
+    fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
+        let _ = (bus, start, len);
+        None
     }
 
     /// Tells whether poison can be cleared by command; if not, writes count as clearing it.

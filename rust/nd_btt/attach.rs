@@ -113,12 +113,9 @@ impl AttachedBtt {
         let config = device.config()?;
         check_size(device, &namespace)?;
 
-        let range = PmemRange::new(
-            namespace.device().name(),
-            namespace.start(),
-            namespace.size(),
-        )
-        .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
+        let range = namespace
+            .map()
+            .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
         let media = PmemMedia::new(range, namespace.region())?;
         let Opened {
             btt,

@@ -22,12 +22,9 @@ use nd_btt::Detection;
 /// `EBUSY`: the memory is in use by somebody else. `ENXIO`: there is a BTT on it, which has got a device of its own now, or
 /// is damaged. `EOPNOTSUPP`: there is a page map on it, which this driver does not know how to use.
 pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
-    let range = PmemRange::new(
-        namespace.device().name(),
-        namespace.start(),
-        namespace.size(),
-    )
-    .inspect_err(|error| dev_err!(namespace.node(), "its memory {error}\n"))?;
+    let range = namespace
+        .map()
+        .inspect_err(|error| dev_err!(namespace.node(), "its memory {error}\n"))?;
 
     if namespace.is_forced_raw() {
         return Ok(range);

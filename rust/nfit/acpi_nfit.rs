@@ -10,6 +10,9 @@
 //!                                       └─ region    a range: mappings, interleave set, NUMA node
 //! ```
 //!
+//! Behind root device and DIMMs there is ACPI, or another module that plays the firmware ([`SimulatedProvider`]), down to
+//! the functions of `_DSM`; all the rest is the same for both.
+//!
 //! The table is read with the pure crate [`nd_format::nfit`], which trusts none of it. A table that contradicts
 //! itself is refused as a whole, with one message, and nothing of it is registered.
 //!
@@ -23,13 +26,22 @@
 mod attributes;
 mod bus;
 mod command;
+mod device;
 mod dimm;
 mod family;
 mod firmware;
 mod labels;
 mod provider;
 mod region;
+mod simulated;
 
+pub use simulated::{
+    SimulatedDevice,
+    SimulatedPlatform,
+    SimulatedProvider, //
+};
+
+use device::Platform;
 use kernel::{
     acpi,
     device::Core,
@@ -76,7 +88,10 @@ impl platform::Driver for NfitDriver {
 impl Bound {
     fn new(device: &platform::Device<Core<'_>>) -> Result<Self> {
         let root = AcpiDevice::companion_of(device.as_ref()).ok_or(ENODEV)?;
-        let provider = Provider::new(kernel_ext::device::normal(device.as_ref()), root)?;
+        let provider = Provider::new(
+            kernel_ext::device::normal(device.as_ref()),
+            Platform::Acpi(root.into()),
+        )?;
         // Whoever comes first, the firmware's notification or this probe, merges first; the other finds all merged.
         let notifications = NotifyRegistration::new(root, provider.clone())?;
         provider.merge_at_boot()?;

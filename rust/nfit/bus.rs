@@ -9,23 +9,25 @@ use crate::{
         call_header,
         Payload, //
     },
-    dimm::NfitDimm,
+    device::{
+        FirmwareDevice, //
+        Platform,
+    },
+    dimm::{
+        health_changed,
+        NfitDimm, //
+    },
     family, //
 };
 use kernel::{
     device::Device,
     prelude::*,
-    sync::{
-        aref::ARef,
-        atomic::Atomic, //
-    },
+    sync::atomic::Atomic, //
 };
 use kernel_ext::{
-    acpi::{
-        AcpiDevice,
-        DeviceSpecificMethod, //
-    },
-    device::Node, //
+    acpi::DeviceSpecificMethod,
+    device::Node,
+    memory::ProviderRange, //
 };
 use nd::{
     provider::{
@@ -45,7 +47,8 @@ use nd_format::nfit::dsm::{
 
 /// What this module knows of the root device; the private data of its [`Bus`].
 pub(crate) struct NfitBus {
-    root: ARef<AcpiDevice>,
+    platform: Platform,
+    root: FirmwareDevice,
     pub(crate) revision: u8,
     functions: [Functions; BusFamily::ALL.len()],
     /// Whether user space asked for a scrub of everything after a hardware error.
@@ -53,17 +56,24 @@ pub(crate) struct NfitBus {
 }
 
 impl NfitBus {
+    /// Tells whether addresses are played by memory of the provider's own.
+    pub(crate) fn is_simulated(&self) -> bool {
+        matches!(self.platform, Platform::Simulated(_))
+    }
+
     /// Registers the bus below `parent`. `dimm_families` has a bit for each family that some DIMM answers to.
     pub(crate) fn register(
         parent: &Device,
-        root: &AcpiDevice,
+        platform: &Platform,
         revision: u8,
         dimm_families: u64,
     ) -> Result<BusRegistration> {
+        let root = platform.root();
         let this = Self {
-            root: root.into(),
             revision,
-            functions: family::of_root(root),
+            functions: family::of_root(&root),
+            root,
+            platform: platform.clone(),
             scrub_on_error: Atomic::new(false),
         };
         let commands = BusFamily::COMMANDS
@@ -74,8 +84,8 @@ impl NfitBus {
             families |= 1 << BusFamily::Intel.number();
         }
         let description = BusDescription {
-            module: &crate::THIS_MODULE,
-            provider_name: c"ACPI.NFIT",
+            module: platform.module(),
+            provider_name: platform.provider_name(),
             commands: commands | 1 << bus_command::CALL,
             dimm_families,
             bus_families: families,
@@ -134,9 +144,26 @@ impl BusOperations for Operations {
         command: Command<'_>,
     ) -> Result<usize> {
         match dimm {
-            Some(dimm) => dimm.private::<NfitDimm>().ok_or(ENXIO)?.execute(command),
+            Some(dimm) => {
+                let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
+                let outcome = known.execute(command);
+                if known.take_health_event() {
+                    health_changed(dimm);
+                }
+                outcome
+            }
             None => bus.private::<NfitBus>().ok_or(ENXIO)?.execute(command),
         }
+    }
+
+    fn label_status(&self, dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
+        dimm.private::<NfitDimm>()
+            .ok_or(ENXIO)?
+            .label_status(number, status)
+    }
+
+    fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
+        bus.private::<NfitBus>()?.platform.memory_at(start, len)
     }
 
     fn clears_poison_by_command(&self) -> bool {

@@ -5,11 +5,9 @@
 //! A payload has its input first and room for output after it. `CALL` names a function; the other commands have the
 //! number and the payload of the function that does them.
 
+use crate::device::FirmwareDevice;
 use kernel::prelude::*;
-use kernel_ext::acpi::{
-    AcpiDevice,
-    DeviceSpecificMethod, //
-};
+use kernel_ext::acpi::DeviceSpecificMethod;
 use nd::provider::{
     bus_command,
     dimm_command, //
@@ -227,7 +225,7 @@ impl<'a> Payload<'a> {
 /// An answer that ends early leaves the fields that it does not have as they were. `EINVAL`: the firmware gave no
 /// buffer. `ENXIO`: it has no status, or a field for which there is no room.
 pub(crate) fn execute(
-    device: &AcpiDevice,
+    device: &FirmwareDevice,
     method: DeviceSpecificMethod,
     command: u32,
     payload: Payload<'_>,
@@ -237,10 +235,8 @@ pub(crate) fn execute(
         answer: fields,
         mut output,
     } = payload;
-    let object = device
-        .evaluate_function(method, u64::from(command), Some(input))
-        .ok_or(EINVAL)?;
-    let answer = object.value().buffer().ok_or(EINVAL)?;
+    let answer = device.evaluate_function(method, command, input)?;
+    let answer = answer.buffer().ok_or(EINVAL)?;
     let mut rest = answer;
     for field in fields {
         let Some((bytes, next)) = rest.split_at_checked(field.size(answer, output.left())) else {
@@ -258,7 +254,7 @@ pub(crate) fn execute(
 /// called. `EINVAL`: the firmware gave no buffer, a reserved field is set, or the payload is shorter than its header
 /// says.
 pub(crate) fn call(
-    device: &AcpiDevice,
+    device: &FirmwareDevice,
     method: impl FnOnce(u32) -> DeviceSpecificMethod,
     functions: Functions,
     payload: &mut [u8],
@@ -278,10 +274,8 @@ pub(crate) fn call(
         .get_mut(..usize::try_from(header.output_room.get())?)
         .ok_or(EINVAL)?;
 
-    let answer = device
-        .evaluate_function(method(function), u64::from(function), Some(input))
-        .ok_or(EINVAL)?;
-    let answer = answer.value().buffer().ok_or(EINVAL)?;
+    let answer = device.evaluate_function(method(function), function, input)?;
+    let answer = answer.buffer().ok_or(EINVAL)?;
     header.output_size.set(u32::try_from(answer.len())?);
     let fitting = answer.len().min(room.len());
     Output { room, used: 0 }.push(answer.get(..fitting).unwrap_or_default())?;

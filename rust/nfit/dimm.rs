@@ -9,6 +9,10 @@ use crate::{
         call_header,
         Payload, //
     },
+    device::{
+        FirmwareDevice,
+        Platform, //
+    },
     family::DimmFunctions,
     labels::{
         self,
@@ -23,10 +27,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 use kernel_ext::{
-    acpi::{
-        AcpiDevice,
-        NotifyHandler, //
-    },
+    acpi::NotifyHandler,
     device::Node,
     sysfs, //
 };
@@ -72,7 +73,7 @@ pub(crate) struct NfitDimm {
 
 /// The part of a DIMM that is its ACPI device.
 pub(crate) struct Firmware {
-    pub(crate) device: ARef<AcpiDevice>,
+    pub(crate) device: FirmwareDevice,
     pub(crate) functions: Option<DimmFunctions>,
     labels: LabelMethods,
     /// A bit for each family that the device answers to.
@@ -81,21 +82,22 @@ pub(crate) struct Firmware {
 }
 
 impl Firmware {
-    fn of(device: ARef<AcpiDevice>) -> Self {
+    fn of(device: FirmwareDevice) -> Self {
         let (functions, families) = DimmFunctions::of(&device);
         // A DIMM without a family has no labels, whatever methods it may have.
-        let labels = match functions {
-            Some(functions) if !functions.prefers_own_labels => {
-                LabelMethods::of(&device, *module_parameters::force_labels.value() != 0)
+        let labels = match (&device, functions) {
+            (FirmwareDevice::Acpi(device), Some(functions)) if !functions.prefers_own_labels => {
+                LabelMethods::of(device, *module_parameters::force_labels.value() != 0)
             }
             _ => LabelMethods::default(),
         };
         let shutdown = functions
             .filter(|known| known.family == DimmFamily::Intel && known.functions.contains(SMART))
             .and_then(|known| {
-                let answer =
-                    device.evaluate_function(known.method(SMART), u64::from(SMART), Some(&[]))?;
-                Shutdown::from_smart(answer.value().buffer()?)
+                let answer = device
+                    .evaluate_function(known.method(SMART), SMART, &[])
+                    .ok()?;
+                Shutdown::from_smart(answer.buffer()?)
             })
             .unwrap_or_default();
         Self {
@@ -112,10 +114,10 @@ impl NfitDimm {
     /// Looks at the DIMM that a table describes. `None`: there is no ACPI device for it, so it is left out.
     pub(crate) fn find(
         reporter: &Device,
-        root: &AcpiDevice,
+        platform: &Platform,
         dimm: &nfit::Dimm<'_>,
     ) -> Option<Self> {
-        let firmware = root.child(u64::from(dimm.handle.0)).map(Firmware::of);
+        let firmware = platform.dimm(dimm.handle).map(Firmware::of);
         if firmware.is_none() {
             dev_err!(
                 reporter,
@@ -209,6 +211,39 @@ impl NfitDimm {
         commands
     }
 
+    /// Judges the status of a label command. `EACCES`: the DIMM is locked; `EIO`: any other failure.
+    pub(crate) fn label_status(&self, command: u32, status: u32) -> Result {
+        /// In the extended status of the family's own functions.
+        const LOCKED: u32 = 1 << 16;
+        /// Status of `_LSR` and `_LSW` (ACPI 6.5, section 6.5.10).
+        const LABELS_LOCKED: u32 = 3;
+
+        let by_method = self
+            .firmware
+            .as_ref()
+            .is_some_and(|firmware| firmware.labels.serve(command));
+        let locked = match command {
+            dimm_command::GET_CONFIG_SIZE => !by_method && status & LOCKED != 0,
+            _ => by_method && status == LABELS_LOCKED,
+        };
+        match status {
+            0 => Ok(()),
+            _ if locked => Err(EACCES),
+            _ => Err(EIO),
+        }
+    }
+
+    /// Tells once whether the last command changed the health of a simulated DIMM. Others notify by themselves.
+    pub(crate) fn take_health_event(&self) -> bool {
+        match &self.firmware {
+            Some(Firmware {
+                device: FirmwareDevice::Simulated(device),
+                ..
+            }) => device.take_health_event(),
+            _ => false,
+        }
+    }
+
     /// Executes a command; returns the bytes of the payload that were left.
     pub(crate) fn execute(&self, command: Command<'_>) -> Result<usize> {
         let Command { number, payload } = command;
@@ -216,8 +251,10 @@ impl NfitDimm {
         if !Functions::from_mask(self.commands()).contains(number) {
             return Err(ENOTTY);
         }
-        if firmware.labels.serve(number) {
-            return labels::execute(&firmware.device, number, Payload::of_dimm(number, payload)?);
+        if let FirmwareDevice::Acpi(device) = &firmware.device {
+            if firmware.labels.serve(number) {
+                return labels::execute(device, number, Payload::of_dimm(number, payload)?);
+            }
         }
         let known = firmware.functions.ok_or(ENOTTY)?;
         if number == dimm_command::CALL {
@@ -240,13 +277,18 @@ impl NfitDimm {
     }
 }
 
+/// Wakes up those who poll the flags of a DIMM.
+pub(crate) fn health_changed(dimm: &Node<Dimm>) {
+    sysfs::notify(dimm.device(), Some(c"nfit"), c"flags");
+}
+
 /// Wakes up those who poll the flags of a DIMM when its health changes.
 pub(crate) struct HealthWatch(pub(crate) ARef<Node<Dimm>>);
 
 impl NotifyHandler for HealthWatch {
     fn notify(&self, event: u32) {
         if event == HEALTH_CHANGED {
-            sysfs::notify(self.0.device(), Some(c"nfit"), c"flags");
+            health_changed(&self.0);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 //! Which functions a device answers to, and which of them user space may call.
 
-use crate::module_parameters;
-use kernel_ext::acpi::{
-    AcpiDevice,
-    DeviceSpecificMethod, //
+use crate::{
+    device::FirmwareDevice,
+    module_parameters, //
 };
+use kernel_ext::acpi::DeviceSpecificMethod;
 use nd_format::{
     nfit::dsm::{
         BusFamily,
@@ -32,7 +32,7 @@ pub(crate) struct DimmFunctions {
 
 impl DimmFunctions {
     /// Asks a DIMM. Also returns a bit for each family that it answers to.
-    pub(crate) fn of(device: &AcpiDevice) -> (Option<Self>, u64) {
+    pub(crate) fn of(device: &FirmwareDevice) -> (Option<Self>, u64) {
         let answers = |family: &DimmFamily| advertised(device, family.guid(), 1).contains(QUERY);
         let preferred = *module_parameters::default_dsm_family.value();
 
@@ -55,7 +55,7 @@ impl DimmFunctions {
         }
     }
 
-    fn within(device: &AcpiDevice, family: DimmFamily) -> Self {
+    fn within(device: &FirmwareDevice, family: DimmFamily) -> Self {
         let allowed = allowed(family);
         let functions = REVISIONS
             .iter()
@@ -96,7 +96,7 @@ fn allowed(family: DimmFamily) -> Functions {
 }
 
 /// The functions of the root device that may be called, by family.
-pub(crate) fn of_root(device: &AcpiDevice) -> [Functions; BusFamily::ALL.len()] {
+pub(crate) fn of_root(device: &FirmwareDevice) -> [Functions; BusFamily::ALL.len()] {
     BusFamily::ALL.map(|family| {
         let functions = advertised(device, family.guid(), BusFamily::REVISION)
             .intersection(family.documented());
@@ -108,7 +108,7 @@ pub(crate) fn of_root(device: &AcpiDevice) -> [Functions; BusFamily::ALL.len()] 
     })
 }
 
-fn advertised(device: &AcpiDevice, guid: Guid, revision: u64) -> Functions {
+fn advertised(device: &FirmwareDevice, guid: Guid, revision: u64) -> Functions {
     let guid = *guid.as_bytes();
     Functions::from_mask(device.functions(DeviceSpecificMethod { guid, revision }))
 }

@@ -2,9 +2,11 @@
 
 //! Where tables come from: the static NFIT, and the method `_FIT`, which knows what was plugged since.
 
+use crate::simulated::SimulatedPlatform;
 use kernel::{
     device::Device,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 use kernel_ext::acpi::{
     AcpiDevice,
@@ -21,6 +23,9 @@ use nd_format::nfit::{
 /// Revision of a table that nobody gave a header to.
 const REVISION_WITHOUT_HEADER: u8 = 1;
 
+/// Revision of a table that nobody but this module will ever see.
+const SIMULATED_REVISION: u8 = 0;
+
 /// Bytes of a table, wherever they are.
 pub(crate) enum Source {
     /// Of the static table.
@@ -32,6 +37,8 @@ pub(crate) enum Source {
         /// The revision of the static table.
         revision: u8,
     },
+    /// Of somebody who plays the firmware.
+    Simulated(Arc<dyn SimulatedPlatform>),
 }
 
 /// A table and its revision.
@@ -105,6 +112,12 @@ impl Source {
                         revision: *revision,
                         table,
                     }
+                })
+            }
+            Self::Simulated(platform) => {
+                Nfit::from_structures(platform.structures()).map(|table| Parsed {
+                    revision: SIMULATED_REVISION,
+                    table,
                 })
             }
         };

@@ -7,6 +7,7 @@
 
 use crate::{
     bus::NfitBus,
+    device::Platform,
     dimm::{
         HealthWatch,
         NfitDimm, //
@@ -33,13 +34,13 @@ use kernel::{
 };
 use kernel_ext::{
     acpi::{
-        AcpiDevice,
         NotifyHandler,
         NotifyRegistration, //
     },
     device::Node, //
 };
 use nd::{
+    Bus,
     BusRegistration,
     Dimm, //
 };
@@ -57,7 +58,7 @@ const TABLE_CHANGED: u32 = 0x80;
 #[pin_data]
 pub(crate) struct Provider {
     device: ARef<Device>,
-    root: ARef<AcpiDevice>,
+    platform: Platform,
     #[pin]
     inventory: Mutex<Inventory>,
 }
@@ -101,11 +102,11 @@ impl RangeIdentity {
 }
 
 impl Provider {
-    pub(crate) fn new(device: &Device, root: &AcpiDevice) -> Result<Arc<Self>> {
+    pub(crate) fn new(device: &Device, platform: Platform) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 device: device.into(),
-                root: root.into(),
+                platform,
                 inventory <- new_mutex!(Inventory::default()),
             }),
             GFP_KERNEL,
@@ -115,15 +116,28 @@ impl Provider {
     /// Merges what there is at boot. Without a table there is nothing to do until the firmware notifies.
     pub(crate) fn merge_at_boot(&self) -> Result {
         let mut inventory = self.inventory.lock();
-        match Source::at_boot(&self.device, &self.root) {
+        let source = match &self.platform {
+            Platform::Acpi(root) => Source::at_boot(&self.device, root),
+            Platform::Simulated(platform) => Some(Source::Simulated(platform.clone())),
+        };
+        match source {
             Some(source) => self.merge(&mut inventory, &source),
             None => Ok(()),
         }
     }
 
+    /// The bus, once a table was merged.
+    pub(crate) fn bus(&self) -> Option<ARef<Node<Bus>>> {
+        let inventory = self.inventory.lock();
+        inventory.bus.as_ref().map(|bus| bus.bus().into())
+    }
+
     fn merge_after_change(&self) -> Result {
+        let Platform::Acpi(root) = &self.platform else {
+            return Ok(());
+        };
         let mut inventory = self.inventory.lock();
-        let source = Source::after_change(&self.device, &self.root)?;
+        let source = Source::after_change(&self.device, root)?;
         self.merge(&mut inventory, &source)
     }
 
@@ -143,7 +157,7 @@ impl Provider {
                     .fold(0, |families, firmware| families | firmware.families);
                 none.insert(NfitBus::register(
                     &self.device,
-                    &self.root,
+                    &self.platform,
                     revision,
                     families,
                 )?)
@@ -155,7 +169,7 @@ impl Provider {
             let acpi = dimm
                 .firmware
                 .as_ref()
-                .map(|firmware| firmware.device.clone());
+                .and_then(|firmware| firmware.device.acpi().map(ARef::from));
             let node = dimm.register(&bus, table.flush_hints(handle))?;
             if let Some(acpi) = acpi {
                 let watch = Arc::new(HealthWatch(node.clone()), GFP_KERNEL)?;
@@ -231,7 +245,7 @@ impl Provider {
             {
                 continue;
             }
-            if let Some(dimm) = NfitDimm::find(&self.device, &self.root, &dimm) {
+            if let Some(dimm) = NfitDimm::find(&self.device, &self.platform, &dimm) {
                 found.push(dimm, GFP_KERNEL)?;
             }
         }

@@ -4,6 +4,7 @@
 
 use crate::{
     attributes,
+    bus::NfitBus,
     dimm::NfitDimm, //
 };
 use kernel::{
@@ -239,7 +240,10 @@ impl<'t> Plan<'t> {
 
     /// Lists persistent memory in the tree of addresses, unless it is there already.
     fn insert(&self, bus: &Node<Bus>) -> Result<Option<InsertedRange>> {
-        if self.range.kind() != RangeKind::Persistent
+        // Addresses that are only played must not get in the way of what is really there.
+        let is_simulated = bus.private::<NfitBus>().is_some_and(NfitBus::is_simulated);
+        if is_simulated
+            || self.range.kind() != RangeKind::Persistent
             || resource::has_description(self.addresses, Description::PersistentMemory)
         {
             return Ok(None);

@@ -9,6 +9,7 @@
 
 use crate::{
     bus::BusType,
+    class::Class,
     device::DeviceLock,
     sys,
     sysfs::GroupList, //
@@ -170,8 +171,46 @@ impl<T: DeviceType> Node<T> {
         name: fmt::Arguments<'_>,
         data: impl PinInit<T, Error>,
     ) -> Result<ARef<Self>> {
+        Self::create(
+            parameters.table,
+            parameters.parent,
+            name,
+            data,
+            // SAFETY: The caller passes an initialised device that nobody else knows of yet, and all that is put in is
+            // static.
+            |device| unsafe {
+                (*device).bus = parameters.bus.as_ptr();
+                (*device).groups = parameters.groups.as_ptr().cast_mut();
+                (*device).devt = parameters.device_number;
+                sys::set_dev_node(device, parameters.numa_node);
+            },
+        )
+    }
+
+    /// Makes a node named `name` in `class`, on no bus, that is not in sysfs yet.
+    pub fn in_class(
+        class: &'static Class,
+        table: &'static Table<T>,
+        parent: &Device,
+        name: fmt::Arguments<'_>,
+        data: impl PinInit<T, Error>,
+    ) -> Result<ARef<Self>> {
+        // SAFETY: The caller passes an initialised device that nobody else knows of yet, and the class is static.
+        Self::create(table, Some(parent), name, data, |device| unsafe {
+            (*device).class = class.as_ptr();
+        })
+    }
+
+    /// Makes a node; `place` decides where its initialised device, which nobody else knows of, is going to be.
+    fn create(
+        table: &'static Table<T>,
+        parent: Option<&Device>,
+        name: fmt::Arguments<'_>,
+        data: impl PinInit<T, Error>,
+        place: impl FnOnce(*mut sys::device),
+    ) -> Result<ARef<Self>> {
         let name = CString::try_from_fmt(name)?;
-        let parent = parameters.parent.map(ARef::from);
+        let parent = parent.map(ARef::from);
         let node = KBox::try_pin_init(
             try_pin_init!(Self {
                 device: Opaque::zeroed(),
@@ -193,16 +232,13 @@ impl<T: DeviceType> Node<T> {
         let device = unsafe { (*node).device.get() };
         // SAFETY: The device is zeroed and nobody else knows of it.
         unsafe { sys::device_initialize(device) };
-        // SAFETY: As above; the tables are static, and the parent is kept by the node. After this, dropping the reference
+        // SAFETY: As above; the table is static, and the parent is kept by the node. After this, dropping the reference
         // runs the release callback.
         unsafe {
-            (*device).type_ = &raw const parameters.table.0;
-            (*device).bus = parameters.bus.as_ptr();
-            (*device).groups = parameters.groups.as_ptr().cast_mut();
+            (*device).type_ = &raw const table.0;
             (*device).parent = (*node).parent.as_deref().map_or(ptr::null_mut(), raw);
-            (*device).devt = parameters.device_number;
-            sys::set_dev_node(device, parameters.numa_node);
         }
+        place(device);
         // SAFETY: `node` is valid, and the reference that `device_initialize` made becomes ours.
         // INVARIANT: The device was initialised with a table of `T`.
         let node = unsafe { ARef::from_raw(NonNull::new_unchecked(node)) };
@@ -322,6 +358,19 @@ impl<T: DeviceType> Node<T> {
         }
         // SAFETY: The device was added, and it is deleted only once, since it was present.
         unsafe { sys::device_del(self.device.get()) };
+    }
+
+    /// Waits until nobody else refers to an unregistered node, before the module goes that its release function is part
+    /// of, or that of its data.
+    pub fn wait_until_unshared(node: ARef<Self>) {
+        // SAFETY: The count is a field of the device, which lives as long as `node`, and only ever accessed atomically.
+        let count: &Atomic<i32> = unsafe {
+            Atomic::from_ptr(&raw mut (*node.device.get()).kobj.kref.refcount.refs.counter)
+        };
+        // Nobody can find the node any more, so the count does not grow again.
+        while count.load(Acquire) > 1 {
+            fsleep(Delta::from_millis(1));
+        }
     }
 
     /// Calls `f` for each child in sysfs until it fails. Children that come or go meanwhile may be left out.

@@ -4,10 +4,12 @@
 //!
 //! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h), [`include/linux/io.h`](srctree/include/linux/io.h)
 
+use super::ProviderRange;
 use crate::sys;
 use core::ptr::NonNull;
 use kernel::{
     fmt,
+    page::PAGE_SIZE,
     prelude::*,
     str::CString, //
 };
@@ -114,6 +116,17 @@ impl Drop for Mapping {
     }
 }
 
+/// What keeps the memory of a range where it is.
+enum Backing {
+    /// Physical addresses of the range's own. Drop order: the mapping goes before the reservation.
+    Physical {
+        _mapping: Mapping,
+        _reservation: Reservation,
+    },
+    /// Memory that a provider lent.
+    Lent { _memory: ProviderRange },
+}
+
 /// A range of persistent memory, reserved and mapped, both undone when it is dropped.
 ///
 /// Offsets into the range are in bytes from its start. Methods that transfer data check them and answer with
@@ -121,12 +134,12 @@ impl Drop for Mapping {
 ///
 /// # Invariants
 ///
-/// `mapping` maps `len` bytes of the reserved range, from its start.
+/// `address` is that of `len` bytes, mapped as long as `_backing` lives, and aligned to pages.
 pub struct PmemRange {
-    // Drop order: the mapping goes before the reservation.
-    mapping: Mapping,
-    reservation: Reservation,
+    address: NonNull<u8>,
     len: usize,
+    start: u64,
+    _backing: Backing,
 }
 
 // SAFETY: A range belongs to no thread.
@@ -147,18 +160,40 @@ impl PmemRange {
         let reservation = Reservation::new(name, start, len)?;
         let mapping = Mapping::new(start, mapped)?;
 
-        // INVARIANT: Both are of the same range.
+        // INVARIANT: The mapping is of the range, which is made of pages.
         Ok(Self {
-            mapping,
-            reservation,
+            address: mapping.address,
             len: mapped,
+            start,
+            _backing: Backing::Physical {
+                _mapping: mapping,
+                _reservation: reservation,
+            },
+        })
+    }
+
+    /// Takes `memory`, which plays the physical addresses from `start` on.
+    ///
+    /// [`MapError::Invalid`]: it is empty, or not aligned to pages.
+    pub fn lent(start: u64, memory: ProviderRange) -> Result<Self, MapError> {
+        let address = memory.address();
+        if memory.is_empty() || address.addr().get() % PAGE_SIZE != 0 {
+            return Err(MapError::Invalid);
+        }
+
+        // INVARIANT: The memory is mapped as long as it lives; the alignment was checked.
+        Ok(Self {
+            address,
+            len: memory.len(),
+            start,
+            _backing: Backing::Lent { _memory: memory },
         })
     }
 
     /// Length in bytes.
     #[inline]
     pub fn len(&self) -> u64 {
-        self.reservation.len
+        self.len as u64
     }
 
     /// A range is never empty.
@@ -169,7 +204,7 @@ impl PmemRange {
     /// The physical address of the first byte.
     #[inline]
     pub fn start(&self) -> u64 {
-        self.reservation.start
+        self.start
     }
 
     /// The address at `offset`, if `len` bytes from there on are mapped.
@@ -178,6 +213,6 @@ impl PmemRange {
         let offset = usize::try_from(offset).ok()?;
         let end = offset.checked_add(len)?;
 
-        (end <= self.len).then(|| self.mapping.address.as_ptr().wrapping_add(offset))
+        (end <= self.len).then(|| self.address.as_ptr().wrapping_add(offset))
     }
 }

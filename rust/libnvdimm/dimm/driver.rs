@@ -3,6 +3,7 @@
 //! The driver of DIMMs, `nvdimm`: reads the labels.
 
 use super::{
+    label_area::Reading,
     CachedArea,
     Dimm, //
 };
@@ -54,18 +55,19 @@ impl Driver<NdBus> for DimmDriver {
 
 /// Reads the label area of `dimm`, if it has one, and enables it.
 ///
-/// A locked DIMM whose area cannot be read is enabled nevertheless, so that it can be unlocked.
+/// A DIMM whose memory is locked is enabled nevertheless, so that it can be unlocked and its namespaces be listed.
 fn enable(dimm: &Node<Dimm>) -> Result<Enabled> {
     let area = if dimm.has_label_commands() {
-        match CachedArea::read(dimm) {
-            Ok(area) => Some(area),
-            Err(error) if error == EACCES => {
-                dev_warn!(dimm, "is locked: its labels cannot be read\n");
+        let Reading { area, locked } = CachedArea::read(dimm).inspect_err(|&error| {
+            if error == EACCES {
                 dimm.locked.store(true, Relaxed);
-                None
             }
-            Err(error) => return Err(error),
+        })?;
+        dimm.locked.store(locked, Relaxed);
+        if locked {
+            dev_warn!(dimm, "is locked: its namespaces cannot be used\n");
         }
+        area
     } else {
         None
     };

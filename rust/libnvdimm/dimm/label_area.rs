@@ -31,6 +31,14 @@ use nd_format::label::{
 /// Largest area that is read. Those of real DIMMs have 128 KiB.
 const MAX_SIZE: u32 = 16 << 20;
 
+/// What came of reading a label area.
+pub(super) struct Reading {
+    /// The area, if it could be read.
+    pub(super) area: Option<CachedArea>,
+    /// Whether the DIMM says that its memory is locked. Labels may be readable nevertheless.
+    pub(super) locked: bool,
+}
+
 /// A label area as it is in memory. The bytes and what the DIMM holds are the same, but for an update under way.
 pub(crate) struct CachedArea {
     bytes: KVVec<u8>,
@@ -39,11 +47,18 @@ pub(crate) struct CachedArea {
 }
 
 impl CachedArea {
-    /// Reads the label area of `dimm`.
+    /// Reads the label area of `dimm`. A locked DIMM may have none that can be read.
     ///
-    /// `EACCES`: the DIMM is locked. `ENXIO`: what it says of its area makes no sense.
-    pub(super) fn read(dimm: &Node<Dimm>) -> Result<Self> {
-        let (size, max_transfer) = read_size(dimm)?;
+    /// `EACCES`: even the label area is locked. `ENXIO`: what the DIMM says of its area makes no sense.
+    pub(super) fn read(dimm: &Node<Dimm>) -> Result<Reading> {
+        let AreaSize {
+            size,
+            max_transfer,
+            locked,
+        } = read_size(dimm)?;
+        if locked && size == 0 {
+            return Ok(Reading { area: None, locked });
+        }
         if size > MAX_SIZE || max_transfer == 0 {
             dev_err!(
                 dimm,
@@ -69,7 +84,10 @@ impl CachedArea {
             max_transfer,
         };
         area.reservations()?.check(dimm)?;
-        Ok(area)
+        Ok(Reading {
+            area: Some(area),
+            locked,
+        })
     }
 
     /// Returns the area for reading.
@@ -162,13 +180,28 @@ impl Reservations {
     }
 }
 
-/// Asks for the size of the area and for that of the largest transfer.
-fn read_size(dimm: &Node<Dimm>) -> Result<(u32, u32)> {
+/// What a DIMM says of its label area.
+struct AreaSize {
+    size: u32,
+    max_transfer: u32,
+    locked: bool,
+}
+
+fn read_size(dimm: &Node<Dimm>) -> Result<AreaSize> {
     // status, size, largest transfer
     let mut payload = [0; 12];
     execute(dimm, dimm_command::GET_CONFIG_SIZE, &mut payload)?;
-    check_status(dimm, dimm_command::GET_CONFIG_SIZE, word(&payload, 0)?)?;
-    Ok((word(&payload, 4)?, word(&payload, 8)?))
+    let locked = match check_status(dimm, dimm_command::GET_CONFIG_SIZE, word(&payload, 0)?) {
+        Ok(()) => false,
+        // This is how a DIMM tells that its memory is locked; the numbers are valid.
+        Err(error) if error == EACCES => true,
+        Err(error) => return Err(error),
+    };
+    Ok(AreaSize {
+        size: word(&payload, 4)?,
+        max_transfer: word(&payload, 8)?,
+        locked,
+    })
 }
 
 fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8]) -> Result {

@@ -13,7 +13,13 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use kernel_ext::device::Node;
+use kernel_ext::{
+    device::Node,
+    memory::{
+        MapError,
+        PmemRange, //
+    },
+};
 
 /// A namespace that the driver of a device may use: it is that device, or claimed by it.
 #[derive(Clone)]
@@ -73,6 +79,16 @@ impl OpenNamespace {
     /// Returns the namespace.
     pub fn node(&self) -> &Node<Namespace> {
         &self.0
+    }
+
+    /// Reserves and maps the memory of the namespace.
+    pub fn map(&self) -> Result<PmemRange, MapError> {
+        let (start, size) = (self.start(), self.size());
+        let bus = self.region().bus();
+        match bus.operations().memory_at(bus, start, size) {
+            Some(memory) => PmemRange::lent(start, memory),
+            None => PmemRange::new(self.device().name(), start, size),
+        }
     }
 }
 

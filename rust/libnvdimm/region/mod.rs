@@ -106,7 +106,7 @@ impl Region {
         let unarmed = mappings
             .iter()
             .any(|mapping| mapping.dimm().description().flags.unarmed);
-        let flush = Flush::new(&mappings)?;
+        let flush = Flush::new(bus, &mappings)?;
         let align = default_align(description.size, mappings.len() as u64);
         let node = Node::new(
             &NodeParameters {

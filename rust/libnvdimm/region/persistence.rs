@@ -10,14 +10,20 @@ use super::{
     Mapping,
     Region, //
 };
-use crate::provider::{
-    PersistenceDomain,
-    RegionKind, //
+use crate::{
+    provider::{
+        PersistenceDomain,
+        RegionKind, //
+    },
+    Bus, //
 };
 use kernel::prelude::*;
-use kernel_ext::memory::{
-    self,
-    FlushHint, //
+use kernel_ext::{
+    device::Node,
+    memory::{
+        self,
+        FlushHint, //
+    },
 };
 
 /// What a fence of a region does.
@@ -27,7 +33,7 @@ pub(super) struct Flush {
 
 impl Flush {
     /// Maps the flush hints of the DIMMs; a hint that several DIMMs name is written once.
-    pub(super) fn new(mappings: &[Mapping]) -> Result<Self> {
+    pub(super) fn new(bus: &Node<Bus>, mappings: &[Mapping]) -> Result<Self> {
         let mut addresses = KVec::<u64>::new();
         for mapping in mappings {
             let Some(&address) = mapping.dimm().description().flush_hints.first() else {
@@ -39,7 +45,14 @@ impl Flush {
         }
         let mut hints = KVec::new();
         for address in addresses {
-            hints.push(FlushHint::map(address)?, GFP_KERNEL)?;
+            let lent = bus
+                .operations()
+                .memory_at(bus, address, FlushHint::SIZE as u64);
+            let hint = match lent {
+                Some(memory) => FlushHint::lent(memory)?,
+                None => FlushHint::map(address)?,
+            };
+            hints.push(hint, GFP_KERNEL)?;
         }
         Ok(Self { hints })
     }

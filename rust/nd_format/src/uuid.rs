@@ -128,6 +128,11 @@ impl Guid {
         ])
     }
 
+    /// Makes a GUID of its bytes in storage order.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// Returns the bytes in storage order.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0

@@ -217,6 +217,11 @@ impl MappingFlags {
         Self(self.0 | other.0)
     }
 
+    /// The field of a mapping.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
     /// The failures only: what is worth a message.
     pub fn failures(self) -> Self {
         let failures = Self::SAVE_FAILED

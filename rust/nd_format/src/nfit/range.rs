@@ -28,6 +28,14 @@ pub enum RangeKind {
 }
 
 impl RangeKind {
+    /// The GUID of the kind; `None` for [`RangeKind::Unknown`].
+    pub fn guid(self) -> Option<Guid> {
+        Self::GUIDS
+            .iter()
+            .find(|&&(_, kind)| kind == self)
+            .map(|&(guid, _)| guid)
+    }
+
     const GUIDS: [(Guid, Self); 8] = [
         (
             Guid::new(

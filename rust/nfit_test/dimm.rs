@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The firmware of a DIMM: its functions (NVDIMM DSM Interface), and the ways in which user space can make them fail.
+
+use crate::{
+    answer::Answer,
+    health::Health,
+    labels::LabelArea,
+    topology::{
+        self,
+        Firmware, //
+    },
+    update::Update, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
+};
+use nd_format::{
+    nfit::{
+        dsm::{
+            dimm_function::{
+                GET_CONFIG_DATA,
+                GET_CONFIG_SIZE,
+                SET_CONFIG_DATA, //
+            },
+            DimmFamily,
+            LABEL_FUNCTIONS,
+            QUERY, //
+        },
+        health::SMART, //
+    },
+    uuid::Guid, //
+};
+use nfit::SimulatedDevice;
+
+const SMART_THRESHOLD: u32 = 2;
+const LATCH_SHUTDOWN_STATUS: u32 = 10;
+const FIRMWARE_INFO: u32 = 12;
+const FIRMWARE_START: u32 = 13;
+const FIRMWARE_SEND: u32 = 14;
+const FIRMWARE_FINISH: u32 = 15;
+const FIRMWARE_QUERY: u32 = 16;
+const SET_SMART_THRESHOLD: u32 = 17;
+const INJECT_SMART: u32 = 18;
+
+/// Status: the input makes no sense.
+const INVALID_INPUT: u32 = 3;
+
+/// Status of the size of the label area: the memory of the DIMM is locked.
+const LOCKED: u32 = 1 << 16;
+
+/// Which functions fail, and how.
+pub(crate) struct Failure {
+    /// A bit for each function that fails.
+    pub(crate) functions: Atomic<i64>,
+    /// The error, negative; 0 for `EIO`.
+    pub(crate) code: Atomic<i32>,
+}
+
+impl Failure {
+    fn of(&self, function: u32) -> Option<Error> {
+        let failing = self.functions.load(Relaxed) & 1_i64.checked_shl(function)? != 0;
+        failing.then(|| match self.code.load(Relaxed) {
+            0 => EIO,
+            code => Error::from_errno(code),
+        })
+    }
+}
+
+/// A simulated DIMM.
+#[pin_data]
+pub(crate) struct TestDimm {
+    pub(crate) description: &'static topology::Dimm,
+    pub(crate) failure: Failure,
+    #[pin]
+    labels: LabelArea,
+    #[pin]
+    health: Health,
+    #[pin]
+    update: Update,
+}
+
+impl TestDimm {
+    pub(crate) fn new(description: &'static topology::Dimm) -> Result<Arc<Self>> {
+        let labels = LabelArea::new(description.number)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                description,
+                failure: Failure {
+                    functions: Atomic::new(0),
+                    code: Atomic::new(0),
+                },
+                labels <- labels,
+                health <- Health::new(),
+                update <- Update::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    fn mask(&self) -> u64 {
+        let basic = 1 << QUERY | 1 << LATCH_SHUTDOWN_STATUS | LABEL_FUNCTIONS.mask();
+        let more = [
+            SMART,
+            SMART_THRESHOLD,
+            SET_SMART_THRESHOLD,
+            INJECT_SMART,
+            FIRMWARE_INFO,
+            FIRMWARE_START,
+            FIRMWARE_SEND,
+            FIRMWARE_FINISH,
+            FIRMWARE_QUERY,
+        ];
+        match self.description.firmware {
+            Firmware::Basic => basic,
+            Firmware::Full => more
+                .into_iter()
+                .fold(basic, |mask, function| mask | 1 << function),
+        }
+    }
+}
+
+impl SimulatedDevice for TestDimm {
+    fn functions(&self, family: Guid) -> u64 {
+        if family == DimmFamily::Intel.guid() {
+            self.mask()
+        } else {
+            0
+        }
+    }
+
+    fn evaluate(&self, family: Guid, function: u32, input: &[u8]) -> Result<KVVec<u8>> {
+        if function >= u64::BITS || self.functions(family) & (1 << function) == 0 {
+            return Err(ENOTTY);
+        }
+        match self.failure.of(function) {
+            // This failure has a status of its own: the labels of a locked DIMM can be read.
+            Some(error) if error == EACCES && function == GET_CONFIG_SIZE => {
+                return LabelArea::size(LOCKED);
+            }
+            Some(error) => return Err(error),
+            None => {}
+        }
+        match function {
+            GET_CONFIG_SIZE => LabelArea::size(0),
+            GET_CONFIG_DATA => self.labels.read(input),
+            SET_CONFIG_DATA => self.labels.write(input),
+            LATCH_SHUTDOWN_STATUS => latch(input),
+            SMART => self.health.smart(),
+            SMART_THRESHOLD => self.health.thresholds(),
+            SET_SMART_THRESHOLD => self.health.set_thresholds(input),
+            INJECT_SMART => self.health.inject(input),
+            FIRMWARE_INFO => self.update.info(),
+            FIRMWARE_START => self.update.start(),
+            FIRMWARE_SEND => self.update.send(input),
+            FIRMWARE_FINISH => self.update.finish(input),
+            FIRMWARE_QUERY => self.update.query(input),
+            _ => Err(ENOTTY),
+        }
+    }
+
+    fn take_health_event(&self) -> bool {
+        self.health.take_event()
+    }
+}
+
+/// Whether the status of the last shutdown is to be kept: a byte, 0 or 1. There is nothing to keep.
+fn latch(input: &[u8]) -> Result<KVVec<u8>> {
+    let status = match input.first().ok_or(EINVAL)? {
+        0 | 1 => 0,
+        _ => INVALID_INPUT,
+    };
+    Answer::new(status)?.finish()
+}

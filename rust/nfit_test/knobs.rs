@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `test_dimmN` of the class `nfit_test_dimm`: where user space makes the functions of a DIMM fail.
+//!
+//! | attribute | |
+//! |---|---|
+//! | `handle` | which DIMM it is |
+//! | `fail_cmd` | a bit for each function that fails |
+//! | `fail_cmd_code` | the error with which they fail, negative; 0 for `EIO` |
+
+use crate::dimm::TestDimm;
+use kernel::{
+    device::Device,
+    fmt::Write as _,
+    prelude::*,
+    str::{
+        parse_int::ParseInt,
+        BStr, //
+    },
+    sync::{
+        aref::ARef,
+        atomic::Relaxed,
+        Arc, //
+    },
+};
+use kernel_ext::{
+    class::Class,
+    device::{
+        DeviceType,
+        Node,
+        Table, //
+    },
+    sysfs::{
+        Attribute,
+        Attributes,
+        Group,
+        Groups, //
+    },
+};
+
+/// The class.
+pub(crate) static CLASS: Class = Class::new(c"nfit_test_dimm");
+
+/// Largest number of an error, as the kernel has them.
+const MAX_ERRNO: i32 = 4095;
+
+/// What a device of the class stands for.
+struct Knobs(Arc<TestDimm>);
+
+static TABLE: Table<Knobs> = Table::unnamed(GROUPS.list());
+
+impl DeviceType for Knobs {
+    fn tables() -> &'static [&'static Table<Self>] {
+        const { &[&TABLE] }
+    }
+}
+
+static HANDLE: Attribute<Knobs> = Attribute::read_only(c"handle", |knobs, out| {
+    writeln!(out, "{:#x}", knobs.0.description.handle)?;
+    Ok(())
+});
+
+static FAIL_COMMAND: Attribute<Knobs> = Attribute::read_write(
+    c"fail_cmd",
+    |knobs, out| {
+        writeln!(out, "{:#x}", knobs.0.failure.functions.load(Relaxed))?;
+        Ok(())
+    },
+    |knobs, input| {
+        let functions = i64::from_str(text(input))?;
+        knobs.0.failure.functions.store(functions, Relaxed);
+        Ok(())
+    },
+);
+
+static FAIL_COMMAND_CODE: Attribute<Knobs> = Attribute::read_write(
+    c"fail_cmd_code",
+    |knobs, out| {
+        writeln!(out, "{}", knobs.0.failure.code.load(Relaxed))?;
+        Ok(())
+    },
+    |knobs, input| {
+        let code = i32::from_str(text(input))?;
+        if !(-MAX_ERRNO..=0).contains(&code) {
+            return Err(EINVAL);
+        }
+        knobs.0.failure.code.store(code, Relaxed);
+        Ok(())
+    },
+);
+
+static ATTRIBUTES: Attributes<Knobs, 4> =
+    Attributes::new([&HANDLE, &FAIL_COMMAND, &FAIL_COMMAND_CODE]);
+static GROUP: Group<Knobs> = Group::new(&ATTRIBUTES);
+static GROUPS: Groups<Knobs, 2> = Groups::new([&GROUP]);
+
+fn text(input: &[u8]) -> &BStr {
+    BStr::from_bytes(input.strip_suffix(b"\n").unwrap_or(input))
+}
+
+/// Keeps the device of a DIMM registered.
+pub(crate) struct KnobsRegistration(Option<ARef<Node<Knobs>>>);
+
+impl KnobsRegistration {
+    /// Registers `test_dimmN` of `dimm` below `parent`. The class must be registered.
+    pub(crate) fn new(parent: &Device, dimm: Arc<TestDimm>) -> Result<Self> {
+        let number = dimm.description.number;
+        let node = Node::in_class(
+            &CLASS,
+            &TABLE,
+            parent,
+            fmt!("test_dimm{number}"),
+            Ok::<_, Error>(Knobs(dimm)),
+        )?;
+        // From here on, dropping it waits for the release of the node.
+        let this = Self(Some(node));
+        if let Some(node) = &this.0 {
+            node.register()?;
+        }
+        Ok(this)
+    }
+}
+
+impl Drop for KnobsRegistration {
+    fn drop(&mut self) {
+        if let Some(node) = self.0.take() {
+            node.unregister();
+            Node::wait_until_unshared(node);
+        }
+    }
+}

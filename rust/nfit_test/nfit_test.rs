@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Simulated NVDIMMs, `nfit_test.ko`: two buses with interleaved and broken DIMMs, for tests that need no hardware.
+//!
+//! ```text
+//! nfit_test.0, nfit_test.1   platform devices, of this module for this module
+//!  ├─ SimulatedProvider      of nfit.ko: everything from the parser of the table upwards is that of real firmware
+//!  │   └─ platform           plays the root device: table, memory, DIMMs
+//!  │       └─ dimm           plays the firmware of a DIMM: labels, health, update
+//!  └─ test_dimmN             where user space makes the firmware fail
+//! ```
+//!
+//! The memory of regions is memory of the kernel; the physical addresses in the table are made up, and nothing real that has
+//! them is touched.
+//!
+//! # Lock order
+//!
+//! The locks in here are taken in functions of the firmware, under those of the core. They are leaves.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod dimm;
+mod health;
+mod knobs;
+mod labels;
+mod platform;
+mod table;
+mod topology;
+mod update;
+
+use crate::{
+    knobs::KnobsRegistration,
+    platform::TestPlatform, //
+};
+use kernel::{
+    device::{
+        Core,
+        Device, //
+    },
+    driver,
+    platform as platform_bus,
+    prelude::*, //
+};
+use kernel_ext::{
+    class,
+    platform_device, //
+};
+use nfit::SimulatedProvider;
+
+/// Name of the driver and, with a number, of its devices.
+const NAME: &CStr = c"nfit_test";
+
+/// The driver of the platform devices.
+struct TestDriver;
+
+/// What it keeps for a device.
+struct Simulation {
+    _knobs: KVec<KnobsRegistration>,
+    _provider: SimulatedProvider,
+}
+
+impl platform_bus::Driver for TestDriver {
+    type IdInfo = ();
+    type Data<'bound> = Simulation;
+
+    fn probe<'bound>(
+        device: &'bound platform_bus::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Simulation, Error> + 'bound {
+        Simulation::new(kernel_ext::device::normal(device.as_ref()))
+    }
+}
+
+impl Simulation {
+    fn new(device: &Device) -> Result<Self> {
+        let topology = topology::BUSES
+            .iter()
+            .find(|topology| topology.name == device.name())
+            .ok_or(ENODEV)?;
+        let platform = TestPlatform::new(topology)?;
+        let mut knobs = KVec::new();
+        for dimm in platform.dimms() {
+            knobs.push(KnobsRegistration::new(device, dimm.clone())?, GFP_KERNEL)?;
+        }
+        Ok(Self {
+            _knobs: knobs,
+            _provider: SimulatedProvider::new(device, platform)?,
+        })
+    }
+}
+
+/// The module's registrations, in the order in which they are undone.
+#[pin_data]
+struct NfitTest {
+    devices: KVec<platform_device::Registration>,
+    #[pin]
+    driver: driver::Registration<platform_bus::Adapter<TestDriver>>,
+    class: class::Registration,
+}
+
+impl kernel::InPlaceModule for NfitTest {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        // Fields are initialised in the order in which they stand here.
+        try_pin_init!(Self {
+            class: knobs::CLASS.register()?,
+            driver <- driver::Registration::new(NAME, module),
+            devices: {
+                let mut devices = KVec::new();
+                for number in (0..).take(topology::BUSES.len()) {
+                    devices.push(platform_device::Registration::new(NAME, number)?, GFP_KERNEL)?;
+                }
+                devices
+            },
+        })
+    }
+}
+
+module! {
+    type: NfitTest,
+    name: "nfit_test",
+    authors: ["The nvdimm-rust developers"],
+    description: "Simulated NVDIMM buses for tests",
+    license: "GPL",
+}

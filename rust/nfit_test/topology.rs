@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the two buses consist of.
+//!
+//! ```text
+//! nfit_test.0    DIMMs of 32 MiB, DPA →      nfit_test.1
+//!            0             16M           32M            0              32M
+//! 0x0    0   │ ── range 1 ─ │ ── range 2 ─ │    0x10000  5  │ ─ range 1 ─ │  not armed
+//! 0x1    1   │ ── range 1 ─ │ ── range 2 ─ │    0x10001  6  │             │  failed to be mapped
+//! 0x100  2   │              │ ── range 2 ─ │
+//! 0x101  3   │              │ ── range 2 ─ │    and a virtual CD without DIMMs
+//! 0x1000 4     declared to be plugged later, but never is
+//! ```
+//!
+//! Block windows, a second interface that DIMMs once had, are left out: nothing looks at them.
+
+use kernel::prelude::*;
+use nd_format::nfit::{
+    MappingFlags,
+    RangeKind, //
+};
+
+/// Bytes of a DIMM.
+const DIMM_SIZE: u64 = 32 << 20;
+
+/// Where the addresses of flush hints are played: a page for each DIMM.
+pub(crate) const FLUSH_HINTS: u64 = 0x1_5000_0000;
+
+/// Flush hints of a DIMM.
+pub(crate) const HINTS: u16 = 8;
+
+/// A bus.
+pub(crate) struct Topology {
+    /// Name of the platform device, and of the provider.
+    pub(crate) name: &'static CStr,
+    /// Its DIMMs.
+    pub(crate) dimms: &'static [Dimm],
+    /// Its ranges.
+    pub(crate) ranges: &'static [Range],
+    /// Whether DIMMs have flush hints, and the platform says that its memory controller flushes at power loss.
+    pub(crate) flushes: bool,
+}
+
+/// A DIMM.
+pub(crate) struct Dimm {
+    /// Number of `test_dimmN`.
+    pub(crate) number: u32,
+    /// Its handle.
+    pub(crate) handle: u32,
+    /// Its number in SMBIOS.
+    pub(crate) physical_id: u16,
+    /// Format interface code.
+    pub(crate) format: u16,
+    /// What its firmware can do.
+    pub(crate) firmware: Firmware,
+    /// The parts of it that are mapped. A DIMM of which there is no part is not in the table.
+    pub(crate) parts: &'static [Part],
+}
+
+/// What the firmware of a DIMM can do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Firmware {
+    /// All that is implemented.
+    Full,
+    /// Labels and the latch of the shutdown status.
+    Basic,
+}
+
+/// A part of a DIMM.
+pub(crate) struct Part {
+    /// The range that it is mapped to; 0 for none.
+    pub(crate) range: u16,
+    /// First DIMM physical address.
+    pub(crate) dpa: u64,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Offset in the interleave set. It only goes into the cookie of the set; the values are those that label images of
+    /// existing tests were made with.
+    pub(crate) offset: u64,
+    /// DIMMs in the set.
+    pub(crate) ways: u16,
+    /// State of the DIMM.
+    pub(crate) flags: &'static [MappingFlags],
+}
+
+/// A range of system addresses.
+pub(crate) struct Range {
+    /// Its index in the table.
+    pub(crate) index: u16,
+    /// What it is for.
+    pub(crate) kind: RangeKind,
+    /// First address.
+    pub(crate) start: u64,
+    /// Bytes.
+    pub(crate) size: u64,
+}
+
+/// Handle of a DIMM (ACPI 6.5, section 5.2.25.3).
+const fn handle(node: u32, socket: u32, controller: u32, dimm: u32) -> u32 {
+    (node << 16) | (socket << 12) | (controller << 8) | dimm
+}
+
+/// Byte addressable, energy backed, and with interfaces of the vendor's (JEDEC Annex L: 0x0201 and 0x0101).
+const BYTE_ADDRESSABLE_VENDOR: u16 = 0x0201;
+const BYTE_ADDRESSABLE: u16 = 0x0101;
+
+const NOTIFIES: &[MappingFlags] = &[MappingFlags::HEALTH_ENABLED];
+
+const fn pair(offset: u64, flags: &'static [MappingFlags]) -> Part {
+    Part {
+        range: 1,
+        dpa: 0,
+        size: DIMM_SIZE / 2,
+        offset,
+        ways: 2,
+        flags,
+    }
+}
+
+const fn quad(offset: u64, flags: &'static [MappingFlags]) -> Part {
+    Part {
+        range: 2,
+        dpa: DIMM_SIZE / 2,
+        size: DIMM_SIZE / 2,
+        offset,
+        ways: 4,
+        flags,
+    }
+}
+
+const fn full(number: u32, handle: u32, physical_id: u16, parts: &'static [Part]) -> Dimm {
+    Dimm {
+        number,
+        handle,
+        physical_id,
+        format: BYTE_ADDRESSABLE_VENDOR,
+        firmware: Firmware::Full,
+        parts,
+    }
+}
+
+/// The buses, in the order of their numbers.
+pub(crate) static BUSES: [Topology; 2] = [
+    Topology {
+        name: c"nfit_test.0",
+        dimms: &[
+            full(
+                0,
+                handle(0, 0, 0, 0),
+                0,
+                &[pair(1, &[]), quad(1 << 16, NOTIFIES)],
+            ),
+            full(
+                1,
+                handle(0, 0, 0, 1),
+                1,
+                &[pair(1 << 8, NOTIFIES), quad(1 << 24, &[])],
+            ),
+            full(2, handle(0, 0, 1, 0), 2, &[quad(1 << 32, NOTIFIES)]),
+            full(3, handle(0, 0, 1, 1), 3, &[quad(1 << 40, NOTIFIES)]),
+            full(4, handle(0, 1, 0, 0), 4, &[]),
+        ],
+        ranges: &[
+            Range {
+                index: 1,
+                kind: RangeKind::Persistent,
+                start: 0x1_0000_0000,
+                size: DIMM_SIZE,
+            },
+            Range {
+                index: 2,
+                kind: RangeKind::Persistent,
+                start: 0x1_0800_0000,
+                size: 2 * DIMM_SIZE,
+            },
+        ],
+        flushes: true,
+    },
+    Topology {
+        name: c"nfit_test.1",
+        dimms: &[
+            Dimm {
+                number: 5,
+                handle: handle(1, 0, 0, 0),
+                physical_id: 0,
+                format: BYTE_ADDRESSABLE,
+                firmware: Firmware::Basic,
+                parts: &[Part {
+                    range: 1,
+                    dpa: 0,
+                    size: DIMM_SIZE,
+                    offset: 0,
+                    ways: 1,
+                    flags: &[
+                        MappingFlags::SAVE_FAILED,
+                        MappingFlags::RESTORE_FAILED,
+                        MappingFlags::FLUSH_FAILED,
+                        MappingFlags::HEALTH_OBSERVED,
+                        MappingFlags::NOT_ARMED,
+                    ],
+                }],
+            },
+            Dimm {
+                number: 6,
+                handle: handle(1, 0, 0, 1),
+                physical_id: 0,
+                format: BYTE_ADDRESSABLE,
+                firmware: Firmware::Basic,
+                parts: &[Part {
+                    range: 0,
+                    dpa: 0,
+                    size: DIMM_SIZE,
+                    offset: 0,
+                    ways: 1,
+                    flags: &[MappingFlags::MAP_FAILED],
+                }],
+            },
+        ],
+        ranges: &[
+            Range {
+                index: 1,
+                kind: RangeKind::Persistent,
+                start: 0x1_4000_0000,
+                size: DIMM_SIZE,
+            },
+            Range {
+                index: 0,
+                kind: RangeKind::VolatileCd,
+                start: 0x1_4800_0000,
+                size: 4 << 20,
+            },
+        ],
+        flushes: false,
+    },
+];

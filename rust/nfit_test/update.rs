@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Update of the firmware of a DIMM (NVDIMM DSM Interface, functions 12 to 16). What is sent is counted and thrown away.
+//!
+//! ```text
+//!            start              finish                query, a second later
+//!  Idle ────────────▶ Receiving ────────▶ Verifying ────────────────────────▶ Updated
+//!    ▲                    │ abort             │ abort
+//!    └────────────────────┴───────────────────┘
+//! ```
+
+use crate::answer::{
+    word,
+    Answer, //
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex,
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    },
+};
+
+/// Bytes that an image may have.
+const STORAGE: u32 = 0x10_0000;
+/// Most bytes of one call of the function that sends.
+const LARGEST_CHUNK: u32 = 0xffec;
+/// Microseconds between queries, and until they are in vain.
+const QUERY_INTERVAL: u32 = 250_000;
+const QUERY_LIMIT: u32 = 3_000_000;
+/// Version of the interface, 1.5.
+const INTERFACE_VERSION: u32 = 0x0105;
+/// The version that every image turns out to be.
+const NEW_VERSION: u64 = 0xffff_ffff_abcd;
+/// How long an image is verified.
+const VERIFICATION: Delta = Delta::from_millis(1000);
+
+/// Statuses. The upper half is that of the function.
+mod status {
+    pub(super) const INVALID_INPUT: u32 = 3;
+    pub(super) const RETRY: u32 = 5;
+    /// Of start: there is an update already. Of others: this is not the current update.
+    pub(super) const WRONG_CONTEXT: u32 = 0x1_0007;
+    /// Of finish: the update was finished before. Of query: it is still being verified.
+    pub(super) const NOT_NOW: u32 = 0x2_0007;
+    /// Of finish: the update was aborted. Of query: it was not finished.
+    pub(super) const ABORTED: u32 = 0x4_0007;
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    Idle,
+    Receiving,
+    Verifying { since: Instant<Monotonic> },
+    Updated,
+}
+
+struct State {
+    phase: Phase,
+    context: u32,
+    version: u64,
+}
+
+/// The update of a DIMM.
+#[pin_data]
+pub(crate) struct Update {
+    #[pin]
+    state: Mutex<State>,
+}
+
+impl Update {
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            state <- new_mutex!(State {
+                phase: Phase::Idle,
+                context: 0,
+                version: 0,
+            }),
+        })
+    }
+
+    /// Function 12.
+    pub(crate) fn info(&self) -> Result<KVVec<u8>> {
+        const RUNNING_VERSION: u64 = 0;
+
+        Answer::new(0)?
+            .word(STORAGE)?
+            .word(LARGEST_CHUNK)?
+            .word(QUERY_INTERVAL)?
+            .word(QUERY_LIMIT)?
+            // What the DIMM can do during an update: nothing.
+            .word(0)?
+            .word(INTERFACE_VERSION)?
+            .bytes(&RUNNING_VERSION.to_le_bytes())?
+            .bytes(&self.state.lock().version.to_le_bytes())?
+            .finish()
+    }
+
+    /// Function 13: begins an update, and gives its context.
+    pub(crate) fn start(&self) -> Result<KVVec<u8>> {
+        let mut state = self.state.lock();
+        let status = match state.phase {
+            Phase::Idle => {
+                state.phase = Phase::Receiving;
+                state.context = state.context.wrapping_add(1);
+                0
+            }
+            _ => status::WRONG_CONTEXT,
+        };
+        Answer::new(status)?.word(state.context)?.finish()
+    }
+
+    /// Function 14: context, offset, length and bytes of a chunk.
+    pub(crate) fn send(&self, input: &[u8]) -> Result<KVVec<u8>> {
+        let (context, rest) = word(input).ok_or(EINVAL)?;
+        let (offset, rest) = word(rest).ok_or(EINVAL)?;
+        let (length, _bytes) = word(rest).ok_or(EINVAL)?;
+        let state = self.state.lock();
+        let fits = offset
+            .checked_add(length)
+            .is_some_and(|end| end <= STORAGE && length <= LARGEST_CHUNK);
+        let status = match state.phase {
+            Phase::Receiving if context != state.context => status::WRONG_CONTEXT,
+            Phase::Receiving if !fits => status::INVALID_INPUT,
+            Phase::Receiving => 0,
+            _ => status::RETRY,
+        };
+        Answer::new(status)?.finish()
+    }
+
+    /// Function 15: whether to abort, three reserved bytes and the context.
+    pub(crate) fn finish(&self, input: &[u8]) -> Result<KVVec<u8>> {
+        let (&[abort, ..], rest) = input.split_first_chunk::<4>().ok_or(EINVAL)?;
+        let (context, _) = word(rest).ok_or(EINVAL)?;
+        let mut state = self.state.lock();
+        let status = match (state.phase, abort) {
+            (Phase::Updated, _) => status::NOT_NOW,
+            (_, 0) if context != state.context => status::WRONG_CONTEXT,
+            (_, 0) => {
+                state.phase = Phase::Verifying {
+                    since: Instant::now(),
+                };
+                0
+            }
+            (_, 1) => {
+                state.phase = Phase::Idle;
+                status::ABORTED
+            }
+            _ => return Err(EINVAL),
+        };
+        Answer::new(status)?.finish()
+    }
+
+    /// Function 16: what became of the update of a context.
+    pub(crate) fn query(&self, input: &[u8]) -> Result<KVVec<u8>> {
+        let (context, _) = word(input).ok_or(EINVAL)?;
+        let mut state = self.state.lock();
+        let mut revision = 0;
+        let status = if context != state.context {
+            status::WRONG_CONTEXT
+        } else {
+            match state.phase {
+                Phase::Idle => 0,
+                Phase::Receiving => status::ABORTED,
+                Phase::Verifying { since } if since.elapsed() < VERIFICATION => status::NOT_NOW,
+                Phase::Verifying { .. } | Phase::Updated => {
+                    state.phase = Phase::Updated;
+                    state.version = NEW_VERSION;
+                    revision = NEW_VERSION;
+                    0
+                }
+            }
+        };
+        Answer::new(status)?
+            .bytes(&revision.to_le_bytes())?
+            .finish()
+    }
+}
