@@ -8,7 +8,7 @@ use crate::world::{
 };
 
 /// Up to this many changed words, all their subsets are tried.
-pub const EXHAUSTIVE: usize = 12;
+pub const EXHAUSTIVE: usize = 10;
 
 const WORD: usize = 8;
 

@@ -10,6 +10,8 @@ use crate::{
     },
     history::Operation,
     world::{
+        Fault,
+        FaultKind,
         Media,
         Recorded,
         View,
@@ -17,10 +19,12 @@ use crate::{
     },
 };
 use anyhow::{
+    bail,
     ensure,
     Context as _,
     Result, //
 };
+use nd_format::label::Left;
 
 /// What was explored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,6 +37,8 @@ pub struct Count {
     pub new: u64,
     /// Power failures while the driver mended what another one had left.
     pub second_cuts: u64,
+    /// Writes that failed.
+    pub faults: u64,
 }
 
 impl Count {
@@ -42,6 +48,7 @@ impl Count {
         self.old += other.old;
         self.new += other.new;
         self.second_cuts += other.second_cuts;
+        self.faults += other.faults;
     }
 }
 
@@ -63,8 +70,14 @@ impl Setup {
     /// An area that holds four labels of version 1.2.
     pub const LARGE_LABELS: usize = 512 + 4 * 256;
 
-    fn media(&self) -> Media {
-        vec![vec![self.fill; self.area]; self.dimms]
+    /// A driver on fresh media that has performed `history`, and the media.
+    fn perform(&self, history: &[Operation]) -> Result<(World, Media)> {
+        let mut media = vec![vec![self.fill; self.area]; self.dimms];
+        let mut world = World::mount(&media)?;
+        for operation in history {
+            apply_all(&mut media, &operation.perform(&mut world)?.log);
+        }
+        Ok((world, media))
     }
 }
 
@@ -77,38 +90,113 @@ pub fn explore(setup: &Setup, history: &[Operation], mutation: Option<Mutation>)
     let Some((last, first)) = history.split_last() else {
         return Ok(count);
     };
-    let mut media = setup.media();
-    let mut world = World::mount(&media)?;
-    for operation in first {
-        for write in operation.perform(&mut world)? {
-            apply(&mut media, &write);
-        }
-    }
+    let (mut world, media) = setup.perform(first)?;
     let old = world.view()?;
-    let mut log = last.perform(&mut world)?;
+    let mut log = last.perform(&mut world)?.log;
     let new = world.view()?;
     if let Some(mutation) = mutation {
         log = mutation(log);
     }
     for_each(&media, &log, |cut, media| {
-        count.cuts += 1;
-        judge(&mut count, cut, media, &old, &new).with_context(|| describe(history, &log, cut))
+        judge(&mut count, cut, media, &[&old, &new]).with_context(|| describe(history, &log, cut))
     })?;
     Ok(count)
 }
 
-/// Mounts what a power failure has left.
-fn judge(count: &mut Count, cut: Cut, media: &Media, old: &View, new: &View) -> Result<()> {
-    let mut world = World::mount(media)?;
+/// Lets each write of the last but one operation of `history` fail, in every way, and then fails the power: while the driver
+/// takes the operation back, while it mends what it could not take back, and during the last operation.
+pub fn explore_faults(setup: &Setup, history: &[Operation]) -> Result<Count> {
+    let mut count = Count::default();
+    let [first @ .., faulty, last] = history else {
+        return Ok(count);
+    };
+    let (world, media) = setup.perform(first)?;
+    for (kind, persistent) in FaultKind::ALL
+        .into_iter()
+        .flat_map(|kind| [(kind, false), (kind, true)])
+    {
+        for after in 0.. {
+            let mut world = world.clone();
+            world.fault = Some(Fault {
+                after,
+                kind,
+                persistent,
+            });
+            let faulted = fail_and_go_on(&mut count, &mut world, media.clone(), [*faulty, *last])
+                .with_context(|| format!("history {history:?}, {:?}", world.fault))?;
+            if !faulted {
+                break;
+            }
+            count.faults += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// Tells whether the operation `faulty` had a write that could fail.
+fn fail_and_go_on(
+    count: &mut Count,
+    world: &mut World,
+    mut media: Media,
+    [faulty, last]: [Operation; 2],
+) -> Result<bool> {
+    let old = world.view()?;
+    let new = {
+        let mut ideal = world.clone();
+        ideal.fault = None;
+        faulty.perform(&mut ideal)?;
+        ideal.view()?
+    };
+    let outcome = faulty.perform(world)?;
+    let Some(left) = outcome.left else {
+        return Ok(false);
+    };
+    for_each(&media, &outcome.log, |cut, media| {
+        judge(count, cut, media, &[&old, &new]).context("while it is taken back")
+    })?;
+    apply_all(&mut media, &outcome.log);
+    let expected = match left {
+        Left::Old | Left::Mixed => &old,
+        Left::New => &new,
+    };
     let view = world.view()?;
     ensure!(
-        view == *old || view == *new,
-        "found {view:#?}, expected {old:#?} or {new:#?}"
+        view == *expected,
+        "{left:?} is left, but the driver has {view:#?}"
     );
-    if view == *old {
-        count.old += 1;
-    } else {
-        count.new += 1;
+    if world.fault.is_some_and(|fault| fault.persistent) {
+        return Ok(true);
+    }
+    world.fault = None;
+    let log = world.mend()?;
+    for_each(&media, &log, |cut, media| {
+        judge(count, cut, media, &[&old, &new]).context("while it is mended")
+    })?;
+    apply_all(&mut media, &log);
+    world.check_settled()?;
+    let log = last.perform(world)?.log;
+    let newest = world.view()?;
+    for_each(&media, &log, |cut, media| {
+        judge(count, cut, media, &[&old, &new, &newest]).context("in the next operation")
+    })?;
+    apply_all(&mut media, &log);
+    let found = World::mount(&media)?.view()?;
+    ensure!(
+        log.is_empty() || found == newest,
+        "at last, found {found:#?}, expected {newest:#?}"
+    );
+    Ok(true)
+}
+
+/// Mounts what a power failure has left. The namespaces must be one of `expected`, the first of which are the old ones.
+fn judge(count: &mut Count, cut: Cut, media: &Media, expected: &[&View]) -> Result<()> {
+    count.cuts += 1;
+    let mut world = World::mount(media)?;
+    let view = world.view()?;
+    match expected.iter().position(|expected| **expected == view) {
+        Some(0) => count.old += 1,
+        Some(_) => count.new += 1,
+        None => bail!("found {view:#?}, expected one of {expected:#?}"),
     }
     let log = world.mend()?;
     world.check_settled()?;
@@ -137,6 +225,12 @@ fn judge(count: &mut Count, cut: Cut, media: &Media, old: &View, new: &View) -> 
         );
         Ok(())
     })
+}
+
+fn apply_all(media: &mut Media, log: &[Recorded]) {
+    for write in log {
+        apply(media, write);
+    }
 }
 
 fn describe(history: &[Operation], log: &[Recorded], cut: Cut) -> String {

@@ -3,7 +3,7 @@
 //! Operations on namespaces, and short sequences of them.
 
 use crate::world::{
-    Recorded,
+    Outcome,
     Wanted,
     World, //
 };
@@ -51,8 +51,8 @@ impl Operation {
         Self::Remove,
     ];
 
-    /// Performs the operation, and returns the writes that it took. What is not possible takes none.
-    pub fn perform(self, world: &mut World) -> Result<Vec<Recorded>> {
+    /// Performs the operation, and tells what it did. What is not possible takes no writes.
+    pub fn perform(self, world: &mut World) -> Result<Outcome> {
         let wanted = match self {
             Self::Create => sized(1, 2),
             Self::Neighbour => sized(2, 3),
@@ -72,7 +72,7 @@ impl Operation {
             }),
             Self::Remove => return world.remove(uuid(1)),
         };
-        wanted.map_or(Ok(Vec::new()), |wanted| world.update(&wanted))
+        wanted.map_or(Ok(Outcome::NONE), |wanted| world.update(&wanted))
     }
 }
 

@@ -7,6 +7,7 @@ use clap::Parser;
 use labels::{
     explore::{
         explore,
+        explore_faults,
         Count,
         Setup, //
     },
@@ -39,13 +40,15 @@ fn main() -> Result<()> {
             let mut count = Count::default();
             for history in (1..=arguments.depth).flat_map(histories) {
                 count.add(&explore(&setup, &history, None)?);
+                count.add(&explore_faults(&setup, &history)?);
             }
             println!(
-                "labels {version} on {dimms} DIMMs: {} power failures ({} old, {} new), {} second ones, {:.1} s",
+                "labels {version} on {dimms} DIMMs: {} power failures ({} old, {} new), {} second ones; {} failed writes; {:.1} s",
                 count.cuts,
                 count.old,
                 count.new,
                 count.second_cuts,
+                count.faults,
                 started.elapsed().as_secs_f32()
             );
         }

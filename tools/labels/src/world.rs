@@ -17,16 +17,20 @@ use nd_format::{
         },
         publish,
         retract,
+        Cause,
         Class,
         Contents,
         Extent,
+        Failure,
         Identity,
         LabelArea,
         Layout,
+        Left,
         Medium,
         Member,
         Name,
         Namespace,
+        Refused,
         Set,
         State,
         Store,
@@ -41,7 +45,6 @@ use nd_format::{
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    convert::Infallible,
     fmt, //
 };
 
@@ -133,27 +136,116 @@ pub struct Wanted {
     pub replaces: Option<Uuid>,
 }
 
+/// How a write fails. The driver is told in each case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// Nothing has reached the medium.
+    Lost,
+    /// The first half has.
+    Half,
+    /// All of it has.
+    Landed,
+}
+
+impl FaultKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Lost, Self::Half, Self::Landed];
+}
+
+/// A write that fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// How many writes succeed before.
+    pub after: usize,
+    /// What becomes of it.
+    pub kind: FaultKind,
+    /// Whether all later writes to the same DIMM are lost.
+    pub persistent: bool,
+}
+
+/// What an operation has done.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The writes that reached the media.
+    pub log: Vec<Recorded>,
+    /// What the labels are, if the operation failed.
+    pub left: Option<Left>,
+}
+
+impl Outcome {
+    /// Nothing had to be done, or could be.
+    pub const NONE: Self = Self {
+        log: Vec::new(),
+        left: None,
+    };
+}
+
 /// A set of DIMMs whose driver runs.
 #[derive(Clone, Debug)]
 pub struct World {
     dimms: Vec<Dimm>,
+    /// The write that is to fail, counted from the start of the next operation.
+    pub fault: Option<Fault>,
 }
 
+/// Takes writes, and lets one of them fail.
+struct Recorder {
+    log: Vec<Recorded>,
+    seen: usize,
+    fault: Option<Fault>,
+    broken: Option<usize>,
+}
+
+impl Recorder {
+    fn new(fault: Option<Fault>) -> RefCell<Self> {
+        RefCell::new(Self {
+            log: Vec::new(),
+            seen: 0,
+            fault,
+            broken: None,
+        })
+    }
+
+    fn write(&mut self, mut write: Recorded) -> Result<(), Broken> {
+        if self.broken == Some(write.member) {
+            return Err(Broken);
+        }
+        let fault = self.fault.filter(|fault| fault.after == self.seen);
+        self.seen += 1;
+        let Some(fault) = fault else {
+            self.log.push(write);
+            return Ok(());
+        };
+        self.broken = fault.persistent.then_some(write.member);
+        let len = match fault.kind {
+            FaultKind::Lost => 0,
+            FaultKind::Half => write.bytes.len() / 2,
+            FaultKind::Landed => write.bytes.len(),
+        };
+        write.bytes.truncate(len);
+        self.log.push(write);
+        Err(Broken)
+    }
+}
+
+/// A write failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Broken;
+
 struct Wire<'a> {
-    log: &'a RefCell<Vec<Recorded>>,
+    recorder: &'a RefCell<Recorder>,
     member: usize,
 }
 
 impl Medium for Wire<'_> {
-    type Error = Infallible;
+    type Error = Broken;
 
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Infallible> {
-        self.log.borrow_mut().push(Recorded {
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Broken> {
+        self.recorder.borrow_mut().write(Recorded {
             member: self.member,
             offset: offset as usize,
             bytes: bytes.to_vec(),
-        });
-        Ok(())
+        })
     }
 }
 
@@ -164,6 +256,7 @@ impl World {
         let dimms = dimms.map(|(number, bytes)| Dimm::mount(number, bytes));
         Ok(Self {
             dimms: dimms.collect::<Result<_>>()?,
+            fault: None,
         })
     }
 
@@ -193,7 +286,7 @@ impl World {
         Ok(view)
     }
 
-    fn found(&self) -> Vec<Result<Namespace, nd_format::label::Refused>> {
+    fn found(&self) -> Vec<Result<Namespace, Refused>> {
         let members = self.members();
         Set::new(&members, IDENTITY).namespaces().collect()
     }
@@ -217,16 +310,12 @@ impl World {
                     let extents: Vec<_> = (0..members.len())
                         .map(|member| set.extent(&namespace, member))
                         .collect();
-                    let contents = Contents {
-                        uuid: namespace.uuid,
-                        name: namespace.name,
-                        lba_size: namespace.lba_size,
-                        class: namespace.class,
-                    };
-                    log.extend(self.publish(&contents, &extents, namespace.state.replaces())?);
+                    let contents = Contents::from(&namespace);
+                    let replaces = namespace.state.replaces();
+                    log.extend(self.publish(&contents, &extents, replaces)?.log);
                 }
                 Ok(_) => {}
-                Err(refused) => log.extend(self.remove(refused.uuid)?),
+                Err(refused) => log.extend(self.remove(refused.uuid)?.log),
             }
         }
         Ok(log)
@@ -254,7 +343,7 @@ impl World {
     }
 
     /// Writes labels; nothing is done if there are no addresses or slots for them.
-    pub fn update(&mut self, wanted: &Wanted) -> Result<Vec<Recorded>> {
+    pub fn update(&mut self, wanted: &Wanted) -> Result<Outcome> {
         let uuid = wanted.contents.uuid;
         let owner = wanted.replaces.unwrap_or(uuid);
         let mut extents = Vec::new();
@@ -269,7 +358,7 @@ impl World {
             });
         }
         if extents.contains(&None) || !self.has_room(uuid, wanted.replaces) {
-            return Ok(Vec::new());
+            return Ok(Outcome::NONE);
         }
         self.publish(&wanted.contents, &extents, wanted.replaces)
     }
@@ -286,49 +375,64 @@ impl World {
         contents: &Contents,
         extents: &[Option<Extent>],
         replaces: Option<Uuid>,
-    ) -> Result<Vec<Recorded>> {
-        let log = RefCell::default();
-        let mut targets = targets(&mut self.dimms, extents, &log)?;
-        publish(&mut targets, &IDENTITY, contents, replaces)
-            .map_err(|failure| anyhow!("{failure}"))?;
-        for (dimm, extent) in self.dimms.iter_mut().zip(extents) {
-            dimm.reserved.retain(|reservation| {
-                reservation.owner != contents.uuid && Some(reservation.owner) != replaces
-            });
-            dimm.reserved.extend(extent.map(|extent| Reservation {
-                owner: contents.uuid,
-                extent,
-            }));
-            Reserved::sort(&mut dimm.reserved).map_err(|error| anyhow!("{error}"))?;
+    ) -> Result<Outcome> {
+        let recorder = Recorder::new(self.fault);
+        let mut targets = targets(&mut self.dimms, extents, &recorder)?;
+        let left = left(publish(&mut targets, &IDENTITY, contents, replaces))?;
+        if matches!(left, None | Some(Left::New)) {
+            for (dimm, extent) in self.dimms.iter_mut().zip(extents) {
+                dimm.reserved
+                    .retain(|other| other.owner != contents.uuid && Some(other.owner) != replaces);
+                dimm.reserved.extend(extent.map(|extent| Reservation {
+                    owner: contents.uuid,
+                    extent,
+                }));
+                Reserved::sort(&mut dimm.reserved).map_err(|error| anyhow!("{error}"))?;
+            }
         }
-        Ok(log.into_inner())
+        let log = recorder.into_inner().log;
+        Ok(Outcome { log, left })
     }
 
     /// Drops the labels of a namespace.
-    pub fn remove(&mut self, uuid: Uuid) -> Result<Vec<Recorded>> {
-        let log = RefCell::default();
+    pub fn remove(&mut self, uuid: Uuid) -> Result<Outcome> {
+        let recorder = Recorder::new(self.fault);
         let none = vec![None; self.dimms.len()];
-        let mut targets = targets(&mut self.dimms, &none, &log)?;
-        retract(&mut targets, uuid).map_err(|failure| anyhow!("{failure}"))?;
-        for dimm in &mut self.dimms {
-            dimm.reserved
-                .retain(|reservation| reservation.owner != uuid);
+        let mut targets = targets(&mut self.dimms, &none, &recorder)?;
+        let left = left(retract(&mut targets, uuid))?;
+        if left.is_none() {
+            for dimm in &mut self.dimms {
+                dimm.reserved.retain(|other| other.owner != uuid);
+            }
         }
-        Ok(log.into_inner())
+        let log = recorder.into_inner().log;
+        Ok(Outcome { log, left })
+    }
+}
+
+/// Tells failures of the medium, which are wanted, from others.
+fn left(result: Result<(), Failure<Broken>>) -> Result<Option<Left>> {
+    match result {
+        Ok(()) => Ok(None),
+        Err(failure) => match failure.cause {
+            Cause::Medium(Broken) => Ok(Some(failure.left)),
+            Cause::Area(error) => Err(anyhow!("{error}")),
+            Cause::NoExtent => Err(anyhow!("no extent")),
+        },
     }
 }
 
 fn targets<'a>(
     dimms: &'a mut [Dimm],
     extents: &[Option<Extent>],
-    log: &'a RefCell<Vec<Recorded>>,
+    recorder: &'a RefCell<Recorder>,
 ) -> Result<Vec<Target<'a, Wire<'a>>>> {
     let members = dimms.iter_mut().zip(extents).enumerate();
     members
         .map(|(member, (dimm, &extent))| {
             let store = Store::new(&mut dimm.bytes, &mut dimm.layout)
                 .map_err(|error| anyhow!("{error}"))?;
-            Ok(Target::new(store, Wire { log, member }, extent))
+            Ok(Target::new(store, Wire { recorder, member }, extent))
         })
         .collect()
 }

@@ -5,6 +5,7 @@
 use labels::{
     explore::{
         explore,
+        explore_faults,
         Count,
         Setup, //
     },
@@ -60,6 +61,27 @@ fn an_area_full_of_old_bytes() {
         },
         2,
     );
+}
+
+#[test]
+fn failing_writes() {
+    let mut count = Count::default();
+    let changes = [
+        Operation::Grow,
+        Operation::Rename,
+        Operation::Describe,
+        Operation::Remove,
+    ];
+    let small = histories(2).into_iter().map(|history| (SMALL, history));
+    let large =
+        changes.map(|change| (LARGE, vec![Operation::Create, change, Operation::Neighbour]));
+    for (setup, history) in small.chain(large) {
+        match explore_faults(&setup, &history) {
+            Ok(explored) => count.add(&explored),
+            Err(violation) => panic!("{violation:?}"),
+        }
+    }
+    assert!(count.faults > 1000, "only {} writes failed", count.faults);
 }
 
 /// Writes every index before the label that it names.

@@ -25,6 +25,8 @@ pub struct Current {
     pub(super) version: (u16, u16),
     /// What the next index to be written gets. After initialisation it is not the successor of the current one's.
     pub(super) next: Sequence,
+    /// The other index may be on the medium already, although nobody has confirmed it.
+    pub(super) overtaken: bool,
 }
 
 impl Current {
@@ -110,6 +112,7 @@ fn find(geometry: &Geometry, bytes: &[u8]) -> Option<Current> {
         slots: index.slots,
         version: index.version,
         next: index.sequence.successor(),
+        overtaken: false,
     })
 }
 

@@ -8,8 +8,10 @@
 //! power failure before or within any write leaves what was there before that write. (UEFI 2.10, section 13.19,
 //! "Updating Namespace Labels".)
 //!
-//! A plan that is dropped half way leaves the area as the medium has it: the cached bytes of the current index and of its
-//! labels are untouched, and the next plan starts from them.
+//! A plan that is dropped half way leaves the area in memory as it was before: the bytes of the current index and of its
+//! labels are untouched, and the next plan starts from them. The medium may be ahead, if the index was written but the write
+//! reported as failed. Slots that are free in memory then hold labels that count, so the next plan first writes the
+//! current index again, as the newest one.
 
 use super::{
     area::{
@@ -96,6 +98,11 @@ impl<'a> Store<'a> {
     pub fn remove(&mut self, uuid: Uuid) -> Plan<'_> {
         Plan::new(self, Change::Remove(uuid))
     }
+
+    /// Plans to make sure that the medium is not ahead of what is in memory, after a write has failed.
+    pub fn settle(&mut self) -> Plan<'_> {
+        Plan::new(self, Change::Nothing)
+    }
 }
 
 /// Bytes to be written.
@@ -116,6 +123,7 @@ enum Change {
         replaces: Option<Uuid>,
     },
     Remove(Uuid),
+    Nothing,
 }
 
 /// What has to be written now.
@@ -123,6 +131,8 @@ enum Change {
 enum Stage {
     /// An index without labels, into a blank area.
     Initial(IndexCopy),
+    /// The current index, in place of one that may have overtaken it.
+    Again(IndexCopy),
     /// The label, into a free slot.
     Label { slot: u32 },
     /// The index that makes the change happen.
@@ -149,9 +159,10 @@ impl<'a> Plan<'a> {
             stage: Stage::Done,
         };
         plan.stage = match (plan.layout.current, change) {
+            (Some(current), _) if current.overtaken => plan.repeat_index(&current),
             (Some(current), _) => plan.begin(&current),
             (None, Change::Publish { .. }) => plan.initialise(),
-            (None, Change::Remove(_)) => Stage::Done,
+            (None, Change::Remove(_) | Change::Nothing) => Stage::Done,
         };
         plan
     }
@@ -160,7 +171,7 @@ impl<'a> Plan<'a> {
     pub fn write(&self) -> Option<Write<'_>> {
         let geometry = &self.layout.geometry;
         let (offset, len) = match self.stage {
-            Stage::Initial(copy) | Stage::Index(copy) => {
+            Stage::Initial(copy) | Stage::Again(copy) | Stage::Index(copy) => {
                 (geometry.index_offset(copy), geometry.index_size())
             }
             Stage::Label { slot } => (geometry.label_offset(slot)?, geometry.label_len()),
@@ -182,18 +193,18 @@ impl<'a> Plan<'a> {
                     // The second index is the next one to be written. It gets the first one's number and counts
                     // nevertheless, by the rule for equal numbers.
                     next: Sequence::INITIAL_SECOND.successor(),
+                    overtaken: false,
                 };
                 self.layout.current = Some(current);
                 self.begin(&current)
             }
             (Stage::Label { .. }, Some(current)) => self.stage_index(&current),
+            (Stage::Again(copy), Some(current)) => {
+                let current = self.turn(&current, copy);
+                self.begin(&current)
+            }
             (Stage::Index(copy), Some(current)) => {
-                self.layout.current = Some(Current {
-                    copy,
-                    slots: current.slots,
-                    version: self.layout.geometry.format().version(),
-                    next: current.next.successor(),
-                });
+                self.turn(&current, copy);
                 Stage::Done
             }
             (Stage::Done, _) | (_, None) => Stage::Done,
@@ -229,19 +240,34 @@ impl<'a> Plan<'a> {
                 Stage::Label { slot }
             }
             Change::Remove(_) => self.stage_index(current),
+            Change::Nothing => Stage::Done,
         }
     }
 
-    /// Makes the next index, in the place of the one that does not count.
+    /// Lets the index `copy` count, which has been written in place of the one that did not.
+    fn turn(&mut self, current: &Current, copy: IndexCopy) -> Current {
+        let current = Current {
+            copy,
+            slots: current.slots,
+            version: self.layout.geometry.format().version(),
+            next: current.next.successor(),
+            overtaken: false,
+        };
+        self.layout.current = Some(current);
+        current
+    }
+
+    /// Makes the next index one that says the same.
+    fn repeat_index(&mut self, current: &Current) -> Stage {
+        let copy = self.copy_index(current);
+        self.seal_index(current, copy);
+        Stage::Again(copy)
+    }
+
+    /// Makes the next index, in place of the one that does not count.
     fn stage_index(&mut self, current: &Current) -> Stage {
         let geometry = self.layout.geometry;
-        let copy = current.copy.other();
-        if let Some((first, second)) = indexes(self.bytes, &geometry) {
-            match copy {
-                IndexCopy::First => first.copy_from_slice(second),
-                IndexCopy::Second => second.copy_from_slice(first),
-            }
-        }
+        let copy = self.copy_index(current);
         if let Change::Publish { slot, .. } = self.change {
             self.mark(&geometry, copy, slot, false);
         }
@@ -250,14 +276,32 @@ impl<'a> Plan<'a> {
                 self.mark(&geometry, copy, slot, true);
             }
         }
-        if let Some(bytes) = range_mut(
-            self.bytes,
-            geometry.index_offset(copy),
-            geometry.index_size(),
-        ) {
+        self.seal_index(current, copy);
+        self.layout.current = Some(Current {
+            overtaken: true,
+            ..*current
+        });
+        Stage::Index(copy)
+    }
+
+    /// Copies the current index over the one that does not count.
+    fn copy_index(&mut self, current: &Current) -> IndexCopy {
+        let copy = current.copy.other();
+        if let Some((first, second)) = indexes(self.bytes, &self.layout.geometry) {
+            match copy {
+                IndexCopy::First => first.copy_from_slice(second),
+                IndexCopy::Second => second.copy_from_slice(first),
+            }
+        }
+        copy
+    }
+
+    fn seal_index(&mut self, current: &Current, copy: IndexCopy) {
+        let geometry = self.layout.geometry;
+        let (offset, len) = (geometry.index_offset(copy), geometry.index_size());
+        if let Some(bytes) = range_mut(self.bytes, offset, len) {
             index::seal(bytes, &geometry, copy, current.next, current.slots);
         }
-        Stage::Index(copy)
     }
 
     /// Tells whether the change drops the label that the current index has in `slot`.
@@ -267,6 +311,7 @@ impl<'a> Plan<'a> {
                 label, replaces, ..
             } => (label.uuid, replaces),
             Change::Remove(uuid) => (uuid, None),
+            Change::Nothing => return false,
         };
         let area = LabelArea::new(self.bytes, self.layout);
         area.holds(slot, uuid) || replaced.is_some_and(|uuid| area.holds(slot, uuid))

@@ -2,13 +2,13 @@
 
 //! Updates of the labels of one namespace on all DIMMs of its set.
 //!
-//! Two passes over the DIMMs, in their order: the first one writes labels with the flag "updating", the second one clears
+//! Two passes over the DIMMs: the first one writes labels with the flag "updating", the second one clears
 //! it. Whenever the power fails, [`Set`](super::Set) finds the namespace as it was or as it should become.
 //!
-//! If a DIMM fails in the first pass, the DIMMs before it get their former labels back.
+//! If a DIMM fails, all of them get their former labels back, in steps that may be interrupted like any other: no label may be
+//! restored while another one is new and no longer "updating", and the last DIMM's comes first.
 
 use super::{
-    area::LabelArea,
     class::Class,
     extent::Extent,
     plan::{
@@ -22,7 +22,11 @@ use super::{
         Name,
         Types, //
     },
-    set::Identity,
+    set::{
+        same_contents,
+        Identity,
+        Namespace, //
+    },
 };
 use crate::uuid::Uuid;
 use core::fmt;
@@ -65,6 +69,38 @@ impl<'a, M: Medium> Target<'a, M> {
         self.former = former.next().map(|stored| stored.label);
     }
 
+    /// Tells whether there was a label that no update was under way for.
+    fn was_finished(&self) -> bool {
+        self.former.is_some_and(|former| !former.flags.updating())
+    }
+
+    fn put_contents(
+        &mut self,
+        contents: &Contents,
+        identity: &Identity,
+        (member, ways): (usize, usize),
+        flags: Flags,
+        replaces: Option<Uuid>,
+    ) -> Result<(), Cause<M::Error>> {
+        let area = self.store.area();
+        let label = Label {
+            uuid: contents.uuid,
+            name: contents.name,
+            flags,
+            // A set has no more than 32 DIMMs.
+            nlabel: u16::try_from(ways).unwrap_or(u16::MAX),
+            position: u16::try_from(member).unwrap_or(u16::MAX),
+            cookie: identity.cookie(&area),
+            lba_size: contents.lba_size,
+            extent: self.extent.ok_or(Cause::NoExtent)?,
+            types: Some(Types {
+                range: identity.range_type,
+                class: contents.class,
+            }),
+        };
+        self.put(&label, replaces)
+    }
+
     fn put(&mut self, label: &Label, replaces: Option<Uuid>) -> Result<(), Cause<M::Error>> {
         let plan = self.store.publish(label, replaces).map_err(Cause::Area)?;
         run(plan, &mut self.medium).map_err(Cause::Medium)
@@ -72,6 +108,23 @@ impl<'a, M: Medium> Target<'a, M> {
 
     fn drop_labels(&mut self, uuid: Uuid) -> Result<(), Cause<M::Error>> {
         run(self.store.remove(uuid), &mut self.medium).map_err(Cause::Medium)
+    }
+
+    /// Makes sure that the medium has what is in memory, after a write has failed.
+    fn settle(&mut self) -> Result<(), M::Error> {
+        run(self.store.settle(), &mut self.medium)
+    }
+
+    /// Marks the label of `uuid` as one that is being updated.
+    fn reopen(&mut self, uuid: Uuid) -> Result<(), Cause<M::Error>> {
+        let label = self.store.area().labels_of(uuid).next();
+        match label.map(|stored| stored.label) {
+            Some(label) => {
+                let flags = Flags::UPDATING;
+                self.put(&Label { flags, ..label }, None)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Brings the former label back, in the place of that of `uuid`.
@@ -105,29 +158,13 @@ pub struct Contents {
     pub class: Class,
 }
 
-impl Contents {
-    fn label(
-        &self,
-        identity: &Identity,
-        area: &LabelArea<'_>,
-        place: (u16, u16),
-        extent: Extent,
-        flags: Flags,
-    ) -> Label {
-        let (position, nlabel) = place;
-        Label {
-            uuid: self.uuid,
-            name: self.name,
-            flags,
-            nlabel,
-            position,
-            cookie: identity.cookie(area),
-            lba_size: self.lba_size,
-            extent,
-            types: Some(Types {
-                range: identity.range_type,
-                class: self.class,
-            }),
+impl From<&Namespace> for Contents {
+    fn from(namespace: &Namespace) -> Self {
+        Self {
+            uuid: namespace.uuid,
+            name: namespace.name,
+            lba_size: namespace.lba_size,
+            class: namespace.class,
         }
     }
 }
@@ -141,7 +178,6 @@ pub fn publish<M: Medium>(
     contents: &Contents,
     replaces: Option<Uuid>,
 ) -> Result<(), Failure<M::Error>> {
-    let ways = u16::try_from(targets.len()).unwrap_or(u16::MAX);
     for (member, target) in targets.iter_mut().enumerate() {
         let ready = match target.extent {
             Some(_) => target
@@ -153,30 +189,28 @@ pub fn publish<M: Medium>(
         ready.map_err(|cause| Failure::new(member, cause, Left::Old))?;
         target.remember(contents.uuid, replaces);
     }
+    if replaces.is_some() {
+        finish_former(targets)?;
+    }
     for flags in [Flags::UPDATING, Flags::NONE] {
-        for position in 0..ways {
-            let member = usize::from(position);
-            let Some(target) = targets.get_mut(member) else {
+        for rank in 0..targets.len() {
+            let ways = targets.len();
+            let Some((member, target)) = ranked(targets, rank) else {
                 continue;
             };
-            let Some(extent) = target.extent else {
+            let Err(cause) =
+                target.put_contents(contents, identity, (member, ways), flags, replaces)
+            else {
                 continue;
             };
-            let label = contents.label(
-                identity,
-                &target.store.area(),
-                (position, ways),
-                extent,
-                flags,
-            );
-            if let Err(cause) = target.put(&label, replaces) {
-                let left = if flags.updating() {
-                    undo(targets, member, contents.uuid)
-                } else {
-                    Left::New
-                };
-                return Err(Failure::new(member, cause, left));
-            }
+            let is_known = target.settle().is_ok();
+            let left = match flags {
+                Flags::UPDATING => restore(targets, (0..rank).rev(), contents.uuid),
+                // The new label may be there, and no longer "updating".
+                _ if !is_known => Left::New,
+                _ => take_back(targets, rank, contents.uuid),
+            };
+            return Err(Failure::new(member, cause, left));
         }
     }
     Ok(())
@@ -190,24 +224,83 @@ pub fn retract<M: Medium>(
     for target in targets.iter_mut() {
         target.remember(uuid, None);
     }
-    for member in 0..targets.len() {
-        let dropped = targets
-            .get_mut(member)
-            .map_or(Ok(()), |target| target.drop_labels(uuid));
-        if let Err(cause) = dropped {
-            let left = undo(targets, member, uuid);
+    // Finished labels go first: those that are left are residue, then.
+    for rank in (0..targets.len()).rev() {
+        let Some((member, target)) = ranked(targets, rank) else {
+            continue;
+        };
+        if let Err(cause) = target.drop_labels(uuid) {
+            // If this fails, too, the label may be gone. That is what was asked for.
+            let _ = target.settle();
+            let left = restore(targets, rank + 1..targets.len(), uuid);
             return Err(Failure::new(member, cause, left));
         }
     }
     Ok(())
 }
 
-/// Brings the former labels back on the DIMMs in front of `member`, the last one first.
-fn undo<M: Medium>(targets: &mut [Target<'_, M>], member: usize, uuid: Uuid) -> Left {
-    let written = targets.iter_mut().take(member).rev();
+/// The DIMM that is the `rank`th to be written: those with finished labels come last, so that one of them tells the old state
+/// of the namespace until all of them are new.
+fn ranked<'t, 'a, M: Medium>(
+    targets: &'t mut [Target<'a, M>],
+    rank: usize,
+) -> Option<(usize, &'t mut Target<'a, M>)> {
+    let members = |finished: bool| {
+        let targets = targets.iter().enumerate();
+        targets
+            .filter(move |(_, target)| target.was_finished() == finished)
+            .map(|(member, _)| member)
+    };
+    let member = members(false).chain(members(true)).nth(rank)?;
+    targets.get_mut(member).map(|target| (member, target))
+}
+
+/// Clears the flag "updating" of labels that all have it: while the UUID changes, it would be taken for that of new ones.
+fn finish_former<M: Medium>(targets: &mut [Target<'_, M>]) -> Result<(), Failure<M::Error>> {
+    let first = targets.first().and_then(|target| target.former);
+    let all_unfinished = targets.iter().all(|target| match (target.former, first) {
+        (Some(former), Some(first)) => former.flags.updating() && same_contents(&former, &first),
+        _ => false,
+    });
+    if !all_unfinished {
+        return Ok(());
+    }
+    for (member, target) in targets.iter_mut().enumerate() {
+        if let Some(former) = &mut target.former {
+            former.flags = Flags::NONE;
+            let former = *former;
+            let finished = target.put(&former, None);
+            finished.map_err(|cause| Failure::new(member, cause, Left::Old))?;
+        }
+    }
+    Ok(())
+}
+
+/// Undoes a second pass in which the first `count` DIMMs have been written.
+fn take_back<M: Medium>(targets: &mut [Target<'_, M>], count: usize, uuid: Uuid) -> Left {
+    for rank in 0..count {
+        let reopened = ranked(targets, rank).map(|(_, target)| target.reopen(uuid));
+        if matches!(reopened, Some(Err(_))) {
+            return Left::New;
+        }
+    }
+    let all = (0..targets.len()).rev();
+    match restore(targets, all, uuid) {
+        Left::Mixed if targets.len() == 1 => Left::New,
+        left => left,
+    }
+}
+
+/// Brings the former labels back on the DIMMs of these ranks, in this order.
+fn restore<M: Medium>(
+    targets: &mut [Target<'_, M>],
+    ranks: impl Iterator<Item = usize>,
+    uuid: Uuid,
+) -> Left {
     let mut left = Left::Old;
-    for target in written {
-        if target.restore(uuid).is_err() {
+    for rank in ranks {
+        let restored = ranked(targets, rank).map(|(_, target)| target.restore(uuid));
+        if matches!(restored, Some(Err(_))) {
             left = Left::Mixed;
         }
     }
@@ -219,9 +312,10 @@ fn undo<M: Medium>(targets: &mut [Target<'_, M>], member: usize, uuid: Uuid) -> 
 pub enum Left {
     /// Those from before.
     Old,
-    /// The new ones, on some DIMMs still with the flag "updating".
+    /// The new ones, on some DIMMs still with the flag "updating". They count, and could not be taken back.
     New,
-    /// The new ones on some DIMMs, those from before on the others. The namespace counts as it was.
+    /// The new ones on some DIMMs, those from before on the others. The namespace counts as it was, see
+    /// [`State::RolledBack`](super::State::RolledBack).
     Mixed,
 }
 

@@ -81,7 +81,9 @@ pub enum State {
 }
 
 impl State {
-    /// Tells whether the labels should be published again, before anything else is done with the namespace.
+    /// Tells whether the labels should be published again, before anything else is done with the namespace: with the
+    /// namespace's [`Contents`](super::Contents), the extents that [`Set::extent`] tells, and in place of
+    /// [`Self::replaces`].
     pub fn wants_repair(&self) -> bool {
         *self != Self::Settled
     }
@@ -300,13 +302,12 @@ impl<'a> Set<'a> {
     /// Judges labels of which every DIMM has one: the label that describes the namespace, and its state.
     fn complete(&self, uuid: Uuid) -> Result<(Label, State), Defect> {
         let labels = || self.labels(uuid).map(|(_, label)| label);
-        // Labels are written in the order of the DIMMs, so the last one is the oldest one.
+        // Finished labels are written last, others in the order of the DIMMs. So these are the oldest ones.
         let finished = labels().filter(|label| !label.flags.updating()).last();
         let old = finished.or_else(|| labels().last());
         let first = labels().find(|label| label.position == 0);
         let (old, first) = old.zip(first).ok_or(Defect::Missing { member: 0 })?;
-        let new = labels().find(|label| label.flags.updating());
-        let Some(new) = new else {
+        if labels().all(|label| !label.flags.updating()) {
             // No update is to blame for a difference. Linux takes all but the size from the first label.
             return match self
                 .labels(uuid)
@@ -319,10 +320,10 @@ impl<'a> Set<'a> {
                 }),
                 None => Ok((first, State::Settled)),
             };
-        };
-        if labels().all(|label| same_contents(&label, &old)) {
-            return Ok((first, State::Unfinished));
         }
+        let Some(new) = labels().find(|label| !same_contents(label, &old)) else {
+            return Ok((first, State::Unfinished));
+        };
         let stray = self.labels(uuid).find(|(_, label)| {
             let is_new = label.flags.updating() && same_contents(label, &new);
             !is_new && !same_contents(label, &old)
@@ -484,7 +485,7 @@ impl Identity {
 }
 
 /// Tells whether two labels describe the same namespace, but for its UUID.
-fn same_contents(label: &Label, other: &Label) -> bool {
+pub(super) fn same_contents(label: &Label, other: &Label) -> bool {
     label.name == other.name
         && label.lba_size == other.lba_size
         && label.class() == other.class()
