@@ -6,6 +6,7 @@
 # needs: nvdimm=32M nvdimm=1G
 # stacks: rust c
 # compare
+# timeout: 300
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
@@ -51,8 +52,8 @@ detect namespace0.0
 expect_eq "uuid of the BTT found" "$(show "$btt" uuid)" "$uuid"
 expect_eq "bytes of the disk found" "$(disk_bytes "$disk")" 32440320
 
-# Disks of all sector sizes: vectors of spec 13 for 1 GiB - 4096 bytes.
-for vector in 512 520 528 4096 4104:1055125504 4160 4224:1039138816; do
+# Disks of other sector sizes: vectors of spec 13 for 1 GiB - 4096 bytes.
+for vector in 512 520 4104:1055125504 4224:1039138816; do
 	sector=${vector%%:*}
 	make_btt namespace1.0 "$sector"
 	bytes=$(disk_bytes "$disk")

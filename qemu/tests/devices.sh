@@ -131,22 +131,44 @@ wipe() {
 	no_raw_access "$1"
 }
 
-# pattern SEED BYTES: as many bytes that look random, the same for the same seed.
+# pattern SEED BYTES: as many bytes, no 16 of them like others, and others for another seed. Both below 10^8, bytes of 16.
 pattern() {
-	perl -e 'my ($state, $left) = @ARGV;
-		while ($left > 0) {
-			my $block = "";
-			for (1 .. 1024) {
-				$state = ($state * 1103515245 + 12345) & 0x7fffffff;
-				$block .= pack("N", $state ^ ($state << 7));
-			}
-			print substr($block, 0, $left);
-			$left -= length $block;
-		}' "$1" "$2"
+	seq -f '%015.0f' "$1"00000000 "$(($1 * 100000000 + $2 / 16 - 1))"
+}
+
+# put SEED BYTES OFFSET: a pattern onto $disk, past the page cache; same SEED BYTES OFFSET: whether it is there.
+put() {
+	pattern "$1" "$2" | dd of="/dev/$disk" bs=64K iflag=fullblock seek="$3" oflag=direct,seek_bytes 2>dd.log ||
+		fail "writing $2 bytes to $3 of $disk: $(cat dd.log)"
+}
+
+same() {
+	dd if="/dev/$disk" of=read bs=64K skip="$3" count="$2" iflag=direct,skip_bytes,count_bytes 2>dd.log ||
+		fail "reading $2 bytes at $3 of $disk: $(cat dd.log)"
+	pattern "$1" "$2" | cmp -s - read
 }
 
 # drop_caches: what is read next comes from the devices.
 drop_caches() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
+}
+
+# load_modules and unload_modules: all of the stack, as administrators do it.
+load_modules() {
+	modprobe -a nfit nd_e820 nd_btt nd_pmem
+	settle
+	udevadm settle
+}
+
+unload_modules() {
+	udevadm settle
+	for _region in /sys/bus/nd/drivers/nd_region/region*; do
+		[ ! -e "$_region" ] || unbind "${_region##*/}"
+	done
+	for _module in nd_pmem dax_pmem device_dax nd_btt nd_pfn nfit nd_e820 libnvdimm; do
+		if grep -q "^$_module " /proc/modules; then
+			rmmod "$_module"
+		fi
+	done
 }

@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Ranges of memory that the command line declares persistent: their bus, regions, namespaces and disks.
+#
+# memmap: 64M!512M 32M!640M
+# stacks: rust c
+# compare
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+expect_eq "provider" "$(show ndbus0 provider)" e820
+[ -z "$(ls -d "$ND"/nmem* 2>/dev/null || true)" ] || fail "there are DIMMs"
+ndctl list -BDRNi
+for region in region0 region1; do
+	for attribute in $(ls "$ND/$region"); do
+		[ -f "$ND/$region/$attribute" ] || continue
+		case $attribute in
+		# Numbers of seeds depend on timing; uevent repeats what else is shown.
+		*_seed | uevent) continue ;;
+		esac
+		echo "$region/$attribute: $(cat "$ND/$region/$attribute" 2>&1)"
+	done
+	namespace=namespace${region#region}.0
+	for attribute in size mode force_raw holder nstype resource numa_node; do
+		echo "$namespace/$attribute: $(show "$namespace" "$attribute")"
+	done
+	echo "disk of $(disk_bytes "$(disk_of "$namespace")") bytes"
+done
+
+make_btt namespace0.0 4096
+put 1 1048576 0
+same 1 1048576 0 || fail "the BTT does not hold its data"
+uuid=$(show "$btt" uuid)
+release "$btt"
+detect namespace0.0
+expect_eq "uuid of the BTT found" "$(show "$btt" uuid)" "$uuid"
+same 1 1048576 0 || fail "the BTT does not hold its data after it was detected again"
+disk=$(disk_of namespace1.0)
+put 2 1048576 0
+same 2 1048576 0 || fail "the raw disk does not hold its data"
