@@ -83,4 +83,6 @@ pub use media::{
     Sink,
     Source, //
 };
+#[cfg(loom)]
+pub use sync::weak;
 pub use sync::NoMemory;

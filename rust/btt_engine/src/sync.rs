@@ -24,6 +24,8 @@ mod hosted;
 #[cfg(CONFIG_RUST)]
 mod in_kernel;
 
+#[cfg(loom)]
+pub use hosted::weak;
 #[cfg(not(CONFIG_RUST))]
 pub(crate) use hosted::{
     full_barrier,

@@ -2,6 +2,8 @@
 
 //! BTTs are found, damaged ones are restored or refused, and nothing is changed where they are refused.
 
+#![cfg(not(loom))]
+
 mod support;
 
 use btt_engine::{

@@ -2,6 +2,8 @@
 
 //! Sectors are what was written to them.
 
+#![cfg(not(loom))]
+
 mod support;
 
 use btt_engine::{

@@ -148,20 +148,37 @@ impl PaddedWord {
     /// Replaces the word and is a full barrier.
     pub(crate) fn swap(&self, value: u64) -> u64 {
         // Two fences: an access by itself does not order the accesses around it, however strong it is.
-        full_barrier();
+        access_barrier();
         let before = self.0.swap(value, Ordering::AcqRel);
-        full_barrier();
+        access_barrier();
         before
+    }
+
+    /// Replaces the word; later accesses come after it.
+    pub(crate) fn swap_acquire(&self, value: u64) -> u64 {
+        self.0.swap(value, Ordering::Acquire)
+    }
+
+    /// Replaces the word; earlier accesses come before it.
+    pub(crate) fn swap_release(&self, value: u64) -> u64 {
+        self.0.swap(value, Ordering::Release)
+    }
+
+    /// Replaces the word if it is `expected`; later accesses come after it if it was.
+    pub(crate) fn replace_acquire(&self, expected: u64, value: u64) -> bool {
+        self.0
+            .compare_exchange(expected, value, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Replaces the word if it is `expected` and is a full barrier if it was.
     pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
-        full_barrier();
+        access_barrier();
         let replaced = self
             .0
             .compare_exchange(expected, value, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
-        full_barrier();
+        access_barrier();
         replaced
     }
 }
@@ -202,7 +219,50 @@ impl Parking {
 
 /// Orders everything before it before everything after it, also earlier stores before later loads.
 pub(crate) fn full_barrier() {
+    #[cfg(loom)]
+    if weak::is(weak::Side::Writer) {
+        return fence(Ordering::AcqRel);
+    }
     fence(Ordering::SeqCst);
+}
+
+/// The barriers around an access that is one itself.
+fn access_barrier() {
+    #[cfg(loom)]
+    if weak::is(weak::Side::Reader) {
+        return fence(Ordering::AcqRel);
+    }
+    fence(Ordering::SeqCst);
+}
+
+/// Makes the barriers of one side too weak, to see that loom notices.
+#[cfg(loom)]
+pub mod weak {
+    extern crate std;
+
+    use std::cell::Cell;
+
+    /// Whose barriers are weak.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Side {
+        /// The barrier before the look at the read tracking table.
+        Writer,
+        /// The barriers around the publication of a block.
+        Reader,
+    }
+
+    std::thread_local! {
+        static WEAK: Cell<Option<Side>> = const { Cell::new(None) };
+    }
+
+    /// Makes a side weak for all models that this thread runs from now on.
+    pub fn set(side: Side) {
+        WEAK.set(Some(side));
+    }
+
+    pub(super) fn is(side: Side) -> bool {
+        WEAK.get() == Some(side)
+    }
 }
 
 /// Waits a little before looking again.

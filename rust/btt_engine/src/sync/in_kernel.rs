@@ -176,6 +176,21 @@ impl PaddedWord {
         self.0.xchg(value, Full)
     }
 
+    /// Replaces the word; later accesses come after it.
+    pub(crate) fn swap_acquire(&self, value: u64) -> u64 {
+        self.0.xchg(value, Acquire)
+    }
+
+    /// Replaces the word; earlier accesses come before it.
+    pub(crate) fn swap_release(&self, value: u64) -> u64 {
+        self.0.xchg(value, Release)
+    }
+
+    /// Replaces the word if it is `expected`; later accesses come after it if it was.
+    pub(crate) fn replace_acquire(&self, expected: u64, value: u64) -> bool {
+        self.0.cmpxchg(expected, value, Acquire).is_ok()
+    }
+
     /// Replaces the word if it is `expected` and is a full barrier if it was.
     pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
         self.0.cmpxchg(expected, value, Full).is_ok()
