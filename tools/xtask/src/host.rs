@@ -131,17 +131,17 @@ fn installed() -> Result<HashSet<String>> {
 }
 
 /// A command to be run as root, through sudo if need be. sudo may ask for a password, once.
-fn as_root(program: &str) -> Result<Command> {
+pub(crate) fn as_root(program: &str) -> Result<Command> {
     if rustix::process::geteuid().is_root() {
         return Ok(Command::new(program));
     }
     let asked = Command::new("sudo")
         .arg("-v")
         .status()
-        .context("packages are missing, and there is no sudo")?;
+        .with_context(|| format!("`{program}` must run as root, and there is no sudo"))?;
     ensure!(
         asked.success(),
-        "packages are missing, and sudo was refused"
+        "`{program}` must run as root, and sudo was refused"
     );
     let mut command = Command::new("sudo");
     command.args(["-n", "--preserve-env=DEBIAN_FRONTEND", program]);

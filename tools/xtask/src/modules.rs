@@ -7,6 +7,7 @@ use crate::{
         Cache,
         Key, //
     },
+    host,
     kernel::{
         self,
         Kernel, //
@@ -194,18 +195,23 @@ pub(crate) fn install() -> Result<()> {
             argument.push(root);
             make.arg(argument);
         }
-        process::run(
-            make.arg("modules_install"),
-            &cache.log("modules_install"),
-            step,
-        )
+        make.arg("modules_install");
+        // What was built as a user is installed as root, unless it goes elsewhere.
+        let mut install = if kernel::given("INSTALL_MOD_PATH").is_some() {
+            make
+        } else {
+            let mut install = host::as_root("make")?;
+            install.args(make.get_args());
+            install
+        };
+        process::run(&mut install, &cache.log("modules_install"), step)
     })
 }
 
 fn for_building() -> Result<(Cache, Toolchain, Kernel)> {
     let cache = Cache::open()?;
     let rustc = Rustc::query()?;
-    crate::host::install_packages(&cache, rustc.llvm_major)?;
+    host::install_packages(&cache, rustc.llvm_major)?;
     let toolchain = Toolchain::prepare(&cache, rustc)?;
     let kernel = Kernel::prepare(&cache, &toolchain)?;
     Ok((cache, toolchain, kernel))

@@ -34,6 +34,7 @@ impl Machine {
         host::install_packages(&cache, rustc.llvm_major)?;
         let toolchain = Toolchain::prepare(&cache, rustc)?;
         let kernel = Kernel::prepare(&cache, &toolchain)?;
+        kernel.check_for_booting()?;
         let image = image::prepare(&cache)?;
         let accelerator = Accelerator::choose(&cache, &kernel, &image)?;
         Ok(Self {
