@@ -103,8 +103,8 @@ pub fn explore(setup: &Setup, history: &[Operation], mutation: Option<Mutation>)
     Ok(count)
 }
 
-/// Lets each write of the last but one operation of `history` fail, in every way, and then fails the power: while the driver
-/// takes the operation back, while it mends what it could not take back, and during the last operation.
+/// Lets each write of the last but one operation of `history` fail, in every way, and then fails the power: while
+/// the driver takes the operation back, while it mends what it could not take back, and during the last operation.
 pub fn explore_faults(setup: &Setup, history: &[Operation]) -> Result<Count> {
     let mut count = Count::default();
     let [first @ .., faulty, last] = history else {
@@ -188,7 +188,8 @@ fn fail_and_go_on(
     Ok(true)
 }
 
-/// Mounts what a power failure has left. The namespaces must be one of `expected`, the first of which are the old ones.
+/// Mounts what a power failure has left. The namespaces must be one of `expected`, the first of which are the old
+/// ones.
 fn judge(count: &mut Count, cut: Cut, media: &Media, expected: &[&View]) -> Result<()> {
     count.cuts += 1;
     let mut world = World::mount(media)?;

@@ -2,13 +2,14 @@
 
 //! What a power failure can do to the label areas of an interleave set.
 //!
-//! A history is a short list of operations on namespaces. All but the last one are performed. The power then fails before,
-//! within and after every write of the last one, and what is left on the media is mounted as a driver would: the namespaces
-//! must be those from before or those from after the operation, nothing may be reserved twice, and once the driver has
-//! mended what it found, no slot may be lost. The power may fail again while it does.
+//! A history is a short list of operations on namespaces. All but the last one are performed. The power then fails
+//! before, within and after every write of the last one, and what is left on the media is mounted as a driver
+//! would: the namespaces must be those from before or those from after the operation, nothing may be reserved
+//! twice, and once the driver has mended what it found, no slot may be lost. The power may fail again while it
+//! does.
 //!
-//! A write is torn at aligned words of eight bytes: any subset of the words that it changes may have reached the medium.
-//! Up to [`cuts::EXHAUSTIVE`] such words all subsets are tried, above it the likely ones.
+//! A write is torn at aligned words of eight bytes: any subset of the words that it changes may have reached the
+//! medium. Up to [`cuts::EXHAUSTIVE`] such words all subsets are tried, above it the likely ones.
 
 pub mod cuts;
 pub mod explore;

@@ -43,11 +43,11 @@ fn main() -> Result<()> {
                 count.add(&explore_faults(&setup, &history)?);
             }
             println!(
-                "labels {version} on {dimms} DIMMs: {} power failures ({} old, {} new), {} second ones; {} failed writes; {:.1} s",
-                count.cuts,
-                count.old,
-                count.new,
-                count.second_cuts,
+                "labels {version} on {dimms} DIMMs: {} power failures ({} old, {} new), {} second ones",
+                count.cuts, count.old, count.new, count.second_cuts
+            );
+            println!(
+                "    {} failed writes, {:.1} s",
                 count.faults,
                 started.elapsed().as_secs_f32()
             );

@@ -260,7 +260,8 @@ impl World {
         })
     }
 
-    /// The namespaces, each as the user sees it. Residue of interrupted updates is none; any other defect is an error.
+    /// The namespaces, each as the user sees it. Residue of interrupted updates is none; any other defect is an
+    /// error.
     pub fn view(&self) -> Result<View> {
         let mut view = View::new();
         for found in self.found() {

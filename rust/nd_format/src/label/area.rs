@@ -67,7 +67,8 @@ impl<'a> LabelArea<'a> {
         }
     }
 
-    /// Slots that new namespaces can have: one is kept free, since updates write a label before they drop the old one.
+    /// Slots that new namespaces can have: one is kept free, since updates write a label before they drop the old
+    /// one.
     pub fn available_slots(&self) -> u32 {
         self.free_count().saturating_sub(1)
     }

@@ -29,8 +29,8 @@ const DAX: Guid = Guid::new(
     [0x98, 0x6f, 0x50, 0x68, 0xb4, 0xf8, 0x00, 0x88],
 );
 
-/// The abstraction that a namespace was made for (UEFI 2.10, section 13.19, "AddressAbstractionGuid"; the GUIDs of PFN
-/// and DAX, and that of BTT 1.1, are Linux' own).
+/// The abstraction that a namespace was made for (UEFI 2.10, section 13.19, "AddressAbstractionGuid"; the GUIDs of
+/// PFN and DAX, and that of BTT 1.1, are Linux' own).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Class {
     /// None named: whatever is found at the usual places is used. All that labels of version 1.1 can say.

@@ -102,8 +102,8 @@ pub enum Defect {
 }
 
 impl Defect {
-    /// Tells whether the labels are what an interrupted creation or removal has left. They may be retracted: there is no
-    /// namespace that could be lost.
+    /// Tells whether the labels are what an interrupted creation or removal has left. They may be retracted: there
+    /// is no namespace that could be lost.
     pub const fn is_residue(&self) -> bool {
         matches!(self, Self::Interrupted | Self::Removed)
     }

@@ -2,8 +2,9 @@
 
 //! Arithmetic of free and reserved addresses of a DIMM.
 //!
-//! Namespaces reserve ranges of the DIMMs that they are on. A region uses a mapping, which is a range of each of its DIMMs,
-//! and hands it out in units of its alignment divided by the number of DIMMs; `align` below is this quotient.
+//! Namespaces reserve ranges of the DIMMs that they are on. A region uses a mapping, which is a range of each of
+//! its DIMMs, and hands it out in units of its alignment divided by the number of DIMMs; `align` below is this
+//! quotient.
 
 use super::{
     area::LabelArea,
@@ -85,8 +86,8 @@ impl<'a> Reserved<'a> {
 
     /// Free bytes of `mapping`, in whole units of `align`.
     ///
-    /// A reservation takes every unit that it touches. One that does not end with the mapping's last unit makes the whole
-    /// mapping unavailable.
+    /// A reservation takes every unit that it touches. One that does not end with the mapping's last unit makes the
+    /// whole mapping unavailable.
     pub fn available(&self, mapping: Extent, align: u64) -> u64 {
         let taken = self.0.iter().try_fold(0u64, |taken, reservation| {
             let extent = reservation.extent.widened(align)?;
@@ -121,7 +122,8 @@ impl<'a> Reserved<'a> {
             })
     }
 
-    /// The range that the namespace `owner` has once its share of the DIMM is `len` bytes; [`None`] if that is nothing.
+    /// The range that the namespace `owner` has once its share of the DIMM is `len` bytes; [`None`] if that is
+    /// nothing.
     ///
     /// A namespace shrinks at its end. It grows into a gap next to it, of which the lower one is tried first.
     pub fn resize(
@@ -161,8 +163,8 @@ impl<'a> Reserved<'a> {
     }
 }
 
-/// Bytes that new namespaces of a region can have, from the [`Reserved::available`] of its DIMMs; [`None`] stands for a DIMM
-/// that is disabled, which makes it nothing.
+/// Bytes that new namespaces of a region can have, from the [`Reserved::available`] of its DIMMs; [`None`] stands
+/// for a DIMM that is disabled, which makes it nothing.
 pub fn available_size(dimms: impl IntoIterator<Item = Option<u64>>) -> u64 {
     let sum = dimms
         .into_iter()

@@ -16,7 +16,8 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Makes the range of `len` bytes from `start`; [`None`] if it is empty or runs past the end of the address space.
+    /// Makes the range of `len` bytes from `start`; [`None`] if it is empty or runs past the end of the address
+    /// space.
     pub const fn new(start: u64, len: u64) -> Option<Self> {
         match start.checked_add(len) {
             Some(_) if len != 0 => Some(Self { start, len }),

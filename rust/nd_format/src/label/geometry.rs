@@ -7,9 +7,9 @@
 //! | index 0    | index 1        | label 0 | label 1 | ... | unused |
 //! ```
 //!
-//! An index holds a header and one bit for each slot, rounded up to 256 bytes. How many slots fit depends on the size of
-//! the indexes, and that on the slots; the formats resolve this by sizing the indexes for an area full of labels first.
-//! (UEFI 2.10, section 13.19, "Label Storage Area".)
+//! An index holds a header and one bit for each slot, rounded up to 256 bytes. How many slots fit depends on the
+//! size of the indexes, and that on the slots; the formats resolve this by sizing the indexes for an area full of
+//! labels first. (UEFI 2.10, section 13.19, "Label Storage Area".)
 
 use core::fmt;
 

@@ -5,13 +5,13 @@
 //! ```text
 //!  0 signature "NAMESPACE_INDEX\0"       32 bytes of this index      60 version major (1)
 //! 16 flags, zero (3 bytes)               40 offset of the other one  62 version minor
-//! 19 size of labels: 128 << code         48 offset of label 0        64 checksum: Fletcher-64 of the index, zeroes here
+//! 19 size of labels: 128 << code         48 offset of label 0        64 checksum: Fletcher-64, with zeroes here
 //! 20 sequence number, in the low 2 bits  56 number of slots          72 one bit for each slot, set if free
 //! 24 offset of this index
 //! ```
 //!
-//! There are two, written in turn. The one with the later sequence number counts, so that a torn write of the other one
-//! changes nothing. (UEFI 2.10, section 13.19, "Label Index Block Definitions".)
+//! There are two, written in turn. The one with the later sequence number counts, so that a torn write of the other
+//! one changes nothing. (UEFI 2.10, section 13.19, "Label Index Block Definitions".)
 
 use super::{
     geometry::{
@@ -174,8 +174,8 @@ impl Index {
         })
     }
 
-    /// Which of two good indexes counts: the later one. Of equal ones it is the second, because an area is initialised
-    /// with 3 and 2 and then updated in the second.
+    /// Which of two good indexes counts: the later one. Of equal ones it is the second, because an area is
+    /// initialised with 3 and 2 and then updated in the second.
     pub fn newer(first: &Self, second: &Self) -> IndexCopy {
         if first.sequence == second.sequence || first.sequence.successor() == second.sequence {
             IndexCopy::Second

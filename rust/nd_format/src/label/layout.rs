@@ -56,8 +56,8 @@ pub struct Layout {
 impl Layout {
     /// Looks for an index in the area of `config_size` bytes that begins with `bytes`.
     ///
-    /// [`Geometry::discovery_len`] bytes are enough. Labels of 128 bytes are tried first. An area without a good index is
-    /// blank; labels of 256 bytes will be written into it, unless only the small ones fit.
+    /// [`Geometry::discovery_len`] bytes are enough. Labels of 128 bytes are tried first. An area without a good
+    /// index is blank; labels of 256 bytes will be written into it, unless only the small ones fit.
     pub fn discover(config_size: u32, bytes: &[u8]) -> Result<Self, AreaTooSmall> {
         let small = Geometry::new(config_size, LabelFormat::V1_1)?;
         let large = Geometry::new(config_size, LabelFormat::V1_2);

@@ -3,15 +3,18 @@
 //! Namespace labels: which namespaces there are, kept in a small area of each DIMM (UEFI 2.10, section 13.19).
 //!
 //! * [`Geometry`] and [`Layout`]: where indexes and labels are, and which index counts. The owner of an area reads
-//!   [`Geometry::discovery_len`] bytes, calls [`Layout::discover`], and keeps the whole area in memory beside the layout.
+//!   [`Geometry::discovery_len`] bytes, calls [`Layout::discover`], and keeps the whole area in memory beside the
+//!   layout.
 //! * [`LabelArea`]: reading it.
 //! * [`Store`] and [`Plan`]: changing it. The writes come one by one; their user performs them in that order.
-//! * [`Set`]: the namespaces that the labels of all DIMMs of an interleave set make up. One that is defective is refused
-//!   alone. States that an interrupted update has left are told apart from damage, and mended by the next update.
+//! * [`Set`]: the namespaces that the labels of all DIMMs of an interleave set make up. One that is defective is
+//!   refused alone. States that an interrupted update has left are told apart from damage, and mended by the next
+//!   update.
 //! * [`publish`] and [`retract`]: the update of the labels of one namespace on all DIMMs of its set.
 //! * [`dpa`]: free and reserved addresses of DIMMs.
 //!
-//! Everything works on bytes that its user owns, and under a lock that its user holds: one that covers all DIMMs of a set.
+//! Everything works on bytes that its user owns, and under a lock that its user holds: one that covers all DIMMs of
+//! a set.
 
 mod area;
 mod class;
@@ -21,6 +24,7 @@ mod extent;
 mod geometry;
 mod index;
 mod layout;
+mod namespace;
 mod plan;
 mod publish;
 mod record;
@@ -52,6 +56,12 @@ pub use self::{
         Current,
         Layout, //
     },
+    namespace::{
+        by_address,
+        Namespace,
+        Refused,
+        State, //
+    },
     plan::{
         Plan,
         Store,
@@ -77,13 +87,9 @@ pub use self::{
         NAME_LEN, //
     },
     set::{
-        by_address,
         Identity,
         Member,
-        Namespace,
-        Refused,
-        Set,
-        State, //
+        Set, //
     },
     slots::Slots,
 };

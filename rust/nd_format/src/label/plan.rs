@@ -2,16 +2,16 @@
 
 //! Changing one label area.
 //!
-//! A [`Plan`] tells which bytes have to be written where, one write after the other. Its user writes them through the
-//! provider and confirms each one. Nothing that the current index names is ever overwritten: labels go into free slots, and
-//! an index takes the place of the one that does not count. The change happens with the index, which has a checksum: a
-//! power failure before or within any write leaves what was there before that write. (UEFI 2.10, section 13.19,
-//! "Updating Namespace Labels".)
+//! A [`Plan`] tells which bytes have to be written where, one write after the other. Its user writes them through
+//! the provider and confirms each one. Nothing that the current index names is ever overwritten: labels go into
+//! free slots, and an index takes the place of the one that does not count. The change happens with the index,
+//! which has a checksum: a power failure before or within any write leaves what was there before that write. (UEFI
+//! 2.10, section 13.19, "Updating Namespace Labels".)
 //!
-//! A plan that is dropped half way leaves the area in memory as it was before: the bytes of the current index and of its
-//! labels are untouched, and the next plan starts from them. The medium may be ahead, if the index was written but the write
-//! reported as failed. Slots that are free in memory then hold labels that count, so the next plan first writes the
-//! current index again, as the newest one.
+//! A plan that is dropped half way leaves the area in memory as it was before: the bytes of the current index and
+//! of its labels are untouched, and the next plan starts from them. The medium may be ahead, if the index was
+//! written but the write reported as failed. Slots that are free in memory then hold labels that count, so the next
+//! plan first writes the current index again, as the newest one.
 
 use super::{
     area::{

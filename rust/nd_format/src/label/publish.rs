@@ -5,12 +5,14 @@
 //! Two passes over the DIMMs: the first one writes labels with the flag "updating", the second one clears
 //! it. Whenever the power fails, [`Set`](super::Set) finds the namespace as it was or as it should become.
 //!
-//! If a DIMM fails, all of them get their former labels back, in steps that may be interrupted like any other: no label may be
-//! restored while another one is new and no longer "updating", and the last DIMM's comes first.
+//! If a DIMM fails, all of them get their former labels back, in steps that may be interrupted like any other: no
+//! label is restored while another one is new and no longer "updating", and the one that was written last comes
+//! first.
 
 use super::{
     class::Class,
     extent::Extent,
+    namespace::Namespace,
     plan::{
         Plan,
         Store,
@@ -24,8 +26,7 @@ use super::{
     },
     set::{
         same_contents,
-        Identity,
-        Namespace, //
+        Identity, //
     },
 };
 use crate::uuid::Uuid;
@@ -239,8 +240,8 @@ pub fn retract<M: Medium>(
     Ok(())
 }
 
-/// The DIMM that is the `rank`th to be written: those with finished labels come last, so that one of them tells the old state
-/// of the namespace until all of them are new.
+/// The DIMM that is the `rank`th to be written: those with finished labels come last, so that one of them tells the
+/// old state of the namespace until all of them are new.
 fn ranked<'t, 'a, M: Medium>(
     targets: &'t mut [Target<'a, M>],
     rank: usize,
@@ -255,7 +256,8 @@ fn ranked<'t, 'a, M: Medium>(
     targets.get_mut(member).map(|target| (member, target))
 }
 
-/// Clears the flag "updating" of labels that all have it: while the UUID changes, it would be taken for that of new ones.
+/// Clears the flag "updating" of labels that all have it: while the UUID changes, it would be taken for that of new
+/// ones.
 fn finish_former<M: Medium>(targets: &mut [Target<'_, M>]) -> Result<(), Failure<M::Error>> {
     let first = targets.first().and_then(|target| target.former);
     let all_unfinished = targets.iter().all(|target| match (target.former, first) {

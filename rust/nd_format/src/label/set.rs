@@ -2,31 +2,33 @@
 
 //! The namespaces that the labels of the DIMMs of an interleave set make up.
 //!
-//! A namespace has one label on each DIMM. Updates write them DIMM by DIMM, first all with the flag "updating", then all
-//! without it, and each write drops the DIMM's former label. What a power failure can leave follows from that:
+//! A namespace has one label on each DIMM. Updates write them DIMM by DIMM, first all with the flag "updating",
+//! then all without it, and each write drops the DIMM's former label. What a power failure can leave follows from
+//! that:
 //!
-//! | Labels found                                             | Meaning                      | Result                    |
-//! |----------------------------------------------------------|------------------------------|---------------------------|
-//! | all agree, some updating                                 | new ones are all there       | the new namespace         |
-//! | updating ones, and others that agree without them        | update under way             | the old namespace         |
-//! | some missing, where an updating one of another UUID is   | change of the UUID under way | the old namespace         |
-//! | some missing, all others updating                        | creation under way           | none; the rest is residue |
-//! | some missing, but still to be read in free slots         | removal under way            | none; the rest is residue |
-//! | some missing                                             | damage                       | none                      |
+//! | Labels found                                           | Meaning                    | Result                  |
+//! |--------------------------------------------------------|----------------------------|-------------------------|
+//! | all agree, some updating                               | new ones are all there     | the new namespace       |
+//! | updating ones, and others that agree without them      | update under way           | the old namespace       |
+//! | some missing, where an updating one of another UUID is | change of UUID under way   | the old namespace       |
+//! | some missing, all others updating                      | creation under way         | none; others are residue|
+//! | some missing, but still to be read in free slots       | removal under way          | none; others are residue|
+//! | some missing                                           | damage                     | none                    |
 //!
-//! In the second and third row the old label is gone from DIMMs that have been written already. It is known all the same:
-//! the labels of a set differ in nothing but the position and the DPA, and an interleaved namespace is at the same offset
-//! of each mapping.
+//! In the second and third row the old label is gone from DIMMs that have been written already. It is known all the
+//! same: the labels of a set differ in nothing but the position and the DPA, and an interleaved namespace is at the
+//! same offset of each mapping.
 
 use super::{
     area::LabelArea,
-    class::Class,
     defect::Defect,
     extent::Extent,
-    record::{
-        Label,
-        Name, //
+    namespace::{
+        Namespace,
+        Refused,
+        State, //
     },
+    record::Label,
 };
 use crate::{
     nfit::interleave::Cookies,
@@ -64,69 +66,6 @@ pub struct Member<'a> {
     pub area: LabelArea<'a>,
     /// The part of the DIMM that is in the set.
     pub mapping: Extent,
-}
-
-/// How the labels of a namespace were found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    /// Complete.
-    Settled,
-    /// All there, but some still with the flag "updating".
-    Unfinished,
-    /// An update was interrupted. This is the namespace as it was before.
-    RolledBack {
-        /// The UUID that some labels have already, if that was to be changed.
-        replaces: Option<Uuid>,
-    },
-}
-
-impl State {
-    /// Tells whether the labels should be published again, before anything else is done with the namespace: with the
-    /// namespace's [`Contents`](super::Contents), the extents that [`Set::extent`] tells, and in place of
-    /// [`Self::replaces`].
-    pub fn wants_repair(&self) -> bool {
-        *self != Self::Settled
-    }
-
-    /// The UUID whose labels the repair has to drop.
-    pub fn replaces(&self) -> Option<Uuid> {
-        match self {
-            Self::Settled | Self::Unfinished => None,
-            Self::RolledBack { replaces } => *replaces,
-        }
-    }
-}
-
-/// A namespace of a set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Namespace {
-    /// UUID.
-    pub uuid: Uuid,
-    /// Name.
-    pub name: Name,
-    /// Bytes of a sector: 512, 4096, or 0 for "not named".
-    pub lba_size: u64,
-    /// Class.
-    pub class: Class,
-    /// Bytes on each DIMM.
-    pub share: u64,
-    /// Bytes on all DIMMs.
-    pub size: u64,
-    /// Bytes from the start of the region to that of the namespace.
-    pub offset: u64,
-    /// How the labels were found.
-    pub state: State,
-    /// Bytes from the start of each mapping to the namespace.
-    share_offset: u64,
-}
-
-/// A namespace that cannot be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Refused {
-    /// Its UUID.
-    pub uuid: Uuid,
-    /// Why.
-    pub defect: Defect,
 }
 
 /// The DIMMs of a set, in the order of the region's mappings.
@@ -490,11 +429,4 @@ pub(super) fn same_contents(label: &Label, other: &Label) -> bool {
         && label.lba_size == other.lba_size
         && label.class() == other.class()
         && label.extent.len() == other.extent.len()
-}
-
-/// The key by which Linux numbers the namespaces of a region, for the namespace at the system physical address `address`.
-///
-/// It compares the bytes of the little-endian address, first byte first.
-pub const fn by_address(address: u64) -> u64 {
-    address.swap_bytes()
 }

@@ -2,8 +2,8 @@
 
 //! The same steps as `ndctl` on the C driver, compared byte by byte with what that has left.
 //!
-//! Two regions: DIMMs 0 and 1 from DPA 0, DIMMs 0 to 3 from 16 MiB. `ndctl` creates a namespace by writing its UUID and its
-//! name, which drops labels that there are not, then its size, its sector size and its class.
+//! Two regions: DIMMs 0 and 1 from DPA 0, DIMMs 0 to 3 from 16 MiB. `ndctl` creates a namespace by writing its UUID
+//! and its name, which drops labels that there are not, then its size, its sector size and its class.
 
 use super::super::dpa::{
     reservations,
