@@ -181,6 +181,9 @@ impl Provider {
                 .dimms
                 .push(KnownDimm { handle, node }, GFP_KERNEL)?;
         }
+        if let Some(registration) = &inventory.bus {
+            registration.wait_for_dimms();
+        }
         let persistence = table
             .capabilities()
             .and_then(Capabilities::persistence_domain);

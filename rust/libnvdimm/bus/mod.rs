@@ -273,6 +273,14 @@ impl BusRegistration {
     pub fn bus(&self) -> &Node<Bus> {
         &self.0
     }
+
+    /// Waits until the DIMMs registered so far are enabled, as far as they can be.
+    ///
+    /// A provider does so before it registers regions: without the labels of its DIMMs a region would pass for one that
+    /// has none.
+    pub fn wait_for_dimms(&self) {
+        async_domain::drain();
+    }
 }
 
 impl Drop for BusRegistration {

@@ -3,7 +3,8 @@
 //! Changes of a labelled namespace.
 //!
 //! A change is made to a copy, written to the labels of all DIMMs, and becomes true only then. So a change that fails
-//! leaves everything as it was. While the namespace has no UUID or no size it has no labels, and there is nothing to write.
+//! leaves everything as it was. While the namespace has no UUID there is nothing to write; while it has no size, only labels
+//! to drop.
 //!
 //! All of this happens under the device lock and the lock of the bus, with no device of the bus being probed.
 
@@ -209,10 +210,16 @@ impl<'a> Configurable<'a> {
 
     /// Makes a change true that leaves size and place alone. `old` is the UUID that the labels have, if it changes.
     fn apply(&mut self, content: Content, class: ClaimClass, old: Option<Uuid>) -> Result {
-        let Some(uuid) = content.uuid.filter(|_| content.size != 0) else {
+        let Some(uuid) = content.uuid else {
             self.accept(content, class);
             return Ok(());
         };
+        if content.size == 0 {
+            // What an update that was cut short has left under this UUID must not turn up as a part of the new namespace.
+            self.region().retract_labels(uuid, &mut self.lock)?;
+            self.accept(content, class);
+            return Ok(());
+        }
         let extents = self.region().extents(old.unwrap_or(uuid), &self.lock)?;
         self.publish(content, class, &extents, old)
     }
