@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Namespaces on interleaved DIMMs: labels on all DIMMs of a set, raw and sector mode, found again from the labels, checked and
+# destroyed by ndctl. A sector namespace of 64 MiB has the size that the C modules give it.
+#
+# timeout: 240
+. "$LIB"
+. "${LIB%/*}/simulated.sh"
+
+for version in 1.1 1.2; do
+	reset_labels $version
+	pair=$(region_of_ways 2) four=$(region_of_ways 4)
+	expect_eq "nstype of $four" "$(cat "$ND/$four/nstype")" 5
+	expect_eq "what is available on $four" "$(cat "$ND/$four/available_size")" 67108864
+
+	raw=$(ndctl create-namespace -b "$N0" -r "$pair" -m raw -n "two ways") || fail "create -m raw: $?"
+	sector=$(ndctl create-namespace -b "$N0" -r "$four" -m sector -l 4096) || fail "create -m sector: $?"
+	case $version in
+	1.1) size=65961984 ;;
+	1.2) size=65966080 ;;
+	esac
+	disk=/dev/$(field "$sector" blockdev)
+	namespace=$(field "$sector" dev)
+	expect_eq "the size of the BTT" "$(blockdev --getsize64 "$disk")" $size
+	for number in 0 1 2 3; do
+		slots=$(cat "$ND/nmem$number/available_slots")
+		case $version/$number in
+		1.1/[01]) expect_eq "free slots of nmem$number" "$slots" 1017 ;;
+		1.1/*) expect_eq "free slots of nmem$number" "$slots" 1018 ;;
+		1.2/[01]) expect_eq "free slots of nmem$number" "$slots" 507 ;;
+		1.2/*) expect_eq "free slots of nmem$number" "$slots" 508 ;;
+		esac
+	done
+
+	dd if=/dev/urandom of=data bs=1M count=60 status=none
+	expect_ok dd if=data of="$disk" bs=1M oflag=direct status=none
+	uuids=$(ndctl list -b "$N0" -N | jq -c 'map([.uuid, .mode, .size, .name]) | sort')
+
+	# Nothing is known any more but what is on the media.
+	expect_ok ndctl disable-region -b "$N0" all
+	expect_ok ndctl disable-dimm -b "$N0" all
+	expect_ok ndctl enable-dimm -b "$N0" all
+	expect_ok ndctl enable-region -b "$N0" all
+	expect_eq "the namespaces found again" "$(ndctl list -b "$N0" -N | jq -c 'map([.uuid, .mode, .size, .name]) | sort')" "$uuids"
+	disk=/dev/$(ndctl list -b "$N0" -r "$four" -N | jq -r '.[0].blockdev')
+	namespace=$(ndctl list -b "$N0" -r "$four" -N | jq -r '.[0].dev')
+	expect_ok dd if="$disk" of=read bs=1M count=60 iflag=direct status=none
+	expect_ok cmp data read
+
+	expect_ok ndctl disable-namespace "$namespace"
+	expect_ok ndctl check-namespace --verbose "$namespace"
+	expect_ok ndctl destroy-namespace -f -b "$N0" all
+	expect_eq "what is left" "$(ndctl list -b "$N0" -N)" ""
+	expect_eq "what is available on $four" "$(cat "$ND/$four/available_size")" 67108864
+	rm data read
+	: "$raw"
+done

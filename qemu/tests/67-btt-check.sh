@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# ndctl check-namespace on interleaved DIMMs: a sound BTT, info blocks that are lost and restored, a map that contradicts itself.
+# Whatever is restored, the data are those that were written.
+#
+# timeout: 300
+. "$LIB"
+. "${LIB%/*}/simulated.sh"
+
+reset_labels 1.1
+region=$(region_of_ways 4)
+created=$(ndctl create-namespace -r "$region" -m sector -l 4096 -s 16M) || fail "create: $?"
+namespace=$(field "$created" dev)
+sector_disk=$(field "$created" blockdev)
+raw_disk=${sector_disk%s}
+bytes=$(blockdev --getsize64 "/dev/$sector_disk")
+expect_eq "the size" "$bytes" "$(field "$created" size)"
+
+dd if=/dev/urandom of=data bs=4096 count=$((bytes / 4096)) status=none
+expect_ok dd if=data of="/dev/$sector_disk" bs=4096 oflag=direct status=none
+
+# raw BEGIN: enables the namespace as it is.
+raw() {
+	expect_ok ndctl disable-namespace "$namespace"
+	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 1)" ok
+	expect_ok ndctl enable-namespace "$namespace"
+	[ -b "/dev/$raw_disk" ] || fail "no /dev/$raw_disk"
+}
+
+end_raw() {
+	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
+	ndctl disable-namespace "$namespace" || fail "disable: $?"
+}
+
+verify() {
+	expect_ok ndctl enable-namespace "$namespace"
+	expect_ok cmp -n "$bytes" data "/dev/$sector_disk"
+}
+
+expect_ok ndctl disable-namespace "$namespace"
+expect_ok ndctl check-namespace "$namespace"
+verify
+expect_fail ndctl check-namespace "$namespace"
+expect_ok ndctl check-namespace --force "$namespace"
+
+# The copy of the info block is lost.
+raw
+size=$(blockdev --getsize64 "/dev/$raw_disk")
+expect_ok dd if=/dev/zero of="/dev/$raw_disk" bs=4096 count=1 seek=$((size / 4096 - 1)) oflag=direct status=none
+end_raw
+expect_fail ndctl check-namespace "$namespace"
+expect_ok ndctl check-namespace --repair "$namespace"
+verify
+
+# The info block is lost, and the block before it.
+raw
+expect_ok dd if=/dev/zero of="/dev/$raw_disk" bs=4096 count=2 oflag=direct status=none
+end_raw
+expect_fail ndctl check-namespace "$namespace"
+expect_ok ndctl check-namespace --repair "$namespace"
+verify
+
+# Entries of the map that name blocks twice.
+raw
+map=$(od -An -t u8 -j $((4096 + 96)) -N 8 "/dev/$raw_disk" | tr -d ' ')
+expect_match "the offset of the map" "$map" "[1-9]*"
+expect_ok dd if=/dev/urandom of="/dev/$raw_disk" bs=4096 count=1 seek=$(((4096 + map) / 4096)) oflag=direct status=none
+end_raw
+expect_fail ndctl check-namespace "$namespace"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC2154
+#
+# For tests in the guest, after lib.sh: `. "${LIB%/*}/simulated.sh"`. The simulated buses of nfit_test.ko, fresh.
+#
+# $N0 and $N1 are the two providers, for the option -b of ndctl.
+
+N0=nfit_test.0
+N1=nfit_test.1
+
+# load_simulated: loads the module; namespaces are driven when this returns.
+load_simulated() {
+	modprobe nfit_test || fail "nfit_test cannot be loaded"
+	wait_for_buses
+}
+
+# wait_for_buses: everything that was being registered is.
+wait_for_buses() {
+	for _bus in "$ND"/ndbus*/wait_probe; do
+		read -r _ <"$_bus"
+	done
+}
+
+# unload_simulated: regions are disabled first, since enabled ones hold the module.
+unload_simulated() {
+	ndctl disable-region -b "$N0" all >/dev/null 2>&1 || true
+	ndctl disable-region -b "$N1" all >/dev/null 2>&1 || true
+	modprobe -r nfit_test
+}
+
+# reset_labels VERSION: writes empty label areas to the DIMMs of the first bus. Regions are left enabled.
+reset_labels() {
+	expect_ok ndctl disable-region -b "$N0" all
+	expect_ok ndctl init-labels -f -b "$N0" -V "$1" all
+	expect_ok ndctl enable-region -b "$N0" all
+}
+
+# field JSON NAME: the value of a field of the first object that has it.
+field() {
+	printf '%s' "$1" | jq -r "[.. | objects | .$2 | select(. != null)] | first"
+}
+
+# region_of_ways NUMBER: the region of the first bus with so many DIMMs.
+region_of_ways() {
+	for _region in "$ND"/region*; do
+		case $(readlink -f "$_region") in
+		*/nfit_test.0/*)
+			if [ "$(cat "$_region/mappings")" = "$1" ]; then
+				basename "$_region"
+				return
+			fi
+			;;
+		esac
+	done
+	fail "there is no region of $1 DIMMs"
+}
+
+unload_at_exit() {
+	_status=$?
+	trap - EXIT
+	unload_simulated || _status=1
+	exit $_status
+}
+trap unload_at_exit EXIT
+load_simulated
