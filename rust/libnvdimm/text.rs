@@ -13,8 +13,6 @@ use kernel::{
     prelude::*,
     str::{
         kstrtobool_bytes,
-        parse_int::ParseInt,
-        BStr,
         Formatter, //
     },
 };
@@ -71,10 +69,21 @@ pub(crate) fn without_trailing_space(input: &[u8]) -> &[u8] {
 pub(crate) fn parse_u64(input: &[u8]) -> Result<u64> {
     let text = without_newline(input);
     let text = text.strip_prefix(b"+").unwrap_or(text);
-    if text.first().is_none_or(|first| !first.is_ascii_digit()) {
+    let (radix, digits) = match text {
+        [b'0', b'x' | b'X', digits @ ..] => (16, digits),
+        [b'0', digits @ ..] if !digits.is_empty() => (8, digits),
+        digits => (10, digits),
+    };
+    if digits.is_empty() {
         return Err(EINVAL);
     }
-    u64::from_str(BStr::from_bytes(text))
+    digits.iter().try_fold(0u64, |value, &digit| {
+        let digit = char::from(digit).to_digit(radix).ok_or(EINVAL)?;
+        value
+            .checked_mul(u64::from(radix))
+            .and_then(|value| value.checked_add(u64::from(digit)))
+            .ok_or(ERANGE)
+    })
 }
 
 /// Parses a boolean as `kstrtobool` does.
