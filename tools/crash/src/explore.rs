@@ -8,6 +8,13 @@
 //! these. The state after the request, and what recovery makes of each image, are new states. When none is left, the
 //! states are closed: no longer history leads anywhere else.
 //!
+//! With `interrupted`, a request of another thread also happens as a whole before each access of the request, on another lane
+//! and on other sectors, or on the same ones as long as the request does not hold their bucket. The images before the fences
+//! of the inner request then have both requests under way. Other interleavings of two requests only differ in the order of
+//! accesses to different words, which makes no difference, but for one: the flush of the map word that a lane's newest
+//! entry names may be of the other request's sector. All orders of that flush with the store that it may meet are
+//! among those explored, as each of the two requests is the inner one once.
+//!
 //! What the engine keeps in memory is a function of what is visible on the medium, so that it can be opened anew in
 //! each state; [`Medium`] is told not to count that as a power failure.
 
@@ -66,6 +73,24 @@ pub(crate) struct Request {
     pub(crate) count: u32,
 }
 
+impl Request {
+    /// Whether another thread may do this in the middle of `outer`.
+    fn fits_into(&self, outer: &Self) -> bool {
+        let is_io = |request: &Self| matches!(request.kind, Kind::Write | Kind::Discard);
+        let lanes_differ =
+            self.kind != Kind::Write || outer.kind != Kind::Write || self.cpu != outer.cpu;
+        is_io(self) && is_io(outer) && self.thread != outer.thread && lanes_differ
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.lba < other.lba + other.count && other.lba < self.lba + self.count
+    }
+
+    fn lbas(&self) -> Range<u64> {
+        self.lba.into()..u64::from(self.lba + self.count)
+    }
+}
+
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -89,6 +114,8 @@ pub(crate) struct Plan {
     pub(crate) name: &'static str,
     pub(crate) layout: Layout,
     pub(crate) requests: Vec<Request>,
+    /// Whether requests of two threads happen at a time.
+    pub(crate) interrupted: bool,
     /// States after which the exploration ends although it is not closed.
     pub(crate) limit: usize,
 }
@@ -131,20 +158,38 @@ struct Origin {
 /// Judges every image before each fence.
 struct Watch {
     judge: Rc<RefCell<Judge>>,
-    allowed: Vec<Vec<Contents>>,
+    allowed: RefCell<Vec<Vec<Contents>>>,
     images: RefCell<FxHashSet<Image>>,
     count: RefCell<usize>,
     violation: RefCell<Option<String>>,
 }
 
 impl Watch {
-    fn look(&self, cells: &Cells, allowed: &[Vec<Contents>]) {
+    /// Allows sectors their old and their new contents.
+    fn start(&self, own: Range<usize>, after: &[Contents]) {
+        let mut allowed = self.allowed.borrow_mut();
+        for index in own {
+            allowed[index].push(after[index]);
+        }
+    }
+
+    /// Allows sectors their new contents only, and judges what may be lost now.
+    fn promise(&self, own: Range<usize>, after: &[Contents], cells: &Cells) {
+        for index in own {
+            self.allowed.borrow_mut()[index] = vec![after[index]];
+        }
+        self.look(cells);
+    }
+
+    fn look(&self, cells: &Cells) {
         if self.violation.borrow().is_some() {
             return;
         }
         let result = cells.each_image(|image| {
             *self.count.borrow_mut() += 1;
-            self.judge.borrow_mut().judge(image, allowed)?;
+            self.judge
+                .borrow_mut()
+                .judge(image, &self.allowed.borrow())?;
             self.images.borrow_mut().insert(image.clone());
             Ok(())
         });
@@ -154,7 +199,7 @@ impl Watch {
 
 impl Observer for Watch {
     fn before_fence(&self, cells: &Cells) {
-        self.look(cells, &self.allowed);
+        self.look(cells);
     }
 }
 
@@ -180,24 +225,45 @@ pub(crate) fn explore(
             progress(&count, open_states.len());
         }
         for request in &plan.requests {
-            let outcome = run(layout, &judge, &cells, request, fault);
-            count.images += outcome.images;
-            let step = request.to_string();
-            if let Some(what) = outcome.violation {
-                let mut history = history(&origins, index);
-                history.push(step);
-                return Err(Violation { history, what });
+            let whole = run(layout, &judge, &cells, request, None, fault);
+            let mut runs = vec![(request.to_string(), whole)];
+            for inner in plan
+                .requests
+                .iter()
+                .filter(|inner| plan.interrupted && inner.fits_into(request))
+            {
+                let (accesses, before_map) = runs[0].1.accesses;
+                let points = if inner.overlaps(request) {
+                    before_map
+                } else {
+                    accesses
+                };
+                runs.extend((0..points).map(|point| {
+                    let step = format!("{request}, and before its access {point}: {inner}");
+                    (
+                        step,
+                        run(layout, &judge, &cells, request, Some((inner, point)), fault),
+                    )
+                }));
             }
-            let after = outcome.after.into_iter().map(|cells| (step.clone(), cells));
-            let crashed = outcome.recovered.into_iter().map(|image| {
-                let step = format!("{step}, power failure, recovery");
-                (step, Cells::of(&image))
-            });
-            for (step, mut cells) in after.chain(crashed) {
-                forget_free_blocks(layout, &mut cells);
-                if seen.insert(cells.clone()) {
-                    origins.push(Some(Origin { from: index, step }));
-                    open_states.push_back((origins.len() - 1, cells));
+            for (step, outcome) in runs {
+                count.images += outcome.images;
+                if let Some(what) = outcome.violation {
+                    let mut history = history(&origins, index);
+                    history.push(step);
+                    return Err(Violation { history, what });
+                }
+                let after = outcome.after.into_iter().map(|cells| (step.clone(), cells));
+                let crashed = outcome.recovered.into_iter().map(|image| {
+                    let step = format!("{step}, power failure, recovery");
+                    (step, Cells::of(&image))
+                });
+                for (step, mut cells) in after.chain(crashed) {
+                    forget_free_blocks(layout, &mut cells);
+                    if seen.insert(cells.clone()) {
+                        origins.push(Some(Origin { from: index, step }));
+                        open_states.push_back((origins.len() - 1, cells));
+                    }
                 }
             }
         }
@@ -216,109 +282,145 @@ fn history(origins: &[Option<Origin>], mut index: usize) -> Vec<String> {
     steps
 }
 
+#[derive(Default)]
 struct Outcome {
     images: usize,
     violation: Option<String>,
     after: Option<Cells>,
     recovered: Vec<Image>,
+    /// Accesses of the request, all and those before its first look at the map.
+    accesses: (usize, usize),
 }
 
-impl Outcome {
-    fn violation(what: String) -> Self {
-        Self {
-            images: 0,
-            violation: Some(what),
-            after: None,
-            recovered: Vec::new(),
-        }
-    }
-}
-
-/// Runs a request in a state and judges all images on the way.
+/// Runs a request in a state, perhaps with another one inside, and judges all images on the way.
 fn run(
     layout: &Layout,
     judge: &Rc<RefCell<Judge>>,
     cells: &Cells,
     request: &Request,
+    inner: Option<(&Request, usize)>,
     fault: Option<Fault>,
 ) -> Outcome {
     let before = visible_contents(layout, &cells.visible());
     let own = own_sectors(layout, request);
     if request.kind == Kind::Poison {
         return Outcome {
-            images: 0,
-            violation: None,
             after: Some(poison(layout, cells, own.start)),
-            recovered: Vec::new(),
+            ..Outcome::default()
         };
     }
     let medium = Medium::new(layout, Cells::of(&cells.visible()), fault);
     let btt = match open(&medium, request.groups) {
-        Ok(opened) => opened.btt,
-        Err(error) => return Outcome::violation(error),
+        Ok(opened) => Rc::new(opened.btt),
+        Err(error) => {
+            return Outcome {
+                violation: Some(error),
+                ..Outcome::default()
+            };
+        }
     };
     medium.set_cells(cells.clone());
-
-    let mut after = before.clone();
-    for index in own.clone() {
-        match request.kind {
-            Kind::Write => after[index] = Contents::Word(next_word(layout, index, before[index])),
-            Kind::Discard => after[index] = Contents::Word(0),
-            Kind::Read | Kind::Poison => {}
-        }
-    }
-    let both = before
-        .iter()
-        .zip(&after)
-        .map(|(&before, &after)| vec![before, after]);
     let watch = Rc::new(Watch {
         judge: judge.clone(),
-        allowed: both.collect(),
+        allowed: RefCell::new(before.iter().map(|&contents| vec![contents]).collect()),
         images: RefCell::default(),
         count: RefCell::new(0),
         violation: RefCell::new(None),
     });
-    let lbas = u64::from(request.lba)..u64::from(request.lba + request.count);
-    medium.begin(request.thread, lbas.clone(), Some(watch.clone()));
 
-    let (lba, sectors) = (lbas.start, lbas.end - lbas.start);
-    let result = match request.kind {
-        Kind::Write => {
-            let words = after[own].iter().map(|contents| match contents {
-                Contents::Word(word) => *word,
-                Contents::Torn(..) | Contents::Lost => 0,
-            });
-            btt.write(lba, sectors, &mut Words::new(words), request.cpu)
+    let after = after(layout, request, &before, 1);
+    watch.start(own.clone(), &after);
+    medium.begin(request.thread, request.lbas(), Some(watch.clone()));
+    let mut last = after.clone();
+    if let Some((&inner, point)) = inner {
+        let sectors = own_sectors(layout, &inner);
+        let inner_after = self::after(layout, &inner, &before, 2);
+        if !inner.overlaps(request) {
+            last[sectors.clone()].copy_from_slice(&inner_after[sectors.clone()]);
         }
-        Kind::Discard => btt.discard(lba, sectors),
-        Kind::Read | Kind::Poison => Ok(()),
-    };
-    let mut violation = watch.violation.borrow_mut().take();
-    if violation.is_none() {
-        violation = result.err().map(|error| format!("request failed: {error}"));
+        let (layout, medium_inside, btt, watch) =
+            (layout.clone(), medium.clone(), btt.clone(), watch.clone());
+        let overlaps = inner.overlaps(request);
+        let (outer_own, outer_after) = (own.clone(), after.clone());
+        let interruption = move || {
+            watch.start(sectors.clone(), &inner_after);
+            medium_inside.begin(inner.thread, inner.lbas(), Some(watch.clone()));
+            let result = submit(&layout, &btt, &inner, &inner_after);
+            watch.promise(sectors, &inner_after, &medium_inside.cells());
+            if overlaps {
+                // The outer request goes on: its contents are allowed again.
+                watch.start(outer_own, &outer_after);
+            }
+            if let Err(error) = result {
+                watch.violation.borrow_mut().get_or_insert(error);
+            }
+        };
+        medium.interrupt(point, Box::new(interruption));
     }
+    let result = submit(layout, &btt, request, &after);
+    let accesses = medium.accesses();
+    let mut violation = watch.violation.borrow_mut().take().or(result.err());
     if violation.is_none() {
         // A read may change the map, too, where it finds a media error.
-        violation = read_all(&btt, layout, &after, request).err();
+        violation = read_all(&btt, layout, &last, request).err();
     }
     if violation.is_none() {
-        let promised: Vec<_> = after.iter().map(|&contents| vec![contents]).collect();
-        watch.look(&medium.cells(), &promised);
+        watch.promise(own, &after, &medium.cells());
         violation = watch.violation.borrow_mut().take();
     }
+    let images = *watch.count.borrow();
     let recovered = watch
         .images
         .borrow()
         .iter()
         .filter_map(|image| recover(layout, judge, image))
         .collect();
-    let images = *watch.count.borrow();
     Outcome {
         images,
         violation,
         after: Some(medium.cells()),
         recovered,
+        accesses,
     }
+}
+
+/// What the sectors hold after a request; `step` tells its words from those of another one.
+fn after(layout: &Layout, request: &Request, before: &[Contents], step: u64) -> Vec<Contents> {
+    let mut after = before.to_vec();
+    for index in own_sectors(layout, request) {
+        match request.kind {
+            Kind::Write => {
+                after[index] = Contents::Word(next_word(layout, index, before[index], step))
+            }
+            Kind::Discard => after[index] = Contents::Word(0),
+            Kind::Read | Kind::Poison => {}
+        }
+    }
+    after
+}
+
+/// Sends a request to the engine.
+fn submit(
+    layout: &Layout,
+    btt: &btt_engine::Btt<Medium>,
+    request: &Request,
+    after: &[Contents],
+) -> Result<(), String> {
+    let (lba, sectors) = (request.lba.into(), request.count.into());
+    let result = match request.kind {
+        Kind::Write => {
+            let words = after[own_sectors(layout, request)]
+                .iter()
+                .map(|contents| match contents {
+                    Contents::Word(word) => *word,
+                    Contents::Torn(..) | Contents::Lost => 0,
+                });
+            btt.write(lba, sectors, &mut Words::new(words), request.cpu)
+        }
+        Kind::Discard => btt.discard(lba, sectors),
+        Kind::Read | Kind::Poison => Ok(()),
+    };
+    result.map_err(|error| format!("request failed: {error}"))
 }
 
 /// Indices of the sectors of a request.
@@ -333,14 +435,14 @@ fn own_sectors(layout: &Layout, request: &Request) -> Range<usize> {
     index(request.lba)..index(request.lba + request.count)
 }
 
-/// A word that the sector does not hold.
-fn next_word(layout: &Layout, index: usize, before: Contents) -> u64 {
+/// Word number `step` after the one that the sector holds; there are three.
+fn next_word(layout: &Layout, index: usize, before: Contents, step: u64) -> u64 {
     let first = Layout::initial_word(layout.sectors()[index]);
-    if before == Contents::Word(first) {
-        first + 1
-    } else {
-        first
-    }
+    let held = match before {
+        Contents::Word(word) if (first..first + 3).contains(&word) => word - first,
+        _ => 0,
+    };
+    first + (held + step) % 3
 }
 
 /// What the sectors read as when nothing is lost.

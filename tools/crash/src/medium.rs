@@ -221,7 +221,16 @@ struct Shared {
     /// Halves of flog slots held back by a fault.
     held_back: RefCell<Vec<(u64, u64)>>,
     observer: RefCell<Option<Rc<dyn Observer>>>,
+    /// Accesses of the request so far.
+    accesses: Slot<usize>,
+    /// Accesses before the first look at the map, from when on the request holds a bucket.
+    before_map: Slot<Option<usize>>,
+    /// Called once, before the access with this number.
+    interruption: RefCell<Option<(usize, Interruption)>>,
 }
+
+/// What another thread does in the middle of a request.
+pub(crate) type Interruption = Box<dyn FnOnce()>;
 
 /// A simulated medium. Clones are the same medium.
 #[derive(Clone)]
@@ -238,6 +247,9 @@ impl Medium {
             fault,
             held_back: RefCell::new(Vec::new()),
             observer: RefCell::new(None),
+            accesses: Slot::new(0),
+            before_map: Slot::new(None),
+            interruption: RefCell::new(None),
         }))
     }
 
@@ -252,6 +264,41 @@ impl Medium {
         *self.0.own.borrow_mut() = sectors;
         self.0.fences.set(0);
         *self.0.observer.borrow_mut() = observer;
+        self.0.accesses.set(0);
+        self.0.before_map.set(None);
+    }
+
+    /// Lets something happen before access number `access` of the request that was begun.
+    pub(crate) fn interrupt(&self, access: usize, interruption: Interruption) {
+        *self.0.interruption.borrow_mut() = Some((access, interruption));
+    }
+
+    /// Accesses of the request, all and those before its first look at the map.
+    pub(crate) fn accesses(&self) -> (usize, usize) {
+        let all = self.0.accesses.get();
+        (all, self.0.before_map.get().unwrap_or(all))
+    }
+
+    /// Counts an access and lets the interruption happen if it is due.
+    fn count_access(&self) {
+        let number = self.0.accesses.get();
+        let due = self
+            .0
+            .interruption
+            .borrow_mut()
+            .take_if(|(access, _)| *access == number);
+        if let Some((_, interruption)) = due {
+            let thread = self.0.thread.get();
+            let own = self.0.own.borrow().clone();
+            let fences = self.0.fences.get();
+            let before_map = self.0.before_map.get();
+            interruption();
+            self.0.thread.set(thread);
+            *self.0.own.borrow_mut() = own;
+            self.0.fences.set(fences);
+            self.0.before_map.set(before_map);
+        }
+        self.0.accesses.set(number + 1);
     }
 
     pub(crate) fn cells(&self) -> Cells {
@@ -284,6 +331,7 @@ impl Medium {
     }
 
     fn store(&self, offset: u64, value: u64) -> Result<(), MediaError> {
+        self.count_access();
         let Some(index) = self.0.layout.cell(offset) else {
             return Err(MediaError::OutOfRange { offset, len: 8 });
         };
@@ -343,6 +391,11 @@ impl Media for Medium {
     }
 
     fn load32(&self, offset: u64) -> Result<u32, MediaError> {
+        let number = self.0.accesses.get();
+        self.count_access();
+        self.0
+            .before_map
+            .set(self.0.before_map.get().or(Some(number)));
         Ok(self.visible(offset) as u32)
     }
 
@@ -392,10 +445,12 @@ impl Media for Medium {
     }
 
     fn flush(&self, offset: u64, len: u64) {
+        self.count_access();
         self.flush_cells(offset, len);
     }
 
     fn fence(&self) -> Result<(), MediaError> {
+        self.count_access();
         let observer = self.0.observer.borrow().clone();
         if let Some(observer) = observer {
             observer.before_fence(&self.0.cells.borrow());

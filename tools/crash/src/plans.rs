@@ -22,7 +22,7 @@ const APART: [u32; 3] = [0, 16, 32];
 const NEIGHBOURS: [u32; 3] = [14, 15, 16];
 
 /// Name of the plan without discards.
-pub(crate) const WRITES_ONLY: &str = "3 sectors, 2 lanes";
+pub(crate) const WRITES_ONLY: &str = "3 sectors, 2 lanes, writes only";
 
 /// Something to explore: an arena and the requests that are sent to it.
 #[derive(Clone)]
@@ -38,6 +38,12 @@ impl Plan {
     #[must_use]
     pub fn limited(mut self, limit: usize) -> Self {
         self.0.limit = limit;
+        self
+    }
+
+    /// The same with requests of two threads at a time.
+    fn interrupted(mut self) -> Self {
+        self.0.interrupted = true;
         self
     }
 
@@ -89,6 +95,22 @@ pub fn all() -> Vec<Plan> {
             |sectors, lanes| batches(sectors, lanes).collect(),
         ),
         plan(
+            "2 sectors, 2 lanes, 2 threads",
+            &APART[..2],
+            2,
+            FlogLayout::Adjacent,
+            |sectors, lanes| writes(sectors, lanes).chain(discards(sectors)).collect(),
+        )
+        .interrupted(),
+        plan(
+            "3 sectors, 2 lanes, 2 threads",
+            &APART,
+            2,
+            FlogLayout::Adjacent,
+            |sectors, lanes| writes(sectors, lanes).collect(),
+        )
+        .interrupted(),
+        plan(
             WRITES_ONLY,
             &APART,
             2,
@@ -109,6 +131,7 @@ fn plan(
         name,
         layout: Layout::new(sectors, lanes, flog_layout),
         requests: requests(sectors, lanes),
+        interrupted: false,
         limit: usize::MAX,
     })
 }

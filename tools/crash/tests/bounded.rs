@@ -8,12 +8,14 @@ use crash::{
 };
 
 /// States of each plan. Plans are explored breadth first, so that these are all short histories.
-const STATES: [(&str, usize); 5] = [
+const STATES: [(&str, usize); 7] = [
     ("2 sectors, 2 lanes", 5_000),
     ("2 sectors, 2 lanes, old slots", 2_000),
     ("2 sectors, 2 lanes, media errors", 3_000),
-    ("3 sectors, 4 lanes, batches", 400),
-    ("3 sectors, 2 lanes", 2_000),
+    ("3 sectors, 4 lanes, batches", 250),
+    ("2 sectors, 2 lanes, 2 threads", 40),
+    ("3 sectors, 2 lanes, 2 threads", 15),
+    ("3 sectors, 2 lanes, writes only", 2_000),
 ];
 
 #[test]
