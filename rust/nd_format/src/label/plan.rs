@@ -288,10 +288,11 @@ impl<'a> Plan<'a> {
     fn copy_index(&mut self, current: &Current) -> IndexCopy {
         let copy = current.copy.other();
         if let Some((first, second)) = indexes(self.bytes, &self.layout.geometry) {
-            match copy {
-                IndexCopy::First => first.copy_from_slice(second),
-                IndexCopy::Second => second.copy_from_slice(first),
-            }
+            let (to, from) = match copy {
+                IndexCopy::First => (first, second),
+                IndexCopy::Second => (second, first),
+            };
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         }
         copy
     }

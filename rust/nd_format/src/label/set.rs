@@ -83,7 +83,8 @@ impl<'a> Set<'a> {
 
     /// All namespaces for which there is a label with one of the set's cookies and an address in the set.
     ///
-    /// They come in the order in which their labels are found. Linux numbers them by address, see [`by_address`].
+    /// They come in the order in which their labels are found. Linux numbers them by address, see
+    /// [`by_address`](super::by_address).
     pub fn namespaces(self) -> impl Iterator<Item = Result<Namespace, Refused>> + 'a {
         self.candidates()
             .filter_map(move |uuid| match self.namespace(uuid) {
