@@ -44,7 +44,7 @@ if [ "$BOOT" = 1 ]; then
 	read_stamps
 	say @found
 	say "guest# stamp write $stamps      (16 MiB, sector by sector, until the power fails)"
-	/host/tools/stamp write $stamps --sector-size 4096 --acknowledge "$(port acknowledge)" |
+	/host/tools/stamp write $stamps --sector-size 4096 --acknowledge /host/run/acknowledged |
 		while read -r said; do say "$said"; done
 	fail "the writer ended"
 fi

@@ -23,6 +23,6 @@ wait_for 10 test -b $disk
 say found
 if [ "$2" = write ]; then
 	/host/tools/stamp write $disk --sector-size "$sector_size" --generations /host/run/generations \
-		--acknowledge "$(port acknowledge)" | while read -r said; do say "$said"; done
+		--acknowledge /host/run/acknowledged | while read -r said; do say "$said"; done
 	fail "the writer ended"
 fi

@@ -2,7 +2,8 @@
 
 //! Sectors that tell what they are, for tests that cut the power.
 //!
-//! The writer runs in the guest and stamps sectors; it acknowledges each on a port whose other end is the host. After the cut,
+//! The writer runs in the guest and stamps sectors; it acknowledges each in a file of the host's, and goes on when the host has
+//! written it. After the cut,
 //! the reader in the guest writes down which generation it found in each sector, and the host judges.
 //!
 //! A stamped sector is full of cells:
@@ -96,7 +97,7 @@ pub fn generation(buffer: &[u8], sector: u64) -> Result<u64, Torn> {
     Ok(generation)
 }
 
-/// An acknowledgement as it goes over the port.
+/// An acknowledgement as it is written down.
 pub fn acknowledgement(sector: u64, generation: u64) -> [u8; ACKNOWLEDGEMENT] {
     let mut record = [0; ACKNOWLEDGEMENT];
     let (first, second) = record.split_at_mut(ACKNOWLEDGEMENT / 2);

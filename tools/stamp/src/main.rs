@@ -167,8 +167,8 @@ fn write_zone(
         let offset = (first + start as u64) * sector_size;
         file.write_all_at(bytes, offset)
             .with_context(|| format!("cannot write {count} sectors at {offset}"))?;
-        let mut port = acknowledge.lock().unwrap_or_else(PoisonError::into_inner);
-        port.write_all(&records).context("cannot acknowledge")?;
+        let mut file = acknowledge.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(&records).context("cannot acknowledge")?;
         begun.call_once(|| println!("writing"));
     }
     Ok(())
@@ -195,14 +195,15 @@ fn write(
         "{} generations for {sectors} sectors",
         known.len()
     );
-    let port = File::options().write(true).open(acknowledge);
-    let port = Mutex::new(port.with_context(|| format!("cannot open {}", acknowledge.display()))?);
+    let records = File::create(acknowledge);
+    let records = records.with_context(|| format!("cannot create {}", acknowledge.display()))?;
+    let records = Mutex::new(records);
     let zone = sectors.div_ceil(threads.max(1)) as usize;
     let deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let begun = Once::new();
     std::thread::scope(|scope| {
         let zones = (0..).step_by(zone).zip(known.chunks_mut(zone));
-        let (file, port, begun) = (&file, &port, &begun);
+        let (file, acknowledge, begun) = (&file, &records, &begun);
         let workers = zones.map(|(first, generations)| {
             scope.spawn(move || {
                 write_zone(
@@ -210,7 +211,7 @@ fn write(
                     device.sector_size,
                     first,
                     generations,
-                    port,
+                    acknowledge,
                     deadline,
                     begun,
                 )

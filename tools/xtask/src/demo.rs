@@ -67,7 +67,6 @@ pub(crate) fn run() -> Result<()> {
         let records = output.join("acknowledged");
         let mut setup =
             Session::setup(&machine, &hardware, files.of(Stack::Rust)?, &media, &output);
-        setup.acknowledgements = Some(records.clone());
         println!(
             "\n=== {title}: Linux {} with the modules of this checkout\n",
             machine.kernel.release

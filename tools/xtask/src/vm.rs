@@ -50,7 +50,7 @@ const QEMU: &str = "qemu-system-x86_64";
 /// The agent's script, under the mount of the checkout's qemu/ in the guest.
 const AGENT: &str = "guest/agent.sh";
 /// Time for a boot up to the agent's greeting.
-const BOOT_TIMEOUT: Duration = Duration::from_secs(120);
+const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
 pub(crate) const KIB: u64 = 1024;
 pub(crate) const MIB: u64 = 1024 * KIB;
@@ -107,8 +107,6 @@ pub(crate) struct Setup {
     pub(crate) nvdimms: Vec<Nvdimm>,
     /// More words for the kernel's command line.
     pub(crate) kernel_arguments: Vec<String>,
-    /// A file that gets what the guest writes to the virtio port `acknowledge`, byte by byte.
-    pub(crate) acknowledgements: Option<PathBuf>,
     pub(crate) boot_timeout: Duration,
     shares: Vec<Share>,
     console: PathBuf,
@@ -142,7 +140,6 @@ impl Setup {
             memory: 1024 * MIB,
             nvdimms: Vec::new(),
             kernel_arguments: Vec::new(),
-            acknowledgements: None,
             boot_timeout: BOOT_TIMEOUT,
             shares,
             console: run.join("console.log"),
@@ -239,15 +236,6 @@ impl Setup {
             "stdio,id=control,signal=off",
         ]);
         command.args(["-device", "virtserialport,chardev=control,name=control"]);
-        if let Some(file) = &self.acknowledgements {
-            command
-                .arg("-chardev")
-                .arg(option("file,id=acknowledge,path=", file));
-            command.args([
-                "-device",
-                "virtserialport,chardev=acknowledge,name=acknowledge",
-            ]);
-        }
         command
     }
 

@@ -144,12 +144,16 @@ impl Session {
         setup
     }
 
-    /// Boots. The modules are not loaded yet.
+    /// Boots. The modules are not loaded yet, so a machine that does not come up says nothing about them: it gets a second
+    /// chance, and a line in the log.
     pub(crate) fn boot(setup: &Setup, run: &Path) -> Result<Self> {
-        Ok(Self {
-            guest: setup.boot()?,
-            run: run.to_path_buf(),
-        })
+        let guest = setup.boot().or_else(|error| {
+            process::check_interrupt()?;
+            println!("            booting again: {error:#}");
+            setup.boot()
+        })?;
+        let run = run.to_path_buf();
+        Ok(Self { guest, run })
     }
 
     /// Loads the NVDIMM modules.

@@ -51,7 +51,7 @@ impl Stamps {
         Ok(())
     }
 
-    /// Takes note of the acknowledgements of one boot, from the file that QEMU wrote them to.
+    /// Takes note of the acknowledgements of one boot, from the file that the guest wrote them to.
     pub(crate) fn acknowledge(&mut self, records: &Path) -> Result<()> {
         let bytes =
             fs::read(records).with_context(|| format!("cannot read {}", records.display()))?;
