@@ -65,8 +65,7 @@ pub(crate) fn run() -> Result<()> {
         let output = scratch.path().join(format!("boot{boot}"));
         fs::create_dir(&output).with_context(|| format!("cannot create {}", output.display()))?;
         let records = output.join("acknowledged");
-        let mut setup =
-            Session::setup(&machine, &hardware, files.of(Stack::Rust)?, &media, &output);
+        let setup = Session::setup(&machine, &hardware, files.of(Stack::Rust)?, &media, &output);
         println!(
             "\n=== {title}: Linux {} with the modules of this checkout\n",
             machine.kernel.release
