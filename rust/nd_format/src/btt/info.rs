@@ -247,23 +247,23 @@ fn stored_checksum(block: &[u8; INFO_LEN]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Tells whether `damaged` is still recognisable as what is left of the info block `copy`.
+/// Tells whether `damaged` is still recognisable as what is left, or what was about to become, of the info block `copy`.
 ///
-/// One of the signature, the UUIDs with the rest of the fields, or the checksum has survived whole. Data that somebody
-/// has put there since, or zeroes, do not have any of them.
+/// Either a word of the signature, of the UUID or the checksum has survived: nothing else has them at this place. Or the
+/// block is zeroes but for some words of the copy, as a power failure leaves an info block that is written for the
+/// first time. A block of zeroes is no remnant.
 pub fn is_remnant(damaged: &[u8; INFO_LEN], copy: &[u8; INFO_LEN]) -> bool {
-    const SIGNATURE_LEN: usize = SIGNATURE.len();
-    // The UUID of the BTT, then versions, sizes and offsets.
-    let marks = [
-        0..SIGNATURE_LEN,
-        16..32,
-        52..FIELDS_LEN,
-        CHECKSUM_OFFSET..INFO_LEN,
-    ];
-    marks
-        .into_iter()
-        .map(|mark| (&damaged[mark.clone()], &copy[mark]))
-        .any(|(found, mark)| found == mark && mark.iter().any(|&byte| byte != 0))
+    const WORD: usize = 8;
+    const NOTHING: [u8; WORD] = [0; WORD];
+    let words = damaged.chunks_exact(WORD).zip(copy.chunks_exact(WORD));
+    let is_same = |(found, copy): (&[u8], &[u8])| found == copy && found != NOTHING;
+    let marks = [0..16, 16..32, CHECKSUM_OFFSET..INFO_LEN];
+    let marks = marks.into_iter().flatten().step_by(WORD);
+    let mut marks = marks.filter_map(|mark| words.clone().nth(mark / WORD));
+    let is_partial = words
+        .clone()
+        .all(|(found, copy)| found == copy || found == NOTHING);
+    marks.any(is_same) || (is_partial && words.clone().any(is_same))
 }
 
 /// Why a block is no info block, or not one that belongs here.

@@ -137,6 +137,20 @@ fn remnants() {
     let mut damaged = block;
     damaged[16..].fill(0xff);
     assert!(is_remnant(&damaged, &block));
+    // Any word of a block that was written for the first time.
+    for word in block
+        .chunks_exact(8)
+        .enumerate()
+        .filter(|(_, word)| *word != [0; 8])
+    {
+        let (index, word) = word;
+        let mut damaged = [0; INFO_LEN];
+        damaged[index * 8..][..8].copy_from_slice(word);
+        assert!(is_remnant(&damaged, &block));
+        // The offsets alone may be in anything.
+        damaged[2048] = 1;
+        assert_eq!(is_remnant(&damaged, &block), index < 4 || index == 511);
+    }
 }
 
 proptest! {
