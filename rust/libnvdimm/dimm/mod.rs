@@ -71,7 +71,8 @@ pub struct Dimm {
     id: StaticId<64>,
     description: DimmDescription,
     locked: Atomic<bool>,
-    /// Whether there is a valid index in the label area, so that labels say what its regions hold.
+    /// Whether there was a valid index in the label area, so that labels say what its regions hold. This stays true when the
+    /// index goes: a region whose labels were wiped is empty, not one namespace.
     labelled: Atomic<bool>,
     labels: BusLocked<Labels>,
 }
@@ -156,8 +157,10 @@ impl Dimm {
         self.labelled.load(Relaxed)
     }
 
-    fn set_labelled(&self, labelled: bool) {
-        self.labelled.store(labelled, Relaxed);
+    fn note_labels(&self, area: &CachedArea) {
+        if area.layout().current().is_some() {
+            self.labelled.store(true, Relaxed);
+        }
     }
 
     /// Returns the label area, if the DIMM has one and is enabled, or held by an enabled region.
@@ -173,7 +176,7 @@ impl Dimm {
 
     /// Puts back what [`Self::take_area`] took out.
     pub(crate) fn put_area(&self, area: CachedArea, lock: &mut BusLock<'_>) {
-        self.set_labelled(area.layout().current().is_some());
+        self.note_labels(&area);
         if let Some(labels) = self.labels.access_mut(lock) {
             labels.area = Some(area);
         }
@@ -197,10 +200,9 @@ impl Dimm {
             labels.enabled = true;
             // Regions that were enabled all the time go on with the area that they know.
             if labels.area.is_none() {
-                self.set_labelled(
-                    area.as_ref()
-                        .is_some_and(|area| area.layout().current().is_some()),
-                );
+                if let Some(area) = &area {
+                    self.note_labels(area);
+                }
                 labels.area = area;
             }
         }
