@@ -44,8 +44,9 @@ sub entries {
 my %dull = map { $_ => 1 } qw(power subsystem wait_probe stat inflight bdi holders slaves trace mq diskseq device
 	firmware_node physical_node of_node iosched dev subsystem_dev io_timeout);
 
-# Where the stacks differ on purpose: our BTTs take discards and atomic writes, and raw disks are no DAX devices yet.
-my $differs = qr{/block/pmem[\d.]+s?/(queue/(atomic_write_|discard_|write_zeroes_)|dax/)};
+# Where the stacks differ on purpose: our BTTs take discards and atomic writes, they carry no metadata that came in segments,
+# and raw disks are no DAX devices yet.
+my $differs = qr{/block/pmem[\d.]+s?/(queue/(atomic_write_|discard_|write_zeroes_|max_integrity_segments)|dax/)};
 
 sub walk {
 	my ($directory, $shown) = @_;
