@@ -6,12 +6,10 @@
 # A script prints what every command said, its exit status, and what it changed in sysfs, on the disks and in the label
 # areas. What is left out as different in every run or on purpose is named in state.pl.
 
-steps=0
 : >state.old
 
 # step COMMAND...: runs it, and prints all that.
 step() {
-	steps=$((steps + 1))
 	echo "### $*"
 	status=0
 	"$@" >said 2>&1 </dev/null || status=$?
