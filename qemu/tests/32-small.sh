@@ -35,7 +35,7 @@ claim "$small" 512
 dmesg -C
 expect_eq "the error of a BTT on 16 MiB" "$(driver bind nd_pmem "$btt")" ENXIO
 if [ "$STACK" = rust ]; then
-	expect_kernel_message "$btt: .*16777216"
+	expect_kernel_message "$btt: .*0x1000000 expected"
 fi
 [ ! -e "$ND/$btt/driver" ] || fail "$btt has a driver"
 expect_eq "seed after the failure" "$(seed btt "$(region_of "$small")")" "$btt"
