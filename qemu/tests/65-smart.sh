@@ -11,7 +11,7 @@ dimm=$(ndctl list -b "$N0" -D | jq -r 'map(select(.handle == 0)) | .[0].dev')
 
 # health FIELD
 health() {
-	ndctl list -H -d "$dimm" | jq -r ".[0].health.$1"
+	ndctl list -H -d "$dimm" | jq -r ".[0].health.$1 | if type == \"number\" then floor else . end"
 }
 
 expect_health() {
