@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command, as a user calls it.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{
+    fs,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    process::{
+        Command,
+        Output, //
+    },
+};
+
+const UUID: &str = "f0d64d51-7ad4-44e2-8757-6b8e8e4f7500";
+
+/// Offsets in a BTT 1.1 on 32 MiB with sectors of 4096 bytes.
+const MAP: u64 = 4096 + 0x1ff2000;
+const FLOG: u64 = 4096 + 0x1ffa000;
+const SECTORS: u32 = 0x1ef0;
+
+struct Fixture {
+    directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    /// A directory with an image of a new BTT.
+    fn new() -> Self {
+        let fixture = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        fs::File::create(fixture.path("image"))
+            .unwrap()
+            .set_len(32 << 20)
+            .unwrap();
+        assert_eq!(fixture.run(&["create", "--uuid", UUID, "image"]).0, 0);
+        fixture
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn put(&self, offset: u64, bytes: &[u8]) {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(self.path("image"))
+            .unwrap();
+        file.write_all_at(bytes, offset).unwrap();
+    }
+
+    fn image(&self) -> Vec<u8> {
+        fs::read(self.path("image")).unwrap()
+    }
+
+    /// Exit code and everything that was printed.
+    fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new(env!("CARGO_BIN_EXE_btt"))
+            .current_dir(self.directory.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = [stdout, stderr].concat();
+        (status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+}
+
+#[test]
+fn a_new_btt_is_good() {
+    let fixture = Fixture::new();
+    let before = fixture.image();
+    let (code, text) = fixture.run(&["check", "image"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains(UUID) && text.contains("7920 never written") && text.ends_with("good\n"),
+        "{text}"
+    );
+    let (code, text) = fixture.run(&["--json", "info", "image"]);
+    assert_eq!(code, 0);
+    let info: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&info["version"], &info["sectors"]),
+        (&"1.1".into(), &SECTORS.into())
+    );
+    let (code, text) = fixture.run(&["map", "image", "5"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (0, "arena 0 sector 5: Initial, block 5 at 0x7000\n")
+    );
+    assert!(fixture.image() == before, "looking changes nothing");
+}
+
+#[test]
+fn an_existing_btt_is_not_overwritten() {
+    let fixture = Fixture::new();
+    let (code, text) = fixture.run(&["create", "image"]);
+    assert_eq!(code, 2);
+    assert!(text.contains("--force"), "{text}");
+    assert_eq!(fixture.run(&["create", "--force", "image"]).0, 0);
+}
+
+#[test]
+fn damage_is_found_and_not_repaired() {
+    let fixture = Fixture::new();
+    // Two sectors in one block, a sector in a free block, a sector in none.
+    fixture.put(MAP + 4 * 10, &(0xc000_0000u32 | 11).to_le_bytes());
+    fixture.put(MAP + 4 * 20, &(0xc000_0000 | SECTORS).to_le_bytes());
+    fixture.put(MAP + 4 * 30, &u32::MAX.to_le_bytes());
+    let (code, text) = fixture.run(&["check", "image"]);
+    assert_eq!(code, 1);
+    for line in [
+        "map entry 11 names block 11, which an entry before it names, too",
+        &format!("free block {SECTORS} of lane 0 is mapped"),
+        "map entry 30 names block 1073741823, expected below 8176",
+        "block 10 is neither mapped nor free",
+        "block 20 is neither mapped nor free",
+        "block 30 is neither mapped nor free",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let before = fixture.image();
+    assert_eq!(fixture.run(&["repair", "image", "--backup", "backup"]).0, 2);
+    assert!(fixture.image() == before && !fixture.path("backup").exists());
+}
+
+#[test]
+fn a_lost_info_block_and_an_interrupted_write_are_repaired() {
+    let fixture = Fixture::new();
+    let good = fixture.image();
+    // Lane 0 has moved sector 7 to its free block; the map does not know.
+    let slot: Vec<u8> = [7, 7, SECTORS, 2]
+        .into_iter()
+        .flat_map(u32::to_le_bytes)
+        .collect();
+    fixture.put(FLOG + 16, &slot);
+    fixture.put(4096, &[0xff; 64]);
+    let damaged = fixture.image();
+    let (code, text) = fixture.run(&["check", "image"]);
+    assert_eq!(code, 4, "{text}");
+    assert!(
+        text.contains("restored from its copy") && text.contains("an interrupted write"),
+        "{text}"
+    );
+    let (code, text) = fixture.run(&["repair", "--dry-run", "image"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("8192 bytes would be changed") && fixture.image() == damaged,
+        "{text}"
+    );
+    assert_eq!(fixture.run(&["repair", "image", "--backup", "backup"]).0, 0);
+    assert_eq!(fixture.run(&["check", "image"]).0, 0);
+    assert_eq!(fixture.image()[4096..8192], good[4096..8192]);
+    // The backup undoes it.
+    for page in fs::read(fixture.path("backup"))
+        .unwrap()
+        .chunks_exact(8 + 4096)
+    {
+        let offset = u64::from_le_bytes(page[..8].try_into().unwrap());
+        fixture.put(offset, &page[8..]);
+    }
+    assert!(fixture.image() == damaged);
+}
+
+#[test]
+fn what_is_no_btt_gets_one_line() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("short"), [0; 100]).unwrap();
+    fs::File::create(fixture.path("blank"))
+        .unwrap()
+        .set_len(32 << 20)
+        .unwrap();
+    for (arguments, code) in [
+        (["check", "short"], 3),
+        (["check", "blank"], 3),
+        (["check", "missing"], 2),
+        (["check", "."], 2),
+        (["create", "short"], 2),
+    ] {
+        let (found, text) = fixture.run(&arguments);
+        assert_eq!(
+            (found, text.lines().count()),
+            (code, 1),
+            "{arguments:?}: {text}"
+        );
+        assert!(text.starts_with("btt: "), "{text}");
+    }
+    let (code, text) = fixture.run(&["map", "image", "7920"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (2, "btt: sector is 7920, expected below 7920\n")
+    );
+    let (code, text) = fixture.run(&["create", "--sector-size", "1024", "blank"]);
+    assert_eq!(code, 2);
+    assert!(
+        text.contains("sector size is 1024, expected one of 512 520 528 4096 4104 4160 4224"),
+        "{text}"
+    );
+}
