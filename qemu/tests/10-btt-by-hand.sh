@@ -58,8 +58,7 @@ for vector in 512 520 4104:1055125504 4224:1039138816; do
 	make_btt namespace1.0 "$sector"
 	bytes=$(disk_bytes "$disk")
 	[ "$vector" = "$sector" ] || expect_eq "bytes of a disk of $sector" "$bytes" "${vector#*:}"
-	echo "$sector: $bytes bytes in blocks of $(cat "/sys/block/$disk/queue/logical_block_size")," \
-		"integrity $(cat "/sys/block/$disk/integrity/format") $(cat "/sys/block/$disk/integrity/tag_size")"
+	echo "$sector: $bytes bytes in blocks of $(cat "/sys/block/$disk/queue/logical_block_size")"
 	release "$btt"
 	wipe namespace1.0
 done
