@@ -4,6 +4,7 @@
 //! image that this can leave, with the engine and with a model of the C driver, and judges the result.
 //!
 //! [`plans`] has what is explored, [`mutants`] what is left out of the protocol to see that the explorer would notice.
+//! [`random`] goes on where closing the states is out of reach: long histories of many requests.
 
 mod explore;
 mod foreign;
@@ -12,6 +13,7 @@ mod layout;
 mod medium;
 pub mod mutants;
 pub mod plans;
+pub mod random;
 
 pub use explore::{
     Count,

@@ -141,6 +141,18 @@ impl Cells {
         };
     }
 
+    /// One image that a power failure can leave now; `choice` picks a number below its argument.
+    pub(crate) fn some_image(&self, mut choice: impl FnMut(usize) -> usize) -> Image {
+        let words = self.cells.iter().map(|cell| {
+            let chosen = choice(1 + cell.pending.len());
+            cell.candidates().nth(chosen).unwrap_or(cell.durable)
+        });
+        Image {
+            words: words.collect(),
+            bad: self.bad,
+        }
+    }
+
     /// Calls `check` with every image that a power failure can leave now.
     pub(crate) fn each_image<E>(
         &self,
