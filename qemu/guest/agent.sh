@@ -17,7 +17,7 @@ set -u
 exec 3<>"$(port control)"
 
 # From the users to what they use. Modules that only one of the stacks has may be missing.
-MODULES='nd_pmem dax_pmem device_dax nd_btt nd_pfn nfit nd_e820 ramdax libnvdimm'
+MODULES='nfit_test nd_pmem dax_pmem device_dax nd_btt nd_pfn nfit nd_e820 ramdax libnvdimm'
 
 load() {
 	modprobe -a nfit nd_e820 nd_btt nd_pmem || return 1
