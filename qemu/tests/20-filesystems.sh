@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# ext4 and XFS on a BTT and on the raw disk: a real tree goes in and comes out the same after another mount and a new detection.
+#
+# needs: nvdimm=384M
+# stacks: rust
+# timeout: 400
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+# Some hundred files in many directories, and symbolic links.
+tree=$PWD/tree
+mkdir mounted "$tree"
+cp -a /usr/lib/x86_64-linux-gnu/perl-base /etc/alternatives "$tree"
+
+# listing DIRECTORY: names, kinds, modes, owners, sizes, times and link targets of what is in it. A directory's size is the
+# file system's own affair.
+listing() {
+	(cd "$1" && find . -mindepth 1 \( -type d -printf '%y %m %U:%G %p\n' -o -printf '%y %m %U:%G %s %Ts %p %l\n' \) | sort)
+}
+
+# compare_tree WHEN
+compare_tree() {
+	listing mounted/tree | cmp -s - listing.expected || fail "the listing differs $1"
+	diff -r --no-dereference "$tree" mounted/tree >diff.out || fail "contents differ $1: $(head -3 diff.out)"
+}
+
+# fill KIND: a new file system on $disk, with the tree.
+fill() {
+	case $1 in
+	ext4) mkfs.ext4 -q -F "/dev/$disk" ;;
+	xfs) mkfs.xfs -q -f "/dev/$disk" ;;
+	esac
+	mount -t "$1" "/dev/$disk" mounted
+	cp -a "$tree" mounted/tree
+	umount mounted
+	mount -t "$1" "/dev/$disk" mounted
+	compare_tree "on $1 of $disk after another mount"
+	rm -r mounted/tree
+	cp -a "$tree" mounted/tree
+	umount mounted
+}
+
+# check KIND: what the checker of the file system thinks, and the tree is still there.
+check() {
+	case $1 in
+	ext4) e2fsck -f -n "/dev/$disk" >check.out 2>&1 || fail "ext4 on $disk: $(cat check.out)" ;;
+	xfs) xfs_repair -n "/dev/$disk" >check.out 2>&1 || fail "xfs on $disk: $(cat check.out)" ;;
+	esac
+	mount -t "$1" -o ro "/dev/$disk" mounted
+	compare_tree "on $1 of $disk after a new detection"
+	umount mounted
+}
+
+listing "$tree" >listing.expected
+
+make_btt namespace0.0 4096
+for kind in ext4 xfs; do
+	fill "$kind"
+	release "$btt"
+	detect namespace0.0
+	check "$kind"
+done
+
+release "$btt"
+wipe namespace0.0
+bind namespace0.0
+for kind in ext4 xfs; do
+	disk=pmem0
+	fill "$kind"
+	unbind namespace0.0
+	bind namespace0.0
+	disk=$(disk_of namespace0.0)
+	check "$kind"
+done

@@ -1,0 +1,73 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The first info block is lost while its copy is good. The C driver would make a new layout over the data; ours must not.
+#
+# needs: nvdimm=32M
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+uuid=$(uuidgen)
+part=$((1024 * 1024))
+
+# damage BYTES OFFSET: puts other data over the namespace, as whoever writes to the raw disk could.
+damage() {
+	raw_access namespace0.0
+	pattern 66 "$1" >garbage
+	dd if=garbage of="/dev/$disk" bs=4096 seek="$2" oflag=seek_bytes conv=fsync 2>dd.log || fail "$(cat dd.log)"
+	no_raw_access namespace0.0
+}
+
+# checksum: of the whole namespace.
+checksum() {
+	raw_access namespace0.0
+	drop_caches
+	sum=$(sha256sum "/dev/$disk")
+	no_raw_access namespace0.0
+}
+
+make_btt namespace0.0 4096 "$uuid"
+put 1 "$part" 0
+release "$btt"
+
+# The block's head was overwritten, the rest is that of the copy.
+damage 512 4096
+detect namespace0.0
+expect_eq "uuid of the restored BTT" "$(show "$btt" uuid)" "$uuid"
+same 1 "$part" 0 || fail "the data are not there after the restoration"
+expect_kernel_message "$btt: .*restored"
+expect_eq "times the restoration was told" "$(dmesg | grep -c restored)" 1
+release "$btt"
+dmesg -C
+detect namespace0.0
+expect_eq "times a restoration was told when there was none" "$(dmesg | grep -c restored || true)" 0
+same 1 "$part" 0 || fail "the data are not there after another detection"
+release "$btt"
+ndctl check-namespace namespace0.0 >check.out 2>&1 || fail "check-namespace: $(cat check.out)"
+
+# Nothing of the block is left: nobody knows whether its BTT was given up. No BTT is found, and none is made.
+damage 4096 4096
+checksum
+before=$sum
+expect_eq "binding the raw disk" "$(driver bind nd_pmem namespace0.0)" ok
+settle
+expect_eq "holder of a namespace with an overwritten info block" "$(show namespace0.0 holder)" ""
+unbind namespace0.0
+claim namespace0.0 4096
+error=$(driver bind nd_pmem "$btt")
+[ "$error" != ok ] || fail "a new BTT was made over an old one"
+expect_kernel_message "$btt: .*overwritten"
+release "$btt"
+checksum
+expect_eq "checksum of the namespace after the refusal" "$sum" "$before"
+
+# The copy is enough to get all back by hand: ndctl writes it over the first block.
+ndctl check-namespace --repair namespace0.0 >check.out 2>&1 || fail "check-namespace --repair: $(cat check.out)"
+detect namespace0.0
+same 1 "$part" 0 || fail "the data are not there after the repair by ndctl"
+release "$btt"
+
+# Zeroes are how tools give up a BTT. A new one has another UUID.
+wipe namespace0.0
+make_btt namespace0.0 512
+[ "$(show "$btt" uuid)" != "$uuid" ] || fail "a wiped BTT came back"
