@@ -108,21 +108,25 @@ impl Arena {
         }
     }
 
+    #[inline]
     pub(crate) fn geometry(&self) -> &ArenaGeometry {
         &self.info.geometry
     }
 
     /// Bytes of a sector without metadata.
+    #[inline]
     pub(crate) fn sector_size(&self) -> u32 {
         self.info.geometry.lba_size().sector()
     }
 
     /// Disk sector of sector `premap` of the arena.
+    #[inline]
     pub(crate) fn lba(&self, premap: u32) -> u64 {
         self.first_sector + u64::from(premap)
     }
 
     /// Sectors of the arena that are among the disk sectors `lbas`.
+    #[inline]
     pub(crate) fn premaps_of(&self, lbas: Range<u64>) -> Range<u32> {
         let count = self.info.geometry.external_nlba();
         let premap = |lba: u64| {
@@ -132,6 +136,7 @@ impl Arena {
         premap(lbas.start)..premap(lbas.end)
     }
 
+    #[inline]
     pub(crate) fn is_read_only(&self) -> bool {
         self.read_only.load() != 0
     }
@@ -141,6 +146,7 @@ impl Arena {
         self.read_only.store(1);
     }
 
+    #[inline]
     pub(crate) fn check_writable(&self) -> Result<(), IoError> {
         if self.is_read_only() {
             return Err(IoError::ReadOnly { arena: self.index });
@@ -149,16 +155,19 @@ impl Arena {
     }
 
     /// A block for the read tracking table.
+    #[inline]
     pub(crate) fn tracked(&self, block: u32) -> Tracked {
         Tracked::new(self.index, block)
     }
 
     /// Where a block is on the medium.
+    #[inline]
     pub(crate) fn block_offset(&self, block: u32) -> Option<u64> {
         Some(self.start + self.info.geometry.block_offset(block)?)
     }
 
     /// Takes a lane group: that of the CPU or, if somebody else has it, any that is free, or else waits for the first.
+    #[inline]
     pub(crate) fn lane_group(&self, cpu: usize) -> Guard<'_, LaneGroup> {
         let groups = (0..self.groups.len()).map(|distance| cpu.wrapping_add(distance));
         groups
@@ -168,16 +177,19 @@ impl Arena {
     }
 
     /// Waits for the right to change the map words of `premaps`.
+    #[inline]
     pub(crate) fn lock_map(&self, premaps: Range<u32>) -> MapGuard<'_> {
         self.buckets.lock(premaps)
     }
 
     /// Reads a map entry. The word may change at once unless its bucket is locked.
+    #[inline(always)]
     pub(crate) fn map_word<M: Media>(&self, media: &M, premap: u32) -> Result<u32, MediaError> {
         media.load32(self.map_word_offset(premap)?)
     }
 
     /// Decodes a map word and checks the block that it names.
+    #[inline]
     pub(crate) fn decode(&self, word: u32, premap: u32) -> Result<MapEntry, IoError> {
         let entry = MapEntry::decode(word, premap);
         if entry.block >= self.info.geometry.internal_nlba() {
@@ -196,6 +208,7 @@ impl Arena {
     }
 
     /// Stores a map entry of a locked bucket. The caller flushes it.
+    #[inline]
     pub(crate) fn set_map_entry<M: Media>(
         &self,
         media: &M,
@@ -207,12 +220,14 @@ impl Arena {
     }
 
     /// Flushes map words.
+    #[inline]
     pub(crate) fn flush_map<M: Media>(&self, media: &M, premaps: Range<u32>) {
         if let Ok(offset) = self.map_word_offset(premaps.start) {
             media.flush(offset, premaps.len() as u64 * MAP_ENTRY_SIZE);
         }
     }
 
+    #[inline(always)]
     fn map_word_offset(&self, premap: u32) -> Result<u64, MediaError> {
         let offset = self.info.geometry.map_entry_offset(premap);
         offset

@@ -112,6 +112,7 @@ impl<M: Media> Btt<M> {
     }
 
     /// The medium under the BTT.
+    #[inline]
     pub fn media(&self) -> &M {
         &self.media
     }
@@ -122,11 +123,13 @@ impl<M: Media> Btt<M> {
     }
 
     /// Bytes of a sector: 512 or 4096.
+    #[inline]
     pub fn sector_size(&self) -> u32 {
         self.detected.lba_size.sector()
     }
 
     /// Sectors of all arenas.
+    #[inline]
     pub fn sector_count(&self) -> u64 {
         self.detected.sectors
     }
@@ -141,11 +144,13 @@ impl<M: Media> Btt<M> {
         self.arenas.iter().map(Arena::info)
     }
 
+    #[inline]
     pub(crate) fn table(&self) -> &ReadTable {
         &self.table
     }
 
     /// Splits a request where an arena ends.
+    #[inline]
     pub(crate) fn parts(
         &self,
         lba: u64,

@@ -54,6 +54,7 @@ impl Buckets {
     }
 
     /// Waits for the locks of `premaps`, which must not be more than the lines of all buckets but one hold.
+    #[inline]
     pub(crate) fn lock(&self, premaps: Range<u32>) -> MapGuard<'_> {
         for bucket in buckets_of(&premaps) {
             self.lock_one(bucket);
@@ -64,10 +65,12 @@ impl Buckets {
         }
     }
 
+    #[inline]
     fn word(&self, bucket: u32) -> Option<&PaddedWord> {
         self.locks.get(bucket as usize)
     }
 
+    #[inline]
     fn lock_one(&self, bucket: u32) {
         let Some(word) = self.word(bucket) else {
             return;
@@ -83,6 +86,7 @@ impl Buckets {
             .park_while(|| word.swap_acquire(AWAITED) != FREE);
     }
 
+    #[inline]
     fn unlock_one(&self, bucket: u32) {
         if self
             .word(bucket)
@@ -95,12 +99,14 @@ impl Buckets {
 
 impl MapGuard<'_> {
     /// The sectors whose map words may be changed.
+    #[inline]
     pub(crate) fn premaps(&self) -> Range<u32> {
         self.premaps.clone()
     }
 }
 
 impl Drop for MapGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
         for bucket in buckets_of(&self.premaps) {
             self.buckets.unlock_one(bucket);
@@ -109,6 +115,7 @@ impl Drop for MapGuard<'_> {
 }
 
 /// The buckets of the lines of `premaps`, in ascending order, each once.
+#[inline]
 fn buckets_of(premaps: &Range<u32>) -> impl Iterator<Item = u32> {
     let first = premaps.start / WORDS_PER_BUCKET;
     let lines = premaps

@@ -86,10 +86,12 @@ impl Lane {
     }
 
     /// The block that belongs to the lane.
+    #[inline]
     pub(crate) fn free(&self) -> u32 {
         self.free
     }
 
+    #[inline]
     pub(crate) fn condition(&self) -> Condition {
         self.condition
     }
@@ -99,10 +101,12 @@ impl Lane {
     }
 
     /// Sector whose map word must be durable before the lane's newest entry is replaced.
+    #[inline]
     pub(crate) fn unsettled(&self) -> Option<u32> {
         self.unsettled
     }
 
+    #[inline]
     fn older_slot(&self) -> u64 {
         let [first, second] = self.slots;
         match self.newest {
@@ -111,6 +115,7 @@ impl Lane {
         }
     }
 
+    #[inline]
     fn entry(&self, r#move: &Move) -> FlogEntry {
         FlogEntry {
             lba: r#move.premap,
@@ -124,6 +129,7 @@ impl Lane {
     /// Stores the first half of the next entry and flushes it.
     ///
     /// It goes to the older slot, whose sequence number stays, so that it is still the older one: nothing has happened.
+    #[inline]
     pub(crate) fn stage<M: Media>(&mut self, media: &M, r#move: &Move) -> Result<(), MediaError> {
         let [half, _] = self.entry(r#move).encode().halves();
         let offset = self.older_slot();
@@ -135,6 +141,7 @@ impl Lane {
     /// Stores the second half of the staged entry and flushes it: the move has happened as soon as this is durable.
     ///
     /// The lane now owns the old block.
+    #[inline]
     pub(crate) fn commit<M: Media>(&mut self, media: &M, r#move: &Move) -> Result<(), MediaError> {
         let [_, half] = self.entry(r#move).encode().halves();
         let offset = self.older_slot() + HALF_SIZE;
@@ -204,6 +211,7 @@ impl LaneGroup {
     /// Begins a batch: picks up to `wanted` lanes that `usable` agrees to, for sectors from `premap` on.
     ///
     /// Returns how many there are.
+    #[inline]
     pub(crate) fn pick(
         &mut self,
         premap: u32,
@@ -242,6 +250,7 @@ impl LaneGroup {
     }
 
     /// Calls `step` for each sector of the batch and its lane, in ascending order of the sectors, up to an error.
+    #[inline]
     pub(crate) fn each<E>(
         &mut self,
         mut step: impl FnMut(&mut Pick, &mut Lane) -> Result<(), E>,

@@ -18,11 +18,10 @@ use nd_format::btt::{
     MapState, //
 };
 
-/// A map entry that stays as it is: no writer reuses its block while `_reading` lives.
-struct Held<'a> {
+/// A map entry that stays as it is: no writer reuses its block while the request's slot publishes it.
+struct Held {
     word: u32,
     entry: MapEntry,
-    _reading: Option<Reading<'a>>,
 }
 
 impl<M: Media> Btt<M> {
@@ -36,22 +35,24 @@ impl<M: Media> Btt<M> {
         sink: &mut S,
         cpu: usize,
     ) -> Result<(), IoError> {
+        let mut reading = None;
         for part in self.parts(lba, count)? {
             for premap in part.premaps {
-                self.read_sector(part.arena, premap, sink, cpu)?;
+                self.read_sector(part.arena, premap, sink, &mut reading, cpu)?;
             }
         }
         Ok(())
     }
 
-    fn read_sector<S: Sink<M>>(
-        &self,
+    fn read_sector<'a, S: Sink<M>>(
+        &'a self,
         arena: &Arena,
         premap: u32,
         sink: &mut S,
+        reading: &mut Option<Reading<'a>>,
         cpu: usize,
     ) -> Result<(), IoError> {
-        let held = self.hold(arena, premap, cpu)?;
+        let held = self.hold(arena, premap, reading, cpu)?;
         match held.entry.state {
             MapState::Zero => {
                 sink.fill_zero(arena.sector_size());
@@ -76,31 +77,30 @@ impl<M: Media> Btt<M> {
     }
 
     /// Finds the block of a sector and keeps writers from it, if it is to be read.
-    fn hold(&self, arena: &Arena, premap: u32, cpu: usize) -> Result<Held<'_>, IoError> {
-        let mut reading = None::<Reading<'_>>;
+    ///
+    /// The slot is that of the request: it publishes the block before until this one takes its place.
+    fn hold<'a>(
+        &'a self,
+        arena: &Arena,
+        premap: u32,
+        reading: &mut Option<Reading<'a>>,
+        cpu: usize,
+    ) -> Result<Held, IoError> {
         let mut word = arena.map_word(self.media(), premap)?;
         loop {
             let entry = arena.decode(word, premap)?;
             if matches!(entry.state, MapState::Zero | MapState::Error) {
-                return Ok(Held {
-                    word,
-                    entry,
-                    _reading: None,
-                });
+                return Ok(Held { word, entry });
             }
             let block = arena.tracked(entry.block);
-            match &mut reading {
+            match reading {
                 Some(reading) => reading.replace(block),
-                None => reading = Some(self.table().publish(cpu, block)),
+                None => *reading = Some(self.table().publish(cpu, block)),
             }
             // The block may have been freed, and looked for in the table, before it was published.
             let again = arena.map_word(self.media(), premap)?;
             if again == word {
-                return Ok(Held {
-                    word,
-                    entry,
-                    _reading: reading,
-                });
+                return Ok(Held { word, entry });
             }
             word = again;
         }
@@ -110,7 +110,7 @@ impl<M: Media> Btt<M> {
     ///
     /// It is a hint: the sector may have been written since, and then the map is left as it is. The caller still
     /// holds the block; else the same word could by now stand for new data in the same block.
-    fn mark_lost(&self, arena: &Arena, premap: u32, held: &Held<'_>) {
+    fn mark_lost(&self, arena: &Arena, premap: u32, held: &Held) {
         if arena.is_read_only() {
             return;
         }

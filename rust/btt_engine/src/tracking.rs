@@ -29,6 +29,7 @@ pub(crate) struct Tracked(u64);
 
 impl Tracked {
     /// Names block `block` of arena number `arena`.
+    #[inline]
     pub(crate) fn new(arena: u32, block: u32) -> Self {
         // One is added to the arena so that no block is IDLE.
         Self((u64::from(arena) + 1) << 32 | u64::from(block))
@@ -49,6 +50,7 @@ pub(crate) struct Reading<'a> {
 
 impl ReadTable {
     /// Makes a table of `slots` slots, but at least one.
+    #[inline]
     pub(crate) fn new(slots: usize) -> Result<Self, NoMemory> {
         let len = NonZeroUsize::new(slots).unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
@@ -58,6 +60,7 @@ impl ReadTable {
     }
 
     /// Publishes a block in a free slot, if possible slot number `hint`, modulo their number. A full barrier.
+    #[inline]
     pub(crate) fn publish(&self, hint: usize, block: Tracked) -> Reading<'_> {
         let hinted = self.slots.get(hint % self.len);
         let mut attempt = 0;
@@ -72,6 +75,7 @@ impl ReadTable {
     }
 
     /// Looks at the table as it is after all changes of the map so far. A full barrier.
+    #[inline]
     pub(crate) fn look(&self) -> Look<'_> {
         full_barrier();
         Look { table: self }
@@ -80,12 +84,14 @@ impl ReadTable {
 
 impl Reading<'_> {
     /// Publishes another block instead. A full barrier.
+    #[inline]
     pub(crate) fn replace(&mut self, block: Tracked) {
         self.slot.swap(block.0);
     }
 }
 
 impl Drop for Reading<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.slot.store(IDLE);
     }
@@ -98,6 +104,7 @@ pub(crate) struct Look<'a> {
 
 impl Look<'_> {
     /// Tells whether somebody may be reading a block that no map word named when the look began.
+    #[inline]
     pub(crate) fn is_read(&self, block: Tracked) -> bool {
         self.table.slots.iter().any(|slot| slot.load() == block.0)
     }

@@ -80,12 +80,14 @@ impl<T> Slots<T> {
 impl<T> Deref for Slots<T> {
     type Target = [T];
 
+    #[inline]
     fn deref(&self) -> &[T] {
         &self.0
     }
 }
 
 impl<T> DerefMut for Slots<T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.0
     }
@@ -130,16 +132,19 @@ impl<T> LockRing<T> {
     }
 
     /// Number of locks.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len.get()
     }
 
     /// Waits for lock number `index`, modulo their number.
+    #[inline]
     pub(crate) fn lock(&self, index: usize) -> Guard<'_, T> {
         self.cell(index).lock()
     }
 
     /// Takes lock number `index`, modulo their number, if it is free.
+    #[inline]
     pub(crate) fn try_lock(&self, index: usize) -> Option<Guard<'_, T>> {
         self.cell(index).try_lock()
     }
@@ -162,16 +167,19 @@ impl PaddedWord {
     }
 
     /// Loads the word; later accesses come after it.
+    #[inline]
     pub(crate) fn load(&self) -> u64 {
         self.0.load(Acquire)
     }
 
     /// Stores the word; earlier accesses come before it.
+    #[inline]
     pub(crate) fn store(&self, value: u64) {
         self.0.store(value, Release);
     }
 
     /// Replaces the word and is a full barrier.
+    #[inline]
     pub(crate) fn swap(&self, value: u64) -> u64 {
         self.0.xchg(value, Full)
     }
@@ -192,6 +200,7 @@ impl PaddedWord {
     }
 
     /// Replaces the word if it is `expected` and is a full barrier if it was.
+    #[inline]
     pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
         self.0.cmpxchg(expected, value, Full).is_ok()
     }
@@ -237,6 +246,7 @@ impl Parking {
 }
 
 /// Orders everything before it before everything after it, also earlier stores before later loads.
+#[inline]
 pub(crate) fn full_barrier() {
     smp_mb();
 }

@@ -58,6 +58,7 @@ impl Seq {
     }
 
     /// The number on media.
+    #[inline]
     pub fn number(self) -> u32 {
         match self {
             Self::One => 1,
@@ -67,6 +68,7 @@ impl Seq {
     }
 
     /// The number that follows.
+    #[inline]
     pub fn next(self) -> Self {
         match self {
             Self::One => Self::Two,
@@ -102,6 +104,7 @@ impl RawSlot {
     }
 
     /// The two halves.
+    #[inline]
     pub fn halves(self) -> [u64; 2] {
         let half = |low, high| u64::from(low) | u64::from(high) << 32;
         [half(self.lba, self.old_map), half(self.new_map, self.seq)]
@@ -142,6 +145,7 @@ impl FlogEntry {
     }
 
     /// Encodes the entry.
+    #[inline]
     pub fn encode(self) -> RawSlot {
         RawSlot {
             lba: self.lba,
@@ -173,6 +177,7 @@ pub enum Side {
 
 impl Side {
     /// The other slot.
+    #[inline]
     pub fn other(self) -> Self {
         match self {
             Self::First => Self::Second,

@@ -264,21 +264,25 @@ impl ArenaGeometry {
     }
 
     /// Size of a sector with its metadata.
+    #[inline]
     pub fn lba_size(&self) -> LbaSize {
         self.lba_size
     }
 
     /// Bytes from one block to the next.
+    #[inline]
     pub fn internal_lba_size(&self) -> u32 {
         self.internal_lba_size
     }
 
     /// Sectors: what the user sees of the arena.
+    #[inline]
     pub fn external_nlba(&self) -> u32 {
         self.external_nlba
     }
 
     /// Blocks: sectors and free blocks.
+    #[inline]
     pub fn internal_nlba(&self) -> u32 {
         self.internal_nlba
     }
@@ -289,6 +293,7 @@ impl ArenaGeometry {
     }
 
     /// Offset of block 0.
+    #[inline]
     pub fn data_offset(&self) -> u64 {
         self.data_offset
     }
@@ -299,6 +304,7 @@ impl ArenaGeometry {
     }
 
     /// Offset of the map.
+    #[inline]
     pub fn map_offset(&self) -> u64 {
         self.map_offset
     }
@@ -329,12 +335,14 @@ impl ArenaGeometry {
     }
 
     /// Offset of a block, if there is such a block.
+    #[inline]
     pub fn block_offset(&self, block: u32) -> Option<u64> {
         let offset = u64::from(block) * u64::from(self.internal_lba_size);
         (block < self.internal_nlba).then_some(self.data_offset + offset)
     }
 
     /// Offset of the map entry of a sector, if there is such a sector.
+    #[inline]
     pub fn map_entry_offset(&self, premap: u32) -> Option<u64> {
         (premap < self.external_nlba)
             .then_some(self.map_offset + u64::from(premap) * MAP_ENTRY_SIZE)

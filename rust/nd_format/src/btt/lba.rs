@@ -36,21 +36,25 @@ impl LbaSize {
     }
 
     /// Bytes of a sector and its metadata: what the info block and the `sector_size` attribute say.
+    #[inline]
     pub const fn bytes(self) -> u32 {
         self.sector as u32 + self.metadata as u32
     }
 
     /// Bytes of a sector as the block layer sees it: 512 or 4096.
+    #[inline]
     pub const fn sector(self) -> u32 {
         self.sector as u32
     }
 
     /// Bytes of metadata that follow the sector in its block.
+    #[inline]
     pub const fn metadata(self) -> u32 {
         self.metadata as u32
     }
 
     /// Bytes of a block in the data area of an arena that we make.
+    #[inline]
     pub const fn internal(self) -> u32 {
         self.bytes().next_multiple_of(INTERNAL_ALIGN)
     }

@@ -50,6 +50,7 @@ pub struct MapEntry {
 
 impl MapEntry {
     /// Decodes the entry `word` of sector `premap`.
+    #[inline]
     pub fn decode(word: u32, premap: u32) -> Self {
         let block = word & BLOCK;
         let (state, block) = match (word & ZERO != 0, word & ERROR != 0) {
@@ -62,6 +63,7 @@ impl MapEntry {
     }
 
     /// Encodes the entry. The initial state has no block number of its own and is all zeroes.
+    #[inline]
     pub fn encode(self) -> u32 {
         let block = self.block & BLOCK;
         match self.state {
