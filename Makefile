@@ -4,7 +4,7 @@
 
 XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir target/cargo --package xtask --
 
-.PHONY: help run test setup modules modules_install unit check clean
+.PHONY: help run test setup modules modules_install unit fuzz check clean
 
 help:
 	@echo 'make run              show the modules at work in a virtual machine'
@@ -13,6 +13,7 @@ help:
 	@echo 'make modules          build the modules for the kernel of the guest, or for the tree KDIR'
 	@echo 'make modules_install  install them into updates/ of the running kernel, or of the tree KDIR'
 	@echo 'make unit             unit tests, which need no kernel'
+	@echo 'make fuzz             libFuzzer, a minute for each target; ARGS="300 arena" selects'
 	@echo 'make check            formatting and lints'
 	@echo 'make clean            remove what was built here; the cache stays'
 
@@ -22,5 +23,5 @@ run setup modules unit check clean:
 modules_install:
 	@$(XTASK) modules-install
 
-test:
-	@$(XTASK) test $(ARGS)
+test fuzz:
+	@$(XTASK) $@ $(ARGS)

@@ -17,6 +17,7 @@ mod cache;
 mod cargo;
 mod debian;
 mod demo;
+mod fuzz;
 mod host;
 mod image;
 mod kernel;
@@ -57,6 +58,8 @@ enum Command {
     Test(suite::Selection),
     /// Run the tests of the crates that need no kernel.
     Unit,
+    /// Let libFuzzer look for bytes that the parsers and the engine do not bear.
+    Fuzz(fuzz::Selection),
     /// Check formatting and lints of everything, warnings denied.
     Check,
     /// Remove what was built in the checkout. The cache stays.
@@ -71,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Run => demo::run().map(|()| ExitCode::SUCCESS),
         Command::Test(selection) => suite::test(&selection),
         Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),
+        Command::Fuzz(selection) => fuzz::run(&selection).map(|()| ExitCode::SUCCESS),
         Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),
         Command::Clean => project::clean().map(|()| ExitCode::SUCCESS),
     }

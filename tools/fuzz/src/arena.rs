@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whole BTTs: a good one, of one or two arenas, damaged wherever the input says, is found, opened and used.
+//!
+//! - Looking for a BTT stores nothing, and comes to the same result as opening it.
+//! - Opening it a second time finds nothing left to do.
+//! - The engine stays within the namespace, and aligned, whatever the media say ([`Sparse`] asserts it).
+//! - What was just written is read back; what was just discarded reads as zeroes.
+//!
+//! Input: which BTT (1 byte); a number of damages (1), each a place (1 byte of kind, 4 of index), a length (1) and as many
+//! bytes; then requests until the input ends (kind 1, sector 4, count 1).
+
+use crate::{
+    info::seal,
+    input::Input,
+    sparse::{
+        Bytes,
+        Fill,
+        Pages,
+        Sparse, //
+    },
+};
+use btt_engine::{
+    create,
+    probe,
+    Btt,
+    CreateParams,
+    OpenParams, //
+};
+use nd_format::{
+    btt::{
+        info::INFO_LEN,
+        ArenaGeometry,
+        ArenaSpan,
+        LbaSize,
+        Version, //
+    },
+    uuid::Uuid, //
+};
+use std::sync::{
+    Arc,
+    OnceLock, //
+};
+
+/// A BTT to begin with.
+#[derive(Clone, Copy)]
+struct Base {
+    version: Version,
+    size: u64,
+    lba_size: LbaSize,
+}
+
+const MIB: u64 = 1 << 20;
+
+const BASES: [Base; 4] = [
+    Base {
+        version: Version::V1_1,
+        size: 16 * MIB + 4096,
+        lba_size: LbaSize::ALL[3],
+    },
+    Base {
+        version: Version::V2_0,
+        size: 16 * MIB,
+        lba_size: LbaSize::ALL[0],
+    },
+    Base {
+        version: Version::V1_1,
+        size: 33 * MIB + 512,
+        lba_size: LbaSize::ALL[5],
+    },
+    // Two arenas.
+    Base {
+        version: Version::V2_0,
+        size: (1 << 39) + 16 * MIB,
+        lba_size: LbaSize::ALL[3],
+    },
+];
+
+impl Base {
+    /// The BTT, made once.
+    fn pages(index: usize) -> Arc<Pages> {
+        static MADE: [OnceLock<Arc<Pages>>; BASES.len()] = [const { OnceLock::new() }; BASES.len()];
+
+        let base = BASES[index];
+        let make = || {
+            let medium = Sparse::new(base.size, Arc::default());
+            let params = CreateParams {
+                version: base.version,
+                uuid: Uuid::from_bytes([0x42; 16]),
+                parent_uuid: Uuid::NIL,
+                lba_size: base.lba_size,
+            };
+            // The tables of 512 GiB are more accesses than any run may have.
+            let tables = ArenaSpan::split(base.size - base.version.initial_offset()).count();
+            assert!(tables > 0);
+            create(&&medium, &params).unwrap_or_else(|error| panic!("{error}"));
+            Arc::new(medium.into_pages())
+        };
+        MADE[index].get_or_init(make).clone()
+    }
+
+    /// Where an arena starts, and how it is laid out.
+    fn arena(self, number: u32) -> (u64, ArenaGeometry) {
+        let origin = self.version.initial_offset();
+        let spans: Vec<_> = ArenaSpan::split(self.size - origin).collect();
+        let span = spans[number as usize % spans.len()];
+        let geometry = ArenaGeometry::new(span.size, self.lba_size);
+        (
+            origin + span.offset,
+            geometry.unwrap_or_else(|error| panic!("{error}")),
+        )
+    }
+
+    /// Puts damage on the medium. The kind decides what `index` is a number of.
+    fn damage(self, medium: &Sparse, kind: u8, index: u32, bytes: &[u8]) {
+        let (start, geometry) = self.arena(u32::from(kind >> 7));
+        let at = u64::from(index % INFO_LEN as u32);
+        let copy = start + geometry.info2_offset();
+        let map = geometry.map_entry_offset(index % geometry.external_nlba());
+        let group = geometry.flog_group_offset(index % geometry.nfree());
+        let end = start + geometry.end();
+        match kind & 0x0f {
+            0 => patch_info(medium, start, start, at, bytes),
+            1 => patch_info(medium, copy, copy, at, bytes),
+            // The first info block becomes what the copy is, but for the damage.
+            2 => patch_info(medium, copy, start, at, bytes),
+            3 => medium.patch(start + at, bytes),
+            4 => medium.patch(copy + at, bytes),
+            5..=8 => medium.patch(start + map.unwrap_or_default(), bytes),
+            9..=12 => {
+                let within = u64::from(index >> 16) % 8 * 8;
+                medium.patch(start + group.unwrap_or_default() + within, bytes);
+            }
+            13 => medium.patch(u64::from(index) % self.size, bytes),
+            14 => {
+                let offset = start + u64::from(index) * 512 % (end - start);
+                medium.poison(offset..offset + bytes.len().max(1) as u64);
+            }
+            _ => {
+                let places = [start, copy, start + geometry.flog_offset()];
+                let offset = places[index as usize % places.len()];
+                medium.poison(offset..offset + 1);
+            }
+        }
+    }
+}
+
+/// Reads an info block, changes it, seals it and writes it somewhere.
+fn patch_info(medium: &Sparse, from: u64, to: u64, at: u64, bytes: &[u8]) {
+    let mut block = [0; INFO_LEN];
+    medium.peek(from, &mut block);
+    for (byte, new) in block.iter_mut().skip(at as usize).zip(bytes) {
+        *byte = *new;
+    }
+    seal(&mut block);
+    medium.patch(to, &block);
+}
+
+pub(crate) fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let index = usize::from(input.u8()) % BASES.len();
+    let base = BASES[index];
+    let medium = Sparse::new(base.size, Base::pages(index));
+    for _ in 0..input.u8() % 16 {
+        let (kind, index, len) = (input.u8(), input.u32(), input.u8());
+        base.damage(&medium, kind, index, input.take(len.into()));
+    }
+    let params = OpenParams {
+        version: base.version,
+        namespace_uuid: Uuid::NIL,
+        groups: 3,
+    };
+    let probed = probe(&&medium, &params);
+    assert_eq!(medium.stores(), 0, "looking has changed the medium");
+    let opened = match (Btt::open(&medium, &params), probed) {
+        (Ok(opened), Ok(probed)) => {
+            assert_eq!(*opened.btt.detected(), probed);
+            opened
+        }
+        (Err(error), Err(probed)) => {
+            assert_eq!(error, probed);
+            assert_eq!(medium.stores(), 0, "a refusal has changed the medium");
+            return drop(error.to_string());
+        }
+        (opened, probed) => panic!("probed: {probed:?}, opened: {}", opened.is_ok()),
+    };
+    let again = Btt::open(&medium, &params).unwrap_or_else(|error| panic!("again: {error}"));
+    assert_eq!((again.restored, again.finished_writes), (None, 0));
+    use_it(&opened.btt, input);
+}
+
+/// Sends requests.
+fn use_it(btt: &Btt<&Sparse>, mut input: Input<'_>) {
+    let sectors = btt.sector_count();
+    for number in 0..16 {
+        if input.is_empty() {
+            return;
+        }
+        let kind = input.u8();
+        // Now and then behind the last sector.
+        let lba = u64::from(input.u32()) % (sectors + 2);
+        let count = u64::from(input.u8() % 70);
+        let len = (count * u64::from(btt.sector_size())) as usize;
+        let read = || {
+            let mut sink = Bytes::default();
+            btt.read(lba, count, &mut sink, number).map(|()| sink.0)
+        };
+        let (result, expected) = match kind % 3 {
+            0 => match read() {
+                Ok(bytes) => {
+                    assert_eq!(bytes.len(), len);
+                    continue;
+                }
+                Err(error) => (Err(error), 0),
+            },
+            1 => (btt.discard(lba, count), 0),
+            _ => (btt.write(lba, count, &mut Fill(kind), number), kind),
+        };
+        if let Err(error) = result {
+            drop(error.to_string());
+            continue;
+        }
+        let found = read();
+        assert!(
+            found.is_ok_and(|bytes| bytes == vec![expected; len]),
+            "{count} sectors at {lba} are not what was just written"
+        );
+    }
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let requests: [&[u8]; 4] = [
+        &[2, 7, 0, 0, 0, 3],
+        &[0, 6, 0, 0, 0, 5],
+        &[1, 8, 0, 0, 0, 40],
+        &[5, 0xff, 0xff, 0, 0, 69],
+    ];
+    let requests = requests.concat();
+    let damages: [&[u8]; 8] = [
+        &[0],
+        // An info block with another map offset, one of zeroes, one that cannot be read.
+        &[1, 0, 96, 0, 0, 0, 3, 0, 0x20, 0],
+        &[1, 3, 0, 0, 0, 0, 4, 0, 0, 0, 0],
+        &[1, 15, 0, 0, 0, 0, 1, 0],
+        // Map entries: a block twice, one out of range.
+        &[
+            2, 5, 7, 0, 0, 0, 4, 9, 0, 0, 0xc0, 5, 8, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff,
+        ],
+        // The second slot of a lane: an interrupted write of sector 7.
+        &[
+            1, 9, 0, 0, 2, 0, 16, 7, 0, 0, 0, 7, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0,
+        ],
+        // The third slot of a lane, as older drivers have it.
+        &[
+            1, 9, 0, 0, 4, 0, 16, 7, 0, 0, 0, 7, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0,
+        ],
+        // A media error in a block.
+        &[1, 14, 16, 0, 0, 0, 1, 0],
+    ];
+    (0..BASES.len() as u8)
+        .flat_map(|base| {
+            let requests = &requests;
+            damages.map(|damage| [&[base], damage, requests].concat())
+        })
+        .collect()
+}
