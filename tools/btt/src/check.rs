@@ -2,28 +2,21 @@
 
 //! Checks a BTT: everything that opening it checks, and that each block is mapped or free, once.
 
-use crate::image::Image;
-use anyhow::{
-    anyhow,
-    Result, //
+use crate::{
+    copies,
+    image::Image,
+    tables, //
 };
+use anyhow::Result;
 use btt_engine::{
     ArenaInfo,
     Btt,
-    Media,
     OpenError,
     OpenParams,
     Opened, //
 };
 use nd_format::{
     btt::{
-        flog::{
-            RawSlot,
-            SLOTS, //
-        },
-        geometry::FLOG_GROUP_SIZE,
-        FlogEntry,
-        MapEntry,
         MapState,
         Version, //
     },
@@ -31,59 +24,93 @@ use nd_format::{
 };
 use serde::Serialize;
 
-/// Map entries that are read at a time.
-const CHUNK: u32 = 1 << 16;
+/// Sectors after which progress is told.
+const STEP: u64 = 1 << 16;
 
 /// What is known of a BTT.
 #[derive(Serialize)]
-pub(crate) struct Report {
-    pub(crate) uuid: String,
-    pub(crate) version: String,
+pub struct Report {
+    /// UUID of the BTT.
+    pub uuid: String,
+    /// Version of the layout.
+    pub version: String,
     /// Bytes of a sector with its metadata.
-    pub(crate) lba_size: u32,
-    pub(crate) sectors: u64,
-    /// What opening it will do.
-    pub(crate) recovery: Recovery,
-    pub(crate) arenas: Vec<ArenaReport>,
+    pub lba_size: u32,
+    /// Sectors of all arenas.
+    pub sectors: u64,
+    /// What is to be put right.
+    pub recovery: Recovery,
+    /// The arenas, in order.
+    pub arenas: Vec<ArenaReport>,
 }
 
-/// What opening a BTT does to the medium.
+/// What opening a BTT, or repairing it, does to the medium.
 #[derive(Serialize)]
-pub(crate) struct Recovery {
+pub struct Recovery {
     /// A first info block that is restored from its copy.
-    pub(crate) restored: Option<String>,
+    pub restored: Option<String>,
     /// Interrupted writes that are finished.
-    pub(crate) finished_writes: u32,
+    pub finished_writes: u32,
+    /// Copies of info blocks that are not like the first ones. Opening leaves them, `btt repair` writes them anew.
+    pub copies: Vec<String>,
+}
+
+impl Recovery {
+    /// Tells whether anything is to be done.
+    pub fn is_needed(&self) -> bool {
+        self.restored.is_some() || self.finished_writes > 0 || !self.copies.is_empty()
+    }
+}
+
+impl Report {
+    /// Tells whether anything is wrong that cannot be put right.
+    pub fn is_damaged(&self) -> bool {
+        self.arenas.iter().any(|arena| !arena.problems.is_empty())
+    }
 }
 
 /// What is known of an arena.
 #[derive(Serialize)]
-pub(crate) struct ArenaReport {
-    pub(crate) offset: u64,
-    pub(crate) size: u64,
-    pub(crate) first_sector: u64,
-    pub(crate) sectors: u32,
-    pub(crate) blocks: u32,
-    pub(crate) block_size: u32,
-    pub(crate) free_blocks: u32,
-    pub(crate) flog_slots: [usize; 2],
-    pub(crate) error_flag: bool,
-    pub(crate) map: MapCount,
+pub struct ArenaReport {
+    /// Bytes from the first arena to this one.
+    pub offset: u64,
+    /// Bytes of the arena.
+    pub size: u64,
+    /// Number of its first sector.
+    pub first_sector: u64,
+    /// Sectors.
+    pub sectors: u32,
+    /// Blocks.
+    pub blocks: u32,
+    /// Bytes of a block.
+    pub block_size: u32,
+    /// Blocks that hold no sector.
+    pub free_blocks: u32,
+    /// Flog slots that are used.
+    pub flog_slots: [usize; 2],
+    /// Whether the info block says that the arena must not be written.
+    pub error_flag: bool,
+    /// Map entries by state.
+    pub map: MapCount,
     /// What is wrong; empty if nothing is.
-    pub(crate) problems: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 /// Map entries by state.
 #[derive(Serialize, Default)]
-pub(crate) struct MapCount {
-    pub(crate) initial: u32,
-    pub(crate) normal: u32,
-    pub(crate) zero: u32,
-    pub(crate) error: u32,
+pub struct MapCount {
+    /// Never written.
+    pub initial: u32,
+    /// Written.
+    pub normal: u32,
+    /// Read as zeroes.
+    pub zero: u32,
+    /// Lost to media errors.
+    pub error: u32,
 }
 
 /// Opens the BTT on an image, of either version unless one is asked for. The file itself does not change.
-pub(crate) fn open(
+pub fn open(
     image: &Image,
     version: Option<Version>,
     namespace: Uuid,
@@ -111,21 +138,21 @@ pub(crate) fn open(
 }
 
 /// Looks at an open BTT; at all of its map if `whole` is set. `progress` is told how many sectors were looked at.
-pub(crate) fn report(
+pub fn report(
     opened: &Opened<Image>,
     whole: bool,
     mut progress: impl FnMut(u64),
 ) -> Result<Report> {
     let btt = &opened.btt;
+    let image = btt.media();
     let detected = btt.detected();
-    let origin = detected.version.initial_offset();
     let arenas = btt.arenas().map(|arena| {
         let mut count = MapCount::default();
         let mut problems = Problems::default();
         if whole {
             check_arena(
-                btt.media(),
-                origin + arena.offset,
+                image,
+                tables::start(opened, &arena),
                 &arena,
                 &mut count,
                 &mut problems,
@@ -155,6 +182,13 @@ pub(crate) fn report(
         recovery: Recovery {
             restored: opened.restored.map(|restored| restored.to_string()),
             finished_writes: opened.finished_writes,
+            copies: copies::differences(image, opened)?
+                .into_iter()
+                .map(|difference| {
+                    let copies::Difference { offset, copy, .. } = difference;
+                    format!("copy at {copy:#x} is not like the info block at {offset:#x}")
+                })
+                .collect(),
         },
         arenas: arenas.collect::<Result<_>>()?,
     })
@@ -223,36 +257,35 @@ fn check_arena(
     let geometry = &arena.info.geometry;
     let blocks = geometry.internal_nlba();
     let mut owned = Owned::new(blocks);
-    let mut bytes = vec![0; CHUNK as usize * 4];
-    for first in (0..geometry.external_nlba()).step_by(CHUNK as usize) {
-        let last = first.saturating_add(CHUNK).min(geometry.external_nlba());
-        let bytes = &mut bytes[..(last - first) as usize * 4];
-        let offset = geometry.map_entry_offset(first).unwrap_or_default();
-        read(image, start + offset, bytes)?;
-        for (premap, word) in (first..last).zip(bytes.chunks_exact(4)) {
-            let entry = MapEntry::decode(
-                u32::from_le_bytes([word[0], word[1], word[2], word[3]]),
-                premap,
-            );
-            match entry.state {
-                MapState::Initial => count.initial += 1,
-                MapState::Normal => count.normal += 1,
-                MapState::Zero => count.zero += 1,
-                MapState::Error => count.error += 1,
-            }
-            let block = entry.block;
-            if block >= blocks {
-                problems.push(|| {
-                    format!("map entry {premap} names block {block}, expected below {blocks}")
-                });
-            } else if !owned.take(block) {
-                problems.push(|| format!("map entry {premap} names block {block}, which an entry before it names, too"));
-            }
+    let mut untold = 0;
+    tables::each_map_entry(image, start, arena, |premap, _, entry| {
+        match entry.state {
+            MapState::Initial => count.initial += 1,
+            MapState::Normal => count.normal += 1,
+            MapState::Zero => count.zero += 1,
+            MapState::Error => count.error += 1,
         }
-        progress((last - first).into());
-    }
+        let block = entry.block;
+        if block >= blocks {
+            problems.push(|| {
+                format!("map entry {premap} names block {block}, expected below {blocks}")
+            });
+        } else if !owned.take(block) {
+            problems.push(|| {
+                format!(
+                    "map entry {premap} names block {block}, which an entry before it names, too"
+                )
+            });
+        }
+        untold += 1;
+        if untold == STEP {
+            progress(untold);
+            untold = 0;
+        }
+    })?;
+    progress(untold);
     for lane in 0..geometry.nfree() {
-        let entry = flog_entry(image, start, arena, lane)?;
+        let entry = tables::flog_entry(image, start, arena, lane)?;
         if !owned.take(entry.old) {
             problems.push(|| format!("free block {} of lane {lane} is mapped", entry.old));
         }
@@ -261,50 +294,4 @@ fn check_arena(
         problems.push(|| format!("block {block} is neither mapped nor free"));
     }
     Ok(())
-}
-
-/// The newest flog entry of a lane.
-pub(crate) fn flog_entry(
-    image: &Image,
-    start: u64,
-    arena: &ArenaInfo,
-    lane: u32,
-) -> Result<FlogEntry> {
-    let group = flog_group(image, start, arena, lane)?;
-    let pair = arena
-        .flog_layout
-        .newest(&group)
-        .map_err(|error| anyhow!("flog of lane {lane}: {error}"))?;
-    Ok(pair.entry)
-}
-
-/// All slots of a lane.
-pub(crate) fn flog_group(
-    image: &Image,
-    start: u64,
-    arena: &ArenaInfo,
-    lane: u32,
-) -> Result<[RawSlot; SLOTS]> {
-    let offset = arena.info.geometry.flog_group_offset(lane);
-    let offset = offset.ok_or_else(|| anyhow!("there is no lane {lane}"))?;
-    let mut bytes = [0; FLOG_GROUP_SIZE as usize];
-    read(image, start + offset, &mut bytes)?;
-    let half = |index: usize| {
-        let bytes = &bytes[index * 8..index * 8 + 8];
-        bytes
-            .iter()
-            .rev()
-            .fold(0, |word, &byte| word << 8 | u64::from(byte))
-    };
-    Ok([0, 1, 2, 3].map(|slot| RawSlot::from_halves(half(2 * slot), half(2 * slot + 1))))
-}
-
-/// Reads bytes, with the file's own error if there is one.
-pub(crate) fn read(image: &Image, offset: u64, bytes: &mut [u8]) -> Result<()> {
-    image
-        .read_bytes(offset, bytes)
-        .map_err(|error| match image.take_error() {
-            Some(cause) => anyhow!("{error}: {cause}"),
-            None => anyhow!("{error}"),
-        })
 }

@@ -3,7 +3,8 @@
 //! An image file or a block device as a medium, which is not changed until one asks for it.
 //!
 //! Whatever the engine stores goes to pages in memory that lie over the file. So a BTT can be opened, and thereby
-//! restored and recovered, to see what that would do; [`Image::apply`] then does it for good.
+//! restored and recovered, to see what that would do; [`Inner::apply`] then does it for good. Making a BTT is different: there
+//! are too many pages, and their order matters ([`Inner::write_through`]).
 
 use anyhow::{
     bail,
@@ -38,11 +39,14 @@ use std::{
 /// Bytes of a page in memory.
 const PAGE: u64 = 4096;
 
+/// Bytes of a file that are zeroed at a time.
+const ZERO_CHUNK: u64 = 1 << 20;
+
 type Page = Box<[u8; PAGE as usize]>;
 
 /// A file with changes that it does not have yet. Clones are the same file.
 #[derive(Clone)]
-pub(crate) struct Image(Rc<Inner>);
+pub struct Image(Rc<Inner>);
 
 impl Deref for Image {
     type Target = Inner;
@@ -53,11 +57,13 @@ impl Deref for Image {
 }
 
 /// The file and its changes.
-pub(crate) struct Inner {
+pub struct Inner {
     path: PathBuf,
     file: File,
     size: u64,
     pages: RefCell<BTreeMap<u64, Page>>,
+    /// Told how many bytes were zeroed, if stores go to the file at once.
+    direct: RefCell<Option<Box<dyn FnMut(u64)>>>,
     /// The first error of the file; the engine only learns that there was one.
     error: RefCell<Option<std::io::Error>>,
     /// The page that was read last, to read maps without a system call for each entry.
@@ -66,7 +72,7 @@ pub(crate) struct Inner {
 
 impl Image {
     /// Opens an image; for changes only if they are wanted.
-    pub(crate) fn open(path: &Path, writable: bool) -> Result<Self> {
+    pub fn open(path: &Path, writable: bool) -> Result<Self> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(writable)
@@ -88,6 +94,7 @@ impl Image {
             file,
             size,
             pages: RefCell::default(),
+            direct: RefCell::default(),
             error: RefCell::default(),
             cached: RefCell::default(),
         })))
@@ -96,18 +103,81 @@ impl Image {
 
 impl Inner {
     /// Bytes that differ from the file, in pages.
-    pub(crate) fn changed(&self) -> u64 {
+    pub fn changed(&self) -> u64 {
         self.pages.borrow().len() as u64 * PAGE
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The file's own error, if there was one.
-    pub(crate) fn take_error(&self) -> Option<std::io::Error> {
-        self.error.borrow_mut().take()
+    pub fn take_error(&self) -> Option<anyhow::Error> {
+        let error = self.error.borrow_mut().take()?;
+        Some(anyhow::Error::new(error).context(format!("{}", self.path.display())))
+    }
+
+    /// Drops all changes that were not made for good.
+    pub fn forget_changes(&self) {
+        self.pages.borrow_mut().clear();
+        self.cached.borrow_mut().take();
+    }
+
+    /// From now on stores go to the file at once, and fences wait for the disk. `zeroed` is told how many bytes of a range
+    /// were zeroed.
+    pub fn write_through(&self, zeroed: impl FnMut(u64) + 'static) {
+        *self.direct.borrow_mut() = Some(Box::new(zeroed));
+    }
+
+    fn is_direct(&self) -> bool {
+        self.direct.borrow().is_some()
+    }
+
+    /// Does something with the file, and remembers its error.
+    fn on_file(
+        &self,
+        offset: u64,
+        len: u64,
+        access: impl FnOnce(&File) -> std::io::Result<()>,
+    ) -> Result<(), MediaError> {
+        let inside = offset.checked_add(len).is_some_and(|end| end <= self.size);
+        if !inside {
+            return Err(MediaError::OutOfRange { offset, len });
+        }
+        self.cached.borrow_mut().take();
+        access(&self.file).map_err(|error| {
+            self.error.borrow_mut().get_or_insert(error);
+            MediaError::Poison { offset, len }
+        })
+    }
+
+    /// Zeroes a part of the file. What is zeroes already, as the holes of a sparse file are, is left alone.
+    fn zero_file(&self, offset: u64, len: u64) -> Result<(), MediaError> {
+        let mut found = vec![0; ZERO_CHUNK.min(len) as usize];
+        let mut done = 0;
+        while done < len {
+            let now = (len - done).min(ZERO_CHUNK);
+            let part = &mut found[..now as usize];
+            self.on_file(offset + done, now, |file| {
+                file.read_exact_at(part, offset + done)?;
+                if part.iter().all(|&byte| byte == 0) {
+                    return Ok(());
+                }
+                part.fill(0);
+                file.write_all_at(part, offset + done)
+            })?;
+            done += now;
+        }
+        if let Some(zeroed) = &mut *self.direct.borrow_mut() {
+            zeroed(len);
+        }
+        Ok(())
     }
 
     /// Writes to `backup` what the changes will overwrite: for each page its offset as 8 bytes, little endian, and its
     /// 4096 bytes.
-    pub(crate) fn back_up(&self, backup: &Path) -> Result<()> {
+    pub fn back_up(&self, backup: &Path) -> Result<()> {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -126,7 +196,7 @@ impl Inner {
     }
 
     /// Makes the changes for good.
-    pub(crate) fn apply(&self) -> Result<()> {
+    pub fn apply(&self) -> Result<()> {
         let path = || format!("{}", self.path.display());
         for (&number, page) in self.pages.borrow().iter() {
             let offset = number * PAGE;
@@ -219,6 +289,11 @@ impl Media for Image {
     }
 
     fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), MediaError> {
+        if self.is_direct() {
+            return self.on_file(offset, bytes.len() as u64, |file| {
+                file.write_all_at(bytes, offset)
+            });
+        }
         let mut rest = bytes;
         self.each_page(offset, bytes.len() as u64, true, |page, range| {
             let (now, later) = rest.split_at(range.len());
@@ -228,6 +303,9 @@ impl Media for Image {
     }
 
     fn zero(&self, offset: u64, len: u64) -> Result<(), MediaError> {
+        if self.is_direct() {
+            return self.zero_file(offset, len);
+        }
         self.each_page(offset, len, true, |page, range| page[range].fill(0))
     }
 
@@ -242,6 +320,11 @@ impl Media for Image {
     fn flush(&self, _: u64, _: u64) {}
 
     fn fence(&self) -> Result<(), MediaError> {
+        if self.is_direct() {
+            return self
+                .on_file(0, 0, File::sync_all)
+                .map_err(|_| MediaError::Flush);
+        }
         Ok(())
     }
 }

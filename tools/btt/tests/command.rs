@@ -81,7 +81,7 @@ fn a_new_btt_is_good() {
         text.contains(UUID) && text.contains("7920 never written") && text.ends_with("good\n"),
         "{text}"
     );
-    let (code, text) = fixture.run(&["--json", "info", "image"]);
+    let (code, text) = fixture.run(&["info", "--json", "image"]);
     assert_eq!(code, 0);
     let info: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
@@ -195,10 +195,112 @@ fn what_is_no_btt_gets_one_line() {
         (code, text.as_str()),
         (2, "btt: sector is 7920, expected below 7920\n")
     );
-    let (code, text) = fixture.run(&["create", "--sector-size", "1024", "blank"]);
-    assert_eq!(code, 2);
+}
+
+#[test]
+fn wrong_arguments_get_one_line() {
+    let fixture = Fixture::new();
+    for (arguments, expected) in [
+        (
+            &["create", "--sector-size", "1024", "image"][..],
+            "expected one of 512 520 528 4096 4104 4160 4224",
+        ),
+        (
+            &["create", "--uuid", "1-2-3", "image"],
+            "expected xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+        ),
+        (&["map", "image", "x"], "invalid digit"),
+        (&["map", "image"], "<LBA>"),
+        (&["dump", "info", "image"], "map, flog"),
+        (&["repair", "image"], "--backup"),
+        (&["check", "image", "other"], "'other'"),
+        (&["--layout", "1.2", "check", "image"], "'1.2'"),
+        (&["destroy", "image"], "'destroy'"),
+    ] {
+        let (code, text) = fixture.run(arguments);
+        assert_eq!(
+            (code, text.lines().count()),
+            (2, 1),
+            "{arguments:?}: {text}"
+        );
+        assert!(
+            text.starts_with("btt: ") && text.contains(expected),
+            "{arguments:?}: {text}"
+        );
+    }
+    assert_eq!(fixture.run(&["--help"]).0, 0);
+}
+
+#[test]
+fn a_truncated_image_is_damaged_and_not_overwritten() {
+    let fixture = Fixture::new();
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(fixture.path("image"))
+        .unwrap();
+    file.set_len(20 << 20).unwrap();
+    for command in ["check", "create"] {
+        let (code, text) = fixture.run(&[command, "image"]);
+        assert_eq!(code, if command == "check" { 1 } else { 2 }, "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("size of the namespace is 0x13ff000"), "{text}");
+    }
+}
+
+#[test]
+fn what_was_given_up_comes_back_only_when_asked() {
+    let fixture = Fixture::new();
+    let good = fixture.image();
+    fixture.put(0, &[0; 8192]);
+    let (code, text) = fixture.run(&["check", "image"]);
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("--restore-info"), "{text}");
+    assert_eq!(fixture.run(&["repair", "image", "--backup", "backup"]).0, 3);
+    assert!(!fixture.path("backup").exists());
+    let restore = ["repair", "--restore-info", "image", "--backup", "backup"];
+    let (code, text) = fixture.run(&restore);
+    assert_eq!(code, 0, "{text}");
+    assert!(fixture.image() == good);
+}
+
+#[test]
+fn a_copy_that_differs_is_made_anew() {
+    let fixture = Fixture::new();
+    let good = fixture.image();
+    fixture.put((32 << 20) - 4096, &[0; 4096]);
+    let (code, text) = fixture.run(&["check", "image"]);
+    assert_eq!(code, 4, "{text}");
     assert!(
-        text.contains("sector size is 1024, expected one of 512 520 528 4096 4104 4160 4224"),
+        text.contains("copy at 0x1fff000 is not like the info block at 0x1000"),
+        "{text}"
+    );
+    assert_eq!(fixture.run(&["repair", "image", "--backup", "backup"]).0, 0);
+    assert!(fixture.image() == good);
+    assert_eq!(fixture.run(&["check", "image"]).0, 0);
+}
+
+#[test]
+fn making_a_btt_keeps_holes() {
+    let fixture = Fixture::new();
+    let file = fs::File::create(fixture.path("large")).unwrap();
+    file.set_len(32 << 30).unwrap();
+    assert_eq!(fixture.run(&["create", "large"]).0, 0);
+    let blocks = std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap());
+    // The flog and the info blocks.
+    assert!(blocks * 512 < 1 << 20, "{blocks} blocks");
+    assert_eq!(fixture.run(&["info", "large"]).0, 0);
+}
+
+#[test]
+fn tables_are_printed() {
+    let fixture = Fixture::new();
+    fixture.put(MAP + 4 * 10, &(0xc000_0000u32 | 10).to_le_bytes());
+    let (code, text) = fixture.run(&["dump", "MAP", "image"]);
+    assert_eq!((code, text.as_str()), (0, "arena 0 sector 10: Normal 10\n"));
+    let (code, text) = fixture.run(&["dump", "FLOG", "image"]);
+    assert_eq!((code, text.lines().count()), (0, 256));
+    assert!(
+        text.starts_with("arena 0 lane 0 slot 0: lba 0 old 0x1ef0 new 0x1ef0 seq 1\n"),
         "{text}"
     );
 }

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a user may say.
+
+use anyhow::{
+    anyhow,
+    Result, //
+};
+use clap::{
+    error::ErrorKind,
+    Args,
+    Parser,
+    Subcommand,
+    ValueEnum, //
+};
+use nd_format::{
+    btt::{
+        LbaSize,
+        Version, //
+    },
+    uuid::Uuid, //
+};
+use std::path::PathBuf;
+
+/// Looks at, checks, repairs and makes block translation tables (BTT) in image files and on block devices.
+///
+/// Exit codes: 0 good, 1 damaged, 2 wrong arguments or the file cannot be read or written, 3 no BTT, 4 usable, but `repair`
+/// would put something right.
+#[derive(Parser)]
+#[command(name = "btt", version)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What kind of namespace the image is of.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// Layout to look for; both if this is not given. `create` makes 1.1 then.
+    #[arg(long, global = true)]
+    layout: Option<Layout>,
+    /// UUID of the namespace, if it has one.
+    #[arg(long, global = true, value_name = "UUID", value_parser = uuid)]
+    namespace: Option<Uuid>,
+}
+
+impl Place {
+    pub(crate) fn version(&self) -> Option<Version> {
+        self.layout.map(|layout| match layout {
+            Layout::V1_1 => Version::V1_1,
+            Layout::V2_0 => Version::V2_0,
+        })
+    }
+
+    pub(crate) fn namespace(&self) -> Uuid {
+        self.namespace.unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Layout {
+    /// First arena at 4096: namespaces without labels, or of Linux' class.
+    #[value(name = "1.1")]
+    V1_1,
+    /// First arena at 0: namespaces of UEFI's class.
+    #[value(name = "2.0")]
+    V2_0,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Say what the info blocks say.
+    Info(Target),
+    /// Check all metadata: info blocks and their copies, flog, and that each block is mapped or free, once.
+    Check(Target),
+    /// Restore info blocks and their copies from each other, and finish interrupted writes.
+    Repair(RepairOrder),
+    /// Make a BTT.
+    Create(CreateOrder),
+    /// Print the entries of a table that are not in their first state.
+    Dump {
+        /// Which table.
+        #[arg(value_enum, ignore_case = true)]
+        table: Table,
+        /// Image file or block device.
+        image: PathBuf,
+    },
+    /// Say where a sector is.
+    Map {
+        #[command(flatten)]
+        target: Target,
+        /// Number of the sector.
+        lba: u64,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Target {
+    /// Image file or block device.
+    pub(crate) image: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct RepairOrder {
+    /// Image file or block device.
+    pub(crate) image: PathBuf,
+    /// New file for what is overwritten: for each page its offset (8 bytes, little endian) and its 4096 bytes.
+    #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
+    pub(crate) backup: Option<PathBuf>,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Also restore a first info block that was zeroed, as `ndctl destroy-namespace` does, or that something else overwrote.
+    #[arg(long)]
+    pub(crate) restore_info: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct CreateOrder {
+    /// Image file or block device.
+    pub(crate) image: PathBuf,
+    /// Bytes of a sector with its metadata.
+    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = lba_size)]
+    pub(crate) sector_size: LbaSize,
+    /// UUID of the BTT; a random one if this is not given.
+    #[arg(long, value_parser = uuid)]
+    pub(crate) uuid: Option<Uuid>,
+    /// Also where there is a BTT, or what may be the rest of one.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Table {
+    /// Which block holds which sector.
+    Map,
+    /// Free blocks, and moves of sectors.
+    Flog,
+}
+
+impl Arguments {
+    /// Reads the command line; [`None`] if help was asked for, and printed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in one line.
+    pub(crate) fn of_command_line() -> Result<Option<Self>> {
+        let error = match Self::try_parse() {
+            Ok(arguments) => return Ok(Some(arguments)),
+            Err(error) => error,
+        };
+        if matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp
+                | ErrorKind::DisplayVersion
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        ) {
+            error.print()?;
+            let is_asked_for = error.exit_code() == 0;
+            return is_asked_for
+                .then_some(None)
+                .ok_or_else(|| anyhow!("no command is given"));
+        }
+        // The first paragraph says what is wrong; names of missing arguments stand in lines of their own.
+        let text = error.to_string();
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.is_empty());
+        let line = lines.collect::<Vec<_>>().join(" ");
+        Err(anyhow!(
+            "{}; `btt --help` says more",
+            line.trim_start_matches("error: ")
+        ))
+    }
+}
+
+fn uuid(text: &str) -> Result<Uuid, &'static str> {
+    let is_whole = text.len() == 36;
+    let uuid = Uuid::parse(text.as_bytes()).ok().filter(|_| is_whole);
+    uuid.ok_or("expected xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")
+}
+
+fn lba_size(text: &str) -> Result<LbaSize, String> {
+    let size = text.parse().ok().and_then(LbaSize::from_bytes);
+    size.ok_or_else(|| {
+        let sizes = LbaSize::ALL.map(|size| size.bytes().to_string()).join(" ");
+        format!("expected one of {sizes}")
+    })
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! First info blocks and their copies, made the same again.
+
+use crate::{
+    image::Image,
+    tables::{
+        explain,
+        read,
+        start, //
+    },
+};
+use anyhow::Result;
+use btt_engine::{
+    Media as _,
+    Opened, //
+};
+use nd_format::{
+    btt::{
+        info::{
+            Place,
+            INFO_LEN, //
+        },
+        ArenaSpan,
+        Info,
+        Version,
+        INFO_SIZE, //
+    },
+    uuid::Uuid, //
+};
+
+/// A copy of an info block that is not like its first one.
+pub struct Difference {
+    /// Where the first one is.
+    pub offset: u64,
+    /// Where the copy is.
+    pub copy: u64,
+    block: [u8; INFO_LEN],
+}
+
+/// The copies of an open BTT that are not like the first info blocks, which are good.
+pub fn differences(image: &Image, opened: &Opened<Image>) -> Result<Vec<Difference>> {
+    let mut differences = Vec::new();
+    for arena in opened.btt.arenas() {
+        let offset = start(opened, &arena);
+        let copy = offset + arena.info.geometry.info2_offset();
+        let (mut block, mut found) = ([0; INFO_LEN], [0; INFO_LEN]);
+        read(image, offset, &mut block)?;
+        read(image, copy, &mut found)?;
+        if block != found {
+            differences.push(Difference {
+                offset,
+                copy,
+                block,
+            });
+        }
+    }
+    Ok(differences)
+}
+
+/// Makes the copies like the first info blocks.
+pub fn rewrite(image: &Image, opened: &Opened<Image>) -> Result<()> {
+    for difference in differences(image, opened)? {
+        image
+            .write_bytes(difference.copy, &difference.block)
+            .map_err(|error| explain(image, error))?;
+    }
+    Ok(())
+}
+
+/// Puts the copy of the first info block in its place, if there is a good copy and no good first one.
+///
+/// It does not ask why: a zeroed info block means that the BTT was given up, so this is for users who say otherwise.
+/// Whether the rest of the BTT is good remains to be seen.
+pub fn restore_first(image: &Image, version: Option<Version>, namespace_uuid: Uuid) -> Result<()> {
+    let versions = [Version::V1_1, Version::V2_0];
+    for version in versions
+        .into_iter()
+        .filter(|&candidate| version.is_none_or(|version| version == candidate))
+    {
+        let origin = version.initial_offset();
+        let Some(available) = image.size().checked_sub(origin) else {
+            continue;
+        };
+        let Some(span) = ArenaSpan::at(0, available) else {
+            continue;
+        };
+        let place = Place {
+            version,
+            namespace_uuid,
+            available,
+        };
+        let copy = origin + (span.size - span.size % INFO_SIZE) - INFO_SIZE;
+        let (mut first, mut block) = ([0; INFO_LEN], [0; INFO_LEN]);
+        read(image, origin, &mut first)?;
+        read(image, copy, &mut block)?;
+        if Info::decode(&first, &place).is_ok() {
+            return Ok(());
+        }
+        let belongs = Info::decode(&block, &place)
+            .is_ok_and(|info| origin + info.geometry.info2_offset() == copy);
+        if belongs {
+            return image
+                .write_bytes(origin, &block)
+                .map_err(|error| explain(image, error));
+        }
+    }
+    Ok(())
+}

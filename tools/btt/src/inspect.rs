@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Commands that only look: `info`, `check`, `dump` and `map`.
+
+use crate::{
+    arguments::{
+        Place,
+        Table,
+        Target, //
+    },
+    find::with_btt,
+    progress,
+    Verdict, //
+};
+use anyhow::{
+    anyhow,
+    bail,
+    Result, //
+};
+use btt::{
+    check::{
+        self,
+        Report, //
+    },
+    image::Image,
+    tables, //
+};
+use btt_engine::{
+    ArenaInfo,
+    Media as _,
+    Opened, //
+};
+use indicatif::{
+    HumanBytes,
+    ProgressBar, //
+};
+use nd_format::btt::MapEntry;
+use std::path::Path;
+
+/// What is to be looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    InfoBlocks,
+    All,
+}
+
+pub(crate) fn info(place: &Place, target: &Target) -> Result<Verdict> {
+    with_btt(place, &target.image, target.json, |_, opened| {
+        show(opened, Depth::InfoBlocks, target.json)
+    })
+}
+
+pub(crate) fn check(place: &Place, target: &Target) -> Result<Verdict> {
+    with_btt(place, &target.image, target.json, |_, opened| {
+        show(opened, Depth::All, target.json)
+    })
+}
+
+fn show(opened: &Opened<Image>, depth: Depth, json: bool) -> Result<Verdict> {
+    let report = match depth {
+        Depth::InfoBlocks => check::report(opened, false, |_| ())?,
+        Depth::All => whole_report(opened)?,
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report, depth == Depth::All);
+    }
+    Ok(verdict(&report))
+}
+
+/// Checks everything, with a progress bar.
+pub(crate) fn whole_report(opened: &Opened<Image>) -> Result<Report> {
+    let bar: ProgressBar = progress::of_sectors(opened.btt.sector_count());
+    let report = check::report(opened, true, |sectors| bar.inc(sectors))?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+pub(crate) fn verdict(report: &Report) -> Verdict {
+    if report.is_damaged() {
+        Verdict::Damaged
+    } else if report.recovery.is_needed() {
+        Verdict::Repairable
+    } else {
+        Verdict::Good
+    }
+}
+
+/// Prints a report for a person; with counts and the verdict if it is about everything.
+pub(crate) fn print(report: &Report, whole: bool) {
+    println!("BTT {}, version {}", report.uuid, report.version);
+    println!("{} sectors of {} bytes", report.sectors, report.lba_size);
+    for (number, arena) in report.arenas.iter().enumerate() {
+        let [first, second] = arena.flog_slots;
+        println!(
+            "arena {number}: {} at {:#x}, sectors {} to {}, {} blocks of {} bytes, {} free, flog slots {first} and {second}{}",
+            HumanBytes(arena.size),
+            arena.offset,
+            arena.first_sector,
+            arena.first_sector + u64::from(arena.sectors) - 1,
+            arena.blocks,
+            arena.block_size,
+            arena.free_blocks,
+            if arena.error_flag { ", error flag set" } else { "" },
+        );
+        if whole {
+            let map = &arena.map;
+            println!(
+                "  map: {} never written, {} written, {} zero, {} lost to media errors",
+                map.initial, map.normal, map.zero, map.error
+            );
+        }
+        for problem in &arena.problems {
+            println!("  {problem}");
+        }
+    }
+    let recovery = &report.recovery;
+    for line in recovery.restored.iter().chain(&recovery.copies) {
+        println!("to be put right: {line}");
+    }
+    match recovery.finished_writes {
+        0 => {}
+        1 => println!("to be put right: an interrupted write"),
+        writes => println!("to be put right: {writes} interrupted writes"),
+    }
+    if whole {
+        println!(
+            "{}",
+            match verdict(report) {
+                Verdict::Good => "good",
+                Verdict::Repairable => "usable, and to be put right",
+                _ => "damaged",
+            }
+        );
+    }
+}
+
+pub(crate) fn dump(place: &Place, table: Table, path: &Path) -> Result<Verdict> {
+    with_btt(place, path, false, |image, opened| {
+        for (number, arena) in opened.btt.arenas().enumerate() {
+            match table {
+                Table::Map => dump_map(image, opened, number, &arena)?,
+                Table::Flog => dump_flog(image, opened, number, &arena)?,
+            }
+        }
+        Ok(Verdict::Good)
+    })
+}
+
+fn dump_map(image: &Image, opened: &Opened<Image>, number: usize, arena: &ArenaInfo) -> Result<()> {
+    let start = tables::start(opened, arena);
+    tables::each_map_entry(image, start, arena, |premap, word, entry| {
+        if word != 0 {
+            println!(
+                "arena {number} sector {premap}: {:?} {}",
+                entry.state, entry.block
+            );
+        }
+    })
+}
+
+fn dump_flog(
+    image: &Image,
+    opened: &Opened<Image>,
+    number: usize,
+    arena: &ArenaInfo,
+) -> Result<()> {
+    for lane in 0..arena.info.geometry.nfree() {
+        let group = tables::flog_group(image, tables::start(opened, arena), arena, lane)?;
+        let slots = group.into_iter().enumerate();
+        for (slot, entry) in slots.filter(|(_, entry)| !entry.is_blank()) {
+            println!(
+                "arena {number} lane {lane} slot {slot}: lba {} old {:#x} new {:#x} seq {}",
+                entry.lba, entry.old_map, entry.new_map, entry.seq
+            );
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn map(place: &Place, target: &Target, lba: u64) -> Result<Verdict> {
+    with_btt(place, &target.image, target.json, |image, opened| {
+        locate(image, opened, lba, target.json)
+    })
+}
+
+fn locate(image: &Image, opened: &Opened<Image>, lba: u64, json: bool) -> Result<Verdict> {
+    let sectors = opened.btt.sector_count();
+    let arenas = opened.btt.arenas().enumerate();
+    let Some((number, arena)) = arenas
+        .take_while(|(_, arena)| arena.first_sector <= lba)
+        .last()
+        .filter(|_| lba < sectors)
+    else {
+        bail!("sector is {lba}, expected below {sectors}");
+    };
+    // The sector is below the last one, so that it is in this arena, which has less than 2^32 of them.
+    let premap = (lba - arena.first_sector) as u32;
+    let geometry = &arena.info.geometry;
+    let start = tables::start(opened, &arena);
+    let word = image
+        .load32(start + geometry.map_entry_offset(premap).unwrap_or_default())
+        .map_err(|error| anyhow!("{error}"))?;
+    let entry = MapEntry::decode(word, premap);
+    let offset = geometry
+        .block_offset(entry.block)
+        .map(|offset| start + offset);
+    if json {
+        let value = serde_json::json!({
+            "arena": number, "premap": premap, "state": format!("{:?}", entry.state).to_lowercase(),
+            "block": entry.block, "offset": offset,
+        });
+        println!("{value}");
+    } else {
+        match offset {
+            Some(offset) => println!(
+                "arena {number} sector {premap}: {:?}, block {} at {offset:#x}",
+                entry.state, entry.block
+            ),
+            None => println!(
+                "arena {number} sector {premap}: {:?}, block {}, which does not exist",
+                entry.state, entry.block
+            ),
+        }
+    }
+    Ok(if offset.is_some() {
+        Verdict::Good
+    } else {
+        Verdict::Damaged
+    })
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `btt` is made of, for other tools, too: images as media, the tables on them, the check.
+
+pub mod check;
+pub mod copies;
+pub mod image;
+pub mod tables;
