@@ -42,6 +42,9 @@ const PAGE: u64 = 4096;
 /// Bytes of a file that are zeroed at a time.
 const ZERO_CHUNK: u64 = 1 << 20;
 
+/// Is told how many bytes were zeroed.
+type Zeroed = Box<dyn FnMut(u64)>;
+
 type Page = Box<[u8; PAGE as usize]>;
 
 /// A file with changes that it does not have yet. Clones are the same file.
@@ -63,7 +66,7 @@ pub struct Inner {
     size: u64,
     pages: RefCell<BTreeMap<u64, Page>>,
     /// Told how many bytes were zeroed, if stores go to the file at once.
-    direct: RefCell<Option<Box<dyn FnMut(u64)>>>,
+    direct: RefCell<Option<Zeroed>>,
     /// The first error of the file; the engine only learns that there was one.
     error: RefCell<Option<std::io::Error>>,
     /// The page that was read last, to read maps without a system call for each entry.

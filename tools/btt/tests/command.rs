@@ -243,7 +243,10 @@ fn a_truncated_image_is_damaged_and_not_overwritten() {
         let (code, text) = fixture.run(&[command, "image"]);
         assert_eq!(code, if command == "check" { 1 } else { 2 }, "{text}");
         assert_eq!(text.lines().count(), 1, "{text}");
-        assert!(text.contains("size of the namespace is 0x13ff000"), "{text}");
+        assert!(
+            text.contains("size of the namespace is 0x13ff000"),
+            "{text}"
+        );
     }
 }
 

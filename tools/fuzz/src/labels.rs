@@ -188,8 +188,10 @@ impl Medium for Dimm<'_> {
     }
 }
 
+type Entry = (u32, Result<Label, LabelError>);
+
 /// What is to be seen in an area. What free slots hold does not count.
-fn seen(area: &[u8]) -> (Layout, Vec<(u32, Result<Label, LabelError>)>) {
+fn seen(area: &[u8]) -> (Layout, Vec<Entry>) {
     let layout = discover(area);
     let entries = LabelArea::new(area, &layout).entries().collect();
     (layout, entries)
@@ -294,8 +296,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
 }
 
 /// Writes a label into an area.
-fn add(area: &mut Vec<u8>, namespace: u8, number: usize, dimms: usize, flags: Flags) {
-    let mut cached = area.clone();
+fn add(area: &mut [u8], namespace: u8, number: usize, dimms: usize, flags: Flags) {
+    let mut cached = area.to_owned();
     let mut layout = discover(&cached);
     let mut store = Store::new(&mut cached, &mut layout).unwrap_or_else(|error| panic!("{error}"));
     let extent = Extent::new(
