@@ -26,8 +26,8 @@ use std::{
     time::Duration, //
 };
 
-/// Time for a boot of which it is not known whether it will ever succeed.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for a boot in KVM, of which it is not known whether it will ever succeed.
+const KVM_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What runs the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,9 @@ impl Accelerator {
                         tempfile::tempdir().context("cannot create a temporary directory")?;
                     let image = image.to_path_buf();
                     let mut probe = Setup::new(kernel.image(), image, accelerator, scratch.path());
-                    probe.boot_timeout = PROBE_TIMEOUT;
+                    if accelerator == Self::Kvm {
+                        probe.boot_timeout = KVM_TIMEOUT;
+                    }
                     let booted = probe.boot();
                     process::check_interrupt()?;
                     booted
