@@ -4,7 +4,7 @@
 
 XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir target/cargo --package xtask --
 
-.PHONY: help run test setup modules modules_install unit fuzz check clean
+.PHONY: help run test setup modules modules_install unit fuzz big-endian bench-engine check clean
 
 help:
 	@echo 'make run              show the modules at work in a virtual machine'
@@ -14,14 +14,16 @@ help:
 	@echo 'make modules_install  install them into updates/ of the running kernel, or of the tree KDIR'
 	@echo 'make unit             unit tests, which need no kernel'
 	@echo 'make fuzz             libFuzzer, a minute for each target; ARGS="300 arena" selects'
+	@echo 'make big-endian       unit tests of the pure crates on an emulated big-endian machine'
+	@echo 'make bench-engine     the BTT engine in user space, measured; ARGS="--help" lists arguments'
 	@echo 'make check            formatting and lints'
 	@echo 'make clean            remove what was built here; the cache stays'
 
-run setup modules unit check clean:
+run setup modules unit big-endian check clean:
 	@$(XTASK) $@
 
 modules_install:
 	@$(XTASK) modules-install
 
-test fuzz:
+test fuzz bench-engine:
 	@$(XTASK) $@ $(ARGS)

@@ -4,6 +4,7 @@
 
 use crate::{
     cache::Cache,
+    host,
     modules,
     process,
     project,
@@ -19,7 +20,10 @@ use std::{
         Path,
         PathBuf, //
     },
-    process::Command, //
+    process::{
+        Command,
+        ExitCode, //
+    },
 };
 
 /// Manifests of everything that cargo builds: the tools, and the crates that kbuild compiles, too.
@@ -65,34 +69,104 @@ pub(crate) fn unit() -> Result<Tally> {
     for manifest in manifests()? {
         let name = name(&manifest);
         let counted = ui::step(&format!("unit tests of {name}"), |step| {
-            let mut counted = Tally::default();
-            let log = cache.log(&format!("unit-{}", name.replace('/', "-")));
             let mut test = cargo("test", &manifest);
-            let outcome = process::run_with(
-                test.args(["--workspace", "--no-fail-fast"]),
-                &log,
-                step,
-                |line| {
-                    counted.add(parse_summary(line).unwrap_or_default());
-                },
-            );
-            step.note(format!(
-                "{} passed, {} failed",
-                counted.passed, counted.failed
-            ));
-            // A failure without a failed test is one of the build.
-            match outcome {
-                Err(error) if counted.failed > 0 => {
-                    process::check_interrupt()?;
-                    step.say(&format!("{error:#}"));
-                    Ok(counted)
-                }
-                outcome => outcome.map(|()| counted),
-            }
+            let log = format!("unit-{}", name.replace('/', "-"));
+            count_tests(test.arg("--workspace"), &cache, &log, step)
         })?;
         tally.add(counted);
     }
     Ok(tally)
+}
+
+/// `make bench-engine`: the engine in user space, beside libpmemblk and others. `arguments` are those of the program.
+pub(crate) fn bench_engine(arguments: &[String]) -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    // The library is loaded while the program runs; it has no program of its own.
+    host::install_more(&cache, &[("libpmemblk1", None)])?;
+    let manifest = project::root().join("tools/Cargo.toml");
+    ui::step("building the benchmark", |step| {
+        let mut build = cargo("build", &manifest);
+        build.args(["--release", "--locked", "--package", "bench-engine"]);
+        process::run(&mut build, &cache.log("bench-engine"), step)
+    })?;
+    let program = project::target().join("cargo/release/bench-engine");
+    let status = Command::new(&program)
+        .args(arguments)
+        .env("PMEM_IS_PMEM_FORCE", "1")
+        .status()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// A target whose words begin with their high byte, and what runs its programs here.
+const BIG_ENDIAN: &str = "s390x-unknown-linux-gnu";
+
+/// `make big-endian`: the tests of the pure crates, compiled for a big-endian machine and run by QEMU.
+///
+/// Nobody offers the standard library of rustc's own version for that machine here, so it is compiled, too: an option of cargo that
+/// `RUSTC_BOOTSTRAP` makes available.
+pub(crate) fn big_endian() -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    host::install_more(
+        &cache,
+        &[
+            ("gcc-s390x-linux-gnu", Some("s390x-linux-gnu-gcc")),
+            ("libc6-dev-s390x-cross", None),
+            ("qemu-user", Some("qemu-s390x")),
+        ],
+    )?;
+    let mut tally = Tally::default();
+    for name in ["nd_format", "btt_engine"] {
+        let manifest = project::root().join("rust").join(name).join("Cargo.toml");
+        let counted = ui::step(&format!("{name} on {BIG_ENDIAN}"), |step| {
+            let mut test = cargo("test", &manifest);
+            test.args(["--locked", "-Zbuild-std", "--target", BIG_ENDIAN])
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env(
+                    "CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER",
+                    "s390x-linux-gnu-gcc",
+                )
+                .env(
+                    "CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER",
+                    "qemu-s390x -L /usr/s390x-linux-gnu",
+                )
+                // Under emulation a few cases of each property do.
+                .env("PROPTEST_CASES", "32");
+            count_tests(&mut test, &cache, &format!("big-endian-{name}"), step)
+        })?;
+        tally.add(counted);
+    }
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(if tally.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs tests and counts them. Fails only if they cannot be built.
+fn count_tests(test: &mut Command, cache: &Cache, log: &str, step: &ui::Step) -> Result<Tally> {
+    let mut counted = Tally::default();
+    let outcome = process::run_with(test.arg("--no-fail-fast"), &cache.log(log), step, |line| {
+        counted.add(parse_summary(line).unwrap_or_default())
+    });
+    step.note(format!(
+        "{} passed, {} failed",
+        counted.passed, counted.failed
+    ));
+    // A failure without a failed test is one of the build.
+    match outcome {
+        Err(error) if counted.failed > 0 => {
+            process::check_interrupt()?;
+            step.say(&format!("{error:#}"));
+            Ok(counted)
+        }
+        outcome => outcome.map(|()| counted),
+    }
 }
 
 /// `test result: ok. 3 passed; 0 failed; 1 ignored; …`

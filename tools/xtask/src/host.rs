@@ -4,9 +4,11 @@
 
 use crate::{
     cache::Cache,
-    debian,
-    process,
-    ui, //
+    debian, process,
+    ui::{
+        self,
+        Step, //
+    },
 };
 use anyhow::{
     ensure,
@@ -58,7 +60,7 @@ fn llvm_packages(major: u32) -> [(String, Option<String>); 4] {
     ]
 }
 
-/// Installs what is missing.
+/// Installs what building and booting needs, and is missing.
 ///
 /// # Errors
 ///
@@ -68,56 +70,66 @@ pub(crate) fn install_packages(cache: &Cache, llvm_major: u32) -> Result<()> {
         .iter()
         .map(|&(package, program)| (package.to_owned(), program.map(str::to_owned)));
     let wanted = common.chain(llvm_packages(llvm_major)).collect::<Vec<_>>();
-    ui::step("host packages", |step| {
-        if !debian::has_apt() {
-            let programs = wanted.iter().filter_map(|(_, program)| program.as_deref());
-            let missing = programs
-                .filter(|program| process::find_program(program).is_none())
-                .collect::<Vec<_>>();
-            ensure!(
-                missing.is_empty(),
-                "this host has no apt; please install by hand what provides: {}",
-                missing.join(", ")
-            );
-            step.note("no apt here: all programs were found");
-            return Ok(());
-        }
-        let installed = installed()?;
-        let missing = wanted.iter().map(|(package, _)| package.as_str());
-        let missing = missing
-            .filter(|package| !installed.contains(*package))
+    ui::step("host packages", |step| install(cache, &wanted, step))
+}
+
+/// Installs packages that only some commands need, each with a program by which its absence is noticed.
+pub(crate) fn install_more(cache: &Cache, packages: &[(&str, Option<&str>)]) -> Result<()> {
+    let wanted = packages
+        .iter()
+        .map(|&(package, program)| (package.to_owned(), program.map(str::to_owned)))
+        .collect::<Vec<_>>();
+    ui::step("more host packages", |step| install(cache, &wanted, step))
+}
+
+fn install(cache: &Cache, wanted: &[(String, Option<String>)], step: &Step) -> Result<()> {
+    if !debian::has_apt() {
+        let programs = wanted.iter().filter_map(|(_, program)| program.as_deref());
+        let missing = programs
+            .filter(|program| process::find_program(program).is_none())
             .collect::<Vec<_>>();
-        if missing.is_empty() {
-            step.note("all there");
-            return Ok(());
-        }
-        step.note(format!("installed {}", missing.join(" ")));
-        let _lock = cache.lock("apt-host", step)?;
-        // A third party's source that does not answer must not stop us: what counts is whether the packages install.
-        if let Err(error) = process::run(
-            as_root("apt-get")?.arg("update"),
-            &cache.log("apt-update"),
-            step,
-        ) {
-            step.say(&format!("            apt-get update: {error}"));
-        }
-        let mut install = as_root("apt-get")?;
-        install
-            .args([
-                "-o",
-                "DPkg::Lock::Timeout=300",
-                "install",
-                "-y",
-                "--no-install-recommends",
-            ])
-            .args(&missing);
-        process::run(
-            install.env("DEBIAN_FRONTEND", "noninteractive"),
-            &cache.log("apt-install"),
-            step,
-        )
-        .with_context(|| format!("cannot install {}", missing.join(" ")))
-    })
+        ensure!(
+            missing.is_empty(),
+            "this host has no apt; please install by hand what provides: {}",
+            missing.join(", ")
+        );
+        step.note("no apt here: all programs were found");
+        return Ok(());
+    }
+    let installed = installed()?;
+    let missing = wanted.iter().map(|(package, _)| package.as_str());
+    let missing = missing
+        .filter(|package| !installed.contains(*package))
+        .collect::<Vec<_>>();
+    if missing.is_empty() {
+        step.note("all there");
+        return Ok(());
+    }
+    step.note(format!("installed {}", missing.join(" ")));
+    let _lock = cache.lock("apt-host", step)?;
+    // A third party's source that does not answer must not stop us: what counts is whether the packages install.
+    if let Err(error) = process::run(
+        as_root("apt-get")?.arg("update"),
+        &cache.log("apt-update"),
+        step,
+    ) {
+        step.say(&format!("            apt-get update: {error}"));
+    }
+    let mut apt = as_root("apt-get")?;
+    apt.args([
+        "-o",
+        "DPkg::Lock::Timeout=300",
+        "install",
+        "-y",
+        "--no-install-recommends",
+    ])
+    .args(&missing);
+    process::run(
+        apt.env("DEBIAN_FRONTEND", "noninteractive"),
+        &cache.log("apt-install"),
+        step,
+    )
+    .with_context(|| format!("cannot install {}", missing.join(" ")))
 }
 
 /// Names of the installed packages.

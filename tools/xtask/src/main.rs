@@ -60,6 +60,14 @@ enum Command {
     Unit,
     /// Let libFuzzer look for bytes that the parsers and the engine do not bear.
     Fuzz(fuzz::Selection),
+    /// Run the tests of the pure crates as programs of a big-endian machine.
+    BigEndian,
+    /// Measure the BTT engine in user space.
+    BenchEngine {
+        /// Arguments of the benchmark; --help lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Check formatting and lints of everything, warnings denied.
     Check,
     /// Remove what was built in the checkout. The cache stays.
@@ -75,6 +83,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test(selection) => suite::test(&selection),
         Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),
         Command::Fuzz(selection) => fuzz::run(&selection).map(|()| ExitCode::SUCCESS),
+        Command::BigEndian => cargo::big_endian(),
+        Command::BenchEngine { arguments } => cargo::bench_engine(&arguments),
         Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),
         Command::Clean => project::clean().map(|()| ExitCode::SUCCESS),
     }

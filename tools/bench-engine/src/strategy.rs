@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ways to write sectors, all over files of the same size in memory.
+//!
+//! | Strategy | What a write of some sectors is |
+//! |---|---|
+//! | raw | a copy past the caches and one fence, the physical limit; nothing is atomic |
+//! | ours | the engine |
+//! | C protocol | [`c_protocol`](crate::c_protocol), a sector at a time |
+//! | libpmemblk | Debian's library, a sector at a time |
+
+use crate::{
+    c_protocol::CProtocol,
+    medium::{
+        self,
+        Medium, //
+    },
+};
+use anyhow::{
+    anyhow,
+    ensure,
+    Result, //
+};
+use btt_engine::{
+    create,
+    Btt,
+    CreateParams,
+    OpenParams, //
+};
+use nd_format::{
+    btt::{
+        LbaSize,
+        Version, //
+    },
+    uuid::Uuid, //
+};
+use persist::{
+    PmemBlk,
+    Region, //
+};
+use std::{
+    path::Path,
+    sync::Arc, //
+};
+
+/// Bytes of each file.
+pub(crate) const SIZE: u64 = 256 << 20;
+
+/// Lets PMDK take any file for persistent memory.
+const FORCE: &str = "PMEM_IS_PMEM_FORCE";
+
+/// What can read and write sectors.
+pub(crate) trait Strategy: Sync {
+    /// Sectors that there are.
+    fn sectors(&self) -> u64;
+
+    /// Writes a buffer of whole sectors; durable when it returns.
+    fn write(&self, lba: u64, bytes: &[u8], thread: usize) -> Result<()>;
+
+    /// Reads whole sectors.
+    fn read(&self, lba: u64, bytes: &mut [u8], thread: usize) -> Result<()>;
+}
+
+/// Which strategy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Raw,
+    Ours,
+    CProtocol,
+    PmemBlk,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Raw, Self::Ours, Self::CProtocol, Self::PmemBlk];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Ours => "ours",
+            Self::CProtocol => "C protocol",
+            Self::PmemBlk => "libpmemblk",
+        }
+    }
+
+    /// Makes one in a directory, with sectors of `sector` bytes.
+    pub(crate) fn make(self, directory: &Path, sector: u32) -> Result<Box<dyn Strategy>> {
+        let path = directory.join(format!("{}-{sector}", self.name()));
+        if self == Self::PmemBlk {
+            let is_forced = std::env::var_os(FORCE).is_some_and(|value| value == "1");
+            ensure!(
+                is_forced,
+                "{FORCE}=1 must be in the environment, or it uses msync"
+            );
+            let pool = PmemBlk::create(&path, sector as usize, SIZE as usize)?;
+            let sector = sector as usize;
+            return Ok(Box::new(Library { pool, sector }));
+        }
+        let medium = Medium(Arc::new(Region::create(&path, SIZE)?));
+        if self == Self::Raw {
+            return Ok(Box::new(Raw { medium, sector }));
+        }
+        let lba_size = LbaSize::from_bytes(sector).ok_or_else(|| anyhow!("sectors of {sector}"))?;
+        let params = CreateParams {
+            version: Version::V1_1,
+            uuid: Uuid::from_bytes([1; 16]),
+            parent_uuid: Uuid::NIL,
+            lba_size,
+        };
+        create(&medium, &params).map_err(|error| anyhow!("{error}"))?;
+        if self == Self::CProtocol {
+            return Ok(Box::new(CProtocol::open(&medium)?));
+        }
+        Ok(Box::new(Engine::open(&medium)?))
+    }
+}
+
+struct Raw {
+    medium: Medium,
+    sector: u32,
+}
+
+impl Strategy for Raw {
+    fn sectors(&self) -> u64 {
+        SIZE / u64::from(self.sector)
+    }
+
+    fn write(&self, lba: u64, bytes: &[u8], _: usize) -> Result<()> {
+        let offset = lba * u64::from(self.sector);
+        let copied = self.medium.0.copy_past_cache(offset, bytes);
+        self.medium.count_fence();
+        copied.map_err(|_| anyhow!("sector {lba} is outside"))
+    }
+
+    fn read(&self, lba: u64, bytes: &mut [u8], _: usize) -> Result<()> {
+        let offset = lba * u64::from(self.sector);
+        let copied = self.medium.0.read(offset, bytes);
+        copied.map_err(|_| anyhow!("sector {lba} is outside"))
+    }
+}
+
+/// Parameters under which the benchmark opens a BTT.
+pub(crate) fn open_params() -> OpenParams {
+    OpenParams {
+        version: Version::V1_1,
+        namespace_uuid: Uuid::NIL,
+        groups: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+struct Engine(Btt<Medium>);
+
+impl Engine {
+    fn open(medium: &Medium) -> Result<Self> {
+        let opened = Btt::open(medium.clone(), &open_params());
+        Ok(Self(opened.map_err(|error| anyhow!("{error}"))?.btt))
+    }
+
+    fn count(&self, bytes: &[u8]) -> u64 {
+        (bytes.len() / self.0.sector_size() as usize) as u64
+    }
+}
+
+impl Strategy for Engine {
+    fn sectors(&self) -> u64 {
+        self.0.sector_count()
+    }
+
+    fn write(&self, lba: u64, bytes: &[u8], thread: usize) -> Result<()> {
+        let count = self.count(bytes);
+        let written = self.0.write(lba, count, &mut medium::From(bytes), thread);
+        written.map_err(|error| anyhow!("{error}"))
+    }
+
+    fn read(&self, lba: u64, bytes: &mut [u8], thread: usize) -> Result<()> {
+        let count = self.count(bytes);
+        let read = self.0.read(lba, count, &mut medium::Into(bytes), thread);
+        read.map_err(|error| anyhow!("{error}"))
+    }
+}
+
+struct Library {
+    pool: PmemBlk,
+    sector: usize,
+}
+
+impl Strategy for Library {
+    fn sectors(&self) -> u64 {
+        self.pool.blocks()
+    }
+
+    fn write(&self, lba: u64, bytes: &[u8], _: usize) -> Result<()> {
+        (lba..)
+            .zip(bytes.chunks(self.sector))
+            .try_for_each(|(block, bytes)| self.pool.write(block, bytes))
+    }
+
+    fn read(&self, lba: u64, bytes: &mut [u8], _: usize) -> Result<()> {
+        (lba..)
+            .zip(bytes.chunks_mut(self.sector))
+            .try_for_each(|(block, bytes)| self.pool.read(block, bytes))
+    }
+}
+
+/// Writes all sectors once, so that all pages are there before anything is measured.
+pub(crate) fn fill(strategy: &dyn Strategy, sector: usize) -> Result<()> {
+    let bytes = vec![0x5a; 64 * sector];
+    for lba in (0..strategy.sectors()).step_by(64) {
+        let count = (strategy.sectors() - lba).min(64) as usize;
+        strategy.write(lba, &bytes[..count * sector], 0)?;
+    }
+    Ok(())
+}
+
+/// Checks that what is written is read, and nothing else changed, so that nobody measures what does not work.
+pub(crate) fn check(strategy: &dyn Strategy, sector: usize) -> Result<()> {
+    for round in 0..3u8 {
+        for (lba, count) in [(0, 1), (7, 40), (40, 2), (strategy.sectors() - 3, 3)] {
+            let bytes: Vec<u8> = (0..count * sector)
+                .map(|index| (index / 8) as u8 ^ lba as u8 ^ round)
+                .collect();
+            strategy.write(lba, &bytes, 0)?;
+            let mut read = vec![0; bytes.len()];
+            strategy.read(lba, &mut read, 1)?;
+            ensure!(
+                read == bytes,
+                "{count} sectors at {lba} are not what was written"
+            );
+        }
+    }
+    Ok(())
+}
