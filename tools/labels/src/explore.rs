@@ -12,6 +12,7 @@ use crate::{
     world::{
         Fault,
         FaultKind,
+        Lost,
         Media,
         Recorded,
         View,
@@ -111,17 +112,13 @@ pub fn explore_faults(setup: &Setup, history: &[Operation]) -> Result<Count> {
         return Ok(count);
     };
     let (world, media) = setup.perform(first)?;
-    for (kind, persistent) in FaultKind::ALL
+    for (kind, then) in FaultKind::ALL
         .into_iter()
-        .flat_map(|kind| [(kind, false), (kind, true)])
+        .flat_map(|kind| Lost::ALL.map(|then| (kind, then)))
     {
         for after in 0.. {
             let mut world = world.clone();
-            world.fault = Some(Fault {
-                after,
-                kind,
-                persistent,
-            });
+            world.fault = Some(Fault { after, kind, then });
             let faulted = fail_and_go_on(&mut count, &mut world, media.clone(), [*faulty, *last])
                 .with_context(|| format!("history {history:?}, {:?}", world.fault))?;
             if !faulted {
@@ -156,6 +153,8 @@ fn fail_and_go_on(
     })?;
     apply_all(&mut media, &outcome.log);
     let expected = match left {
+        // Labels that are left on some DIMMs only make up no namespace.
+        Left::Mixed if faulty == Operation::Remove => &new,
         Left::Old | Left::Mixed => &old,
         Left::New => &new,
     };
@@ -164,7 +163,7 @@ fn fail_and_go_on(
         view == *expected,
         "{left:?} is left, but the driver has {view:#?}"
     );
-    if world.fault.is_some_and(|fault| fault.persistent) {
+    if world.fault.is_some_and(|fault| fault.then != Lost::Nothing) {
         return Ok(true);
     }
     world.fault = None;

@@ -101,7 +101,6 @@ struct Dimm {
     bytes: Vec<u8>,
     layout: Layout,
     mapping: Extent,
-    reserved: Vec<Reservation>,
 }
 
 impl Dimm {
@@ -110,14 +109,20 @@ impl Dimm {
         let layout = Layout::discover(size, bytes).map_err(|error| anyhow!("{error}"))?;
         // Mappings differ, so that offsets cannot be mistaken for addresses.
         let start = MAPPING_LEN * u64::try_from(number)?;
-        let mut reserved: Vec<_> = reservations(LabelArea::new(bytes, &layout)).collect();
-        Reserved::sort(&mut reserved).map_err(|error| anyhow!("DIMM {number}: {error}"))?;
-        Ok(Self {
+        let dimm = Self {
             bytes: bytes.to_vec(),
             layout,
             mapping: Extent::new(start, MAPPING_LEN).context("mapping")?,
-            reserved,
-        })
+        };
+        dimm.reserved().with_context(|| format!("DIMM {number}"))?;
+        Ok(dimm)
+    }
+
+    /// The addresses that namespaces have, sorted.
+    fn reserved(&self) -> Result<Vec<Reservation>> {
+        let mut reserved: Vec<_> = reservations(self.area()).collect();
+        Reserved::sort(&mut reserved).map_err(|error| anyhow!("{error}"))?;
+        Ok(reserved)
     }
 
     fn area(&self) -> LabelArea<'_> {
@@ -159,8 +164,24 @@ pub struct Fault {
     pub after: usize,
     /// What becomes of it.
     pub kind: FaultKind,
-    /// Whether all later writes to the same DIMM are lost.
-    pub persistent: bool,
+    /// Which later writes are lost.
+    pub then: Lost,
+}
+
+/// Writes that are lost after the one that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// None.
+    Nothing,
+    /// Those to the same DIMM.
+    Dimm,
+    /// All.
+    Everything,
+}
+
+impl Lost {
+    /// All choices.
+    pub const ALL: [Self; 3] = [Self::Nothing, Self::Dimm, Self::Everything];
 }
 
 /// What an operation has done.
@@ -193,7 +214,7 @@ struct Recorder {
     log: Vec<Recorded>,
     seen: usize,
     fault: Option<Fault>,
-    broken: Option<usize>,
+    broken: Option<(Lost, usize)>,
 }
 
 impl Recorder {
@@ -207,7 +228,12 @@ impl Recorder {
     }
 
     fn write(&mut self, mut write: Recorded) -> Result<(), Broken> {
-        if self.broken == Some(write.member) {
+        let is_lost = match self.broken {
+            None | Some((Lost::Nothing, _)) => false,
+            Some((Lost::Dimm, member)) => member == write.member,
+            Some((Lost::Everything, _)) => true,
+        };
+        if is_lost {
             return Err(Broken);
         }
         let fault = self.fault.filter(|fault| fault.after == self.seen);
@@ -216,7 +242,7 @@ impl Recorder {
             self.log.push(write);
             return Ok(());
         };
-        self.broken = fault.persistent.then_some(write.member);
+        self.broken = Some((fault.then, write.member));
         let len = match fault.kind {
             FaultKind::Lost => 0,
             FaultKind::Half => write.bytes.len() / 2,
@@ -349,7 +375,8 @@ impl World {
         let owner = wanted.replaces.unwrap_or(uuid);
         let mut extents = Vec::new();
         for dimm in &self.dimms {
-            let reserved = Reserved::new(&dimm.reserved).map_err(|error| anyhow!("{error}"))?;
+            let reserved = dimm.reserved()?;
+            let reserved = Reserved::new(&reserved).map_err(|error| anyhow!("{error}"))?;
             extents.push(match wanted.units {
                 Some(units) => reserved
                     .resize(owner, dimm.mapping, UNIT, units * UNIT)
@@ -380,17 +407,6 @@ impl World {
         let recorder = Recorder::new(self.fault);
         let mut targets = targets(&mut self.dimms, extents, &recorder)?;
         let left = left(publish(&mut targets, &IDENTITY, contents, replaces))?;
-        if matches!(left, None | Some(Left::New)) {
-            for (dimm, extent) in self.dimms.iter_mut().zip(extents) {
-                dimm.reserved
-                    .retain(|other| other.owner != contents.uuid && Some(other.owner) != replaces);
-                dimm.reserved.extend(extent.map(|extent| Reservation {
-                    owner: contents.uuid,
-                    extent,
-                }));
-                Reserved::sort(&mut dimm.reserved).map_err(|error| anyhow!("{error}"))?;
-            }
-        }
         let log = recorder.into_inner().log;
         Ok(Outcome { log, left })
     }
@@ -401,11 +417,6 @@ impl World {
         let none = vec![None; self.dimms.len()];
         let mut targets = targets(&mut self.dimms, &none, &recorder)?;
         let left = left(retract(&mut targets, uuid))?;
-        if left.is_none() {
-            for dimm in &mut self.dimms {
-                dimm.reserved.retain(|other| other.owner != uuid);
-            }
-        }
         let log = recorder.into_inner().log;
         Ok(Outcome { log, left })
     }

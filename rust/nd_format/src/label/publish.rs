@@ -206,7 +206,7 @@ pub fn publish<M: Medium>(
             };
             let is_known = target.settle().is_ok();
             let left = match flags {
-                Flags::UPDATING => restore(targets, (0..rank).rev(), contents.uuid),
+                Flags::UPDATING => restore(targets, (0..rank).rev(), contents.uuid).left(),
                 // The new label may be there, and no longer "updating".
                 _ if !is_known => Left::New,
                 _ => take_back(targets, rank, contents.uuid),
@@ -233,7 +233,7 @@ pub fn retract<M: Medium>(
         if let Err(cause) = target.drop_labels(uuid) {
             // If this fails, too, the label may be gone. That is what was asked for.
             let _ = target.settle();
-            let left = restore(targets, rank + 1..targets.len(), uuid);
+            let left = restore(targets, rank + 1..targets.len(), uuid).left();
             return Err(Failure::new(member, cause, left));
         }
     }
@@ -287,9 +287,28 @@ fn take_back<M: Medium>(targets: &mut [Target<'_, M>], count: usize, uuid: Uuid)
         }
     }
     let all = (0..targets.len()).rev();
-    match restore(targets, all, uuid) {
-        Left::Mixed if targets.len() == 1 => Left::New,
-        left => left,
+    let restored = restore(targets, all, uuid);
+    if restored.done == 0 {
+        // Nothing but new labels.
+        return Left::New;
+    }
+    restored.left()
+}
+
+/// On how many DIMMs the former labels are back, and on how many they could not be brought back.
+struct Restored {
+    done: usize,
+    failed: usize,
+}
+
+impl Restored {
+    /// What is left, if there were former labels on other DIMMs or some were brought back.
+    fn left(&self) -> Left {
+        if self.failed == 0 {
+            Left::Old
+        } else {
+            Left::Mixed
+        }
     }
 }
 
@@ -298,15 +317,16 @@ fn restore<M: Medium>(
     targets: &mut [Target<'_, M>],
     ranks: impl Iterator<Item = usize>,
     uuid: Uuid,
-) -> Left {
-    let mut left = Left::Old;
+) -> Restored {
+    let mut restored = Restored { done: 0, failed: 0 };
     for rank in ranks {
-        let restored = ranked(targets, rank).map(|(_, target)| target.restore(uuid));
-        if matches!(restored, Some(Err(_))) {
-            left = Left::Mixed;
+        match ranked(targets, rank).map(|(_, target)| target.restore(uuid)) {
+            Some(Ok(())) => restored.done += 1,
+            Some(Err(_)) => restored.failed += 1,
+            None => (),
         }
     }
-    left
+    restored
 }
 
 /// Which labels a failed update has left.
@@ -317,7 +337,8 @@ pub enum Left {
     /// The new ones, on some DIMMs still with the flag "updating". They count, and could not be taken back.
     New,
     /// The new ones on some DIMMs, those from before on the others. The namespace counts as it was, see
-    /// [`State::RolledBack`](super::State::RolledBack).
+    /// [`State::RolledBack`](super::State::RolledBack); or as gone if labels were to be dropped, see
+    /// [`Defect::is_residue`](super::Defect::is_residue).
     Mixed,
 }
 
