@@ -46,10 +46,11 @@ impl<'a> Configurable<'a> {
     /// Waits until `namespace` may be changed; `EBUSY` if it is in use.
     pub(super) fn new(namespace: &'a Node<Namespace>) -> Result<Self> {
         let region = Node::data(namespace).region();
-        let (device_lock, lock) = region.bus().lock_idle(namespace.device());
+        let (device_lock, mut lock) = region.bus().lock_idle(namespace.device());
         if device_lock.is_bound() || namespace.holder().is_some() {
             return Err(EBUSY);
         }
+        region.mend_unsettled_labels(&mut lock);
         Ok(Self {
             namespace,
             lock,
@@ -238,16 +239,9 @@ impl<'a> Configurable<'a> {
             lba_size: content.sector_size,
             class,
         };
-        let replaces = old.or(content.residue);
         self.region()
-            .publish_labels(&contents, extents, replaces, &mut self.lock)?;
-        self.accept(
-            Content {
-                residue: None,
-                ..content
-            },
-            class,
-        );
+            .publish_labels(&contents, extents, old, &mut self.lock)?;
+        self.accept(content, class);
         Ok(())
     }
 

@@ -93,8 +93,6 @@ struct Content {
     name: Name,
     /// Bytes of a sector, 0 for "not named".
     sector_size: u64,
-    /// UUID of labels that an interrupted update has left, and that the next one drops.
-    residue: Option<Uuid>,
 }
 
 /// Who may claim a namespace and who does.
@@ -226,7 +224,6 @@ impl Content {
         uuid: None,
         name: Name::EMPTY,
         sector_size: 0,
-        residue: None,
     };
 
     /// What the labels of `found` say.
@@ -237,7 +234,6 @@ impl Content {
             uuid: Some(found.uuid),
             name: found.name,
             sector_size: found.lba_size,
-            residue: found.state.replaces(),
         })
     }
 }
@@ -248,7 +244,7 @@ impl Content {
 pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
     let mut created = KVec::new();
     if region.is_labelled() {
-        create_labelled(region, &region.bus().lock(), &mut created)?;
+        create_labelled(region, &mut region.bus().lock(), &mut created)?;
         if created.is_empty() {
             created.push(Namespace::create_seed(region)?, GFP_KERNEL)?;
         }
@@ -274,9 +270,10 @@ pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
 
 fn create_labelled(
     region: &Node<Region>,
-    lock: &BusLock<'_>,
+    lock: &mut BusLock<'_>,
     created: &mut KVec<ARef<Node<Namespace>>>,
 ) -> Result {
+    region.mend_labels(lock);
     for found in region.labelled_namespaces(lock)? {
         let content = Content::of(&found, region)?;
         let namespace = Namespace::create(region, Description::Labels, content, found.class)?;

@@ -34,6 +34,7 @@ use nd_format::{
         Contents,
         Extent,
         Identity,
+        Left,
         Member,
         Set,
         Target,
@@ -53,7 +54,7 @@ impl Mapping {
 
 impl Region {
     /// Returns what tells labels of the region from others; `ENXIO` if the provider cannot tell.
-    fn label_identity(&self) -> Result<Identity> {
+    pub(super) fn label_identity(&self) -> Result<Identity> {
         let set = self.interleave_set().ok_or(ENXIO)?;
         Ok(Identity {
             cookies: Cookies {
@@ -65,9 +66,9 @@ impl Region {
         })
     }
 
-    /// Returns the namespaces that the labels make up. Those that are defective are refused with a message.
-    pub(crate) fn labelled_namespaces(&self, lock: &BusLock<'_>) -> Result<KVec<label::Namespace>> {
-        let mut members = KVec::new();
+    /// Returns the label areas of the DIMMs with the parts of them that are in the region; `ENXIO` if a DIMM is disabled.
+    pub(super) fn members<'a>(&'a self, lock: &'a BusLock<'_>) -> Result<KVec<Member<'a>>> {
+        let mut members = KVec::with_capacity(self.mappings().len(), GFP_KERNEL)?;
         for mapping in self.mappings() {
             members.push(
                 Member {
@@ -77,6 +78,12 @@ impl Region {
                 GFP_KERNEL,
             )?;
         }
+        Ok(members)
+    }
+
+    /// Returns the namespaces that the labels make up. Those that are defective are refused with a message.
+    pub(crate) fn labelled_namespaces(&self, lock: &BusLock<'_>) -> Result<KVec<label::Namespace>> {
+        let members = self.members(lock)?;
         let mut found = KVec::new();
         for namespace in Set::new(&members, self.label_identity()?).namespaces() {
             match namespace {
@@ -185,7 +192,10 @@ impl Region {
 
     /// Writes the labels of a namespace on all DIMMs, in place of those of the same UUID and of `replaces`.
     ///
-    /// `ENXIO`: a DIMM is disabled or has no free label slot. Other errors are those of the provider.
+    /// Success means that the new labels count, if need be with a warning: they may not be finished.
+    ///
+    /// `ENXIO`: a DIMM is disabled or has no free label slot. `EIO`: what an update left before could not be mended. Other
+    /// errors are those of the provider.
     pub(crate) fn publish_labels(
         &self,
         contents: &Contents,
@@ -193,19 +203,54 @@ impl Region {
         replaces: Option<Uuid>,
         lock: &mut BusLock<'_>,
     ) -> Result {
+        if self.wants_mending() {
+            return Err(EIO);
+        }
         let identity = self.label_identity()?;
-        let mut areas = TakenAreas::take(self, lock)?;
-        areas.with_targets(extents, |targets| {
+        let outcome = TakenAreas::take(self, lock)?.with_targets(extents, |targets| {
             label::publish(targets, &identity, contents, replaces)
-        })
+        })?;
+        self.judge(outcome, Left::New, lock)
     }
 
     /// Drops the labels of the namespace `uuid` on all DIMMs.
+    ///
+    /// Success means that what is left of them, if anything, makes up no namespace.
     pub(crate) fn retract_labels(&self, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
-        let mut areas = TakenAreas::take(self, lock)?;
-        areas.with_targets(&[], |targets| label::retract(targets, uuid))
+        let outcome = TakenAreas::take(self, lock)?
+            .with_targets(&[], |targets| label::retract(targets, uuid))?;
+        self.judge(outcome, Left::Mixed, lock)
+    }
+
+    /// Judges an update by what it has left: labels as they were are a failure, and `done` means that it has happened
+    /// nevertheless. In between nothing has happened, but labels have to be mended.
+    fn judge(&self, outcome: Outcome, done: Left, lock: &BusLock<'_>) -> Result {
+        let Err(failure) = outcome else {
+            return Ok(());
+        };
+        if failure.left != Left::Old {
+            self.note_unsettled(lock);
+        }
+        if failure.left == done {
+            pr_warn!(
+                "region{}: labels: {}; the change counts\n",
+                self.id(),
+                Failure(&failure)
+            );
+            return Ok(());
+        }
+        pr_err!("region{}: labels: {}\n", self.id(), Failure(&failure));
+        Err(match failure.cause {
+            Cause::Medium(error) => error,
+            Cause::Area(UpdateError::NoFreeSlot | UpdateError::Length { .. }) | Cause::NoExtent => {
+                ENXIO
+            }
+        })
     }
 }
+
+/// What became of an update.
+type Outcome = core::result::Result<(), label::Failure<Error>>;
 
 /// The label areas of the DIMMs of a region, taken out of them until this is dropped.
 struct TakenAreas<'r, 'l, 'b> {
@@ -238,27 +283,14 @@ impl<'r, 'l, 'b> TakenAreas<'r, 'l, 'b> {
     fn with_targets<'t>(
         &'t mut self,
         extents: &[Option<Extent>],
-        update: impl FnOnce(
-            &mut [Target<'t, LabelWriter<'t>>],
-        ) -> core::result::Result<(), label::Failure<Error>>,
-    ) -> Result {
+        update: impl FnOnce(&mut [Target<'t, LabelWriter<'t>>]) -> Outcome,
+    ) -> Result<Outcome> {
         let mut targets = KVec::with_capacity(self.areas.len(), GFP_KERNEL)?;
         for (index, (dimm, area)) in self.areas.iter_mut().enumerate() {
             let extent = extents.get(index).copied().flatten();
             targets.push(area.target(dimm, extent)?, GFP_KERNEL)?;
         }
-        update(&mut targets).map_err(|failure| {
-            pr_err!(
-                "region{}: labels: {}\n",
-                self.region.id(),
-                Failure(&failure)
-            );
-            match failure.cause {
-                Cause::Medium(error) => error,
-                Cause::Area(UpdateError::NoFreeSlot | UpdateError::Length { .. })
-                | Cause::NoExtent => ENXIO,
-            }
-        })
+        Ok(update(&mut targets))
     }
 }
 
@@ -280,6 +312,11 @@ impl kernel::fmt::Display for Failure<'_> {
             cause,
             left,
         } = self.0;
-        write!(f, "mapping{member}: {cause:?}, labels are now {left:?}")
+        write!(f, "mapping{member}: {cause:?}, labels are ")?;
+        f.write_str(match left {
+            Left::Old => "as they were",
+            Left::New => "new, but some still marked as being updated",
+            Left::Mixed => "partly new",
+        })
     }
 }

@@ -9,6 +9,7 @@ mod attributes;
 mod driver;
 mod labels;
 mod mapping;
+mod mend;
 mod persistence;
 mod poison;
 
@@ -78,6 +79,8 @@ pub struct Region {
     /// Namespaces that are registered, and those that were found.
     registered_namespaces: Atomic<usize>,
     found_namespaces: Atomic<usize>,
+    /// Whether an update has left labels that have to be mended.
+    labels_unsettled: Atomic<bool>,
     #[pin]
     seeds: Mutex<Seeds>,
 }
@@ -135,6 +138,7 @@ impl Region {
                 dax_ids: ChildIds::new(),
                 registered_namespaces: Atomic::new(0),
                 found_namespaces: Atomic::new(0),
+                labels_unsettled: Atomic::new(false),
                 seeds <- new_mutex!(Seeds::closed()),
             }),
         )?;
