@@ -4,7 +4,7 @@
 
 use super::Namespace;
 use crate::{
-    personality::Personality as _,
+    personality::Personality,
     Kind, //
 };
 use core::ops::Deref;
@@ -39,21 +39,8 @@ impl OpenNamespace {
                 }
                 ARef::from(namespace)
             }
-            Kind::Btt(btt) => {
-                let namespace = btt.claimed_namespace().ok_or(ENODEV)?;
-                if namespace.lock_device().is_bound() {
-                    dev_err!(
-                        btt,
-                        "{} is in use as a raw namespace: unbind it first\n",
-                        namespace.device().name()
-                    );
-                    return Err(EBUSY);
-                }
-                if namespace.holder() != Some(btt.holder()) {
-                    return Err(ENXIO);
-                }
-                namespace
-            }
+            Kind::Btt(btt) => claimed(btt)?,
+            Kind::PageMap(page_map) => claimed(page_map)?,
             _ => return Err(ENODEV),
         };
         for mapping in namespace.region().mappings() {
@@ -98,6 +85,23 @@ impl Deref for OpenNamespace {
     fn deref(&self) -> &Node<Namespace> {
         &self.0
     }
+}
+
+/// Returns the namespace that `personality` claims, if no driver has it. Errors as those of [`OpenNamespace::of`].
+fn claimed<T: Personality>(personality: &Node<T>) -> Result<ARef<Node<Namespace>>> {
+    let namespace = personality.claimed_namespace().ok_or(ENODEV)?;
+    if namespace.lock_device().is_bound() {
+        dev_err!(
+            personality,
+            "{} is in use as a raw namespace: unbind it first\n",
+            namespace.device().name()
+        );
+        return Err(EBUSY);
+    }
+    if namespace.holder() != Some(personality.holder()) {
+        return Err(ENXIO);
+    }
+    Ok(namespace)
 }
 
 /// Name of the disk of a namespace: `pmem<region>`, then `.<index>` unless it is 0.
