@@ -7,12 +7,10 @@
 
 use super::envelope::{
     self,
-    field,
     wide_field,
     Target,
     CALL_HEADER,
-    HEAD,
-    MAX_SIZE, //
+    HEAD, //
 };
 use crate::{
     provider::{
@@ -102,13 +100,13 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
     {
         let object = dimm.map_or_else(|| bus.device(), |dimm| dimm.device());
         let (_device_lock, bus_lock) = bus.lock_idle(object);
+        bus.operations().clear_to_send(bus, dimm, function)?;
         if let Some(dimm) = dimm {
             // What enabled regions make of the labels would no longer be what is in them.
             if function == dimm_command::SET_CONFIG_DATA && dimm.is_active(&bus_lock) {
                 return Err(EBUSY);
             }
         }
-        bus.operations().clear_to_send(bus, dimm, function)?;
         let command = Command {
             number,
             payload: &mut buffer,
@@ -145,10 +143,6 @@ fn check_family(bus: &Bus, target: Target, header: &[u8]) -> Result {
     };
     let family = wide_field(header, 0).ok_or(EINVAL)?;
     if family >= u64::from(u64::BITS) || families & (1 << family) == 0 {
-        return Err(EINVAL);
-    }
-    let payload = field(header, 16).zip(field(header, 20)).ok_or(EINVAL)?;
-    if payload.0 > MAX_SIZE || payload.1 > MAX_SIZE {
         return Err(EINVAL);
     }
     Ok(())
