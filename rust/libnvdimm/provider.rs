@@ -150,6 +150,8 @@ pub struct DimmFlags {
     pub unarmed: bool,
     /// The DIMM is locked: its contents cannot be read.
     pub locked: bool,
+    /// Labels say what its regions hold, even while there are none. Other DIMMs are like that once labels were found.
+    pub labelled: bool,
 }
 
 /// A DIMM to register.

@@ -159,7 +159,7 @@ impl NfitDimm {
         let description = DimmDescription {
             flags: DimmFlags {
                 unarmed: self.flags.contains(MappingFlags::NOT_ARMED),
-                locked: false,
+                ..DimmFlags::default()
             },
             commands: self.commands(),
             flush_hints,

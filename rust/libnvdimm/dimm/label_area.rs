@@ -67,11 +67,12 @@ impl CachedArea {
             return Err(ENXIO);
         }
         let mut bytes = KVVec::from_elem(0u8, size as usize, GFP_KERNEL)?;
+        let mut payload = KVVec::new();
         let mut offset = 0u32;
         while offset < size {
             let end = offset.saturating_add(max_transfer).min(size);
             let chunk = bytes.get_mut(offset as usize..end as usize).ok_or(EIO)?;
-            read_chunk(dimm, offset, chunk)?;
+            read_chunk(dimm, offset, chunk, &mut payload)?;
             offset = end;
         }
         let layout = Layout::discover(size, &bytes).map_err(|error| {
@@ -204,14 +205,16 @@ fn read_size(dimm: &Node<Dimm>) -> Result<AreaSize> {
     })
 }
 
-fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8]) -> Result {
+/// Reads a part of the label area; `payload` is for the command, so that it is not allocated for each of them.
+fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8], payload: &mut KVVec<u8>) -> Result {
     // offset, length, status, data
     const DATA: usize = 12;
-    let mut payload = KVVec::from_elem(0u8, DATA + chunk.len(), GFP_KERNEL)?;
-    set_word(&mut payload, 0, offset)?;
-    set_word(&mut payload, 4, u32::try_from(chunk.len())?)?;
-    execute(dimm, dimm_command::GET_CONFIG_DATA, &mut payload)?;
-    check_status(dimm, dimm_command::GET_CONFIG_DATA, word(&payload, 8)?)?;
+    payload.clear();
+    payload.resize(DATA + chunk.len(), 0, GFP_KERNEL)?;
+    set_word(payload, 0, offset)?;
+    set_word(payload, 4, u32::try_from(chunk.len())?)?;
+    execute(dimm, dimm_command::GET_CONFIG_DATA, payload)?;
+    check_status(dimm, dimm_command::GET_CONFIG_DATA, word(payload, 8)?)?;
     let data = payload.get(DATA..).ok_or(EIO)?;
     chunk
         .iter_mut()

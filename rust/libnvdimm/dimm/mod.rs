@@ -71,8 +71,8 @@ pub struct Dimm {
     id: StaticId<64>,
     description: DimmDescription,
     locked: Atomic<bool>,
-    /// Whether there was a valid index in the label area, so that labels say what its regions hold. This stays true when the
-    /// index goes: a region whose labels were wiped is empty, not one namespace.
+    /// Whether labels say what its regions hold: there was a valid index in the label area, or the provider says so. This
+    /// stays true when the index goes: a region whose labels were wiped is empty, not one namespace.
     labelled: Atomic<bool>,
     labels: BusLocked<Labels>,
 }
@@ -119,7 +119,7 @@ impl Dimm {
             Ok::<_, Error>(Self {
                 id,
                 locked: Atomic::new(description.flags.locked),
-                labelled: Atomic::new(false),
+                labelled: Atomic::new(description.flags.labelled),
                 labels: bus.lockable(Labels::default()),
                 bus: bus.into(),
                 description,

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The label area of a DIMM that is a range of memory: the end of that range.
+//!
+//! ```text
+//! 0                                        length - 128 KiB        length
+//! | what the region hands out to namespaces | label area           |
+//! ```
+//!
+//! Commands are executed one at a time, under the lock of the bus.
+
+use kernel::prelude::*;
+use kernel_ext::{
+    memory::{
+        self,
+        PmemRange, //
+    },
+    resource::AddressRange, //
+};
+use nd::provider::{
+    dimm_command,
+    Command, //
+};
+
+/// Bytes of a label area, as in the C driver.
+pub(crate) const SIZE: u32 = 128 << 10;
+
+/// Most bytes of a transfer, as in the C driver.
+const MAX_TRANSFER: u32 = 8;
+
+/// The commands that a DIMM takes.
+pub(crate) const COMMANDS: u64 = 1 << dimm_command::GET_CONFIG_SIZE
+    | 1 << dimm_command::GET_CONFIG_DATA
+    | 1 << dimm_command::SET_CONFIG_DATA;
+
+/// The label area of a DIMM.
+pub(crate) struct LabelStorage(PmemRange);
+
+impl LabelStorage {
+    /// Reserves and maps the label area of the DIMM that is `range`.
+    ///
+    /// `EINVAL`: the range is no larger than a label area. `EBUSY`: somebody has the addresses.
+    pub(crate) fn new(range: AddressRange) -> Result<Self> {
+        let start = range
+            .last
+            .checked_sub(u64::from(SIZE) - 1)
+            .filter(|&start| start > range.first)
+            .ok_or(EINVAL)?;
+        Ok(Self(PmemRange::new(c"ramdax", start, SIZE.into())?))
+    }
+
+    /// Returns the first address of the area.
+    pub(crate) fn start(&self) -> u64 {
+        self.0.start()
+    }
+
+    /// Executes a command. `EINVAL`: its payload is too short, or it concerns bytes that are not in the area.
+    pub(crate) fn execute(&self, command: Command<'_>) -> Result<usize> {
+        match command.number {
+            dimm_command::GET_CONFIG_SIZE => tell_size(command.payload)?,
+            dimm_command::GET_CONFIG_DATA => self.read(command.payload)?,
+            dimm_command::SET_CONFIG_DATA => self.write(command.payload)?,
+            _ => return Err(ENOTTY),
+        }
+        Ok(0)
+    }
+
+    /// Input: offset, length. Output: status, data.
+    fn read(&self, payload: &mut [u8]) -> Result {
+        let (input, output) = payload.split_at_mut_checked(8).ok_or(EINVAL)?;
+        let (offset, length) = span(input)?;
+        let (status, data) = output.split_at_mut_checked(4).ok_or(EINVAL)?;
+        let data = data.get_mut(..length).ok_or(EINVAL)?;
+        self.0.read(offset, data)?;
+        put(status, 0)
+    }
+
+    /// Input: offset, length, data. Output: status.
+    fn write(&self, payload: &mut [u8]) -> Result {
+        let (input, rest) = payload.split_at_mut_checked(8).ok_or(EINVAL)?;
+        let (offset, length) = span(input)?;
+        let (data, status) = rest.split_at_mut_checked(length).ok_or(EINVAL)?;
+        self.0.write(offset, data)?;
+        memory::store_fence();
+        put(status, 0)
+    }
+}
+
+/// Output: status, size of the area, largest transfer.
+fn tell_size(payload: &mut [u8]) -> Result {
+    let mut words = payload.chunks_exact_mut(4);
+    for value in [0, SIZE, MAX_TRANSFER] {
+        put(words.next().ok_or(EINVAL)?, value)?;
+    }
+    Ok(())
+}
+
+/// Returns the offset and the length that a payload begins with; `EINVAL` if they leave the area.
+fn span(input: &[u8]) -> Result<(u64, usize)> {
+    let word = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
+    let (offset, length) = input.split_at_checked(4).ok_or(EINVAL)?;
+    let offset = word(offset).ok_or(EINVAL)?;
+    let length = word(length).ok_or(EINVAL)?;
+    match offset.checked_add(length) {
+        Some(end) if end <= SIZE => Ok((offset.into(), length as usize)),
+        _ => Err(EINVAL),
+    }
+}
+
+fn put(field: &mut [u8], value: u32) -> Result {
+    *field.first_chunk_mut().ok_or(EINVAL)? = value.to_ne_bytes();
+    Ok(())
+}

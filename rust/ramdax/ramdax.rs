@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! NVDIMMs with labels in ordinary memory, for machines without NVDIMMs: `ramdax.ko`.
+//!
+//! The memory is what `memmap=size!start` on the command line sets aside, see `nd_e820`, which takes it unless the
+//! administrator decides otherwise:
+//!
+//! ```text
+//! cd /sys/bus/platform
+//! echo ramdax > devices/e820_pmem/driver_override
+//! echo e820_pmem > drivers/e820_pmem/unbind
+//! echo e820_pmem > drivers/ramdax/bind
+//! ```
+//!
+//! Each range becomes a DIMM with a region of its own. The end of the range keeps its labels ([`label_area`]).
+
+#![forbid(unsafe_code)]
+
+mod label_area;
+
+use crate::label_area::LabelStorage;
+use kernel::{
+    device::{
+        Core,
+        Device, //
+    },
+    driver,
+    platform,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use kernel_ext::{
+    device::Node,
+    resource::{
+        self,
+        AddressRange,
+        Description, //
+    },
+    sysfs::GroupList, //
+};
+use nd::{
+    provider::{
+        BusDescription,
+        BusOperations,
+        Command,
+        DimmDescription,
+        DimmFlags,
+        InterleaveSet,
+        MappingDescription,
+        RegionDescription,
+        RegionKind, //
+    },
+    Bus,
+    BusRegistration,
+    Dimm,
+    Region, //
+};
+use nd_format::uuid::Guid;
+
+/// Every region has the same cookie, as in the C driver: there is nothing about a range of memory that would identify it.
+const COOKIE: u64 = 0xcafe_beef_cafe_beef;
+
+/// The driver of the platform device.
+struct RamDaxDriver;
+
+impl platform::Driver for RamDaxDriver {
+    type IdInfo = ();
+    type Data<'bound> = BusRegistration;
+
+    fn probe<'bound>(
+        device: &'bound platform::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<BusRegistration, Error> + 'bound {
+        register(kernel_ext::device::normal(device.as_ref()))
+    }
+}
+
+/// A bus whose DIMMs keep their labels in memory.
+struct RamDax;
+
+impl BusOperations for RamDax {
+    fn execute(
+        &self,
+        _bus: &Node<Bus>,
+        dimm: Option<&Node<Dimm>>,
+        command: Command<'_>,
+    ) -> Result<usize> {
+        dimm.and_then(|dimm| dimm.private::<LabelStorage>())
+            .ok_or(ENOTTY)?
+            .execute(command)
+    }
+}
+
+/// A range with its DIMM.
+struct RangeDimm {
+    range: AddressRange,
+    dimm: ARef<Node<Dimm>>,
+    /// First address of the label area.
+    labels: u64,
+}
+
+/// Registers a bus, and a DIMM and a region for each range. `ENXIO`: there is no range.
+fn register(device: &Device) -> Result<BusRegistration> {
+    let mut ranges = KVec::new();
+    resource::for_each_range(Description::LegacyPersistentMemory, |range| {
+        Ok(ranges.push(range, GFP_KERNEL)?)
+    })?;
+    if ranges.is_empty() {
+        dev_err!(
+            device,
+            "no range of legacy persistent memory, expected at least one\n"
+        );
+        return Err(ENXIO);
+    }
+    let registration = Bus::register(
+        device,
+        BusDescription {
+            module: &THIS_MODULE,
+            provider_name: c"ramdax",
+            commands: 0,
+            dimm_families: 0,
+            bus_families: 0,
+            groups: GroupList::EMPTY,
+            operations: KBox::new(RamDax, GFP_KERNEL)?,
+            private: KBox::new((), GFP_KERNEL)?,
+        },
+    )?;
+    let complain = |range: AddressRange| {
+        move |error: &Error| {
+            dev_err!(
+                device,
+                "range {:#x} to {:#x}: {:?}\n",
+                range.first,
+                range.last,
+                error
+            );
+        }
+    };
+    let mut dimms = KVec::with_capacity(ranges.len(), GFP_KERNEL)?;
+    for range in ranges {
+        let dimm = register_dimm(registration.bus(), range).inspect_err(complain(range))?;
+        dimms.push(dimm, GFP_KERNEL)?;
+    }
+    registration.wait_for_dimms();
+    for dimm in dimms {
+        let range = dimm.range;
+        register_region(registration.bus(), dimm).inspect_err(complain(range))?;
+    }
+    Ok(registration)
+}
+
+fn register_dimm(bus: &Node<Bus>, range: AddressRange) -> Result<RangeDimm> {
+    let storage = LabelStorage::new(range)?;
+    let labels = storage.start();
+    let description = DimmDescription {
+        flags: DimmFlags {
+            labelled: true,
+            ..DimmFlags::default()
+        },
+        commands: label_area::COMMANDS,
+        flush_hints: KVec::new(),
+        unique_id: None,
+        groups: GroupList::EMPTY,
+        private: KBox::new(storage, GFP_KERNEL)?,
+    };
+    Ok(RangeDimm {
+        range,
+        dimm: Dimm::register(bus, description)?,
+        labels,
+    })
+}
+
+/// Registers the region of a DIMM. It is as large as the range, but what it maps ends before the labels.
+fn register_region(bus: &Node<Bus>, registered: RangeDimm) -> Result {
+    let RangeDimm {
+        range,
+        dimm,
+        labels,
+    } = registered;
+    let mut mappings = KVec::with_capacity(1, GFP_KERNEL)?;
+    mappings.push(
+        MappingDescription {
+            dimm,
+            dpa: 0,
+            size: labels.checked_sub(range.first).ok_or(EINVAL)?,
+            position: 0,
+        },
+        GFP_KERNEL,
+    )?;
+    let size = labels
+        .checked_sub(range.first)
+        .and_then(|size| size.checked_add(label_area::SIZE.into()));
+    let target_node = resource::target_node(range.first);
+    Region::register(
+        bus,
+        RegionDescription {
+            kind: RegionKind::Persistent,
+            start: range.first,
+            size: size.ok_or(EINVAL)?,
+            mappings,
+            interleave_set: Some(InterleaveSet {
+                cookie_v1_1: COOKIE,
+                cookie_v1_2: COOKIE,
+                alternate_cookie: COOKIE,
+                type_guid: Guid::NIL,
+            }),
+            numa_node: resource::online_node(target_node),
+            target_node,
+            page_map: false,
+            persistence: None,
+            groups: GroupList::EMPTY,
+            private: KBox::new((), GFP_KERNEL)?,
+        },
+    )?;
+    Ok(())
+}
+
+/// The module's registrations.
+#[pin_data]
+struct RamDaxModule {
+    #[pin]
+    driver: driver::Registration<platform::Adapter<RamDaxDriver>>,
+}
+
+impl kernel::InPlaceModule for RamDaxModule {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            driver <- driver::Registration::new(c"ramdax", module),
+        })
+    }
+}
+
+module! {
+    type: RamDaxModule,
+    name: "ramdax",
+    authors: ["The nvdimm-rust developers"],
+    description: "NVDIMMs with labels in memory of e820 type 12",
+    license: "GPL",
+}
