@@ -44,9 +44,13 @@ sub entries {
 my %dull = map { $_ => 1 } qw(power subsystem wait_probe stat inflight bdi holders slaves trace mq diskseq device
 	firmware_node physical_node of_node iosched dev subsystem_dev io_timeout);
 
-# Where the stacks differ on purpose: our BTTs take discards and atomic writes, they carry no metadata that came in segments,
-# and raw disks are no DAX devices yet.
-my $differs = qr{/block/pmem[\d.]+s?/(queue/(atomic_write_|discard_|write_zeroes_|max_integrity_segments)|dax/)};
+# Where the stacks differ on purpose, see "Attributes of disks" in Documentation/sysfs.md.
+my $differs = qr{/block/pmem[\d.]+(?:
+	s/queue/(?:atomic_write_(?:max|unit_max|unit_min)_bytes
+		|discard_(?:granularity|max_bytes|max_hw_bytes)
+		|write_zeroes_(?:max|unmap_max|unmap_max_hw)_bytes
+		|max_integrity_segments)
+	|/dax/write_cache)$}x;
 
 sub walk {
 	my ($directory, $shown) = @_;
