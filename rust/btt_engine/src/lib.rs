@@ -83,6 +83,8 @@ pub use media::{
     Sink,
     Source, //
 };
+#[cfg(all(feature = "watch", not(CONFIG_RUST)))]
+pub use sync::watch;
 #[cfg(loom)]
 pub use sync::weak;
 pub use sync::NoMemory;

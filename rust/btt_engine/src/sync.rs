@@ -24,6 +24,9 @@ mod hosted;
 #[cfg(CONFIG_RUST)]
 mod in_kernel;
 
+#[cfg(all(feature = "watch", not(CONFIG_RUST)))]
+pub mod watch;
+
 #[cfg(loom)]
 pub use hosted::weak;
 #[cfg(not(CONFIG_RUST))]

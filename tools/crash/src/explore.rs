@@ -1,121 +1,73 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All states that requests and power failures lead to, one request after another.
+//! All states that the requests of two threads and power failures lead to.
 //!
-//! A state is the medium between two requests: what is durable, and what is pending by which thread. From each state every
-//! request of a plan is run on the real engine. Before each fence, when most is pending, and at the end of the request,
-//! when it has become a promise, every image that a power failure could leave is judged; images before other steps are among
-//! these. The state after the request, and what recovery makes of each image, are new states. When none is left, the
-//! states are closed: no longer history leads anywhere else.
+//! Breadth first, so that the first violation has the shortest history. When no state is left that was not seen, the states are
+//! closed: no longer history, and no other order of accesses, leads anywhere else.
 //!
-//! With `interrupted`, a request of another thread also happens as a whole before each access of the request, on another lane
-//! and on other sectors, or on the same ones as long as the request does not hold their bucket. The images before the fences
-//! of the inner request then have both requests under way. Other interleavings of two requests only differ in the order of
-//! accesses to different words, which makes no difference, but for one: the flush of the map word that a lane's newest
-//! entry names may be of the other request's sector. All orders of that flush with the store that it may meet are
-//! among those explored, as each of the two requests is the inner one once.
-//!
-//! What the engine keeps in memory is a function of what is visible on the medium, so that it can be opened anew in
-//! each state; [`Medium`] is told not to count that as a power failure.
+//! Of a state that was seen a fingerprint of 128 bits is kept; that two of some millions of states have the same one is
+//! less likely than 10^-24.
 
 use crate::{
-    foreign,
-    judge::{
-        contents,
-        open,
-        Contents,
-        Judge, //
+    access::{
+        First,
+        Kind,
+        Map,
+        Request,
+        Second,
+        Value,
+        BLANK,
+        TOKEN_FIRST, //
     },
-    layout::Layout,
-    medium::{
-        Cells,
-        Fault,
-        Image,
-        Medium,
-        Observer,
-        Words, //
+    canon::Canon,
+    cell::Cell,
+    crash::{
+        Bad,
+        Court, //
     },
+    encoding,
+    faults::Fault,
+    image::Image,
+    layout::{
+        Layout,
+        Used, //
+    },
+    program::Programs,
+    state::{
+        Shape,
+        State, //
+    },
+    step::Machine,
 };
-use btt_engine::IoError;
 use rustc_hash::FxHashSet;
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{
+    BTreeMap,
+    VecDeque, //
+};
 use std::fmt;
-use std::ops::Range;
-use std::rc::Rc;
+use std::hash::{
+    DefaultHasher,
+    Hasher, //
+};
+use std::path::Path;
 
-/// A word that no sector and no block holds by itself.
-const FREE_WORD: u64 = 0xdead;
-
-/// What a request does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    /// Writes words that differ from what the sectors hold.
-    Write,
-    /// Makes the sectors read as zeroes.
-    Discard,
-    /// Reads the sectors and compares them.
-    Read,
-    /// Not a request: the block of the first sector gets a media error.
-    Poison,
-}
-
-/// A request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Request {
-    pub(crate) kind: Kind,
-    /// Whose flushes and fences they are.
-    pub(crate) thread: u8,
-    /// Number of lane groups, which decides together with `cpu` about the lanes.
-    pub(crate) groups: usize,
-    pub(crate) cpu: usize,
-    pub(crate) lba: u32,
-    pub(crate) count: u32,
-}
-
-impl Request {
-    /// Whether another thread may do this in the middle of `outer`.
-    fn fits_into(&self, outer: &Self) -> bool {
-        let is_io = |request: &Self| matches!(request.kind, Kind::Write | Kind::Discard);
-        let lanes_differ =
-            self.kind != Kind::Write || outer.kind != Kind::Write || self.cpu != outer.cpu;
-        is_io(self) && is_io(outer) && self.thread != outer.thread && lanes_differ
-    }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        self.lba < other.lba + other.count && other.lba < self.lba + self.count
-    }
-
-    fn lbas(&self) -> Range<u64> {
-        self.lba.into()..u64::from(self.lba + self.count)
-    }
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            kind,
-            thread,
-            groups,
-            cpu,
-            lba,
-            count,
-        } = self;
-        write!(
-            f,
-            "thread {thread}: {kind:?} {lba}+{count} on lane group {cpu} of {groups}"
-        )
-    }
-}
+/// A step of the history that is a power failure.
+const POWER_FAILURE: u16 = u16::MAX;
 
 /// What is explored.
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) name: &'static str,
-    pub(crate) layout: Layout,
+    pub(crate) used: Vec<Used>,
     pub(crate) requests: Vec<Request>,
-    /// Whether requests of two threads happen at a time.
-    pub(crate) interrupted: bool,
+    /// Threads that take part: one or two.
+    pub(crate) threads: usize,
+    /// Whether steps are interleaved that make no difference, and all states judged.
+    pub(crate) all: bool,
+    /// Whether each image is judged in all formats.
+    pub(crate) all_formats: bool,
+    /// Requests and power failures of a history, at most.
+    pub(crate) depth: usize,
     /// States after which the exploration ends although it is not closed.
     pub(crate) limit: usize,
 }
@@ -123,21 +75,41 @@ pub(crate) struct Plan {
 /// What was found.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count {
-    /// States between two requests.
-    pub states: usize,
-    /// Images that were judged.
-    pub images: usize,
+    /// States, at any access of the requests under way.
+    pub states: u64,
+    /// Steps from one state to another.
+    pub steps: u64,
+    /// Images that were judged, in each state anew.
+    pub images: u64,
+    /// Combinations of metadata that were recovered, with the engine and the models of others.
+    pub recoveries: u64,
+    /// Images of recoveries that were interrupted.
+    pub nested: u64,
+    /// Points of requests at which the engine was asked what comes next.
+    pub programs: u64,
     /// Whether there are no other states.
     pub closed: bool,
 }
 
 /// A violation, with the shortest history that leads to it.
-#[derive(Debug)]
 pub struct Violation {
-    /// Requests and power failures, in order.
+    /// Steps and power failures, in order.
     pub history: Vec<String>,
     /// What is wrong in the end.
     pub what: String,
+    /// The image that is wrong, if it is one.
+    image: Option<(Layout, Image)>,
+}
+
+impl Violation {
+    /// Writes the image to a file. Returns whether there is one.
+    pub fn save(&self, path: &Path) -> std::io::Result<bool> {
+        let Some((layout, image)) = &self.image else {
+            return Ok(false);
+        };
+        image.save(layout, path)?;
+        Ok(true)
+    }
 }
 
 impl fmt::Display for Violation {
@@ -145,378 +117,301 @@ impl fmt::Display for Violation {
         for step in &self.history {
             writeln!(f, "  {step}")?;
         }
-        write!(f, "  => {}", self.what)
+        write!(f, "  => {}", self.what)?;
+        if let Some((layout, image)) = &self.image {
+            write!(f, "\n  image:")?;
+            for (place, word) in layout.places().zip(&image.words) {
+                if *word != 0 {
+                    write!(f, " {place:?}={word:#x}")?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// How a state was reached first.
+impl fmt::Debug for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A state that waits to be explored.
+struct Waiting {
+    index: u32,
+    depth: u16,
+    state: State,
+}
+
+/// Where a state came from.
+#[derive(Clone, Copy)]
 struct Origin {
-    from: usize,
-    step: String,
+    from: u32,
+    step: u16,
+    print: u128,
 }
 
-/// Judges every image before each fence.
-struct Watch {
-    judge: Rc<RefCell<Judge>>,
-    allowed: RefCell<Vec<Vec<Contents>>>,
-    images: RefCell<FxHashSet<Image>>,
-    count: RefCell<usize>,
-    violation: RefCell<Option<String>>,
+struct Explorer {
+    machine: Machine,
+    court: Court,
+    seen: FxHashSet<u128>,
+    origins: Vec<Origin>,
+    /// States that wait, by the depth at which they are.
+    waiting: BTreeMap<u16, VecDeque<Waiting>>,
+    bytes: Vec<u8>,
 }
 
-impl Watch {
-    /// Allows sectors their old and their new contents.
-    fn start(&self, own: Range<usize>, after: &[Contents]) {
-        let mut allowed = self.allowed.borrow_mut();
-        for index in own {
-            allowed[index].push(after[index]);
-        }
-    }
-
-    /// Allows sectors their new contents only, and judges what may be lost now.
-    fn promise(&self, own: Range<usize>, after: &[Contents], cells: &Cells) {
-        for index in own {
-            self.allowed.borrow_mut()[index] = vec![after[index]];
-        }
-        self.look(cells);
-    }
-
-    fn look(&self, cells: &Cells) {
-        if self.violation.borrow().is_some() {
-            return;
-        }
-        let result = cells.each_image(|image| {
-            *self.count.borrow_mut() += 1;
-            self.judge
-                .borrow_mut()
-                .judge(image, &self.allowed.borrow())?;
-            self.images.borrow_mut().insert(image.clone());
-            Ok(())
-        });
-        *self.violation.borrow_mut() = result.err();
-    }
-}
-
-impl Observer for Watch {
-    fn before_fence(&self, cells: &Cells) {
-        self.look(cells);
-    }
-}
-
-/// Explores a plan with a fault, or none, up to the first violation.
+/// Explores a plan with a fault, or none, up to the first violation. `progress` returns whether to go on.
 pub(crate) fn explore(
     plan: &Plan,
     fault: Option<Fault>,
-    mut progress: impl FnMut(&Count, usize),
+    mut progress: impl FnMut(&Count, usize) -> bool,
 ) -> Result<Count, Violation> {
-    let layout = &plan.layout;
-    let judge = Rc::new(RefCell::new(Judge::new(layout)));
+    let layouts = encoding::in_all_formats(&plan.used);
+    let errors = plan
+        .requests
+        .iter()
+        .any(|request| request.kind == Kind::Poison);
+    let mut explorer = Explorer {
+        machine: Machine {
+            shape: Shape::of(&layouts[0]),
+            requests: plan.requests.clone(),
+            programs: Programs::new(&layouts, &plan.requests, errors, fault),
+            canon: Canon::new(&layouts[0]),
+            layout: layouts[0].clone(),
+            fault,
+            all: plan.all,
+            threads: plan.threads,
+        },
+        court: Court::new(&layouts, plan.all_formats),
+        seen: FxHashSet::default(),
+        origins: Vec::new(),
+        waiting: BTreeMap::new(),
+        bytes: Vec::new(),
+    };
     let mut count = Count::default();
-    let mut seen = FxHashSet::default();
-    let mut origins: Vec<Option<Origin>> = Vec::from([None]);
-    let mut open_states = VecDeque::from([(0, Cells::of(&layout.image()))]);
-
-    while let Some((index, cells)) = open_states.pop_front() {
+    let mut first = initial_state(&layouts[0]);
+    explorer.normalise(&mut first);
+    explorer.add(first, 0, 0, 0);
+    while let Some(Waiting {
+        index,
+        depth,
+        state,
+    }) = explorer.next()
+    {
         count.states += 1;
-        if count.states > plan.limit {
+        if count.states % 4096 == 0 {
+            explorer.fill(&mut count);
+            if !progress(&count, explorer.origins.len()) {
+                return Ok(count);
+            }
+        }
+        if count.states > plan.limit as u64 {
+            explorer.fill(&mut count);
             return Ok(count);
         }
-        if count.states % 1024 == 0 {
-            progress(&count, open_states.len());
+        if explorer.machine.all || explorer.machine.is_full(&state) {
+            explorer.power_failure(&state, index, depth)?;
         }
-        for request in &plan.requests {
-            let whole = run(layout, &judge, &cells, request, None, fault);
-            let mut runs = vec![(request.to_string(), whole)];
-            for inner in plan
-                .requests
-                .iter()
-                .filter(|inner| plan.interrupted && inner.fits_into(request))
-            {
-                let (accesses, before_map) = runs[0].1.accesses;
-                let points = if inner.overlaps(request) {
-                    before_map
-                } else {
-                    accesses
-                };
-                runs.extend((0..points).map(|point| {
-                    let step = format!("{request}, and before its access {point}: {inner}");
-                    (
-                        step,
-                        run(layout, &judge, &cells, request, Some((inner, point)), fault),
-                    )
-                }));
-            }
-            for (step, outcome) in runs {
-                count.images += outcome.images;
-                if let Some(what) = outcome.violation {
-                    let mut history = history(&origins, index);
-                    history.push(step);
-                    return Err(Violation { history, what });
-                }
-                let after = outcome.after.into_iter().map(|cells| (step.clone(), cells));
-                let crashed = outcome.recovered.into_iter().map(|image| {
-                    let step = format!("{step}, power failure, recovery");
-                    (step, Cells::of(&image))
-                });
-                for (step, mut cells) in after.chain(crashed) {
-                    forget_free_blocks(layout, &mut cells);
-                    if seen.insert(cells.clone()) {
-                        origins.push(Some(Origin { from: index, step }));
-                        open_states.push_back((origins.len() - 1, cells));
-                    }
-                }
-            }
+        if usize::from(depth) >= plan.depth && state.is_quiet() {
+            continue;
         }
+        explorer.go_on(&state, index, depth, plan, &mut count)?;
     }
-    count.closed = true;
+    explorer.fill(&mut count);
+    count.closed = plan.depth == usize::MAX;
     Ok(count)
 }
 
-fn history(origins: &[Option<Origin>], mut index: usize) -> Vec<String> {
-    let mut steps = Vec::new();
-    while let Some(origin) = &origins[index] {
-        steps.push(origin.step.clone());
-        index = origin.from;
+impl Explorer {
+    fn fill(&self, count: &mut Count) {
+        count.images = self.court.images;
+        count.nested = self.court.nested;
+        count.recoveries = self.court.recoveries() as u64;
+        count.programs = self.machine.programs.len() as u64;
     }
-    steps.reverse();
-    steps
-}
 
-#[derive(Default)]
-struct Outcome {
-    images: usize,
-    violation: Option<String>,
-    after: Option<Cells>,
-    recovered: Vec<Image>,
-    /// Accesses of the request, all and those before its first look at the map.
-    accesses: (usize, usize),
-}
+    fn next(&mut self) -> Option<Waiting> {
+        let mut entry = self.waiting.first_entry()?;
+        let next = entry.get_mut().pop_front();
+        if entry.get().is_empty() {
+            entry.remove();
+        }
+        next
+    }
 
-/// Runs a request in a state, perhaps with another one inside, and judges all images on the way.
-fn run(
-    layout: &Layout,
-    judge: &Rc<RefCell<Judge>>,
-    cells: &Cells,
-    request: &Request,
-    inner: Option<(&Request, usize)>,
-    fault: Option<Fault>,
-) -> Outcome {
-    let before = visible_contents(layout, &cells.visible());
-    let own = own_sectors(layout, request);
-    if request.kind == Kind::Poison {
-        return Outcome {
-            after: Some(poison(layout, cells, own.start)),
-            ..Outcome::default()
+    fn print(&mut self, state: &State) -> u128 {
+        state.serialize(&mut self.bytes);
+        let half = |seed: u8| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(seed);
+            hasher.write(&self.bytes);
+            u128::from(hasher.finish())
         };
+        half(0) << 64 | half(1)
     }
-    let medium = Medium::new(layout, Cells::of(&cells.visible()), fault);
-    let btt = match open(&medium, request.groups) {
-        Ok(opened) => Rc::new(opened.btt),
-        Err(error) => {
-            return Outcome {
-                violation: Some(error),
-                ..Outcome::default()
-            };
-        }
-    };
-    medium.set_cells(cells.clone());
-    let watch = Rc::new(Watch {
-        judge: judge.clone(),
-        allowed: RefCell::new(before.iter().map(|&contents| vec![contents]).collect()),
-        images: RefCell::default(),
-        count: RefCell::new(0),
-        violation: RefCell::new(None),
-    });
 
-    let after = after(layout, request, &before, 1);
-    watch.start(own.clone(), &after);
-    medium.begin(request.thread, request.lbas(), Some(watch.clone()));
-    let mut last = after.clone();
-    if let Some((&inner, point)) = inner {
-        let sectors = own_sectors(layout, &inner);
-        let inner_after = self::after(layout, &inner, &before, 2);
-        if !inner.overlaps(request) {
-            last[sectors.clone()].copy_from_slice(&inner_after[sectors.clone()]);
-        }
-        let (layout, medium_inside, btt, watch) =
-            (layout.clone(), medium.clone(), btt.clone(), watch.clone());
-        let overlaps = inner.overlaps(request);
-        let (outer_own, outer_after) = (own.clone(), after.clone());
-        let interruption = move || {
-            watch.start(sectors.clone(), &inner_after);
-            medium_inside.begin(inner.thread, inner.lbas(), Some(watch.clone()));
-            let result = submit(&layout, &btt, &inner, &inner_after);
-            watch.promise(sectors, &inner_after, &medium_inside.cells());
-            if overlaps {
-                // The outer request goes on: its contents are allowed again.
-                watch.start(outer_own, &outer_after);
-            }
-            if let Err(error) = result {
-                watch.violation.borrow_mut().get_or_insert(error);
-            }
-        };
-        medium.interrupt(point, Box::new(interruption));
-    }
-    let result = submit(layout, &btt, request, &after);
-    let accesses = medium.accesses();
-    let mut violation = watch.violation.borrow_mut().take().or(result.err());
-    if violation.is_none() {
-        // A read may change the map, too, where it finds a media error.
-        violation = read_all(&btt, layout, &last, request).err();
-    }
-    if violation.is_none() {
-        watch.promise(own, &after, &medium.cells());
-        violation = watch.violation.borrow_mut().take();
-    }
-    let images = *watch.count.borrow();
-    let recovered = watch
-        .images
-        .borrow()
-        .iter()
-        .filter_map(|image| recover(layout, judge, image))
-        .collect();
-    Outcome {
-        images,
-        violation,
-        after: Some(medium.cells()),
-        recovered,
-        accesses,
-    }
-}
-
-/// What the sectors hold after a request; `step` tells its words from those of another one.
-fn after(layout: &Layout, request: &Request, before: &[Contents], step: u64) -> Vec<Contents> {
-    let mut after = before.to_vec();
-    for index in own_sectors(layout, request) {
-        match request.kind {
-            Kind::Write => {
-                after[index] = Contents::Word(next_word(layout, index, before[index], step))
-            }
-            Kind::Discard => after[index] = Contents::Word(0),
-            Kind::Read | Kind::Poison => {}
+    /// Remembers a state, if it is new.
+    fn add(&mut self, state: State, from: u32, step: u16, depth: u16) {
+        let print = self.print(&state);
+        if self.seen.insert(print) {
+            let index = self.origins.len() as u32;
+            self.origins.push(Origin { from, step, print });
+            self.waiting.entry(depth).or_default().push_back(Waiting {
+                index,
+                depth,
+                state,
+            });
         }
     }
-    after
-}
 
-/// Sends a request to the engine.
-fn submit(
-    layout: &Layout,
-    btt: &btt_engine::Btt<Medium>,
-    request: &Request,
-    after: &[Contents],
-) -> Result<(), String> {
-    let (lba, sectors) = (request.lba.into(), request.count.into());
-    let result = match request.kind {
-        Kind::Write => {
-            let words = after[own_sectors(layout, request)]
-                .iter()
-                .map(|contents| match contents {
-                    Contents::Word(word) => *word,
-                    Contents::Torn(..) | Contents::Lost => 0,
-                });
-            btt.write(lba, sectors, &mut Words::new(words), request.cpu)
-        }
-        Kind::Discard => btt.discard(lba, sectors),
-        Kind::Read | Kind::Poison => Ok(()),
-    };
-    result.map_err(|error| format!("request failed: {error}"))
-}
-
-/// Indices of the sectors of a request.
-fn own_sectors(layout: &Layout, request: &Request) -> Range<usize> {
-    let index = |lba| {
-        layout
-            .sectors()
-            .iter()
-            .take_while(|&&sector| sector < lba)
-            .count()
-    };
-    index(request.lba)..index(request.lba + request.count)
-}
-
-/// Word number `step` after the one that the sector holds; there are three.
-fn next_word(layout: &Layout, index: usize, before: Contents, step: u64) -> u64 {
-    let first = Layout::initial_word(layout.sectors()[index]);
-    let held = match before {
-        Contents::Word(word) if (first..first + 3).contains(&word) => word - first,
-        _ => 0,
-    };
-    first + (held + step) % 3
-}
-
-/// What the sectors read as when nothing is lost.
-fn visible_contents(layout: &Layout, image: &Image) -> Vec<Contents> {
-    let sectors = layout.sectors().iter().enumerate();
-    sectors
-        .map(|(index, &premap)| {
-            contents(
-                layout,
+    /// Lets the power fail.
+    fn power_failure(&mut self, state: &State, index: u32, depth: u16) -> Result<(), Violation> {
+        let mut after = Vec::new();
+        let result = self.court.judge(state, |recovered| after.push(recovered));
+        if let Err(bad) = result {
+            let Bad {
+                what,
                 image,
-                premap,
-                image.words[layout.map_cell(index)] as u32,
-            )
-        })
-        .collect()
-}
-
-/// Reads all sectors, or those of a read request, with the engine.
-fn read_all(
-    btt: &btt_engine::Btt<Medium>,
-    layout: &Layout,
-    expected: &[Contents],
-    request: &Request,
-) -> Result<(), String> {
-    let own = own_sectors(layout, request);
-    for (index, (&premap, &expected)) in layout.sectors().iter().zip(expected).enumerate() {
-        if expected == Contents::Lost && !(request.kind == Kind::Read && own.contains(&index)) {
-            // Reading it would mark it, which is for a read request to do.
-            continue;
+                layout,
+            } = *bad;
+            let mut history = self.history(index);
+            history.push("power failure".into());
+            return Err(Violation {
+                history,
+                what,
+                image: Some((layout, image)),
+            });
         }
-        let mut words = Words::new([]);
-        let found = match btt.read(premap.into(), 1, &mut words, request.cpu) {
-            Ok(()) if words.torn => Err("a torn sector".into()),
-            Ok(()) => Ok(Contents::Word(words.into_words()[0])),
-            Err(IoError::Lost { .. } | IoError::Media(_)) => Ok(Contents::Lost),
-            Err(error) => Err(error.to_string()),
-        };
-        let found = found?;
-        if found != expected {
-            return Err(format!(
-                "sector {premap} reads as {found:x?}, expected {expected:x?}"
-            ));
+        for mut state in after {
+            self.normalise(&mut state);
+            self.add(state, index, POWER_FAILURE, depth + 1);
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// The state after the block of a sector got a media error.
-fn poison(layout: &Layout, cells: &Cells, index: usize) -> Cells {
-    let image = cells.visible();
-    let word = image.words[layout.map_cell(index)] as u32;
-    let mut cells = cells.clone();
-    cells.set_bad(foreign::block(word, layout.sectors()[index]));
-    cells
-}
-
-/// What is on the medium after an image was recovered.
-fn recover(layout: &Layout, judge: &Rc<RefCell<Judge>>, image: &Image) -> Option<Image> {
-    let recovered = judge.borrow_mut().metadata(image).ok()?;
-    let mut image = image.clone();
-    for (index, word) in recovered.map.into_iter().enumerate() {
-        image.words[layout.map_cell(index)] = word.into();
+    /// Does all that threads can do next.
+    fn go_on(
+        &mut self,
+        state: &State,
+        index: u32,
+        depth: u16,
+        plan: &Plan,
+        count: &mut Count,
+    ) -> Result<(), Violation> {
+        let mut stepped = Vec::new();
+        self.machine.steps(state, |_, step, result| {
+            stepped.push((step, result));
+        });
+        for (step, result) in stepped {
+            count.steps += 1;
+            let begins = step >= crate::state::THREADS;
+            if begins && usize::from(depth) >= plan.depth {
+                continue;
+            }
+            if let Some(what) = result.wrong {
+                let mut history = self.history(index);
+                history.push(self.machine.describe(state, step));
+                return Err(Violation {
+                    history,
+                    what,
+                    image: None,
+                });
+            }
+            self.add(result.state, index, step as u16, depth + u16::from(begins));
+        }
+        Ok(())
     }
-    Some(image)
+
+    /// What led to a state, found out by doing it again.
+    fn history(&mut self, index: u32) -> Vec<String> {
+        let mut steps = Vec::new();
+        let mut at = index;
+        while at != 0 {
+            let origin = self.origins[at as usize];
+            steps.push(origin);
+            at = origin.from;
+        }
+        steps.reverse();
+        let mut state = initial_state(&self.machine.layout);
+        self.normalise(&mut state);
+        let mut history = Vec::new();
+        for Origin { step, print, .. } in steps {
+            let mut next = Vec::new();
+            if step == POWER_FAILURE {
+                history.push("power failure, recovery".into());
+                let mut court = self.court.again();
+                // It was judged before, and was good.
+                let _ = court.judge(&state, |after| next.push(after));
+            } else {
+                history.push(self.machine.describe(&state, step.into()));
+                self.machine.steps(&state, |_, taken, stepped| {
+                    if taken == usize::from(step) {
+                        next.push(stepped.state);
+                    }
+                });
+            }
+            let found = next.into_iter().find_map(|mut next| {
+                self.normalise(&mut next);
+                (self.print(&next) == print).then_some(next)
+            });
+            match found {
+                Some(found) => state = found,
+                None => history.push("(lost the way)".into()),
+            }
+        }
+        history
+    }
+
+    fn normalise(&mut self, state: &mut State) {
+        let machine = &mut self.machine;
+        machine.canon.normalise(state, &mut machine.programs);
+    }
 }
 
-/// Forgets what free blocks hold: nobody will see it.
-fn forget_free_blocks(layout: &Layout, cells: &mut Cells) {
-    if let Ok(recovered) = foreign::recover(layout, &cells.visible(), 0..layout.lanes()) {
-        for block in recovered.free {
-            for cell in layout.data_cells(block).into_iter().flatten() {
-                cells.settle(cell, FREE_WORD);
+/// A new BTT.
+fn initial_state(layout: &Layout) -> State {
+    let shape = Shape::of(layout);
+    let mut cells: Vec<Cell> =
+        vec![Cell::new(crate::access::TOKEN_JUNK); shape.metadata() + shape.blocks];
+    let mut allowed = Vec::new();
+    for arena in layout.arenas() {
+        for (block, sector) in arena.blocks.clone().zip(arena.sectors.clone()) {
+            let token = TOKEN_FIRST + sector as Value;
+            cells[sector] = Cell::new(
+                Map {
+                    flags: Map::INITIAL,
+                    block: block as u8,
+                }
+                .pack(),
+            );
+            cells[shape.data(block as u8)] = Cell::new(token);
+            allowed.push(1 << token);
+        }
+        let free = arena.blocks.clone().skip(arena.sectors.len());
+        for (lane, block) in arena.lanes.clone().zip(free) {
+            let old = block as u8;
+            let first = First {
+                sector: None,
+                old,
+                old_bad: false,
+            };
+            let second = Second {
+                new: Some(old),
+                seq: 1,
+            };
+            let halves = [first.pack(), second.pack(), BLANK, BLANK];
+            for (index, value) in halves.into_iter().enumerate() {
+                cells[shape.flog(lane, index / 2, index % 2)] = Cell::new(value);
             }
         }
     }
-    cells.normalise();
+    State {
+        cells,
+        bad: 0,
+        allowed,
+        threads: [None; 2],
+        owners: vec![None; shape.lanes],
+        locks: Vec::new(),
+    }
 }

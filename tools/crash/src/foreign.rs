@@ -6,16 +6,21 @@
 //! model. The engine may leave behind only what this brings to the same result, in any order of the lanes.
 
 use crate::{
-    layout::Layout,
-    medium::Image, //
+    image::Image,
+    layout::{
+        Arena,
+        Layout,
+        Place,
+        GROUP_HALVES, //
+    },
 };
 
 /// What an arena is after recovery.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Recovered {
-    /// Map words of the used sectors.
+    /// Map words of the sectors.
     pub(crate) map: Vec<u32>,
-    /// Free block of each lane.
+    /// Free block of each lane, by its number within the arena.
     pub(crate) free: Vec<u32>,
 }
 
@@ -35,8 +40,9 @@ impl Entry {
 
 const BLOCK_BITS: u32 = 0x3fff_ffff;
 
-fn group(layout: &Layout, image: &Image, lane: u32) -> [Entry; 4] {
-    let words = &image.words[layout.flog_group(lane)];
+fn group(layout: &Layout, image: &Image, lane: usize) -> [Entry; 4] {
+    let start = layout.cell(Place::Flog(lane, 0));
+    let words = &image.words[start..start + GROUP_HALVES];
     let mut entries = [Entry::default(); 4];
     for (entry, halves) in entries.iter_mut().zip(words.chunks_exact(2)) {
         *entry = Entry {
@@ -103,38 +109,87 @@ fn newer(mut first: u32, second: u32) -> Result<usize, String> {
     Ok(second_is_newer.into())
 }
 
-/// Recovers an image, with the lanes in the given order.
+/// Recovers an image, with the lanes of each arena forwards or backwards.
 pub(crate) fn recover(
     layout: &Layout,
     image: &Image,
-    lanes: impl Iterator<Item = u32>,
+    backwards: bool,
 ) -> Result<Recovered, String> {
-    let groups: Vec<_> = (0..layout.lanes())
+    let word = |sector| image.words[layout.cell(Place::Map(sector))] as u32;
+    let mut recovered = Recovered {
+        map: (0..layout.sectors()).map(word).collect(),
+        free: vec![u32::MAX; layout.lanes()],
+    };
+    for arena in layout.arenas() {
+        let mut entries = newest_entries(layout, image, arena)?;
+        if backwards {
+            entries.reverse();
+        }
+        for (lane, entry) in entries {
+            let (old, new) = (entry.old & BLOCK_BITS, entry.new & BLOCK_BITS);
+            recovered.free[lane] = old;
+            if old == new {
+                continue;
+            }
+            let sector = arena.sector(entry.lba);
+            let sector = sector.ok_or_else(|| format!("lane {lane} names sector {}", entry.lba))?;
+            if block(recovered.map[sector], entry.lba) == old {
+                recovered.map[sector] = new | !BLOCK_BITS;
+            }
+        }
+    }
+    Ok(recovered)
+}
+
+/// What `ndctl check-namespace --repair` leaves: maps set from the log where the map was not updated, if after that each
+/// block of an arena is in its map or log exactly once.
+pub(crate) fn check_namespace(layout: &Layout, image: &Image) -> Result<Recovered, String> {
+    let recovered = recover(layout, image, false)?;
+    for arena in layout.arenas() {
+        let mapped = arena
+            .sectors
+            .clone()
+            .map(|sector| block(recovered.map[sector], arena.premap(sector)));
+        let free = recovered.free[arena.lanes.clone()].iter().copied();
+        let mut blocks: Vec<u32> = mapped.chain(free).collect();
+        blocks.sort_unstable();
+        let mut expected: Vec<u32> = arena
+            .blocks
+            .clone()
+            .map(|block| arena.postmap(block))
+            .collect();
+        expected.sort_unstable();
+        if blocks != expected {
+            return Err(format!(
+                "bitmap error: blocks mapped and free are {blocks:?}, expected {expected:?}"
+            ));
+        }
+    }
+    Ok(recovered)
+}
+
+/// The newest entry of each lane of an arena.
+fn newest_entries(
+    layout: &Layout,
+    image: &Image,
+    arena: &Arena,
+) -> Result<Vec<(usize, Entry)>, String> {
+    let groups: Vec<_> = arena
+        .lanes
+        .clone()
         .map(|lane| group(layout, image, lane))
         .collect();
     let slots = live_slots(&groups)?;
-    let mut map: Vec<u32> = (0..layout.sectors().len())
-        .map(|index| image.words[layout.map_cell(index)] as u32)
-        .collect();
-    let mut free = vec![u32::MAX; groups.len()];
-    for lane in lanes {
-        let group = groups[lane as usize];
-        let entry = group[slots[newer(group[slots[0]].seq, group[slots[1]].seq)?]];
-        let (old, new) = (entry.old & BLOCK_BITS, entry.new & BLOCK_BITS);
-        free[lane as usize] = old;
-        if old == new {
-            continue;
-        }
-        let index = layout
-            .sectors()
-            .iter()
-            .position(|&sector| sector == entry.lba);
-        let index = index.ok_or_else(|| format!("lane {lane} names sector {}", entry.lba))?;
-        if block(map[index], entry.lba) == old {
-            map[index] = new | !BLOCK_BITS;
-        }
-    }
-    Ok(Recovered { map, free })
+    let newest = groups.iter().map(|group| {
+        let newer = newer(group[slots[0]].seq, group[slots[1]].seq)?;
+        Ok(group[slots[newer]])
+    });
+    arena
+        .lanes
+        .clone()
+        .zip(newest)
+        .map(|(lane, entry): (_, Result<_, String>)| Ok((lane, entry?)))
+        .collect()
 }
 
 /// The block of a map word.

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An arena with a handful of sectors and lanes, and which of its words the simulated medium keeps.
+//! One or two arenas with a handful of sectors and lanes, and which of their words are kept.
+//!
+//! Sectors, lanes and blocks are numbered through all arenas. A block is one that may ever belong to one of the sectors or
+//! lanes; all others stay as they are. Of a block its first and its last word are kept, which suffices to see it torn.
 
+use crate::image::Image;
 use nd_format::{
     btt::{
         geometry::{
@@ -20,141 +24,248 @@ use nd_format::{
     },
     uuid::Uuid, //
 };
+use std::ops::Range;
 use std::rc::Rc;
-
-use crate::medium::Image;
 
 /// Bytes of a block.
 const BLOCK: u64 = 512;
 
 /// Words of a block that are kept.
-pub(crate) const CELL_BLOCK_WORDS: usize = 2;
+pub(crate) const BLOCK_WORDS: usize = 2;
 
 /// Bytes of a half of a flog slot.
 const HALF: u64 = 8;
 
-/// A word that no sector ever held, in blocks that are free at first.
-const RUBBISH: u64 = 0xdead;
+/// Halves of a flog group.
+pub(crate) const GROUP_HALVES: usize = 8;
 
-/// A tiny arena. Clones share it.
+/// A word that no sector ever held.
+pub(crate) const RUBBISH: u64 = 0xdead;
+
+/// What is used of an arena.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used {
+    /// Sectors within the arena, in ascending order.
+    pub(crate) sectors: &'static [u32],
+    pub(crate) lanes: u32,
+}
+
+/// How things are written on the medium.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Format {
+    pub(crate) version: Version,
+    pub(crate) flog_layout: FlogLayout,
+}
+
+impl Format {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::new(Version::V2_0, FlogLayout::Adjacent),
+        Self::new(Version::V2_0, FlogLayout::Legacy),
+        Self::new(Version::V1_1, FlogLayout::Adjacent),
+        Self::new(Version::V1_1, FlogLayout::Legacy),
+    ];
+
+    const fn new(version: Version, flog_layout: FlogLayout) -> Self {
+        Self {
+            version,
+            flog_layout,
+        }
+    }
+}
+
+/// A kept word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// Word of a block.
+    Data(usize, usize),
+    /// Map entry of a sector.
+    Map(usize),
+    /// Half of the flog group of a lane.
+    Flog(usize, usize),
+}
+
+/// Tiny arenas. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Layout(Rc<Parts>);
 
 struct Parts {
+    format: Format,
+    arenas: Vec<Arena>,
+}
+
+/// One of the arenas.
+pub(crate) struct Arena {
+    start: u64,
     geometry: ArenaGeometry,
-    flog_layout: FlogLayout,
-    info: [u8; INFO_LEN],
-    /// Sectors that are used; the others stay as they are.
-    sectors: Vec<u32>,
-    lanes: u32,
-    /// Blocks that ever hold data: those of the sectors, then the free ones.
-    used_blocks: Vec<u32>,
+    info: Box<[u8; INFO_LEN]>,
+    first_lba: u32,
+    /// Sectors within the arena.
+    premaps: Vec<u32>,
+    /// Blocks within the arena: those of the sectors, then the free ones of the lanes.
+    postmaps: Vec<u32>,
+    pub(crate) sectors: Range<usize>,
+    pub(crate) lanes: Range<usize>,
+    pub(crate) blocks: Range<usize>,
+}
+
+impl Arena {
+    pub(crate) fn premap(&self, sector: usize) -> u32 {
+        self.premaps[sector - self.sectors.start]
+    }
+
+    /// The sector with a number within the arena.
+    pub(crate) fn sector(&self, premap: u32) -> Option<usize> {
+        let index = self.premaps.iter().position(|&known| known == premap)?;
+        Some(self.sectors.start + index)
+    }
+
+    pub(crate) fn postmap(&self, block: usize) -> u32 {
+        self.postmaps[block - self.blocks.start]
+    }
+
+    /// The block with a number within the arena.
+    pub(crate) fn block(&self, postmap: u32) -> Option<usize> {
+        let index = self.postmaps.iter().position(|&known| known == postmap)?;
+        Some(self.blocks.start + index)
+    }
+
+    pub(crate) fn external_nlba(&self) -> u32 {
+        self.geometry.external_nlba()
+    }
+
+    fn block_offset(&self, block: usize) -> u64 {
+        self.geometry.data_offset() + u64::from(self.postmap(block)) * BLOCK
+    }
 }
 
 impl Layout {
-    /// Lays out an arena with `lanes` lanes in which `sectors`, in ascending order, are used.
-    pub(crate) fn new(sectors: &[u32], lanes: u32, flog_layout: FlogLayout) -> Self {
-        let external_nlba = sectors.iter().max().map_or(1, |last| last + 1);
-        let blocks = external_nlba + lanes;
-        let map_offset = INFO_SIZE + u64::from(blocks) * BLOCK;
-        let flog_offset = (map_offset + u64::from(external_nlba) * MAP_ENTRY_SIZE)
-            .next_multiple_of(FLOG_GROUP_SIZE);
-        let media = MediaGeometry {
-            external_lba_size: BLOCK as u32,
-            external_nlba,
-            internal_lba_size: BLOCK as u32,
-            internal_nlba: blocks,
-            nfree: lanes,
-            info_size: INFO_SIZE as u32,
-            data_offset: INFO_SIZE,
-            map_offset,
-            flog_offset,
-            info2_offset: flog_offset + u64::from(lanes) * FLOG_GROUP_SIZE,
-        };
-        let geometry = ArenaGeometry::from_media(&media, ARENA_MIN).expect("a good geometry");
-        let mut info = [0; INFO_LEN];
-        Info {
-            uuid: Uuid::NIL,
-            parent_uuid: Uuid::NIL,
-            error: false,
-            version: Version::V2_0,
-            geometry,
-            next_offset: 0,
+    pub(crate) fn new(used: &[Used], format: Format) -> Self {
+        let mut arenas: Vec<Arena> = Vec::new();
+        for (index, used_here) in used.iter().enumerate() {
+            let external_nlba = used_here.sectors.iter().max().map_or(1, |last| last + 1);
+            let geometry = geometry(external_nlba, used_here.lanes);
+            let mut info = Box::new([0; INFO_LEN]);
+            Info {
+                uuid: Uuid::NIL,
+                parent_uuid: Uuid::NIL,
+                error: false,
+                version: format.version,
+                geometry,
+                next_offset: if index + 1 < used.len() { ARENA_MIN } else { 0 },
+            }
+            .encode(&mut info);
+            let free = external_nlba..external_nlba + used_here.lanes;
+            let postmaps: Vec<u32> = used_here.sectors.iter().copied().chain(free).collect();
+            let before = arenas.last();
+            let sectors = before.map_or(0, |before| before.sectors.end);
+            let lanes = before.map_or(0, |before| before.lanes.end);
+            let blocks = before.map_or(0, |before| before.blocks.end);
+            arenas.push(Arena {
+                start: format.version.initial_offset() + index as u64 * ARENA_MIN,
+                geometry,
+                info,
+                first_lba: before.map_or(0, |before| before.first_lba + before.external_nlba()),
+                premaps: used_here.sectors.to_vec(),
+                sectors: sectors..sectors + used_here.sectors.len(),
+                lanes: lanes..lanes + used_here.lanes as usize,
+                blocks: blocks..blocks + postmaps.len(),
+                postmaps,
+            });
         }
-        .encode(&mut info);
-        let used_blocks = sectors
-            .iter()
-            .copied()
-            .chain(external_nlba..blocks)
-            .collect();
-        Self(Rc::new(Parts {
-            geometry,
-            flog_layout,
-            info,
-            sectors: sectors.to_vec(),
-            lanes,
-            used_blocks,
-        }))
+        Self(Rc::new(Parts { format, arenas }))
     }
 
+    /// Bytes of the medium.
     pub(crate) fn size(&self) -> u64 {
-        ARENA_MIN
+        self.0.format.version.initial_offset() + self.0.arenas.len() as u64 * ARENA_MIN
     }
 
-    pub(crate) fn sectors(&self) -> &[u32] {
-        &self.0.sectors
+    pub(crate) fn format(&self) -> Format {
+        self.0.format
     }
 
-    pub(crate) fn lanes(&self) -> u32 {
-        self.0.lanes
+    pub(crate) fn arenas(&self) -> &[Arena] {
+        &self.0.arenas
     }
 
-    /// Blocks that may belong to one of the sectors or lanes.
-    pub(crate) fn used_blocks(&self) -> &[u32] {
-        &self.0.used_blocks
+    /// Number of sectors.
+    pub(crate) fn sectors(&self) -> usize {
+        self.last().sectors.end
     }
 
-    /// What the sectors hold in a new arena.
-    pub(crate) fn initial_word(premap: u32) -> u64 {
-        u64::from(premap) << 8 | 0x0100_0000
+    /// Number of lanes.
+    pub(crate) fn lanes(&self) -> usize {
+        self.last().lanes.end
     }
 
-    /// A new arena.
+    /// Number of blocks.
+    pub(crate) fn blocks(&self) -> usize {
+        self.last().blocks.end
+    }
+
+    fn last(&self) -> &Arena {
+        self.0.arenas.last().expect("there is an arena")
+    }
+
+    pub(crate) fn arena_of_sector(&self, sector: usize) -> &Arena {
+        let mut arenas = self.0.arenas.iter();
+        arenas
+            .find(|arena| sector < arena.sectors.end)
+            .expect("a sector of the layout")
+    }
+
+    pub(crate) fn arena_of_lane(&self, lane: usize) -> &Arena {
+        let mut arenas = self.0.arenas.iter();
+        arenas
+            .find(|arena| lane < arena.lanes.end)
+            .expect("a lane of the layout")
+    }
+
+    fn arena_of_block(&self, block: usize) -> &Arena {
+        let mut arenas = self.0.arenas.iter();
+        arenas
+            .find(|arena| block < arena.blocks.end)
+            .expect("a block of the layout")
+    }
+
+    /// The sector of the disk.
+    pub(crate) fn lba(&self, sector: usize) -> u64 {
+        let arena = self.arena_of_sector(sector);
+        u64::from(arena.first_lba + arena.premap(sector))
+    }
+
+    /// What a sector holds in a new arena.
+    pub(crate) fn initial_word(sector: usize) -> u64 {
+        (sector as u64) << 8 | 0x0100_0000
+    }
+
+    /// A new BTT.
     pub(crate) fn image(&self) -> Image {
         let mut image = Image {
             words: vec![0; self.cells()],
             bad: 0,
         };
-        for &block in &self.0.used_blocks {
-            let word = match self.0.sectors.contains(&block) {
-                true => Self::initial_word(block),
-                false => RUBBISH,
-            };
-            for offset in self.block_words(self.block_offset(block)) {
-                if let Some(cell) = self.cell(offset) {
-                    image.words[cell] = word;
+        for arena in &self.0.arenas {
+            for block in arena.blocks.clone() {
+                let held = arena.sector(arena.postmap(block)).map(Self::initial_word);
+                for word in 0..BLOCK_WORDS {
+                    image.words[self.cell(Place::Data(block, word))] = held.unwrap_or(RUBBISH);
                 }
             }
-        }
-        for lane in 0..self.0.lanes {
-            let halves = FlogEntry::initial(lane, self.0.geometry.external_nlba())
-                .encode()
-                .halves();
-            for (half, value) in (0..).zip(halves) {
-                if let Some(cell) = self.cell(self.flog_half_offset(lane, 0, half)) {
-                    image.words[cell] = value;
+            for (number, lane) in (0..).zip(arena.lanes.clone()) {
+                let entry = FlogEntry::initial(number, arena.external_nlba());
+                for (half, value) in entry.encode().halves().into_iter().enumerate() {
+                    image.words[self.cell(Place::Flog(lane, half))] = value;
                 }
-            }
-            if self.0.flog_layout == FlogLayout::Legacy && lane == 0 {
-                // Something must show which slots are used: the lane was written once, from its free block to itself.
-                let entry = FlogEntry::initial(lane, self.0.geometry.external_nlba());
-                let entry = FlogEntry {
-                    seq: entry.seq.next(),
-                    ..entry
-                };
-                for (half, value) in (0..).zip(entry.encode().halves()) {
-                    if let Some(cell) = self.cell(self.flog_half_offset(lane, 2, half)) {
-                        image.words[cell] = value;
+                if self.0.format.flog_layout == FlogLayout::Legacy && number == 0 {
+                    // Something must show which slots are used: the lane was written once, from its free block to itself.
+                    let entry = FlogEntry {
+                        seq: entry.seq.next(),
+                        ..entry
+                    };
+                    for (half, value) in (4..).zip(entry.encode().halves()) {
+                        image.words[self.cell(Place::Flog(lane, half))] = value;
                     }
                 }
             }
@@ -162,124 +273,132 @@ impl Layout {
         image
     }
 
-    fn block_offset(&self, block: u32) -> u64 {
-        self.0.geometry.data_offset() + u64::from(block) * BLOCK
+    // Cells: two words for each block, a word for each sector's map entry, eight halves for each lane.
+
+    /// Number of cells.
+    pub(crate) fn cells(&self) -> usize {
+        self.cell(Place::Flog(self.lanes(), 0))
     }
 
-    /// Offset of a half of a slot.
-    fn flog_half_offset(&self, lane: u32, slot: u64, half: u64) -> u64 {
-        self.0.geometry.flog_offset()
-            + u64::from(lane) * FLOG_GROUP_SIZE
-            + slot * 2 * HALF
-            + half * HALF
-    }
-
-    // Cells: two words for each used block, a word for each sector's map entry, eight halves for each lane.
-
-    fn map_cells(&self) -> usize {
-        self.0.used_blocks.len() * CELL_BLOCK_WORDS
-    }
-
-    fn flog_cells(&self) -> usize {
-        self.map_cells() + self.0.sectors.len()
-    }
-
-    fn cells(&self) -> usize {
-        self.flog_cells() + self.0.lanes as usize * 8
-    }
-
-    /// Cell of the map entry of a used sector, by its index.
-    pub(crate) fn map_cell(&self, index: usize) -> usize {
-        self.map_cells() + index
-    }
-
-    /// Cells of the flog group of a lane.
-    pub(crate) fn flog_group(&self, lane: u32) -> std::ops::Range<usize> {
-        let start = self.flog_cells() + lane as usize * 8;
-        start..start + 8
-    }
-
-    /// Cells of a used block.
-    pub(crate) fn data_cells(&self, block: u32) -> Option<[usize; CELL_BLOCK_WORDS]> {
-        let index = self.0.used_blocks.iter().position(|&used| used == block)?;
-        Some([index * CELL_BLOCK_WORDS, index * CELL_BLOCK_WORDS + 1])
-    }
-
-    /// The words of a block that are kept.
-    pub(crate) fn block_words(&self, offset: u64) -> [u64; CELL_BLOCK_WORDS] {
-        [offset, offset + BLOCK - 8]
-    }
-
-    /// Cells, and more, that are metadata.
-    pub(crate) fn is_metadata_cell(&self, cell: usize) -> bool {
-        cell >= self.map_cells()
-    }
-
-    pub(crate) fn is_data(&self, offset: u64) -> bool {
-        (self.0.geometry.data_offset()..self.0.geometry.map_offset()).contains(&offset)
-    }
-
-    pub(crate) fn block_at(&self, offset: u64) -> Option<u32> {
-        self.is_data(offset)
-            .then(|| ((offset - self.0.geometry.data_offset()) / BLOCK) as u32)
-    }
-
-    /// The sector whose map entry is at `offset`.
-    pub(crate) fn map_premap(&self, offset: u64) -> Option<u32> {
-        let start = self.0.geometry.map_offset();
-        let end = start + self.0.geometry.map_size();
-        (start..end)
-            .contains(&offset)
-            .then(|| ((offset - start) / MAP_ENTRY_SIZE) as u32)
-    }
-
-    /// Which half of a flog slot is at `offset`.
-    pub(crate) fn flog_half(&self, offset: u64) -> Option<u64> {
-        let start = self.0.geometry.flog_offset();
-        let end = start + self.0.geometry.flog_size();
-        (start..end)
-            .contains(&offset)
-            .then(|| (offset - start) / HALF % 2)
-    }
-
-    /// The cell of the word at `offset`, if it is kept.
-    pub(crate) fn cell(&self, offset: u64) -> Option<usize> {
-        if let Some(premap) = self.map_premap(offset) {
-            let index = self.0.sectors.iter().position(|&sector| sector == premap)?;
-            return Some(self.map_cell(index));
+    /// The cell of a kept word.
+    pub(crate) fn cell(&self, place: Place) -> usize {
+        let map = self.blocks() * BLOCK_WORDS;
+        match place {
+            Place::Data(block, word) => block * BLOCK_WORDS + word,
+            Place::Map(sector) => map + sector,
+            Place::Flog(lane, half) => map + self.sectors() + lane * GROUP_HALVES + half,
         }
-        if self.flog_half(offset).is_some() {
-            return Some(
-                self.flog_cells() + ((offset - self.0.geometry.flog_offset()) / HALF) as usize,
-            );
-        }
-        let block = self.block_at(offset)?;
-        let word = self
-            .block_words(self.block_offset(block))
-            .into_iter()
-            .position(|word| word == offset)?;
-        Some(self.data_cells(block)?[word])
     }
 
-    /// The kept words within a range, with their cells.
-    pub(crate) fn cells_in(
-        &self,
-        offset: u64,
-        len: u64,
-    ) -> impl Iterator<Item = (u64, usize)> + '_ {
-        let step = if self.map_premap(offset).is_some() {
-            MAP_ENTRY_SIZE
-        } else {
-            HALF
-        };
+    /// All kept words, in the order of their cells.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        let data = (0..self.blocks()).flat_map(|block| [0, 1].map(|word| Place::Data(block, word)));
+        let map = (0..self.sectors()).map(Place::Map);
+        let halves = move |lane| (0..GROUP_HALVES).map(move |half| Place::Flog(lane, half));
+        data.chain(map).chain((0..self.lanes()).flat_map(halves))
+    }
+
+    /// Where a kept word is on the medium.
+    pub(crate) fn offset(&self, place: Place) -> u64 {
+        match place {
+            Place::Data(block, word) => {
+                let arena = self.arena_of_block(block);
+                let within = if word == 0 { 0 } else { BLOCK - HALF };
+                arena.start + arena.block_offset(block) + within
+            }
+            Place::Map(sector) => {
+                let arena = self.arena_of_sector(sector);
+                let entry = u64::from(arena.premap(sector)) * MAP_ENTRY_SIZE;
+                arena.start + arena.geometry.map_offset() + entry
+            }
+            Place::Flog(lane, half) => {
+                let arena = self.arena_of_lane(lane);
+                let group = (lane - arena.lanes.start) as u64 * FLOG_GROUP_SIZE;
+                arena.start + arena.geometry.flog_offset() + group + half as u64 * HALF
+            }
+        }
+    }
+
+    /// Bytes of a kept word.
+    pub(crate) fn word_len(&self, place: Place) -> usize {
+        match place {
+            Place::Map(_) => MAP_ENTRY_SIZE as usize,
+            Place::Data(..) | Place::Flog(..) => HALF as usize,
+        }
+    }
+
+    /// The kept word at an offset, if there is one.
+    pub(crate) fn place(&self, offset: u64) -> Option<Place> {
+        let arena = self.0.arenas.iter().rfind(|arena| arena.start <= offset)?;
+        let geometry = &arena.geometry;
+        let within = offset - arena.start;
+        if (geometry.data_offset()..geometry.map_offset()).contains(&within) {
+            let block = self.block_at(offset)?;
+            return (0..BLOCK_WORDS)
+                .map(|word| Place::Data(block, word))
+                .find(|&place| self.offset(place) == offset);
+        }
+        if let Some(bytes) = within.checked_sub(geometry.flog_offset()) {
+            let lane = arena.lanes.start + (bytes / FLOG_GROUP_SIZE) as usize;
+            let half = (bytes % FLOG_GROUP_SIZE / HALF) as usize;
+            return arena
+                .lanes
+                .contains(&lane)
+                .then_some(Place::Flog(lane, half));
+        }
+        let entry = within.checked_sub(geometry.map_offset())? / MAP_ENTRY_SIZE;
+        arena.sector(entry as u32).map(Place::Map)
+    }
+
+    /// The block that an offset lies in, if it is one of ours.
+    pub(crate) fn block_at(&self, offset: u64) -> Option<usize> {
+        let arena = self.0.arenas.iter().rfind(|arena| arena.start <= offset)?;
+        let within = (offset - arena.start).checked_sub(arena.geometry.data_offset())?;
+        arena.block((within / BLOCK) as u32)
+    }
+
+    /// The kept words within a range.
+    pub(crate) fn places_in(&self, offset: u64, len: u64) -> impl Iterator<Item = Place> + '_ {
         (offset..offset + len)
-            .step_by(step as usize)
-            .filter_map(|offset| Some((offset, self.cell(offset)?)))
+            .step_by(MAP_ENTRY_SIZE as usize)
+            .filter(move |&word| {
+                // Halves and words of data are twice as long as map entries.
+                matches!(self.place(word), Some(Place::Map(_))) || (word - offset) % HALF == 0
+            })
+            .filter_map(|word| self.place(word))
     }
 
     /// Bytes that never change: the info blocks.
     pub(crate) fn fixed(&self, offset: u64, len: usize) -> Option<&[u8]> {
-        let is_info = offset == 0 || offset == self.0.geometry.info2_offset();
-        (is_info && len == INFO_LEN).then_some(&self.0.info[..])
+        let mut infos = self.infos();
+        infos.find_map(|(at, info)| (at == offset && len == INFO_LEN).then_some(&info[..]))
     }
+
+    /// The info blocks, with where they are.
+    pub(crate) fn infos(&self) -> impl Iterator<Item = (u64, &[u8; INFO_LEN])> {
+        self.0.arenas.iter().flat_map(|arena| {
+            let copy = arena.start + arena.geometry.info2_offset();
+            [(arena.start, &*arena.info), (copy, &*arena.info)]
+        })
+    }
+}
+
+fn geometry(external_nlba: u32, lanes: u32) -> ArenaGeometry {
+    let blocks = external_nlba + lanes;
+    let map_offset = INFO_SIZE + u64::from(blocks) * BLOCK;
+    let flog_offset =
+        (map_offset + u64::from(external_nlba) * MAP_ENTRY_SIZE).next_multiple_of(FLOG_GROUP_SIZE);
+    let media = MediaGeometry {
+        external_lba_size: BLOCK as u32,
+        external_nlba,
+        internal_lba_size: BLOCK as u32,
+        internal_nlba: blocks,
+        nfree: lanes,
+        info_size: INFO_SIZE as u32,
+        data_offset: INFO_SIZE,
+        map_offset,
+        flog_offset,
+        info2_offset: flog_offset + u64::from(lanes) * FLOG_GROUP_SIZE,
+    };
+    ArenaGeometry::from_media(&media, ARENA_MIN).expect("a good geometry")
 }

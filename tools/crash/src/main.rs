@@ -4,23 +4,36 @@
 
 use anyhow::{
     bail,
+    Context,
     Result, //
 };
 use clap::Parser;
 use crash::{
     mutants,
-    plans,
-    Count, //
+    plans::{
+        self,
+        Plan, //
+    },
+    Count,
+    Violation, //
 };
 use indicatif::{
     HumanCount,
+    HumanDuration,
     ProgressBar,
     ProgressStyle, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
 };
 use std::time::{
     Duration,
     Instant, //
 };
+
+/// States of each plan in which a mutant is looked for.
+const MUTANT_STATES: usize = 200_000;
 
 /// Explores what power failures can do to a BTT.
 #[derive(Parser)]
@@ -29,77 +42,123 @@ struct Arguments {
     /// Stop each plan after this many states.
     #[arg(long, default_value_t = usize::MAX)]
     states: usize,
+    /// Requests and power failures of a history, in plans that are not closed.
+    #[arg(long, default_value_t = 6)]
+    depth: usize,
     /// Explore only plans whose names contain this.
     #[arg(long)]
     plan: Option<String>,
     /// Do not hunt mutants.
     #[arg(long)]
     no_mutants: bool,
+    /// Where images of violations go.
+    #[arg(long, default_value = ".")]
+    images: PathBuf,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let wanted = arguments.plan.unwrap_or_default();
+    let wanted = arguments.plan.clone().unwrap_or_default();
     let mut violations = 0;
-    for plan in plans::all()
-        .into_iter()
-        .filter(|plan| plan.name().contains(&wanted))
-    {
-        let started = Instant::now();
-        let bar = progress_bar(plan.name());
-        let result = plan
-            .clone()
-            .limited(arguments.states)
-            .explore(|count, waiting| {
-                bar.set_length((count.states + waiting) as u64);
-                bar.set_position(count.states as u64);
-                bar.set_message(format!("{} images", HumanCount(count.images as u64)));
-            });
-        bar.finish_and_clear();
-        match result {
-            Ok(count) => println!(
-                "{:<36} {}",
-                plan.name(),
-                describe(&count, started.elapsed())
-            ),
-            Err(violation) => {
-                violations += 1;
-                println!("{:<36} VIOLATION\n{violation}", plan.name());
-            }
+    for plan in plans::all() {
+        if plan.name().contains(&wanted) {
+            let plan = plan.limited(arguments.states).no_deeper(arguments.depth);
+            violations += usize::from(!explore(&plan, &arguments.images)?);
         }
     }
-    let mut survivors = 0;
-    if !arguments.no_mutants {
-        for mutant in mutants::ALL {
-            match mutant.hunt(arguments.states.min(20_000)) {
-                Some((plan, violation)) => {
-                    println!("mutant killed: {} ({plan})\n{violation}", mutant.name())
-                }
-                None => {
-                    survivors += 1;
-                    println!("MUTANT SURVIVED: {}", mutant.name());
-                }
-            }
-        }
-    }
+    let survivors = if arguments.no_mutants { 0 } else { hunt() };
     if violations + survivors > 0 {
-        bail!("{violations} violations, {survivors} surviving mutants");
+        bail!("{violations} violations, {survivors} mutants not as expected");
     }
     Ok(())
 }
 
+/// Explores a plan. Returns whether all was well.
+fn explore(plan: &Plan, images: &Path) -> Result<bool> {
+    let started = Instant::now();
+    let bar = progress_bar(plan.name());
+    let result = plan.explore(|count, known| {
+        bar.set_length(known as u64);
+        bar.set_position(count.states);
+        bar.set_message(estimate(count, known, started.elapsed()));
+        true
+    });
+    bar.finish_and_clear();
+    match result {
+        Ok(count) => {
+            println!("{:<36}{}", plan.name(), describe(&count, started.elapsed()));
+            Ok(true)
+        }
+        Err(violation) => {
+            println!("{:<36} VIOLATION\n{violation}", plan.name());
+            save(&violation, &images.join("violation.img"))?;
+            Ok(false)
+        }
+    }
+}
+
+fn save(violation: &Violation, path: &Path) -> Result<()> {
+    let saved = violation
+        .save(path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    if saved {
+        println!("  the image is in {}: btt check {0}", path.display());
+    }
+    Ok(())
+}
+
+/// Hunts all mutants. Returns how many did not end as they should.
+fn hunt() -> usize {
+    let mut unexpected = 0;
+    for mutant in mutants::ALL {
+        match (mutant.hunt(MUTANT_STATES), mutant.harmless()) {
+            (Some((plan, violation)), None) => {
+                let steps = violation.history.len();
+                println!(
+                    "killed: {:<56} {plan}, {steps} steps: {}",
+                    mutant.name(),
+                    violation.what
+                );
+            }
+            (None, Some(why)) => println!("harmless: {:<54} {why}", mutant.name()),
+            (Some((plan, violation)), Some(_)) => {
+                unexpected += 1;
+                println!("NOT HARMLESS: {} ({plan})\n{violation}", mutant.name());
+            }
+            (None, None) => {
+                unexpected += 1;
+                println!("SURVIVED: {}", mutant.name());
+            }
+        }
+    }
+    unexpected
+}
+
 fn describe(count: &Count, time: Duration) -> String {
     let closed = if count.closed { "closed" } else { "not closed" };
+    let number = |number| HumanCount(number).to_string();
     format!(
-        "{:>12} states {:>14} images {:>8.1} s, {closed}",
-        HumanCount(count.states as u64).to_string(),
-        HumanCount(count.images as u64).to_string(),
+        "{:>12} states {:>12} steps {:>14} images {:>9} recoveries {:>8} nested {:>7.1} s, {closed}",
+        number(count.states),
+        number(count.steps),
+        number(count.images),
+        number(count.recoveries),
+        number(count.nested),
         time.as_secs_f64(),
     )
 }
 
+/// What is left to do with the states that are known. While their number grows, so does this.
+fn estimate(count: &Count, known: usize, spent: Duration) -> String {
+    let left = (known as u64).saturating_sub(count.states) as f64 / count.states.max(1) as f64;
+    format!(
+        "{} images, at least {} to go",
+        HumanCount(count.images),
+        HumanDuration(spent.mul_f64(left))
+    )
+}
+
 fn progress_bar(name: &'static str) -> ProgressBar {
-    // The number of states that wait grows first and falls later: an honest estimate is not to be had before that.
     let style = ProgressStyle::with_template(
         "{prefix} [{elapsed}] {bar:30} {human_pos}/{human_len} states, {msg}",
     );

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The simulated medium: what is visible, what is durable, and what is on its way.
+//! A simulated medium for a whole run of the engine: what is visible, what is durable, and what is on its way.
 //!
 //! The medium is a set of *cells*, each the unit of one store: an aligned word that becomes durable whole or not at all.
 //! A store appends its value to the cell's pending values. A flush marks the pending values of a cell with the thread that
 //! flushed it; a fence of that thread makes the last marked value, and with it the ones before, durable. Without any of
 //! these a pending value may have become durable at any moment. So after a power failure a cell holds its durable
 //! value or any of its pending ones, independently of all other cells: this is the *strict* medium, weaker than any real one.
-//!
-//! A data block has two cells, its first and its last word, which is enough to see that it is torn.
 
-use crate::layout::{
-    Layout,
-    CELL_BLOCK_WORDS, //
+use crate::{
+    image::Image,
+    layout::{
+        Layout,
+        Place,
+        BLOCK_WORDS, //
+    },
 };
 use btt_engine::{
     Media,
@@ -72,36 +74,17 @@ impl Cell {
         }
     }
 
-    /// Forgets what makes no difference for any future power failure, so that equal states look equal.
-    fn normalise(&mut self) {
-        // A value is one of the possible ones no matter how often it is pending; but the last one is what is visible.
-        while self
-            .pending
-            .first()
-            .is_some_and(|first| first.value == self.durable)
-        {
-            self.pending.remove(0);
-        }
-    }
-
     fn candidates(&self) -> impl Iterator<Item = u64> + '_ {
         std::iter::once(self.durable).chain(self.pending.iter().map(|pending| pending.value))
     }
 }
 
 /// State of a medium.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cells {
     cells: Vec<Cell>,
     /// Blocks with a media error, one bit each.
     bad: u64,
-}
-
-/// What a power failure leaves: a value for each cell.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Image {
-    pub(crate) words: Vec<u64>,
-    pub(crate) bad: u64,
 }
 
 impl Cells {
@@ -123,22 +106,6 @@ impl Cells {
             words: self.cells.iter().map(Cell::visible).collect(),
             bad: self.bad,
         }
-    }
-
-    pub(crate) fn set_bad(&mut self, block: u32) {
-        self.bad |= 1 << block;
-    }
-
-    pub(crate) fn normalise(&mut self) {
-        self.cells.iter_mut().for_each(Cell::normalise);
-    }
-
-    /// Makes a cell hold a value for good.
-    pub(crate) fn settle(&mut self, cell: usize, value: u64) {
-        self.cells[cell] = Cell {
-            durable: value,
-            pending: Vec::new(),
-        };
     }
 
     /// One image that a power failure can leave now; `choice` picks a number below its argument.
@@ -190,33 +157,7 @@ fn choose<E>(
     Ok(())
 }
 
-/// What a store, flush or fence belongs to, for [`Fault`] and for traces.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Access {
-    /// Data of a block.
-    Data,
-    /// A map word of a sector that the request is about.
-    OwnMap,
-    /// Another map word: the one that a lane's newest flog entry names.
-    OtherMap,
-    /// First half of a flog slot.
-    FirstHalf,
-    /// Second half of a flog slot.
-    SecondHalf,
-}
-
-/// A part of the protocol that is left out, to see that it is missed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Fault {
-    /// The fence with this number in each request does nothing.
-    NoFence(usize),
-    /// Flushes of this kind do nothing while so many fences of the request were reached.
-    NoFlush(Access, usize),
-    /// The first half of a flog slot goes to the medium after the first fence, with the second one.
-    LateFirstHalf,
-}
-
-/// What happened on the medium, as far as power failures are concerned.
+/// Who wants to see what a power failure can leave.
 pub(crate) trait Observer {
     /// Called before each fence, when most is pending.
     fn before_fence(&self, cells: &Cells);
@@ -226,174 +167,61 @@ struct Shared {
     layout: Layout,
     cells: RefCell<Cells>,
     thread: Slot<u8>,
-    /// Sectors of the request in hand.
-    own: RefCell<std::ops::Range<u64>>,
-    fences: Slot<usize>,
-    fault: Option<Fault>,
-    /// Halves of flog slots held back by a fault.
-    held_back: RefCell<Vec<(u64, u64)>>,
     observer: RefCell<Option<Rc<dyn Observer>>>,
-    /// Accesses of the request so far.
-    accesses: Slot<usize>,
-    /// Accesses before the first look at the map, from when on the request holds a bucket.
-    before_map: Slot<Option<usize>>,
-    /// Called once, before the access with this number.
-    interruption: RefCell<Option<(usize, Interruption)>>,
 }
-
-/// What another thread does in the middle of a request.
-pub(crate) type Interruption = Box<dyn FnOnce()>;
 
 /// A simulated medium. Clones are the same medium.
 #[derive(Clone)]
 pub(crate) struct Medium(Rc<Shared>);
 
 impl Medium {
-    pub(crate) fn new(layout: &Layout, cells: Cells, fault: Option<Fault>) -> Self {
+    pub(crate) fn new(layout: &Layout, image: &Image) -> Self {
         Self(Rc::new(Shared {
             layout: layout.clone(),
-            cells: RefCell::new(cells),
+            cells: RefCell::new(Cells::of(image)),
             thread: Slot::new(0),
-            own: RefCell::new(0..0),
-            fences: Slot::new(0),
-            fault,
-            held_back: RefCell::new(Vec::new()),
             observer: RefCell::new(None),
-            accesses: Slot::new(0),
-            before_map: Slot::new(None),
-            interruption: RefCell::new(None),
         }))
     }
 
-    /// Begins a request of `thread` for `sectors`; `observer` sees it.
-    pub(crate) fn begin(
-        &self,
-        thread: u8,
-        sectors: std::ops::Range<u64>,
-        observer: Option<Rc<dyn Observer>>,
-    ) {
+    /// Begins a request of `thread`; `observer` sees it.
+    pub(crate) fn begin(&self, thread: u8, observer: Option<Rc<dyn Observer>>) {
         self.0.thread.set(thread);
-        *self.0.own.borrow_mut() = sectors;
-        self.0.fences.set(0);
         *self.0.observer.borrow_mut() = observer;
-        self.0.accesses.set(0);
-        self.0.before_map.set(None);
     }
 
-    /// Lets something happen before access number `access` of the request that was begun.
-    pub(crate) fn interrupt(&self, access: usize, interruption: Interruption) {
-        *self.0.interruption.borrow_mut() = Some((access, interruption));
-    }
-
-    /// Accesses of the request, all and those before its first look at the map.
-    pub(crate) fn accesses(&self) -> (usize, usize) {
-        let all = self.0.accesses.get();
-        (all, self.0.before_map.get().unwrap_or(all))
-    }
-
-    /// Counts an access and lets the interruption happen if it is due.
-    fn count_access(&self) {
-        let number = self.0.accesses.get();
-        let due = self
-            .0
-            .interruption
-            .borrow_mut()
-            .take_if(|(access, _)| *access == number);
-        if let Some((_, interruption)) = due {
-            let thread = self.0.thread.get();
-            let own = self.0.own.borrow().clone();
-            let fences = self.0.fences.get();
-            let before_map = self.0.before_map.get();
-            interruption();
-            self.0.thread.set(thread);
-            *self.0.own.borrow_mut() = own;
-            self.0.fences.set(fences);
-            self.0.before_map.set(before_map);
-        }
-        self.0.accesses.set(number + 1);
-    }
-
+    /// What a power failure can leave now.
     pub(crate) fn cells(&self) -> Cells {
         self.0.cells.borrow().clone()
     }
 
-    /// Replaces the state, as if it had always been so.
-    pub(crate) fn set_cells(&self, cells: Cells) {
-        *self.0.cells.borrow_mut() = cells;
-    }
-
-    fn classify(&self, offset: u64) -> Option<Access> {
-        let layout = &self.0.layout;
-        if let Some(premap) = layout.map_premap(offset) {
-            let own = self.0.own.borrow().contains(&u64::from(premap));
-            return Some(if own {
-                Access::OwnMap
-            } else {
-                Access::OtherMap
-            });
-        }
-        if let Some(half) = layout.flog_half(offset) {
-            return Some(if half == 0 {
-                Access::FirstHalf
-            } else {
-                Access::SecondHalf
-            });
-        }
-        layout.is_data(offset).then_some(Access::Data)
+    /// Gives a block a media error.
+    pub(crate) fn set_bad(&self, block: usize) {
+        self.0.cells.borrow_mut().bad |= 1 << block;
     }
 
     fn store(&self, offset: u64, value: u64) -> Result<(), MediaError> {
-        self.count_access();
-        let Some(index) = self.0.layout.cell(offset) else {
-            return Err(MediaError::OutOfRange { offset, len: 8 });
-        };
-        match (self.0.fault, self.classify(offset)) {
-            (Some(Fault::LateFirstHalf), Some(Access::FirstHalf)) if self.0.fences.get() == 0 => {
-                self.0.held_back.borrow_mut().push((offset, value));
-                return Ok(());
-            }
-            (Some(Fault::LateFirstHalf), Some(Access::SecondHalf)) => {
-                let held_back: Vec<_> = self.0.held_back.borrow_mut().drain(..).collect();
-                for (offset, value) in held_back {
-                    self.store_cell(offset, value);
-                    self.flush_cells(offset, 8);
-                }
-            }
-            _ => {}
-        }
-        self.0.cells.borrow_mut().cells[index].store(value);
+        let place = self.0.layout.place(offset);
+        let place = place.ok_or(MediaError::OutOfRange { offset, len: 8 })?;
+        let cell = self.0.layout.cell(place);
+        self.0.cells.borrow_mut().cells[cell].store(value);
         Ok(())
     }
 
-    fn store_cell(&self, offset: u64, value: u64) {
-        if let Some(index) = self.0.layout.cell(offset) {
-            self.0.cells.borrow_mut().cells[index].store(value);
+    /// Stores the kept words of a block.
+    fn store_block(&self, offset: u64, len: u64, value: u64) -> Result<(), MediaError> {
+        let block = self.0.layout.block_at(offset);
+        let block = block.ok_or(MediaError::OutOfRange { offset, len })?;
+        for word in 0..BLOCK_WORDS {
+            let cell = self.0.layout.cell(Place::Data(block, word));
+            self.0.cells.borrow_mut().cells[cell].store(value);
         }
+        self.flush(offset, len);
+        Ok(())
     }
 
-    fn flush_cells(&self, offset: u64, len: u64) {
-        let thread = self.0.thread.get();
-        for (offset, index) in self.0.layout.cells_in(offset, len) {
-            let left_out = self.classify(offset).is_some_and(|access| {
-                self.0.fault == Some(Fault::NoFlush(access, self.0.fences.get()))
-            });
-            if !left_out {
-                self.0.cells.borrow_mut().cells[index].flush(thread);
-            }
-        }
-    }
-
-    fn visible(&self, offset: u64) -> u64 {
-        let index = self.0.layout.cell(offset);
-        index.map_or(0, |index| self.0.cells.borrow().cells[index].visible())
-    }
-
-    fn block_at(&self, offset: u64) -> Option<u32> {
-        self.0.layout.block_at(offset)
-    }
-
-    fn is_bad_block(&self, block: u32) -> bool {
-        self.0.cells.borrow().bad & (1 << block) != 0
+    fn visible(&self, place: Place) -> u64 {
+        self.0.cells.borrow().cells[self.0.layout.cell(place)].visible()
     }
 }
 
@@ -403,12 +231,8 @@ impl Media for Medium {
     }
 
     fn load32(&self, offset: u64) -> Result<u32, MediaError> {
-        let number = self.0.accesses.get();
-        self.count_access();
-        self.0
-            .before_map
-            .set(self.0.before_map.get().or(Some(number)));
-        Ok(self.visible(offset) as u32)
+        let place = self.0.layout.place(offset);
+        Ok(place.map_or(0, |place| self.visible(place) as u32))
     }
 
     fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError> {
@@ -424,8 +248,10 @@ impl Media for Medium {
             bytes.copy_from_slice(fixed);
             return Ok(());
         }
-        for (word, bytes) in (offset..).step_by(8).zip(bytes.chunks_exact_mut(8)) {
-            bytes.copy_from_slice(&self.visible(word).to_le_bytes());
+        for (offset, bytes) in (offset..).step_by(8).zip(bytes.chunks_exact_mut(8)) {
+            let place = self.0.layout.place(offset);
+            let word = place.map_or(0, |place| self.visible(place));
+            bytes.copy_from_slice(&word.to_le_bytes());
         }
         Ok(())
     }
@@ -440,44 +266,34 @@ impl Media for Medium {
     }
 
     fn is_bad(&self, offset: u64, _len: u64) -> bool {
-        self.block_at(offset)
-            .is_some_and(|block| self.is_bad_block(block))
+        let block = self.0.layout.block_at(offset);
+        block.is_some_and(|block| self.0.cells.borrow().bad & (1 << block) != 0)
     }
 
     fn clear(&self, offset: u64, len: u64) -> Result<(), MediaError> {
-        let block = self
-            .block_at(offset)
-            .ok_or(MediaError::OutOfRange { offset, len })?;
-        for offset in self.0.layout.block_words(offset) {
-            self.store_cell(offset, 0);
+        self.store_block(offset, len, 0)?;
+        if let Some(block) = self.0.layout.block_at(offset) {
+            self.0.cells.borrow_mut().bad &= !(1 << block);
         }
-        self.flush_cells(offset, len);
-        self.0.cells.borrow_mut().bad &= !(1 << block);
         Ok(())
     }
 
     fn flush(&self, offset: u64, len: u64) {
-        self.count_access();
-        self.flush_cells(offset, len);
+        let thread = self.0.thread.get();
+        for place in self.0.layout.places_in(offset, len) {
+            let cell = self.0.layout.cell(place);
+            self.0.cells.borrow_mut().cells[cell].flush(thread);
+        }
     }
 
     fn fence(&self) -> Result<(), MediaError> {
-        self.count_access();
         let observer = self.0.observer.borrow().clone();
         if let Some(observer) = observer {
             observer.before_fence(&self.0.cells.borrow());
         }
-        let number = self.0.fences.get();
-        self.0.fences.set(number + 1);
-        if self.0.fault != Some(Fault::NoFence(number)) {
-            let thread = self.0.thread.get();
-            self.0
-                .cells
-                .borrow_mut()
-                .cells
-                .iter_mut()
-                .for_each(|cell| cell.fence(thread));
-        }
+        let thread = self.0.thread.get();
+        let cells = &mut self.0.cells.borrow_mut().cells;
+        cells.iter_mut().for_each(|cell| cell.fence(thread));
         Ok(())
     }
 }
@@ -504,27 +320,19 @@ impl Words {
 impl Source<Medium> for Words {
     fn copy_to(&mut self, media: &Medium, offset: u64, len: u32) -> Result<(), MediaError> {
         let value = self.words.pop_front().unwrap_or_default();
-        for offset in media.0.layout.block_words(offset) {
-            media.store(offset, value)?;
-        }
-        media.flush_cells(offset, len.into());
-        Ok(())
+        media.store_block(offset, len.into(), value)
     }
 }
 
 impl Sink<Medium> for Words {
     fn copy_from(&mut self, media: &Medium, offset: u64, len: u32) -> Result<(), MediaError> {
-        if media.is_bad(offset, len.into()) {
-            return Err(MediaError::Poison {
-                offset,
-                len: len.into(),
-            });
+        let len = len.into();
+        if media.is_bad(offset, len) {
+            return Err(MediaError::Poison { offset, len });
         }
-        let [first, last]: [u64; CELL_BLOCK_WORDS] = media
-            .0
-            .layout
-            .block_words(offset)
-            .map(|word| media.visible(word));
+        let block = media.0.layout.block_at(offset);
+        let block = block.ok_or(MediaError::OutOfRange { offset, len })?;
+        let [first, last] = [0, 1].map(|word| media.visible(Place::Data(block, word)));
         self.torn |= first != last;
         self.words.push_back(first);
         Ok(())

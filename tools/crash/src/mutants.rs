@@ -4,14 +4,11 @@
 
 use crate::{
     explore::Violation,
-    medium::{
-        Access,
-        Fault, //
+    faults::{
+        Fault,
+        Flushed, //
     },
-    plans::{
-        self,
-        WRITES_ONLY, //
-    },
+    plans,
 };
 
 /// A part of the protocol that is left out.
@@ -19,46 +16,64 @@ use crate::{
 pub struct Mutant {
     name: &'static str,
     fault: Fault,
-    /// Only plans whose names contain this.
+    /// Whether nothing should be lost by it, and why.
+    harmless: Option<&'static str>,
+    /// Only plans whose names contain this: a discard flushes and fences at other times than a write.
     plans: &'static str,
 }
 
 /// All of them.
-pub const ALL: [Mutant; 9] = [
+pub const ALL: [Mutant; 14] = [
     mutant("no fence 1", Fault::NoFence(0)),
     mutant("no fence 2", Fault::NoFence(1)),
-    mutant("data are not flushed", Fault::NoFlush(Access::Data, 0)),
+    mutant("data are not flushed", Fault::NoFlush(Flushed::Data, 0)),
     mutant(
-        "discards are not flushed",
-        Fault::NoFlush(Access::OwnMap, 0),
+        "map words are not flushed before fence 1",
+        Fault::NoFlush(Flushed::OwnMap, 0),
     ),
-    Mutant {
-        // Discards flush the same words at the same time, so that they must not be the ones that are missed.
-        plans: WRITES_ONLY,
-        ..mutant(
-            "the map word as read is not flushed",
-            Fault::NoFlush(Access::OwnMap, 0),
-        )
-    },
     mutant(
         "the map word of the lane's newest entry is not flushed",
-        Fault::NoFlush(Access::OtherMap, 0),
+        Fault::NoFlush(Flushed::OtherMap, 0),
     ),
     mutant(
         "the first half is not flushed",
-        Fault::NoFlush(Access::FirstHalf, 0),
+        Fault::NoFlush(Flushed::FirstHalf, 0),
     ),
     mutant(
         "the second half is not flushed",
-        Fault::NoFlush(Access::SecondHalf, 1),
+        Fault::NoFlush(Flushed::SecondHalf, 1),
     ),
     mutant("the first half comes after fence 1", Fault::LateFirstHalf),
+    mutant("no map locks", Fault::NoMapLocks),
+    mutant(
+        "map locks are given back before the map is stored",
+        Fault::EarlyUnlock,
+    ),
+    mutant("no lane locks", Fault::NoLaneLocks),
+    Mutant {
+        plans: "media errors",
+        ..mutant("writers do not look whether a block is read", Fault::NoLook)
+    },
+    Mutant {
+        plans: "media errors",
+        ..mutant("errors of free blocks are not cleared", Fault::NoClear)
+    },
+    Mutant {
+        harmless: Some(
+            "whoever builds upon the word flushes it again; it only lets write-back begin early",
+        ),
+        ..mutant(
+            "the map word is not flushed after fence 2",
+            Fault::NoFlush(Flushed::OwnMap, 2),
+        )
+    },
 ];
 
 const fn mutant(name: &'static str, fault: Fault) -> Mutant {
     Mutant {
         name,
         fault,
+        harmless: None,
         plans: "",
     }
 }
@@ -69,7 +84,12 @@ impl Mutant {
         self.name
     }
 
-    /// Explores all plans, each up to `limit` states. Returns the first violation and the name of its plan.
+    /// Why nothing is lost without it, if that is so.
+    pub fn harmless(&self) -> Option<&'static str> {
+        self.harmless
+    }
+
+    /// Explores all plans up to the first violation, each up to `limit` states. Returns the first violation and the name of its plan.
     pub fn hunt(&self, limit: usize) -> Option<(&'static str, Violation)> {
         let plans = plans::all()
             .into_iter()

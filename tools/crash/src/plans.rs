@@ -3,28 +3,26 @@
 //! What is explored.
 
 use crate::{
+    access::{
+        Kind,
+        Request, //
+    },
     explore::{
         self,
         Count,
-        Kind,
-        Request,
         Violation, //
     },
-    layout::Layout,
-    medium::Fault,
+    faults::Fault,
+    layout::Used, //
 };
-use nd_format::btt::FlogLayout;
 
-/// Sectors whose map words are in cache lines of their own, and so in different buckets.
+/// Sectors whose map words are in cache lines of their own, and so have different locks.
 const APART: [u32; 3] = [0, 16, 32];
 
 /// Neighbouring sectors on both sides of the end of a cache line of the map.
-const NEIGHBOURS: [u32; 3] = [14, 15, 16];
+const NEIGHBOURS: [u32; 4] = [14, 15, 16, 17];
 
-/// Name of the plan without discards.
-pub(crate) const WRITES_ONLY: &str = "3 sectors, 2 lanes, writes only";
-
-/// Something to explore: an arena and the requests that are sent to it.
+/// Something to explore.
 #[derive(Clone)]
 pub struct Plan(explore::Plan);
 
@@ -41,82 +39,100 @@ impl Plan {
         self
     }
 
-    /// The same with requests of two threads at a time.
-    fn interrupted(mut self) -> Self {
-        self.0.interrupted = true;
+    /// The same with histories of no more requests and power failures, if it has such a limit at all.
+    #[must_use]
+    pub fn no_deeper(mut self, depth: usize) -> Self {
+        if self.0.depth != usize::MAX {
+            self.0.depth = depth;
+        }
         self
     }
 
-    /// Explores it. `progress` is told what was found so far and how many states wait.
-    pub fn explore(&self, progress: impl FnMut(&Count, usize)) -> Result<Count, Violation> {
+    /// Explores it. `progress` is told what was found so far and how many states are known, and tells whether to go on.
+    pub fn explore(&self, progress: impl FnMut(&Count, usize) -> bool) -> Result<Count, Violation> {
         explore::explore(&self.0, None, progress)
     }
 
     /// Explores it with a part of the protocol left out.
     pub(crate) fn explore_with(&self, fault: Fault) -> Result<Count, Violation> {
-        explore::explore(&self.0, Some(fault), |_, _| {})
+        explore::explore(&self.0, Some(fault), |_, _| true)
     }
 }
 
-/// All plans.
+/// All plans, the quick ones first.
 pub fn all() -> Vec<Plan> {
     vec![
-        plan(
-            "2 sectors, 2 lanes",
+        plan("2 sectors, 2 lanes", &APART[..2], 2, |used| {
+            writes(used).chain(discards(used, 1)).collect()
+        }),
+        every_access(plan(
+            "2 sectors, 2 lanes, every access",
             &APART[..2],
             2,
-            FlogLayout::Adjacent,
-            |sectors, lanes| writes(sectors, lanes).chain(discards(sectors)).collect(),
-        ),
-        plan(
-            "2 sectors, 2 lanes, old slots",
-            &APART[..2],
-            2,
-            FlogLayout::Legacy,
-            |sectors, lanes| writes(sectors, lanes).chain(discards(sectors)).collect(),
-        ),
-        plan(
+            |used| writes(used).chain(discards(used, 1)).collect(),
+        )),
+        every_access(plan(
             "2 sectors, 2 lanes, media errors",
             &APART[..2],
             2,
-            FlogLayout::Adjacent,
-            |sectors, lanes| {
-                writes(sectors, lanes)
-                    .chain(discards(sectors))
-                    .chain(errors(sectors))
+            |used| {
+                writes(used)
+                    .chain(discards(used, 1))
+                    .chain(errors(used))
+                    .collect()
+            },
+        )),
+        plan(
+            "2 neighbours, 4 lanes, batches",
+            &NEIGHBOURS[1..3],
+            4,
+            |used| {
+                let batches = [(1, 4), (1, 2), (2, 2)].into_iter();
+                batches
+                    .flat_map(|(count, groups)| writes_of(used, count, groups))
+                    .chain(discards(used, 2))
                     .collect()
             },
         ),
+        sequences(Plan(explore::Plan {
+            used: vec![
+                Used {
+                    sectors: &[0, 1],
+                    lanes: 2,
+                };
+                2
+            ],
+            ..plan("2 arenas, 4 sectors, sequences", &[0, 1, 2, 3], 4, |used| {
+                let writes = [(1, 2), (1, 1), (2, 1), (3, 1), (4, 1)].into_iter();
+                writes
+                    .flat_map(|(count, groups)| writes_of(used, count, groups))
+                    .chain((1..=4).flat_map(|count| discards(used, count)))
+                    .chain(errors(used))
+                    .collect()
+            })
+            .0
+        })),
+        plan("3 sectors, 2 lanes", &APART, 2, |used| {
+            writes(used).chain(discards(used, 1)).collect()
+        }),
         plan(
-            "3 sectors, 4 lanes, batches",
-            &NEIGHBOURS,
+            "3 neighbours, 4 lanes, batches",
+            &NEIGHBOURS[..3],
             4,
-            FlogLayout::Adjacent,
-            |sectors, lanes| batches(sectors, lanes).collect(),
+            |used| {
+                let batches = [(1, 2), (2, 2), (3, 1)].into_iter();
+                batches
+                    .flat_map(|(count, groups)| writes_of(used, count, groups))
+                    .chain(discards(used, 3))
+                    .collect()
+            },
         ),
-        plan(
-            "2 sectors, 2 lanes, 2 threads",
-            &APART[..2],
-            2,
-            FlogLayout::Adjacent,
-            |sectors, lanes| writes(sectors, lanes).chain(discards(sectors)).collect(),
-        )
-        .interrupted(),
-        plan(
-            "3 sectors, 2 lanes, 2 threads",
+        every_access(plan(
+            "3 sectors, 2 lanes, every access",
             &APART,
             2,
-            FlogLayout::Adjacent,
-            |sectors, lanes| writes(sectors, lanes).collect(),
-        )
-        .interrupted(),
-        plan(
-            WRITES_ONLY,
-            &APART,
-            2,
-            FlogLayout::Adjacent,
-            |sectors, lanes| writes(sectors, lanes).collect(),
-        ),
+            |used| writes(used).collect(),
+        )),
     ]
 }
 
@@ -124,80 +140,81 @@ fn plan(
     name: &'static str,
     sectors: &'static [u32],
     lanes: u32,
-    flog_layout: FlogLayout,
-    requests: impl FnOnce(&'static [u32], u32) -> Vec<Request>,
+    requests: impl FnOnce(Used) -> Vec<Request>,
 ) -> Plan {
+    let used = Used { sectors, lanes };
     Plan(explore::Plan {
         name,
-        layout: Layout::new(sectors, lanes, flog_layout),
-        requests: requests(sectors, lanes),
-        interrupted: false,
+        used: vec![used],
+        requests: requests(used),
+        threads: 2,
+        all: false,
+        all_formats: false,
+        depth: usize::MAX,
         limit: usize::MAX,
     })
 }
 
-const THREADS: u8 = 2;
+/// Interleaves also what makes no difference.
+fn every_access(mut plan: Plan) -> Plan {
+    plan.0.all = true;
+    plan
+}
 
-/// Every sector, by every thread, with every lane: a thread whose own lanes are taken uses those of others.
-fn writes(sectors: &'static [u32], lanes: u32) -> impl Iterator<Item = Request> {
-    let lanes = lanes as usize;
-    sectors.iter().flat_map(move |&lba| {
-        (0..THREADS).flat_map(move |thread| {
-            (0..lanes).map(move |cpu| Request {
-                kind: Kind::Write,
-                thread,
-                groups: lanes,
-                cpu,
-                lba,
-                count: 1,
-            })
+/// One thread, all formats, histories of limited length.
+fn sequences(mut plan: Plan) -> Plan {
+    plan.0.threads = 1;
+    plan.0.all = true;
+    plan.0.all_formats = true;
+    plan.0.depth = 4;
+    plan
+}
+
+/// Runs of `count` sectors.
+fn runs(used: Used, count: u8) -> impl Iterator<Item = u8> {
+    0..=(used.sectors.len() as u8).saturating_sub(count)
+}
+
+/// Writes of every sector with every lane: a thread whose own lanes are taken uses those of others.
+fn writes(used: Used) -> impl Iterator<Item = Request> {
+    writes_of(used, 1, 2)
+}
+
+/// Writes of every run of `count` sectors with every lane group.
+///
+/// A group has at least as many lanes as the write has sectors in an arena. With fewer lanes a write is but several writes,
+/// one after the other, that make their promise together.
+fn writes_of(used: Used, count: u8, groups: u8) -> impl Iterator<Item = Request> {
+    runs(used, count).flat_map(move |sector| {
+        (0..groups).map(move |group| Request {
+            kind: Kind::Write,
+            sector,
+            count,
+            groups,
+            group,
         })
     })
 }
 
-fn discards(sectors: &'static [u32]) -> impl Iterator<Item = Request> {
-    sectors
-        .iter()
-        .flat_map(|&lba| (0..THREADS).map(move |thread| request(Kind::Discard, thread, lba, 1)))
+fn discards(used: Used, count: u8) -> impl Iterator<Item = Request> {
+    runs(used, count).map(move |sector| request(Kind::Discard, sector, count))
 }
 
-fn errors(sectors: &'static [u32]) -> impl Iterator<Item = Request> {
-    sectors.iter().flat_map(|&lba| {
+fn errors(used: Used) -> impl Iterator<Item = Request> {
+    runs(used, 1).flat_map(|sector| {
         [
-            request(Kind::Poison, 0, lba, 1),
-            request(Kind::Read, 1, lba, 1),
+            request(Kind::Poison, sector, 1),
+            request(Kind::Read, sector, 1),
         ]
     })
 }
 
-fn request(kind: Kind, thread: u8, lba: u32, count: u32) -> Request {
+fn request(kind: Kind, sector: u8, count: u8) -> Request {
     Request {
         kind,
-        thread,
-        groups: 1,
-        cpu: 0,
-        lba,
+        sector,
         count,
+        groups: 2,
+        group: 0,
     }
-}
-
-/// Runs of neighbouring sectors, with lane groups of one, two and all lanes.
-fn batches(sectors: &'static [u32], lanes: u32) -> impl Iterator<Item = Request> {
-    let first = sectors[0];
-    let runs = [(first, 1), (first, 2), (first + 1, 2), (first, 3)];
-    let groups = [(lanes as usize, 1), (2, 0), (2, 1), (1, 0)];
-    let writes = runs.into_iter().flat_map(move |(lba, count)| {
-        groups
-            .into_iter()
-            .zip((0..THREADS).cycle())
-            .map(move |((groups, cpu), thread)| Request {
-                kind: Kind::Write,
-                thread,
-                groups,
-                cpu,
-                lba,
-                count,
-            })
-    });
-    writes.chain([request(Kind::Discard, 0, first, 3)])
 }

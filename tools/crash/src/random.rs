@@ -7,16 +7,22 @@
 //! history goes on from what recovery makes of it.
 
 use crate::{
+    foreign,
+    image::Image,
     judge::{
+        self,
         contents,
         open,
-        Contents,
-        Judge, //
+        Contents, //
     },
-    layout::Layout,
+    layout::{
+        Format,
+        Layout,
+        Place,
+        Used, //
+    },
     medium::{
         Cells,
-        Image,
         Medium,
         Observer,
         Words, //
@@ -26,13 +32,11 @@ use btt_engine::{
     Btt,
     IoError, //
 };
-use nd_format::btt::FlogLayout;
 use std::cell::{
     Cell,
     RefCell, //
 };
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::rc::Rc;
 
 /// Neighbours, so that batches are possible, on both sides of the end of a cache line of the map.
@@ -44,7 +48,7 @@ const LANES: u32 = 6;
 const POWER_FAILURES: u64 = 6;
 
 /// What each sector may read as.
-type Allowed = BTreeMap<u32, Vec<Contents>>;
+type Allowed = BTreeMap<usize, Vec<Contents>>;
 
 /// What a history came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,7 +76,7 @@ impl Random {
 /// Judges a random image before each fence, and keeps one of them.
 struct Watch {
     random: Rc<Random>,
-    judge: Rc<RefCell<Judge>>,
+    layout: Layout,
     allowed: RefCell<Allowed>,
     kept: RefCell<Option<Image>>,
     violation: RefCell<Option<String>>,
@@ -80,8 +84,16 @@ struct Watch {
 
 impl Watch {
     fn judge(&self, image: &Image) -> Result<(), String> {
-        let allowed: Vec<_> = self.allowed.borrow().values().cloned().collect();
-        self.judge.borrow_mut().judge(image, &allowed)
+        let (_, recovered) = judge::judge(&self.layout, image)?;
+        for (&sector, allowed) in self.allowed.borrow().iter() {
+            let contents = contents(&self.layout, image, sector, recovered.map[sector]);
+            if !allowed.contains(&contents) {
+                return Err(format!(
+                    "sector {sector} reads as {contents:x?}, expected one of {allowed:x?}"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -97,21 +109,25 @@ impl Observer for Watch {
     }
 }
 
-/// Runs a history of `requests` requests.
+/// Runs a history of `requests` requests. The seed also decides about the format.
 pub fn run(seed: u64, requests: usize) -> Result<Tally, String> {
-    let layout = Layout::new(&SECTORS, LANES, FlogLayout::Adjacent);
+    let used = Used {
+        sectors: &SECTORS,
+        lanes: LANES,
+    };
+    let format = Format::ALL[(seed % Format::ALL.len() as u64) as usize];
+    let layout = Layout::new(&[used], format);
     let random = Rc::new(Random(Cell::new(seed | 1)));
-    let judge = Rc::new(RefCell::new(Judge::new(&layout)));
     let mut tally = Tally::default();
     let mut image = layout.image();
     while tally.requests < requests {
-        let medium = Medium::new(&layout, Cells::of(&image), None);
+        let medium = Medium::new(&layout, &image);
         let groups = 1 + random.below(LANES.into()) as usize;
-        let btt = open(&medium, groups)?.btt;
+        let btt = open(&layout, &medium, groups)?.btt;
         loop {
             let watch = Rc::new(Watch {
                 random: random.clone(),
-                judge: judge.clone(),
+                layout: layout.clone(),
                 allowed: RefCell::new(visible(&layout, &medium)),
                 kept: RefCell::new(None),
                 violation: RefCell::new(None),
@@ -149,11 +165,10 @@ pub fn run(seed: u64, requests: usize) -> Result<Tally, String> {
 /// What the sectors read as when nothing is lost.
 fn visible(layout: &Layout, medium: &Medium) -> Allowed {
     let image = medium.cells().visible();
-    let sectors = layout.sectors().iter().enumerate();
-    sectors
-        .map(|(index, &premap)| {
-            let word = image.words[layout.map_cell(index)] as u32;
-            (premap, vec![contents(layout, &image, premap, word)])
+    (0..layout.sectors())
+        .map(|sector| {
+            let word = image.words[layout.cell(Place::Map(sector))] as u32;
+            (sector, vec![contents(layout, &image, sector, word)])
         })
         .collect()
 }
@@ -166,60 +181,57 @@ fn request(
     random: &Random,
     watch: &Rc<Watch>,
 ) -> Result<(), String> {
-    let [first, .., last] = SECTORS;
-    let lba = first + random.below(SECTORS.len() as u64) as u32;
-    let count = 1 + random.below(u64::from(last + 1 - lba)) as u32;
-    let sectors: Range<u64> = lba.into()..u64::from(lba + count);
+    let sector = random.below(SECTORS.len() as u64) as usize;
+    let count = 1 + random.below((SECTORS.len() - sector) as u64) as usize;
+    let lba = layout.lba(sector);
     let thread = random.below(3) as u8;
     let cpu = random.below(LANES.into()) as usize;
-    let mut expected: BTreeMap<u32, Contents> = BTreeMap::new();
-    for (&premap, allowed) in watch.allowed.borrow().iter() {
-        expected.insert(premap, allowed[0]);
+    let mut expected: BTreeMap<usize, Contents> = BTreeMap::new();
+    for (&sector, allowed) in watch.allowed.borrow().iter() {
+        expected.insert(sector, allowed[0]);
     }
-    let mut promise = |premap: u32, contents| {
+    let mut promise = |sector: usize, contents| {
         watch
             .allowed
             .borrow_mut()
-            .entry(premap)
+            .entry(sector)
             .or_default()
             .push(contents);
-        expected.insert(premap, contents);
+        expected.insert(sector, contents);
     };
-    medium.begin(thread, sectors, Some(watch.clone()));
+    medium.begin(thread, Some(watch.clone()));
     let result = match random.below(10) {
         0 => {
-            (lba..lba + count).for_each(|premap| promise(premap, Contents::Word(0)));
-            btt.discard(lba.into(), count.into())
+            (sector..sector + count).for_each(|sector| promise(sector, Contents::Word(0)));
+            btt.discard(lba, count as u64)
         }
         1 => {
-            let mut cells = medium.cells();
-            let image = cells.visible();
-            let index = (lba - first) as usize;
-            cells.set_bad(crate::foreign::block(
-                image.words[layout.map_cell(index)] as u32,
-                lba,
-            ));
-            medium.set_cells(cells);
+            let image = medium.cells().visible();
+            let arena = layout.arena_of_sector(sector);
+            let word = image.words[layout.cell(Place::Map(sector))] as u32;
+            if let Some(block) = arena.block(foreign::block(word, arena.premap(sector))) {
+                medium.set_bad(block);
+            }
             // A sector of zeroes does not need its block.
             expected = visible(layout, medium)
                 .into_iter()
-                .map(|(premap, allowed)| (premap, allowed[0]))
+                .map(|(sector, allowed)| (sector, allowed[0]))
                 .collect();
             Ok(())
         }
         _ => {
             let words: Vec<u64> = (0..count).map(|_| 1 + random.below(1 << 40)).collect();
-            for (premap, &word) in (lba..).zip(&words) {
-                promise(premap, Contents::Word(word));
+            for (sector, &word) in (sector..).zip(&words) {
+                promise(sector, Contents::Word(word));
             }
-            btt.write(lba.into(), count.into(), &mut Words::new(words), cpu)
+            btt.write(lba, count as u64, &mut Words::new(words), cpu)
         }
     };
     result.map_err(|error| format!("request failed: {error}"))?;
-    for (premap, expected) in expected {
+    for (sector, expected) in expected {
         let mut words = Words::new([]);
-        let found = match btt.read(premap.into(), 1, &mut words, cpu) {
-            Ok(()) if words.torn => return Err(format!("sector {premap} is torn")),
+        let found = match btt.read(layout.lba(sector), 1, &mut words, cpu) {
+            Ok(()) if words.torn => return Err(format!("sector {sector} is torn")),
             Ok(()) => words
                 .into_words()
                 .first()
@@ -229,7 +241,7 @@ fn request(
         };
         if found != expected {
             return Err(format!(
-                "sector {premap} reads as {found:x?}, expected {expected:x?}"
+                "sector {sector} reads as {found:x?}, expected {expected:x?}"
             ));
         }
     }

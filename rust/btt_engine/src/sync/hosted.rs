@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The surroundings in user space: the standard library, or loom.
+//!
+//! With the feature `watch`, what a thread does here can be watched: see [`watch`](super::watch).
 
 extern crate std;
 
+#[cfg(feature = "watch")]
+use super::watch::{
+    tell,
+    Event,
+    Id, //
+};
 use super::NoMemory;
 use core::ops::{
     Deref,
@@ -86,10 +94,61 @@ impl<T> DerefMut for Slots<T> {
 }
 
 /// A held lock of a [`LockRing`].
-pub(crate) type Guard<'a, T> = MutexGuard<'a, T>;
+pub(crate) struct Guard<'a, T> {
+    guard: MutexGuard<'a, T>,
+    #[cfg(feature = "watch")]
+    id: Id,
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+#[cfg(feature = "watch")]
+impl<T> Drop for Guard<'_, T> {
+    fn drop(&mut self) {
+        tell(Event::Unlock(self.id));
+    }
+}
+
+struct Cell<T> {
+    lock: Mutex<T>,
+    #[cfg(feature = "watch")]
+    id: Id,
+}
+
+impl<T> Cell<T> {
+    fn new(value: T) -> Self {
+        Self {
+            lock: Mutex::new(value),
+            #[cfg(feature = "watch")]
+            id: Id::of_lock(),
+        }
+    }
+
+    fn guard<'a>(&'a self, guard: MutexGuard<'a, T>) -> Guard<'a, T> {
+        #[cfg(feature = "watch")]
+        tell(Event::Lock(self.id));
+        Guard {
+            guard,
+            #[cfg(feature = "watch")]
+            id: self.id,
+        }
+    }
+}
 
 /// Locks that sleep, found by any number, which wraps around.
-pub(crate) struct LockRing<T>(Box<[Mutex<T>]>);
+pub(crate) struct LockRing<T>(Box<[Cell<T>]>);
 
 impl<T> LockRing<T> {
     /// Makes `len` locks, but at least one, over values that `make` gives.
@@ -99,7 +158,7 @@ impl<T> LockRing<T> {
     ) -> Result<Self, NoMemory> {
         let locks: Result<_, _> = (0..len.max(1))
             .map(make)
-            .map(|value| value.map(Mutex::new))
+            .map(|value| value.map(Cell::new))
             .collect();
         Ok(Self(locks?))
     }
@@ -111,17 +170,17 @@ impl<T> LockRing<T> {
 
     /// Waits for lock number `index`, modulo their number.
     pub(crate) fn lock(&self, index: usize) -> Guard<'_, T> {
-        self.cell(index)
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let cell = self.cell(index);
+        cell.guard(cell.lock.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes lock number `index`, modulo their number, if it is free.
     pub(crate) fn try_lock(&self, index: usize) -> Option<Guard<'_, T>> {
-        self.cell(index).try_lock().ok()
+        let cell = self.cell(index);
+        cell.lock.try_lock().ok().map(|guard| cell.guard(guard))
     }
 
-    fn cell(&self, index: usize) -> &Mutex<T> {
+    fn cell(&self, index: usize) -> &Cell<T> {
         // There is at least one, and the remainder is below their number.
         &self.0[index % self.0.len()]
     }
@@ -129,55 +188,75 @@ impl<T> LockRing<T> {
 
 /// An atomic word on a cache line of its own.
 #[repr(align(64))]
-pub(crate) struct PaddedWord(AtomicU64);
+pub(crate) struct PaddedWord {
+    word: AtomicU64,
+    #[cfg(feature = "watch")]
+    id: Id,
+}
 
 impl PaddedWord {
     /// Makes a word.
     pub(crate) fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
+        Self {
+            word: AtomicU64::new(value),
+            #[cfg(feature = "watch")]
+            id: Id::of_word(),
+        }
     }
 
     /// Loads the word; later accesses come after it.
     pub(crate) fn load(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        #[cfg(feature = "watch")]
+        tell(Event::Load(self.id));
+        self.word.load(Ordering::Acquire)
     }
 
     /// Stores the word; earlier accesses come before it.
     pub(crate) fn store(&self, value: u64) {
-        self.0.store(value, Ordering::Release);
+        #[cfg(feature = "watch")]
+        tell(Event::Store(self.id, value));
+        self.word.store(value, Ordering::Release);
     }
 
     /// Replaces the word and is a full barrier.
     pub(crate) fn swap(&self, value: u64) -> u64 {
+        #[cfg(feature = "watch")]
+        tell(Event::Store(self.id, value));
         // By the language's rules an access does not order the accesses around it, however strong it is.
         access_barrier();
-        let before = self.0.swap(value, Ordering::AcqRel);
+        let before = self.word.swap(value, Ordering::AcqRel);
         access_barrier();
         before
     }
 
     /// Replaces the word; later accesses come after it.
     pub(crate) fn swap_acquire(&self, value: u64) -> u64 {
-        self.0.swap(value, Ordering::Acquire)
+        self.word.swap(value, Ordering::Acquire)
     }
 
     /// Replaces the word; earlier accesses come before it.
     pub(crate) fn swap_release(&self, value: u64) -> u64 {
-        self.0.swap(value, Ordering::Release)
+        #[cfg(feature = "watch")]
+        tell(Event::Release(self.id));
+        self.word.swap(value, Ordering::Release)
     }
 
     /// Replaces the word if it is `expected`; later accesses come after it if it was.
     pub(crate) fn replace_acquire(&self, expected: u64, value: u64) -> bool {
-        self.0
+        #[cfg(feature = "watch")]
+        tell(Event::Acquire(self.id));
+        self.word
             .compare_exchange(expected, value, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
     }
 
     /// Replaces the word if it is `expected` and is a full barrier if it was.
     pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
+        #[cfg(feature = "watch")]
+        tell(Event::Store(self.id, value));
         access_barrier();
         let replaced = self
-            .0
+            .word
             .compare_exchange(expected, value, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
         access_barrier();

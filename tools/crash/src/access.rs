@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a request of the engine does, one access after the other, without the numbers that do not matter.
+//!
+//! Words have small symbolic values: which block, which sector, which sequence number. Blocks are names, not numbers: the
+//! engine treats them all alike, so that states that differ only in their names are one.
+
+use std::ops::Range;
+
+/// Name of a block.
+pub(crate) type Block = u8;
+
+/// A value of a word of metadata, packed; see [`Map`], [`First`] and [`Second`]. Of data: a token.
+pub(crate) type Value = u16;
+
+/// A half of a flog slot that was never written.
+pub(crate) const BLANK: Value = 0xfffe;
+
+/// A half of a flog slot that nobody may look at: its numbers are out of range.
+pub(crate) const JUNK: Value = 0xffff;
+
+/// Contents of a block that no sector ever held.
+pub(crate) const TOKEN_JUNK: Value = 0;
+/// What a discarded sector reads as.
+pub(crate) const TOKEN_ZERO: Value = 1;
+/// What a sector reads as that has an error.
+pub(crate) const TOKEN_LOST: Value = 2;
+/// Half of a block was written.
+pub(crate) const TOKEN_TORN: Value = 3;
+/// First of the contents that differ from each other and from those above.
+pub(crate) const TOKEN_FIRST: Value = 4;
+
+/// A map word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Map {
+    /// The two flags: 0 initial, 1 error, 2 zero, 3 normal.
+    pub(crate) flags: u8,
+    pub(crate) block: Block,
+}
+
+impl Map {
+    pub(crate) const INITIAL: u8 = 0;
+    pub(crate) const ERROR: u8 = 1;
+    pub(crate) const ZERO: u8 = 2;
+
+    pub(crate) fn pack(self) -> Value {
+        Value::from(self.flags) << 8 | Value::from(self.block)
+    }
+
+    pub(crate) fn of(value: Value) -> Self {
+        Self {
+            flags: (value >> 8) as u8,
+            block: value as u8,
+        }
+    }
+}
+
+/// The first half of a flog slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct First {
+    /// Which sector moved; none if nothing did.
+    pub(crate) sector: Option<u8>,
+    pub(crate) old: Block,
+    pub(crate) old_bad: bool,
+}
+
+impl First {
+    const NO_SECTOR: u8 = 0x3f;
+
+    pub(crate) fn pack(self) -> Value {
+        let sector = self.sector.unwrap_or(Self::NO_SECTOR);
+        Value::from(self.old_bad) << 15 | Value::from(sector) << 8 | Value::from(self.old)
+    }
+
+    /// The fields, unless it is [`BLANK`] or [`JUNK`].
+    pub(crate) fn of(value: Value) -> Option<Self> {
+        if value == BLANK || value == JUNK {
+            return None;
+        }
+        let sector = (value >> 8) as u8 & 0x7f;
+        Some(Self {
+            sector: (sector != Self::NO_SECTOR).then_some(sector),
+            old: value as u8,
+            old_bad: value >> 15 != 0,
+        })
+    }
+}
+
+/// The second half of a flog slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Second {
+    /// Where the sector moved; none if nobody may look.
+    pub(crate) new: Option<Block>,
+    /// Sequence number, 1 to 3.
+    pub(crate) seq: u8,
+}
+
+impl Second {
+    const NO_BLOCK: Block = 0xff;
+
+    pub(crate) fn pack(self) -> Value {
+        Value::from(self.seq) << 8 | Value::from(self.new.unwrap_or(Self::NO_BLOCK))
+    }
+
+    /// The fields, unless it is [`BLANK`].
+    pub(crate) fn of(value: Value) -> Option<Self> {
+        let new = value as u8;
+        (value != BLANK).then_some(Self {
+            new: (new != Self::NO_BLOCK).then_some(new),
+            seq: (value >> 8) as u8,
+        })
+    }
+}
+
+/// The sequence number after another one.
+pub(crate) fn next_seq(seq: u8) -> u8 {
+    seq % 3 + 1
+}
+
+/// One step of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Access {
+    /// Gives back the lock of lanes, one bit each.
+    Unlock(u16),
+    /// Takes a map lock.
+    Acquire(u16),
+    /// Gives back a map lock.
+    Release(u16),
+    /// Looks which blocks are being read.
+    Look,
+    /// Tells which block is being read.
+    Publish(Option<Block>),
+    /// Stores the data of a sector of the request, by its index.
+    Data(Block, u8),
+    /// Loads the data of a sector.
+    Copy(Block),
+    /// Reads a sector of zeroes.
+    Zeroes,
+    /// Clears the errors of a block.
+    Clear(Block),
+    /// Stores a word of metadata.
+    Store(u8, Value),
+    /// Flushes words of metadata and blocks, one bit each.
+    Flush(u32),
+    /// Waits until everything is durable that was flushed.
+    Fence,
+}
+
+/// What a request wants to know before it goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Question {
+    /// Takes the lock of lanes, one bit each. What are the first halves of their newest flog slots?
+    Lanes(u16),
+    /// What is the map word of a sector?
+    Map(u8),
+    /// Has a block a media error?
+    Bad(Block),
+}
+
+/// An answer; that to [`Question::Lanes`] is one for each lane.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Answer {
+    /// First half of the newest flog slot of a lane.
+    Lane(u8, Value),
+    /// Map word.
+    Map(Value),
+    /// Whether a block is bad.
+    Bad(bool),
+}
+
+/// How a request ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Result {
+    /// As it should.
+    Done,
+    /// The sector is lost.
+    Lost,
+    /// As it should not.
+    Failed(String),
+}
+
+/// What a request does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Writes contents that were never seen before.
+    Write,
+    /// Makes sectors read as zeroes; writing zeroes is the same.
+    Discard,
+    /// Reads a sector.
+    Read,
+    /// Not a request: the block of a sector gets a media error.
+    Poison,
+}
+
+/// A request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Request {
+    pub(crate) kind: Kind,
+    /// First sector.
+    pub(crate) sector: u8,
+    /// Number of sectors.
+    pub(crate) count: u8,
+    /// Lane groups of an arena.
+    pub(crate) groups: u8,
+    /// The lane group that it takes.
+    pub(crate) group: u8,
+}
+
+impl Request {
+    pub(crate) fn sectors(&self) -> Range<usize> {
+        self.sector.into()..usize::from(self.sector + self.count)
+    }
+}
+
+impl std::fmt::Display for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            kind,
+            sector,
+            count,
+            groups,
+            group,
+        } = self;
+        write!(f, "{kind:?} of sector {sector}")?;
+        if *count > 1 {
+            write!(f, " to {}", sector + count - 1)?;
+        }
+        if *kind == Kind::Write {
+            write!(f, " with lane group {group} of {groups}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One form for all states that no future can tell from each other.
+//!
+//! Names of blocks, contents and threads do not matter. Nor does what can only be seen if the protocol is broken: contents of
+//! free blocks and the older flog slots. These become something that is noticed if anybody looks.
+//!
+//! An entry of the flog is *over* when its map word can no longer read as the old block: recovery will do nothing. Its lane
+//! then forgets it, and with it the flush of the map word that the lane's next write would do. A flush less only adds
+//! to what power failures can leave, so that what holds for these states holds for the real ones.
+
+use crate::{
+    access::{
+        next_seq,
+        Block,
+        First,
+        Map,
+        Second,
+        Value,
+        BLANK,
+        JUNK,
+        TOKEN_FIRST,
+        TOKEN_JUNK, //
+    },
+    cell::Cell,
+    layout::Layout,
+    program::Programs,
+    state::{
+        Shape,
+        State,
+        Tokens, //
+    },
+};
+
+/// Brings states into that form.
+pub(crate) struct Canon {
+    layout: Layout,
+    shape: Shape,
+}
+
+impl Canon {
+    pub(crate) fn new(layout: &Layout) -> Self {
+        Self {
+            layout: layout.clone(),
+            shape: Shape::of(layout),
+        }
+    }
+
+    pub(crate) fn normalise(&self, state: &mut State, programs: &mut Programs) {
+        for lane in 0..self.shape.lanes {
+            if state.owners[lane].is_none() && state.is_lane_settled(&self.shape, lane) {
+                self.turn(state, lane);
+                self.forget_older_side(state, lane);
+                self.forget_entry_that_is_over(state, lane);
+            }
+        }
+        self.name_blocks(state, programs);
+        self.forget_free_blocks(state, programs);
+        self.name_tokens(state);
+        self.order_threads(state);
+    }
+
+    /// Makes the newest entry of a lane that of side 0, with sequence number 1. Returns whether that could be done.
+    pub(crate) fn turn(&self, state: &mut State, lane: usize) -> bool {
+        let cell = |side, half| self.shape.flog(lane, side, half);
+        let seq = |state: &State, side| {
+            state
+                .entry(&self.shape, lane, side)
+                .map(|entry| entry.1.seq)
+        };
+        let (first, second) = (seq(state, 0), seq(state, 1));
+        let newest = match (first, second) {
+            (None, None) => return false,
+            (Some(first), Some(second)) if second == next_seq(first) => 1,
+            (None, Some(_)) => 1,
+            (Some(_), _) => 0,
+        };
+        let turns = match [first, second][newest] {
+            Some(1) => 0,
+            Some(2) => 2,
+            Some(_) => 1,
+            None => return false,
+        };
+        if newest == 1 {
+            for half in 0..2 {
+                state.cells.swap(cell(0, half), cell(1, half));
+            }
+        }
+        for side in 0..2 {
+            let turned = &mut state.cells[cell(side, 1)];
+            if turns != 0 && turned.candidates().any(|value| value == BLANK) {
+                return false;
+            }
+            turned.rename(|value| match Second::of(value) {
+                Some(second) => Second {
+                    seq: (0..turns).fold(second.seq, |seq, _| next_seq(seq)),
+                    ..second
+                }
+                .pack(),
+                None => value,
+            });
+        }
+        true
+    }
+
+    fn forget_older_side(&self, state: &mut State, lane: usize) {
+        let [first, second] = [0, 1].map(|half| self.shape.flog(lane, 1, half));
+        if state.cells[first].visible() != BLANK || state.cells[second].visible() != BLANK {
+            state.cells[first] = Cell::new(JUNK);
+        }
+        if let Some(older) = Second::of(state.cells[second].visible()) {
+            state.cells[second] = Cell::new(Second { new: None, ..older }.pack());
+        }
+    }
+
+    fn forget_entry_that_is_over(&self, state: &mut State, lane: usize) {
+        let Some((first, second)) = state.entry(&self.shape, lane, 0) else {
+            return;
+        };
+        let Some(sector) = first.sector else {
+            return;
+        };
+        let map = &state.cells[usize::from(sector)];
+        if map
+            .candidates()
+            .all(|value| Map::of(value).block != first.old)
+        {
+            let [half, other] = [0, 1].map(|half| self.shape.flog(lane, 0, half));
+            state.cells[half] = Cell::new(
+                First {
+                    sector: None,
+                    ..first
+                }
+                .pack(),
+            );
+            state.cells[other] = Cell::new(
+                Second {
+                    new: Some(first.old),
+                    ..second
+                }
+                .pack(),
+            );
+        }
+    }
+
+    /// Names each block after the sector or lane that has it.
+    fn name_blocks(&self, state: &mut State, programs: &mut Programs) {
+        let mut names = vec![Block::MAX; self.shape.blocks];
+        for arena in self.layout.arenas() {
+            let start = arena.blocks.start;
+            let mut taken = vec![false; arena.blocks.len()];
+            let mut name = |block: Block, name: usize| {
+                let named = &mut names[usize::from(block)];
+                if *named == Block::MAX && !taken[name] {
+                    taken[name] = true;
+                    *named = (start + name) as Block;
+                }
+            };
+            for (index, sector) in arena.sectors.clone().enumerate() {
+                name(state.map(sector).block, index);
+            }
+            for (index, lane) in arena.lanes.clone().enumerate() {
+                if let Some((first, _)) = state.entry(&self.shape, lane, 0) {
+                    name(first.old, arena.sectors.len() + index);
+                }
+            }
+            for block in arena.blocks.clone() {
+                if names[block] == Block::MAX {
+                    let free = taken.iter().position(|taken| !taken).unwrap_or_default();
+                    taken[free] = true;
+                    names[block] = (start + free) as Block;
+                }
+            }
+        }
+        if names
+            .iter()
+            .enumerate()
+            .all(|(block, &name)| block == usize::from(name))
+        {
+            return;
+        }
+        let name = |block: Block| names[usize::from(block)];
+        let renamed = |half: usize, value: Value| -> Value {
+            match half {
+                0 => First::of(value).map_or(value, |first| {
+                    First {
+                        old: name(first.old),
+                        ..first
+                    }
+                    .pack()
+                }),
+                _ => Second::of(value).map_or(value, |second| {
+                    Second {
+                        new: second.new.map(name),
+                        ..second
+                    }
+                    .pack()
+                }),
+            }
+        };
+        for sector in 0..self.shape.sectors {
+            state.cells[sector].rename(|value| {
+                let map = Map::of(value);
+                Map {
+                    block: name(map.block),
+                    ..map
+                }
+                .pack()
+            });
+        }
+        for cell in self.shape.sectors..self.shape.metadata() {
+            state.cells[cell].rename(|value| renamed((cell - self.shape.sectors) % 2, value));
+        }
+        let contents = state.cells[self.shape.metadata()..].to_vec();
+        let bad = state.bad;
+        state.bad = 0;
+        for (block, contents) in (0..).zip(contents) {
+            state.cells[self.shape.data(name(block))] = contents;
+            state.bad |= (bad >> block & 1) << name(block);
+        }
+        for running in state.threads.iter_mut().flatten() {
+            running.node = programs.rename(running.node, &names);
+            running.reading = running.reading.map(name);
+        }
+    }
+
+    /// Forgets what blocks hold that nobody can ever read without writing them first.
+    fn forget_free_blocks(&self, state: &mut State, programs: &Programs) {
+        let mut used: u32 = 0;
+        for sector in 0..self.shape.sectors {
+            for value in state.cells[sector].candidates() {
+                used |= 1 << Map::of(value).block;
+            }
+        }
+        for lane in 0..self.shape.lanes {
+            for side in 0..2 {
+                for value in state.cells[self.shape.flog(lane, side, 1)].candidates() {
+                    let new = Second::of(value).and_then(|second| second.new);
+                    used |= new.map_or(0, |new| 1 << new);
+                }
+            }
+            // An entry that moves nothing names the free block twice.
+            if let (None, Some((first, second))) =
+                (state.owners[lane], state.entry(&self.shape, lane, 0))
+            {
+                let named = (0..self.shape.sectors).any(|sector| {
+                    let mut words = state.cells[sector].candidates();
+                    words.any(|value| Map::of(value).block == first.old)
+                });
+                if first.sector.is_none() && second.new == Some(first.old) && !named {
+                    used &= !(1 << first.old);
+                }
+            }
+        }
+        for running in state.threads.iter().flatten() {
+            for (_, first) in programs.lanes(running.node) {
+                used |= 1 << first.old;
+            }
+            used |= running.reading.map_or(0, |block| 1 << block);
+        }
+        for block in (0..self.shape.blocks as Block).filter(|block| used & 1 << block == 0) {
+            state.cells[self.shape.data(block)] = Cell::new(TOKEN_JUNK);
+        }
+    }
+
+    /// Names contents in the order in which they are found.
+    fn name_tokens(&self, state: &mut State) {
+        let mut names = [0; 32];
+        let mut next = TOKEN_FIRST;
+        let mut name = |token: Value| -> Value {
+            if token < TOKEN_FIRST {
+                return token;
+            }
+            let name = &mut names[usize::from(token)];
+            if *name == 0 {
+                *name = next;
+                next += 1;
+            }
+            *name
+        };
+        for cell in &mut state.cells[self.shape.metadata()..] {
+            // The order of a set must not depend on the old names: from the durable value on they were found in order.
+            cell.rename(&mut name);
+        }
+        for running in state.threads.iter_mut().flatten() {
+            for token in &mut running.tokens {
+                *token = name(Value::from(*token)) as u8;
+            }
+        }
+        let mut mask = |tokens: Tokens| -> Tokens {
+            (0..32)
+                .filter(|token| tokens & 1 << token != 0)
+                .map(|token| 1 << name(token))
+                .sum()
+        };
+        for allowed in &mut state.allowed {
+            *allowed = mask(*allowed);
+        }
+        for running in state.threads.iter_mut().flatten() {
+            running.legal = mask(running.legal);
+            running.over = mask(running.over);
+        }
+    }
+
+    fn order_threads(&self, state: &mut State) {
+        let rank = |thread: usize| {
+            let running = state.threads[thread].as_ref();
+            running.map(|running| (running.request, running.node, running.done))
+        };
+        if rank(0) <= rank(1) {
+            return;
+        }
+        state.threads.swap(0, 1);
+        state.cells.iter_mut().for_each(Cell::exchange_threads);
+        let owners = state.owners.iter_mut().flatten();
+        owners.for_each(|owner| *owner = 1 - *owner);
+        for (_, owner) in &mut state.locks {
+            *owner = 1 - *owner;
+        }
+    }
+}

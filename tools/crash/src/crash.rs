@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Power failures: every image that one can leave of a state, judged, and the states that recovery makes of them.
+//!
+//! What recovery does depends on the metadata only, so each combination of them is recovered once. For each combination every
+//! block that the recovered map names must hold, in all that the block may hold, what its sector may read as.
+
+use crate::{
+    access::{
+        next_seq,
+        Block,
+        First,
+        Map,
+        Second,
+        Value,
+        BLANK,
+        TOKEN_FIRST,
+        TOKEN_JUNK, //
+    },
+    cell::Cell,
+    encoding::Encoding,
+    image::Image,
+    judge,
+    layout::{
+        Layout,
+        Place, //
+    },
+    state::{
+        contents,
+        Shape,
+        State, //
+    },
+    step::{
+        token_name,
+        token_names, //
+    },
+};
+use rustc_hash::{
+    FxHashMap,
+    FxHashSet, //
+};
+use std::rc::Rc;
+
+/// Words that a sector never holds by itself, for the two ends of a torn block.
+const TORN: [u64; 2] = [0x7041, 0x7042];
+
+/// What recovery makes of the metadata of an image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Recovered {
+    map: Vec<Value>,
+    /// Newest entry of each lane.
+    entries: Vec<[Value; 2]>,
+    /// Second half of the older slot of each lane.
+    older: Vec<Value>,
+}
+
+type Verdict = Result<Rc<Recovered>, String>;
+
+/// An image that is not as it should be.
+pub(crate) struct Bad {
+    /// What is wrong with it.
+    pub(crate) what: String,
+    /// The image, and what it is an image of.
+    pub(crate) image: Image,
+    pub(crate) layout: Layout,
+}
+
+/// Judges images.
+pub(crate) struct Court {
+    layouts: Vec<Layout>,
+    shape: Shape,
+    /// Whether each image is written in all formats, and not in one that depends on it.
+    all_formats: bool,
+    verdicts: FxHashMap<Vec<Value>, Verdict>,
+    /// States after recovery that are known.
+    known: FxHashSet<Vec<Value>>,
+    /// Images that were judged, each as often as it was met.
+    pub(crate) images: u64,
+    /// Images of interrupted recoveries.
+    pub(crate) nested: u64,
+}
+
+impl Court {
+    pub(crate) fn new(layouts: &[Layout], all_formats: bool) -> Self {
+        Self {
+            shape: Shape::of(&layouts[0]),
+            layouts: layouts.to_vec(),
+            all_formats,
+            verdicts: FxHashMap::default(),
+            known: FxHashSet::default(),
+            images: 0,
+            nested: 0,
+        }
+    }
+
+    /// A court that has seen nothing yet.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(&self.layouts, self.all_formats)
+    }
+
+    /// Combinations of metadata that were recovered.
+    pub(crate) fn recoveries(&self) -> usize {
+        self.verdicts.len()
+    }
+
+    /// Judges every image that a power failure can leave now. `recovered` gets what recovery makes of those not seen before.
+    pub(crate) fn judge(
+        &mut self,
+        state: &State,
+        mut recovered: impl FnMut(State),
+    ) -> Result<(), Box<Bad>> {
+        let metadata = &state.cells[..self.shape.metadata()];
+        let choices: Vec<Vec<Value>> = metadata.iter().map(distinct).collect();
+        let of_blocks: Vec<Vec<Value>> = state.cells[self.shape.metadata()..]
+            .iter()
+            .map(distinct)
+            .collect();
+        let of_data: u64 = of_blocks.iter().map(|values| values.len() as u64).product();
+        let mut chosen = vec![0; choices.len()];
+        loop {
+            let words: Vec<Value> = chosen
+                .iter()
+                .zip(&choices)
+                .map(|(&index, values): (&usize, _)| values[index])
+                .collect();
+            self.images += of_data;
+            let result = match self.verdict(&words) {
+                Ok(after) => self.sectors(state, &of_blocks, &after, &mut recovered),
+                Err(what) => Err((what, Vec::new())),
+            };
+            if let Err((what, held)) = result {
+                return Err(self.bad(state, &words, &of_blocks, &held, what));
+            }
+            // The next combination, as with the digits of a number.
+            let mut digits = chosen.iter_mut().zip(&choices);
+            let next = digits.find_map(|(digit, values)| {
+                *digit += 1;
+                if *digit < values.len() {
+                    return Some(());
+                }
+                *digit = 0;
+                None
+            });
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Checks what the sectors read as, and makes the states after recovery. An error tells what which block holds.
+    fn sectors(
+        &mut self,
+        state: &State,
+        of_blocks: &[Vec<Value>],
+        after: &Recovered,
+        recovered: &mut impl FnMut(State),
+    ) -> Result<(), (String, Vec<(Block, Value)>)> {
+        let mut reads: Vec<Vec<Value>> = Vec::with_capacity(self.shape.sectors);
+        for (sector, &value) in after.map.iter().enumerate() {
+            let map = Map::of(value);
+            let bad = state.bad & 1 << map.block != 0;
+            let held = &of_blocks[usize::from(map.block)];
+            for &token in held {
+                let reads_as = contents(map, bad, token);
+                if state.allowed[sector] & 1 << reads_as == 0 {
+                    let what = format!(
+                        "sector {sector} reads as {}, expected {}",
+                        token_name(reads_as),
+                        token_names(state.allowed[sector])
+                    );
+                    return Err((what, vec![(map.block, token)]));
+                }
+            }
+            reads.push(held.clone());
+        }
+        let mut chosen = vec![0; reads.len()];
+        loop {
+            let held = || {
+                chosen
+                    .iter()
+                    .zip(&reads)
+                    .map(|(&index, values)| values[index])
+            };
+            let mut key: Vec<Value> = after.map.clone();
+            key.extend(after.entries.iter().flatten());
+            key.extend(&after.older);
+            key.extend(held());
+            key.extend([state.bad as Value, (state.bad >> 16) as Value]);
+            if self.known.insert(key) {
+                recovered(self.state_after(state, after, held()));
+            }
+            let mut digits = chosen.iter_mut().zip(&reads);
+            let next = digits.find_map(|(digit, values)| {
+                *digit += 1;
+                if *digit < values.len() {
+                    return Some(());
+                }
+                *digit = 0;
+                None
+            });
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The state after recovery, if the blocks of the sectors hold `held`.
+    fn state_after(
+        &self,
+        state: &State,
+        after: &Recovered,
+        held: impl Iterator<Item = Value>,
+    ) -> State {
+        let shape = &self.shape;
+        let mut cells = vec![Cell::new(TOKEN_JUNK); state.cells.len()];
+        let mut allowed = vec![0; shape.sectors];
+        for (sector, (&value, token)) in after.map.iter().zip(held).enumerate() {
+            let map = Map::of(value);
+            cells[sector] = Cell::new(value);
+            cells[shape.data(map.block)] = Cell::new(token);
+            allowed[sector] = 1 << contents(map, state.bad & 1 << map.block != 0, token);
+        }
+        for (lane, (entry, &older)) in after.entries.iter().zip(&after.older).enumerate() {
+            for (half, &value) in entry.iter().enumerate() {
+                cells[shape.flog(lane, 0, half)] = Cell::new(value);
+            }
+            let junk = if older == BLANK {
+                BLANK
+            } else {
+                crate::access::JUNK
+            };
+            cells[shape.flog(lane, 1, 0)] = Cell::new(junk);
+            cells[shape.flog(lane, 1, 1)] = Cell::new(older);
+        }
+        State {
+            cells,
+            bad: state.bad,
+            allowed,
+            threads: [None; 2],
+            owners: vec![None; shape.lanes],
+            locks: Vec::new(),
+        }
+    }
+
+    /// What recovery makes of metadata.
+    fn verdict(&mut self, words: &[Value]) -> Verdict {
+        if let Some(verdict) = self.verdicts.get(words) {
+            return verdict.clone();
+        }
+        let verdict = self.recover(words);
+        self.verdicts.insert(words.to_vec(), verdict.clone());
+        verdict
+    }
+
+    fn recover(&mut self, words: &[Value]) -> Verdict {
+        let count = if self.all_formats {
+            self.layouts.len()
+        } else {
+            1
+        };
+        let first = hash(words);
+        let mut result = None;
+        for variety in first..first + count {
+            let Some(encoding) = self.encoding(words, variety) else {
+                continue;
+            };
+            let image = self.image(&encoding, words, None);
+            let (nested, after) = judge::judge(encoding.layout(), &image)?;
+            self.nested += nested as u64;
+            let after = self.decode(&encoding, words, &after)?;
+            if *result.get_or_insert_with(|| after.clone()) != after {
+                return Err("the format makes a difference".into());
+            }
+        }
+        result.map(Rc::new).ok_or_else(|| "no format fits".into())
+    }
+
+    /// How metadata can be written.
+    fn encoding(&self, words: &[Value], variety: usize) -> Option<Encoding> {
+        let shape = &self.shape;
+        let initial: Vec<(u8, Block)> = (0..shape.sectors)
+            .map(|sector| (sector as u8, Map::of(words[sector])))
+            .filter(|(_, map)| map.flags == Map::INITIAL)
+            .map(|(sector, map)| (sector, map.block))
+            .collect();
+        let blank = words[shape.sectors..].contains(&BLANK);
+        let encoding = Encoding::new(&self.layouts, variety, &initial, blank);
+        // A flog none of whose second slots was ever written does not tell where they are.
+        let layout = encoding.layout();
+        let tells = layout.arenas().iter().all(|arena| {
+            let mut lanes = arena.lanes.clone();
+            lanes.any(|lane| (0..2).any(|half| words[shape.flog(lane, 1, half)] != BLANK))
+        });
+        if tells {
+            return Some(encoding);
+        }
+        let adjacent = (0..self.layouts.len())
+            .map(|more| Encoding::new(&self.layouts, variety + more, &initial, blank))
+            .find(|encoding| encoding.half(1, 0) == 2);
+        adjacent
+    }
+
+    fn image(&self, encoding: &Encoding, words: &[Value], data: Option<&[Value]>) -> Image {
+        let layout = encoding.layout();
+        let mut image = Image {
+            words: vec![0; layout.cells()],
+            bad: 0,
+        };
+        for sector in 0..self.shape.sectors {
+            image.words[layout.cell(Place::Map(sector))] = encoding.map_word(words[sector]).into();
+        }
+        for lane in 0..self.shape.lanes {
+            for side in 0..2 {
+                let [first, second] = [0, 1].map(|half| words[self.shape.flog(lane, side, half)]);
+                let halves = [
+                    encoding.first_half(lane, first),
+                    encoding.second_half(second),
+                ];
+                for (half, word) in halves.into_iter().enumerate() {
+                    image.words[layout.cell(encoding.flog_place(lane, side, half))] = word;
+                }
+            }
+        }
+        for (block, &token) in data.into_iter().flatten().enumerate() {
+            let real = encoding.real(block as Block);
+            for word in 0..2 {
+                image.words[layout.cell(Place::Data(real, word))] = match token {
+                    crate::access::TOKEN_TORN => TORN[word],
+                    token if token < TOKEN_FIRST => 0xdead,
+                    token => u64::from(token) << 8 | 0x0100_0000,
+                };
+            }
+        }
+        image
+    }
+
+    fn decode(
+        &self,
+        encoding: &Encoding,
+        words: &[Value],
+        after: &crate::foreign::Recovered,
+    ) -> Result<Recovered, String> {
+        let shape = &self.shape;
+        let map: Option<Vec<Value>> = after
+            .map
+            .iter()
+            .enumerate()
+            .map(|(sector, &word)| encoding.map_value(sector, word))
+            .collect();
+        let map = map.ok_or("the map names a block that is not used")?;
+        let mut entries = Vec::new();
+        let mut older = Vec::new();
+        for lane in 0..shape.lanes {
+            let half = |side, half| words[shape.flog(lane, side, half)];
+            let seq = |side| Second::of(half(side, 1)).map(|second| second.seq);
+            let newest = match (seq(0), seq(1)) {
+                (Some(first), Some(second)) if second == next_seq(first) => 1,
+                (None, _) => 1,
+                _ => 0,
+            };
+            let entry = [half(newest, 0), half(newest, 1)];
+            let free = First::of(entry[0]).map(|first| first.old);
+            let arena = encoding.layout().arena_of_lane(lane);
+            let found = arena
+                .block(after.free[lane])
+                .map(|block| encoding.name(block));
+            if free.is_none() || free != found {
+                return Err(format!(
+                    "lane {lane} has free block {found:?}, expected {free:?}"
+                ));
+            }
+            entries.push(entry);
+            older.push(match Second::of(half(1 - newest, 1)) {
+                Some(second) => Second {
+                    new: None,
+                    ..second
+                }
+                .pack(),
+                None => BLANK,
+            });
+        }
+        Ok(Recovered {
+            map,
+            entries,
+            older,
+        })
+    }
+
+    /// The image that is not as it should be.
+    fn bad(
+        &self,
+        state: &State,
+        words: &[Value],
+        of_blocks: &[Vec<Value>],
+        held: &[(Block, Value)],
+        what: String,
+    ) -> Box<Bad> {
+        let mut data: Vec<Value> = of_blocks.iter().map(|values| values[0]).collect();
+        for &(block, token) in held {
+            data[usize::from(block)] = token;
+        }
+        let encoding = self.encoding(words, 0);
+        let encoding = encoding.unwrap_or_else(|| Encoding::new(&self.layouts, 0, &[], true));
+        let mut image = self.image(&encoding, words, Some(&data));
+        for block in 0..self.shape.blocks {
+            image.bad |= u64::from(state.bad >> block & 1) << encoding.real(block as Block);
+        }
+        Box::new(Bad {
+            what,
+            image,
+            layout: encoding.layout().clone(),
+        })
+    }
+}
+
+/// What a power failure may leave of a word, each once.
+fn distinct(cell: &Cell) -> Vec<Value> {
+    let mut values: Vec<Value> = Vec::new();
+    for value in cell.candidates() {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    values
+}
+
+/// A number that depends on the words, the same in each run.
+fn hash(words: &[Value]) -> usize {
+    let mixed = words.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &word| {
+        (hash ^ u64::from(word)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (mixed >> 40) as usize
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Parts of the protocol that can be left out, to see that they are missed.
+
+use crate::{
+    access::{
+        Access,
+        Request, //
+    },
+    layout::Layout,
+};
+
+/// A kind of word that is flushed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Flushed {
+    /// Data of a block.
+    Data,
+    /// A map word of a sector of the request.
+    OwnMap,
+    /// Another map word: the one that a lane's newest flog entry names.
+    OtherMap,
+    /// First half of a flog slot.
+    FirstHalf,
+    /// Second half of a flog slot.
+    SecondHalf,
+}
+
+/// A part of the protocol that is left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// The fence with this number in each request does nothing.
+    NoFence(usize),
+    /// Flushes of this kind do nothing while so many fences of the request were reached.
+    NoFlush(Flushed, usize),
+    /// The first half of a flog slot goes to the medium after the first fence, with the second one.
+    LateFirstHalf,
+    /// Map locks do not exclude anybody.
+    NoMapLocks,
+    /// Map locks are given back before the map is stored.
+    EarlyUnlock,
+    /// Lane locks do not exclude anybody.
+    NoLaneLocks,
+    /// Writers do not wait for readers.
+    NoLook,
+    /// Errors of free blocks are not cleared.
+    NoClear,
+}
+
+impl Fault {
+    /// What a request does with the fault, from access number `seen` on.
+    pub(crate) fn apply(
+        self,
+        request: &Request,
+        layout: &Layout,
+        log: &[Access],
+        seen: usize,
+    ) -> Vec<Access> {
+        let mut kept = Vec::new();
+        let mut held_back = Vec::new();
+        let mut fences = 0;
+        for (number, &access) in log.iter().enumerate() {
+            let mut keep = |access| {
+                if number >= seen {
+                    kept.push(access);
+                }
+            };
+            match (self, access) {
+                (Self::NoFence(which), Access::Fence) if which == fences => {}
+                (Self::NoFlush(kind, when), Access::Flush(cells)) if when == fences => {
+                    match cells & !cells_of(kind, request, layout) {
+                        0 => {}
+                        cells => keep(Access::Flush(cells)),
+                    }
+                }
+                (Self::LateFirstHalf, Access::Store(cell, _))
+                    if is_of(Flushed::FirstHalf, request, layout, 1 << cell) =>
+                {
+                    held_back.push(access);
+                }
+                (Self::LateFirstHalf, Access::Flush(cells))
+                    if is_of(Flushed::FirstHalf, request, layout, cells) =>
+                {
+                    held_back.push(access);
+                }
+                (Self::LateFirstHalf, Access::Fence) if fences == 0 => {
+                    keep(access);
+                    held_back.drain(..).for_each(keep);
+                }
+                (Self::EarlyUnlock, Access::Store(cell, _))
+                    if usize::from(cell) < layout.sectors() =>
+                {
+                    // Giving it back again does nothing.
+                    for taken in &log[..number] {
+                        if let Access::Acquire(lock) = taken {
+                            keep(Access::Release(*lock));
+                        }
+                    }
+                    keep(access);
+                }
+                (Self::NoMapLocks, Access::Acquire(_) | Access::Release(_)) => {}
+                (Self::NoLook, Access::Look) => {}
+                (Self::NoClear, Access::Clear(_)) => {}
+                _ => keep(access),
+            }
+            fences += usize::from(access == Access::Fence);
+        }
+        kept
+    }
+}
+
+fn is_of(kind: Flushed, request: &Request, layout: &Layout, cells: u32) -> bool {
+    cells != 0 && cells & !cells_of(kind, request, layout) == 0
+}
+
+fn cells_of(kind: Flushed, request: &Request, layout: &Layout) -> u32 {
+    let (sectors, lanes) = (layout.sectors(), layout.lanes());
+    let all = sectors + lanes * 4 + layout.blocks();
+    let is = |cell: usize| match kind {
+        Flushed::OwnMap => request.sectors().contains(&cell),
+        Flushed::OtherMap => cell < sectors && !request.sectors().contains(&cell),
+        Flushed::FirstHalf | Flushed::SecondHalf => {
+            let second = (kind == Flushed::SecondHalf).into();
+            (sectors..sectors + lanes * 4).contains(&cell) && (cell - sectors) % 2 == second
+        }
+        Flushed::Data => cell >= sectors + lanes * 4,
+    };
+    (0..all)
+        .filter(|&cell| is(cell))
+        .map(|cell| 1 << cell)
+        .sum()
+}

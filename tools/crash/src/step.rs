@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can happen next in a state.
+//!
+//! A thread that does nothing may begin any request; one in the middle of a request does its next access, unless it waits for a
+//! lock or a reader.
+//!
+//! # Steps that need not be interleaved
+//!
+//! Unless all interleavings are asked for, a step is taken at once, before anything else, if it neither sees nor is seen by
+//! what the other thread may do in the meantime, and if it does not make fewer images possible: stores and flushes of the
+//! thread's own flog slots and free blocks, flushes and loads of map words whose lock it holds, giving back locks. Then all
+//! that the other thread could do before such a step it can do after it as well, with the same result. Stores of
+//! map words are not among them, as somebody may flush the word without its lock; neither are fences.
+
+use crate::{
+    access::{
+        Access,
+        Answer,
+        First,
+        Kind,
+        Question,
+        Request,
+        Result as Ended,
+        Second,
+        Value,
+        TOKEN_FIRST,
+        TOKEN_JUNK,
+        TOKEN_LOST,
+        TOKEN_TORN,
+        TOKEN_ZERO, //
+    },
+    canon::Canon,
+    faults::Fault,
+    layout::Layout,
+    program::{
+        End,
+        Programs, //
+    },
+    state::{
+        Running,
+        Shape,
+        State,
+        Tokens,
+        MOST_SECTORS,
+        THREADS, //
+    },
+};
+
+/// Map words of a cache line, which have one lock.
+const WORDS_OF_LINE: u32 = 16;
+
+/// Words of the engine for each arena, of which the first are the map locks.
+const WORDS_OF_ARENA: u16 = 257;
+
+/// What is next for a thread.
+#[derive(Clone, Debug)]
+enum Next {
+    Access(Access),
+    Ask(Question),
+    Return(Ended),
+}
+
+/// Does the steps.
+pub(crate) struct Machine {
+    pub(crate) layout: Layout,
+    pub(crate) shape: Shape,
+    pub(crate) requests: Vec<Request>,
+    pub(crate) programs: Programs,
+    pub(crate) canon: Canon,
+    pub(crate) fault: Option<Fault>,
+    /// Whether all interleavings are done, also those that make no difference.
+    pub(crate) all: bool,
+    /// Threads that take part.
+    pub(crate) threads: usize,
+}
+
+/// What a step led to.
+pub(crate) struct Stepped {
+    pub(crate) state: State,
+    /// What is wrong already.
+    pub(crate) wrong: Option<String>,
+}
+
+impl Machine {
+    /// All steps, as indices and what they lead to. `describe` is told what happens.
+    pub(crate) fn steps(&mut self, state: &State, mut take: impl FnMut(&mut Self, usize, Stepped)) {
+        if !self.all {
+            let mut eager = (0..THREADS).filter(|&thread| self.is_eager(state, thread));
+            if let Some(thread) = eager.next() {
+                let stepped = self.go_on(state, thread);
+                take(self, thread, stepped);
+                return;
+            }
+        }
+        for thread in 0..THREADS {
+            if state.threads[thread].is_some() && self.is_enabled(state, thread) {
+                let stepped = self.go_on(state, thread);
+                take(self, thread, stepped);
+            }
+        }
+        let idle = (0..self.threads).find(|&thread| state.threads[thread].is_none());
+        if let Some(thread) = idle {
+            for request in 0..self.requests.len() {
+                if let Some(stepped) = self.begin(state, thread, request) {
+                    take(self, THREADS + request, stepped);
+                }
+            }
+        }
+    }
+
+    /// What a step does, in words.
+    pub(crate) fn describe(&self, state: &State, step: usize) -> String {
+        match step.checked_sub(THREADS) {
+            Some(request) => {
+                let thread = state.threads.iter().position(Option::is_none);
+                let thread = thread.unwrap_or_default();
+                format!("thread {thread} begins: {}", self.requests[request])
+            }
+            None => {
+                let what = match self.next(state, step) {
+                    Some(Next::Access(access)) => format!("{access:?}"),
+                    Some(Next::Ask(question)) => format!("{question:?}?"),
+                    Some(Next::Return(ended)) => format!("returns: {ended:?}"),
+                    None => "nothing".into(),
+                };
+                format!("thread {step}: {what}")
+            }
+        }
+    }
+
+    /// Whether a power failure here can leave more than before any step of a thread: each waits for something, or fences.
+    pub(crate) fn is_full(&self, state: &State) -> bool {
+        (0..THREADS).all(|thread| match self.next(state, thread) {
+            None | Some(Next::Access(Access::Fence)) => true,
+            Some(_) => !self.is_enabled(state, thread),
+        })
+    }
+
+    fn next(&self, state: &State, thread: usize) -> Option<Next> {
+        let running = state.threads[thread].as_ref()?;
+        let stretch = self.programs.at(running.node);
+        Some(match stretch.accesses.get(usize::from(running.done)) {
+            Some(&access) => Next::Access(access),
+            None => match &stretch.end {
+                End::Ask(question) => Next::Ask(*question),
+                End::Return(result) => Next::Return(result.clone()),
+            },
+        })
+    }
+
+    fn is_enabled(&self, state: &State, thread: usize) -> bool {
+        let me = thread as u8;
+        match self.next(state, thread) {
+            Some(Next::Ask(Question::Lanes(lanes))) => {
+                self.fault == Some(Fault::NoLaneLocks)
+                    || (0..self.shape.lanes)
+                        .all(|lane| lanes & 1 << lane == 0 || state.owners[lane].is_none())
+            }
+            Some(Next::Access(Access::Acquire(lock))) => !state
+                .locks
+                .iter()
+                .any(|&(taken, owner)| taken == lock && owner != me),
+            Some(Next::Access(Access::Look)) => {
+                let others = state.threads.iter().enumerate();
+                let mut read = others
+                    .filter(|(other, _)| *other != thread)
+                    .filter_map(|(_, other)| other.as_ref()?.reading);
+                let node = state.threads[thread].map_or(0, |running| running.node);
+                !read.any(|block| {
+                    self.programs
+                        .lanes(node)
+                        .any(|(_, first)| first.old == block)
+                })
+            }
+            _ => true,
+        }
+    }
+
+    fn is_eager(&self, state: &State, thread: usize) -> bool {
+        let Some(running) = state.threads[thread] else {
+            return false;
+        };
+        let request = &self.requests[usize::from(running.request)];
+        let is_locked = |sector: usize| {
+            let lock = self.lock_of(sector);
+            state.locks.contains(&(lock, thread as u8))
+        };
+        match self.next(state, thread) {
+            Some(Next::Access(access)) => match access {
+                Access::Unlock(_) | Access::Release(_) | Access::Data(..) => true,
+                Access::Store(cell, _) => usize::from(cell) >= self.shape.sectors,
+                Access::Flush(cells) => (0..self.shape.sectors)
+                    .filter(|sector| cells & 1 << sector != 0)
+                    .all(is_locked),
+                _ => false,
+            },
+            Some(Next::Ask(Question::Map(sector))) => {
+                request.kind != Kind::Read && is_locked(sector.into())
+            }
+            Some(Next::Ask(Question::Bad(_))) => request.kind == Kind::Write,
+            Some(Next::Return(_)) => true,
+            Some(Next::Ask(Question::Lanes(_))) | None => false,
+        }
+    }
+
+    fn lock_of(&self, sector: usize) -> u16 {
+        let arenas = self.layout.arenas();
+        let index = arenas
+            .iter()
+            .position(|arena| arena.sectors.contains(&sector))
+            .unwrap_or_default();
+        let line = arenas[index].premap(sector) / WORDS_OF_LINE;
+        index as u16 * WORDS_OF_ARENA + (line % 256) as u16
+    }
+
+    /// Begins a request, and does its first step, if that is possible now.
+    fn begin(&mut self, state: &State, thread: usize, number: usize) -> Option<Stepped> {
+        let request = self.requests[number];
+        let mut state = state.clone();
+        if request.kind == Kind::Poison {
+            // Only for states in which it is clear what is lost.
+            let block = state.map(request.sector.into()).block;
+            if !state.is_quiet() || state.bad & 1 << block != 0 {
+                return None;
+            }
+            state.bad |= 1 << block;
+            let sector = usize::from(request.sector);
+            state.allowed[sector] = 1 << state.visible_token(&self.shape, sector);
+            self.canon.normalise(&mut state, &mut self.programs);
+            return Some(Stepped { state, wrong: None });
+        }
+        let mut running = Running {
+            request: number as u8,
+            node: self.programs.start(number as u8),
+            done: 0,
+            tokens: [0; MOST_SECTORS],
+            reading: None,
+            legal: 0,
+            over: 0,
+        };
+        let mut fresh = fresh_tokens(&self.shape, &state);
+        for (index, sector) in request.sectors().enumerate() {
+            let token = match request.kind {
+                Kind::Write => fresh.next()?,
+                Kind::Discard => TOKEN_ZERO,
+                Kind::Read | Kind::Poison => {
+                    running.legal |= state.allowed[sector];
+                    continue;
+                }
+            };
+            running.tokens[index] = token as u8;
+            running.over |= state.allowed[sector] & !self.under_way(&state, sector) & FRESH;
+            self.allow(&mut state, sector, token);
+        }
+        state.threads[thread] = Some(running);
+        self.is_enabled(&state, thread)
+            .then(|| self.go_on(&state, thread))
+    }
+
+    /// Lets a sector have other contents, also for those who read it just now.
+    fn allow(&self, state: &mut State, sector: usize, token: Value) {
+        state.allowed[sector] |= 1 << token;
+        for running in state.threads.iter_mut().flatten() {
+            let request = &self.requests[usize::from(running.request)];
+            if request.kind == Kind::Read && request.sectors().contains(&sector) {
+                running.legal |= 1 << token;
+            }
+        }
+    }
+
+    /// What requests under way make of a sector.
+    fn under_way(&self, state: &State, sector: usize) -> Tokens {
+        let running = state.threads.iter().flatten();
+        running.fold(0, |tokens, running| {
+            let request = &self.requests[usize::from(running.request)];
+            let is_ours = request.kind != Kind::Read && request.sectors().contains(&sector);
+            match is_ours.then(|| running.tokens[sector - usize::from(request.sector)]) {
+                Some(token) => tokens | 1 << token,
+                None => tokens,
+            }
+        })
+    }
+
+    /// Does the next step of a thread.
+    fn go_on(&mut self, state: &State, thread: usize) -> Stepped {
+        let mut state = state.clone();
+        let mut wrong = None;
+        match self.next(&state, thread) {
+            Some(Next::Access(access)) => {
+                wrong = self.access(&mut state, thread, access).err();
+                if let Some(running) = &mut state.threads[thread] {
+                    running.done += 1;
+                }
+            }
+            Some(Next::Ask(question)) => {
+                let answers = self.answers(&mut state, thread, question);
+                let answers = answers.unwrap_or_else(|what| {
+                    wrong = Some(what);
+                    Vec::new()
+                });
+                if let (Some(running), None) = (&mut state.threads[thread], &wrong) {
+                    running.node = self.programs.answer(running.node, answers);
+                    running.done = 0;
+                }
+            }
+            Some(Next::Return(ended)) => wrong = self.end(&mut state, thread, &ended).err(),
+            None => {}
+        }
+        if wrong.is_none() {
+            self.canon.normalise(&mut state, &mut self.programs);
+        }
+        Stepped { state, wrong }
+    }
+
+    fn access(&self, state: &mut State, thread: usize, access: Access) -> Result<(), String> {
+        let me = thread as u8;
+        let Some(running) = state.threads[thread] else {
+            return Ok(());
+        };
+        match access {
+            Access::Unlock(lanes) => {
+                for lane in (0..self.shape.lanes).filter(|lane| lanes & 1 << lane != 0) {
+                    state.owners[lane] = None;
+                }
+            }
+            Access::Acquire(lock) => {
+                state.locks.push((lock, me));
+                state.locks.sort_unstable();
+            }
+            Access::Release(lock) => state.locks.retain(|&taken| taken != (lock, me)),
+            Access::Look => {}
+            Access::Publish(block) => {
+                if let Some(running) = &mut state.threads[thread] {
+                    running.reading = block;
+                }
+            }
+            Access::Data(block, index) => {
+                let cell = &mut state.cells[self.shape.data(block)];
+                cell.store(TOKEN_TORN);
+                cell.store(running.tokens[usize::from(index)].into());
+            }
+            Access::Clear(block) => {
+                state.bad &= !(1 << block);
+                let cell = &mut state.cells[self.shape.data(block)];
+                cell.store(TOKEN_JUNK);
+                cell.flush(thread);
+            }
+            Access::Copy(block) => {
+                let token = state.cells[self.shape.data(block)].visible();
+                check_legal(running.legal, token)?;
+            }
+            Access::Zeroes => check_legal(running.legal, TOKEN_ZERO)?,
+            Access::Store(cell, value) => state.cells[usize::from(cell)].store(value),
+            Access::Flush(cells) => {
+                for (index, cell) in state.cells.iter_mut().enumerate() {
+                    if cells & 1 << index != 0 {
+                        cell.flush(thread);
+                    }
+                }
+            }
+            Access::Fence => state.cells.iter_mut().for_each(|cell| cell.fence(thread)),
+        }
+        Ok(())
+    }
+
+    fn answers(
+        &self,
+        state: &mut State,
+        thread: usize,
+        question: Question,
+    ) -> Result<Vec<Answer>, String> {
+        let lanes = match question {
+            Question::Map(sector) => {
+                let word = state.cells[usize::from(sector)].visible();
+                return Ok(vec![Answer::Map(word)]);
+            }
+            Question::Bad(block) => return Ok(vec![Answer::Bad(state.bad & 1 << block != 0)]),
+            Question::Lanes(lanes) => lanes,
+        };
+        let mut answers = Vec::new();
+        for lane in (0..self.shape.lanes).filter(|lane| lanes & 1 << lane != 0) {
+            if state.owners[lane].is_none() {
+                if !self.canon.turn(state, lane) {
+                    return Err(format!(
+                        "lane {lane} is taken with an entry that is not durable"
+                    ));
+                }
+                state.owners[lane] = Some(thread as u8);
+            }
+            let first = state.cells[self.shape.flog(lane, 0, 0)].visible();
+            let second = Second::of(state.cells[self.shape.flog(lane, 0, 1)].visible());
+            let (Some(first), Some(_)) = (First::of(first), second) else {
+                return Err(format!("lane {lane} has no newest entry"));
+            };
+            answers.push(Answer::Lane(lane as u8, first.pack()));
+        }
+        Ok(answers)
+    }
+
+    /// Makes a promise of a request.
+    fn end(&self, state: &mut State, thread: usize, ended: &Ended) -> Result<(), String> {
+        let Some(running) = state.threads[thread].take() else {
+            return Ok(());
+        };
+        let request = self.requests[usize::from(running.request)];
+        match (ended, request.kind) {
+            (Ended::Done, _) => {}
+            (Ended::Lost, Kind::Read) => check_legal(running.legal, TOKEN_LOST)?,
+            (Ended::Lost, _) => return Err("a request failed with a media error".into()),
+            (Ended::Failed(what), _) => return Err(what.clone()),
+        }
+        for cell in &mut state.cells {
+            cell.forget_flushes(thread);
+        }
+        if request.kind == Kind::Read {
+            return Ok(());
+        }
+        for sector in request.sectors() {
+            let token = state.visible_token(&self.shape, sector);
+            check_legal(state.allowed[sector], token)
+                .map_err(|what| format!("at the end of a request, sector {sector}: {what}"))?;
+            let under_way = self.under_way(state, sector);
+            state.allowed[sector] = if under_way & 1 << token == 0 {
+                1 << token | under_way
+            } else {
+                // The other thread's request came later, but may still be lost; then the sector is as this one, or
+                // one before it that was under way at the same time, has left it.
+                state.allowed[sector] & !running.over
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Contents that have no meaning by themselves.
+const FRESH: Tokens = !((1 << TOKEN_FIRST) - 1);
+
+fn check_legal(legal: Tokens, token: Value) -> Result<(), String> {
+    if legal & 1 << token == 0 {
+        return Err(format!(
+            "it reads as {}, expected one of {}",
+            token_name(token),
+            token_names(legal)
+        ));
+    }
+    Ok(())
+}
+
+/// Contents for people.
+pub(crate) fn token_name(token: Value) -> String {
+    match token {
+        TOKEN_JUNK => "rubbish".into(),
+        TOKEN_ZERO => "zeroes".into(),
+        TOKEN_LOST => "an error".into(),
+        TOKEN_TORN => "torn".into(),
+        token => format!("contents {}", token - TOKEN_FIRST),
+    }
+}
+
+/// Several contents for people.
+pub(crate) fn token_names(tokens: Tokens) -> String {
+    let names = (0..32).filter(|token| tokens & 1 << token != 0);
+    names.map(token_name).collect::<Vec<_>>().join(" or ")
+}
+
+/// Contents that are nowhere in a state.
+fn fresh_tokens(shape: &Shape, state: &State) -> impl Iterator<Item = Value> {
+    let mut used: Tokens = (1 << TOKEN_FIRST) - 1;
+    state.allowed.iter().for_each(|&allowed| used |= allowed);
+    for cell in &state.cells[shape.metadata()..] {
+        cell.candidates().for_each(|token| used |= 1 << token);
+    }
+    for running in state.threads.iter().flatten() {
+        used |= running.legal | running.over;
+        running.tokens.iter().for_each(|&token| used |= 1 << token);
+    }
+    (0..32).filter(move |token| used & 1 << token == 0)
+}
