@@ -14,8 +14,10 @@ use crate::{
         Second,
         Value,
         BLANK,
+        JUNK,
         TOKEN_FIRST,
-        TOKEN_JUNK, //
+        TOKEN_JUNK,
+        TOKEN_TORN, //
     },
     cell::Cell,
     encoding::Encoding,
@@ -224,11 +226,7 @@ impl Court {
             for (half, &value) in entry.iter().enumerate() {
                 cells[shape.flog(lane, 0, half)] = Cell::new(value);
             }
-            let junk = if older == BLANK {
-                BLANK
-            } else {
-                crate::access::JUNK
-            };
+            let junk = if older == BLANK { BLANK } else { JUNK };
             cells[shape.flog(lane, 1, 0)] = Cell::new(junk);
             cells[shape.flog(lane, 1, 1)] = Cell::new(older);
         }
@@ -294,10 +292,9 @@ impl Court {
         if tells {
             return Some(encoding);
         }
-        let adjacent = (0..self.layouts.len())
+        (0..self.layouts.len())
             .map(|more| Encoding::new(&self.layouts, variety + more, &initial, blank))
-            .find(|encoding| encoding.half(1, 0) == 2);
-        adjacent
+            .find(|encoding| encoding.half(1, 0) == 2)
     }
 
     fn image(&self, encoding: &Encoding, words: &[Value], data: Option<&[Value]>) -> Image {
@@ -306,8 +303,8 @@ impl Court {
             words: vec![0; layout.cells()],
             bad: 0,
         };
-        for sector in 0..self.shape.sectors {
-            image.words[layout.cell(Place::Map(sector))] = encoding.map_word(words[sector]).into();
+        for (sector, &word) in words[..self.shape.sectors].iter().enumerate() {
+            image.words[layout.cell(Place::Map(sector))] = encoding.map_word(word).into();
         }
         for lane in 0..self.shape.lanes {
             for side in 0..2 {
@@ -323,9 +320,9 @@ impl Court {
         }
         for (block, &token) in data.into_iter().flatten().enumerate() {
             let real = encoding.real(block as Block);
-            for word in 0..2 {
+            for (word, torn) in TORN.into_iter().enumerate() {
                 image.words[layout.cell(Place::Data(real, word))] = match token {
-                    crate::access::TOKEN_TORN => TORN[word],
+                    TOKEN_TORN => torn,
                     token if token < TOKEN_FIRST => 0xdead,
                     token => u64::from(token) << 8 | 0x0100_0000,
                 };

@@ -363,7 +363,8 @@ impl Layout {
             .step_by(MAP_ENTRY_SIZE as usize)
             .filter(move |&word| {
                 // Halves and words of data are twice as long as map entries.
-                matches!(self.place(word), Some(Place::Map(_))) || (word - offset) % HALF == 0
+                matches!(self.place(word), Some(Place::Map(_)))
+                    || (word - offset).is_multiple_of(HALF)
             })
             .filter_map(|word| self.place(word))
     }

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A run of the engine that ends where it has to know what is not in its script.
+//!
+//! The medium writes down what is done, in symbolic values, and answers what it is asked. Where the answers end, the engine is
+//! left by unwinding. Locks and shared words are told by [`watch`].
+
+use crate::{
+    access::{
+        Access,
+        Answer,
+        Block,
+        First,
+        Kind,
+        Question,
+        Request,
+        Result,
+        Second,
+        Value, //
+    },
+    encoding::Encoding,
+    layout::Place,
+    program::End,
+};
+use btt_engine::{
+    watch::{
+        self,
+        Event,
+        Id, //
+    },
+    Btt,
+    IoError,
+    Media,
+    MediaError,
+    OpenParams,
+    Sink,
+    Source, //
+};
+use nd_format::uuid::Uuid;
+use std::cell::{
+    Cell,
+    RefCell, //
+};
+use std::panic::{
+    catch_unwind,
+    resume_unwind,
+    AssertUnwindSafe, //
+};
+use std::rc::Rc;
+
+/// Map locks of an arena, and the word after them.
+const WORDS_OF_ARENA: u32 = 257;
+
+/// A word in the map that names no block, for what the engine looks at while it opens.
+const NOWHERE: u32 = 0x3fff_fffe;
+
+/// How the engine's run is cut short.
+struct Enough;
+
+/// What a run came to.
+pub(crate) struct Run {
+    /// All accesses.
+    pub(crate) log: Vec<Access>,
+    /// How many of them came before the last answer was needed.
+    pub(crate) seen: usize,
+    pub(crate) end: End,
+}
+
+/// Runs a request of the engine as far as the answers go.
+pub(crate) fn run(encoding: Encoding, request: &Request, answers: &[Answer], errors: bool) -> Run {
+    let medium = Scripted::new(encoding, request, answers, errors);
+    let shared = medium.0.clone();
+    watch::start(move |event| shared.watch(event));
+    let result = catch_unwind(AssertUnwindSafe(|| medium.clone().request(request)));
+    watch::stop();
+    let shared = medium.0;
+    let wrong = shared.wrong.borrow_mut().take();
+    let end = match (wrong, result, shared.asked.take()) {
+        (Some(wrong), ..) => End::Return(Result::Failed(wrong)),
+        (None, _, Some(question)) => End::Ask(question),
+        (None, Ok(result), None) => End::Return(result),
+        (None, Err(panic), None) => resume_unwind(panic),
+    };
+    Run {
+        log: shared.log.take(),
+        seen: shared.seen.get(),
+        end,
+    }
+}
+
+struct Shared {
+    encoding: Encoding,
+    /// Symbolic first half of the newest flog slot of each lane.
+    lanes: Vec<Value>,
+    /// Lanes of each group of each arena, one bit each.
+    groups: Vec<u16>,
+    answers: Vec<Answer>,
+    errors: bool,
+    /// Answers that were used.
+    used: Cell<usize>,
+    /// Whether the BTT is open.
+    running: Cell<bool>,
+    log: RefCell<Vec<Access>>,
+    /// Accesses before the last answer was used.
+    seen: Cell<usize>,
+    asked: Cell<Option<Question>>,
+    /// What the engine did that cannot be.
+    wrong: RefCell<Option<String>>,
+}
+
+/// The medium that writes down and answers.
+#[derive(Clone)]
+struct Scripted(Rc<Shared>);
+
+impl Scripted {
+    fn new(encoding: Encoding, request: &Request, answers: &[Answer], errors: bool) -> Self {
+        let layout = encoding.layout().clone();
+        let mut lanes: Vec<Option<First>> = vec![None; layout.lanes()];
+        for answer in answers {
+            if let Answer::Lane(lane, value) = answer {
+                lanes[usize::from(*lane)] = First::of(*value);
+            }
+        }
+        let mut groups = Vec::new();
+        for arena in layout.arenas() {
+            // Lanes that the request does not know get blocks that nobody else has.
+            for lane in arena.lanes.clone() {
+                if lanes[lane].is_none() {
+                    let mut blocks = arena.blocks.clone().map(|block| block as Block);
+                    let taken =
+                        |block: &Block| lanes.iter().flatten().any(|lane| lane.old == *block);
+                    lanes[lane] = Some(First {
+                        sector: None,
+                        old: blocks.find(|block| !taken(block)).unwrap_or_default(),
+                        old_bad: false,
+                    });
+                }
+            }
+            let (count, wanted) = (arena.lanes.len(), usize::from(request.groups));
+            let wanted = wanted.clamp(1, count);
+            groups.extend((0..wanted).map(|group| {
+                let share = count * group / wanted..count * (group + 1) / wanted;
+                share
+                    .map(|lane| 1 << (arena.lanes.start + lane))
+                    .sum::<u16>()
+            }));
+        }
+        Self(Rc::new(Shared {
+            lanes: lanes.iter().flatten().map(|lane| lane.pack()).collect(),
+            groups,
+            encoding,
+            answers: answers.to_vec(),
+            errors,
+            used: Cell::new(0),
+            running: Cell::new(false),
+            log: RefCell::default(),
+            seen: Cell::new(0),
+            asked: Cell::new(None),
+            wrong: RefCell::default(),
+        }))
+    }
+
+    fn request(self, request: &Request) -> Result {
+        let shared = self.0.clone();
+        let layout = shared.encoding.layout();
+        let params = OpenParams {
+            version: layout.format().version,
+            namespace_uuid: Uuid::NIL,
+            groups: request.groups.into(),
+        };
+        let btt = match Btt::open(self, &params) {
+            Ok(opened) => opened.btt,
+            Err(error) => return Result::Failed(format!("not opened: {error}")),
+        };
+        shared.running.set(true);
+        let lba = layout.lba(request.sector.into());
+        let last = layout.lba(usize::from(request.sector + request.count - 1));
+        let count = last + 1 - lba;
+        let mut data = Data {
+            index: 0,
+            shared: shared.clone(),
+        };
+        let result = match request.kind {
+            Kind::Write => btt.write(lba, count, &mut data, request.group.into()),
+            Kind::Discard => btt.discard(lba, count),
+            Kind::Read => btt.read(lba, count, &mut data, request.group.into()),
+            Kind::Poison => Ok(()),
+        };
+        match result {
+            Ok(()) => Result::Done,
+            Err(IoError::Lost { .. } | IoError::Media(MediaError::Poison { .. })) => Result::Lost,
+            Err(error) => Result::Failed(format!("request failed: {error}")),
+        }
+    }
+}
+
+impl Shared {
+    fn note(&self, access: Access) {
+        let mut log = self.log.borrow_mut();
+        if self.running.get() && self.asked.get().is_none() {
+            log.push(access);
+        }
+    }
+
+    /// The next answer. There is no way on without one.
+    fn ask(&self, question: Question) -> Answer {
+        let used = self.used.get();
+        let Some(&answer) = self.answers.get(used) else {
+            self.asked.set(Some(question));
+            resume_unwind(Box::new(Enough));
+        };
+        self.used.set(used + 1);
+        self.seen.set(self.log.borrow().len());
+        answer
+    }
+
+    fn wrong(&self, what: String) {
+        self.wrong.borrow_mut().get_or_insert(what);
+    }
+
+    fn watch(&self, event: Event) {
+        if !self.running.get() || self.asked.get().is_some() {
+            return;
+        }
+        match event {
+            Event::Lock(Id(group)) => {
+                let lanes = self.groups[group as usize];
+                (0..lanes.count_ones()).for_each(|_| {
+                    self.ask(Question::Lanes(lanes));
+                });
+            }
+            Event::Unlock(Id(group)) => self.note(Access::Unlock(self.groups[group as usize])),
+            Event::Acquire(Id(word)) => self.note(Access::Acquire(word as u16)),
+            Event::Release(Id(word)) => self.note(Access::Release(word as u16)),
+            Event::Load(Id(word)) => {
+                let looked = self.log.borrow().last() == Some(&Access::Look);
+                if self.is_of_table(word) && !looked {
+                    self.note(Access::Look);
+                }
+            }
+            Event::Store(Id(word), _) if !self.is_of_table(word) => {
+                self.wrong("an arena became read-only".into());
+            }
+            Event::Store(_, value) => {
+                let arena = (value >> 32).checked_sub(1).map(|arena| arena as usize);
+                let layout = self.encoding.layout();
+                let arena = arena.and_then(|arena| layout.arenas().get(arena));
+                let block = arena.and_then(|arena| arena.block(value as u32));
+                self.note(Access::Publish(
+                    block.map(|block| self.encoding.name(block)),
+                ));
+            }
+        }
+    }
+
+    fn is_of_table(&self, word: u32) -> bool {
+        word >= WORDS_OF_ARENA * self.encoding.layout().arenas().len() as u32
+    }
+
+    fn block_at(&self, offset: u64) -> Option<Block> {
+        let block = self.encoding.layout().block_at(offset)?;
+        Some(self.encoding.name(block))
+    }
+
+    /// What the flog holds when the BTT is opened: newest in side 0, with sequence number 1.
+    fn flog_word(&self, lane: usize, half: usize) -> u64 {
+        let value = self.lanes[lane];
+        let new = First::of(value).map(|first| match first.sector {
+            None => first.old,
+            // Any other block will do.
+            Some(_) => self.other_block(lane, first.old),
+        });
+        match self.encoding.side(half) {
+            Some((0, 0)) => self.encoding.first_half(lane, value),
+            Some((0, _)) => self.encoding.second_half(Second { new, seq: 1 }.pack()),
+            Some((_, 0)) => self.encoding.first_half(lane, value),
+            Some((_, _)) => self.encoding.second_half(Second { new, seq: 3 }.pack()),
+            None => 0,
+        }
+    }
+
+    fn other_block(&self, lane: usize, block: Block) -> Block {
+        let arena = self.encoding.layout().arena_of_lane(lane);
+        let mut blocks = arena.blocks.clone().map(|block| block as Block);
+        blocks.find(|&other| other != block).unwrap_or(block)
+    }
+
+    fn data_cell(&self, block: Block) -> u8 {
+        let layout = self.encoding.layout();
+        (layout.sectors() + layout.lanes() * 4) as u8 + block
+    }
+
+    fn cell(&self, place: Place) -> Option<u8> {
+        let layout = self.encoding.layout();
+        match place {
+            Place::Map(sector) => Some(sector as u8),
+            Place::Flog(lane, half) => {
+                let (side, half) = self.encoding.side(half)?;
+                Some((layout.sectors() + lane * 4 + side * 2 + half) as u8)
+            }
+            Place::Data(..) => None,
+        }
+    }
+}
+
+impl Media for Scripted {
+    fn size(&self) -> u64 {
+        self.0.encoding.layout().size()
+    }
+
+    fn load32(&self, offset: u64) -> std::result::Result<u32, MediaError> {
+        let place = self.0.encoding.layout().place(offset);
+        let (true, Some(Place::Map(sector))) = (self.0.running.get(), place) else {
+            return Ok(NOWHERE | 3 << 30);
+        };
+        match self.0.ask(Question::Map(sector as u8)) {
+            Answer::Map(value) => Ok(self.0.encoding.map_word(value)),
+            Answer::Lane(..) | Answer::Bad(_) => Err(MediaError::Flush),
+        }
+    }
+
+    fn store32(&self, offset: u64, word: u32) -> std::result::Result<(), MediaError> {
+        let encoding = &self.0.encoding;
+        let place = encoding.layout().place(offset);
+        let value = match place {
+            Some(Place::Map(sector)) => encoding.map_value(sector, word),
+            _ => None,
+        };
+        match (place.and_then(|place| self.0.cell(place)), value) {
+            (Some(cell), Some(value)) => self.0.note(Access::Store(cell, value)),
+            _ => self.0.wrong(format!("{word:#x} was stored at {offset:#x}")),
+        }
+        Ok(())
+    }
+
+    fn store64(&self, offset: u64, word: u64) -> std::result::Result<(), MediaError> {
+        let encoding = &self.0.encoding;
+        let place = encoding.layout().place(offset);
+        let value = match place {
+            Some(Place::Flog(lane, half)) => encoding.half_value(lane, half % 2, word),
+            _ => None,
+        };
+        match (place.and_then(|place| self.0.cell(place)), value) {
+            (Some(cell), Some(value)) => self.0.note(Access::Store(cell, value)),
+            _ => self.0.wrong(format!("{word:#x} was stored at {offset:#x}")),
+        }
+        Ok(())
+    }
+
+    fn read_bytes(&self, offset: u64, bytes: &mut [u8]) -> std::result::Result<(), MediaError> {
+        let layout = self.0.encoding.layout();
+        if let Some(fixed) = layout.fixed(offset, bytes.len()) {
+            bytes.copy_from_slice(fixed);
+            return Ok(());
+        }
+        for (offset, bytes) in (offset..).step_by(8).zip(bytes.chunks_exact_mut(8)) {
+            let word = match layout.place(offset) {
+                Some(Place::Flog(lane, half)) => self.0.flog_word(lane, half),
+                _ => 0,
+            };
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn write_bytes(&self, offset: u64, bytes: &[u8]) -> std::result::Result<(), MediaError> {
+        let len = bytes.len() as u64;
+        Err(MediaError::OutOfRange { offset, len })
+    }
+
+    fn zero(&self, offset: u64, len: u64) -> std::result::Result<(), MediaError> {
+        Err(MediaError::OutOfRange { offset, len })
+    }
+
+    fn is_bad(&self, offset: u64, _len: u64) -> bool {
+        match self.0.block_at(offset) {
+            Some(block) if self.0.errors && self.0.running.get() => {
+                self.0.ask(Question::Bad(block)) == Answer::Bad(true)
+            }
+            _ => false,
+        }
+    }
+
+    fn clear(&self, offset: u64, len: u64) -> std::result::Result<(), MediaError> {
+        let block = self.0.block_at(offset);
+        let block = block.ok_or(MediaError::OutOfRange { offset, len })?;
+        self.0.note(Access::Clear(block));
+        Ok(())
+    }
+
+    fn flush(&self, offset: u64, len: u64) {
+        let places = self.0.encoding.layout().places_in(offset, len);
+        let cells = places.filter_map(|place| self.0.cell(place));
+        let cells = cells.fold(0, |cells, cell| cells | 1 << cell);
+        if cells != 0 {
+            self.0.note(Access::Flush(cells));
+        }
+    }
+
+    fn fence(&self) -> std::result::Result<(), MediaError> {
+        self.0.note(Access::Fence);
+        Ok(())
+    }
+}
+
+/// The data of a request: only which sector's they are matters.
+struct Data {
+    index: u8,
+    shared: Rc<Shared>,
+}
+
+impl Source<Scripted> for Data {
+    fn copy_to(
+        &mut self,
+        media: &Scripted,
+        offset: u64,
+        len: u32,
+    ) -> std::result::Result<(), MediaError> {
+        let block = media.0.block_at(offset);
+        let len = len.into();
+        let block = block.ok_or(MediaError::OutOfRange { offset, len })?;
+        media.0.note(Access::Data(block, self.index));
+        media.0.note(Access::Flush(1 << media.0.data_cell(block)));
+        self.index += 1;
+        Ok(())
+    }
+}
+
+impl Sink<Scripted> for Data {
+    fn copy_from(
+        &mut self,
+        media: &Scripted,
+        offset: u64,
+        len: u32,
+    ) -> std::result::Result<(), MediaError> {
+        let len = len.into();
+        if media.is_bad(offset, len) {
+            return Err(MediaError::Poison { offset, len });
+        }
+        let block = media.0.block_at(offset);
+        let block = block.ok_or(MediaError::OutOfRange { offset, len })?;
+        media.0.note(Access::Copy(block));
+        Ok(())
+    }
+
+    fn fill_zero(&mut self, _len: u32) {
+        self.shared.note(Access::Zeroes);
+    }
+}
