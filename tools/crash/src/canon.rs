@@ -2,7 +2,7 @@
 
 //! One form for all states that no future can tell from each other.
 //!
-//! Names of blocks, contents and threads do not matter. Nor does what can only be seen if the protocol is broken: contents of
+//! Names of blocks, contents and threads do not matter, nor do those of sectors and lanes where all are alike. Nor does what can only be seen if the protocol is broken: contents of
 //! free blocks and the older flog slots. These become something that is noticed if anybody looks.
 //!
 //! An entry of the flog is *over* when its map word can no longer read as the old block: recovery will do nothing. Its lane
@@ -24,11 +24,16 @@ use crate::{
     },
     cell::Cell,
     layout::Layout,
-    program::Programs,
+    program::{
+        Names,
+        Programs, //
+    },
     state::{
+        Running,
         Shape,
         State,
-        Tokens, //
+        Tokens,
+        THREADS, //
     },
 };
 
@@ -36,13 +41,16 @@ use crate::{
 pub(crate) struct Canon {
     layout: Layout,
     shape: Shape,
+    /// Whether sectors and lanes are alike: each has a map lock or a group of its own and all requests are of one sector.
+    symmetric: bool,
 }
 
 impl Canon {
-    pub(crate) fn new(layout: &Layout) -> Self {
+    pub(crate) fn new(layout: &Layout, symmetric: bool) -> Self {
         Self {
             layout: layout.clone(),
             shape: Shape::of(layout),
+            symmetric,
         }
     }
 
@@ -54,10 +62,19 @@ impl Canon {
                 self.forget_entry_that_is_over(state, lane);
             }
         }
-        self.name_blocks(state, programs);
+        self.order_threads(state, |running| {
+            (
+                programs.kind(running.request),
+                programs.progress(running.node),
+                running.done,
+            )
+        });
+        self.rename(state, programs);
         self.forget_free_blocks(state, programs);
+        self.order_threads(state, |running| {
+            (running.request, running.node, running.done)
+        });
         self.name_tokens(state);
-        self.order_threads(state);
     }
 
     /// Makes the newest entry of a lane that of side 0, with sequence number 1. Returns whether that could be done.
@@ -143,8 +160,59 @@ impl Canon {
         }
     }
 
+    /// Puts sectors and lanes into an order that depends on what they are like, and not on their names.
+    fn order(&self, state: &mut State, programs: &Programs) -> (Vec<u8>, Vec<u8>) {
+        let shape = &self.shape;
+        let mut sectors: Vec<u8> = (0..shape.sectors as u8).collect();
+        let mut lanes: Vec<u8> = (0..shape.lanes as u8).collect();
+        if !self.symmetric {
+            return (sectors, lanes);
+        }
+        let entry_of = |lane: u8| state.entry(shape, lane.into(), 0);
+        let of_thread = |thread: usize| state.threads[thread].as_ref();
+        sectors.sort_by_cached_key(|&sector| {
+            let under_way: Vec<_> = (0..THREADS)
+                .map(|thread| {
+                    let running = of_thread(thread)?;
+                    let ours = programs.sector(running.request) == sector;
+                    ours.then(|| (programs.progress(running.node), running.done))
+                })
+                .collect();
+            let named = lanes.iter().filter(|&&lane| {
+                entry_of(lane).is_some_and(|(first, _)| first.sector == Some(sector))
+            });
+            let cell = &state.cells[usize::from(sector)];
+            let flags: Vec<_> = cell.candidates().map(|value| value >> 8).collect();
+            let lock = state
+                .locks
+                .iter()
+                .find(|(lock, _)| *lock == sector.into())
+                .map(|(_, owner)| *owner);
+            let allowed = state.allowed[usize::from(sector)].count_ones();
+            (under_way, named.count(), flags, lock, allowed)
+        });
+        let place = |sector: u8| sectors.iter().position(|&other| other == sector);
+        lanes.sort_by_cached_key(|&lane| {
+            let sector = entry_of(lane).and_then(|(first, _)| place(first.sector?));
+            let halves = (0..4).map(|half| {
+                let cell = &state.cells[shape.flog(lane.into(), half / 2, half % 2)];
+                cell.candidates().count()
+            });
+            let halves: Vec<_> = halves.collect();
+            (state.owners[usize::from(lane)], sector, halves)
+        });
+        let inverse = |order: &[u8]| {
+            let mut names = vec![0; order.len()];
+            (0..)
+                .zip(order)
+                .for_each(|(name, &old)| names[usize::from(old)] = name);
+            names
+        };
+        (inverse(&sectors), inverse(&lanes))
+    }
+
     /// Names each block after the sector or lane that has it.
-    fn name_blocks(&self, state: &mut State, programs: &mut Programs) {
+    fn name_blocks(&self, state: &State, sectors: &[u8], lanes: &[u8]) -> Vec<Block> {
         let mut names = vec![Block::MAX; self.shape.blocks];
         for arena in self.layout.arenas() {
             let start = arena.blocks.start;
@@ -156,11 +224,15 @@ impl Canon {
                     *named = (start + name) as Block;
                 }
             };
+            let old = |names: &[u8], name: usize| {
+                let old = names.iter().position(|&known| usize::from(known) == name);
+                old.unwrap_or(name)
+            };
             for (index, sector) in arena.sectors.clone().enumerate() {
-                name(state.map(sector).block, index);
+                name(state.map(old(sectors, sector)).block, index);
             }
             for (index, lane) in arena.lanes.clone().enumerate() {
-                if let Some((first, _)) = state.entry(&self.shape, lane, 0) {
+                if let Some((first, _)) = state.entry(&self.shape, old(lanes, lane), 0) {
                     name(first.old, arena.sectors.len() + index);
                 }
             }
@@ -172,55 +244,74 @@ impl Canon {
                 }
             }
         }
-        if names
-            .iter()
-            .enumerate()
-            .all(|(block, &name)| block == usize::from(name))
-        {
+        names
+    }
+
+    /// Gives everything the names that it should have.
+    fn rename(&self, state: &mut State, programs: &mut Programs) {
+        let (sectors, lanes) = self.order(state, programs);
+        let blocks = self.name_blocks(state, &sectors, &lanes);
+        let is_same = |names: &[u8]| (0..).zip(names).all(|(old, &name): (u8, _)| old == name);
+        let moved = !is_same(&sectors) || !is_same(&lanes);
+        if !moved && is_same(&blocks) {
             return;
         }
-        let name = |block: Block| names[usize::from(block)];
-        let renamed = |half: usize, value: Value| -> Value {
-            match half {
-                0 => First::of(value).map_or(value, |first| {
-                    First {
-                        old: name(first.old),
-                        ..first
-                    }
-                    .pack()
-                }),
-                _ => Second::of(value).map_or(value, |second| {
-                    Second {
-                        new: second.new.map(name),
-                        ..second
-                    }
-                    .pack()
-                }),
-            }
+        let names = Names {
+            blocks,
+            sectors,
+            lanes,
+            moved,
         };
-        for sector in 0..self.shape.sectors {
-            state.cells[sector].rename(|value| {
-                let map = Map::of(value);
-                Map {
-                    block: name(map.block),
-                    ..map
-                }
-                .pack()
-            });
+        let shape = &self.shape;
+        let before = state.cells.clone();
+        for (sector, &name) in names.sectors.iter().enumerate() {
+            let cell = &mut state.cells[usize::from(name)];
+            *cell = before[sector];
+            cell.rename(|value| names.map(Map::of(value)).pack());
         }
-        for cell in self.shape.sectors..self.shape.metadata() {
-            state.cells[cell].rename(|value| renamed((cell - self.shape.sectors) % 2, value));
+        for (lane, &name) in names.lanes.iter().enumerate() {
+            for (side, half) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let cell = &mut state.cells[shape.flog(name.into(), side, half)];
+                *cell = before[shape.flog(lane, side, half)];
+                cell.rename(|value| match half {
+                    0 => First::of(value).map_or(value, |first| names.first(first).pack()),
+                    _ => Second::of(value).map_or(value, |second| {
+                        Second {
+                            new: second.new.map(|block| names.block(block)),
+                            ..second
+                        }
+                        .pack()
+                    }),
+                });
+            }
         }
-        let contents = state.cells[self.shape.metadata()..].to_vec();
         let bad = state.bad;
         state.bad = 0;
-        for (block, contents) in (0..).zip(contents) {
-            state.cells[self.shape.data(name(block))] = contents;
-            state.bad |= (bad >> block & 1) << name(block);
+        for block in 0..shape.blocks as Block {
+            let name = names.block(block);
+            state.cells[shape.data(name)] = before[shape.data(block)];
+            state.bad |= (bad >> block & 1) << name;
         }
         for running in state.threads.iter_mut().flatten() {
             running.node = programs.rename(running.node, &names);
-            running.reading = running.reading.map(name);
+            running.reading = running.reading.map(|block| names.block(block));
+        }
+        if moved {
+            let allowed = state.allowed.clone();
+            for (sector, &name) in names.sectors.iter().enumerate() {
+                state.allowed[usize::from(name)] = allowed[sector];
+            }
+            let owners = state.owners.clone();
+            for (lane, &name) in names.lanes.iter().enumerate() {
+                state.owners[usize::from(name)] = owners[lane];
+            }
+            for running in state.threads.iter_mut().flatten() {
+                running.request = programs.renamed_request(running.request, &names);
+            }
+            for (lock, _) in &mut state.locks {
+                *lock = names.sectors[usize::from(*lock)].into();
+            }
+            state.locks.sort_unstable();
         }
     }
 
@@ -302,11 +393,8 @@ impl Canon {
         }
     }
 
-    fn order_threads(&self, state: &mut State) {
-        let rank = |thread: usize| {
-            let running = state.threads[thread].as_ref();
-            running.map(|running| (running.request, running.node, running.done))
-        };
+    fn order_threads<R: Ord>(&self, state: &mut State, rank: impl Fn(&Running) -> R) {
+        let rank = |thread: usize| state.threads[thread].as_ref().map(&rank);
         if rank(0) <= rank(1) {
             return;
         }

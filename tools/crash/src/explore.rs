@@ -64,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) threads: usize,
     /// Whether steps are interleaved that make no difference, and all states judged.
     pub(crate) all: bool,
+    /// Whether sectors and lanes are all alike.
+    pub(crate) symmetric: bool,
     /// Whether each image is judged in all formats.
     pub(crate) all_formats: bool,
     /// Requests and power failures of a history, at most.
@@ -177,7 +179,7 @@ pub(crate) fn explore(
             shape: Shape::of(&layouts[0]),
             requests: plan.requests.clone(),
             programs: Programs::new(&layouts, &plan.requests, errors, fault),
-            canon: Canon::new(&layouts[0]),
+            canon: Canon::new(&layouts[0], plan.symmetric),
             layout: layouts[0].clone(),
             fault,
             all: plan.all,

@@ -62,16 +62,19 @@ impl Plan {
 /// All plans, the quick ones first.
 pub fn all() -> Vec<Plan> {
     vec![
-        plan("2 sectors, 2 lanes", &APART[..2], 2, |used| {
+        symmetric(plan("2 sectors, 2 lanes", &APART[..2], 2, |used| {
+            writes(used).chain(discards(used, 1)).collect()
+        })),
+        plan("2 sectors, 2 lanes, by name", &APART[..2], 2, |used| {
             writes(used).chain(discards(used, 1)).collect()
         }),
-        every_access(plan(
+        symmetric(every_access(plan(
             "2 sectors, 2 lanes, every access",
             &APART[..2],
             2,
             |used| writes(used).chain(discards(used, 1)).collect(),
-        )),
-        every_access(plan(
+        ))),
+        symmetric(every_access(plan(
             "2 sectors, 2 lanes, media errors",
             &APART[..2],
             2,
@@ -81,7 +84,7 @@ pub fn all() -> Vec<Plan> {
                     .chain(errors(used))
                     .collect()
             },
-        )),
+        ))),
         plan(
             "2 neighbours, 4 lanes, batches",
             &NEIGHBOURS[1..3],
@@ -112,9 +115,9 @@ pub fn all() -> Vec<Plan> {
             })
             .0
         })),
-        plan("3 sectors, 2 lanes", &APART, 2, |used| {
+        symmetric(plan("3 sectors, 2 lanes", &APART, 2, |used| {
             writes(used).chain(discards(used, 1)).collect()
-        }),
+        })),
         plan(
             "3 neighbours, 4 lanes, batches",
             &NEIGHBOURS[..3],
@@ -127,12 +130,12 @@ pub fn all() -> Vec<Plan> {
                     .collect()
             },
         ),
-        every_access(plan(
+        symmetric(every_access(plan(
             "3 sectors, 2 lanes, every access",
             &APART,
             2,
             |used| writes(used).collect(),
-        )),
+        ))),
     ]
 }
 
@@ -149,10 +152,17 @@ fn plan(
         requests: requests(used),
         threads: 2,
         all: false,
+        symmetric: false,
         all_formats: false,
         depth: usize::MAX,
         limit: usize::MAX,
     })
+}
+
+/// Takes states for one that differ only in which sector or lane is which.
+fn symmetric(mut plan: Plan) -> Plan {
+    plan.0.symmetric = true;
+    plan
 }
 
 /// Interleaves also what makes no difference.

@@ -13,6 +13,7 @@ use crate::{
         Answer,
         Block,
         First,
+        Kind,
         Map,
         Question,
         Request,
@@ -55,6 +56,37 @@ pub(crate) enum End {
     Ask(Question),
     /// Nothing.
     Return(Result),
+}
+
+/// Other names for things.
+pub(crate) struct Names {
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) sectors: Vec<u8>,
+    pub(crate) lanes: Vec<u8>,
+    /// Whether sectors or lanes have other names.
+    pub(crate) moved: bool,
+}
+
+impl Names {
+    pub(crate) fn block(&self, block: Block) -> Block {
+        let name = self.blocks.get(usize::from(block));
+        name.copied().unwrap_or(block)
+    }
+
+    pub(crate) fn first(&self, first: First) -> First {
+        First {
+            sector: first.sector.map(|sector| self.sectors[usize::from(sector)]),
+            old: self.block(first.old),
+            ..first
+        }
+    }
+
+    pub(crate) fn map(&self, map: Map) -> Map {
+        Map {
+            block: self.block(map.block),
+            ..map
+        }
+    }
 }
 
 /// All programs that were met.
@@ -109,30 +141,55 @@ impl Programs {
         self.find(key)
     }
 
-    /// The same point with other names for the blocks.
-    pub(crate) fn rename(&mut self, node: Node, names: &[Block]) -> Node {
+    /// The same point with other names.
+    pub(crate) fn rename(&mut self, node: Node, names: &Names) -> Node {
         let mut key = self.at(node).key.clone();
-        let name = |block: Block| names.get(usize::from(block)).copied().unwrap_or(block);
+        if names.moved {
+            key.request = self.renamed_request(key.request, names);
+        }
         for answer in &mut key.answers {
             match answer {
-                Answer::Lane(_, value) => {
-                    if let Some(mut first) = First::of(*value) {
-                        first.old = name(first.old);
-                        *value = first.pack();
+                Answer::Lane(lane, value) => {
+                    *lane = names.lanes[usize::from(*lane)];
+                    if let Some(first) = First::of(*value) {
+                        *value = names.first(first).pack();
                     }
                 }
-                Answer::Map(value) => {
-                    let map = Map::of(*value);
-                    *value = Map {
-                        block: name(map.block),
-                        ..map
-                    }
-                    .pack();
-                }
+                Answer::Map(value) => *value = names.map(Map::of(*value)).pack(),
                 Answer::Bad(_) => {}
             }
         }
         self.find(key)
+    }
+
+    /// A request of one sector, or that for another one with another lane.
+    pub(crate) fn renamed_request(&self, request: u8, names: &Names) -> u8 {
+        let old = self.requests[usize::from(request)];
+        let renamed = Request {
+            sector: names.sectors[usize::from(old.sector)],
+            group: match old.kind {
+                Kind::Write => names.lanes[usize::from(old.group)],
+                _ => old.group,
+            },
+            ..old
+        };
+        let found = self.requests.iter().position(|request| *request == renamed);
+        found.map_or(request, |found| found as u8)
+    }
+
+    /// First sector of a request.
+    pub(crate) fn sector(&self, request: u8) -> u8 {
+        self.requests[usize::from(request)].sector
+    }
+
+    /// What a request does, as a number.
+    pub(crate) fn kind(&self, request: u8) -> u8 {
+        self.requests[usize::from(request)].kind as u8
+    }
+
+    /// How much a request knows.
+    pub(crate) fn progress(&self, node: Node) -> usize {
+        self.at(node).key.answers.len()
     }
 
     /// First halves of the lanes that a request has taken, as it found them.
