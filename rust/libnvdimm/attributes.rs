@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes that devices of all kinds have.
+//! Attributes that devices of all kinds have, in groups for their tables.
 
 use crate::text::{
     line, //
@@ -9,9 +9,8 @@ use crate::{
     bus_type::NdBus,
     Kind, //
 };
-use kernel::{
-    prelude::*, //
-};
+use core::marker::PhantomData;
+use kernel::prelude::*;
 use kernel_ext::{
     device::{
         DeviceType,
@@ -19,58 +18,64 @@ use kernel_ext::{
     },
     sysfs::{
         Attribute,
+        Attributes,
+        Group,
         HIDDEN,
         READ_ONLY, //
     },
 };
 
-/// Text of the attribute `devtype`: the same as `DEVTYPE` in events.
-pub(crate) trait TypeName: DeviceType {
-    /// Returns it.
-    fn type_name(&self) -> &'static CStr;
+/// Groups for devices of type `T`.
+pub(crate) struct Common<T: DeviceType>(PhantomData<T>);
+
+impl<T: DeviceType> Common<T> {
+    /// What events of the device carry: `modalias`, `devtype`.
+    pub(crate) const IDENTITY: &'static Group<T> = &Group::new(Self::IDENTITY_ATTRIBUTES);
+
+    const IDENTITY_ATTRIBUTES: &'static Attributes<T, 3> =
+        &Attributes::new([Self::MODALIAS, Self::TYPE_NAME]);
+
+    /// Where the memory of a region, or of a device below one, is: `numa_node`, `target_node`.
+    pub(crate) const PLACE: &'static Group<T> = &Group::new(Self::PLACE_ATTRIBUTES);
+
+    const PLACE_ATTRIBUTES: &'static Attributes<T, 3> =
+        &Attributes::new([Self::NUMA_NODE, Self::TARGET_NODE]);
+
+    const MODALIAS: &'static Attribute<T> =
+        &Attribute::read_only(c"modalias", |node: &Node<T>, out| {
+            let kind = Kind::of(node.device()).ok_or(ENXIO)?;
+            line!(out, "nd:t{}", kind.type_id())
+        });
+
+    const TYPE_NAME: &'static Attribute<T> =
+        &Attribute::read_only(c"devtype", |node: &Node<T>, out| {
+            line!(out, "{}", node.type_name().ok_or(ENXIO)?)
+        });
+
+    const NUMA_NODE: &'static Attribute<T> =
+        &Attribute::read_only(c"numa_node", |node: &Node<T>, out| {
+            line!(out, "{}", node.numa_node())
+        })
+        .visible(|_| if cfg!(CONFIG_NUMA) { READ_ONLY } else { HIDDEN });
+
+    const TARGET_NODE: &'static Attribute<T> =
+        &Attribute::read_only(c"target_node", |node: &Node<T>, out| {
+            line!(out, "{}", target_node(node).ok_or(ENXIO)?)
+        })
+        .visible(|node: &Node<T>| {
+            if cfg!(CONFIG_NUMA) && target_node(node).is_some() {
+                READ_ONLY
+            } else {
+                HIDDEN
+            }
+        });
 }
 
-/// A device that is near to a NUMA node.
-pub(crate) trait TargetNode: DeviceType {
-    /// Returns the node that the memory would get if it became system memory; negative for none.
-    fn target_node(&self) -> i32;
-}
-
-/// `modalias`: what the bus puts into events.
-pub(crate) const fn modalias<T: DeviceType>() -> Attribute<T> {
-    Attribute::read_only(c"modalias", |node: &Node<T>, out| {
-        let kind = Kind::of(node.device()).ok_or(ENXIO)?;
-        line!(out, "nd:t{}", kind.type_id())
-    })
-}
-
-/// `devtype`.
-pub(crate) const fn type_name<T: TypeName>() -> Attribute<T> {
-    Attribute::read_only(c"devtype", |node: &Node<T>, out| {
-        line!(out, "{}", node.type_name())
-    })
-}
-
-/// `numa_node`.
-pub(crate) const fn numa_node<T: DeviceType>() -> Attribute<T> {
-    Attribute::read_only(c"numa_node", |node: &Node<T>, out| {
-        line!(out, "{}", node.numa_node())
-    })
-    .visible(|_| if cfg!(CONFIG_NUMA) { READ_ONLY } else { HIDDEN })
-}
-
-/// `target_node`.
-pub(crate) const fn target_node<T: TargetNode>() -> Attribute<T> {
-    Attribute::read_only(c"target_node", |node: &Node<T>, out| {
-        line!(out, "{}", node.target_node())
-    })
-    .visible(|node| {
-        if cfg!(CONFIG_NUMA) && node.target_node() >= 0 {
-            READ_ONLY
-        } else {
-            HIDDEN
-        }
-    })
+/// The NUMA node that the memory behind `node` would get if it became system memory.
+fn target_node<T: DeviceType>(node: &Node<T>) -> Option<i32> {
+    let region = Kind::of(node.device())?.region()?;
+    let target = region.target_node();
+    (target >= 0).then_some(target)
 }
 
 /// The bus type, for parameters of new nodes.

@@ -283,6 +283,14 @@ impl<T: DeviceType> Node<T> {
         &node.data
     }
 
+    /// Returns the name that events carry as `DEVTYPE`, if its table has one.
+    pub fn type_name(&self) -> Option<&'static CStr> {
+        // SAFETY: By the type invariant the device is initialised and its type is a table, all of which are static.
+        let name = unsafe { (*(*self.device.get()).type_).name };
+        // SAFETY: `Table::named`, the only one who sets a name, takes it from a static C string.
+        (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
+    }
+
     /// Returns the parent in the device tree.
     pub fn parent(&self) -> Option<&Device> {
         self.parent.as_deref()

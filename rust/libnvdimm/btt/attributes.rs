@@ -4,19 +4,11 @@
 
 use super::{
     Btt,
-    SECTOR_SIZES,
-    TYPE_NAME, //
+    SECTOR_SIZES, //
 };
 use crate::text::line;
 use crate::{
-    attributes::{
-        modalias,
-        numa_node,
-        target_node,
-        type_name,
-        TargetNode,
-        TypeName, //
-    },
+    attributes::Common,
     personality,
     text, //
 };
@@ -31,22 +23,6 @@ use kernel_ext::sysfs::{
     Groups, //
 };
 
-impl TypeName for Btt {
-    fn type_name(&self) -> &'static CStr {
-        TYPE_NAME
-    }
-}
-
-impl TargetNode for Btt {
-    fn target_node(&self) -> i32 {
-        self.region().target_node()
-    }
-}
-
-static MODALIAS: Attribute<Btt> = modalias();
-static DEVTYPE: Attribute<Btt> = type_name();
-static NUMA_NODE: Attribute<Btt> = numa_node();
-static TARGET_NODE: Attribute<Btt> = target_node();
 static UUID: Attribute<Btt> = personality::uuid();
 static NAMESPACE: Attribute<Btt> = personality::namespace();
 
@@ -81,16 +57,8 @@ static SIZE: Attribute<Btt> = Attribute::read_only(c"size", |btt, out| {
 static LOG_ZERO_FLAGS: Attribute<Btt> =
     Attribute::read_only(c"log_zero_flags", |_, out| line!(out, "Y"));
 
-static ATTRIBUTES: Attributes<Btt, 10> = Attributes::new([
-    &MODALIAS,
-    &DEVTYPE,
-    &NUMA_NODE,
-    &TARGET_NODE,
-    &SECTOR_SIZE,
-    &UUID,
-    &NAMESPACE,
-    &SIZE,
-    &LOG_ZERO_FLAGS,
-]);
+static ATTRIBUTES: Attributes<Btt, 6> =
+    Attributes::new([&SECTOR_SIZE, &UUID, &NAMESPACE, &SIZE, &LOG_ZERO_FLAGS]);
 static GROUP: Group<Btt> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<Btt, 2> = Groups::new([&GROUP]);
+pub(super) static GROUPS: Groups<Btt, 4> =
+    Groups::new([Common::<Btt>::IDENTITY, Common::<Btt>::PLACE, &GROUP]);

@@ -46,9 +46,7 @@ use kernel_ext::{
 };
 use nd_format::uuid::Uuid;
 
-static TABLE: Table<Btt> = Table::named(TYPE_NAME, attributes::GROUPS.list());
-
-const TYPE_NAME: &CStr = c"nd_btt";
+static TABLE: Table<Btt> = Table::named(c"nd_btt", attributes::GROUPS.list());
 
 /// Sizes that a sector may have, data and metadata together, in bytes.
 pub const SECTOR_SIZES: [u32; 7] = [512, 520, 528, 4096, 4104, 4160, 4224];

@@ -2,19 +2,12 @@
 
 //! Attributes of `nmemN` (`Documentation/sysfs.md`).
 
-use super::{
-    Dimm,
-    TYPE_NAME, //
-};
+use super::Dimm;
 use crate::text::{
     line, //
 };
 use crate::{
-    attributes::{
-        modalias,
-        type_name,
-        TypeName, //
-    },
+    attributes::Common,
     bus::show_commands, //
 };
 use kernel::{
@@ -26,15 +19,6 @@ use kernel_ext::sysfs::{
     Group,
     Groups, //
 };
-
-impl TypeName for Dimm {
-    fn type_name(&self) -> &'static CStr {
-        TYPE_NAME
-    }
-}
-
-static MODALIAS: Attribute<Dimm> = modalias();
-static DEVTYPE: Attribute<Dimm> = type_name();
 
 /// `active` while an enabled region uses the labels of the DIMM.
 static STATE: Attribute<Dimm> = Attribute::read_only(c"state", |dimm, out| {
@@ -79,13 +63,7 @@ static AVAILABLE_SLOTS: Attribute<Dimm> = Attribute::read_only(c"available_slots
     line!(out, "{}", area.area().available_slots())
 });
 
-static ATTRIBUTES: Attributes<Dimm, 7> = Attributes::new([
-    &MODALIAS,
-    &DEVTYPE,
-    &STATE,
-    &FLAGS,
-    &COMMANDS,
-    &AVAILABLE_SLOTS,
-]);
+static ATTRIBUTES: Attributes<Dimm, 5> =
+    Attributes::new([&STATE, &FLAGS, &COMMANDS, &AVAILABLE_SLOTS]);
 static GROUP: Group<Dimm> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<Dimm, 2> = Groups::new([&GROUP]);
+pub(super) static GROUPS: Groups<Dimm, 3> = Groups::new([Common::<Dimm>::IDENTITY, &GROUP]);

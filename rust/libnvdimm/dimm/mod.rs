@@ -61,9 +61,7 @@ use kernel_ext::{
 /// More than minors: a DIMM beyond 256 works, but has no node in `/dev`.
 static IDS: IdBitmap<64> = IdBitmap::new();
 
-static TABLE: Table<Dimm> = Table::named(TYPE_NAME, attributes::GROUPS.list());
-
-const TYPE_NAME: &CStr = c"nvdimm";
+static TABLE: Table<Dimm> = Table::named(c"nvdimm", attributes::GROUPS.list());
 
 /// A DIMM.
 pub struct Dimm {

@@ -11,14 +11,7 @@ use crate::text::{
     line, //
 };
 use crate::{
-    attributes::{
-        modalias,
-        numa_node,
-        target_node,
-        type_name,
-        TargetNode,
-        TypeName, //
-    },
+    attributes::Common,
     claim::{
         ClaimClass,
         HolderKind, //
@@ -40,27 +33,6 @@ use kernel_ext::sysfs::{
     Groups, //
 };
 use nd_format::label::Name;
-
-impl TypeName for Namespace {
-    fn type_name(&self) -> &'static CStr {
-        if self.is_labelled() {
-            c"nd_namespace_pmem"
-        } else {
-            c"nd_namespace_io"
-        }
-    }
-}
-
-impl TargetNode for Namespace {
-    fn target_node(&self) -> i32 {
-        self.region().target_node()
-    }
-}
-
-static MODALIAS: Attribute<Namespace> = modalias();
-static DEVTYPE: Attribute<Namespace> = type_name();
-static NUMA_NODE: Attribute<Namespace> = numa_node();
-static TARGET_NODE: Attribute<Namespace> = target_node();
 
 static NSTYPE: Attribute<Namespace> = Attribute::read_only(c"nstype", |namespace, out| {
     line!(out, "{}", namespace.region().namespace_type())
@@ -196,11 +168,7 @@ static DPA_EXTENTS: Attribute<Namespace> =
         line!(out, "{count}")
     });
 
-static IO_ATTRIBUTES: Attributes<Namespace, 12> = Attributes::new([
-    &MODALIAS,
-    &DEVTYPE,
-    &NUMA_NODE,
-    &TARGET_NODE,
+static IO_ATTRIBUTES: Attributes<Namespace, 8> = Attributes::new([
     &NSTYPE,
     &SIZE,
     &RESOURCE,
@@ -210,13 +178,13 @@ static IO_ATTRIBUTES: Attributes<Namespace, 12> = Attributes::new([
     &FORCE_RAW,
 ]);
 static IO_GROUP: Group<Namespace> = Group::new(&IO_ATTRIBUTES);
-pub(super) static IO_GROUPS: Groups<Namespace, 2> = Groups::new([&IO_GROUP]);
+pub(super) static IO_GROUPS: Groups<Namespace, 4> = Groups::new([
+    Common::<Namespace>::IDENTITY,
+    Common::<Namespace>::PLACE,
+    &IO_GROUP,
+]);
 
-static LABELLED_ATTRIBUTES: Attributes<Namespace, 16> = Attributes::new([
-    &MODALIAS,
-    &DEVTYPE,
-    &NUMA_NODE,
-    &TARGET_NODE,
+static LABELLED_ATTRIBUTES: Attributes<Namespace, 12> = Attributes::new([
     &NSTYPE,
     &LABELLED_SIZE,
     &RESOURCE,
@@ -230,4 +198,8 @@ static LABELLED_ATTRIBUTES: Attributes<Namespace, 16> = Attributes::new([
     &DPA_EXTENTS,
 ]);
 static LABELLED_GROUP: Group<Namespace> = Group::new(&LABELLED_ATTRIBUTES);
-pub(super) static LABELLED_GROUPS: Groups<Namespace, 2> = Groups::new([&LABELLED_GROUP]);
+pub(super) static LABELLED_GROUPS: Groups<Namespace, 4> = Groups::new([
+    Common::<Namespace>::IDENTITY,
+    Common::<Namespace>::PLACE,
+    &LABELLED_GROUP,
+]);

@@ -5,22 +5,14 @@
 use super::{
     supported_alignments,
     Location,
-    PageMap,
-    Purpose, //
+    PageMap, //
 };
 use crate::text::{
     line,
     print, //
 };
 use crate::{
-    attributes::{
-        modalias,
-        numa_node,
-        target_node,
-        type_name,
-        TargetNode,
-        TypeName, //
-    },
+    attributes::Common,
     personality,
     text, //
 };
@@ -39,25 +31,6 @@ use kernel_ext::{
     },
 };
 
-impl TypeName for PageMap {
-    fn type_name(&self) -> &'static CStr {
-        match self.purpose {
-            Purpose::FileSystem => c"nd_pfn",
-            Purpose::Device => c"nd_dax",
-        }
-    }
-}
-
-impl TargetNode for PageMap {
-    fn target_node(&self) -> i32 {
-        self.region().target_node()
-    }
-}
-
-static MODALIAS: Attribute<PageMap> = modalias();
-static DEVTYPE: Attribute<PageMap> = type_name();
-static NUMA_NODE: Attribute<PageMap> = numa_node();
-static TARGET_NODE: Attribute<PageMap> = target_node();
 static UUID: Attribute<PageMap> = personality::uuid();
 static NAMESPACE: Attribute<PageMap> = personality::namespace();
 
@@ -118,11 +91,7 @@ fn show_of_enabled(_page_map: &Node<PageMap>, _out: &mut Formatter<'_>) -> Resul
 static RESOURCE: Attribute<PageMap> = Attribute::root_read_only(c"resource", show_of_enabled);
 static SIZE: Attribute<PageMap> = Attribute::read_only(c"size", show_of_enabled);
 
-static ATTRIBUTES: Attributes<PageMap, 12> = Attributes::new([
-    &MODALIAS,
-    &DEVTYPE,
-    &NUMA_NODE,
-    &TARGET_NODE,
+static ATTRIBUTES: Attributes<PageMap, 8> = Attributes::new([
     &MODE,
     &ALIGN,
     &SUPPORTED_ALIGNMENTS,
@@ -132,4 +101,8 @@ static ATTRIBUTES: Attributes<PageMap, 12> = Attributes::new([
     &SIZE,
 ]);
 static GROUP: Group<PageMap> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<PageMap, 2> = Groups::new([&GROUP]);
+pub(super) static GROUPS: Groups<PageMap, 4> = Groups::new([
+    Common::<PageMap>::IDENTITY,
+    Common::<PageMap>::PLACE,
+    &GROUP,
+]);

@@ -11,19 +11,9 @@ use crate::text::{
     line, //
 };
 use crate::{
-    attributes::{
-        modalias,
-        numa_node,
-        target_node,
-        type_name,
-        TargetNode,
-        TypeName, //
-    },
+    attributes::Common,
     page_map::Purpose,
-    provider::{
-        PersistenceDomain,
-        RegionKind, //
-    },
+    provider::PersistenceDomain,
     seeds::Seeds,
     text,
     Event, //
@@ -49,26 +39,6 @@ use kernel_ext::{
         READ_WRITE, //
     },
 };
-
-impl TypeName for Region {
-    fn type_name(&self) -> &'static CStr {
-        match self.kind() {
-            RegionKind::Persistent => c"nd_pmem",
-            RegionKind::Volatile => c"nd_volatile",
-        }
-    }
-}
-
-impl TargetNode for Region {
-    fn target_node(&self) -> i32 {
-        Region::target_node(self)
-    }
-}
-
-static MODALIAS: Attribute<Region> = modalias();
-static DEVTYPE: Attribute<Region> = type_name();
-static NUMA_NODE: Attribute<Region> = numa_node();
-static TARGET_NODE: Attribute<Region> = target_node();
 
 static SIZE: Attribute<Region> =
     Attribute::<Region>::read_only(c"size", |region, out| line!(out, "{}", region.size()));
@@ -243,11 +213,7 @@ static BADBLOCKS: Attribute<Region> = Attribute::<Region>::read_only(c"badblocks
     }
 });
 
-static ATTRIBUTES: Attributes<Region, 22> = Attributes::new([
-    &MODALIAS,
-    &DEVTYPE,
-    &NUMA_NODE,
-    &TARGET_NODE,
+static ATTRIBUTES: Attributes<Region, 18> = Attributes::new([
     &SIZE,
     &ALIGN,
     &NSTYPE,
@@ -308,4 +274,9 @@ fn show_mapping(region: &Region, index: usize, out: &mut Formatter<'_>) -> Resul
 
 static GROUP: Group<Region> = Group::new(&ATTRIBUTES);
 static MAPPING_GROUP: Group<Region> = Group::new(&MAPPING_ATTRIBUTES);
-pub(super) static GROUPS: Groups<Region, 3> = Groups::new([&GROUP, &MAPPING_GROUP]);
+pub(super) static GROUPS: Groups<Region, 5> = Groups::new([
+    Common::<Region>::IDENTITY,
+    Common::<Region>::PLACE,
+    &GROUP,
+    &MAPPING_GROUP,
+]);
