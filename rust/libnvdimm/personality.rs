@@ -7,6 +7,7 @@
 use crate::text::line;
 use crate::{
     async_work,
+    bus::BusLock,
     claim::{
         Claim,
         Holder,
@@ -18,7 +19,10 @@ use crate::{
     Namespace,
     Region, //
 };
-use core::ptr;
+use core::{
+    ops::Deref,
+    ptr, //
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -28,6 +32,7 @@ use kernel::{
 };
 use kernel_ext::{
     device::{
+        DeviceLock,
         DeviceType,
         Node, //
     },
@@ -83,6 +88,60 @@ pub(crate) struct Identity {
     pub(crate) claim: Option<Claim>,
 }
 
+/// A personality that may be configured: no driver is bound, and none will be as long as this lives.
+pub(crate) struct Configurable<'a, T: Personality> {
+    personality: &'a Node<T>,
+    lock: BusLock<'a>,
+    _device_lock: DeviceLock<'a>,
+}
+
+impl<'a, T: Personality> Configurable<'a, T> {
+    /// Takes the locks of the device and the bus; `EBUSY` if a driver is bound.
+    pub(crate) fn new(personality: &'a Node<T>) -> Result<Self> {
+        let device_lock = personality.lock_device();
+        if device_lock.is_bound() {
+            return Err(EBUSY);
+        }
+        Ok(Self {
+            personality,
+            lock: Node::data(personality).region_node().bus().lock(),
+            _device_lock: device_lock,
+        })
+    }
+
+    /// Claims the namespace of the region whose name is `name`, unless there is a claim already.
+    fn claim(&self, name: &[u8]) -> Result {
+        if self.claimed_namespace().is_some() {
+            return Err(EBUSY);
+        }
+        let namespace = self
+            .region_node()
+            .find_child::<Namespace>(|namespace| namespace.device().name().to_bytes() == name)
+            .ok_or(ENODEV)?;
+        let claim = Claim::take(namespace, self.holder(), &self.lock)?;
+        self.identity().lock().claim = Some(claim);
+        Ok(())
+    }
+
+    /// Drops the claim and the configuration, and the device itself if there is no more use for it.
+    fn release(&self) -> Result {
+        let released = core::mem::take(&mut *self.identity().lock());
+        self.reset();
+        if released.claim.is_some() && !is_seed(self.personality) {
+            async_work::unregister(self.personality)?;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Personality> Deref for Configurable<'_, T> {
+    type Target = Node<T>;
+
+    fn deref(&self) -> &Node<T> {
+        self.personality
+    }
+}
+
 /// Tells whether `personality` is the seed of its kind.
 pub(crate) fn is_seed<T: Personality>(personality: &Node<T>) -> bool {
     let region = personality.region_node();
@@ -94,14 +153,11 @@ pub(crate) fn is_seed<T: Personality>(personality: &Node<T>) -> bool {
 
 /// `uuid`.
 pub(crate) const fn uuid<T: Personality>() -> Attribute<T> {
-    Attribute::read_write(
+    Attribute::<T>::read_write(
         c"uuid",
         |personality: &Node<T>, out| text::show_uuid(out, personality.identity().lock().uuid),
         |personality: &Node<T>, input| {
-            let device_lock = personality.lock_device();
-            if device_lock.is_bound() {
-                return Err(EBUSY);
-            }
+            let personality = Configurable::new(personality)?;
             personality.identity().lock().uuid = Some(text::parse_uuid(input)?);
             Ok(())
         },
@@ -110,7 +166,7 @@ pub(crate) const fn uuid<T: Personality>() -> Attribute<T> {
 
 /// `namespace`.
 pub(crate) const fn namespace<T: Personality>() -> Attribute<T> {
-    Attribute::read_write(
+    Attribute::<T>::read_write(
         c"namespace",
         |personality: &Node<T>, out| {
             let _bus_lock = personality.region_node().bus().lock();
@@ -119,42 +175,13 @@ pub(crate) const fn namespace<T: Personality>() -> Attribute<T> {
                 None => line!(out),
             }
         },
-        store_namespace,
+        |personality: &Node<T>, input| {
+            let personality = Configurable::new(personality)?;
+            match text::without_trailing_space(input) {
+                b"" => personality.release(),
+                name if name.starts_with(b"namespace") => personality.claim(name),
+                _ => Err(EINVAL),
+            }
+        },
     )
-}
-
-/// Claims the namespace that `input` names, or releases the one that is claimed if it names none.
-fn store_namespace<T: Personality>(personality: &Node<T>, input: &[u8]) -> Result {
-    let region = personality.region_node();
-    let device_lock = personality.lock_device();
-    let bus_lock = region.bus().lock();
-    if device_lock.is_bound() {
-        return Err(EBUSY);
-    }
-    let name = text::without_trailing_space(input);
-    if name.is_empty() {
-        return release(personality);
-    }
-    if !name.starts_with(b"namespace") {
-        return Err(EINVAL);
-    }
-    if personality.claimed_namespace().is_some() {
-        return Err(EBUSY);
-    }
-    let namespace = region
-        .find_child::<Namespace>(|namespace| namespace.device().name().to_bytes() == name)
-        .ok_or(ENODEV)?;
-    let claim = Claim::take(namespace, personality.holder(), &bus_lock)?;
-    personality.identity().lock().claim = Some(claim);
-    Ok(())
-}
-
-/// Drops the claim of `personality`, and itself if there is no more use for it.
-fn release<T: Personality>(personality: &Node<T>) -> Result {
-    let released = core::mem::take(&mut *personality.identity().lock());
-    personality.reset();
-    if released.claim.is_some() && !is_seed(personality) {
-        async_work::unregister(personality)?;
-    }
-    Ok(())
 }

@@ -86,6 +86,18 @@ pub(crate) fn parse_u64(input: &[u8]) -> Result<u64> {
     })
 }
 
+/// Parses one of `choices`, as a number.
+pub(crate) fn parse_choice<T: Copy + Into<u64>>(
+    input: &[u8],
+    choices: impl IntoIterator<Item = T>,
+) -> Result<T> {
+    let value = parse_u64(input)?;
+    choices
+        .into_iter()
+        .find(|&choice| choice.into() == value)
+        .ok_or(EINVAL)
+}
+
 /// Parses a boolean as `kstrtobool` does.
 pub(crate) fn parse_bool(input: &[u8]) -> Result<bool> {
     kstrtobool_bytes(input)

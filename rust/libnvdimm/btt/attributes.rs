@@ -9,7 +9,10 @@ use super::{
 use crate::text::line;
 use crate::{
     attributes::Common,
-    personality,
+    personality::{
+        self,
+        Configurable, //
+    },
     text, //
 };
 use kernel::{
@@ -26,20 +29,12 @@ use kernel_ext::sysfs::{
 static UUID: Attribute<Btt> = personality::uuid();
 static NAMESPACE: Attribute<Btt> = personality::namespace();
 
-static SECTOR_SIZE: Attribute<Btt> = Attribute::read_write(
+static SECTOR_SIZE: Attribute<Btt> = Attribute::<Btt>::read_write(
     c"sector_size",
     |btt, out| text::show_selection(out, &SECTOR_SIZES, btt.sector_size()),
     |btt, input| {
-        let device_lock = btt.lock_device();
-        let _bus_lock = btt.region().bus().lock();
-        if device_lock.is_bound() {
-            return Err(EBUSY);
-        }
-        let size = text::parse_u64(input)?;
-        let size = SECTOR_SIZES
-            .into_iter()
-            .find(|&known| u64::from(known) == size)
-            .ok_or(EINVAL)?;
+        let btt = Configurable::new(btt)?;
+        let size = text::parse_choice(input, SECTOR_SIZES)?;
         btt.sector_size.store(size, Relaxed);
         Ok(())
     },

@@ -72,7 +72,7 @@ static HOLDER: Attribute<Namespace> = Attribute::read_only(c"holder", |namespace
     Ok(())
 });
 
-static HOLDER_CLASS: Attribute<Namespace> = Attribute::read_write(
+static HOLDER_CLASS: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"holder_class",
     |namespace, out| {
         let _device_lock = namespace.lock_device();
@@ -101,7 +101,7 @@ static HOLDER_CLASS: Attribute<Namespace> = Attribute::read_write(
     },
 );
 
-static FORCE_RAW: Attribute<Namespace> = Attribute::read_write(
+static FORCE_RAW: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"force_raw",
     |namespace, out| line!(out, "{}", u8::from(namespace.is_forced_raw())),
     |namespace, input| {
@@ -110,7 +110,7 @@ static FORCE_RAW: Attribute<Namespace> = Attribute::read_write(
     },
 );
 
-static LABELLED_SIZE: Attribute<Namespace> = Attribute::read_write(
+static LABELLED_SIZE: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"size",
     |namespace, out| line!(out, "{}", namespace.size()),
     |namespace, input| {
@@ -119,7 +119,7 @@ static LABELLED_SIZE: Attribute<Namespace> = Attribute::read_write(
     },
 );
 
-static UUID: Attribute<Namespace> = Attribute::read_write(
+static UUID: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"uuid",
     |namespace, out| text::show_uuid(out, namespace.content.lock().uuid),
     |namespace, input| {
@@ -128,7 +128,7 @@ static UUID: Attribute<Namespace> = Attribute::read_write(
     },
 );
 
-static ALT_NAME: Attribute<Namespace> = Attribute::read_write(
+static ALT_NAME: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"alt_name",
     |namespace, out| {
         let name = namespace.content.lock().name;
@@ -140,7 +140,7 @@ static ALT_NAME: Attribute<Namespace> = Attribute::read_write(
     },
 );
 
-static SECTOR_SIZE: Attribute<Namespace> = Attribute::read_write(
+static SECTOR_SIZE: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"sector_size",
     |namespace, out| {
         let current = namespace.content.lock().sector_size;
@@ -148,11 +148,7 @@ static SECTOR_SIZE: Attribute<Namespace> = Attribute::read_write(
     },
     |namespace, input| {
         let configurable = Configurable::new(namespace)?;
-        let size = text::parse_u64(input)?;
-        if !SECTOR_SIZES.contains(&size) {
-            return Err(EINVAL);
-        }
-        configurable.set_sector_size(size)
+        configurable.set_sector_size(text::parse_choice(input, SECTOR_SIZES)?)
     },
 );
 

@@ -13,7 +13,10 @@ use crate::text::{
 };
 use crate::{
     attributes::Common,
-    personality,
+    personality::{
+        self,
+        Configurable, //
+    },
     text, //
 };
 use kernel::{
@@ -34,7 +37,7 @@ use kernel_ext::{
 static UUID: Attribute<PageMap> = personality::uuid();
 static NAMESPACE: Attribute<PageMap> = personality::namespace();
 
-static MODE: Attribute<PageMap> = Attribute::read_write(
+static MODE: Attribute<PageMap> = Attribute::<PageMap>::read_write(
     c"mode",
     |page_map, out| match *page_map.location.lock() {
         Location::None => line!(out, "none"),
@@ -42,11 +45,7 @@ static MODE: Attribute<PageMap> = Attribute::read_write(
         Location::Pmem => line!(out, "pmem"),
     },
     |page_map, input| {
-        let device_lock = page_map.lock_device();
-        let _bus_lock = page_map.region().bus().lock();
-        if device_lock.is_bound() {
-            return Err(EBUSY);
-        }
+        let page_map = Configurable::new(page_map)?;
         *page_map.location.lock() = match text::without_newline(input) {
             b"pmem" => Location::Pmem,
             b"ram" => Location::Ram,
@@ -57,19 +56,12 @@ static MODE: Attribute<PageMap> = Attribute::read_write(
     },
 );
 
-static ALIGN: Attribute<PageMap> = Attribute::read_write(
+static ALIGN: Attribute<PageMap> = Attribute::<PageMap>::read_write(
     c"align",
     |page_map, out| line!(out, "{}", page_map.align()),
     |page_map, input| {
-        let device_lock = page_map.lock_device();
-        let _bus_lock = page_map.region().bus().lock();
-        if device_lock.is_bound() {
-            return Err(EBUSY);
-        }
-        let align = text::parse_u64(input)?;
-        if !supported_alignments().any(|supported| supported == align) {
-            return Err(EINVAL);
-        }
+        let page_map = Configurable::new(page_map)?;
+        let align = text::parse_choice(input, supported_alignments())?;
         page_map.align.store(align, Relaxed);
         Ok(())
     },
