@@ -39,6 +39,7 @@ use kernel::{
     prelude::*,
     str::{
         as_char_ptr_in_const_context,
+        BStr,
         Formatter, //
     },
 };
@@ -58,6 +59,9 @@ pub const READ_ONLY: u16 = 0o444;
 pub const ROOT_READ_ONLY: u16 = 0o400;
 /// Readable by everybody, writable by root.
 pub const READ_WRITE: u16 = 0o644;
+/// Most bytes of a refused value that the log shows.
+const LOGGED: usize = 64;
+
 /// Hidden.
 pub const HIDDEN: u16 = 0;
 
@@ -72,6 +76,7 @@ pub struct Attribute<T: DeviceType> {
     show: Option<Show<T>>,
     store: Option<Store<T>>,
     visible: Option<Visible<T>>,
+    expected: Option<&'static str>,
 }
 
 // SAFETY: An attribute is immutable; it holds a name with static lifetime and function pointers.
@@ -96,6 +101,12 @@ impl<T: DeviceType> Attribute<T> {
     /// Lets `visible` decide, when the device is registered, with which mode the attribute appears.
     pub const fn visible(mut self, visible: Visible<T>) -> Self {
         self.visible = Some(visible);
+        self
+    }
+
+    /// Says what the attribute takes, for the message that the kernel logs when a store fails with `EINVAL` or `ERANGE`.
+    pub const fn expecting(mut self, expected: &'static str) -> Self {
+        self.expected = Some(expected);
         self
     }
 
@@ -138,6 +149,7 @@ impl<T: DeviceType> Attribute<T> {
             show,
             store,
             visible: None,
+            expected: None,
         }
     }
 
@@ -195,12 +207,30 @@ impl<T: DeviceType> Attribute<T> {
         let bytes = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), count) };
         from_result(|| {
             let store = attribute.store.ok_or(EIO)?;
-            store(
-                node,
-                bytes.split(|&byte| byte == 0).next().unwrap_or_default(),
-            )?;
+            let input = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+            store(node, input).inspect_err(|&error| attribute.report(node, input, error))?;
             Ok(count as isize)
         })
+    }
+
+    /// Logs a store that was refused for what was written.
+    #[cold]
+    fn report(&self, node: &Node<T>, input: &[u8], error: Error) {
+        let Some(expected) = self.expected else {
+            return;
+        };
+        if error != EINVAL && error != ERANGE {
+            return;
+        }
+        // SAFETY: Only `with_mode` sets the name, which it takes from a static C string.
+        let name = unsafe { CStr::from_char_ptr(self.raw.attr.name) };
+        let input = input.trim_ascii_end();
+        let shown = input.get(..LOGGED).unwrap_or(input);
+        dev_err!(
+            node,
+            "{name} is not set to '{}': {expected} expected\n",
+            BStr::from_bytes(shown)
+        );
     }
 
     /// Decides about the mode of an attribute.

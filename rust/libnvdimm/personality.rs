@@ -162,6 +162,7 @@ pub(crate) const fn uuid<T: Personality>() -> Attribute<T> {
             Ok(())
         },
     )
+    .expecting("a UUID")
 }
 
 /// `namespace`.
@@ -184,4 +185,5 @@ pub(crate) const fn namespace<T: Personality>() -> Attribute<T> {
             }
         },
     )
+    .expecting("the name of a namespace or nothing")
 }

@@ -60,7 +60,7 @@ static HANDLE: Attribute<Knobs> = Attribute::read_only(c"handle", |knobs, out| {
     Ok(())
 });
 
-static FAIL_COMMAND: Attribute<Knobs> = Attribute::read_write(
+static FAIL_COMMAND: Attribute<Knobs> = Attribute::<Knobs>::read_write(
     c"fail_cmd",
     |knobs, out| {
         writeln!(out, "{:#x}", knobs.0.failure.functions.load(Relaxed))?;
@@ -71,9 +71,10 @@ static FAIL_COMMAND: Attribute<Knobs> = Attribute::read_write(
         knobs.0.failure.functions.store(functions, Relaxed);
         Ok(())
     },
-);
+)
+.expecting("a mask of functions");
 
-static FAIL_COMMAND_CODE: Attribute<Knobs> = Attribute::read_write(
+static FAIL_COMMAND_CODE: Attribute<Knobs> = Attribute::<Knobs>::read_write(
     c"fail_cmd_code",
     |knobs, out| {
         writeln!(out, "{}", knobs.0.failure.code.load(Relaxed))?;
@@ -87,7 +88,8 @@ static FAIL_COMMAND_CODE: Attribute<Knobs> = Attribute::read_write(
         knobs.0.failure.code.store(code, Relaxed);
         Ok(())
     },
-);
+)
+.expecting("0 or an error number with its minus sign");
 
 static ATTRIBUTES: Attributes<Knobs, 4> =
     Attributes::new([&HANDLE, &FAIL_COMMAND, &FAIL_COMMAND_CODE]);

@@ -38,7 +38,8 @@ static SECTOR_SIZE: Attribute<Btt> = Attribute::<Btt>::read_write(
         btt.sector_size.store(size, Relaxed);
         Ok(())
     },
-);
+)
+.expecting("one of the sizes that it lists");
 
 static SIZE: Attribute<Btt> = Attribute::read_only(c"size", |btt, out| {
     let device_lock = btt.lock_device();

@@ -99,7 +99,8 @@ static HOLDER_CLASS: Attribute<Namespace> = Attribute::<Namespace>::read_write(
         };
         configurable.set_class(class)
     },
-);
+)
+.expecting("btt, pfn, dax or nothing");
 
 static FORCE_RAW: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"force_raw",
@@ -108,7 +109,8 @@ static FORCE_RAW: Attribute<Namespace> = Attribute::<Namespace>::read_write(
         namespace.force_raw.store(text::parse_bool(input)?, Relaxed);
         Ok(())
     },
-);
+)
+.expecting("0 or 1");
 
 static LABELLED_SIZE: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"size",
@@ -117,7 +119,8 @@ static LABELLED_SIZE: Attribute<Namespace> = Attribute::<Namespace>::read_write(
         let size = text::parse_u64(input)?;
         Configurable::new(namespace)?.set_size(size)
     },
-);
+)
+.expecting("a multiple of the region's align");
 
 static UUID: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"uuid",
@@ -126,7 +129,8 @@ static UUID: Attribute<Namespace> = Attribute::<Namespace>::read_write(
         let configurable = Configurable::new(namespace)?;
         configurable.set_uuid(text::parse_uuid(input)?)
     },
-);
+)
+.expecting("a UUID that nobody on the bus has");
 
 static ALT_NAME: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"alt_name",
@@ -138,7 +142,8 @@ static ALT_NAME: Attribute<Namespace> = Attribute::<Namespace>::read_write(
         let configurable = Configurable::new(namespace)?;
         configurable.set_name(Name::new(input.trim_ascii()).ok_or(EINVAL)?)
     },
-);
+)
+.expecting("at most 63 bytes");
 
 static SECTOR_SIZE: Attribute<Namespace> = Attribute::<Namespace>::read_write(
     c"sector_size",
@@ -150,7 +155,8 @@ static SECTOR_SIZE: Attribute<Namespace> = Attribute::<Namespace>::read_write(
         let configurable = Configurable::new(namespace)?;
         configurable.set_sector_size(text::parse_choice(input, SECTOR_SIZES)?)
     },
-);
+)
+.expecting("one of the sizes that it lists");
 
 static DPA_EXTENTS: Attribute<Namespace> =
     Attribute::read_only(c"dpa_extents", |namespace, out| {

@@ -78,11 +78,6 @@ impl<'a> Configurable<'a> {
             return Err(ENXIO);
         }
         if !size.is_multiple_of(region.align()) {
-            dev_err!(
-                self.namespace,
-                "size {size:#x}: a multiple of {:#x} expected\n",
-                region.align()
-            );
             return Err(EINVAL);
         }
         if region

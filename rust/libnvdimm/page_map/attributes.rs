@@ -54,7 +54,8 @@ static MODE: Attribute<PageMap> = Attribute::<PageMap>::read_write(
         };
         Ok(())
     },
-);
+)
+.expecting("none, ram or pmem");
 
 static ALIGN: Attribute<PageMap> = Attribute::<PageMap>::read_write(
     c"align",
@@ -65,7 +66,8 @@ static ALIGN: Attribute<PageMap> = Attribute::<PageMap>::read_write(
         page_map.align.store(align, Relaxed);
         Ok(())
     },
-);
+)
+.expecting("one of supported_alignments");
 
 static SUPPORTED_ALIGNMENTS: Attribute<PageMap> =
     Attribute::read_only(c"supported_alignments", |_, out| {

@@ -61,6 +61,9 @@ static ALIGN: Attribute<Region> = Attribute::<Region>::read_write(
         region.align.store(align, Relaxed);
         Ok(())
     },
+)
+.expecting(
+    "for each DIMM a power of two from the size of a page, not more than the region's size in all",
 );
 
 static NSTYPE: Attribute<Region> = Attribute::<Region>::read_only(c"nstype", |region, out| {
@@ -167,7 +170,8 @@ static READ_ONLY_FLAG: Attribute<Region> = Attribute::<Region>::read_write(
         notify_children(region, Event::RevalidateRegion);
         Ok(())
     },
-);
+)
+.expecting("0 or 1");
 
 static DEEP_FLUSH: Attribute<Region> = Attribute::<Region>::read_write(
     c"deep_flush",
@@ -180,6 +184,7 @@ static DEEP_FLUSH: Attribute<Region> = Attribute::<Region>::read_write(
         Ok(())
     },
 )
+.expecting("1")
 .visible(|region| match region.needs_flush() {
     Some(true) => READ_WRITE,
     Some(false) => READ_ONLY,

@@ -36,7 +36,7 @@ static DSM_MASK: Attribute<Bus> = Attribute::read_only(c"dsm_mask", |bus, out| {
 });
 
 /// Whether a hardware error is to be followed by a scrub of everything. Nothing scrubs yet; the wish is only kept.
-static HW_ERROR_SCRUB: Attribute<Bus> = Attribute::read_write(
+static HW_ERROR_SCRUB: Attribute<Bus> = Attribute::<Bus>::read_write(
     c"hw_error_scrub",
     |bus, out| {
         let bus = bus.private::<NfitBus>().ok_or(ENXIO)?;
@@ -54,7 +54,8 @@ static HW_ERROR_SCRUB: Attribute<Bus> = Attribute::read_write(
         bus.scrub_on_error.store(wish, Relaxed);
         Ok(())
     },
-);
+)
+.expecting("0 or 1");
 
 static ATTRIBUTES: Attributes<Bus, 4> = Attributes::new([&REVISION, &DSM_MASK, &HW_ERROR_SCRUB]);
 static GROUP: Group<Bus> = Group::named(c"nfit", &ATTRIBUTES);
