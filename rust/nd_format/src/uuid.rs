@@ -117,15 +117,9 @@ impl Guid {
     /// The GUID of all zeroes.
     pub const NIL: Self = Self([0; 16]);
 
-    /// Makes a GUID of the fields of its text form: `aaaaaaaa-bbbb-cccc-dddd-dddddddddddd`.
-    pub const fn new(a: u32, b: u16, c: u16, d: [u8; 8]) -> Self {
-        let a = a.to_le_bytes();
-        let b = b.to_le_bytes();
-        let c = c.to_le_bytes();
-        Self([
-            a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5],
-            d[6], d[7],
-        ])
+    /// Makes a GUID of the digits of its text form: `0x66f0d379_b4f3_4074_ac43_0d3318b78cdb`.
+    pub const fn new(digits: u128) -> Self {
+        Self(swap_fields(digits.to_be_bytes()))
     }
 
     /// Makes a GUID of its bytes in storage order.
@@ -139,13 +133,17 @@ impl Guid {
     }
 }
 
+/// Turns the order of a GUID in text into that in storage, and back.
+const fn swap_fields(g: [u8; 16]) -> [u8; 16] {
+    [
+        g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13],
+        g[14], g[15],
+    ]
+}
+
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let g = &self.0;
-        let text = Uuid([
-            g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13],
-            g[14], g[15],
-        ]);
+        let text = Uuid(swap_fields(self.0));
         fmt::Display::fmt(&text, f)
     }
 }
@@ -194,12 +192,7 @@ mod tests {
 
     #[test]
     fn guid_is_mixed_endian() {
-        let pmem = Guid::new(
-            0x66f0_d379,
-            0xb4f3,
-            0x4074,
-            [0xac, 0x43, 0x0d, 0x33, 0x18, 0xb7, 0x8c, 0xdb],
-        );
+        let pmem = Guid::new(0x66f0d379_b4f3_4074_ac43_0d3318b78cdb);
         assert_eq!(
             pmem.as_bytes()[..8],
             [0x79, 0xd3, 0xf0, 0x66, 0xf3, 0xb4, 0x74, 0x40]

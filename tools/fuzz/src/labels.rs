@@ -46,7 +46,7 @@ use nd_format::{
 /// Bytes of areas. The smallest has room for a few labels, so that most of an input is looked at.
 const SIZES: [u32; 4] = [2048, 4096, 1536, 8192];
 
-const RANGE: Guid = Guid::new(1, 2, 3, [4; 8]);
+const RANGE: Guid = Guid::new(0x00000001_0002_0003_0404_040404040404);
 
 const MAPPING: u64 = 64 << 20;
 

@@ -60,7 +60,7 @@ const IDENTITY: Identity = Identity {
         v1_2: 0x1212,
         alternate: 0xa1a1,
     },
-    range_type: Guid::new(1, 2, 3, [4; 8]),
+    range_type: Guid::new(0x00000001_0002_0003_0404_040404040404),
 };
 
 /// Label areas of all DIMMs, as the media have them.

@@ -4,30 +4,10 @@
 
 use crate::uuid::Guid;
 
-const BTT_1_1: Guid = Guid::new(
-    0x8aed_63a2,
-    0x29a2,
-    0x4c66,
-    [0x8b, 0x12, 0xf0, 0x5d, 0x15, 0xd3, 0x92, 0x2a],
-);
-const BTT_2_0: Guid = Guid::new(
-    0x1863_3bfc,
-    0x1735,
-    0x4217,
-    [0x8a, 0xc9, 0x17, 0x23, 0x92, 0x82, 0xd3, 0xf8],
-);
-const PFN: Guid = Guid::new(
-    0x2664_00ba,
-    0xfb9f,
-    0x4677,
-    [0xbc, 0xb0, 0x96, 0x8f, 0x11, 0xd0, 0xd2, 0x25],
-);
-const DAX: Guid = Guid::new(
-    0x97a8_6d9c,
-    0x3cdd,
-    0x4eda,
-    [0x98, 0x6f, 0x50, 0x68, 0xb4, 0xf8, 0x00, 0x88],
-);
+const BTT_1_1: Guid = Guid::new(0x8aed63a2_29a2_4c66_8b12_f05d15d3922a);
+const BTT_2_0: Guid = Guid::new(0x18633bfc_1735_4217_8ac9_17239282d3f8);
+const PFN: Guid = Guid::new(0x266400ba_fb9f_4677_bcb0_968f11d0d225);
+const DAX: Guid = Guid::new(0x97a86d9c_3cdd_4eda_986f_5068b4f80088);
 
 /// The abstraction that a namespace was made for (UEFI 2.10, section 13.19, "AddressAbstractionGuid"; the GUIDs of
 /// PFN and DAX, and that of BTT 1.1, are Linux' own).

@@ -127,36 +127,11 @@ impl DimmFamily {
     /// The GUID that `_DSM` is called with.
     pub const fn guid(self) -> Guid {
         match self {
-            Self::Intel => Guid::new(
-                0x4309ac30,
-                0x0d11,
-                0x11e4,
-                [0x91, 0x91, 0x08, 0x00, 0x20, 0x0c, 0x9a, 0x66],
-            ),
-            Self::Hpe1 => Guid::new(
-                0x9002c334,
-                0xacf3,
-                0x4c0e,
-                [0x96, 0x42, 0xa2, 0x35, 0xf0, 0xd5, 0x3b, 0xc6],
-            ),
-            Self::Hpe2 => Guid::new(
-                0x5008664b,
-                0xb758,
-                0x41a0,
-                [0xa0, 0x3c, 0x27, 0xc2, 0xf2, 0xd0, 0x4f, 0x7e],
-            ),
-            Self::Microsoft => Guid::new(
-                0x1ee68b36,
-                0xd4bd,
-                0x4a1a,
-                [0x9a, 0x16, 0x4f, 0x8e, 0x53, 0xd4, 0x6e, 0x05],
-            ),
-            Self::HyperV => Guid::new(
-                0x5746c5f2,
-                0xa9a2,
-                0x4264,
-                [0xad, 0x0e, 0xe4, 0xdd, 0xc9, 0xe0, 0x9e, 0x80],
-            ),
+            Self::Intel => Guid::new(0x4309ac30_0d11_11e4_9191_0800200c9a66),
+            Self::Hpe1 => Guid::new(0x9002c334_acf3_4c0e_9642_a235f0d53bc6),
+            Self::Hpe2 => Guid::new(0x5008664b_b758_41a0_a03c_27c2f2d04f7e),
+            Self::Microsoft => Guid::new(0x1ee68b36_d4bd_4a1a_9a16_4f8e53d46e05),
+            Self::HyperV => Guid::new(0x5746c5f2_a9a2_4264_ad0e_e4ddc9e09e80),
         }
     }
 
@@ -225,18 +200,8 @@ impl BusFamily {
     /// The GUID that `_DSM` is called with.
     pub const fn guid(self) -> Guid {
         match self {
-            Self::Nfit => Guid::new(
-                0x2f10e7a4,
-                0x9e91,
-                0x11e4,
-                [0x89, 0xd3, 0x12, 0x3b, 0x93, 0xf7, 0x5c, 0xba],
-            ),
-            Self::Intel => Guid::new(
-                0xc7d8acd4,
-                0x2df8,
-                0x4b82,
-                [0x9f, 0x65, 0xa3, 0x25, 0x33, 0x5a, 0xf1, 0x49],
-            ),
+            Self::Nfit => Guid::new(0x2f10e7a4_9e91_11e4_89d3_123b93f75cba),
+            Self::Intel => Guid::new(0xc7d8acd4_2df8_4b82_9f65_a325335af149),
         }
     }
 

@@ -37,8 +37,6 @@ mod structures;
 mod table;
 
 #[cfg(test)]
-mod sample;
-#[cfg(test)]
 mod tests;
 
 pub use dimm::{

@@ -38,75 +38,35 @@ impl RangeKind {
 
     const GUIDS: [(Guid, Self); 8] = [
         (
-            Guid::new(
-                0x7305944f,
-                0xfdda,
-                0x44e3,
-                [0xb1, 0x6c, 0x3f, 0x22, 0xd2, 0x52, 0xe5, 0xd0],
-            ),
+            Guid::new(0x7305944f_fdda_44e3_b16c_3f22d252e5d0),
             Self::Volatile,
         ),
         (
-            Guid::new(
-                0x66f0d379,
-                0xb4f3,
-                0x4074,
-                [0xac, 0x43, 0x0d, 0x33, 0x18, 0xb7, 0x8c, 0xdb],
-            ),
+            Guid::new(0x66f0d379_b4f3_4074_ac43_0d3318b78cdb),
             Self::Persistent,
         ),
         (
-            Guid::new(
-                0x92f701f6,
-                0x13b4,
-                0x405d,
-                [0x91, 0x0b, 0x29, 0x93, 0x67, 0xe8, 0x23, 0x4c],
-            ),
+            Guid::new(0x92f701f6_13b4_405d_910b_299367e8234c),
             Self::Control,
         ),
         (
-            Guid::new(
-                0x91af0530,
-                0x5d86,
-                0x470e,
-                [0xa6, 0xb0, 0x0a, 0x2d, 0xb9, 0x40, 0x82, 0x49],
-            ),
+            Guid::new(0x91af0530_5d86_470e_a6b0_0a2db9408249),
             Self::DataWindow,
         ),
         (
-            Guid::new(
-                0x77ab535a,
-                0x45fc,
-                0x624b,
-                [0x55, 0x60, 0xf7, 0xb2, 0x81, 0xd1, 0xf9, 0x6e],
-            ),
+            Guid::new(0x77ab535a_45fc_624b_5560_f7b281d1f96e),
             Self::VolatileDisk,
         ),
         (
-            Guid::new(
-                0x3d5abd30,
-                0x4175,
-                0x87ce,
-                [0x6d, 0x64, 0xd2, 0xad, 0xe5, 0x23, 0xc4, 0xbb],
-            ),
+            Guid::new(0x3d5abd30_4175_87ce_6d64_d2ade523c4bb),
             Self::VolatileCd,
         ),
         (
-            Guid::new(
-                0x5cea02c9,
-                0x4d07,
-                0x69d3,
-                [0x26, 0x9f, 0x44, 0x96, 0xfb, 0xe0, 0x96, 0xf9],
-            ),
+            Guid::new(0x5cea02c9_4d07_69d3_269f_4496fbe096f9),
             Self::PersistentDisk,
         ),
         (
-            Guid::new(
-                0x08018188,
-                0x42cd,
-                0xbb48,
-                [0x10, 0x0f, 0x53, 0x87, 0xd5, 0x3d, 0xed, 0x3d],
-            ),
+            Guid::new(0x08018188_42cd_bb48_100f_5387d53ded3d),
             Self::PersistentCd,
         ),
     ];

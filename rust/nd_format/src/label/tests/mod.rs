@@ -28,12 +28,7 @@ use std::{
 
 const MIB: u64 = 1 << 20;
 
-const PMEM: Guid = Guid::new(
-    0x66f0_d379,
-    0xb4f3,
-    0x4074,
-    [0xac, 0x43, 0x0d, 0x33, 0x18, 0xb7, 0x8c, 0xdb],
-);
+const PMEM: Guid = Guid::new(0x66f0d379_b4f3_4074_ac43_0d3318b78cdb);
 
 const IDENTITY: Identity = Identity {
     cookies: Cookies {

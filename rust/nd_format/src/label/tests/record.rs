@@ -15,12 +15,7 @@ fn any_class() -> impl Strategy<Value = Class> {
         Just(Class::Btt2_0),
         Just(Class::Pfn),
         Just(Class::Dax),
-        (any::<u32>(), any::<[u8; 8]>()).prop_map(|(a, d)| Class::from_guid(Guid::new(
-            a | 1,
-            2,
-            3,
-            d
-        ))),
+        any::<u128>().prop_map(|digits| Class::from_guid(Guid::new(digits))),
     ]
 }
 
@@ -32,7 +27,7 @@ prop_compose! {
         (nlabel, position) in any::<(u16, u16)>(),
         (cookie, lba_size) in any::<(u64, u64)>(),
         (start, len) in (0..u64::MAX / 2, 1..u64::MAX / 2),
-        range in any::<u32>(),
+        range in any::<u128>(),
         class in any_class(),
     ) -> Label {
         Label {
@@ -44,7 +39,7 @@ prop_compose! {
             cookie,
             lba_size,
             extent: extent(start, len),
-            types: Some(Types { range: Guid::new(range, 0, 0, [0; 8]), class }),
+            types: Some(Types { range: Guid::new(range), class }),
         }
     }
 }

@@ -4,20 +4,15 @@
 
 extern crate std;
 
+use crate::uuid::Guid;
 use std::{
     vec,
     vec::Vec, //
 };
 
-/// GUID of a persistent range, as it lies in memory.
-pub(super) const PERSISTENT: [u8; 16] = [
-    0x79, 0xd3, 0xf0, 0x66, 0xf3, 0xb4, 0x74, 0x40, 0xac, 0x43, 0x0d, 0x33, 0x18, 0xb7, 0x8c, 0xdb,
-];
+pub(super) const PERSISTENT: Guid = Guid::new(0x66f0d379_b4f3_4074_ac43_0d3318b78cdb);
 
-/// GUID of a volatile range, as it lies in memory.
-pub(super) const VOLATILE: [u8; 16] = [
-    0x4f, 0x94, 0x05, 0x73, 0xda, 0xfd, 0xe3, 0x44, 0xb1, 0x6c, 0x3f, 0x22, 0xd2, 0x52, 0xe5, 0xd0,
-];
+pub(super) const VOLATILE: Guid = Guid::new(0x7305944f_fdda_44e3_b16c_3f22d252e5d0);
 
 /// A structure: type, length, fields.
 pub(super) fn structure(kind: u16, fields: &[&[u8]]) -> Vec<u8> {
@@ -26,7 +21,7 @@ pub(super) fn structure(kind: u16, fields: &[&[u8]]) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &length.to_le_bytes(), &body].concat()
 }
 
-pub(super) fn range(index: u16, guid: [u8; 16], base: u64, length: u64) -> Vec<u8> {
+pub(super) fn range(index: u16, guid: Guid, base: u64, length: u64) -> Vec<u8> {
     structure(
         0,
         &[
@@ -34,7 +29,7 @@ pub(super) fn range(index: u16, guid: [u8; 16], base: u64, length: u64) -> Vec<u
             &3_u16.to_le_bytes(),
             &[0; 4],
             &0_u32.to_le_bytes(),
-            &guid,
+            guid.as_bytes(),
             &base.to_le_bytes(),
             &length.to_le_bytes(),
             &0x8008_u64.to_le_bytes(),
