@@ -100,7 +100,12 @@ impl Kernel {
     pub(crate) fn at(tree: PathBuf) -> Result<Self> {
         let file = tree.join("include/config/kernel.release");
         let release = fs::read_to_string(&file)
-            .with_context(|| format!("{} is not a built kernel tree", tree.display()))?
+            .with_context(|| {
+                format!(
+                    "{} is not a built kernel tree: build the targets `bzImage` and `modules` in it first",
+                    tree.display()
+                )
+            })?
             .trim()
             .to_owned();
         Ok(Self { tree, release })
@@ -132,6 +137,7 @@ impl Kernel {
         let config = fs::read_to_string(&file)
             .or_else(|_| fs::read_to_string(self.tree.join("include/config/auto.conf")))
             .with_context(|| format!("cannot read {}", file.display()))?;
+        check_series(&self.release, &self.tree)?;
         let shown = self.tree.display();
         let value = |name: &str| value_of(&config, name);
         ensure!(
@@ -146,6 +152,11 @@ impl Kernel {
             "{shown} was built by '{theirs}', but this is '{}': build it again, or put that rustc first on the path",
             rustc.version_text
         );
+        ensure!(
+            value("CONFIG_CC_IS_CLANG") == Some("y"),
+            "{shown} was built by gcc, whose flags clang does not take: build it again with LLVM=-{}",
+            rustc.llvm_major
+        );
         for library in ["libcore.rmeta", "libkernel.rmeta"] {
             ensure!(
                 self.tree.join("rust").join(library).is_file(),
@@ -155,7 +166,11 @@ impl Kernel {
         ensure!(
             value("CONFIG_LIBNVDIMM") != Some("y"),
             "{shown} has CONFIG_LIBNVDIMM built in, which owns the bus our modules register: \
-             make it a module or switch it off"
+             make it a module"
+        );
+        ensure!(
+            value("CONFIG_MEMREGION") == Some("y"),
+            "{shown} has nothing that numbers regions: set CONFIG_LIBNVDIMM=m, which selects CONFIG_MEMREGION, and build again"
         );
         Ok(())
     }

@@ -176,6 +176,7 @@ pub(crate) fn build_for_guest() -> Result<()> {
 pub(crate) fn install() -> Result<()> {
     let cache = Cache::open()?;
     let rustc = Rustc::query()?;
+    host::install_packages(&cache, rustc.llvm_major)?;
     let tree = kernel::given("KDIR").map_or_else(
         || {
             let release = process::output(Command::new("uname").arg("-r"))?;
