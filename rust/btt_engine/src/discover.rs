@@ -254,6 +254,9 @@ struct Search<'a, M> {
 
 impl<M: Media> Search<'_, M> {
     /// Finds the first arena.
+    //
+    // Not inlined, as all steps that hold a site or two: together their frames would take a good part of the kernel's stack.
+    #[inline(never)]
     fn first(&mut self, start: u64) -> Result<Site, OpenError> {
         let damage = match self.whole(start) {
             Ok(info) => return self.site(0, start, info),
@@ -290,6 +293,7 @@ impl<M: Media> Search<'_, M> {
     }
 
     /// Finds an arena that another one points to.
+    #[inline(never)]
     fn later(&mut self, arena: u32, start: u64, first: &Detected) -> Result<Site, OpenError> {
         let site = match self.whole(start) {
             Ok(info) => self.site(arena, start, info)?,

@@ -240,7 +240,7 @@ impl<T: Driver> Drop for Disk<T> {
 #[inline(never)]
 fn allocate(parent: &device::Device<device::Bound>, limits: Limits) -> Result<*mut sys::gendisk> {
     let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
-    let mut limits = limits.into_raw();
+    let mut limits = limits.to_raw();
 
     // SAFETY: `parent` is a valid device; `limits` is valid during the call, which copies it.
     from_err_ptr(unsafe {

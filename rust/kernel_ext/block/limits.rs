@@ -48,21 +48,31 @@ impl BlockSize {
 
 /// The limits of a disk. What is not said is what a plain disk without any feature has.
 #[derive(Clone, Copy)]
-pub struct Limits(sys::queue_limits);
+pub struct Limits {
+    logical: BlockSize,
+    physical: Option<BlockSize>,
+    discard: Option<BlockSize>,
+    atomic: Option<BlockSize>,
+    unmaps_zeroes: bool,
+    features: sys::blk_features_t,
+}
 
 impl Limits {
     /// A disk that is addressed in units of `logical`; requests may be of any length.
     pub fn new(logical: BlockSize) -> Self {
-        let mut limits: sys::queue_limits = pin_init::zeroed();
-
-        limits.logical_block_size = logical.bytes();
-        limits.max_hw_sectors = u32::MAX;
-        Self(limits)
+        Self {
+            logical,
+            physical: None,
+            discard: None,
+            atomic: None,
+            unmaps_zeroes: false,
+            features: 0,
+        }
     }
 
     /// The unit that the medium likes best, at least the logical block size, which is the default.
     pub fn physical_block_size(mut self, size: BlockSize) -> Self {
-        self.0.physical_block_size = size.bytes();
+        self.physical = Some(size);
         self
     }
 
@@ -88,39 +98,57 @@ impl Limits {
 
     /// Ranges may be discarded, in multiples of `granularity` and of any length.
     pub fn discard(mut self, granularity: BlockSize) -> Self {
-        self.0.max_hw_discard_sectors = u32::MAX;
-        self.0.discard_granularity = granularity.bytes();
+        self.discard = Some(granularity);
         self
     }
 
     /// Ranges of any length may be zeroed without data being sent, and doing so gives up their storage.
     pub fn write_zeroes_unmaps(mut self) -> Self {
-        self.0.max_write_zeroes_sectors = u32::MAX;
-        self.0.max_hw_wzeroes_unmap_sectors = u32::MAX;
+        self.unmaps_zeroes = true;
         self
     }
 
     /// A write of one block of `unit` is stored whole or not at all when the power fails.
     pub fn atomic_writes(mut self, unit: BlockSize) -> Self {
-        self.0.atomic_write_hw_max = unit.bytes();
-        self.0.atomic_write_hw_unit_min = unit.bytes();
-        self.0.atomic_write_hw_unit_max = unit.bytes();
+        self.atomic = Some(unit);
         self.feature(FEATURE_ATOMIC_WRITES)
     }
 
     fn feature(mut self, feature: sys::blk_features_t) -> Self {
-        self.0.features |= feature;
+        self.features |= feature;
         self
     }
 
-    pub(super) fn into_raw(self) -> sys::queue_limits {
-        self.0
+    /// What the block layer wants to know. It is large, so it is made where it is used.
+    pub(super) fn to_raw(self) -> sys::queue_limits {
+        let mut raw: sys::queue_limits = pin_init::zeroed();
+
+        raw.features = self.features;
+        raw.max_hw_sectors = u32::MAX;
+        raw.logical_block_size = self.logical.bytes();
+        if let Some(physical) = self.physical {
+            raw.physical_block_size = physical.bytes();
+        }
+        if let Some(granularity) = self.discard {
+            raw.max_hw_discard_sectors = u32::MAX;
+            raw.discard_granularity = granularity.bytes();
+        }
+        if self.unmaps_zeroes {
+            raw.max_write_zeroes_sectors = u32::MAX;
+            raw.max_hw_wzeroes_unmap_sectors = u32::MAX;
+        }
+        if let Some(unit) = self.atomic {
+            raw.atomic_write_hw_max = unit.bytes();
+            raw.atomic_write_hw_unit_min = unit.bytes();
+            raw.atomic_write_hw_unit_max = unit.bytes();
+        }
+        raw
     }
 
     /// How many of `sectors` sectors of 512 bytes make whole logical blocks.
     pub(super) fn whole_blocks(&self, sectors: u64) -> u64 {
         // The block size is a power of two, at least one sector, so this is a mask of the sectors within a block.
-        let within = (self.0.logical_block_size >> SECTOR_SHIFT).saturating_sub(1);
+        let within = (self.logical.bytes() >> SECTOR_SHIFT).saturating_sub(1);
 
         sectors & !u64::from(within)
     }
