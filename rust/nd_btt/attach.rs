@@ -11,6 +11,7 @@ use crate::{
 use btt_engine::{
     Btt,
     CreateParams,
+    Detected,
     OpenError,
     OpenParams,
     Opened, //
@@ -105,43 +106,23 @@ pub struct AttachedBtt {
 impl AttachedBtt {
     /// Opens the BTT that `device` stands for, or makes it if the namespace has none, and announces its disk.
     ///
+    /// A BTT that is on the medium stays as it is: `device` takes over its UUID and its sector size.
+    ///
     /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small. `EBUSY`: its memory is in use by
-    /// somebody else. `EINVAL`: the BTT on the medium has sectors of another size than configured. `ENOMEM`: anything else
-    /// that keeps the BTT from being opened.
+    /// somebody else. `ENOMEM`: anything else that keeps the BTT from being opened.
     pub fn new(bound: &Device<Bound>, device: &Node<nd::Btt>) -> Result<Self> {
         let namespace = OpenNamespace::of(Kind::Btt(device))?;
         let config = device.config()?;
         check_size(device, &namespace)?;
 
-        let range = namespace
-            .map()
-            .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
-        let media = PmemMedia::new(range, namespace.region())?;
-        let Opened {
-            btt,
-            restored,
-            finished_writes,
-        } = open_or_create(device, &namespace, media, &config)?;
-
-        if let Some(restored) = restored {
-            dev_warn!(device, "{}\n", Text(restored));
-        }
-        if finished_writes != 0 {
-            dev_info!(
-                device,
-                "{finished_writes} writes that a power failure had interrupted were finished\n"
-            );
-        }
-        check_sector_size(device, &btt, &config)?;
-
-        let directory = BttDirectory::new(device.device().name(), btt.arenas())?;
-        let driver = BttDriver::new(btt, device)?;
+        let driver = open(device, &namespace, &config)?;
+        let directory = BttDirectory::new(device.device().name(), driver.btt().arenas())?;
         let (capacity, limits) = (driver.capacity(), driver.limits()?);
         let region: ARef<Node<Region>> = namespace.region().into();
         device.set_disk_size(capacity << kernel_ext::block::SECTOR_SHIFT);
         let disk = Disk::new(
             bound,
-            KBox::pin(driver, GFP_KERNEL)?,
+            driver.into(),
             Parameters {
                 name: fmt!("{}s", DiskName(&namespace)),
                 capacity,
@@ -206,22 +187,57 @@ fn check_size(device: &Node<nd::Btt>, namespace: &Node<Namespace>) -> Result {
     Ok(())
 }
 
-fn check_sector_size(
+/// Opens the BTT of `device`, which has this configuration, and says what was found and done.
+//
+// Not inlined: the BTT is large, and its copies on the way into the box need not be on the stack while the disk is announced.
+#[inline(never)]
+fn open(
     device: &Node<nd::Btt>,
-    btt: &Btt<PmemMedia>,
+    namespace: &OpenNamespace,
     config: &CompleteConfig,
-) -> Result {
-    let found = btt.detected().lba_size.bytes();
+) -> Result<KBox<BttDriver>> {
+    let range = namespace
+        .map()
+        .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
+    let media = PmemMedia::new(range, namespace.region())?;
+    let Opened {
+        btt,
+        restored,
+        finished_writes,
+    } = open_or_create(device, namespace, media, config)?;
 
-    if found != config.sector_size {
-        dev_err!(
-            device,
-            "sector_size is {}, {found} expected, as the BTT on the medium has\n",
-            config.sector_size
-        );
-        return Err(EINVAL);
+    if let Some(restored) = restored {
+        dev_warn!(device, "{}\n", Text(restored));
     }
-    Ok(())
+    if finished_writes != 0 {
+        dev_info!(
+            device,
+            "{finished_writes} writes that a power failure had interrupted were finished\n"
+        );
+    }
+    adopt(device, btt.detected(), config);
+    Ok(KBox::new(BttDriver::new(btt, device)?, GFP_KERNEL)?)
+}
+
+/// Lets `device` be what is on the medium, whatever was configured. Another sector size would reach past the end of the
+/// namespace, or into the sectors of others.
+fn adopt(device: &Node<nd::Btt>, found: &Detected, config: &CompleteConfig) {
+    let adopted = CompleteConfig {
+        uuid: found.uuid,
+        sector_size: found.lba_size.bytes(),
+    };
+    if adopted == *config {
+        return;
+    }
+    dev_warn!(
+        device,
+        "the BTT on its medium is used as it is: uuid {} (configured {}), sector_size {} (configured {})\n",
+        Text(adopted.uuid),
+        Text(config.uuid),
+        adopted.sector_size,
+        config.sector_size
+    );
+    device.adopt(adopted);
 }
 
 fn open_or_create(

@@ -59,6 +59,11 @@ impl BttDriver {
         })
     }
 
+    /// The BTT.
+    pub(crate) fn btt(&self) -> &Btt<PmemMedia> {
+        &self.btt
+    }
+
     /// Size of the disk, in sectors of 512 bytes.
     pub(crate) fn capacity(&self) -> u64 {
         self.btt.sector_count() << self.sector_shift

@@ -66,7 +66,7 @@ pub struct Btt {
 }
 
 /// A complete configuration.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CompleteConfig {
     /// UUID of the BTT.
     pub uuid: Uuid,
@@ -160,6 +160,12 @@ impl Btt {
             (Some(uuid), Some(sector_size), Some(_)) => Ok(CompleteConfig { uuid, sector_size }),
             _ => Err(ENODEV),
         }
+    }
+
+    /// Takes over the configuration of the BTT that is on the medium. To be called by the driver that found it there.
+    pub fn adopt(&self, found: CompleteConfig) {
+        self.identity.lock().uuid = Some(found.uuid);
+        self.sector_size.store(found.sector_size, Relaxed);
     }
 
     /// Tells the size of the disk in bytes, for the attribute `size`. To be called by the driver that made it.
