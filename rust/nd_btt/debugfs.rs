@@ -35,6 +35,9 @@ pub(crate) struct BttDirectory {
 
 impl BttDirectory {
     /// Makes the directory `name`, with one directory for each of the arenas; `ENXIO` if there is no directory of all BTTs.
+    //
+    // Not inlined: a copy of what it makes of an arena need not be on the stack while the BTT is opened.
+    #[inline(never)]
     pub(crate) fn new(name: &CStr, arenas: impl Iterator<Item = ArenaInfo>) -> Result<Self> {
         let root = ROOT.get().ok_or(ENXIO)?;
         let mut files = KVec::new();

@@ -73,38 +73,13 @@ impl<M: Media> Btt<M> {
     pub fn open(media: M, params: &OpenParams) -> Result<Opened<M>, OpenError> {
         let (detected, sites) = discover::discover(&media, params)?;
         let restored = restore(&media, &sites)?;
-        for site in sites.iter() {
-            site.plan.flush_flog(&media);
-        }
-        media.fence()?;
-        let mut finished_writes = 0;
-        for site in sites.iter() {
-            finished_writes += site.plan.finish(&media)?;
-        }
-        media.fence()?;
-
-        let mut arenas = Slots::with_capacity(sites.len())?;
-        let mut sectors = 0;
-        for (index, Site { plan, .. }) in (0..).zip(sites.into_elements()) {
-            let info = plan.info;
-            arenas.push(Arena::new(Parts {
-                index,
-                start: plan.start,
-                origin: params.version.initial_offset(),
-                first_sector: sectors,
-                info,
-                flog_layout: plan.flog_layout,
-                groups: plan.into_groups(params.groups)?,
-                buckets: Buckets::new()?,
-            }))?;
-            sectors += u64::from(info.geometry.external_nlba());
-        }
+        let finished_writes = finish(&media, &sites)?;
         Ok(Opened {
             btt: Self {
+                arenas: arenas(sites, params)?,
+                table: ReadTable::new(params.groups)?,
                 media,
                 detected,
-                arenas,
-                table: ReadTable::new(params.groups)?,
             },
             restored,
             finished_writes,
@@ -168,6 +143,44 @@ impl<M: Media> Btt<M> {
             (!premaps.is_empty()).then_some(Part { arena, premaps })
         }))
     }
+}
+
+/// Finishes the writes that were interrupted. Returns how many there were.
+fn finish<M: Media>(media: &M, sites: &Slots<Site>) -> Result<u32, OpenError> {
+    for site in sites.iter() {
+        site.plan.flush_flog(media);
+    }
+    media.fence()?;
+    let mut finished_writes = 0;
+    for site in sites.iter() {
+        finished_writes += site.plan.finish(media)?;
+    }
+    media.fence()?;
+    Ok(finished_writes)
+}
+
+/// Puts the arenas into use.
+//
+// Not inlined: the discovery, which needs the stack, is over by then.
+#[inline(never)]
+fn arenas(sites: Slots<Site>, params: &OpenParams) -> Result<Slots<Arena>, OpenError> {
+    let mut arenas = Slots::with_capacity(sites.len())?;
+    let mut sectors = 0;
+    for (index, Site { plan, .. }) in (0..).zip(sites.into_elements()) {
+        let info = plan.info;
+        arenas.push(Arena::new(Parts {
+            index,
+            start: plan.start,
+            origin: params.version.initial_offset(),
+            first_sector: sectors,
+            info,
+            flog_layout: plan.flog_layout,
+            groups: plan.into_groups(params.groups)?,
+            buckets: Buckets::new()?,
+        }))?;
+        sectors += u64::from(info.geometry.external_nlba());
+    }
+    Ok(arenas)
 }
 
 /// Writes the first info blocks that were lost from their copies, without a fence. Returns the last one.

@@ -182,31 +182,29 @@ pub(crate) fn discover<M: Media>(
         params,
         block: InfoBuffer::new()?,
         copy: InfoBuffer::new()?,
+        sites: Slots::with_capacity(1)?,
     };
     let first = search.first(origin)?;
     let mut detected = Detected {
-        uuid: first.plan.info.uuid,
-        lba_size: first.plan.info.geometry.lba_size(),
+        uuid: first.uuid,
+        lba_size: first.geometry.lba_size(),
         version: params.version,
         arenas: 1,
-        sectors: first.plan.info.geometry.external_nlba().into(),
+        sectors: first.geometry.external_nlba().into(),
     };
-    let mut sites = Slots::with_capacity(1)?;
-    let (mut start, mut next) = (origin, first.plan.info.next_offset);
-    sites.push(first)?;
+    let (mut start, mut next) = (origin, first.next_offset);
     // Arenas are at least so far apart that they end before the number of arenas leaves 32 bits.
     for arena in 1.. {
         if next == 0 {
             break;
         }
         start += next;
-        let site = search.later(arena, start, &detected)?;
+        let info = search.later(arena, start, &detected)?;
         detected.arenas += 1;
-        detected.sectors += u64::from(site.plan.info.geometry.external_nlba());
-        next = site.plan.info.next_offset;
-        sites.push(site)?;
+        detected.sectors += u64::from(info.geometry.external_nlba());
+        next = info.next_offset;
     }
-    Ok((detected, sites))
+    Ok((detected, search.sites))
 }
 
 /// Room for an info block.
@@ -238,7 +236,7 @@ impl InfoBuffer {
 /// A copy of an info block that was found.
 enum Copy {
     /// It and all else of the arena are good.
-    Good(Plan),
+    Good(Info),
     /// There is no good copy.
     None,
     /// The place of the copy cannot be read.
@@ -250,16 +248,15 @@ struct Search<'a, M> {
     params: &'a OpenParams,
     block: InfoBuffer,
     copy: InfoBuffer,
+    /// The arenas that were found.
+    sites: Slots<Site>,
 }
 
 impl<M: Media> Search<'_, M> {
     /// Finds the first arena.
-    //
-    // Not inlined, as all steps that hold a site or two: together their frames would take a good part of the kernel's stack.
-    #[inline(never)]
-    fn first(&mut self, start: u64) -> Result<Site, OpenError> {
+    fn first(&mut self, start: u64) -> Result<Info, OpenError> {
         let damage = match self.whole(start) {
-            Ok(info) => return self.site(0, start, info),
+            Ok(info) => return self.keep(0, start, info, None),
             Err(damage) => damage,
         };
         if let Damage::Invalid(error) = damage {
@@ -270,15 +267,15 @@ impl<M: Media> Search<'_, M> {
         let copy = self.copy_offset(start);
         let found = self.copy(0, start, copy)?;
         let absence = match (damage, found) {
-            (Damage::Unreadable(_), Copy::Good(plan)) => {
-                return Ok(restored_site(0, start, copy, damage, plan));
+            (Damage::Unreadable(_), Copy::Good(info)) => {
+                return self.keep(0, start, info, Some((copy, damage)));
             }
             (Damage::Unreadable(error), Copy::Unreadable) => Absence::CopyUnreadable(error),
             (Damage::Unreadable(error), Copy::None) => Absence::Unreadable(error),
-            (Damage::Invalid(_), Copy::Good(plan)) => {
+            (Damage::Invalid(_), Copy::Good(info)) => {
                 match (self.block.as_array(), self.copy.as_array()) {
                     (Some(block), Some(copy_block)) if is_remnant(block, copy_block) => {
-                        return Ok(restored_site(0, start, copy, damage, plan));
+                        return self.keep(0, start, info, Some((copy, damage)));
                     }
                     (Some(block), _) if block.iter().all(|&byte| byte == 0) => Absence::Erased,
                     _ => Absence::Overwritten {
@@ -293,14 +290,13 @@ impl<M: Media> Search<'_, M> {
     }
 
     /// Finds an arena that another one points to.
-    #[inline(never)]
-    fn later(&mut self, arena: u32, start: u64, first: &Detected) -> Result<Site, OpenError> {
-        let site = match self.whole(start) {
-            Ok(info) => self.site(arena, start, info)?,
+    fn later(&mut self, arena: u32, start: u64, first: &Detected) -> Result<Info, OpenError> {
+        let info = match self.whole(start) {
+            Ok(info) => self.keep(arena, start, info, None)?,
             Err(damage) => {
                 let copy = self.copy_offset(start);
                 match (self.copy(arena, start, copy)?, damage) {
-                    (Copy::Good(plan), _) => restored_site(arena, start, copy, damage, plan),
+                    (Copy::Good(info), _) => self.keep(arena, start, info, Some((copy, damage)))?,
                     (_, Damage::Unreadable(error)) => return Err(error.into()),
                     (_, Damage::Invalid(error)) => {
                         return Err(OpenError::BadArena { arena, error })
@@ -308,14 +304,14 @@ impl<M: Media> Search<'_, M> {
                 }
             }
         };
-        if site.plan.info.uuid != first.uuid {
+        if info.uuid != first.uuid {
             return Err(OpenError::ForeignArena {
                 arena,
-                found: site.plan.info.uuid,
+                found: info.uuid,
                 expected: first.uuid,
             });
         }
-        let lba_size = site.plan.info.geometry.lba_size();
+        let lba_size = info.geometry.lba_size();
         if lba_size != first.lba_size {
             return Err(OpenError::MixedLbaSize {
                 arena,
@@ -323,10 +319,11 @@ impl<M: Media> Search<'_, M> {
                 expected: first.lba_size,
             });
         }
-        Ok(site)
+        Ok(info)
     }
 
     /// Reads the first info block of an arena.
+    #[inline(never)]
     fn whole(&mut self, start: u64) -> Result<Info, Damage> {
         let place = self.place(start);
         let block = self
@@ -336,11 +333,28 @@ impl<M: Media> Search<'_, M> {
         Info::decode(block, &place).map_err(Damage::Invalid)
     }
 
-    fn site(&self, arena: u32, start: u64, info: Info) -> Result<Site, OpenError> {
-        Ok(Site {
+    /// Checks the rest of an arena and notes it, with the place of the copy and the damage if `info` comes from a copy.
+    //
+    // Not inlined, like other steps that hold large values: together their frames would take a good part of the kernel's
+    // stack.
+    #[inline(never)]
+    fn keep(
+        &mut self,
+        arena: u32,
+        start: u64,
+        info: Info,
+        restored: Option<(u64, Damage)>,
+    ) -> Result<Info, OpenError> {
+        self.sites.push(Site {
             plan: Plan::new(self.media, arena, start, &info)?,
-            restored: None,
-        })
+            restored: restored.map(|(copy, damage)| Restored {
+                arena,
+                offset: start,
+                copy,
+                damage,
+            }),
+        })?;
+        Ok(info)
     }
 
     fn place(&self, start: u64) -> Place {
@@ -359,6 +373,7 @@ impl<M: Media> Search<'_, M> {
     }
 
     /// Looks for a copy of a lost info block. Only running out of memory is an error.
+    #[inline(never)]
     fn copy(&mut self, arena: u32, start: u64, offset: u64) -> Result<Copy, OpenError> {
         let place = self.place(start);
         let Ok(block) = self.copy.read(self.media, offset) else {
@@ -369,21 +384,9 @@ impl<M: Media> Search<'_, M> {
             return Ok(Copy::None);
         };
         match Plan::new(self.media, arena, start, &info) {
-            Ok(plan) => Ok(Copy::Good(plan)),
+            Ok(_) => Ok(Copy::Good(info)),
             Err(OpenError::NoMemory) => Err(OpenError::NoMemory),
             Err(_) => Ok(Copy::None),
         }
-    }
-}
-
-fn restored_site(arena: u32, start: u64, copy: u64, damage: Damage, plan: Plan) -> Site {
-    Site {
-        plan,
-        restored: Some(Restored {
-            arena,
-            offset: start,
-            copy,
-            damage,
-        }),
     }
 }
