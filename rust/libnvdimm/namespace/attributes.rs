@@ -86,16 +86,13 @@ static HOLDER_CLASS: Attribute<Namespace> = Attribute::<Namespace>::read_write(
         Ok(())
     },
     |namespace, input| {
-        let word = text::without_newline(input);
-        if !matches!(word, b"" | b"btt" | b"pfn" | b"dax") {
-            return Err(EINVAL);
-        }
         let configurable = Configurable::new(namespace)?;
-        let class = match word {
+        let class = match text::without_newline(input) {
             b"btt" => configurable.btt_class()?,
             b"pfn" => ClaimClass::Pfn,
             b"dax" => ClaimClass::Dax,
-            _ => ClaimClass::None,
+            b"" => ClaimClass::None,
+            _ => return Err(EINVAL),
         };
         configurable.set_class(class)
     },
