@@ -8,7 +8,8 @@
 # device numbers (dynamic), both by state.pl.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K nvdimm=32M nvdimm=32M
-# stacks: rust
+# stacks: rust c
+# compare
 # timeout: 240
 . "$LIB"
 . "${LIB%/*}/devices.sh"

@@ -4,7 +4,7 @@
 # ext4 and XFS on a BTT and on the raw disk: a real tree goes in and comes out the same after another mount and a new detection.
 #
 # needs: nvdimm=384M
-# stacks: rust
+# stacks: rust c
 # timeout: 400
 . "$LIB"
 . "${LIB%/*}/devices.sh"

@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The KUnit tests in our modules have passed: the kernel runs them while it loads a module, and loads it whatever they say.
+. "$LIB"
+
+kunit=/sys/kernel/debug/kunit
+for suite in nd_kernel_ext_cursor nd_kernel_ext_poison; do
+	[ -e "$kunit/$suite/results" ] || fail "the suite $suite has not run"
+done
+for results in "$kunit"/nd_*/results; do
+	grep -Eq '^ *ok [0-9]+ ' "$results" || fail "$results: $(cat "$results")"
+	! grep -Eq 'not ok|fail:[1-9]' "$results" || fail "$results: $(cat "$results")"
+done
