@@ -8,6 +8,7 @@
 #   run SCRIPT NAME STACK BOOT [ARGUMENT...]                                     done STATUS
 #                     run a script of qemu/; what it prints goes to NAME.out and NAME.err of the share `run`,
 #                     what the kernel says meanwhile to NAME.dmesg
+#   leaks             where the kernel has kmemleak: what it finds goes to the file `leaks` of the share `run`   done STATUS
 #   halt              power off
 #
 # While a script runs, it may send lines itself, with the functions of tests/lib.sh: `say TEXT`, `cut` (power, please).
@@ -69,10 +70,19 @@ run() {
 	return $status
 }
 
+# kmemleak believes in a leak that is some seconds old and that two scans in a row find unchanged.
+leaks() {
+	kmemleak=/sys/kernel/debug/kmemleak
+	: >/host/run/leaks
+	[ -e $kmemleak ] || return 0
+	sleep 6
+	echo scan >$kmemleak && echo scan >$kmemleak && cat $kmemleak >/host/run/leaks
+}
+
 echo "ready guest/agent.sh" >&3
 while read -r verb arguments <&3; do
 	case $verb in
-	load | unload | run)
+	load | unload | run | leaks)
 		# shellcheck disable=SC2086
 		$verb $arguments
 		echo "done $?" >&3

@@ -1,28 +1,106 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# One boot in a chain of power cuts: cycle.sh SECTOR_SIZE write|read. The host says more in tools/xtask/src/suite/powercut.rs.
+# One boot in a chain of power cuts: cycle.sh plain|labelled SECTOR_SIZE write|zero|read UUID. The host says more in
+# tools/xtask/src/suite/powercut.rs. UUID is that of the namespace with the BTT where there are labels.
 . "$LIB"
-sector_size=$1
-disk=/dev/pmem0s
+. "${LIB%/*}/devices.sh"
+kind=$1 sector_size=$2 what=$3 uuid=$4
+region=$ND/region0
+
+# sector_namespace: the namespace with the BTT.
+sector_namespace() {
+	if [ "$kind" = plain ]; then
+		echo namespace0.0
+	else
+		basename "$(dirname "$(grep -l "$uuid" "$ND"/namespace*/uuid)")"
+	fi
+}
+
+# make_namespace UUID BYTES: from the region's seed. Its name is in $made then.
+make_namespace() {
+	made=$(seed namespace region0)
+	set_attribute "$made" uuid "$1"
+	set_attribute "$made" size "$2"
+}
+
+# reconfigure: namespaces beside that with the BTT come, change and go, for ever.
+reconfigure() {
+	while :; do
+		make_namespace "$(uuidgen)" 16777216
+		set_attribute "$made" alt_name "cut $made"
+		set_attribute "$made" size 50331648
+		set_attribute "$made" size 33554432
+		make_btt "$made" 4096
+		release "$btt"
+		set_attribute "$made" size 0
+	done
+}
+
+# clear_others: what a cut left beside the BTT is whole: a namespace that was there, or none; its capacity comes back.
+clear_others() {
+	used=0
+	for other in "$ND"/namespace0.*; do
+		size=$(cat "$other/size")
+		used=$((used + size))
+		case $size in
+		0 | 16777216 | 33554432 | 50331648) ;;
+		*) fail "${other##*/} has $size bytes, which nobody asked for" ;;
+		esac
+	done
+	expect_eq "capacity in use and available" $((used + $(cat "$region/available_size"))) "$(cat "$region/size")"
+	keep=$(sector_namespace)
+	for other in "$ND"/namespace0.*; do
+		other=${other##*/}
+		[ "$other" != "$keep" ] && [ "$(show "$other" size)" != 0 ] || continue
+		holder=$(show "$other" holder)
+		if [ -n "$holder" ]; then
+			release "$holder"
+		elif enabled "$other"; then
+			unbind "$other"
+		fi
+		[ "$STACK" = c ] || set_attribute "$other" size 0
+	done
+}
 
 if [ "$BOOT" = 1 ]; then
-	wait_for 10 test -b /dev/pmem0
-	btt_create namespace0.0 "$sector_size"
+	if [ "$kind" = labelled ]; then
+		ndctl disable-region region0
+		ndctl init-labels -f nmem0
+		ndctl enable-region region0
+		settle
+		make_namespace "$uuid" 33554432
+	else
+		wait_for 10 test -b /dev/pmem0
+	fi
+	btt_create "$(sector_namespace)" "$sector_size"
 fi
-wait_for 10 test -b $disk
-expect_eq "logical block size" "$(cat /sys/block/pmem0s/queue/logical_block_size)" "$sector_size"
+namespace=$(sector_namespace)
+wait_for 10 test -e "$ND/$namespace/holder"
+btt=$(show "$namespace" holder)
+[ -n "$btt" ] || fail "no BTT was found on $namespace"
+disk=/dev/$(disk_of "$btt")
+wait_for 10 test -b "$disk"
+expect_eq "logical block size" "$(cat "/sys/block/${disk##*/}/queue/logical_block_size")" "$sector_size"
+[ "$kind" = plain ] || clear_others
 
 # ndctl knows nothing of our driver: it walks the map and the flog itself and wants every block exactly once.
-ndctl disable-namespace namespace0.0
-ndctl check-namespace namespace0.0
-ndctl enable-namespace namespace0.0
-wait_for 10 test -b $disk
+ndctl disable-namespace "$namespace"
+ndctl check-namespace "$namespace"
+ndctl enable-namespace "$namespace"
+settle
+disk=/dev/$(disk_of "$(show "$namespace" holder)")
+wait_for 10 test -b "$disk"
 
-/host/tools/stamp read $disk --sector-size "$sector_size" --generations /host/run/generations
+/host/tools/stamp read "$disk" --sector-size "$sector_size" --generations /host/run/generations
 say found
-if [ "$2" = write ]; then
-	/host/tools/stamp write $disk --sector-size "$sector_size" --generations /host/run/generations \
+if [ "$what" != read ]; then
+	if [ "$kind" = labelled ]; then
+		{ (reconfigure) >/host/run/reconfigure.log 2>&1 || say "broken $(tail -n 1 /host/run/reconfigure.log)"; } &
+	fi
+	zero=
+	[ "$what" = write ] || zero=--zero
+	/host/tools/stamp write "$disk" --sector-size "$sector_size" --generations /host/run/generations --epoch "$BOOT" $zero \
 		--acknowledge /host/run/acknowledged | while read -r said; do say "$said"; done
 	fail "the writer ended"
 fi

@@ -13,8 +13,11 @@
 //!  ├── number of sector ─┼─ cell ───┼── generation ────────────┤   all little-endian
 //! ```
 //!
-//! Generation 0 is a sector that was never stamped, and reads as zeros. A torn sector has cells of two generations, or of
-//! something else. An acknowledgement is a sector's number and its generation, 8 bytes each.
+//! Generation 0 is a sector that was never stamped, or that was zeroed, and reads as zeros. A torn sector has cells of two
+//! generations, or of something else. An acknowledgement is a sector's number and its generation, 8 bytes each; one that was
+//! zeroed has [`ZEROED`] in it.
+//!
+//! Generations count up, in each boot from an [`epoch`](successor) on, so that nothing old looks new after a sector was zeroed.
 
 use std::fmt;
 
@@ -24,6 +27,16 @@ const CELL: usize = 16;
 const SECTOR_BITS: u32 = 48;
 /// Bytes of an acknowledgement.
 pub const ACKNOWLEDGEMENT: usize = 16;
+
+/// In the generation of an acknowledgement: the sector was zeroed.
+pub const ZEROED: u64 = 1 << 63;
+/// Bits of a generation below the epoch.
+const EPOCH_SHIFT: u32 = 32;
+
+/// The generation that a writer of `epoch` gives to a sector that has this one.
+pub fn successor(generation: u64, epoch: u32) -> u64 {
+    generation.max(u64::from(epoch) << EPOCH_SHIFT) + 1
+}
 
 /// Why a sector's contents cannot have been written as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +174,15 @@ mod tests {
         assert_eq!(generation(&torn, 7).map_err(|torn| torn.offset), Err(256));
         let torn = [&[0; 256], &stamped(7, 1)[256..]].concat();
         assert_eq!(generation(&torn, 7).map_err(|torn| torn.offset), Err(256));
+    }
+
+    #[test]
+    fn generations_start_again_above_all_earlier_ones() {
+        assert_eq!(successor(0, 0), 1);
+        assert_eq!(successor(7, 0), 8);
+        let second = successor(7, 1);
+        assert!(second > successor(u64::from(u32::MAX) - 1, 0));
+        assert_eq!(successor(second, 1), second + 1);
     }
 
     #[test]

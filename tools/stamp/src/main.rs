@@ -12,6 +12,10 @@ use clap::{
     Subcommand, //
 };
 use rand::RngExt;
+use rustix::fs::{
+    fallocate,
+    FallocateFlags, //
+};
 use std::{
     fs::{
         self,
@@ -70,6 +74,12 @@ enum Command {
         generations: Option<PathBuf>,
         #[arg(long, default_value_t = 4)]
         threads: u64,
+        /// Number of this run, if sectors may have been zeroed in an earlier one.
+        #[arg(long, default_value_t = 0)]
+        epoch: u32,
+        /// Zero the sectors of one request in eight, instead of writing them.
+        #[arg(long)]
+        zero: bool,
         /// Stop after so many seconds.
         #[arg(long)]
         seconds: Option<u64>,
@@ -138,16 +148,20 @@ impl Aligned {
     }
 }
 
-/// Stamps sectors of `zone` only, whose generations are in `generations`.
-fn write_zone(
-    file: &File,
+/// What all threads of the writer share.
+struct Writer<'a> {
+    file: &'a File,
     sector_size: u64,
-    first: u64,
-    generations: &mut [u64],
-    acknowledge: &Mutex<File>,
+    epoch: u32,
+    zero: bool,
+    acknowledge: &'a Mutex<File>,
     deadline: Option<Instant>,
-    begun: &Once,
-) -> Result<()> {
+    begun: &'a Once,
+}
+
+/// Stamps the sectors from `first` on, whose generations are in `generations`.
+fn write_zone(writer: &Writer<'_>, first: u64, generations: &mut [u64]) -> Result<()> {
+    let (sector_size, deadline) = (writer.sector_size, writer.deadline);
     let mut random = rand::rng();
     let mut buffer = Aligned::new((LONGEST_REQUEST * sector_size) as usize);
     let mut records = Vec::new();
@@ -155,31 +169,49 @@ fn write_zone(
         let count = random.random_range(1..=LONGEST_REQUEST.min(generations.len() as u64)) as usize;
         let start = random.random_range(0..=generations.len() - count);
         let bytes = &mut buffer.bytes()[..count * sector_size as usize];
+        let zeroed = writer.zero && random.random_range(0..8) == 0;
         records.clear();
         let written = (first + start as u64..).zip(&mut generations[start..][..count]);
         for ((sector, generation), contents) in
             written.zip(bytes.chunks_exact_mut(sector_size as usize))
         {
-            *generation += 1;
+            *generation = stamp::successor(*generation, writer.epoch);
             stamp::fill(contents, sector, *generation);
-            records.extend(stamp::acknowledgement(sector, *generation));
+            let flag = if zeroed { stamp::ZEROED } else { 0 };
+            records.extend(stamp::acknowledgement(sector, *generation | flag));
         }
         let offset = (first + start as u64) * sector_size;
-        file.write_all_at(bytes, offset)
-            .with_context(|| format!("cannot write {count} sectors at {offset}"))?;
-        let mut file = acknowledge.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(&records).context("cannot acknowledge")?;
-        begun.call_once(|| println!("writing"));
+        if zeroed {
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            fallocate(writer.file, hole, offset, bytes.len() as u64)
+                .with_context(|| format!("cannot zero {count} sectors at {offset}"))?;
+        } else {
+            let written = writer.file.write_all_at(bytes, offset);
+            written.with_context(|| format!("cannot write {count} sectors at {offset}"))?;
+        }
+        let acknowledge = writer.acknowledge.lock();
+        let mut acknowledge = acknowledge.unwrap_or_else(PoisonError::into_inner);
+        acknowledge
+            .write_all(&records)
+            .context("cannot acknowledge")?;
+        writer.begun.call_once(|| println!("writing"));
     }
     Ok(())
+}
+
+/// How the writer writes.
+struct Manner {
+    threads: u64,
+    seconds: Option<u64>,
+    epoch: u32,
+    zero: bool,
 }
 
 fn write(
     device: &Device,
     acknowledge: &Path,
     generations: Option<&Path>,
-    threads: u64,
-    seconds: Option<u64>,
+    manner: &Manner,
 ) -> Result<()> {
     let (file, sectors) = device.open(true)?;
     let mut known = match generations {
@@ -198,24 +230,24 @@ fn write(
     let records = File::create(acknowledge);
     let records = records.with_context(|| format!("cannot create {}", acknowledge.display()))?;
     let records = Mutex::new(records);
-    let zone = sectors.div_ceil(threads.max(1)) as usize;
-    let deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let zone = sectors.div_ceil(manner.threads.max(1)) as usize;
+    let deadline = manner
+        .seconds
+        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let begun = Once::new();
+    let writer = &Writer {
+        file: &file,
+        sector_size: device.sector_size,
+        epoch: manner.epoch,
+        zero: manner.zero,
+        acknowledge: &records,
+        deadline,
+        begun: &begun,
+    };
     std::thread::scope(|scope| {
         let zones = (0..).step_by(zone).zip(known.chunks_mut(zone));
-        let (file, acknowledge, begun) = (&file, &records, &begun);
         let workers = zones.map(|(first, generations)| {
-            scope.spawn(move || {
-                write_zone(
-                    file,
-                    device.sector_size,
-                    first,
-                    generations,
-                    acknowledge,
-                    deadline,
-                    begun,
-                )
-            })
+            scope.spawn(move || write_zone(writer, first, generations))
         });
         let workers = workers.collect::<Vec<_>>();
         let mut ends = workers.into_iter().map(|worker| worker.join());
@@ -261,15 +293,19 @@ fn main() -> Result<ExitCode> {
             acknowledge,
             generations,
             threads,
+            epoch,
+            zero,
             seconds,
-        } => write(
-            &device,
-            &acknowledge,
-            generations.as_deref(),
-            threads,
-            seconds,
-        )
-        .map(|()| ExitCode::SUCCESS),
+        } => {
+            let manner = Manner {
+                threads,
+                seconds,
+                epoch,
+                zero,
+            };
+            write(&device, &acknowledge, generations.as_deref(), &manner)
+                .map(|()| ExitCode::SUCCESS)
+        }
         Command::Read {
             device,
             generations,

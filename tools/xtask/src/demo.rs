@@ -6,6 +6,7 @@
 //! first boot acknowledged are compared with those that the second one finds.
 
 use crate::{
+    kernel::Flavour,
     modules::{
         GuestFiles,
         Stack, //
@@ -23,7 +24,10 @@ use crate::{
             Reaction,
             Session, //
         },
-        stamps::Stamps,
+        stamps::{
+            Manner,
+            Stamps, //
+        },
     },
     vm::MIB, //
 };
@@ -47,7 +51,7 @@ const WRITING: Duration = Duration::from_millis(2500);
 
 /// Runs the demonstration.
 pub(crate) fn run() -> Result<()> {
-    let machine = Machine::prepare()?;
+    let machine = Machine::prepare(Flavour::Ordinary)?;
     let files = GuestFiles::prepare(&machine, &BTreeSet::from([Stack::Rust]))?;
     let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
     let need = NvdimmNeed {
@@ -75,7 +79,7 @@ pub(crate) fn run() -> Result<()> {
         let ending = act(&mut session, boot, &output, &mut stamps)?;
         match (boot, ending) {
             (1, Ending::PowerCut) => {
-                stamps.acknowledge(&records)?;
+                stamps.acknowledge(&records, Manner::default())?;
                 let count = stamps.acknowledged();
                 println!(
                     "\n=== The power has failed. {count} writes of a sector had been acknowledged"

@@ -30,6 +30,7 @@ use sha2::{
     Sha256, //
 };
 use std::{
+    collections::BTreeMap,
     env,
     ffi::OsString,
     fs::{
@@ -50,6 +51,63 @@ const SOURCE_PACKAGE: &str = "linux-source-7.2";
 /// About how many lines a build prints: one a compiled file. Only a progress bar depends on it.
 const LINES_OF_BUILD: u64 = 2600;
 
+/// Which kernel a guest runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// The one for every day.
+    Ordinary,
+    /// The one that watches itself: sanitizers, lock checking, leak detection, faults on demand.
+    Debug,
+}
+
+impl Flavour {
+    /// Fragments of the configuration in qemu/kernel, later ones over earlier ones.
+    fn fragments(self) -> &'static [&'static str] {
+        match self {
+            Self::Ordinary => &["guest.config"],
+            Self::Debug => &["guest.config", "debug.config"],
+        }
+    }
+
+    /// How many times the usual time everything may take in a guest.
+    pub(crate) fn patience(self) -> u32 {
+        match self {
+            Self::Ordinary => 1,
+            Self::Debug => 8,
+        }
+    }
+
+    /// What is appended to names of directories and logs.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::Ordinary => "",
+            Self::Debug => "-debug",
+        }
+    }
+}
+
+/// A configuration as fragments over `tinyconfig`.
+struct Fragments {
+    files: Vec<PathBuf>,
+    /// All of them, one after the other.
+    text: String,
+}
+
+impl Fragments {
+    fn read(flavour: Flavour) -> Result<Self> {
+        let directory = project::root().join("qemu/kernel");
+        let files = flavour.fragments().iter();
+        let files = files.map(|name| directory.join(name)).collect::<Vec<_>>();
+        let mut text = String::new();
+        for file in &files {
+            let fragment = fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            text.push_str(&fragment);
+        }
+        Ok(Self { files, text })
+    }
+}
+
 /// The source of a kernel and what to call it in keys.
 struct Source {
     tree: PathBuf,
@@ -62,42 +120,42 @@ pub(crate) struct Kernel {
     pub(crate) tree: PathBuf,
     /// `7.2.12`, as in /lib/modules.
     pub(crate) release: String,
+    pub(crate) flavour: Flavour,
 }
 
 impl Kernel {
     /// Finds or builds the kernel of the guest.
-    pub(crate) fn prepare(cache: &Cache, toolchain: &Toolchain) -> Result<Self> {
+    pub(crate) fn prepare(cache: &Cache, toolchain: &Toolchain, flavour: Flavour) -> Result<Self> {
         if let Some(tree) = given("KDIR") {
             return ui::step("kernel", |step| {
                 step.note(format!("as given by KDIR: {}", tree.display()));
-                let kernel = Self::at(tree)?;
+                let kernel = Self::at(tree, flavour)?;
                 kernel.check_for_modules(&toolchain.rustc)?;
                 Ok(kernel)
             });
         }
         let source = prepare_source(cache)?;
-        let fragment = project::root().join("qemu/kernel/guest.config");
-        let text = fs::read_to_string(&fragment)
-            .with_context(|| format!("cannot read {}", fragment.display()))?;
+        let fragments = Fragments::read(flavour)?;
         let key = Key::default()
             .with("source", &source.identity)
-            .with("fragment", &text)
+            .with("fragment", &fragments.text)
             .with("toolchain", toolchain.identity())
             .finish();
         let name = format!("kernel-{key}");
-        ui::step("kernel", |step| {
+        let log = cache.log(&format!("kernel{}", flavour.suffix()));
+        ui::step(&format!("kernel{}", flavour.suffix()), |step| {
             let tree = cache.artefact_in_place(&name, step, |tree| {
-                configure(cache, toolchain, &source, &fragment, &text, tree, step)?;
-                build(cache, toolchain, tree, step)
+                configure(&log, toolchain, &source, &fragments, tree, step)?;
+                build(&log, toolchain, tree, step)
             })?;
-            let kernel = Self::at(tree)?;
+            let kernel = Self::at(tree, flavour)?;
             step.note(format!("{} in {}", kernel.release, kernel.tree.display()));
             Ok(kernel)
         })
     }
 
     /// A tree that was built before.
-    pub(crate) fn at(tree: PathBuf) -> Result<Self> {
+    pub(crate) fn at(tree: PathBuf, flavour: Flavour) -> Result<Self> {
         let file = tree.join("include/config/kernel.release");
         let release = fs::read_to_string(&file)
             .with_context(|| {
@@ -108,7 +166,11 @@ impl Kernel {
             })?
             .trim()
             .to_owned();
-        Ok(Self { tree, release })
+        Ok(Self {
+            tree,
+            release,
+            flavour,
+        })
     }
 
     /// The kernel that QEMU boots.
@@ -347,49 +409,54 @@ fn make_in(toolchain: &Toolchain, source: &Path, tree: &Path) -> Command {
 }
 
 fn configure(
-    cache: &Cache,
+    log: &Path,
     toolchain: &Toolchain,
     source: &Source,
-    fragment: &Path,
-    text: &str,
+    fragments: &Fragments,
     tree: &Path,
     step: &Step,
 ) -> Result<()> {
-    let log = cache.log("kernel-config");
     let make = || make_in(toolchain, &source.tree, tree);
-    process::run(make().arg("tinyconfig"), &log, step)?;
+    process::run(make().arg("tinyconfig"), log, step)?;
     let mut merge = Command::new(source.tree.join("scripts/kconfig/merge_config.sh"));
     merge
         .arg("-m")
         .arg("-O")
         .arg(tree)
         .arg(tree.join(".config"))
-        .arg(fragment)
+        .args(&fragments.files)
         .current_dir(tree);
-    process::run(&mut merge, &log, step)?;
-    process::run(make().arg("olddefconfig"), &log, step)?;
+    process::run(&mut merge, log, step)?;
+    process::run(make().arg("olddefconfig"), log, step)?;
 
     let file = tree.join(".config");
     let config =
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let lost = lost_options(text, &config);
+    let lost = lost_options(&fragments.text, &config);
     if !lost.is_empty() {
+        let names = fragments
+            .files
+            .iter()
+            .map(|file| file.display().to_string());
         bail!(
             "options of {} did not take effect: {}",
-            fragment.display(),
+            names.collect::<Vec<_>>().join(" and "),
             lost.join(", ")
         );
     }
     Ok(())
 }
 
-/// Options of a fragment that have another value in the final configuration.
-fn lost_options(fragment: &str, config: &str) -> Vec<String> {
-    let options = fragment
+/// Options of fragments that have another value in the final configuration. A later line is over an earlier one.
+fn lost_options(fragments: &str, config: &str) -> Vec<String> {
+    let options = fragments
         .lines()
         .filter(|line| line.starts_with("CONFIG_"))
-        .filter_map(|line| line.split_once('='));
-    let lost = options.filter(|(name, wanted)| value_of(config, name).unwrap_or("n") != *wanted);
+        .filter_map(|line| line.split_once('='))
+        .collect::<BTreeMap<_, _>>();
+    let lost = options
+        .into_iter()
+        .filter(|(name, wanted)| value_of(config, name).unwrap_or("n") != *wanted);
     lost.map(|(name, wanted)| {
         format!(
             "{name}={wanted} (is {})",
@@ -399,14 +466,14 @@ fn lost_options(fragment: &str, config: &str) -> Vec<String> {
     .collect()
 }
 
-fn build(cache: &Cache, toolchain: &Toolchain, tree: &Path, step: &Step) -> Result<()> {
+fn build(log: &Path, toolchain: &Toolchain, tree: &Path, step: &Step) -> Result<()> {
     let mut make = toolchain.make();
     make.arg("-C")
         .arg(tree)
         .arg(format!("-j{}", jobs()))
         .args(["bzImage", "modules"]);
     let mut lines = 0;
-    process::run_with(&mut make, &cache.log("kernel"), step, |_| {
+    process::run_with(&mut make, log, step, |_| {
         lines += 1;
         step.progress(lines, LINES_OF_BUILD);
     })
@@ -436,7 +503,8 @@ mod tests {
         let kept = "# CONFIG_A=y\nCONFIG_RUST=y\nCONFIG_XFS_RT=n\nCONFIG_NR_CPUS=16\n";
         assert!(lost_options(kept, CONFIG).is_empty());
         let lost = lost_options("CONFIG_XFS_RT=y\nCONFIG_RUSTC=y\n", CONFIG);
-        assert_eq!(lost, ["CONFIG_XFS_RT=y (is n)", "CONFIG_RUSTC=y (is m)"]);
+        assert_eq!(lost, ["CONFIG_RUSTC=y (is m)", "CONFIG_XFS_RT=y (is n)"]);
+        assert!(lost_options("CONFIG_RUST=n\nCONFIG_RUST=y\n", CONFIG).is_empty());
     }
 
     #[test]

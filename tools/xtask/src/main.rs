@@ -35,6 +35,7 @@ use clap::{
     Parser,
     Subcommand, //
 };
+use kernel::Flavour;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -56,6 +57,10 @@ enum Command {
     Run,
     /// Run the unit tests, then every guest test.
     Test(suite::Selection),
+    /// Run guest tests on a kernel that watches itself: KASAN, lockdep, kmemleak, UBSAN, faults on demand.
+    TestDebug(suite::Selection),
+    /// Cut the power of guests under load, again and again.
+    Powercut(suite::campaign::Campaign),
     /// Run the tests of the crates that need no kernel.
     Unit,
     /// Let libFuzzer look for bytes that the parsers and the engine do not bear.
@@ -76,11 +81,13 @@ enum Command {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Setup => setup::Machine::prepare().map(|_| ExitCode::SUCCESS),
+        Command::Setup => setup::Machine::prepare(Flavour::Ordinary).map(|_| ExitCode::SUCCESS),
         Command::Modules => modules::build_for_guest().map(|_| ExitCode::SUCCESS),
         Command::ModulesInstall => modules::install().map(|()| ExitCode::SUCCESS),
         Command::Run => demo::run().map(|()| ExitCode::SUCCESS),
         Command::Test(selection) => suite::test(&selection),
+        Command::TestDebug(selection) => suite::test_debug(&selection),
+        Command::Powercut(campaign) => suite::campaign::run(&campaign),
         Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),
         Command::Fuzz(selection) => fuzz::run(&selection).map(|()| ExitCode::SUCCESS),
         Command::BigEndian => cargo::big_endian(),

@@ -10,6 +10,7 @@ use crate::{
     host,
     kernel::{
         self,
+        Flavour,
         Kernel, //
     },
     process, project,
@@ -86,7 +87,7 @@ pub(crate) struct StackFiles<'a> {
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Packages of the workspace whose programs the tests in the guest call.
-const GUEST_TOOLS: [&str; 2] = ["attribute", "stamp"];
+const GUEST_TOOLS: [&str; 3] = ["attribute", "btt", "stamp"];
 
 /// What kbuild compiles for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,12 +97,13 @@ enum Purpose {
 }
 
 impl Purpose {
-    /// The directory of its products in target/.
-    fn directory(self) -> &'static str {
-        match self {
+    /// The directory of its products for a kernel in target/.
+    fn directory(self, flavour: Flavour) -> String {
+        let name = match self {
             Self::Build => "modules",
             Self::Lint => "modules-clippy",
-        }
+        };
+        format!("{name}{}", flavour.suffix())
     }
 }
 
@@ -120,7 +122,7 @@ fn kbuild(toolchain: &Toolchain, kernel: &Kernel, purpose: Purpose) -> Result<Co
         .arg(variable("M", &project::root()));
     command.arg(variable(
         "MO",
-        &project::target_directory(purpose.directory())?,
+        &project::target_directory(&purpose.directory(kernel.flavour))?,
     ));
     if purpose == Purpose::Lint {
         // W=e makes an error of every warning.
@@ -137,14 +139,12 @@ fn compile(
     purpose: Purpose,
     step: &Step,
 ) -> Result<()> {
+    let directory = purpose.directory(kernel.flavour);
     let checkout = Key::default().with("checkout", project::root().as_os_str().as_encoded_bytes());
-    let _lock = cache.lock(
-        &format!("{}-{}", purpose.directory(), checkout.finish()),
-        step,
-    )?;
+    let _lock = cache.lock(&format!("{directory}-{}", checkout.finish()), step)?;
     let mut make = kbuild(toolchain, kernel, purpose)?;
     make.arg(format!("-j{}", kernel::jobs())).arg("modules");
-    process::run(&mut make, &cache.log(purpose.directory()), step)
+    process::run(&mut make, &cache.log(&directory), step)
 }
 
 fn build(cache: &Cache, toolchain: &Toolchain, kernel: &Kernel) -> Result<()> {
@@ -152,7 +152,9 @@ fn build(cache: &Cache, toolchain: &Toolchain, kernel: &Kernel) -> Result<()> {
         step.note(format!(
             "for {} in {}",
             kernel.release,
-            project::target().join("modules").display()
+            project::target()
+                .join(Purpose::Build.directory(kernel.flavour))
+                .display()
         ));
         compile(cache, toolchain, kernel, Purpose::Build, step)
     })
@@ -184,7 +186,8 @@ pub(crate) fn install() -> Result<()> {
         },
         Ok,
     )?;
-    let kernel = Kernel::at(tree).context("give the tree of the kernel to install for in KDIR")?;
+    let kernel = Kernel::at(tree, Flavour::Ordinary)
+        .context("give the tree of the kernel to install for in KDIR")?;
     kernel.check_for_modules(&rustc)?;
     let toolchain = Toolchain::prepare(&cache, rustc)?;
     build(&cache, &toolchain, &kernel)?;
@@ -214,7 +217,7 @@ fn for_building() -> Result<(Cache, Toolchain, Kernel)> {
     let rustc = Rustc::query()?;
     host::install_packages(&cache, rustc.llvm_major)?;
     let toolchain = Toolchain::prepare(&cache, rustc)?;
-    let kernel = Kernel::prepare(&cache, &toolchain)?;
+    let kernel = Kernel::prepare(&cache, &toolchain, Flavour::Ordinary)?;
     Ok((cache, toolchain, kernel))
 }
 

@@ -7,7 +7,10 @@ use crate::{
     cache::Cache,
     host,
     image,
-    kernel::Kernel,
+    kernel::{
+        Flavour,
+        Kernel, //
+    },
     toolchain::{
         Rustc,
         Toolchain, //
@@ -27,13 +30,13 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Does whatever has not been done yet.
-    pub(crate) fn prepare() -> Result<Self> {
+    /// Does whatever has not been done yet for guests with this kernel.
+    pub(crate) fn prepare(flavour: Flavour) -> Result<Self> {
         let cache = Cache::open()?;
         let rustc = Rustc::query()?;
         host::install_packages(&cache, rustc.llvm_major)?;
         let toolchain = Toolchain::prepare(&cache, rustc)?;
-        let kernel = Kernel::prepare(&cache, &toolchain)?;
+        let kernel = Kernel::prepare(&cache, &toolchain, flavour)?;
         kernel.check_for_booting()?;
         let image = image::prepare(&cache)?;
         let accelerator = Accelerator::choose(&cache, &kernel, &image)?;

@@ -70,6 +70,21 @@ impl Step {
         }
     }
 
+    /// The same with the time that is left if it goes on like this.
+    pub(crate) fn progress_with_estimate(&self, done: u64, total: u64, elapsed: Duration) {
+        self.progress(done, total);
+        if let Some(bar) = &self.bar {
+            let left = match u32::try_from(done) {
+                Ok(count @ 1..) => {
+                    let left = elapsed / count * u32::try_from(total - done).unwrap_or(u32::MAX);
+                    format!(", about {} min left", left.as_secs().div_ceil(60))
+                }
+                _ => String::new(),
+            };
+            bar.set_message(format!("{}: {done} of {total}{left}", self.name));
+        }
+    }
+
     /// Reports that the step still runs, when nothing can be counted.
     pub(crate) fn tick(&self) {
         if self.bar.is_none() {

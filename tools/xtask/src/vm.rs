@@ -108,6 +108,8 @@ pub(crate) struct Setup {
     /// More words for the kernel's command line.
     pub(crate) kernel_arguments: Vec<String>,
     pub(crate) boot_timeout: Duration,
+    /// How many times the usual time a command in this guest may take.
+    pub(crate) patience: u32,
     shares: Vec<Share>,
     console: PathBuf,
 }
@@ -141,6 +143,7 @@ impl Setup {
             nvdimms: Vec::new(),
             kernel_arguments: Vec::new(),
             boot_timeout: BOOT_TIMEOUT,
+            patience: 1,
             shares,
             console: run.join("console.log"),
         }

@@ -2,11 +2,12 @@
 
 //! The guest tests: which scripts there are ([`script`]), in which order ([`plan`]), workers that do them ([`run`]), a boot as they
 //! see it ([`session`]), power cuts ([`powercut`],
-//! [`stamps`]), both stacks side by side ([`compare`]), what came of it ([`report`]).
+//! [`stamps`], [`campaign`]), both stacks side by side ([`compare`]), what came of it ([`report`]).
 //!
 //! Scripts whose needs are equal share a boot: before each one the NVDIMMs are zeros and the modules freshly loaded, after each
 //! one the modules are unloaded, which must work. A script that takes its machine down costs the others only another boot.
 
+pub(crate) mod campaign;
 mod compare;
 mod plan;
 mod powercut;
@@ -18,7 +19,10 @@ pub(crate) mod stamps;
 
 use crate::{
     cargo,
-    kernel,
+    kernel::{
+        self,
+        Flavour, //
+    },
     modules::{
         GuestFiles,
         Stack, //
@@ -48,13 +52,16 @@ use std::{
 const KEPT_RUNS: usize = 10;
 
 /// Which tests to run.
-#[derive(clap::Args, Debug, Default)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Selection {
     /// Only guest tests whose name contains one of these; no unit tests then.
     filters: Vec<String>,
     /// Only under this stack.
     #[arg(long)]
     stack: Option<Stack>,
+    /// A word more for the command line of every guest's kernel, like preempt=full.
+    #[arg(long)]
+    kernel: Vec<String>,
     /// Guests at once.
     #[arg(long, short, default_value_t = default_jobs())]
     jobs: usize,
@@ -78,7 +85,7 @@ fn default_jobs() -> usize {
 /// `make test`.
 pub(crate) fn test(selection: &Selection) -> Result<ExitCode> {
     let mut tally = Tally::default();
-    let machine = Machine::prepare()?;
+    let machine = Machine::prepare(Flavour::Ordinary)?;
     if selection.filters.is_empty() {
         tally.add(cargo::unit()?);
     }
@@ -86,9 +93,23 @@ pub(crate) fn test(selection: &Selection) -> Result<ExitCode> {
     Ok(tally.close())
 }
 
+/// `make test-debug`. What the kernel thinks of its own modules is not asked: without a stack in the selection it is ours.
+pub(crate) fn test_debug(selection: &Selection) -> Result<ExitCode> {
+    let machine = Machine::prepare(Flavour::Debug)?;
+    let selection = Selection {
+        stack: selection.stack.or(Some(Stack::Rust)),
+        ..selection.clone()
+    };
+    Ok(in_guests(&machine, &selection)?.close())
+}
+
 fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
     let mut scripts = Script::read_all(&project::root().join("qemu/tests"))?;
     scripts.retain(|script| selection.wants(&script.name));
+    for script in &mut scripts {
+        let arguments = &mut script.hardware.kernel_arguments;
+        arguments.extend_from_slice(&selection.kernel);
+    }
     let mut chains = Chain::all();
     chains.retain(|chain| selection.wants(&chain.name()));
     let jobs = plan::plan(&scripts, chains, selection.stack);

@@ -46,7 +46,7 @@ impl Job {
                 ..
             } => stacks.clone(),
             Self::Shared { stack, .. } | Self::Own { stack, .. } => vec![*stack],
-            Self::PowerCuts(chain) => vec![chain.stack],
+            Self::PowerCuts(chain) => chain.stacks(),
         }
     }
 

@@ -22,6 +22,7 @@ use super::{
     },
 };
 use crate::{
+    kernel::Flavour,
     modules::{
         GuestFiles,
         Stack, //
@@ -134,7 +135,8 @@ impl<'a> Run<'a> {
         let mut waiting = scripts.iter().peekable();
         while let Some(first) = waiting.peek() {
             let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
-            let output = self.output_directory(stack, &first.name)?;
+            let boot = first.name.clone();
+            let output = self.output_directory(stack, &boot)?;
             let media = Media::create(hardware, scratch.path())?;
             let start = Instant::now();
             let setup = Session::setup(
@@ -170,6 +172,11 @@ impl<'a> Run<'a> {
                 };
                 self.report(&script.name, stack, start, verdict);
             }
+            if usable && self.machine.kernel.flavour == Flavour::Debug {
+                let start = Instant::now();
+                let verdict = verdict_of(leaks(&mut session))?;
+                self.report(&format!("leaks from {boot} on"), stack, start, verdict);
+            }
             if usable {
                 let start = Instant::now();
                 if let Err(error) = session.halt() {
@@ -200,7 +207,12 @@ impl<'a> Run<'a> {
             );
             let in_boot = || format!("in boot {boot}");
             let mut session = Session::boot(&setup, &output).with_context(in_boot)?;
-            let (verdict, usable) = one(&mut session, script, under, boot).with_context(in_boot)?;
+            let (mut verdict, usable) =
+                one(&mut session, script, under, boot).with_context(in_boot)?;
+            if usable && verdict == Verdict::Passed && self.machine.kernel.flavour == Flavour::Debug
+            {
+                verdict = leaks(&mut session).with_context(in_boot)?;
+            }
             if usable {
                 session.halt().with_context(in_boot)?;
             }
@@ -271,6 +283,16 @@ fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Resul
         Verdict::Failed(reasons.join("\n"))
     };
     Ok((verdict, usable))
+}
+
+/// Whether kmemleak finds nothing after all tests of a boot.
+fn leaks(session: &mut Session) -> Result<Verdict> {
+    let report = session.leaks()?;
+    Ok(if report.is_empty() {
+        Verdict::Passed
+    } else {
+        Verdict::Failed(format!("kmemleak reports:\n{report}"))
+    })
 }
 
 /// The ends of what a script printed and of what the kernel said, for a failure's reason.

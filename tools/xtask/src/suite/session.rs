@@ -4,6 +4,7 @@
 
 use super::script::Hardware;
 use crate::{
+    kernel::Flavour,
     modules::{
         Stack,
         StackFiles, //
@@ -14,7 +15,8 @@ use crate::{
         Event,
         Guest,
         Nvdimm,
-        Setup, //
+        Setup,
+        MIB, //
     },
 };
 use anyhow::{
@@ -37,12 +39,20 @@ use std::{
 /// Time for loading or unloading all modules.
 const MODULES_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// Memory of a guest whose kernel watches itself: shadows and records take a good part of it.
+const DEBUG_MEMORY: u64 = 2048 * MIB;
+
 /// What in the kernel's log fails a test, whatever the test itself finds.
-const FAULTS: [&str; 10] = [
+const FAULTS: [&str; 15] = [
     "BUG:",
+    "] BUG ", // of a slab
     "WARNING:",
     "Oops",
     "KASAN",
+    "UBSAN:",
+    "ODEBUG:",
+    "list_add corruption",
+    "list_del corruption",
     "kmemleak:",
     "rust_kernel: panicked",
     "INFO: task",
@@ -102,6 +112,15 @@ impl Media {
         Ok(Self(nvdimms))
     }
 
+    /// The file of the NVDIMM of this number.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    pub(crate) fn file(&self, index: usize) -> &Path {
+        &self.0[index].file
+    }
+
     /// Makes them zeros again. The guest has no driver on them.
     pub(crate) fn erase(&self) -> Result<()> {
         self.0.iter().try_for_each(Nvdimm::erase)
@@ -113,6 +132,8 @@ pub(crate) struct Session {
     guest: Guest,
     /// Where scripts write, /host/run in the guest.
     run: PathBuf,
+    /// Factor of all times that a command may take.
+    patience: u32,
 }
 
 impl Session {
@@ -126,6 +147,11 @@ impl Session {
     ) -> Setup {
         let image = machine.image.clone();
         let mut setup = Setup::new(machine.kernel.image(), image, machine.accelerator, run);
+        setup.patience = machine.kernel.flavour.patience();
+        setup.boot_timeout *= setup.patience;
+        if machine.kernel.flavour == Flavour::Debug {
+            setup.memory = DEBUG_MEMORY;
+        }
         setup.share("modules", files.modules);
         setup.share("tools", files.tools);
         setup.nvdimms.clone_from(&media.0);
@@ -153,7 +179,11 @@ impl Session {
             setup.boot()
         })?;
         let run = run.to_path_buf();
-        Ok(Self { guest, run })
+        Ok(Self {
+            guest,
+            run,
+            patience: setup.patience,
+        })
     }
 
     /// Loads the NVDIMM modules.
@@ -168,10 +198,27 @@ impl Session {
         self.expect(ending, "load the modules")
     }
 
+    /// Begins to load the NVDIMM modules, and cuts the power after so much time, whether they are loaded by then or not.
+    pub(crate) fn load_and_cut(&mut self, stack: Stack, after: Duration) -> Result<()> {
+        self.guest.send(&format!("load {}", stack.name()))?;
+        std::thread::sleep(after);
+        self.guest.cut_power();
+        Ok(())
+    }
+
     /// Unloads them.
     pub(crate) fn unload(&mut self) -> Result<()> {
         let ending = self.command("unload", MODULES_TIMEOUT, |_| Reaction::GoOn)?;
         self.expect(ending, "unload the modules")
+    }
+
+    /// What the kernel has allocated and nobody holds any more, as kmemleak tells it; nothing on a kernel without it. The
+    /// modules are to be unloaded before: what they forgot then has no owner left.
+    pub(crate) fn leaks(&mut self) -> Result<String> {
+        let ending = self.command("leaks", MODULES_TIMEOUT, |_| Reaction::GoOn)?;
+        self.expect(ending, "look for leaks")?;
+        let report = fs::read(self.run.join("leaks")).unwrap_or_default();
+        Ok(String::from_utf8_lossy(&report).into_owned())
     }
 
     fn expect(&mut self, ending: Ending, what: &str) -> Result<()> {
@@ -202,7 +249,7 @@ impl Session {
         mut on_say: impl FnMut(&str) -> Reaction,
     ) -> Result<Ending> {
         self.guest.send(line)?;
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + timeout * self.patience;
         let mut cut = None;
         loop {
             let next = cut.unwrap_or(deadline).min(deadline);

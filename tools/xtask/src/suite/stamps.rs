@@ -12,11 +12,30 @@ use std::{
     path::Path, //
 };
 
-/// The acknowledged generation of every sector of a disk that is being stamped.
+/// What is known of a sector.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Sector {
+    /// Of its last acknowledged change.
+    generation: u64,
+    /// That change was a stamp. Otherwise the sector reads as zeros.
+    stamped: bool,
+}
+
+/// How the writer of the last boot that wrote went about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Manner {
+    pub(crate) epoch: u32,
+    /// Whether it zeroed sectors, too.
+    pub(crate) zero: bool,
+}
+
+/// The acknowledged state of every sector of a disk that is being stamped.
 #[derive(Default)]
 pub(crate) struct Stamps {
-    generations: Vec<u64>,
+    sectors: Vec<Sector>,
     acknowledged: u64,
+    /// How it was written since it was read. A disk on which nobody wrote does not change.
+    under_way: Option<Manner>,
 }
 
 impl Stamps {
@@ -27,7 +46,7 @@ impl Stamps {
 
     /// How many sectors the disk has.
     pub(crate) fn sectors(&self) -> usize {
-        self.generations.len()
+        self.sectors.len()
     }
 
     /// Compares what the guest found, in the file `found`, with what was acknowledged, and goes on from there.
@@ -38,37 +57,44 @@ impl Stamps {
     pub(crate) fn judge(&mut self, found: &Path) -> Result<()> {
         let bytes = fs::read(found).with_context(|| format!("cannot read {}", found.display()))?;
         let found = stamp::generations(&bytes).collect::<Vec<_>>();
-        if self.generations.is_empty() {
-            self.generations.resize(found.len(), 0);
+        if self.sectors.is_empty() {
+            self.sectors.resize(found.len(), Sector::default());
         }
-        let complaints = complaints(&self.generations, &found);
+        let complaints = complaints(&self.sectors, &found, self.under_way.take());
         ensure!(
             complaints.is_empty(),
             "after the power cut: {}",
             complaints.join("; ")
         );
-        self.generations = found;
+        for (sector, found) in self.sectors.iter_mut().zip(found) {
+            sector.stamped = found != 0;
+            sector.generation = sector.generation.max(found);
+        }
         Ok(())
     }
 
     /// Takes note of the acknowledgements of one boot, from the file that the guest wrote them to.
-    pub(crate) fn acknowledge(&mut self, records: &Path) -> Result<()> {
+    pub(crate) fn acknowledge(&mut self, records: &Path, manner: Manner) -> Result<()> {
+        self.under_way = Some(manner);
         let bytes =
             fs::read(records).with_context(|| format!("cannot read {}", records.display()))?;
         for (sector, generation) in stamp::acknowledgements(&bytes) {
             let index = usize::try_from(sector).ok();
-            let known = index.and_then(|index| self.generations.get_mut(index));
+            let known = index.and_then(|index| self.sectors.get_mut(index));
             *known.with_context(|| {
                 format!("sector {sector} was acknowledged, which does not exist")
-            })? = generation;
+            })? = Sector {
+                generation: generation & !stamp::ZEROED,
+                stamped: generation & stamp::ZEROED == 0,
+            };
             self.acknowledged += 1;
         }
         Ok(())
     }
 }
 
-/// Sectors that are neither as acknowledged nor one generation further.
-fn complaints(known: &[u64], found: &[u64]) -> Vec<String> {
+/// Sectors that are neither as acknowledged nor one change further.
+fn complaints(known: &[Sector], found: &[u64], under_way: Option<Manner>) -> Vec<String> {
     if known.len() != found.len() {
         return vec![format!(
             "the disk has {} sectors, it had {}",
@@ -76,11 +102,23 @@ fn complaints(known: &[u64], found: &[u64]) -> Vec<String> {
             known.len()
         )];
     }
+    let fits = |known: &Sector, found: u64| {
+        let acknowledged = if known.stamped { known.generation } else { 0 };
+        found == acknowledged
+            || under_way.is_some_and(|manner| {
+                found == stamp::successor(known.generation, manner.epoch)
+                    || (found == 0 && manner.zero)
+            })
+    };
     let pairs = known.iter().zip(found).enumerate();
-    let wrong = pairs.filter(|(_, (&known, &found))| found != known && found != known + 1);
+    let wrong = pairs.filter(|(_, (known, &found))| !fits(known, found));
     wrong
         .map(|(sector, (known, found))| {
-            format!("sector {sector} is of generation {found}, acknowledged was {known}")
+            let state = if known.stamped { "" } else { ", zeroed" };
+            let known = known.generation;
+            format!(
+                "sector {sector} is of generation {found:#x}, acknowledged was {known:#x}{state}"
+            )
         })
         .take(10)
         .collect()
@@ -90,17 +128,53 @@ fn complaints(known: &[u64], found: &[u64]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const WRITER: Manner = Manner {
+        epoch: 0,
+        zero: false,
+    };
+
+    fn stamped(generations: &[u64]) -> Vec<Sector> {
+        let sectors = generations.iter().map(|&generation| Sector {
+            generation,
+            stamped: generation != 0,
+        });
+        sectors.collect()
+    }
+
     #[test]
     fn the_next_generation_is_as_good_as_the_acknowledged_one() {
-        assert!(complaints(&[0, 3, 4], &[1, 3, 5]).is_empty());
+        assert!(complaints(&stamped(&[0, 3, 4]), &[1, 3, 5], Some(WRITER)).is_empty());
+        let later = Manner { epoch: 1, ..WRITER };
+        assert!(complaints(&stamped(&[3]), &[stamp::successor(0, 1)], Some(later)).is_empty());
     }
 
     #[test]
     fn lost_and_invented_sectors_are_named() {
-        assert_eq!(complaints(&[3], &[2]).len(), 1);
-        assert_eq!(complaints(&[3], &[5]).len(), 1);
-        assert_eq!(complaints(&[1], &[0]).len(), 1);
-        assert_eq!(complaints(&[1, 1], &[1]).len(), 1);
+        for (known, found) in [(3, 2), (3, 5), (1, 0)] {
+            assert_eq!(
+                complaints(&stamped(&[known]), &[found], Some(WRITER)).len(),
+                1
+            );
+        }
+        assert_eq!(complaints(&stamped(&[3]), &[4], None).len(), 1);
+        assert_eq!(complaints(&stamped(&[1, 1]), &[1], Some(WRITER)).len(), 1);
+    }
+
+    #[test]
+    fn zeros_are_expected_only_of_who_zeroes() {
+        let zeroes = Manner {
+            zero: true,
+            ..WRITER
+        };
+        assert!(complaints(&stamped(&[3]), &[0], Some(zeroes)).is_empty());
+        assert_eq!(complaints(&stamped(&[3]), &[2], Some(zeroes)).len(), 1);
+        let zeroed = [Sector {
+            generation: 4,
+            stamped: false,
+        }];
+        assert!(complaints(&zeroed, &[0], Some(WRITER)).is_empty());
+        assert!(complaints(&zeroed, &[5], Some(WRITER)).is_empty());
+        assert_eq!(complaints(&zeroed, &[4], Some(zeroes)).len(), 1);
     }
 
     #[test]
@@ -112,12 +186,19 @@ mod tests {
         write_found(0);
         stamps.judge(&found).unwrap();
         fs::write(&records, stamp::acknowledgement(0, 2)).unwrap();
-        stamps.acknowledge(&records).unwrap();
+        stamps.acknowledge(&records, WRITER).unwrap();
         write_found(1);
         assert!(stamps.judge(&found).is_err());
         write_found(2);
         assert!(stamps.judge(&found).is_ok());
+        fs::write(&records, stamp::acknowledgement(0, 3 | stamp::ZEROED)).unwrap();
+        stamps.acknowledge(&records, WRITER).unwrap();
+        write_found(2);
+        assert!(stamps.judge(&found).is_err());
+        stamps.acknowledge(&records, WRITER).unwrap();
+        write_found(0);
+        assert!(stamps.judge(&found).is_ok());
         fs::write(&records, stamp::acknowledgement(7, 2)).unwrap();
-        assert!(stamps.acknowledge(&records).is_err());
+        assert!(stamps.acknowledge(&records, WRITER).is_err());
     }
 }

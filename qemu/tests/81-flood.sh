@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# More writers than CPUs: what they wrote is there, and who reads or zeroes the same sectors meanwhile never sees half of one.
+#
+# needs: nvdimm=32M
+# cpus: 8
+# stacks: rust c
+# timeout: 300
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+# zero_namespace: what a new BTT shows at first is what lies in its blocks.
+zero_namespace() {
+	raw_access namespace0.0
+	dd if=/dev/zero of="/dev/$disk" bs=1M oflag=direct 2>dd.log || grep -q 'No space left' dd.log || fail "$(cat dd.log)"
+	no_raw_access namespace0.0
+}
+
+for sector_size in 512 4096; do
+	make_btt namespace0.0 $sector_size
+
+	# Sixteen writers of large requests, each of a part of the disk: they contend for lanes, not for sectors.
+	if ! fio --name=writers --filename="/dev/$disk" --rw=randwrite --bs=256k --direct=1 --ioengine=psync --numjobs=16 --thread \
+		--size=1M --offset_increment=1M --verify=crc32c --do_verify=1 --verify_fatal=1 --group_reporting >fio.out 2>&1; then
+		fail "sectors of $sector_size bytes, 16 writers: $(cat fio.out)"
+	fi
+
+	# Writers of whole sectors, readers of the same ones. The C driver cannot zero sectors by its map.
+	release "$btt"
+	zero_namespace
+	make_btt namespace0.0 $sector_size
+	zero=
+	[ "$(cat "/sys/block/$disk/queue/write_zeroes_max_bytes")" = 0 ] || zero=--zero
+	/host/tools/stamp write "/dev/$disk" --sector-size $sector_size --acknowledge acknowledged --threads 8 --seconds 4 $zero \
+		>writer.out 2>&1 &
+	writer=$!
+	reads=0
+	while kill -0 $writer 2>/dev/null; do
+		/host/tools/stamp read "/dev/$disk" --sector-size $sector_size --generations found >reader.out 2>&1 ||
+			fail "sectors of $sector_size bytes, read while they were written: $(cat reader.out)"
+		reads=$((reads + 1))
+	done
+	wait $writer || fail "the writer: $(cat writer.out)"
+	[ -s acknowledged ] || fail "the writer wrote nothing"
+	[ $reads -gt 0 ] || fail "nothing was read meanwhile"
+	release "$btt"
+	ndctl check-namespace namespace0.0 >check.out 2>&1 || fail "check-namespace: $(cat check.out)"
+	zero_namespace
+done

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `make powercut`: as many power cuts as one likes, in chains of all kinds.
+
+use super::{
+    plan::Job,
+    powercut::{
+        Chain,
+        Kind,
+        CUTS, //
+    },
+    report::Tally,
+    results_directory,
+    run::Run, //
+};
+use crate::{
+    kernel::Flavour,
+    modules::{
+        GuestFiles,
+        Stack, //
+    },
+    setup::Machine,
+    ui, //
+};
+use anyhow::{
+    bail,
+    Result, //
+};
+use rand::{
+    rngs::StdRng,
+    RngExt,
+    SeedableRng, //
+};
+use std::{
+    collections::BTreeSet,
+    process::ExitCode,
+    sync::atomic::Ordering,
+    time::{
+        Duration,
+        Instant, //
+    },
+};
+
+/// Cuts of a chain, at most. A new one starts from a new BTT.
+const CUTS_A_CHAIN: u32 = 25;
+
+/// A campaign.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Campaign {
+    /// How many power cuts.
+    #[arg(long, default_value_t = 1000)]
+    cuts: u32,
+    /// Of all that is drawn; a random one if this is not given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Guests at once.
+    #[arg(long, short, default_value_t = super::default_jobs())]
+    jobs: usize,
+}
+
+/// Runs it. Success is that all cuts were survived.
+pub(crate) fn run(campaign: &Campaign) -> Result<ExitCode> {
+    let machine = Machine::prepare(Flavour::Ordinary)?;
+    let files = GuestFiles::prepare(&machine, &BTreeSet::from([Stack::Rust, Stack::C]))?;
+    let seed = campaign.seed.unwrap_or_else(rand::random);
+    println!("            seed of this campaign: {seed}");
+    let run = Run::new(&machine, files, results_directory()?);
+    let jobs = chains(campaign.cuts, seed).map(Job::PowerCuts).collect();
+    let total = u64::from(campaign.cuts);
+    let outcomes = ui::step("power cuts", |step| {
+        std::thread::scope(|scope| {
+            let work = scope.spawn(|| run.all(jobs, campaign.jobs));
+            let start = Instant::now();
+            while !work.is_finished() {
+                let done = CUTS.load(Ordering::Relaxed);
+                step.progress_with_estimate(done, total, start.elapsed());
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            step.note(format!(
+                "{} of {total} survived",
+                CUTS.load(Ordering::Relaxed)
+            ));
+            work.join()
+                .unwrap_or_else(|_| bail!("the campaign panicked"))
+        })
+    })?;
+    let mut tally = Tally::default();
+    outcomes
+        .iter()
+        .for_each(|outcome| tally.count(&outcome.verdict));
+    println!("            results: {}", run.results.display());
+    Ok(tally.close())
+}
+
+/// Chains with so many cuts altogether, of all kinds in turns.
+fn chains(cuts: u32, seed: u64) -> impl Iterator<Item = Chain> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let starts = (0..cuts).step_by(CUTS_A_CHAIN as usize);
+    let kinds = [
+        (Kind::Plain, 512),
+        (Kind::Plain, 4096),
+        (Kind::Labelled, 4096),
+    ];
+    (1..).zip(starts).zip(kinds.into_iter().cycle()).map(
+        move |((number, start), (kind, sector_size))| Chain {
+            stack: Stack::Rust,
+            kind,
+            sector_size,
+            cuts: CUTS_A_CHAIN.min(cuts - start),
+            seed: random.random(),
+            mixed: true,
+            number: Some(number),
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_have_all_cuts_and_their_seeds_are_of_the_campaign() {
+        let of = |seed| chains(60, seed).collect::<Vec<_>>();
+        let cuts = of(1).iter().map(|chain| chain.cuts).collect::<Vec<_>>();
+        assert_eq!(cuts, [25, 25, 10]);
+        let seeds = |chains: &[Chain]| chains.iter().map(|chain| chain.seed).collect::<Vec<_>>();
+        assert_eq!(seeds(&of(1)), seeds(&of(1)));
+        assert_ne!(seeds(&of(1)), seeds(&of(2)));
+    }
+}
