@@ -10,6 +10,7 @@ use crate::text::{
     line, //
 };
 use crate::{
+    activation,
     attributes::{
         modalias,
         type_name,
@@ -88,4 +89,4 @@ static ATTRIBUTES: Attributes<Dimm, 7> = Attributes::new([
     &AVAILABLE_SLOTS,
 ]);
 static GROUP: Group<Dimm> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<Dimm, 2> = Groups::new([&GROUP]);
+pub(super) static GROUPS: Groups<Dimm, 3> = Groups::new([&GROUP, &activation::DIMM_GROUP]);
