@@ -6,6 +6,7 @@
 #include <linux/device.h>
 #include <linux/huge_mm.h>
 #include <linux/numa.h>
+#include <linux/suspend.h>
 
 #ifdef CONFIG_X86
 #include <asm/alternative.h>
@@ -57,4 +58,10 @@ unsigned long rust_helper_nd_huge_pmd_size(void)
 unsigned long rust_helper_nd_huge_pud_size(void)
 {
 	return has_transparent_hugepage() && has_transparent_pud_hugepage() ? PUD_SIZE : 0;
+}
+
+/* Without hibernation it is an inline function that refuses. */
+int rust_helper_nd_hibernate_quiet_exec(int (*func)(void *data), void *data)
+{
+	return hibernate_quiet_exec(func, data);
 }

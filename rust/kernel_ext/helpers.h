@@ -13,5 +13,6 @@ void rust_helper_nd_set_dev_node(struct device *dev, int node);
 int rust_helper_nd_dev_to_node(struct device *dev);
 unsigned long rust_helper_nd_huge_pmd_size(void);
 unsigned long rust_helper_nd_huge_pud_size(void);
+int rust_helper_nd_hibernate_quiet_exec(int (*func)(void *data), void *data);
 
 #endif

@@ -12,6 +12,7 @@
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
 //! - [`debugfs`]: the directory of a module;
 //! - [`acpi`]: tables, methods and notifications;
+//! - [`hibernate`]: work for which the machine must stand still;
 //! - [`resource`]: the tree of physical addresses.
 
 pub mod acpi;
@@ -24,6 +25,7 @@ pub mod class;
 pub mod debugfs;
 pub mod device;
 pub mod error;
+pub mod hibernate;
 pub mod huge_page;
 pub mod memory;
 pub mod memregion;

@@ -56,4 +56,9 @@ extern "C" {
     pub fn huge_pmd_size() -> ffi::c_ulong;
     #[link_name = "rust_helper_nd_huge_pud_size"]
     pub fn huge_pud_size() -> ffi::c_ulong;
+    #[link_name = "rust_helper_nd_hibernate_quiet_exec"]
+    pub fn hibernate_quiet_exec(
+        func: Option<unsafe extern "C" fn(data: *mut ffi::c_void) -> ffi::c_int>,
+        data: *mut ffi::c_void,
+    ) -> ffi::c_int;
 }

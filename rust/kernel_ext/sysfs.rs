@@ -59,6 +59,8 @@ pub const READ_ONLY: u16 = 0o444;
 pub const ROOT_READ_ONLY: u16 = 0o400;
 /// Readable by everybody, writable by root.
 pub const READ_WRITE: u16 = 0o644;
+/// Readable and writable by root only: what acts on the whole machine.
+pub const ROOT_READ_WRITE: u16 = 0o600;
 /// Most bytes of a refused value that the log shows.
 const LOGGED: usize = 64;
 
@@ -96,6 +98,11 @@ impl<T: DeviceType> Attribute<T> {
     /// An attribute that everybody may read and root may write.
     pub const fn read_write(name: &'static CStr, show: Show<T>, store: Store<T>) -> Self {
         Self::with_mode(name, READ_WRITE, Some(show), Some(store))
+    }
+
+    /// An attribute that only root may read and write.
+    pub const fn root_read_write(name: &'static CStr, show: Show<T>, store: Store<T>) -> Self {
+        Self::with_mode(name, ROOT_READ_WRITE, Some(show), Some(store))
     }
 
     /// Lets `visible` decide, when the device is registered, with which mode the attribute appears.

@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod activation;
 mod async_work;
 mod attributes;
 pub mod btt;

@@ -7,6 +7,7 @@
 //! from an attribute goes into `private`, which [`Bus::private`](crate::Bus::private) and its like give back by type.
 
 use crate::{
+    activation::Activation,
     Bus,
     Dimm,
     Region, //
@@ -114,6 +115,11 @@ pub trait BusOperations: Send + Sync + 'static {
     /// region that is to be used, or a flush hint. `None`: the addresses are what they seem.
     fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
         let _ = (bus, start, len);
+        None
+    }
+
+    /// Returns what activates staged firmware, if the provider knows how.
+    fn activation(&self) -> Option<&dyn Activation> {
         None
     }
 

@@ -7,6 +7,7 @@
 //!                                  └─ Provider   what was found so far; merges a table into it
 //!                                       ├─ bus       commands to the root device (_DSM)
 //!                                       ├─ dimm      a DIMM: identity, command family, label methods
+//!                                       ├─ intel     firmware activation
 //!                                       └─ region    a range: mappings, interleave set, NUMA node
 //! ```
 //!
@@ -30,6 +31,7 @@ mod device;
 mod dimm;
 mod family;
 mod firmware;
+mod intel;
 mod labels;
 mod provider;
 mod region;

@@ -10,14 +10,16 @@ use crate::{
         Payload, //
     },
     device::{
-        FirmwareDevice, //
-        Platform,
+        Answer,
+        FirmwareDevice,
+        Platform, //
     },
     dimm::{
         health_changed,
         NfitDimm, //
     },
-    family, //
+    family,
+    intel, //
 };
 use kernel::{
     device::Device,
@@ -30,6 +32,7 @@ use kernel_ext::{
     memory::ProviderRange, //
 };
 use nd::{
+    activation::Activation,
     provider::{
         bus_command,
         BusDescription,
@@ -53,6 +56,8 @@ pub(crate) struct NfitBus {
     functions: [Functions; BusFamily::ALL.len()],
     /// Whether user space asked for a scrub of everything after a hardware error.
     pub(crate) scrub_on_error: Atomic<bool>,
+    /// Whether user space vouches that no device accesses memory while firmware is activated.
+    pub(crate) devices_are_idle: Atomic<bool>,
 }
 
 impl NfitBus {
@@ -75,12 +80,13 @@ impl NfitBus {
             root,
             platform: platform.clone(),
             scrub_on_error: Atomic::new(false),
+            devices_are_idle: Atomic::new(false),
         };
         let commands = BusFamily::COMMANDS
             .intersection(this.functions(BusFamily::Nfit))
             .mask();
         let mut families = 1 << BusFamily::Nfit.number();
-        if this.functions(BusFamily::Intel) != Functions::NONE {
+        if this.activates_firmware() {
             families |= 1 << BusFamily::Intel.number();
         }
         let description = BusDescription {
@@ -102,12 +108,21 @@ impl NfitBus {
         self.functions.get(index).copied().unwrap_or_default()
     }
 
+    /// Tells whether staged firmware can be activated.
+    pub(crate) fn activates_firmware(&self) -> bool {
+        self.functions(BusFamily::Intel) != Functions::NONE
+    }
+
+    /// Calls a function on behalf of this module. `ENOTTY`: the root device does not have it.
+    pub(crate) fn call(&self, family: BusFamily, function: u32, input: &[u8]) -> Result<Answer> {
+        if !self.functions(family).contains(function) {
+            return Err(ENOTTY);
+        }
+        self.root.evaluate_function(method(family), function, input)
+    }
+
     fn execute(&self, command: Command<'_>) -> Result<usize> {
         let Command { number, payload } = command;
-        let method = |family: BusFamily| DeviceSpecificMethod {
-            guid: *family.guid().as_bytes(),
-            revision: BusFamily::REVISION,
-        };
         if number == bus_command::CALL {
             let wanted = call_header(payload)?.family();
             let family = BusFamily::ALL
@@ -130,6 +145,14 @@ impl NfitBus {
             number,
             Payload::of_bus(number, payload)?,
         )
+    }
+}
+
+/// How to call a function of a family.
+fn method(family: BusFamily) -> DeviceSpecificMethod {
+    DeviceSpecificMethod {
+        guid: *family.guid().as_bytes(),
+        revision: BusFamily::REVISION,
     }
 }
 
@@ -164,6 +187,10 @@ impl BusOperations for Operations {
 
     fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
         bus.private::<NfitBus>()?.platform.memory_at(start, len)
+    }
+
+    fn activation(&self) -> Option<&dyn Activation> {
+        Some(&intel::activation::Activation)
     }
 
     fn clears_poison_by_command(&self) -> bool {

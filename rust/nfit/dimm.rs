@@ -10,6 +10,7 @@ use crate::{
         Payload, //
     },
     device::{
+        Answer,
         FirmwareDevice,
         Platform, //
     },
@@ -242,6 +243,26 @@ impl NfitDimm {
             }) => device.take_health_event(),
             _ => false,
         }
+    }
+
+    /// Tells whether the DIMM answers to all of `functions` of `family`.
+    pub(crate) fn has_functions(&self, family: DimmFamily, functions: Functions) -> bool {
+        self.firmware
+            .as_ref()
+            .and_then(|firmware| firmware.functions)
+            .is_some_and(|known| known.family == family && known.functions.contains_all(functions))
+    }
+
+    /// Calls a function on behalf of this module. `ENOTTY`: the DIMM does not have it.
+    pub(crate) fn call(&self, function: u32, input: &[u8]) -> Result<Answer> {
+        let firmware = self.firmware.as_ref().ok_or(ENOTTY)?;
+        let known = firmware.functions.ok_or(ENOTTY)?;
+        if !known.functions.contains(function) {
+            return Err(ENOTTY);
+        }
+        firmware
+            .device
+            .evaluate_function(known.method(function), function, input)
     }
 
     /// Executes a command; returns the bytes of the payload that were left.

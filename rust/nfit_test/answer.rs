@@ -13,6 +13,11 @@ impl Answer {
         Self(KVVec::new()).word(status)
     }
 
+    /// An answer whose status is in `bytes` already.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<KVVec<u8>> {
+        Self(KVVec::new()).bytes(bytes)?.finish()
+    }
+
     /// Appends a number.
     pub(crate) fn word(self, word: u32) -> Result<Self> {
         self.bytes(&word.to_le_bytes())

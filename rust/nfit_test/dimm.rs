@@ -3,6 +3,7 @@
 //! The firmware of a DIMM: its functions (NVDIMM DSM Interface), and the ways in which user space can make them fail.
 
 use crate::{
+    activation::Activation,
     answer::Answer,
     health::Health,
     labels::LabelArea,
@@ -24,6 +25,7 @@ use kernel::{
 };
 use nd_format::{
     nfit::{
+        activation::dimm_function,
         dsm::{
             dimm_function::{
                 GET_CONFIG_DATA,
@@ -84,11 +86,19 @@ pub(crate) struct TestDimm {
     #[pin]
     health: Health,
     #[pin]
-    update: Update,
+    pub(crate) update: Update,
+    activation: Arc<Activation>,
+    /// Number of the DIMM in the activation.
+    member: usize,
 }
 
 impl TestDimm {
-    pub(crate) fn new(description: &'static topology::Dimm) -> Result<Arc<Self>> {
+    /// Makes the DIMM that is `member` of `activation`.
+    pub(crate) fn new(
+        description: &'static topology::Dimm,
+        activation: Arc<Activation>,
+        member: usize,
+    ) -> Result<Arc<Self>> {
         let labels = LabelArea::new(description.number)?;
         Arc::pin_init(
             pin_init!(Self {
@@ -100,6 +110,8 @@ impl TestDimm {
                 labels <- labels,
                 health <- Health::new(),
                 update <- Update::new(),
+                activation,
+                member,
             }),
             GFP_KERNEL,
         )
@@ -117,6 +129,8 @@ impl TestDimm {
             FIRMWARE_SEND,
             FIRMWARE_FINISH,
             FIRMWARE_QUERY,
+            dimm_function::INFO,
+            dimm_function::ARM,
         ];
         match self.description.firmware {
             Firmware::Basic => basic,
@@ -162,6 +176,8 @@ impl SimulatedDevice for TestDimm {
             FIRMWARE_SEND => self.update.send(input),
             FIRMWARE_FINISH => self.update.finish(input),
             FIRMWARE_QUERY => self.update.query(input),
+            dimm_function::INFO => self.activation.dimm_info(self.member),
+            dimm_function::ARM => self.activation.arm(self.member, input),
             _ => Err(ENOTTY),
         }
     }

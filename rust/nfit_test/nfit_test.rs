@@ -6,7 +6,7 @@
 //! nfit_test.0, nfit_test.1   platform devices, of this module for this module
 //!  ├─ SimulatedProvider      of nfit.ko: everything from the parser of the table upwards is that of real firmware
 //!  │   └─ platform           plays the root device: table, memory, DIMMs
-//!  │       └─ dimm           plays the firmware of a DIMM: labels, health, update
+//!  │       └─ dimm           plays the firmware of a DIMM: labels, health, update, activation
 //!  └─ test_dimmN             where user space makes the firmware fail
 //! ```
 //!
@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod activation;
 mod answer;
 mod dimm;
 mod health;

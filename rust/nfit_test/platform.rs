@@ -3,6 +3,7 @@
 //! A simulated root device: the table, the DIMMs, and the memory that plays the addresses of the table.
 
 use crate::{
+    activation::Activation,
     dimm::TestDimm,
     table,
     topology::Topology, //
@@ -18,7 +19,14 @@ use kernel_ext::memory::{
     ProviderRange, //
 };
 use nd_format::{
-    nfit::DeviceHandle,
+    nfit::{
+        activation::bus_function,
+        dsm::{
+            BusFamily,
+            QUERY, //
+        },
+        DeviceHandle, //
+    },
     uuid::Guid, //
 };
 use nfit::{
@@ -62,19 +70,30 @@ impl TestPlatform {
         for range in topology.ranges {
             windows.push(Window::new(range.start, range.size)?, GFP_KERNEL)?;
         }
+        let activation = Activation::new(topology.dimms.len())?;
         let mut dimms = KVec::new();
-        for dimm in topology.dimms {
+        let mut members = KVec::new();
+        for (number, dimm) in topology.dimms.iter().enumerate() {
             if topology.flushes {
                 let hints = Window::new(table::hint_page(dimm), PAGE_SIZE as u64)?;
                 windows.push(hints, GFP_KERNEL)?;
             }
-            dimms.push(TestDimm::new(dimm)?, GFP_KERNEL)?;
+            let dimm = TestDimm::new(dimm, activation.clone(), number)?;
+            members.push(dimm.clone(), GFP_KERNEL)?;
+            dimms.push(dimm, GFP_KERNEL)?;
         }
         Ok(Arc::new(
             Self {
                 topology,
                 structures: table::build(topology)?,
-                root: Arc::new(TestRoot, GFP_KERNEL)?,
+                root: Arc::new(
+                    TestRoot {
+                        topology,
+                        activation,
+                        members,
+                    },
+                    GFP_KERNEL,
+                )?,
                 dimms,
                 windows,
             },
@@ -120,15 +139,35 @@ impl SimulatedPlatform for TestPlatform {
     }
 }
 
-/// The functions of the root device: none.
-struct TestRoot;
+/// The functions of the root device.
+struct TestRoot {
+    topology: &'static Topology,
+    activation: Arc<Activation>,
+    /// The DIMMs that firmware is activated on.
+    members: KVec<Arc<TestDimm>>,
+}
 
 impl SimulatedDevice for TestRoot {
-    fn functions(&self, _family: Guid) -> u64 {
-        0
+    fn functions(&self, family: Guid) -> u64 {
+        if family == BusFamily::Intel.guid() && self.topology.activates {
+            1 << QUERY | 1 << bus_function::INFO | 1 << bus_function::ACTIVATE
+        } else {
+            0
+        }
     }
 
-    fn evaluate(&self, _family: Guid, _function: u32, _input: &[u8]) -> Result<KVVec<u8>> {
-        Err(ENOTTY)
+    fn evaluate(&self, family: Guid, function: u32, _input: &[u8]) -> Result<KVVec<u8>> {
+        if family != BusFamily::Intel.guid() || !self.topology.activates {
+            return Err(ENOTTY);
+        }
+        match function {
+            bus_function::INFO => self.activation.bus_info(),
+            bus_function::ACTIVATE => self.activation.activate(|number| {
+                self.members
+                    .get(number)
+                    .is_some_and(|dimm| dimm.update.take_staged())
+            }),
+            _ => Err(ENOTTY),
+        }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Topology {
     pub(crate) ranges: &'static [Range],
     /// Whether DIMMs have flush hints, and the platform says that its memory controller flushes at power loss.
     pub(crate) flushes: bool,
+    /// Whether the root device activates staged firmware.
+    pub(crate) activates: bool,
 }
 
 /// A DIMM.
@@ -175,6 +177,7 @@ pub(crate) static BUSES: [Topology; 2] = [
             },
         ],
         flushes: true,
+        activates: true,
     },
     Topology {
         name: c"nfit_test.1",
@@ -231,5 +234,6 @@ pub(crate) static BUSES: [Topology; 2] = [
             },
         ],
         flushes: false,
+        activates: false,
     },
 ];

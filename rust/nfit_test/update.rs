@@ -5,8 +5,8 @@
 //! ```text
 //!            start              finish                query, a second later
 //!  Idle ────────────▶ Receiving ────────▶ Verifying ────────────────────────▶ Updated
-//!    ▲                    │ abort             │ abort
-//!    └────────────────────┴───────────────────┘
+//!    ▲                    │ abort             │ abort                              │ activation
+//!    └────────────────────┴───────────────────┴────────────────────────────────────┘
 //! ```
 
 use crate::answer::{
@@ -80,6 +80,16 @@ impl Update {
                 version: 0,
             }),
         })
+    }
+
+    /// Lets the firmware that was staged run. `false`: there is none.
+    pub(crate) fn take_staged(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_staged = matches!(state.phase, Phase::Updated);
+        if is_staged {
+            state.phase = Phase::Idle;
+        }
+        is_staged
     }
 
     /// Function 12.

@@ -6,9 +6,12 @@ use super::{
     wait_probe,
     Bus, //
 };
-use crate::text::{
-    line,
-    print, //
+use crate::{
+    activation,
+    text::{
+        line,
+        print, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -43,7 +46,7 @@ static WAIT_PROBE: Attribute<Bus> = Attribute::read_only(c"wait_probe", |bus, ou
 
 static ATTRIBUTES: Attributes<Bus, 4> = Attributes::new([&COMMANDS, &PROVIDER, &WAIT_PROBE]);
 static GROUP: Group<Bus> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<Bus, 2> = Groups::new([&GROUP]);
+pub(super) static GROUPS: Groups<Bus, 3> = Groups::new([&GROUP, &activation::BUS_GROUP]);
 
 /// Prints the names of the commands in a mask, lowest number first, each followed by a space.
 pub(crate) fn show_commands(

@@ -7,6 +7,7 @@ use crate::text::{
     line, //
 };
 use crate::{
+    activation,
     attributes::Common,
     bus::show_commands, //
 };
@@ -66,4 +67,5 @@ static AVAILABLE_SLOTS: Attribute<Dimm> = Attribute::read_only(c"available_slots
 static ATTRIBUTES: Attributes<Dimm, 5> =
     Attributes::new([&STATE, &FLAGS, &COMMANDS, &AVAILABLE_SLOTS]);
 static GROUP: Group<Dimm> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<Dimm, 3> = Groups::new([Common::<Dimm>::IDENTITY, &GROUP]);
+pub(super) static GROUPS: Groups<Dimm, 4> =
+    Groups::new([Common::<Dimm>::IDENTITY, &GROUP, &activation::DIMM_GROUP]);

@@ -7,17 +7,23 @@ use kernel::{
     fmt::Write as _,
     prelude::*,
     str::{
+        kstrtobool_bytes,
         parse_int::ParseInt,
         BStr, //
     },
     sync::atomic::Relaxed, //
 };
-use kernel_ext::sysfs::{
-    Attribute,
-    Attributes,
-    Group,
-    GroupList,
-    Groups, //
+use kernel_ext::{
+    device::Node,
+    sysfs::{
+        Attribute,
+        Attributes,
+        Group,
+        GroupList,
+        Groups,
+        HIDDEN,
+        READ_WRITE, //
+    },
 };
 use nd::Bus;
 use nd_format::nfit::dsm::BusFamily;
@@ -57,7 +63,33 @@ static HW_ERROR_SCRUB: Attribute<Bus> = Attribute::<Bus>::read_write(
 )
 .expecting("0 or 1");
 
-static ATTRIBUTES: Attributes<Bus, 4> = Attributes::new([&REVISION, &DSM_MASK, &HW_ERROR_SCRUB]);
+/// Whether devices count as idle while firmware is activated, so that the firmware need not force them.
+static FIRMWARE_ACTIVATE_NOIDLE: Attribute<Bus> = Attribute::read_write(
+    c"firmware_activate_noidle",
+    |bus: &Node<Bus>, out| {
+        let bus = bus.private::<NfitBus>().ok_or(ENXIO)?;
+        let idle = bus.devices_are_idle.load(Relaxed);
+        writeln!(out, "{}", if idle { "Y" } else { "N" })?;
+        Ok(())
+    },
+    |bus, input| {
+        let idle = kstrtobool_bytes(input)?;
+        let bus = bus.private::<NfitBus>().ok_or(ENXIO)?;
+        bus.devices_are_idle.store(idle, Relaxed);
+        Ok(())
+    },
+)
+.visible(|bus| match bus.private::<NfitBus>() {
+    Some(bus) if bus.activates_firmware() => READ_WRITE,
+    _ => HIDDEN,
+});
+
+static ATTRIBUTES: Attributes<Bus, 5> = Attributes::new([
+    &REVISION,
+    &DSM_MASK,
+    &HW_ERROR_SCRUB,
+    &FIRMWARE_ACTIVATE_NOIDLE,
+]);
 static GROUP: Group<Bus> = Group::named(c"nfit", &ATTRIBUTES);
 static GROUPS: Groups<Bus, 2> = Groups::new([&GROUP]);
 

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Activation of staged firmware by functions of the root device and of its DIMMs.
+
+use crate::{
+    bus::NfitBus,
+    dimm::NfitDimm, //
+};
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
+use kernel_ext::device::Node;
+use nd::{
+    activation::{
+        BusState,
+        Capability,
+        DimmState,
+        Outcome, //
+    },
+    Bus,
+    Dimm, //
+};
+use nd_format::nfit::{
+    activation::{
+        self,
+        bus_function,
+        capability,
+        devices,
+        dimm_function,
+        status,
+        BusInfo,
+        DimmInfo,
+        State, //
+    },
+    dsm::{
+        BusFamily,
+        DimmFamily,
+        Functions, //
+    },
+};
+
+/// Asks the firmware anew for every answer, for it alone knows.
+pub(crate) struct Activation;
+
+impl nd::activation::Activation for Activation {
+    fn capability(&self, bus: &Node<Bus>) -> Result<Capability> {
+        let bus = bus.private::<NfitBus>().ok_or(ENXIO)?;
+        if !bus.activates_firmware() {
+            return Ok(Capability::None);
+        }
+        let has = |bit, capabilities: u8| capabilities & bit != 0;
+        Ok(match bus_info(bus)?.capability() {
+            bits if has(capability::FIRMWARE_QUIESCES, bits) => Capability::Quiesce,
+            bits if has(capability::SYSTEM_QUIESCES, bits) => Capability::Live,
+            _ => Capability::None,
+        })
+    }
+
+    fn bus_state(&self, bus: &Node<Bus>) -> Result<BusState> {
+        let info = bus_info(bus.private::<NfitBus>().ok_or(ENXIO)?)?;
+        Ok(match info.state().ok_or(ENXIO)? {
+            State::Idle => BusState::Idle,
+            State::Busy => BusState::Busy,
+            State::Armed if info.overflows() => BusState::Overflow,
+            State::Armed => BusState::Armed,
+        })
+    }
+
+    fn activate(&self, bus: &Node<Bus>) -> Result {
+        let known = bus.private::<NfitBus>().ok_or(ENXIO)?;
+        let devices = if known.devices_are_idle.load(Relaxed) {
+            devices::ARE_IDLE
+        } else {
+            devices::FORCE_IDLE
+        };
+        let answer = known.call(BusFamily::Intel, bus_function::ACTIVATE, &[devices])?;
+        match status_of(answer.buffer())? {
+            0 => Ok(()),
+            status::TOO_LONG => {
+                dev_warn!(
+                    bus,
+                    "activation of firmware took longer than the platform allows\n"
+                );
+                Ok(())
+            }
+            status::NOT_ARMED => Err(ENXIO),
+            status::BUSY => Err(EBUSY),
+            status => {
+                dev_err!(
+                    bus,
+                    "firmware was not activated, status {:#x}, expected 0\n",
+                    status
+                );
+                Err(EIO)
+            }
+        }
+    }
+
+    fn covers(&self, dimm: &Node<Dimm>) -> bool {
+        const NEEDED: Functions = Functions::span(dimm_function::INFO, dimm_function::ARM);
+
+        dimm.private::<NfitDimm>()
+            .is_some_and(|dimm| dimm.has_functions(DimmFamily::Intel, NEEDED))
+    }
+
+    fn dimm_state(&self, dimm: &Node<Dimm>) -> Result<DimmState> {
+        Ok(match dimm_info(dimm)?.state().ok_or(ENXIO)? {
+            State::Idle => DimmState::Idle,
+            State::Busy => DimmState::Busy,
+            State::Armed => DimmState::Armed,
+        })
+    }
+
+    fn outcome(&self, dimm: &Node<Dimm>) -> Result<Outcome> {
+        Ok(match dimm_info(dimm)?.outcome() {
+            activation::Outcome::None => Outcome::None,
+            activation::Outcome::NotStaged => Outcome::NotStaged,
+            activation::Outcome::Success => Outcome::Success,
+            activation::Outcome::NeedsReset => Outcome::NeedsReset,
+            activation::Outcome::Failure => Outcome::Failure,
+        })
+    }
+
+    fn set_armed(&self, dimm: &Node<Dimm>, armed: bool) -> Result {
+        let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
+        let answer = known.call(dimm_function::ARM, &[u8::from(armed)])?;
+        match status_of(answer.buffer())? {
+            0 => Ok(()),
+            status => {
+                dev_err!(
+                    dimm,
+                    "was not armed or disarmed, status {:#x}, expected 0\n",
+                    status
+                );
+                Err(EIO)
+            }
+        }
+    }
+}
+
+fn bus_info(bus: &NfitBus) -> Result<BusInfo> {
+    let answer = bus.call(BusFamily::Intel, bus_function::INFO, &[])?;
+    answer.buffer().and_then(BusInfo::from_answer).ok_or(ENXIO)
+}
+
+fn dimm_info(dimm: &Node<Dimm>) -> Result<DimmInfo> {
+    let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
+    let answer = known.call(dimm_function::INFO, &[])?;
+    answer.buffer().and_then(DimmInfo::from_answer).ok_or(ENXIO)
+}
+
+/// The status that an answer begins with.
+fn status_of(answer: Option<&[u8]>) -> Result<u32> {
+    let status = answer
+        .and_then(|answer| answer.first_chunk())
+        .ok_or(ENXIO)?;
+    Ok(u32::from_le_bytes(*status))
+}

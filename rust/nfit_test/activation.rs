@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Activation of staged firmware, of all DIMMs of a bus at once (functions 1 and 2 of the root device, 29 and 30 of a DIMM).
+//!
+//! An activation takes a second for each armed DIMM, and may take three.
+//!
+//! # Lock order
+//!
+//! The lock of the activation is taken before those of the updates.
+
+use crate::answer::Answer;
+use core::mem;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    },
+};
+use nd_format::nfit::activation::{
+    capability,
+    status,
+    BusInfo,
+    DimmInfo,
+    Outcome,
+    State, //
+};
+
+/// Microseconds that the activation of one DIMM takes.
+const NEEDED: u64 = 1_000_000;
+/// Microseconds that an activation may take.
+const ALLOWED: u64 = 3_000_000;
+/// How long the bus is busy afterwards.
+const BUSY: Delta = Delta::from_millis(3000);
+
+/// What each DIMM has to do with activations.
+#[derive(Clone, Copy)]
+struct Member {
+    armed: bool,
+    outcome: Outcome,
+}
+
+struct Members {
+    members: KVec<Member>,
+    last: Option<Instant<Monotonic>>,
+}
+
+impl Members {
+    fn armed(&self) -> usize {
+        self.members.iter().filter(|member| member.armed).count()
+    }
+
+    fn state(&self) -> State {
+        if self.armed() != 0 {
+            State::Armed
+        } else if self.last.is_some_and(|last| last.elapsed() < BUSY) {
+            State::Busy
+        } else {
+            State::Idle
+        }
+    }
+
+    fn info(&self) -> BusInfo {
+        BusInfo::new(
+            self.state(),
+            capability::FIRMWARE_QUIESCES | capability::SYSTEM_QUIESCES | capability::RESET,
+            self.armed() as u64 * NEEDED,
+            ALLOWED,
+        )
+    }
+}
+
+/// The activations of a bus.
+#[pin_data]
+pub(crate) struct Activation {
+    #[pin]
+    members: Mutex<Members>,
+}
+
+impl Activation {
+    /// For `count` DIMMs, which have the numbers from 0 on.
+    pub(crate) fn new(count: usize) -> Result<Arc<Self>> {
+        let idle = Member {
+            armed: false,
+            outcome: Outcome::None,
+        };
+        let members = KVec::from_elem(idle, count, GFP_KERNEL)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                members <- new_mutex!(Members {
+                    members,
+                    last: None,
+                }),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Function 1 of the root device.
+    pub(crate) fn bus_info(&self) -> Result<KVVec<u8>> {
+        Answer::from_bytes(self.members.lock().info().as_bytes())
+    }
+
+    /// Function 2 of the root device. `take_staged` tells whether a DIMM has staged firmware, which it takes.
+    pub(crate) fn activate(&self, take_staged: impl Fn(usize) -> bool) -> Result<KVVec<u8>> {
+        let mut all = self.members.lock();
+        let status = match all.state() {
+            State::Idle => status::NOT_ARMED,
+            State::Busy => status::BUSY,
+            State::Armed if all.info().overflows() => status::TOO_LONG,
+            State::Armed => 0,
+        };
+        if all.state() == State::Armed {
+            for (number, member) in all.members.iter_mut().enumerate() {
+                member.outcome = match mem::take(&mut member.armed) {
+                    true if take_staged(number) => Outcome::Success,
+                    true => Outcome::NotStaged,
+                    false => Outcome::None,
+                };
+            }
+            all.last = Some(Instant::now());
+        }
+        Answer::new(status)?.finish()
+    }
+
+    /// Function 29 of a DIMM. `ENOTTY`: there is no such DIMM.
+    pub(crate) fn dimm_info(&self, number: usize) -> Result<KVVec<u8>> {
+        let all = self.members.lock();
+        let member = all.members.get(number).ok_or(ENOTTY)?;
+        let state = match all.state() {
+            State::Armed if !member.armed => State::Idle,
+            state => state,
+        };
+        let outcome = match state {
+            State::Idle => member.outcome,
+            State::Armed | State::Busy => Outcome::None,
+        };
+        Answer::from_bytes(DimmInfo::new(state, outcome).as_bytes())
+    }
+
+    /// Function 30 of a DIMM: a byte, 1 to arm. `ENOTTY`: there is no such DIMM. `EINVAL`: there is no byte.
+    pub(crate) fn arm(&self, number: usize, input: &[u8]) -> Result<KVVec<u8>> {
+        let mut all = self.members.lock();
+        let member = all.members.get_mut(number).ok_or(ENOTTY)?;
+        member.armed = *input.first().ok_or(EINVAL)? == 1;
+        Answer::new(0)?.finish()
+    }
+}
