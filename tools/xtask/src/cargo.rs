@@ -102,6 +102,30 @@ pub(crate) fn bench_engine(arguments: &[String]) -> Result<ExitCode> {
     })
 }
 
+/// `make shuttle`: schedules of many threads over the engine, with power failures. `schedules` is for each kind of scheduler.
+pub(crate) fn shuttle(schedules: u32) -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    let manifest = project::root().join("rust/btt_engine/Cargo.toml");
+    let tally = ui::step(&format!("{schedules} schedules, random and PCT"), |step| {
+        let mut test = Command::new("cargo");
+        test.args(["test", "--locked", "--release", "--test", "schedules"])
+            .arg("--manifest-path")
+            .arg(&manifest)
+            // All crates are compiled with another setting: this must not disturb what lies in the other directory.
+            .arg("--target-dir")
+            .arg(project::target().join("shuttle"))
+            .env("RUSTFLAGS", "--cfg shuttle")
+            .env("SCHEDULES", schedules.to_string());
+        count_tests(&mut test, &cache, "shuttle", step)
+    })?;
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(if tally.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
 /// A target whose words begin with their high byte, and what runs its programs here.
 const BIG_ENDIAN: &str = "s390x-unknown-linux-gnu";
 

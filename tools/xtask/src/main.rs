@@ -62,6 +62,12 @@ enum Command {
     Fuzz(fuzz::Selection),
     /// Run the tests of the pure crates as programs of a big-endian machine.
     BigEndian,
+    /// Try schedules of many threads over the BTT engine, with power failures.
+    Shuttle {
+        /// Schedules for each of the two schedulers.
+        #[arg(default_value_t = 20_000)]
+        schedules: u32,
+    },
     /// Measure the BTT engine in user space.
     BenchEngine {
         /// Arguments of the benchmark; --help lists them.
@@ -84,6 +90,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),
         Command::Fuzz(selection) => fuzz::run(&selection).map(|()| ExitCode::SUCCESS),
         Command::BigEndian => cargo::big_endian(),
+        Command::Shuttle { schedules } => cargo::shuttle(schedules),
         Command::BenchEngine { arguments } => cargo::bench_engine(&arguments),
         Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),
         Command::Clean => project::clean().map(|()| ExitCode::SUCCESS),
