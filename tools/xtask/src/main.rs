@@ -68,6 +68,12 @@ enum Command {
         #[arg(default_value_t = 20_000)]
         schedules: u32,
     },
+    /// Explore all states that power failures can leave of small BTTs.
+    Crash {
+        /// Arguments of the explorer; --help lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure the BTT engine in user space.
     BenchEngine {
         /// Arguments of the benchmark; --help lists them.
@@ -91,6 +97,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fuzz(selection) => fuzz::run(&selection).map(|()| ExitCode::SUCCESS),
         Command::BigEndian => cargo::big_endian(),
         Command::Shuttle { schedules } => cargo::shuttle(schedules),
+        Command::Crash { arguments } => cargo::crash(&arguments),
         Command::BenchEngine { arguments } => cargo::bench_engine(&arguments),
         Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),
         Command::Clean => project::clean().map(|()| ExitCode::SUCCESS),
