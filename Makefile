@@ -4,7 +4,7 @@
 
 XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir target/cargo --package xtask --
 
-.PHONY: help run test test-debug powercut setup modules modules_install unit fuzz big-endian bench-engine check clean
+.PHONY: help run test test-debug powercut setup modules modules_install unit crash fuzz shuttle big-endian bench-engine check clean
 
 help:
 	@echo 'make run              show the modules at work in a virtual machine'
@@ -15,7 +15,9 @@ help:
 	@echo 'make modules          build the modules for the kernel of the guest, or for the tree KDIR'
 	@echo 'make modules_install  install them into updates/ of the running kernel, or of the tree KDIR'
 	@echo 'make unit             unit tests, which need no kernel'
+	@echo 'make crash            all states that power cuts can leave of small BTTs; ARGS="--help" lists arguments'
 	@echo 'make fuzz             libFuzzer, a minute for each target; ARGS="300 arena" selects'
+	@echo 'make shuttle          schedules of many threads over the engine; ARGS="200000" is how many'
 	@echo 'make big-endian       unit tests of the pure crates on an emulated big-endian machine'
 	@echo 'make bench-engine     the BTT engine in user space, measured; ARGS="--help" lists arguments'
 	@echo 'make check            formatting and lints'
@@ -27,7 +29,7 @@ run setup modules unit big-endian check clean:
 modules_install:
 	@$(XTASK) modules-install
 
-test test-debug fuzz bench-engine:
+test test-debug crash fuzz shuttle bench-engine:
 	@$(XTASK) $@ $(ARGS)
 
 powercut:

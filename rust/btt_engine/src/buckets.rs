@@ -23,8 +23,12 @@ const BUCKETS: u32 = if cfg!(loom) { 2 } else { 256 };
 /// Map words that share a lock: those of a cache line of 64 bytes.
 pub(crate) const WORDS_PER_BUCKET: u32 = 16;
 
-/// Looks at a held lock before one goes to sleep. Loom would try them all.
-const SPINS: u32 = if cfg!(loom) { 1 } else { 32 };
+/// Looks at a held lock before one goes to sleep. Loom and shuttle would try them all.
+const SPINS: u32 = if cfg!(any(loom, shuttle)) {
+    1
+} else {
+    32
+};
 
 /// Nobody holds the lock.
 const FREE: u64 = 0;
@@ -129,7 +133,7 @@ fn buckets_of(premaps: &Range<u32>) -> impl Iterator<Item = u32> {
     (0..wrapped).chain(first..first + lines - wrapped)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     extern crate std;
 

@@ -4,7 +4,7 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --test interleavings`
 //!
-//! What loom reduces is sound for the accesses that it sees: map, data, the table, locks. It bounds preemptions, here to 3.
+//! What loom reduces is sound for the accesses that it sees: map, data, the table, locks. Preemptions are not bounded.
 
 #![cfg(loom)]
 
@@ -244,7 +244,7 @@ fn read(btt: &Btt<Watched>, lba: u64, cpu: usize) -> u64 {
     word.0
 }
 
-fn model(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
+fn model(run: impl Fn() + Sync + Send + 'static) {
     let executions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = executions.clone();
     let run = move || {
@@ -252,7 +252,7 @@ fn model(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
         run();
     };
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
+    builder.preemption_bound = None;
     builder.max_branches = 10_000;
     builder.check(run);
     println!(
@@ -263,7 +263,7 @@ fn model(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
 
 /// The block that a write frees is written by the next one, while a reader may have found it in the map.
 fn a_reader_and_two_writes() {
-    model(3, || {
+    model(|| {
         let btt = Watched::new(1, 1).open(1);
         let writer = thread::spawn({
             let btt = btt.clone();
@@ -300,7 +300,7 @@ fn mutant_weak_barrier_of_the_reader() {
 /// Batches over the same neighbouring sectors, whose map words are in two buckets.
 #[test]
 fn batches_do_not_deadlock() {
-    model(2, || {
+    model(|| {
         let btt = Watched::new(18, 4).open(2);
         let writer = thread::spawn({
             let btt = btt.clone();
@@ -318,7 +318,7 @@ fn batches_do_not_deadlock() {
 /// Two writers of one sector, with lanes of their own: each leaves its block to the other.
 #[test]
 fn two_writers_of_a_sector_do_not_share_a_block() {
-    model(3, || {
+    model(|| {
         let btt = Watched::new(2, 2).open(2);
         let writer = thread::spawn({
             let btt = btt.clone();
@@ -338,7 +338,7 @@ fn two_writers_of_a_sector_do_not_share_a_block() {
 /// Two writers, one lane.
 #[test]
 fn a_lane_has_one_owner() {
-    model(3, || {
+    model(|| {
         let btt = Watched::new(2, 1).open(1);
         let writer = thread::spawn({
             let btt = btt.clone();
@@ -353,7 +353,7 @@ fn a_lane_has_one_owner() {
 /// A discard and a write of one sector: it is one or the other, and no block is lost.
 #[test]
 fn a_discard_does_not_undo_a_write() {
-    model(3, || {
+    model(|| {
         let btt = Watched::new(1, 1).open(1);
         let writer = thread::spawn({
             let btt = btt.clone();
@@ -370,7 +370,7 @@ fn a_discard_does_not_undo_a_write() {
 /// A reader finds a media error while the sector is written: the mark must not undo the write.
 #[test]
 fn an_error_mark_does_not_undo_a_write() {
-    model(3, || {
+    model(|| {
         let media = Watched::new(1, 1);
         *media.bad.lock().unwrap() = Some(0);
         let btt = media.open(1);
@@ -387,6 +387,50 @@ fn an_error_mark_does_not_undo_a_write() {
         reader.join().unwrap();
         assert_eq!(read(&btt, 0, 0), 10);
         write(&btt, 0, 20, 0);
+        assert_eq!(read(&btt, 0, 0), 20);
+    });
+}
+
+/// Two writers come upon a free block with a media error: who clears it owns it, and nobody clears it once it is in use.
+#[test]
+fn clearing_a_block_does_not_undo_a_write() {
+    model(|| {
+        let media = Watched::new(2, 2);
+        *media.bad.lock().unwrap() = Some(2);
+        let btt = media.open(2);
+        let writer = thread::spawn({
+            let btt = btt.clone();
+            move || {
+                write(&btt, 0, 10, 0);
+                write(&btt, 0, 20, 0);
+            }
+        });
+        write(&btt, 1, 30, 0);
+        writer.join().unwrap();
+        assert_eq!((read(&btt, 0, 0), read(&btt, 1, 0)), (20, 30));
+    });
+}
+
+/// A reader marks a block as lost, and a writer clears that very block and uses it again.
+#[test]
+fn an_error_mark_does_not_meet_new_data_in_the_same_block() {
+    model(|| {
+        let media = Watched::new(1, 1);
+        *media.bad.lock().unwrap() = Some(0);
+        let btt = media.open(1);
+        let writer = thread::spawn({
+            let btt = btt.clone();
+            move || {
+                write(&btt, 0, 10, 0);
+                // This clears block 0 and moves the sector back there.
+                write(&btt, 0, 20, 0);
+            }
+        });
+        let mut word = Word(RUBBISH);
+        if btt.read(0, 1, &mut word, 0).is_ok() {
+            assert!(matches!(word.0, 10 | 20));
+        }
+        writer.join().unwrap();
         assert_eq!(read(&btt, 0, 0), 20);
     });
 }

@@ -341,6 +341,64 @@ fn a_failed_first_fence_changes_nothing_and_a_failed_second_one_ends_writing() {
     assert_permutation(&Setup::default(), btt.media());
 }
 
+/// The C driver goes on in this case, with a lane whose free block the map still names.
+#[test]
+fn a_map_that_cannot_follow_the_flog_ends_writing_until_recovery() {
+    let setup = Setup::default();
+    let btt = setup.fresh(20 * MIB);
+    write(&btt, 0, 4, 1, 0);
+    btt.media().fail_stores(Some(map_offset(&btt, 1)));
+    let result = btt.write(0, 3, &mut Buffer::new(pattern(&btt, 0, 3, 2)), 0);
+    assert!(
+        matches!(result, Err(IoError::Media(MediaError::Poison { .. }))),
+        "{result:?}"
+    );
+    assert!(btt.is_read_only());
+    assert!(btt.arenas().next().unwrap().read_only);
+    btt.media().fail_stores(None);
+    let refused = btt.write(3, 1, &mut Buffer::new(vec![0; 4096]), 0);
+    assert_eq!(refused, Err(IoError::ReadOnly { arena: 0 }));
+    assert_eq!(btt.discard(3, 1), Err(IoError::ReadOnly { arena: 0 }));
+    // Reads go on; each sector is old or new.
+    assert_eq!(read(&btt, 0, 1), pattern(&btt, 0, 1, 2));
+    assert_eq!(read(&btt, 1, 3), pattern(&btt, 1, 3, 1));
+
+    let opened = setup.open(btt.media()).unwrap();
+    assert_eq!(opened.finished_writes, 2);
+    assert!(!opened.btt.is_read_only());
+    assert_eq!(read(&opened.btt, 0, 3), pattern(&btt, 0, 3, 2));
+    assert_eq!(read(&opened.btt, 3, 1), pattern(&btt, 3, 1, 1));
+    assert_permutation(&setup, btt.media());
+}
+
+/// Half an entry in the flog, or one that cannot be stored: nothing has happened, and the lane is not trusted any more.
+#[test]
+fn a_flog_that_cannot_be_stored_leaves_the_old_contents() {
+    for half in 0..2 {
+        let setup = Setup::default();
+        let btt = setup.fresh(20 * MIB);
+        write(&btt, 0, 1, 1, 0);
+        let (origin, geometry) = parts(&btt);
+        // The lane that comes next was never used: its second slot is the older one.
+        let group = origin + geometry.flog_group_offset(1).unwrap();
+        btt.media().fail_stores(Some(group + 16 + half * 8));
+        let result = btt.write(0, 1, &mut Buffer::new(pattern(&btt, 0, 1, 2)), 0);
+        assert!(
+            matches!(result, Err(IoError::Media(MediaError::Poison { .. }))),
+            "{result:?}"
+        );
+        // The first half did no harm; after the second one nobody can tell what is on the medium.
+        assert_eq!(btt.is_read_only(), half == 1);
+        assert_eq!(read(&btt, 0, 1), pattern(&btt, 0, 1, 1));
+        btt.media().fail_stores(None);
+        if half == 0 {
+            write(&btt, 0, 1, 3, 0);
+            assert_eq!(read(&btt, 0, 1), pattern(&btt, 0, 1, 3));
+        }
+        assert_permutation(&setup, btt.media());
+    }
+}
+
 #[test]
 fn the_error_flag_of_an_info_block_makes_the_arena_read_only() {
     let setup = Setup::default();

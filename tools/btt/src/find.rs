@@ -70,14 +70,12 @@ pub(crate) fn on_image(
 
 /// Tells whether an error says that there is no BTT, rather than a damaged one or one that does not belong here.
 ///
-/// What has a signature and a checksum was meant to be an info block: if its numbers do not fit, the image is cut off
-/// or of another namespace.
+/// What has the signature was meant to be an info block: if its checksum is wrong, it is damaged, and if its numbers do not
+/// fit, the image is cut off or of another namespace.
 pub(crate) fn is_none(error: &OpenError) -> bool {
     match error {
         OpenError::TooSmall { .. } => true,
-        OpenError::NotFound(Absence::NoInfo(error)) => {
-            matches!(error, InfoError::Signature | InfoError::Checksum { .. })
-        }
+        OpenError::NotFound(Absence::NoInfo(error)) => matches!(error, InfoError::Signature),
         OpenError::NotFound(absence) => absence.permits_creation(),
         _ => false,
     }

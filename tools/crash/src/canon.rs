@@ -7,7 +7,8 @@
 //!
 //! An entry of the flog is *over* when its map word can no longer read as the old block: recovery will do nothing. Its lane
 //! then forgets it, and with it the flush of the map word that the lane's next write would do. A flush less only adds
-//! to what power failures can leave, so that what holds for these states holds for the real ones.
+//! to what power failures can leave, so that what holds for these states holds for the real ones. One plan does without
+//! this, to see whether it comes to the same.
 
 use crate::{
     access::{
@@ -43,14 +44,17 @@ pub(crate) struct Canon {
     shape: Shape,
     /// Whether sectors and lanes are alike: each has a map lock or a group of its own and all requests are of one sector.
     symmetric: bool,
+    /// Whether entries that are over are kept, with all that depends on them.
+    keep_entries: bool,
 }
 
 impl Canon {
-    pub(crate) fn new(layout: &Layout, symmetric: bool) -> Self {
+    pub(crate) fn new(layout: &Layout, symmetric: bool, keep_entries: bool) -> Self {
         Self {
             layout: layout.clone(),
             shape: Shape::of(layout),
             symmetric,
+            keep_entries,
         }
     }
 
@@ -59,7 +63,9 @@ impl Canon {
             if state.owners[lane].is_none() && state.is_lane_settled(&self.shape, lane) {
                 self.turn(state, lane);
                 self.forget_older_side(state, lane);
-                self.forget_entry_that_is_over(state, lane);
+                if !self.keep_entries {
+                    self.forget_entry_that_is_over(state, lane);
+                }
             }
         }
         self.order_threads(state, |running| {

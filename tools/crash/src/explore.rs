@@ -66,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) all: bool,
     /// Whether sectors and lanes are all alike.
     pub(crate) symmetric: bool,
+    /// Whether flog entries are kept that recovery has no use for.
+    pub(crate) keep_entries: bool,
     /// Whether each image is judged in all formats.
     pub(crate) all_formats: bool,
     /// Requests and power failures of a history, at most.
@@ -179,7 +181,7 @@ pub(crate) fn explore(
             shape: Shape::of(&layouts[0]),
             requests: plan.requests.clone(),
             programs: Programs::new(&layouts, &plan.requests, errors, fault),
-            canon: Canon::new(&layouts[0], plan.symmetric),
+            canon: Canon::new(&layouts[0], plan.symmetric, plan.keep_entries),
             layout: layouts[0].clone(),
             fault,
             all: plan.all,

@@ -4,6 +4,7 @@
 
 use anyhow::{
     bail,
+    ensure,
     Context,
     Result, //
 };
@@ -27,6 +28,10 @@ use std::path::{
     Path,
     PathBuf, //
 };
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
 use std::time::{
     Duration,
     Instant, //
@@ -34,6 +39,9 @@ use std::time::{
 
 /// States of each plan in which a mutant is looked for.
 const MUTANT_STATES: usize = 200_000;
+
+/// Whether the user has asked us to stop.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Explores what power failures can do to a BTT.
 #[derive(Parser)]
@@ -58,19 +66,29 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed))
+        .context("cannot catch interrupts")?;
     let wanted = arguments.plan.clone().unwrap_or_default();
     let mut violations = 0;
     for plan in plans::all() {
-        if plan.name().contains(&wanted) {
+        if plan.name().contains(&wanted) && goes_on() {
             let plan = plan.limited(arguments.states).no_deeper(arguments.depth);
             violations += usize::from(!explore(&plan, &arguments.images)?);
         }
     }
     let survivors = if arguments.no_mutants { 0 } else { hunt() };
+    ensure!(
+        goes_on(),
+        "interrupted: what is printed above is all that was done"
+    );
     if violations + survivors > 0 {
         bail!("{violations} violations, {survivors} mutants not as expected");
     }
     Ok(())
+}
+
+fn goes_on() -> bool {
+    !INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// Explores a plan. Returns whether all was well.
@@ -81,7 +99,7 @@ fn explore(plan: &Plan, images: &Path) -> Result<bool> {
         bar.set_length(known as u64);
         bar.set_position(count.states);
         bar.set_message(estimate(count, known, started.elapsed()));
-        true
+        goes_on()
     });
     bar.finish_and_clear();
     match result {
@@ -111,7 +129,11 @@ fn save(violation: &Violation, path: &Path) -> Result<()> {
 fn hunt() -> usize {
     let mut unexpected = 0;
     for mutant in mutants::ALL {
-        match (mutant.hunt(MUTANT_STATES), mutant.harmless()) {
+        let found = mutant.hunt(MUTANT_STATES, goes_on);
+        if !goes_on() {
+            break;
+        }
+        match (found, mutant.harmless()) {
             (Some((plan, violation)), None) => {
                 let steps = violation.history.len();
                 println!(

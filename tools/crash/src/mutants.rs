@@ -89,13 +89,21 @@ impl Mutant {
         self.harmless
     }
 
-    /// Explores all plans up to the first violation, each up to `limit` states. Returns the first violation and the name of its plan.
-    pub fn hunt(&self, limit: usize) -> Option<(&'static str, Violation)> {
+    /// Explores all plans up to the first violation, each up to `limit` states, as long as `go_on` says so. Returns the first violation and the name of its plan.
+    pub fn hunt(
+        &self,
+        limit: usize,
+        go_on: impl Fn() -> bool,
+    ) -> Option<(&'static str, Violation)> {
         let plans = plans::all()
             .into_iter()
             .filter(|plan| plan.name().contains(self.plans));
         plans.into_iter().find_map(|plan| {
-            let violation = plan.clone().limited(limit).explore_with(self.fault).err()?;
+            let violation = plan
+                .clone()
+                .limited(limit)
+                .explore_with(self.fault, &go_on)
+                .err()?;
             Some((plan.name(), violation))
         })
     }

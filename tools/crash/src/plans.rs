@@ -54,8 +54,12 @@ impl Plan {
     }
 
     /// Explores it with a part of the protocol left out.
-    pub(crate) fn explore_with(&self, fault: Fault) -> Result<Count, Violation> {
-        explore::explore(&self.0, Some(fault), |_, _| true)
+    pub(crate) fn explore_with(
+        &self,
+        fault: Fault,
+        go_on: impl Fn() -> bool,
+    ) -> Result<Count, Violation> {
+        explore::explore(&self.0, Some(fault), |_, _| go_on())
     }
 }
 
@@ -67,6 +71,13 @@ pub fn all() -> Vec<Plan> {
         })),
         plan("2 sectors, 2 lanes, by name", &APART[..2], 2, |used| {
             writes(used).chain(discards(used, 1)).collect()
+        }),
+        Plan(explore::Plan {
+            keep_entries: true,
+            ..plan("2 sectors, 2 lanes, all entries", &APART[..2], 2, |used| {
+                writes(used).chain(discards(used, 1)).collect()
+            })
+            .0
         }),
         symmetric(every_access(plan(
             "2 sectors, 2 lanes, every access",
@@ -134,7 +145,7 @@ pub fn all() -> Vec<Plan> {
             "3 sectors, 2 lanes, every access",
             &APART,
             2,
-            |used| writes(used).collect(),
+            |used| writes(used).chain(discards(used, 1)).collect(),
         ))),
     ]
 }
@@ -153,6 +164,7 @@ fn plan(
         threads: 2,
         all: false,
         symmetric: false,
+        keep_entries: false,
         all_formats: false,
         depth: usize::MAX,
         limit: usize::MAX,

@@ -75,7 +75,43 @@ pub(crate) fn unit() -> Result<Tally> {
         })?;
         tally.add(counted);
     }
+    tally.add(interleavings(&cache)?);
     Ok(tally)
+}
+
+/// The models that loom runs: the engine compiled for it, in a directory of its own, as everything below it is compiled so, too.
+fn interleavings(cache: &Cache) -> Result<Tally> {
+    ui::step("interleavings of rust/btt_engine", |step| {
+        let mut test = Command::new("cargo");
+        test.args(["test", "--release", "--test", "interleavings"])
+            .arg("--manifest-path")
+            .arg(project::root().join("rust/btt_engine/Cargo.toml"))
+            .arg("--target-dir")
+            .arg(project::target().join("loom"))
+            .env("RUSTFLAGS", "--cfg loom");
+        count_tests(&mut test, cache, "unit-interleavings", step)
+    })
+}
+
+/// `make crash`: all that the crash explorer can explore. `arguments` are those of the program.
+pub(crate) fn crash(arguments: &[String]) -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    let manifest = project::root().join("tools/Cargo.toml");
+    ui::step("building the crash explorer", |step| {
+        let mut build = cargo("build", &manifest);
+        build.args(["--release", "--locked", "--package", "crash"]);
+        process::run(&mut build, &cache.log("crash"), step)
+    })?;
+    let program = project::target().join("cargo/release/crash");
+    let status = Command::new(&program)
+        .args(arguments)
+        .status()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// `make bench-engine`: the engine in user space, beside libpmemblk and others. `arguments` are those of the program.
@@ -96,6 +132,30 @@ pub(crate) fn bench_engine(arguments: &[String]) -> Result<ExitCode> {
         .status()
         .with_context(|| format!("cannot start {}", program.display()))?;
     Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// `make shuttle`: schedules of many threads over the engine, with power failures. `schedules` is for each kind of scheduler.
+pub(crate) fn shuttle(schedules: u32) -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    let manifest = project::root().join("rust/btt_engine/Cargo.toml");
+    let tally = ui::step(&format!("{schedules} schedules, random and PCT"), |step| {
+        let mut test = Command::new("cargo");
+        test.args(["test", "--locked", "--release", "--test", "schedules"])
+            .arg("--manifest-path")
+            .arg(&manifest)
+            // All crates are compiled with another setting: this must not disturb what lies in the other directory.
+            .arg("--target-dir")
+            .arg(project::target().join("shuttle"))
+            .env("RUSTFLAGS", "--cfg shuttle")
+            .env("SCHEDULES", schedules.to_string());
+        count_tests(&mut test, &cache, "shuttle", step)
+    })?;
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(if tally.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

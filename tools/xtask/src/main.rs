@@ -67,6 +67,18 @@ enum Command {
     Fuzz(fuzz::Selection),
     /// Run the tests of the pure crates as programs of a big-endian machine.
     BigEndian,
+    /// Try schedules of many threads over the BTT engine, with power failures.
+    Shuttle {
+        /// Schedules for each of the two schedulers.
+        #[arg(default_value_t = 20_000)]
+        schedules: u32,
+    },
+    /// Explore all states that power failures can leave of small BTTs.
+    Crash {
+        /// Arguments of the explorer; --help lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure the BTT engine in user space.
     BenchEngine {
         /// Arguments of the benchmark; --help lists them.
@@ -91,6 +103,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),
         Command::Fuzz(selection) => fuzz::run(&selection).map(|()| ExitCode::SUCCESS),
         Command::BigEndian => cargo::big_endian(),
+        Command::Shuttle { schedules } => cargo::shuttle(schedules),
+        Command::Crash { arguments } => cargo::crash(&arguments),
         Command::BenchEngine { arguments } => cargo::bench_engine(&arguments),
         Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),
         Command::Clean => project::clean().map(|()| ExitCode::SUCCESS),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The surroundings in user space: the standard library, or loom.
+//! The surroundings in user space: the standard library, or loom, or shuttle.
 //!
 //! With the feature `watch`, what a thread does here can be watched: see [`watch`](super::watch).
 
@@ -34,7 +34,18 @@ use loom::sync::{
     Mutex,
     MutexGuard, //
 };
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+use shuttle::sync::{
+    atomic::{
+        fence,
+        AtomicU64,
+        Ordering, //
+    },
+    Condvar,
+    Mutex,
+    MutexGuard, //
+};
+#[cfg(not(any(loom, shuttle)))]
 use std::sync::{
     atomic::{
         AtomicU64,
@@ -45,7 +56,7 @@ use std::sync::{
     MutexGuard, //
 };
 
-#[cfg(all(not(loom), not(target_arch = "x86_64")))]
+#[cfg(not(any(loom, shuttle, target_arch = "x86_64")))]
 use std::sync::atomic::fence;
 
 /// A slice on the heap.
@@ -299,7 +310,7 @@ impl Parking {
 }
 
 /// Orders everything before it before everything after it, also earlier stores before later loads.
-#[cfg(any(loom, not(target_arch = "x86_64")))]
+#[cfg(any(loom, shuttle, not(target_arch = "x86_64")))]
 pub(crate) fn full_barrier() {
     #[cfg(loom)]
     if weak::is(weak::Side::Writer) {
@@ -312,7 +323,7 @@ pub(crate) fn full_barrier() {
 ///
 /// The compiler keeps earlier stores in front of the exchange, as it releases, and later loads behind it, as it acquires;
 /// the CPU does not let a load overtake a locked instruction.
-#[cfg(all(not(loom), target_arch = "x86_64"))]
+#[cfg(all(not(any(loom, shuttle)), target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) fn full_barrier() {
     std::thread_local! {
@@ -328,7 +339,7 @@ fn access_barrier() {
     if weak::is(weak::Side::Reader) {
         return fence(Ordering::AcqRel);
     }
-    #[cfg(any(loom, not(target_arch = "x86_64")))]
+    #[cfg(any(loom, shuttle, not(target_arch = "x86_64")))]
     fence(Ordering::SeqCst);
 }
 
@@ -366,6 +377,8 @@ pub mod weak {
 pub(crate) fn relax(_attempt: u32) {
     #[cfg(loom)]
     loom::thread::yield_now();
-    #[cfg(not(loom))]
+    #[cfg(shuttle)]
+    shuttle::thread::yield_now();
+    #[cfg(not(any(loom, shuttle)))]
     std::thread::yield_now();
 }

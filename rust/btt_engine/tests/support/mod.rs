@@ -45,6 +45,7 @@ struct State {
     clearable: bool,
     fences: usize,
     failing_fence: Option<usize>,
+    failing_word: Option<u64>,
     stores: usize,
 }
 
@@ -55,6 +56,13 @@ impl State {
             .filter(|&end| end <= self.bytes.len() as u64);
         let end = end.ok_or(MediaError::OutOfRange { offset, len })?;
         Ok(offset as usize..end as usize)
+    }
+
+    fn good_to_store(&self, offset: u64, len: u64) -> Result<Range<usize>, MediaError> {
+        if self.failing_word == Some(offset) {
+            return Err(MediaError::Poison { offset, len });
+        }
+        self.good(offset, len)
     }
 
     fn is_bad(&self, offset: u64, len: u64) -> bool {
@@ -90,6 +98,7 @@ impl Ram {
             clearable: true,
             fences: 0,
             failing_fence: None,
+            failing_word: None,
             stores: 0,
         })))
     }
@@ -110,6 +119,11 @@ impl Ram {
     pub fn fail_fence(&self, count: usize) {
         let mut state = self.state();
         state.failing_fence = Some(state.fences + count);
+    }
+
+    /// Makes stores of the word at `offset` fail, or no stores any more.
+    pub fn fail_stores(&self, offset: Option<u64>) {
+        self.state().failing_word = offset;
     }
 
     pub fn fences(&self) -> usize {
@@ -167,7 +181,7 @@ impl Media for Ram {
     fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError> {
         assert_eq!(offset % 4, 0);
         let mut state = self.state();
-        let range = state.good(offset, 4)?;
+        let range = state.good_to_store(offset, 4)?;
         state.stores += 1;
         state.bytes[range].copy_from_slice(&value.to_le_bytes());
         Ok(())
@@ -176,7 +190,7 @@ impl Media for Ram {
     fn store64(&self, offset: u64, value: u64) -> Result<(), MediaError> {
         assert_eq!(offset % 8, 0);
         let mut state = self.state();
-        let range = state.good(offset, 8)?;
+        let range = state.good_to_store(offset, 8)?;
         state.stores += 1;
         state.bytes[range].copy_from_slice(&value.to_le_bytes());
         Ok(())

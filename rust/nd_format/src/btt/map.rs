@@ -92,6 +92,21 @@ mod tests {
         assert_eq!(decode(0xffff_ffff), entry(MapState::Normal, 0x3fff_ffff));
     }
 
+    /// All there are: `cargo test --release -- --ignored`.
+    #[test]
+    #[ignore = "seconds if optimised, minutes if not"]
+    fn each_of_all_words_round_trips() {
+        for word in 0..=u32::MAX {
+            let entry = MapEntry::decode(word, 7);
+            let kept = match entry.state {
+                MapState::Initial => 0,
+                _ => word,
+            };
+            assert!(entry.block <= BLOCK && entry.encode() == kept);
+            assert!(MapEntry::decode(kept, 7) == entry);
+        }
+    }
+
     proptest! {
         #[test]
         fn every_word_round_trips(word: u32, premap in 0u32..1 << 30) {

@@ -50,6 +50,17 @@ fn exactly_the_legal_pairs_are_accepted() {
 }
 
 #[test]
+#[ignore = "seconds if optimised, minutes if not"]
+fn exactly_three_of_all_numbers_are_sequence_numbers() {
+    let found = (0..=u32::MAX).filter_map(|number| {
+        let seq = Seq::from_number(number)?;
+        assert_eq!(seq.number(), number);
+        Some(seq)
+    });
+    assert!(found.eq([Seq::One, Seq::Two, Seq::Three]));
+}
+
+#[test]
 fn flags_of_block_numbers() {
     let decode = |old_map, new_map| {
         let newest = RawSlot {

@@ -161,6 +161,19 @@ fn split_into_arenas() {
     assert_eq!(arenas, [(0, ARENA_MAX), (ARENA_MAX, 0)]);
 }
 
+/// All sizes of arenas there are, as sizes are rounded down to pages: 7 × 2^27.
+#[test]
+#[ignore = "a minute if optimised, an hour if not"]
+fn all_new_arenas_pass_the_check_for_media() {
+    for lba_size in LbaSize::ALL {
+        for size in (ARENA_MIN..=ARENA_MAX).step_by(INFO_SIZE as usize) {
+            let new = ArenaGeometry::new(size, lba_size).unwrap();
+            assert!(new.end() == size && new.nfree() == NFREE);
+            assert!(ArenaGeometry::from_media(&new.to_media(), size) == Ok(new));
+        }
+    }
+}
+
 fn lba_size() -> impl Strategy<Value = LbaSize> {
     proptest::sample::select(&LbaSize::ALL)
 }

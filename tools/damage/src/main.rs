@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `damage`: makes an image of a BTT, uses it, and damages it in a way that the seed decides.
+//!
+//! It prints one word for what it did, by which a test knows what checkers should find: see [`Damage`].
+
+mod image;
+
+use anyhow::Result;
+use clap::Parser;
+use image::Subject;
+use rand::{
+    rngs::SmallRng,
+    seq::IndexedRandom,
+    RngExt,
+    SeedableRng, //
+};
+use std::path::PathBuf;
+
+/// Makes an image of a BTT that is damaged, or not.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Decides about everything.
+    seed: u64,
+    /// File to be made.
+    image: PathBuf,
+    /// Bytes of the image.
+    #[arg(long, default_value_t = 17 << 20)]
+    size: u64,
+}
+
+/// What was done to the image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Damage {
+    /// Nothing.
+    Good,
+    /// Writes that the flog has and the map has not.
+    Interrupted,
+    /// A word of the first info block is wrong.
+    FirstInfo,
+    /// The first info block is zeroes, as if the BTT had been given up.
+    Zeroed,
+    /// The first info block is other data.
+    Overwritten,
+    /// The copy of the info block is wrong.
+    Copy,
+    /// Both are.
+    BothInfos,
+    /// A number of the info blocks is wrong, and their checksums are right.
+    Geometry,
+    /// The BTT belongs to another namespace.
+    Foreign,
+    /// A map entry names a block that does not exist.
+    MapRange,
+    /// Two map entries name the same block.
+    MapTwice,
+    /// A map entry names a free block.
+    MapFree,
+    /// Map entries are as in a new BTT.
+    MapLost,
+    /// The newest flog entry names a block or a sector that does not exist.
+    FlogRange,
+    /// Two flog entries have the same number.
+    FlogEqual,
+    /// A sequence number that no driver writes, though a careless one accepts it.
+    FlogNumber,
+    /// Slots are used that no driver uses.
+    FlogSlots,
+}
+
+impl Damage {
+    const ALL: [Self; 17] = [
+        Self::Good,
+        Self::Interrupted,
+        Self::FirstInfo,
+        Self::Zeroed,
+        Self::Overwritten,
+        Self::Copy,
+        Self::BothInfos,
+        Self::Geometry,
+        Self::Foreign,
+        Self::MapRange,
+        Self::MapTwice,
+        Self::MapFree,
+        Self::MapLost,
+        Self::FlogRange,
+        Self::FlogEqual,
+        Self::FlogNumber,
+        Self::FlogSlots,
+    ];
+
+    /// The word for it.
+    fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut random = SmallRng::seed_from_u64(arguments.seed);
+    // Every kind comes in turn, good ones twice as often as each of the others.
+    let turn = arguments.seed as usize % (Damage::ALL.len() + 1);
+    let damage = Damage::ALL.get(turn).copied().unwrap_or(Damage::Good);
+    let subject = Subject::make(&arguments.image, arguments.size, &mut random)?;
+    apply(&subject, damage, &mut random)?;
+    println!("{}", damage.name());
+    Ok(())
+}
+
+fn apply(subject: &Subject, damage: Damage, random: &mut SmallRng) -> Result<()> {
+    let sector = random.random_range(0..subject.sectors());
+    let lane = random.random_range(0..subject.lanes());
+    match damage {
+        Damage::Good => Ok(()),
+        Damage::Interrupted => {
+            let count = random.random_range(1..5);
+            (0..count).try_for_each(|index| subject.interrupt((lane + index) % subject.lanes()))
+        }
+        Damage::FirstInfo => subject.scribble(subject.first(), random),
+        Damage::Zeroed => subject.put(subject.first(), &[0; 4096]),
+        Damage::Overwritten => {
+            subject.put(subject.first(), &random.random::<[u8; 32]>().repeat(128))
+        }
+        Damage::Copy => {
+            if random.random() {
+                return subject.put(subject.copy(), &[0; 4096]);
+            }
+            subject.scribble(subject.copy(), random)
+        }
+        Damage::BothInfos => {
+            subject.scribble(subject.first(), random)?;
+            subject.scribble(subject.copy(), random)
+        }
+        Damage::Geometry => {
+            // mapoff, logoff, info2off: a page too late.
+            let field = [96, 104, 112].choose(random).copied().unwrap_or(96);
+            subject.edit_infos(|block| {
+                let field = &mut block[field..field + 8];
+                let value = field
+                    .iter()
+                    .rev()
+                    .fold(0, |value, &byte| value << 8 | u64::from(byte));
+                field.copy_from_slice(&(value + (64 << 20)).to_le_bytes());
+            })
+        }
+        Damage::Foreign => subject.edit_infos(|block| block[32..48].fill(0x42)),
+        Damage::MapRange => subject.set_map(sector, 0xffff_ffff - random.random_range(0..100)),
+        Damage::MapTwice => {
+            let other = (sector + 1) % subject.sectors();
+            subject.set_map(sector, 0xc000_0000 | subject.block_of(other)?)
+        }
+        Damage::MapFree => subject.set_map(sector, 0xc000_0000 | subject.free_block(lane)?),
+        Damage::MapLost => subject.lose_map(),
+        Damage::FlogRange => {
+            let field = random.random_range(0..3);
+            subject.edit_newest(lane, |slot| slot[field] = 0x0fff_ffff)
+        }
+        Damage::FlogEqual => subject.set_numbers(lane, [2, 2]),
+        Damage::FlogNumber => {
+            let numbers = [[2, 0], [3, 0], [0, 2], [1, 7], [4, 1]];
+            subject.set_numbers(lane, numbers.choose(random).copied().unwrap_or([2, 0]))
+        }
+        Damage::FlogSlots => subject.use_all_slots(lane),
+    }
+}
