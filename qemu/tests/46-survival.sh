@@ -1,0 +1,90 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Eight namespaces in one region, three of them for sectors, through reboots and from one stack to the other: each boot finds what the
+# one before left, with its data, destroys and makes some anew, and then all of them in another order. No slot and no space is lost.
+#
+# needs: nvdimm=352M,label=128K
+# boots: rust c rust
+# timeout: 600
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+COUNT=8
+
+# What namespace NUMBER of round ROUND is: `uuid`, `mode`, `size` in MiB, `seed` of its data. The order changes with the round.
+describe() {
+	uuid=$(printf '00000000-0000-4000-8000-%06d%06d' "$1" "$2")
+	case $((($1 + $2) % COUNT)) in
+	1 | 4) mode=sector ;;
+	6) mode=sector ;;
+	*) mode=raw ;;
+	esac
+	size=$((16 + ($1 * 3 + $2) % 3 * 16))
+	seed=$(($1 * COUNT + $2))
+}
+
+make() {
+	describe "$1" "$2"
+	ndctl create-namespace -r region0 -m $mode -s ${size}M -u "$uuid" -n "n$2" >made.json ||
+		fail "namespace $2 of round $1: $?"
+	disk=$(jq -r .blockdev made.json)
+	wait_for 20 test -b "/dev/$disk"
+	put "$seed" 65536 4096
+}
+
+# check ROUND NUMBER: the namespace is as it was made.
+check() {
+	describe "$1" "$2"
+	ndctl list -N | jq -e --arg uuid "$uuid" '.[] | select(.uuid == $uuid)' >found.json ||
+		fail "namespace $2 of round $1 is gone"
+	expect_eq "mode of namespace $2" "$(jq -r .mode found.json)" $mode
+	expect_eq "name of namespace $2" "$(jq -r .name found.json)" "n$2"
+	bytes=$((size << 20))
+	[ $mode = sector ] || expect_eq "size of namespace $2" "$(jq -r .size found.json)" $bytes
+	disk=$(jq -r .blockdev found.json)
+	same "$seed" 65536 4096 || fail "the data of namespace $2 of round $1 are gone"
+}
+
+destroy() {
+	describe "$1" "$2"
+	device=$(ndctl list -N | jq -r --arg uuid "$uuid" '.[] | select(.uuid == $uuid) | .dev')
+	ndctl destroy-namespace -f "$device" >/dev/null 2>destroyed || fail "destroying $device: $(cat destroyed)"
+}
+
+# all COMMAND...: for each number.
+all() {
+	for number in $(seq $COUNT); do
+		"$@" "$number"
+	done
+}
+
+# empty: nothing is taken, neither slots nor space. The first boot says how much there is.
+empty() {
+	expect_eq "free space" "$(show region0 available_size)" "$(show region0 max_available_extent)"
+	expect_eq "free space" "$(show region0 available_size)" $((352 << 20))
+	expect_eq "free slots" "$(show nmem0 available_slots)" 509
+	expect_eq "namespaces" "$(ndctl list -N)" ""
+}
+
+settle
+if [ "$BOOT" = 1 ]; then
+	ndctl disable-region region0 2>/dev/null
+	ndctl init-labels -f -V 1.2 nmem0 2>/dev/null
+	ndctl enable-region region0 2>/dev/null
+	settle
+else
+	expect_eq "namespaces" "$(ndctl list -N | jq length)" $COUNT
+	all check $((BOOT - 1))
+	all destroy $((BOOT - 1))
+fi
+empty
+all make "$BOOT"
+expect_eq "namespaces for sectors" "$(ndctl list -N -m sector | jq length)" 3
+# Two of them give room to others of the same sizes.
+for number in 2 5; do
+	destroy "$BOOT" $number
+	make "$BOOT" $number
+done
+expect_eq "free slots" "$(show nmem0 available_slots)" $((509 - COUNT))
+all check "$BOOT"
