@@ -4,12 +4,11 @@
 
 use crate::{
     media::PmemMedia,
+    metadata::WithMetadata,
     text::Text, //
 };
-use btt_engine::{
-    Btt,
-    IoError, //
-};
+use btt_engine::Btt;
+use core::fmt::Display;
 use kernel::{
     cpu::CpuId,
     prelude::*,
@@ -40,6 +39,8 @@ pub(crate) struct BttDriver {
     btt: Btt<PmemMedia>,
     /// log2 of the size of a BTT sector, in sectors of 512 bytes.
     sector_shift: u32,
+    /// Bytes of metadata of a sector.
+    metadata: u8,
     /// For messages.
     device: ARef<Node<nd::Btt>>,
     /// Whether a failure was reported already.
@@ -50,10 +51,12 @@ impl BttDriver {
     /// A driver for `btt`, which belongs to `device`; `EINVAL` if its sector size is not one that a disk can have.
     pub(crate) fn new(btt: Btt<PmemMedia>, device: &Node<nd::Btt>) -> Result<Self> {
         let size = BlockSize::new(btt.sector_size())?;
+        let metadata = btt.detected().lba_size.metadata();
 
         Ok(Self {
             btt,
             sector_shift: size.shift() - SECTOR_SHIFT,
+            metadata: u8::try_from(metadata)?,
             device: device.into(),
             reported: Atomic::new(false),
         })
@@ -78,7 +81,10 @@ impl BttDriver {
     /// memory for the others.
     pub(crate) fn limits(&self) -> Result<Limits> {
         let sector = BlockSize::new(self.btt.sector_size())?;
-        let limits = Limits::new(sector).synchronous().atomic_writes(sector);
+        let limits = Limits::new(sector)
+            .synchronous()
+            .atomic_writes(sector)
+            .metadata(self.metadata);
 
         Ok(if sector == BlockSize::PAGE {
             limits.discard(sector).write_zeroes_unmaps()
@@ -93,6 +99,10 @@ impl BttDriver {
         let lba = bio.sector() >> self.sector_shift;
         let count = bio.len() as u64 >> (self.sector_shift + SECTOR_SHIFT);
 
+        if self.metadata != 0 {
+            return self.execute_with_metadata(bio, cpu, lba, count);
+        }
+
         match bio.operation() {
             Operation::Read(mut sink) => self.btt.read(lba, count, &mut sink, cpu),
             Operation::Write(mut source) => self.btt.write(lba, count, &mut source, cpu),
@@ -102,9 +112,46 @@ impl BttDriver {
         .map_err(|error| self.report(error))
     }
 
+    /// The same for a disk whose sectors have metadata.
+    fn execute_with_metadata(&self, bio: &Bio, cpu: usize, lba: u64, count: u64) -> Result {
+        match bio.operation() {
+            Operation::Read(data) => {
+                let metadata = bio.metadata_sink();
+                let found = metadata.as_ref().map(|sink| sink.remaining());
+                self.check_payload(found, count)?;
+                let mut sink = WithMetadata::new(data, metadata, self.metadata);
+                self.btt.read(lba, count, &mut sink, cpu)
+            }
+            Operation::Write(data) => {
+                let metadata = bio.metadata_source();
+                let found = metadata.as_ref().map(|source| source.remaining());
+                self.check_payload(found, count)?;
+                let mut source = WithMetadata::new(data, metadata, self.metadata);
+                self.btt.write(lba, count, &mut source, cpu)
+            }
+            Operation::Discard | Operation::WriteZeroes => self.btt.discard(lba, count),
+            Operation::Other(_) => return Err(eopnotsupp()),
+        }
+        .map_err(|error| self.report(error))
+    }
+
+    /// Fails if a request of `count` sectors has a payload of `found` bytes, and that is too little.
+    fn check_payload(&self, found: Option<usize>, count: u64) -> Result {
+        let expected = count * u64::from(self.metadata);
+
+        match found {
+            Some(found) if (found as u64) < expected => {
+                Err(self.report(format_args!(
+                    "{found} bytes of metadata, {expected} expected"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Logs the first failure; the block layer tells of each to whoever submitted the request.
     #[cold]
-    fn report(&self, error: IoError) -> Error {
+    fn report(&self, error: impl Display) -> Error {
         if !self.reported.xchg(true, Relaxed) {
             dev_err!(
                 self.device,

@@ -114,6 +114,17 @@ impl Limits {
         self.feature(FEATURE_ATOMIC_WRITES)
     }
 
+    /// Each logical block has `bytes` bytes of metadata, whose meaning is the submitter's own: they are stored and given
+    /// back, but neither made nor checked. Nothing if `bytes` is 0, or if the kernel has no `CONFIG_BLK_DEV_INTEGRITY`.
+    pub fn metadata(mut self, bytes: u8) -> Self {
+        if cfg!(CONFIG_BLK_DEV_INTEGRITY) && bytes != 0 {
+            self.0.integrity.metadata_size = bytes;
+            self.0.integrity.tag_size = bytes;
+            self.0.max_integrity_segments = 1;
+        }
+        self
+    }
+
     fn feature(mut self, feature: sys::blk_features_t) -> Self {
         self.features |= feature;
         self
