@@ -65,6 +65,24 @@ impl Buckets {
         }
     }
 
+    /// The same, if nobody has any of the locks.
+    #[inline]
+    pub(crate) fn try_lock(&self, premaps: Range<u32>) -> Option<MapGuard<'_>> {
+        for (taken, bucket) in buckets_of(&premaps).enumerate() {
+            let free = |word: &PaddedWord| word.replace_acquire(FREE, HELD);
+            if !self.word(bucket).is_some_and(free) {
+                buckets_of(&premaps)
+                    .take(taken)
+                    .for_each(|bucket| self.unlock_one(bucket));
+                return None;
+            }
+        }
+        Some(MapGuard {
+            buckets: self,
+            premaps,
+        })
+    }
+
     #[inline]
     fn word(&self, bucket: u32) -> Option<&PaddedWord> {
         self.locks.get(bucket as usize)
