@@ -10,6 +10,7 @@
 . "${LIB%/*}/devices.sh"
 
 # What lies in the blocks before anything is written to the disk.
+unbind namespace0.0
 raw_access namespace0.0
 tr '\0' '\377' </dev/zero | dd of="/dev/$disk" bs=1M seek=1 iflag=fullblock oflag=direct 2>dd.log || true
 no_raw_access namespace0.0
