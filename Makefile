@@ -4,11 +4,12 @@
 
 XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir target/cargo --package xtask --
 
-.PHONY: help run test setup modules modules_install unit fuzz big-endian bench-engine check clean
+.PHONY: help run test bench setup modules modules_install unit fuzz big-endian bench-engine check clean
 
 help:
 	@echo 'make run              show the modules at work in a virtual machine'
 	@echo 'make test             all tests; ARGS="--stack c 10- 20-" selects guest tests'
+	@echo 'make bench            measure both stacks in virtual machines; ARGS="--icount" counts instructions instead'
 	@echo 'make setup            packages, toolchain, kernel and guest image, as the two above do by themselves'
 	@echo 'make modules          build the modules for the kernel of the guest, or for the tree KDIR'
 	@echo 'make modules_install  install them into updates/ of the running kernel, or of the tree KDIR'
@@ -25,5 +26,5 @@ run setup modules unit big-endian check clean:
 modules_install:
 	@$(XTASK) modules-install
 
-test fuzz bench-engine:
+test fuzz bench bench-engine:
 	@$(XTASK) $@ $(ARGS)

@@ -13,6 +13,7 @@
 //! nothing. What belongs to one run lies in `target/` of the checkout or in a temporary directory.
 
 mod accelerator;
+mod bench;
 mod cache;
 mod cargo;
 mod debian;
@@ -56,6 +57,8 @@ enum Command {
     Run,
     /// Run the unit tests, then every guest test.
     Test(suite::Selection),
+    /// Measure both stacks side by side in the guest.
+    Bench(bench::Options),
     /// Run the tests of the crates that need no kernel.
     Unit,
     /// Let libFuzzer look for bytes that the parsers and the engine do not bear.
@@ -81,6 +84,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::ModulesInstall => modules::install().map(|()| ExitCode::SUCCESS),
         Command::Run => demo::run().map(|()| ExitCode::SUCCESS),
         Command::Test(selection) => suite::test(&selection),
+        Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),
         Command::Fuzz(selection) => fuzz::run(&selection).map(|()| ExitCode::SUCCESS),
         Command::BigEndian => cargo::big_endian(),

@@ -101,7 +101,7 @@ struct Share {
 pub(crate) struct Setup {
     kernel: PathBuf,
     image: PathBuf,
-    accelerator: Accelerator,
+    pub(crate) accelerator: Accelerator,
     pub(crate) cpus: u32,
     pub(crate) memory: u64,
     pub(crate) nvdimms: Vec<Nvdimm>,
