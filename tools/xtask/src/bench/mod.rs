@@ -10,6 +10,7 @@ mod cells;
 mod chart;
 mod report;
 mod results;
+mod sizes;
 
 use crate::{
     accelerator::Accelerator,
@@ -47,7 +48,6 @@ use results::Results;
 use std::{
     collections::BTreeSet,
     fs,
-    path::Path,
     time::{
         Duration,
         Instant, //
@@ -73,6 +73,9 @@ pub(crate) struct Options {
     /// Boots of each stack; one is enough for instructions.
     #[arg(long)]
     rounds: Option<u32>,
+    /// Measure what making and attaching a BTT costs instead, on namespaces of up to so many GiB.
+    #[arg(long, conflicts_with = "icount", default_missing_value = "1024", num_args = 0..=1)]
+    sizes: Option<u64>,
     /// Print the tables and leave the documentation as it is.
     #[arg(long)]
     dry_run: bool,
@@ -82,6 +85,20 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let machine = Machine::prepare()?;
     let files = GuestFiles::prepare(&machine, &BTreeSet::from([Stack::C, Stack::Rust]))?;
+    let guest = Guest {
+        machine: &machine,
+        files: &files,
+        icount: options.icount,
+    };
+    if let Some(most) = options.sizes {
+        let section = sizes::measure(&guest, most)?;
+        return document(
+            "sizes",
+            "Guest: making and attaching a BTT",
+            &section,
+            options,
+        );
+    }
     let rounds = options.rounds.unwrap_or(if options.icount { 1 } else { 5 });
     let cells = if options.icount {
         Cell::counted(options.extent)
@@ -98,7 +115,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         for stack in order {
             process::check_interrupt()?;
             let start = Instant::now();
-            let printed = boot(&machine, &files, stack, &cells, options.icount)?;
+            let list = cells.iter().map(Cell::line).collect::<String>();
+            let printed = guest.run(stack, "bench/bench.sh", &[NVDIMM; 3], &list)?;
             results.add(&cells, stack, &printed)?;
             println!(
                 "[{:7.1} s] round {round} of {rounds} [{}]",
@@ -111,77 +129,82 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn conclude(results: &Results, cells: &[Cell], rounds: u32, options: &Options) -> Result<()> {
-    let (name, title, section) = if options.icount {
+    if options.icount {
         let section = report::counted(results, cells)?;
-        ("instructions", "Guest: instructions a request", section)
-    } else {
-        let section = report::timed(results, cells, rounds)?;
-        ("guest", "Guest: requests a second", section)
-    };
-    print!("\n{section}");
-    if options.dry_run {
-        return Ok(());
+        return document(
+            "instructions",
+            "Guest: instructions a request",
+            &section,
+            options,
+        );
     }
-    let documentation = project::root().join("Documentation");
-    report::replace_section(&documentation.join("benchmarks.md"), name, title, &section)?;
-    if !options.icount {
-        let chart = documentation.join("benchmarks.svg");
+    let section = report::timed(results, cells, rounds)?;
+    document("guest", "Guest: requests a second", &section, options)?;
+    if !options.dry_run {
+        let chart = project::root().join("Documentation/benchmarks.svg");
         fs::write(&chart, chart::ratios(results, cells))
             .with_context(|| format!("cannot write {}", chart.display()))?;
     }
     Ok(())
 }
 
-/// One boot: all cells once. Returns what the script printed.
-fn boot(
-    machine: &Machine,
-    files: &GuestFiles,
-    stack: Stack,
-    cells: &[Cell],
+/// Prints a section, and puts it into the documentation.
+fn document(name: &str, title: &str, section: &str, options: &Options) -> Result<()> {
+    print!("\n{section}");
+    if options.dry_run {
+        return Ok(());
+    }
+    let benchmarks = project::root().join("Documentation/benchmarks.md");
+    report::replace_section(&benchmarks, name, title, section)
+}
+
+/// What all boots have in common.
+struct Guest<'a> {
+    machine: &'a Machine,
+    files: &'a GuestFiles,
     icount: bool,
-) -> Result<String> {
-    let hardware = Hardware {
-        nvdimms: vec![
-            NvdimmNeed {
-                size: NVDIMM,
-                label: 0
-            };
-            3
-        ],
-        cpus: Some(if icount { 1 } else { 2 }),
-        ..Hardware::default()
-    };
-    let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
-    let run = scratch.path().join("run");
-    fs::create_dir(&run).context("cannot create the directory of the run")?;
-    let list = cells.iter().map(Cell::line).collect::<String>();
-    fs::write(run.join("cells"), list).context("cannot write the list of cells")?;
-    let media = Media::create(&hardware, scratch.path())?;
-    let mut setup = Session::setup(machine, &hardware, files.of(stack)?, &media, &run);
-    if icount {
-        setup.accelerator = Accelerator::CountingTcg;
-        setup.boot_timeout = OVERHEAD;
+}
+
+impl Guest<'_> {
+    /// One boot with NVDIMMs of these sizes, in which a script finds `list` in the file `cells`. Returns what it printed.
+    fn run(&self, stack: Stack, script: &str, nvdimms: &[u64], list: &str) -> Result<String> {
+        let need = |&size: &u64| NvdimmNeed { size, label: 0 };
+        let hardware = Hardware {
+            nvdimms: nvdimms.iter().map(need).collect(),
+            cpus: Some(if self.icount { 1 } else { 2 }),
+            ..Hardware::default()
+        };
+        let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
+        let run = scratch.path().join("run");
+        fs::create_dir(&run).context("cannot create the directory of the run")?;
+        fs::write(run.join("cells"), list).context("cannot write the list of cells")?;
+        let media = Media::create(&hardware, scratch.path())?;
+        let files = self.files.of(stack)?;
+        let mut setup = Session::setup(self.machine, &hardware, files, &media, &run);
+        if self.icount {
+            setup.accelerator = Accelerator::CountingTcg;
+            setup.boot_timeout = OVERHEAD;
+        }
+        let mut session = Session::boot(&setup, &run)?;
+        session.load(stack)?;
+        let call = Call {
+            script,
+            name: "bench",
+            stack,
+            boot: 1,
+            arguments: if self.icount { "icount" } else { "" },
+            timeout: OVERHEAD + CELL * list.lines().count() as u32,
+        };
+        let ending = session.run(&call, |_| Reaction::GoOn)?;
+        if ending != Ending::Done(0) {
+            bail!(
+                "the benchmark in the guest: {ending:?}\n{}{}",
+                session.written("bench", "err"),
+                session.last_words()
+            );
+        }
+        let printed = session.written("bench", "out");
+        session.halt()?;
+        Ok(printed)
     }
-    let mut session = Session::boot(&setup, &run)?;
-    session.load(stack)?;
-    let call = Call {
-        script: "bench/bench.sh",
-        name: "bench",
-        stack,
-        boot: 1,
-        arguments: if icount { "icount" } else { "" },
-        timeout: OVERHEAD + CELL * cells.len() as u32,
-    };
-    let ending = session.run(&call, |_| Reaction::GoOn)?;
-    if ending != Ending::Done(0) {
-        bail!(
-            "the benchmark in the guest: {ending:?}\n{}{}",
-            session.written("bench", "err"),
-            session.last_words()
-        );
-    }
-    let printed = fs::read_to_string(Path::new(&run).join("bench.out"));
-    let printed = printed.context("cannot read what the benchmark printed")?;
-    session.halt()?;
-    Ok(printed)
 }
