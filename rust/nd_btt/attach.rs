@@ -34,7 +34,8 @@ use kernel_ext::{
         Parameters, //
     },
     device::Node,
-    memory::PmemRange, //
+    memory::PmemRange,
+    trace, //
 };
 use nd::{
     btt::CompleteConfig,
@@ -209,6 +210,7 @@ fn open(
         finished_writes,
     } = open_or_create(device, namespace, media, config)?;
 
+    trace::btt_recovery(device.device().name(), finished_writes);
     if let Some(restored) = restored {
         dev_warn!(device, "{}\n", Text(restored));
     }

@@ -39,6 +39,7 @@ use kernel_ext::{
     },
     device::Node,
     error::eopnotsupp,
+    trace,
 };
 
 /// The driver of the disk of a BTT.
@@ -163,9 +164,8 @@ impl BttDriver {
             Operation::Read(mut sink) => self.read(bio, lba, count, &mut sink, cpu),
             Operation::Write(mut source) => self.write(bio, lba, count, &mut source, cpu),
             Operation::Discard | Operation::WriteZeroes => self.discard(bio, lba, count),
-            Operation::Other(_) => return Err(eopnotsupp()),
+            Operation::Other(_) => Err(eopnotsupp()),
         }
-        .map_err(|error| self.failure(error))
     }
 
     #[inline]
@@ -176,12 +176,16 @@ impl BttDriver {
         count: u64,
         sink: &mut S,
         cpu: usize,
-    ) -> Result<(), IoError> {
-        if bio.nowait() {
+    ) -> Result {
+        let outcome = if bio.nowait() {
             self.btt.try_read(lba, count, sink, cpu)
         } else {
             self.btt.read(lba, count, sink, cpu)
-        }
+        };
+        let outcome = outcome.map_err(|error| self.failure(bio, error));
+
+        trace::btt_read(bio, outcome);
+        outcome
     }
 
     #[inline]
@@ -192,24 +196,31 @@ impl BttDriver {
         count: u64,
         source: &mut S,
         cpu: usize,
-    ) -> Result<(), IoError> {
-        if bio.nowait() {
+    ) -> Result {
+        let outcome = if bio.nowait() {
             self.btt.try_write(lba, count, source, cpu)
         } else {
             self.btt.write(lba, count, source, cpu)
-        }
+        };
+        let outcome = outcome.map_err(|error| self.failure(bio, error));
+
+        trace::btt_write(bio, outcome);
+        outcome
     }
 
-    fn discard(&self, bio: &Bio, lba: u64, count: u64) -> Result<(), IoError> {
-        let discarded = if bio.nowait() {
+    fn discard(&self, bio: &Bio, lba: u64, count: u64) -> Result {
+        let outcome = if bio.nowait() {
             self.btt.try_discard(lba, count)
         } else {
             self.btt.discard(lba, count)
         };
+        let outcome = outcome.map_err(|error| self.failure(bio, error));
 
-        discarded.inspect(|()| {
+        if outcome.is_ok() {
             self.counters.discards.count();
-        })
+        }
+        trace::btt_discard(bio, outcome);
+        outcome
     }
 
     /// What has happened so far.
@@ -251,9 +262,8 @@ impl BttDriver {
                 self.write(bio, lba, count, &mut source, cpu)
             }
             Operation::Discard | Operation::WriteZeroes => self.discard(bio, lba, count),
-            Operation::Other(_) => return Err(eopnotsupp()),
+            Operation::Other(_) => Err(eopnotsupp()),
         }
-        .map_err(|error| self.failure(error))
     }
 
     /// Fails if a request of `count` sectors has a payload of `found` bytes, and that is too little.
@@ -270,14 +280,14 @@ impl BttDriver {
 
     /// What the submitter is told.
     #[cold]
-    fn failure(&self, error: IoError) -> Error {
-        match error {
-            IoError::WouldBlock => {
-                self.counters.refusals.count();
-                EAGAIN
-            }
-            error => self.report(error),
+    fn failure(&self, bio: &Bio, error: IoError) -> Error {
+        if error == IoError::WouldBlock {
+            self.counters.refusals.count();
+            return EAGAIN;
         }
+        let error = self.report(error);
+        trace::btt_error(bio, Err(error));
+        error
     }
 
     /// Logs the first failure; the block layer tells of each to whoever submitted the request.

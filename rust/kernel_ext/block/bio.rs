@@ -173,6 +173,12 @@ impl Bio {
         unsafe { DiskRef::from_raw((*(*self.raw.as_ptr()).bi_bdev).bd_disk) }
     }
 
+    /// The number of the device to which the request was submitted, a disk or a partition.
+    pub(crate) fn device_number(&self) -> sys::dev_t {
+        // SAFETY: `raw` is valid by the type invariant, and a bio keeps its device alive until it ends.
+        unsafe { (*(*self.raw.as_ptr()).bi_bdev).bd_device.devt }
+    }
+
     /// Counts the request in the I/O statistics of the disk from now until it ends, if the administrator wants them.
     #[inline]
     pub fn start_accounting(&mut self) {
