@@ -32,7 +32,7 @@ zeroes 524288 4096 || fail "a zeroed sector is not zero"
 put 6 65536 131072
 same 6 65536 131072 || fail "written after a discard, but not there"
 expect_errno 'Operation not supported' blkdiscard -s -o 0 -l 4096 "/dev/$disk"
-expect_errno 'Invalid argument' blkdiscard -o 512 -l 512 "/dev/$disk"
+expect_errno 'not aligned to sector size 4096' blkdiscard -o 512 -l 512 "/dev/$disk"
 
 # It lasts.
 release "$btt"
