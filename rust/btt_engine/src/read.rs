@@ -79,6 +79,7 @@ impl<M: Media> Btt<M> {
         Ok(())
     }
 
+    #[inline(always)]
     fn read_sector<'a, S: Sink<M>>(
         &'a self,
         arena: &Arena,
@@ -113,6 +114,7 @@ impl<M: Media> Btt<M> {
     /// Finds the block of a sector and keeps writers from it, if it is to be read.
     ///
     /// The slot is that of the request: it publishes the block before until this one takes its place.
+    #[inline(always)]
     fn hold<'a>(
         &'a self,
         arena: &Arena,
@@ -147,6 +149,7 @@ impl<M: Media> Btt<M> {
     ///
     /// It is a hint: the sector may have been written since, and then the map is left as it is. The caller still
     /// holds the block; else the same word could by now stand for new data in the same block.
+    #[cold]
     fn mark_lost(&self, arena: &Arena, premap: u32, held: &Held, patience: Patience) {
         if arena.is_read_only() {
             return;
