@@ -205,9 +205,10 @@ impl Arena {
     ) -> Result<(), IoError> {
         drop(group);
         match patience {
-            Patience::Wait => Ok(self.gate.wait()),
-            Patience::Refuse => Err(IoError::WouldBlock),
+            Patience::Wait => self.gate.wait(),
+            Patience::Refuse => return Err(IoError::WouldBlock),
         }
+        Ok(())
     }
 
     /// Keeps writers out until the value is dropped; `None` if somebody else does so already.
