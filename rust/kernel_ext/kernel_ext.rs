@@ -10,7 +10,7 @@
 //! - [`chrdev`], [`class`]: control nodes;
 //! - [`platform_device`]: devices that a module makes for its own driver;
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
-//! - [`debugfs`]: the directory of a module;
+//! - [`debugfs`], [`trace`]: the directory of a module; tracepoints;
 //! - [`acpi`]: tables, methods and notifications;
 //! - [`hibernate`]: work for which the machine must stand still;
 //! - [`resource`]: the tree of physical addresses.
@@ -34,6 +34,7 @@ pub mod platform_device;
 pub mod resource;
 mod sys;
 pub mod sysfs;
+pub mod trace;
 
 /// Prefix of messages that are not about a device, as `module!` defines it for modules.
 const __LOG_PREFIX: &[u8] = b"libnvdimm\0";

@@ -62,3 +62,17 @@ extern "C" {
         data: *mut ffi::c_void,
     ) -> ffi::c_int;
 }
+
+// Of include/nd_trace.h.
+extern "C" {
+    pub static mut __tracepoint_btt_read: tracepoint;
+    pub static mut __tracepoint_btt_write: tracepoint;
+    pub static mut __tracepoint_btt_discard: tracepoint;
+    pub static mut __tracepoint_btt_error: tracepoint;
+    pub static mut __tracepoint_btt_recovery: tracepoint;
+    pub fn rust_do_trace_btt_read(dev: dev_t, sector: u64, count: u32, error: ffi::c_int);
+    pub fn rust_do_trace_btt_write(dev: dev_t, sector: u64, count: u32, error: ffi::c_int);
+    pub fn rust_do_trace_btt_discard(dev: dev_t, sector: u64, count: u32, error: ffi::c_int);
+    pub fn rust_do_trace_btt_error(dev: dev_t, sector: u64, count: u32, error: ffi::c_int);
+    pub fn rust_do_trace_btt_recovery(device: *const ffi::c_char, finished: u32);
+}

@@ -23,7 +23,10 @@ use kernel::{
         Device, //
     },
     prelude::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
 };
 use kernel_ext::{
     block::{
@@ -31,7 +34,8 @@ use kernel_ext::{
         Parameters, //
     },
     device::Node,
-    memory::PmemRange, //
+    memory::PmemRange,
+    trace, //
 };
 use nd::{
     btt::CompleteConfig,
@@ -116,13 +120,13 @@ impl AttachedBtt {
         check_size(device, &namespace)?;
 
         let driver = open(device, &namespace, &config)?;
-        let directory = BttDirectory::new(device.device().name(), driver.btt().arenas())?;
+        let directory = BttDirectory::new(device.device().name(), &driver)?;
         let (capacity, limits) = (driver.capacity(), driver.limits()?);
         let region: ARef<Node<Region>> = namespace.region().into();
         device.set_disk_size(capacity << kernel_ext::block::SECTOR_SHIFT);
         let disk = Disk::new(
             bound,
-            driver.into(),
+            driver,
             Parameters {
                 name: fmt!("{}s", DiskName(&namespace)),
                 capacity,
@@ -189,13 +193,13 @@ fn check_size(device: &Node<nd::Btt>, namespace: &Node<Namespace>) -> Result {
 
 /// Opens the BTT of `device`, which has this configuration, and says what was found and done.
 //
-// Not inlined: the BTT is large, and its copies on the way into the box need not be on the stack while the disk is announced.
+// Not inlined: the BTT is large, and its copies on the way to the heap need not be on the stack while the disk is announced.
 #[inline(never)]
 fn open(
     device: &Node<nd::Btt>,
     namespace: &OpenNamespace,
     config: &CompleteConfig,
-) -> Result<KBox<BttDriver>> {
+) -> Result<Arc<BttDriver>> {
     let range = namespace
         .map()
         .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
@@ -206,6 +210,7 @@ fn open(
         finished_writes,
     } = open_or_create(device, namespace, media, config)?;
 
+    trace::btt_recovery(device.device().name(), finished_writes);
     if let Some(restored) = restored {
         dev_warn!(device, "{}\n", Text(restored));
     }
@@ -216,7 +221,8 @@ fn open(
         );
     }
     adopt(device, btt.detected(), config);
-    Ok(KBox::new(BttDriver::new(btt, device)?, GFP_KERNEL)?)
+    let driver = BttDriver::new(btt, finished_writes, device)?;
+    Ok(Arc::new(driver, GFP_KERNEL)?)
 }
 
 /// Lets `device` be what is on the medium, whatever was configured. Another sector size would reach past the end of the

@@ -17,6 +17,7 @@ mod attach;
 mod debugfs;
 mod disk;
 mod media;
+mod metadata;
 mod text;
 
 pub use attach::{

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an arena looks like, in `<debugfs>/btt/bttR.I/arenaN/`, one value a file.
+//! `<debugfs>/btt/bttR.I/`: what a BTT looks like, what it has done, and whether it is sound.
+//!
+//! `statistics` has a line of a name and a number for each counter. A `1` written to `check` checks map
+//! and free lists while the disk is in use, and reading it gives the result of the last check ([`btt_engine::Btt::check`]).
+//!
+//! In `arenaN/` there is one value a file:
 //!
 //! | Files | Form |
 //! |---|---|
@@ -10,18 +15,30 @@
 //!
 //! Offsets are in bytes from the first arena.
 
-use btt_engine::ArenaInfo;
+use crate::disk::BttDriver;
+use btt_engine::{
+    ArenaInfo,
+    CheckError,
+    Report, //
+};
 use core::fmt::{
     self,
-    Debug, //
+    Debug,
+    Formatter, //
 };
 use kernel::{
     debugfs::{
         Scope,
         ScopedDir, //
     },
+    new_mutex,
     prelude::*,
-    str::CString, //
+    str::CString,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+    uaccess::UserSliceReader, //
 };
 use kernel_ext::debugfs::Root;
 
@@ -30,7 +47,16 @@ pub(crate) static ROOT: Root = Root::new(c"btt");
 
 /// The directory of one BTT, removed when dropped.
 pub(crate) struct BttDirectory {
-    _scope: Pin<KBox<Scope<KVec<Arena>>>>,
+    _scope: Pin<KBox<Scope<Content>>>,
+}
+
+/// What the files of a BTT show.
+#[pin_data]
+struct Content {
+    arenas: KVec<Arena>,
+    driver: Arc<BttDriver>,
+    #[pin]
+    check: Mutex<LastCheck>,
 }
 
 impl BttDirectory {
@@ -38,22 +64,76 @@ impl BttDirectory {
     //
     // Not inlined: a copy of what it makes of an arena need not be on the stack while the BTT is opened.
     #[inline(never)]
-    pub(crate) fn new(name: &CStr, arenas: impl Iterator<Item = ArenaInfo>) -> Result<Self> {
+    pub(crate) fn new(name: &CStr, driver: &Arc<BttDriver>) -> Result<Self> {
         let root = ROOT.get().ok_or(ENXIO)?;
-        let mut files = KVec::new();
+        let content = try_pin_init!(Content {
+            arenas: Arena::all(driver.btt().arenas())?,
+            driver: driver.clone(),
+            check <- new_mutex!(LastCheck {
+                driver: driver.clone(),
+                result: None,
+            }),
+        });
 
-        for (index, arena) in arenas.enumerate() {
-            files.push(Arena::new(index, &arena)?, GFP_KERNEL)?;
-        }
-
-        let scope = root.scope(files, name, |arenas: &KVec<Arena>, directory| {
-            for arena in arenas {
+        let scope = root.scope(content, name, |content: &Content, directory| {
+            directory.read_callback_file(c"statistics", &content.driver, &show_statistics);
+            directory.read_write_callback_file(c"check", &content.check, &show_check, &run_check);
+            for arena in &content.arenas {
                 arena.publish(&directory.dir(&arena.name));
             }
         });
         Ok(Self {
             _scope: KBox::pin_init(scope, GFP_KERNEL)?,
         })
+    }
+}
+
+fn show_statistics(driver: &Arc<BttDriver>, f: &mut Formatter<'_>) -> fmt::Result {
+    let statistics = driver.statistics();
+
+    for (name, value) in [
+        ("sectors_written", statistics.writers.sectors),
+        ("write_batches", statistics.writers.batches),
+        ("write_fences", statistics.writers.fences),
+        ("reader_waits", statistics.writers.reader_waits),
+        ("finished_writes", statistics.finished_writes.into()),
+        ("discards", statistics.discards),
+        ("refusals", statistics.refusals),
+        ("errors", statistics.errors),
+    ] {
+        writeln!(f, "{name} {value}")?;
+    }
+    Ok(())
+}
+
+/// The last check, and what it takes to make one.
+struct LastCheck {
+    driver: Arc<BttDriver>,
+    result: Option<Result<Report, CheckError>>,
+}
+
+fn show_check(check: &Mutex<LastCheck>, f: &mut Formatter<'_>) -> fmt::Result {
+    match check.lock().result {
+        None => writeln!(f, "not checked yet"),
+        Some(Ok(report)) => writeln!(f, "{report}"),
+        Some(Err(CheckError::NoMemory)) => writeln!(f, "no memory to check"),
+        Some(Err(CheckError::Busy)) => writeln!(f, "being checked by somebody else"),
+    }
+}
+
+/// Checks; `EINVAL` if anything but a `1` is written.
+fn run_check(check: &Mutex<LastCheck>, reader: &mut UserSliceReader) -> Result {
+    if reader.read::<u8>()? != b'1' {
+        return Err(EINVAL);
+    }
+
+    let mut check = check.lock();
+    let result = check.driver.check();
+    check.result = Some(result);
+    match result {
+        Ok(_) => Ok(()),
+        Err(CheckError::NoMemory) => Err(ENOMEM),
+        Err(CheckError::Busy) => Err(EBUSY),
     }
 }
 
@@ -84,6 +164,16 @@ struct Arena {
 }
 
 impl Arena {
+    /// The files of all arenas.
+    fn all(arenas: impl Iterator<Item = ArenaInfo>) -> Result<KVec<Self>> {
+        let mut files = KVec::new();
+
+        for (index, arena) in arenas.enumerate() {
+            files.push(Self::new(index, &arena)?, GFP_KERNEL)?;
+        }
+        Ok(files)
+    }
+
     fn new(index: usize, arena: &ArenaInfo) -> Result<Self> {
         let geometry = &arena.info.geometry;
         let at = |offset: u64| Wide(arena.offset.saturating_add(offset));

@@ -4,12 +4,18 @@
 
 use crate::{
     media::PmemMedia,
+    metadata::WithMetadata,
     text::Text, //
 };
 use btt_engine::{
     Btt,
-    IoError, //
+    CheckError,
+    IoError,
+    Report,
+    Sink,
+    Source, //
 };
+use core::fmt::Display;
 use kernel::{
     cpu::CpuId,
     prelude::*,
@@ -33,6 +39,7 @@ use kernel_ext::{
     },
     device::Node,
     error::eopnotsupp,
+    trace,
 };
 
 /// The driver of the disk of a BTT.
@@ -40,22 +47,74 @@ pub(crate) struct BttDriver {
     btt: Btt<PmemMedia>,
     /// log2 of the size of a BTT sector, in sectors of 512 bytes.
     sector_shift: u32,
+    /// Bytes of metadata of a sector.
+    metadata: u8,
     /// For messages.
     device: ARef<Node<nd::Btt>>,
-    /// Whether a failure was reported already.
-    reported: Atomic<bool>,
+    /// Writes that were finished when the BTT was opened.
+    finished_writes: u32,
+    /// What is counted of what the engine does not do, or fails to do.
+    counters: Counters,
+}
+
+/// Counters of events that are rare or have no lock of their own.
+#[derive(Default)]
+struct Counters {
+    discards: Counter,
+    refusals: Counter,
+    errors: Counter,
+}
+
+struct Counter(Atomic<u64>);
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self(Atomic::new(0))
+    }
+}
+
+impl Counter {
+    /// Counts one more, and returns how many there were.
+    fn count(&self) -> u64 {
+        self.0.fetch_add(1, Relaxed)
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What has happened to a disk since it was attached.
+pub(crate) struct Statistics {
+    /// What writers did.
+    pub(crate) writers: btt_engine::Statistics,
+    /// Writes that were finished when it was attached.
+    pub(crate) finished_writes: u32,
+    /// Discards and write-zeroes, each with one fence.
+    pub(crate) discards: u64,
+    /// Requests that were not to wait and were refused.
+    pub(crate) refusals: u64,
+    /// Requests that failed.
+    pub(crate) errors: u64,
 }
 
 impl BttDriver {
     /// A driver for `btt`, which belongs to `device`; `EINVAL` if its sector size is not one that a disk can have.
-    pub(crate) fn new(btt: Btt<PmemMedia>, device: &Node<nd::Btt>) -> Result<Self> {
+    pub(crate) fn new(
+        btt: Btt<PmemMedia>,
+        finished_writes: u32,
+        device: &Node<nd::Btt>,
+    ) -> Result<Self> {
         let size = BlockSize::new(btt.sector_size())?;
+        let metadata = btt.detected().lba_size.metadata();
 
         Ok(Self {
             btt,
             sector_shift: size.shift() - SECTOR_SHIFT,
+            metadata: u8::try_from(metadata)?,
             device: device.into(),
-            reported: Atomic::new(false),
+            finished_writes,
+            counters: Counters::default(),
         })
     }
 
@@ -78,7 +137,11 @@ impl BttDriver {
     /// memory for the others.
     pub(crate) fn limits(&self) -> Result<Limits> {
         let sector = BlockSize::new(self.btt.sector_size())?;
-        let limits = Limits::new(sector).synchronous().atomic_writes(sector);
+        let limits = Limits::new(sector)
+            .synchronous()
+            .nowait()
+            .atomic_writes(sector)
+            .metadata(self.metadata);
 
         Ok(if sector == BlockSize::PAGE {
             limits.discard(sector).write_zeroes_unmaps()
@@ -93,19 +156,144 @@ impl BttDriver {
         let lba = bio.sector() >> self.sector_shift;
         let count = bio.len() as u64 >> (self.sector_shift + SECTOR_SHIFT);
 
-        match bio.operation() {
-            Operation::Read(mut sink) => self.btt.read(lba, count, &mut sink, cpu),
-            Operation::Write(mut source) => self.btt.write(lba, count, &mut source, cpu),
-            Operation::Discard | Operation::WriteZeroes => self.btt.discard(lba, count),
-            Operation::Other(_) => return Err(eopnotsupp()),
+        if self.metadata != 0 {
+            return self.execute_with_metadata(bio, cpu, lba, count);
         }
-        .map_err(|error| self.report(error))
+
+        match bio.operation() {
+            Operation::Read(mut sink) => self.read(bio, lba, count, &mut sink, cpu),
+            Operation::Write(mut source) => self.write(bio, lba, count, &mut source, cpu),
+            Operation::Discard | Operation::WriteZeroes => self.discard(bio, lba, count),
+            Operation::Other(_) => Err(eopnotsupp()),
+        }
+    }
+
+    #[inline]
+    fn read<S: Sink<PmemMedia>>(
+        &self,
+        bio: &Bio,
+        lba: u64,
+        count: u64,
+        sink: &mut S,
+        cpu: usize,
+    ) -> Result {
+        let outcome = if bio.nowait() {
+            self.btt.try_read(lba, count, sink, cpu)
+        } else {
+            self.btt.read(lba, count, sink, cpu)
+        };
+        let outcome = outcome.map_err(|error| self.failure(bio, error));
+
+        trace::btt_read(bio, outcome);
+        outcome
+    }
+
+    #[inline]
+    fn write<S: Source<PmemMedia>>(
+        &self,
+        bio: &Bio,
+        lba: u64,
+        count: u64,
+        source: &mut S,
+        cpu: usize,
+    ) -> Result {
+        let outcome = if bio.nowait() {
+            self.btt.try_write(lba, count, source, cpu)
+        } else {
+            self.btt.write(lba, count, source, cpu)
+        };
+        let outcome = outcome.map_err(|error| self.failure(bio, error));
+
+        trace::btt_write(bio, outcome);
+        outcome
+    }
+
+    fn discard(&self, bio: &Bio, lba: u64, count: u64) -> Result {
+        let outcome = if bio.nowait() {
+            self.btt.try_discard(lba, count)
+        } else {
+            self.btt.discard(lba, count)
+        };
+        let outcome = outcome.map_err(|error| self.failure(bio, error));
+
+        if outcome.is_ok() {
+            self.counters.discards.count();
+        }
+        trace::btt_discard(bio, outcome);
+        outcome
+    }
+
+    /// What has happened so far.
+    pub(crate) fn statistics(&self) -> Statistics {
+        Statistics {
+            writers: self.btt.statistics(),
+            finished_writes: self.finished_writes,
+            discards: self.counters.discards.get(),
+            refusals: self.counters.refusals.get(),
+            errors: self.counters.errors.get(),
+        }
+    }
+
+    /// Checks map and free lists, and says so in the log if there are defects.
+    pub(crate) fn check(&self) -> Result<Report, CheckError> {
+        let report = self.btt.check()?;
+
+        if report.defects != 0 {
+            dev_err!(self.device, "check: {}\n", Text(report));
+        }
+        Ok(report)
+    }
+
+    /// The same for a disk whose sectors have metadata.
+    fn execute_with_metadata(&self, bio: &Bio, cpu: usize, lba: u64, count: u64) -> Result {
+        match bio.operation() {
+            Operation::Read(data) => {
+                let metadata = bio.metadata_sink();
+                let found = metadata.as_ref().map(|sink| sink.remaining());
+                self.check_payload(found, count)?;
+                let mut sink = WithMetadata::new(data, metadata, self.metadata);
+                self.read(bio, lba, count, &mut sink, cpu)
+            }
+            Operation::Write(data) => {
+                let metadata = bio.metadata_source();
+                let found = metadata.as_ref().map(|source| source.remaining());
+                self.check_payload(found, count)?;
+                let mut source = WithMetadata::new(data, metadata, self.metadata);
+                self.write(bio, lba, count, &mut source, cpu)
+            }
+            Operation::Discard | Operation::WriteZeroes => self.discard(bio, lba, count),
+            Operation::Other(_) => Err(eopnotsupp()),
+        }
+    }
+
+    /// Fails if a request of `count` sectors has a payload of `found` bytes, and that is too little.
+    fn check_payload(&self, found: Option<usize>, count: u64) -> Result {
+        let expected = count * u64::from(self.metadata);
+
+        match found {
+            Some(found) if (found as u64) < expected => Err(self.report(format_args!(
+                "{found} bytes of metadata, {expected} expected"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the submitter is told.
+    #[cold]
+    fn failure(&self, bio: &Bio, error: IoError) -> Error {
+        if error == IoError::WouldBlock {
+            self.counters.refusals.count();
+            return EAGAIN;
+        }
+        let error = self.report(error);
+        trace::btt_error(bio, Err(error));
+        error
     }
 
     /// Logs the first failure; the block layer tells of each to whoever submitted the request.
     #[cold]
-    fn report(&self, error: IoError) -> Error {
-        if !self.reported.xchg(true, Relaxed) {
+    fn report(&self, error: impl Display) -> Error {
+        if self.counters.errors.count() == 0 {
             dev_err!(
                 self.device,
                 "I/O failed: {} (further failures are not logged)\n",

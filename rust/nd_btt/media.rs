@@ -47,6 +47,15 @@ impl PmemMedia {
         })
     }
 
+    /// Stores zeroes in a part of a block that is being written, flushed.
+    pub(crate) fn store_zeroes(&self, offset: u64, len: u32) -> Result<(), MediaError> {
+        let len = u64::from(len);
+
+        self.range
+            .zero(offset, len)
+            .map_err(|error| media_error(error, offset, len))
+    }
+
     /// Gives the memory back.
     pub(crate) fn into_range(self) -> PmemRange {
         self.range

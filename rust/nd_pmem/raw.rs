@@ -12,7 +12,10 @@ use kernel::{
         Device, //
     },
     prelude::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
 };
 use kernel_ext::{
     badblocks::{
@@ -58,7 +61,7 @@ impl RawDisk {
     ) -> Result<Self> {
         let region: ARef<Node<Region>> = namespace.region().into();
         let capacity = range.len() >> SECTOR_SHIFT;
-        let driver = KBox::pin_init(RawDriver::new(range, region.clone()), GFP_KERNEL)?;
+        let driver = Arc::pin_init(RawDriver::new(range, region.clone()), GFP_KERNEL)?;
 
         let disk = Disk::new(
             device,
@@ -100,7 +103,8 @@ fn limits(namespace: &Node<Namespace>) -> Limits {
     let limits = Limits::new(block_size(namespace))
         .physical_block_size(BlockSize::PAGE)
         .write_cache()
-        .synchronous();
+        .synchronous()
+        .nowait();
 
     match namespace.region().needs_flush() {
         Some(true) => limits.fua(),
@@ -202,6 +206,10 @@ impl RawDriver {
         let sectors = len as u64 / SECTOR_SIZE;
 
         if self.badblocks.find(bio.sector(), sectors).is_some() {
+            if bio.nowait() {
+                // The provider may sleep.
+                return Err(EAGAIN);
+            }
             self.clear_poison(bio, sectors)?;
         }
         Ok(self.range.write_from(bio.position(), &mut source, len)?)

@@ -8,15 +8,20 @@ use crate::{
         MapGuard, //
     },
     error::IoError,
+    gate::{
+        Gate,
+        Pause,
+        State, //
+    },
     lanes::LaneGroup,
     media::{
         Media,
         MediaError, //
     },
+    patience::Patience,
     sync::{
         Guard,
-        LockRing,
-        PaddedWord, //
+        LockRing, //
     },
     tracking::Tracked,
 };
@@ -67,8 +72,8 @@ pub(crate) struct Arena {
     flog_layout: FlogLayout,
     groups: LockRing<LaneGroup>,
     buckets: Buckets,
-    /// Not zero if writes are refused.
-    read_only: PaddedWord,
+    /// Whether writers may come in.
+    gate: Gate,
 }
 
 /// What an [`Arena`] is made of.
@@ -81,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) flog_layout: FlogLayout,
     pub(crate) groups: LockRing<LaneGroup>,
     pub(crate) buckets: Buckets,
+    pub(crate) gate: Gate,
 }
 
 impl Arena {
@@ -94,7 +100,7 @@ impl Arena {
             flog_layout: parts.flog_layout,
             groups: parts.groups,
             buckets: parts.buckets,
-            read_only: PaddedWord::new(parts.info.error.into()),
+            gate: parts.gate,
         }
     }
 
@@ -138,12 +144,12 @@ impl Arena {
 
     #[inline]
     pub(crate) fn is_read_only(&self) -> bool {
-        self.read_only.load() != 0
+        self.gate.state() == State::Closed
     }
 
     /// Refuses writes from now on.
     pub(crate) fn set_read_only(&self) {
-        self.read_only.store(1);
+        self.gate.close();
     }
 
     #[inline]
@@ -166,20 +172,67 @@ impl Arena {
         Some(self.start + self.info.geometry.block_offset(block)?)
     }
 
-    /// Takes a lane group: that of the CPU or, if somebody else has it, any that is free, or else waits for the first.
+    /// Takes a lane group for a write: that of the CPU or, if somebody else has it, any that is free, or else waits for the
+    /// first.
     #[inline]
-    pub(crate) fn lane_group(&self, cpu: usize) -> Guard<'_, LaneGroup> {
-        let groups = (0..self.groups.len()).map(|distance| cpu.wrapping_add(distance));
-        groups
-            .into_iter()
-            .find_map(|group| self.groups.try_lock(group))
-            .unwrap_or_else(|| self.groups.lock(cpu))
+    pub(crate) fn lane_group(
+        &self,
+        cpu: usize,
+        patience: Patience,
+    ) -> Result<Guard<'_, LaneGroup>, IoError> {
+        loop {
+            let groups = (0..self.groups.len()).map(|distance| cpu.wrapping_add(distance));
+            let mut free = groups.filter_map(|group| self.groups.try_lock(group));
+            let group = match (free.next(), patience) {
+                (Some(group), _) => group,
+                (None, Patience::Wait) => self.groups.lock(cpu),
+                (None, Patience::Refuse) => return Err(IoError::WouldBlock),
+            };
+            // With the group in hand: whoever closes the gate takes all groups afterwards.
+            match self.gate.state() {
+                State::Open => return Ok(group),
+                State::Closed => return Err(IoError::ReadOnly { arena: self.index }),
+                State::Paused => self.wait_for_gate(group, patience)?,
+            }
+        }
+    }
+
+    #[cold]
+    fn wait_for_gate(
+        &self,
+        group: Guard<'_, LaneGroup>,
+        patience: Patience,
+    ) -> Result<(), IoError> {
+        drop(group);
+        match patience {
+            Patience::Wait => self.gate.wait(),
+            Patience::Refuse => return Err(IoError::WouldBlock),
+        }
+        Ok(())
+    }
+
+    /// Keeps writers out until the value is dropped; `None` if somebody else does so already.
+    ///
+    /// Those under way are through when each of the [`groups`](Self::groups) was had once.
+    pub(crate) fn pause(&self) -> Option<Pause<'_>> {
+        self.gate.pause()
+    }
+
+    /// All lane groups, one after the other, each of which is waited for.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Guard<'_, LaneGroup>> {
+        (0..self.groups.len()).map(|group| self.groups.lock(group))
     }
 
     /// Waits for the right to change the map words of `premaps`.
     #[inline]
     pub(crate) fn lock_map(&self, premaps: Range<u32>) -> MapGuard<'_> {
         self.buckets.lock(premaps)
+    }
+
+    /// The same, unless somebody would have to be waited for and the request does not want to.
+    #[inline]
+    pub(crate) fn try_lock_map(&self, premaps: Range<u32>) -> Result<MapGuard<'_>, IoError> {
+        self.buckets.try_lock(premaps).ok_or(IoError::WouldBlock)
     }
 
     /// Reads a map entry. The word may change at once unless its bucket is locked.

@@ -20,6 +20,7 @@ use crate::{
         IoError,
         OpenError, //
     },
+    gate::Gate,
     media::Media,
     sync::Slots,
     tracking::ReadTable,
@@ -63,6 +64,12 @@ pub struct Btt<M> {
 pub(crate) struct Part<'a> {
     pub(crate) arena: &'a Arena,
     pub(crate) premaps: Range<u32>,
+}
+
+impl<M> Btt<M> {
+    pub(crate) fn all_arenas(&self) -> impl Iterator<Item = &Arena> {
+        self.arenas.iter()
+    }
 }
 
 impl<M: Media> Btt<M> {
@@ -177,6 +184,7 @@ fn arenas(sites: Slots<Site>, params: &OpenParams) -> Result<Slots<Arena>, OpenE
             flog_layout: plan.flog_layout,
             groups: plan.into_groups(params.groups)?,
             buckets: Buckets::new()?,
+            gate: Gate::new(info.error)?,
         }))?;
         sectors += u64::from(info.geometry.external_nlba());
     }

@@ -60,13 +60,29 @@ impl Buckets {
     /// Waits for the locks of `premaps`, which must not be more than the lines of all buckets but one hold.
     #[inline]
     pub(crate) fn lock(&self, premaps: Range<u32>) -> MapGuard<'_> {
-        for bucket in buckets_of(&premaps) {
-            self.lock_one(bucket);
-        }
+        each_bucket(&premaps, |bucket| self.lock_one(bucket));
         MapGuard {
             buckets: self,
             premaps,
         }
+    }
+
+    /// The same, if nobody has any of the locks.
+    #[inline]
+    pub(crate) fn try_lock(&self, premaps: Range<u32>) -> Option<MapGuard<'_>> {
+        for (taken, bucket) in buckets_of(&premaps).enumerate() {
+            let free = |word: &PaddedWord| word.replace_acquire(FREE, HELD);
+            if !self.word(bucket).is_some_and(free) {
+                buckets_of(&premaps)
+                    .take(taken)
+                    .for_each(|bucket| self.unlock_one(bucket));
+                return None;
+            }
+        }
+        Some(MapGuard {
+            buckets: self,
+            premaps,
+        })
     }
 
     #[inline]
@@ -112,9 +128,18 @@ impl MapGuard<'_> {
 impl Drop for MapGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        for bucket in buckets_of(&self.premaps) {
-            self.buckets.unlock_one(bucket);
-        }
+        each_bucket(&self.premaps, |bucket| self.buckets.unlock_one(bucket));
+    }
+}
+
+/// Calls `f` with each of [`buckets_of`], of which most requests have one.
+#[inline]
+fn each_bucket(premaps: &Range<u32>, mut f: impl FnMut(u32)) {
+    let line = premaps.start / WORDS_PER_BUCKET;
+    if !premaps.is_empty() && (premaps.end - 1) / WORDS_PER_BUCKET == line {
+        f(line % BUCKETS);
+    } else {
+        buckets_of(premaps).for_each(f);
     }
 }
 
@@ -150,5 +175,21 @@ mod tests {
         assert_eq!(found(254 * 16 + 3..257 * 16 + 1), [0, 1, 254, 255]);
         assert_eq!(found(0..u32::MAX), (0..256).collect::<Vec<_>>());
         assert_eq!(found(u32::MAX - 16..u32::MAX), [254, 255]);
+    }
+
+    #[test]
+    fn one_bucket_is_found_as_any() {
+        for premaps in [
+            0..1,
+            15..17,
+            16..16,
+            255 * 16..256 * 16,
+            256 * 16..256 * 16 + 3,
+            3..700,
+        ] {
+            let mut found = Vec::new();
+            each_bucket(&premaps, |bucket| found.push(bucket));
+            assert_eq!(found, buckets_of(&premaps).collect::<Vec<_>>());
+        }
     }
 }

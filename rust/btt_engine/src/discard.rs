@@ -8,11 +8,14 @@
 use crate::{
     arena::Arena,
     btt::Btt,
-    buckets::WORDS_PER_BUCKET,
+    buckets::{
+        MapGuard,
+        WORDS_PER_BUCKET, //
+    },
     error::IoError,
-    media::Media, //
+    media::Media,
+    patience::Patience, //
 };
-use core::ops::Range;
 use nd_format::btt::{
     MapEntry,
     MapState, //
@@ -24,22 +27,35 @@ impl<M: Media> Btt<M> {
     /// When this returns `Ok`, this is durable. After an error some of the sectors may have their old contents. The
     /// old data stay on the medium until their blocks are used again.
     pub fn discard(&self, lba: u64, count: u64) -> Result<(), IoError> {
+        self.discard_sectors(lba, count, Patience::Wait)
+    }
+
+    /// The same without waiting for others: then it fails with [`IoError::WouldBlock`].
+    pub fn try_discard(&self, lba: u64, count: u64) -> Result<(), IoError> {
+        self.discard_sectors(lba, count, Patience::Refuse)
+    }
+
+    fn discard_sectors(&self, lba: u64, count: u64, mut patience: Patience) -> Result<(), IoError> {
         for part in self.parts(lba, count)? {
             part.arena.check_writable()?;
             let mut start = part.premaps.start;
             while start < part.premaps.end {
                 let line_end = (start - start % WORDS_PER_BUCKET).saturating_add(WORDS_PER_BUCKET);
                 let end = line_end.min(part.premaps.end);
-                self.discard_line(part.arena, start..end)?;
+                let map = match patience {
+                    Patience::Wait => part.arena.lock_map(start..end),
+                    Patience::Refuse => part.arena.try_lock_map(start..end)?,
+                };
+                patience = Patience::Wait;
+                self.discard_line(part.arena, &map)?;
                 start = end;
             }
         }
         Ok(self.media().fence()?)
     }
 
-    fn discard_line(&self, arena: &Arena, premaps: Range<u32>) -> Result<(), IoError> {
+    fn discard_line(&self, arena: &Arena, map: &MapGuard<'_>) -> Result<(), IoError> {
         let media = self.media();
-        let map = arena.lock_map(premaps);
         let result = map.premaps().try_for_each(|premap| {
             let entry = arena.decode(arena.map_word(media, premap)?, premap)?;
             if entry.state == MapState::Zero {
@@ -49,7 +65,7 @@ impl<M: Media> Btt<M> {
                 state: MapState::Zero,
                 ..entry
             };
-            Ok(arena.set_map_entry(media, &map, premap, entry)?)
+            Ok(arena.set_map_entry(media, map, premap, entry)?)
         });
         // Also the words that were zero already: whoever stored them may not have had his fence yet.
         arena.flush_map(media, map.premaps());

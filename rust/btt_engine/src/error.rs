@@ -55,6 +55,8 @@ pub enum IoError {
         /// Number of the arena.
         arena: u32,
     },
+    /// The request was not to wait, and would have had to. Nothing was stored for it.
+    WouldBlock,
 }
 
 impl fmt::Display for IoError {
@@ -76,6 +78,7 @@ impl fmt::Display for IoError {
             ),
             Self::ReadOnly { arena } => write!(f, "arena {arena} is read-only"),
             Self::NoFreeBlock { arena } => write!(f, "arena {arena}: no free block without media errors"),
+            Self::WouldBlock => f.write_str("the request would have had to wait"),
         }
     }
 }

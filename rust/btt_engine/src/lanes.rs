@@ -12,6 +12,7 @@ use crate::{
         Media,
         MediaError, //
     },
+    statistics::Statistics,
     sync::{
         NoMemory,
         Slots, //
@@ -19,6 +20,7 @@ use crate::{
 };
 use nd_format::btt::{
     flog::{
+        RawSlot,
         Side,
         HALF_SIZE,
         SLOT_SIZE, //
@@ -126,6 +128,22 @@ impl Lane {
         }
     }
 
+    /// Tells whether the flog on the medium says of the lane what the lane goes by.
+    pub(crate) fn agrees_with_flog<M: Media>(&self, media: &M) -> bool {
+        let slot = |offset| {
+            let mut halves = [[0; HALF_SIZE as usize]; 2];
+            media.read_bytes(offset, halves.as_flattened_mut()).ok()?;
+            let [first, second] = halves.map(u64::from_le_bytes);
+            Some(RawSlot::from_halves(first, second))
+        };
+        let [first, second] = self.slots.map(slot);
+        let pair = first.zip(second);
+        let pair = pair.and_then(|(first, second)| FlogPair::decode(first, second).ok());
+        pair.is_some_and(|pair| {
+            (pair.newest, pair.entry.seq, pair.entry.old) == (self.newest, self.seq, self.free)
+        })
+    }
+
     /// Stores the first half of the next entry and flushes it.
     ///
     /// It goes to the older slot, whose sequence number stays, so that it is still the older one: nothing has happened.
@@ -194,6 +212,8 @@ pub(crate) struct LaneGroup {
     /// Sectors of the request in hand; here because a kernel stack has no room for them.
     picks: Slots<Pick>,
     picked: usize,
+    /// What was done with the lanes.
+    pub(crate) statistics: Statistics,
 }
 
 impl LaneGroup {
@@ -205,7 +225,13 @@ impl LaneGroup {
             next: 0,
             picks,
             picked: 0,
+            statistics: Statistics::default(),
         })
+    }
+
+    /// The lanes of the group.
+    pub(crate) fn lanes(&self) -> &[Lane] {
+        &self.lanes
     }
 
     /// Begins a batch: picks up to `wanted` lanes that `usable` agrees to, for sectors from `premap` on.

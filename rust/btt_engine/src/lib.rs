@@ -9,7 +9,8 @@
 //! # Ways in
 //!
 //! [`probe`] looks for a BTT and changes nothing. [`create`] makes one. [`Btt::open`] recovers one and makes it usable;
-//! [`Btt::read`], [`Btt::write`] and [`Btt::discard`] may then be called by any number of threads.
+//! [`Btt::read`], [`Btt::write`] and [`Btt::discard`] may then be called by any number of threads; [`Btt::try_read`] and its
+//! siblings do not wait for others.
 //!
 //! # How a write commits
 //!
@@ -37,6 +38,9 @@
 //! read tracking table ([`tracking`]) and may take one map bucket. A writer waits for readers while it holds a lane group
 //! and no bucket, so that the reader gets its bucket and leaves. Nothing is locked while the medium's errors are
 //! cleared but the lane group that owns the block.
+//!
+//! [`Btt::check`] closes the gate ([`gate`]) of an arena and then takes its lane groups, one at a time. A writer that finds the
+//! gate closed gives its lane group back and waits with nothing locked.
 
 #![cfg_attr(not(CONFIG_RUST), no_std)]
 #![forbid(unsafe_code)]
@@ -44,14 +48,18 @@
 mod arena;
 mod btt;
 mod buckets;
+mod check;
 mod create;
 mod discard;
 mod discover;
 mod error;
+mod gate;
 mod lanes;
 mod media;
+mod patience;
 mod read;
 mod recover;
+mod statistics;
 mod sync;
 mod tracking;
 mod write;
@@ -61,6 +69,11 @@ pub use btt::{
     Btt,
     OpenParams,
     Opened, //
+};
+pub use check::{
+    CheckError,
+    Defect,
+    Report, //
 };
 pub use create::{
     create,
@@ -83,6 +96,7 @@ pub use media::{
     Sink,
     Source, //
 };
+pub use statistics::Statistics;
 #[cfg(all(feature = "watch", not(CONFIG_RUST)))]
 pub use sync::watch;
 #[cfg(loom)]

@@ -11,6 +11,7 @@ use crate::{
         MediaError,
         Sink, //
     },
+    patience::Patience,
     tracking::Reading,
 };
 use nd_format::btt::{
@@ -24,6 +25,14 @@ struct Held {
     entry: MapEntry,
 }
 
+/// A read on its way.
+struct Request<'a> {
+    /// The slot that publishes the block being read, once there is one.
+    reading: Option<Reading<'a>>,
+    cpu: usize,
+    patience: Patience,
+}
+
 impl<M: Media> Btt<M> {
     /// Reads `count` sectors from `lba` on to the next bytes of `sink`.
     ///
@@ -35,24 +44,50 @@ impl<M: Media> Btt<M> {
         sink: &mut S,
         cpu: usize,
     ) -> Result<(), IoError> {
-        let mut reading = None;
+        self.read_sectors(lba, count, sink, cpu, Patience::Wait)
+    }
+
+    /// The same without waiting for others: then it fails with [`IoError::WouldBlock`].
+    pub fn try_read<S: Sink<M>>(
+        &self,
+        lba: u64,
+        count: u64,
+        sink: &mut S,
+        cpu: usize,
+    ) -> Result<(), IoError> {
+        self.read_sectors(lba, count, sink, cpu, Patience::Refuse)
+    }
+
+    fn read_sectors<S: Sink<M>>(
+        &self,
+        lba: u64,
+        count: u64,
+        sink: &mut S,
+        cpu: usize,
+        patience: Patience,
+    ) -> Result<(), IoError> {
+        let mut request = Request {
+            reading: None,
+            cpu,
+            patience,
+        };
         for part in self.parts(lba, count)? {
             for premap in part.premaps {
-                self.read_sector(part.arena, premap, sink, &mut reading, cpu)?;
+                self.read_sector(part.arena, premap, sink, &mut request)?;
             }
         }
         Ok(())
     }
 
+    #[inline(always)]
     fn read_sector<'a, S: Sink<M>>(
         &'a self,
         arena: &Arena,
         premap: u32,
         sink: &mut S,
-        reading: &mut Option<Reading<'a>>,
-        cpu: usize,
+        request: &mut Request<'a>,
     ) -> Result<(), IoError> {
-        let held = self.hold(arena, premap, reading, cpu)?;
+        let held = self.hold(arena, premap, request)?;
         match held.entry.state {
             MapState::Zero => {
                 sink.fill_zero(arena.sector_size());
@@ -68,7 +103,7 @@ impl<M: Media> Btt<M> {
                 sink.copy_from(self.media(), offset, arena.sector_size())
                     .map_err(|error| {
                         if matches!(error, MediaError::Poison { .. }) {
-                            self.mark_lost(arena, premap, &held);
+                            self.mark_lost(arena, premap, &held, request.patience);
                         }
                         error.into()
                     })
@@ -79,12 +114,12 @@ impl<M: Media> Btt<M> {
     /// Finds the block of a sector and keeps writers from it, if it is to be read.
     ///
     /// The slot is that of the request: it publishes the block before until this one takes its place.
+    #[inline(always)]
     fn hold<'a>(
         &'a self,
         arena: &Arena,
         premap: u32,
-        reading: &mut Option<Reading<'a>>,
-        cpu: usize,
+        request: &mut Request<'a>,
     ) -> Result<Held, IoError> {
         let mut word = arena.map_word(self.media(), premap)?;
         loop {
@@ -93,9 +128,13 @@ impl<M: Media> Btt<M> {
                 return Ok(Held { word, entry });
             }
             let block = arena.tracked(entry.block);
-            match reading {
-                Some(reading) => reading.replace(block),
-                None => *reading = Some(self.table().publish(cpu, block)),
+            match (&mut request.reading, request.patience) {
+                (Some(reading), _) => reading.replace(block),
+                (none, Patience::Wait) => *none = Some(self.table().publish(request.cpu, block)),
+                (none, Patience::Refuse) => {
+                    let reading = self.table().try_publish(request.cpu, block);
+                    *none = Some(reading.ok_or(IoError::WouldBlock)?);
+                }
             }
             // The block may have been freed, and looked for in the table, before it was published.
             let again = arena.map_word(self.media(), premap)?;
@@ -110,11 +149,18 @@ impl<M: Media> Btt<M> {
     ///
     /// It is a hint: the sector may have been written since, and then the map is left as it is. The caller still
     /// holds the block; else the same word could by now stand for new data in the same block.
-    fn mark_lost(&self, arena: &Arena, premap: u32, held: &Held) {
+    #[cold]
+    fn mark_lost(&self, arena: &Arena, premap: u32, held: &Held, patience: Patience) {
         if arena.is_read_only() {
             return;
         }
-        let map = arena.lock_map(premap..premap + 1);
+        let map = match patience {
+            Patience::Wait => arena.lock_map(premap..premap + 1),
+            Patience::Refuse => match arena.try_lock_map(premap..premap + 1) {
+                Ok(map) => map,
+                Err(_) => return,
+            },
+        };
         if arena.map_word(self.media(), premap) != Ok(held.word) {
             return;
         }

@@ -62,16 +62,23 @@ impl ReadTable {
     /// Publishes a block in a free slot, if possible slot number `hint`, modulo their number. A full barrier.
     #[inline]
     pub(crate) fn publish(&self, hint: usize, block: Tracked) -> Reading<'_> {
-        let hinted = self.slots.get(hint % self.len);
         let mut attempt = 0;
         loop {
-            let mut slots = hinted.into_iter().chain(self.slots.iter());
-            if let Some(slot) = slots.find(|slot| slot.replace(IDLE, block.0)) {
-                return Reading { slot };
+            if let Some(reading) = self.try_publish(hint, block) {
+                return reading;
             }
             relax(attempt);
             attempt = attempt.saturating_add(1);
         }
+    }
+
+    /// The same, if there is a free slot.
+    #[inline]
+    pub(crate) fn try_publish(&self, hint: usize, block: Tracked) -> Option<Reading<'_>> {
+        let hinted = self.slots.get(hint % self.len);
+        let mut slots = hinted.into_iter().chain(self.slots.iter());
+        let slot = slots.find(|slot| slot.replace(IDLE, block.0))?;
+        Some(Reading { slot })
     }
 
     /// Looks at the table as it is after all changes of the map so far. A full barrier.

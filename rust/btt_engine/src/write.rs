@@ -23,6 +23,7 @@ use crate::{
         Media,
         Source, //
     },
+    patience::Patience,
     sync::relax,
 };
 use nd_format::btt::{
@@ -42,15 +43,38 @@ impl<M: Media> Btt<M> {
         source: &mut S,
         cpu: usize,
     ) -> Result<(), IoError> {
+        self.write_sectors(lba, count, source, cpu, Patience::Wait)
+    }
+
+    /// The same, but fails with [`IoError::WouldBlock`] rather than wait for others before anything was stored.
+    pub fn try_write<S: Source<M>>(
+        &self,
+        lba: u64,
+        count: u64,
+        source: &mut S,
+        cpu: usize,
+    ) -> Result<(), IoError> {
+        self.write_sectors(lba, count, source, cpu, Patience::Refuse)
+    }
+
+    fn write_sectors<S: Source<M>>(
+        &self,
+        lba: u64,
+        count: u64,
+        source: &mut S,
+        cpu: usize,
+        mut patience: Patience,
+    ) -> Result<(), IoError> {
         for part in self.parts(lba, count)? {
             let Part { arena, premaps } = part;
             let mut premap = premaps.start;
             while premap < premaps.end {
-                arena.check_writable()?;
-                let mut group = arena.lane_group(cpu);
-                let batch =
-                    self.pick_lanes(arena, &mut group, premap, (premaps.end - premap) as usize)?;
-                self.write_batch(arena, &mut group, premap, batch, source)?;
+                let mut group = arena.lane_group(cpu, patience)?;
+                let wanted = (premaps.end - premap) as usize;
+                let batch = self.pick_lanes(arena, &mut group, premap, wanted, patience)?;
+                self.write_batch(arena, &mut group, premap, batch, source, patience)?;
+                // Something is stored: now the request is carried out.
+                patience = Patience::Wait;
                 premap += batch;
             }
         }
@@ -64,6 +88,7 @@ impl<M: Media> Btt<M> {
         group: &mut LaneGroup,
         premap: u32,
         wanted: usize,
+        patience: Patience,
     ) -> Result<u32, IoError> {
         let mut attempt = 0;
         loop {
@@ -77,6 +102,10 @@ impl<M: Media> Btt<M> {
                     awaited = true;
                     return false;
                 }
+                if patience == Patience::Refuse && !self.is_ready(arena, lane) {
+                    awaited = true;
+                    return false;
+                }
                 self.make_ready(arena, lane)
             });
             if picked > 0 {
@@ -86,9 +115,25 @@ impl<M: Media> Btt<M> {
             if !awaited {
                 return Err(IoError::NoFreeBlock { arena: arena.index });
             }
+            if patience == Patience::Refuse {
+                return Err(IoError::WouldBlock);
+            }
+            if attempt == 0 {
+                group.statistics.reader_waits += 1;
+            }
             relax(attempt);
-            attempt += 1;
+            attempt = attempt.saturating_add(1);
         }
+    }
+
+    /// Whether a lane's free block can be written as it is.
+    #[inline]
+    fn is_ready(&self, arena: &Arena, lane: &Lane) -> bool {
+        let len = arena.geometry().internal_lba_size().into();
+        lane.condition() == Condition::Ready
+            && arena
+                .block_offset(lane.free())
+                .is_some_and(|offset| !self.media().is_bad(offset, len))
     }
 
     /// Clears the errors of a lane's free block, if it has any. Returns whether the lane can be used.
@@ -118,9 +163,15 @@ impl<M: Media> Btt<M> {
         premap: u32,
         count: u32,
         source: &mut S,
+        patience: Patience,
     ) -> Result<(), IoError> {
         let media = self.media();
         let sector_size = arena.sector_size();
+        // A request that does not want to wait must know that it need not before it stores the first byte.
+        let early = match patience {
+            Patience::Wait => None,
+            Patience::Refuse => Some(arena.try_lock_map(premap..premap + count)?),
+        };
         group.each(|pick, _| {
             let offset = arena
                 .block_offset(pick.block)
@@ -130,10 +181,12 @@ impl<M: Media> Btt<M> {
                 .map_err(IoError::from)
         })?;
 
-        let map = arena.lock_map(premap..premap + count);
+        let map = early.unwrap_or_else(|| arena.lock_map(premap..premap + count));
         self.stage(arena, group, &map)?;
+        group.statistics.fences += 1;
         media.fence()?;
         let committed = self.commit(arena, group);
+        group.statistics.fences += 1;
         let durable = media.fence();
         if durable.is_err() {
             // The flog says one thing to us and perhaps another after a power failure.
@@ -141,7 +194,10 @@ impl<M: Media> Btt<M> {
         }
         self.settle(arena, group, &map)?;
         durable?;
-        committed
+        committed?;
+        group.statistics.batches += 1;
+        group.statistics.sectors += u64::from(count);
+        Ok(())
     }
 
     /// Notes in the flog what is about to happen. Nothing has happened yet when this fails.

@@ -69,13 +69,17 @@ impl Bio {
         unsafe { (*self.raw.as_ptr()).bi_opf & (1 << bit) != 0 }
     }
 
+    /// `REQ_OP_*`.
+    #[inline]
+    fn raw_operation(&self) -> u32 {
+        // SAFETY: `raw` is valid by the type invariant.
+        unsafe { (*self.raw.as_ptr()).bi_opf & ((1 << sys::REQ_OP_BITS) - 1) }
+    }
+
     /// The memory of the request and the operation to be done with it.
     #[inline]
     pub fn operation(&self) -> Operation<'_> {
-        // SAFETY: `raw` is valid by the type invariant.
-        let operation = unsafe { (*self.raw.as_ptr()).bi_opf } & ((1 << sys::REQ_OP_BITS) - 1);
-
-        match operation {
+        match self.raw_operation() {
             sys::req_op_REQ_OP_READ => Operation::Read(Sink::new(self.cursor())),
             sys::req_op_REQ_OP_WRITE => Operation::Write(Source::new(self.cursor())),
             sys::req_op_REQ_OP_DISCARD => Operation::Discard,
@@ -89,6 +93,30 @@ impl Bio {
         // SAFETY: `raw` is valid and not ended while `self` is borrowed, hence so are its vectors and their pages; a bio
         // that reads or writes has vectors for all of its bytes.
         unsafe { Cursor::new(self.raw) }
+    }
+
+    /// Metadata that the submitter sends along with what is written, sector by sector.
+    pub fn metadata_source(&self) -> Option<Source<'_>> {
+        self.payload(sys::req_op_REQ_OP_WRITE).map(Source::new)
+    }
+
+    /// Where the submitter wants the metadata of the sectors that are read.
+    pub fn metadata_sink(&self) -> Option<Sink<'_>> {
+        self.payload(sys::req_op_REQ_OP_READ).map(Sink::new)
+    }
+
+    /// The integrity payload, if there is one and this is what the request does.
+    fn payload(&self, operation: u32) -> Option<Cursor<'_>> {
+        let raw = self.raw.as_ptr();
+
+        if self.raw_operation() != operation || !self.flag(sys::req_flag_bits___REQ_INTEGRITY) {
+            return None;
+        }
+        // SAFETY: `raw` is valid by the type invariant. CAST: The kernel crate knows the payload only by name.
+        let payload = unsafe { (*raw).bi_integrity }.cast::<sys::bio_integrity_payload>();
+        // SAFETY: A bio with this flag has a payload, which lives until the bio ends, which cannot happen while `self` is
+        // borrowed. Whoever attached it made it hold its bytes.
+        NonNull::new(payload).map(|payload| unsafe { Cursor::of_payload(payload) })
     }
 
     /// Where the request begins, in sectors of 512 bytes from the start of the disk.
@@ -143,6 +171,12 @@ impl Bio {
         // SAFETY: `raw` is valid by the type invariant. A bio keeps its disk busy, and therefore alive, until it ends,
         // which cannot happen while `self` is borrowed; disks of this module are announced before they are given bios.
         unsafe { DiskRef::from_raw((*(*self.raw.as_ptr()).bi_bdev).bd_disk) }
+    }
+
+    /// The number of the device to which the request was submitted, a disk or a partition.
+    pub(crate) fn device_number(&self) -> sys::dev_t {
+        // SAFETY: `raw` is valid by the type invariant, and a bio keeps its device alive until it ends.
+        unsafe { (*(*self.raw.as_ptr()).bi_bdev).bd_device.devt }
     }
 
     /// Counts the request in the I/O statistics of the disk from now until it ends, if the administrator wants them.

@@ -66,6 +66,34 @@ impl<'a> Cursor<'a> {
     pub(super) unsafe fn new(bio: NonNull<sys::bio>) -> Self {
         // SAFETY: `bio` is valid by the safety requirements.
         let (vectors, position) = unsafe { ((*bio.as_ptr()).bi_io_vec, (*bio.as_ptr()).bi_iter) };
+
+        // SAFETY: By the safety requirements.
+        unsafe { Self::over(vectors, position) }
+    }
+
+    /// Begins at the first byte of the integrity payload of a request.
+    ///
+    /// # Safety
+    ///
+    /// `payload` is valid, and belongs to a request that is not ended while `'a` lasts: its vectors, from the one at which
+    /// its iterator stands, hold all of its bytes.
+    pub(super) unsafe fn of_payload(payload: NonNull<sys::bio_integrity_payload>) -> Self {
+        let payload = payload.as_ptr();
+        // SAFETY: `payload` is valid by the safety requirements.
+        let (vectors, position) = unsafe { ((*payload).bip_vec, (*payload).bip_iter) };
+
+        // SAFETY: By the safety requirements.
+        unsafe { Self::over(vectors, position) }
+    }
+
+    /// Begins where `position` stands in `vectors`.
+    ///
+    /// # Safety
+    ///
+    /// Unless `position` has no bytes: it stands at a valid vector, and that vector and those behind it hold as many bytes
+    /// as it has; all of them stay valid while `'a` lasts.
+    #[inline]
+    unsafe fn over(vectors: *const sys::bio_vec, position: sys::bvec_iter) -> Self {
         let mut cursor = Self {
             next: ptr::null(),
             address: ptr::null_mut(),
@@ -75,11 +103,11 @@ impl<'a> Cursor<'a> {
         };
 
         if cursor.remaining != 0 {
-            // SAFETY: As the request is not empty, its iterator stands at a valid vector.
+            // SAFETY: As there are bytes, the iterator stands at a valid vector.
             cursor.next = unsafe { vectors.add(position.bi_idx as usize) };
-            // INVARIANT: The bytes before `bi_bvec_done` in the first vector are not part of the request, and the block
-            // layer keeps `bi_bvec_done` less than the length of that vector.
-            // SAFETY: `next` points to a valid vector which the request has not used up.
+            // INVARIANT: The bytes before `bi_bvec_done` in the first vector were used up before, and the block layer keeps
+            // `bi_bvec_done` less than the length of that vector.
+            // SAFETY: `next` points to a valid vector which is not used up.
             unsafe { cursor.enter_vector(position.bi_bvec_done as usize) };
         }
 
@@ -244,6 +272,25 @@ mod tests {
         assert_eq!(piece.len, 1024);
         assert_eq!(piece.address.addr() % 4096, 512);
         assert_eq!(cursor.remaining, 0);
+        assert!(cursor.take(1).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn a_payload_is_walked_like_data() -> Result {
+        let page = Page::alloc_page(GFP_KERNEL)?;
+        let mut vectors = [vector(&page, 64, 24), vector(&page, 256, 16)];
+        let mut payload: sys::bio_integrity_payload = pin_init::zeroed();
+        payload.bip_vec = vectors.as_mut_ptr();
+        payload.bip_iter.bi_bvec_done = 8;
+        payload.bip_iter.bi_size = 24;
+        // SAFETY: The payload is valid, and its vectors hold more bytes than it has.
+        let mut cursor = unsafe { Cursor::of_payload(NonNull::from(&mut payload)) };
+
+        let piece = cursor.take(64).ok_or(EINVAL)?;
+        assert_eq!((piece.address.addr() % 4096, piece.len), (72, 16));
+        let piece = cursor.take(64).ok_or(EINVAL)?;
+        assert_eq!((piece.address.addr() % 4096, piece.len), (256, 8));
         assert!(cursor.take(1).is_none());
         Ok(())
     }

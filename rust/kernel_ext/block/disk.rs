@@ -2,8 +2,8 @@
 
 //! A bio-based disk, from its announcement to its removal.
 //!
-//! Order of the end of a disk: `del_gendisk` waits for the requests under way and keeps new ones out, then the driver's value
-//! is dropped. Open files may outlive that; what they can still reach of a driver is its code, which
+//! Order of the end of a disk: `del_gendisk` waits for the requests under way and keeps new ones out, then the disk gives up
+//! its reference to the driver's value. Open files may outlive that; what they can still reach of a driver is its code, which
 //! [`Driver::MODULE`] keeps loaded, and [`Driver::GEOMETRY`], which is constant.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
@@ -36,6 +36,10 @@ use kernel::{
     prelude::*,
     static_lock_class,
     str::NullTerminatedFormatter,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
     types::{
         ForeignOwnable,
         ScopeGuard, //
@@ -50,8 +54,8 @@ pub struct Geometry {
     pub sectors: u8,
 }
 
-/// The driver of a bio-based disk. The value is what the driver keeps for one disk; it lives until no request of the disk is
-/// under way any more.
+/// The driver of a bio-based disk. The value is what the driver keeps for one disk; it lives at least until no request of the
+/// disk is under way any more.
 pub trait Driver: Sized + Send + Sync + 'static {
     /// The module of the driver, which cannot be unloaded while a disk is open.
     const MODULE: &'static ThisModule;
@@ -86,13 +90,13 @@ pub struct Parameters<'a> {
 ///
 /// # Invariants
 ///
-/// `raw` is a valid disk that was added with `device_add_disk`; its `private_data` is a `Pin<KBox<T>>` made foreign.
+/// `raw` is a valid disk that was added with `device_add_disk`; its `private_data` is an `Arc<T>` made foreign.
 pub struct Disk<T: Driver> {
     raw: NonNull<sys::gendisk>,
     _driver: PhantomData<T>,
 }
 
-// SAFETY: A disk may be removed by any thread, and its driver may be dropped by any thread.
+// SAFETY: A disk may be removed by any thread, and its driver may be used and dropped by any thread.
 unsafe impl<T: Driver> Send for Disk<T> {}
 
 // SAFETY: The methods of a shared disk may be called by any thread, concurrently.
@@ -115,7 +119,7 @@ impl<T: Driver> Disk<T> {
     /// Its partitions are scanned, so requests may arrive before this returns.
     pub fn new(
         parent: &device::Device<device::Bound>,
-        driver: Pin<KBox<T>>,
+        driver: Arc<T>,
         parameters: Parameters<'_>,
     ) -> Result<Self> {
         let capacity = parameters.limits.whole_blocks(parameters.capacity);
@@ -137,7 +141,7 @@ impl<T: Driver> Disk<T> {
         let private = driver.into_foreign();
         let driver = ScopeGuard::new(|| {
             // SAFETY: `private` was made just above. The disk was not added, so no request borrows it.
-            drop(unsafe { Pin::<KBox<T>>::from_foreign(private) })
+            drop(unsafe { Arc::<T>::from_foreign(private) })
         });
 
         // SAFETY: `raw` is valid and nobody else has seen it. CAST: The kernel crate knows the list only by name.
@@ -170,11 +174,11 @@ impl<T: Driver> Disk<T> {
         let private = unsafe { (*(*(*bio).bi_bdev).bd_disk).private_data };
         // SAFETY: `private_data` of a disk with these operations was made by `into_foreign`. It is taken back after
         // `del_gendisk`, which waits until this function has returned.
-        let driver = unsafe { Pin::<KBox<T>>::borrow(private) };
+        let driver = unsafe { Arc::<T>::borrow(private) };
         // SAFETY: The block layer hands a valid bio, which is not null, over to this callback.
         let bio = unsafe { Bio::from_raw(NonNull::new_unchecked(bio)) };
 
-        driver.submit(bio);
+        pinned(&driver).submit(bio);
     }
 
     /// # Safety
@@ -203,12 +207,6 @@ impl<T: Driver> Disk<T> {
         0
     }
 
-    /// What drives the disk.
-    pub fn driver(&self) -> Pin<&T> {
-        // SAFETY: By the type invariant this is a driver made foreign; it is taken back when the disk is dropped.
-        unsafe { Pin::<KBox<T>>::borrow((*self.raw.as_ptr()).private_data) }
-    }
-
     /// The disk, for what does not depend on its driver.
     pub fn as_disk(&self) -> DiskRef<'_> {
         // SAFETY: `raw` is a valid, added disk by the type invariant, and it is not removed while `self` is borrowed.
@@ -230,8 +228,15 @@ impl<T: Driver> Drop for Disk<T> {
         unsafe { sys::put_disk(raw) };
 
         // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it any more.
-        drop(unsafe { Pin::<KBox<T>>::from_foreign(private) });
+        drop(unsafe { Arc::<T>::from_foreign(private) });
     }
+}
+
+/// What an [`Arc`] holds is never moved.
+#[inline]
+fn pinned<'a, T>(driver: &'a ArcBorrow<'_, T>) -> Pin<&'a T> {
+    // SAFETY: An `Arc` gives out its value by reference only, or pinned.
+    unsafe { Pin::new_unchecked(driver) }
 }
 
 /// Allocates a disk on the NUMA node of `parent`.

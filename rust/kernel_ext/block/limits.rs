@@ -54,6 +54,7 @@ pub struct Limits {
     discard: Option<BlockSize>,
     atomic: Option<BlockSize>,
     unmaps_zeroes: bool,
+    metadata: u8,
     features: sys::blk_features_t,
 }
 
@@ -66,6 +67,7 @@ impl Limits {
             discard: None,
             atomic: None,
             unmaps_zeroes: false,
+            metadata: 0,
             features: 0,
         }
     }
@@ -114,6 +116,15 @@ impl Limits {
         self.feature(FEATURE_ATOMIC_WRITES)
     }
 
+    /// Each logical block has `bytes` bytes of metadata, whose meaning is the submitter's own: they are stored and given
+    /// back, but neither made nor checked. Nothing if `bytes` is 0, or if the kernel has no `CONFIG_BLK_DEV_INTEGRITY`.
+    pub fn metadata(mut self, bytes: u8) -> Self {
+        if cfg!(CONFIG_BLK_DEV_INTEGRITY) {
+            self.metadata = bytes;
+        }
+        self
+    }
+
     fn feature(mut self, feature: sys::blk_features_t) -> Self {
         self.features |= feature;
         self
@@ -141,6 +152,11 @@ impl Limits {
             raw.atomic_write_hw_max = unit.bytes();
             raw.atomic_write_hw_unit_min = unit.bytes();
             raw.atomic_write_hw_unit_max = unit.bytes();
+        }
+        if self.metadata != 0 {
+            raw.integrity.metadata_size = self.metadata;
+            raw.integrity.tag_size = self.metadata;
+            raw.max_integrity_segments = 1;
         }
         raw
     }

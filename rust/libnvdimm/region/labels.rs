@@ -253,20 +253,15 @@ impl Region {
 type Outcome = core::result::Result<(), label::Failure<Error>>;
 
 /// The label areas of the DIMMs of a region, taken out of them until this is dropped.
-struct TakenAreas<'r, 'l, 'b> {
-    region: &'r Region,
+struct TakenAreas<'l, 'b> {
     lock: &'l mut BusLock<'b>,
     areas: KVec<(ARef<Node<crate::Dimm>>, CachedArea)>,
 }
 
-impl<'r, 'l, 'b> TakenAreas<'r, 'l, 'b> {
-    fn take(region: &'r Region, lock: &'l mut BusLock<'b>) -> Result<Self> {
+impl<'l, 'b> TakenAreas<'l, 'b> {
+    fn take(region: &Region, lock: &'l mut BusLock<'b>) -> Result<Self> {
         let areas = KVec::with_capacity(region.mappings().len(), GFP_KERNEL)?;
-        let mut taken = Self {
-            region,
-            lock,
-            areas,
-        };
+        let mut taken = Self { lock, areas };
         for mapping in region.mappings() {
             let dimm = mapping.dimm();
             let area = Node::data(dimm).take_area(taken.lock).ok_or_else(|| {
@@ -294,7 +289,7 @@ impl<'r, 'l, 'b> TakenAreas<'r, 'l, 'b> {
     }
 }
 
-impl Drop for TakenAreas<'_, '_, '_> {
+impl Drop for TakenAreas<'_, '_> {
     fn drop(&mut self) {
         for (dimm, area) in core::mem::take(&mut self.areas) {
             Node::data(&dimm).put_area(area, self.lock);

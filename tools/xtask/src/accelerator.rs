@@ -34,14 +34,24 @@ const KVM_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) enum Accelerator {
     Kvm,
     Tcg,
+    /// One thread, and a clock that counts the instructions executed.
+    CountingTcg,
 }
 
 impl Accelerator {
     /// What QEMU is told.
-    pub(crate) fn arguments(self) -> [&'static str; 4] {
+    pub(crate) fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::CountingTcg => &[
+                "-accel",
+                "tcg,thread=single",
+                "-cpu",
+                "max",
+                "-icount",
+                "shift=0",
+            ],
         }
     }
 

@@ -13,6 +13,7 @@
 //! nothing. What belongs to one run lies in `target/` of the checkout or in a temporary directory.
 
 mod accelerator;
+mod bench;
 mod cache;
 mod cargo;
 mod debian;
@@ -61,6 +62,8 @@ enum Command {
     TestDebug(suite::Selection),
     /// Cut the power of guests under load, again and again.
     Powercut(suite::campaign::Campaign),
+    /// Measure both stacks side by side in the guest.
+    Bench(bench::Options),
     /// Run the tests of the crates that need no kernel.
     Unit,
     /// Let libFuzzer look for bytes that the parsers and the engine do not bear.
@@ -100,6 +103,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test(selection) => suite::test(&selection),
         Command::TestDebug(selection) => suite::test_debug(&selection),
         Command::Powercut(campaign) => suite::campaign::run(&campaign),
+        Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),
         Command::Fuzz(selection) => fuzz::run(&selection).map(|()| ExitCode::SUCCESS),
         Command::BigEndian => cargo::big_endian(),

@@ -52,6 +52,8 @@ const AGENT: &str = "guest/agent.sh";
 /// Time for a boot up to the agent's greeting.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
+/// What the emulated CPU can address unless it is told otherwise, less the room for devices.
+const WIDE: u64 = 1 << 39;
 pub(crate) const KIB: u64 = 1024;
 pub(crate) const MIB: u64 = 1024 * KIB;
 
@@ -101,7 +103,7 @@ struct Share {
 pub(crate) struct Setup {
     kernel: PathBuf,
     image: PathBuf,
-    accelerator: Accelerator,
+    pub(crate) accelerator: Accelerator,
     pub(crate) cpus: u32,
     pub(crate) memory: u64,
     pub(crate) nvdimms: Vec<Nvdimm>,
@@ -181,6 +183,10 @@ impl Setup {
         // Room for the alignment of each module, too.
         let slots = self.nvdimms.len().max(1) as u64;
         let most = self.memory + (backed / (1024 * MIB) + slots + 1) * 1024 * MIB;
+        if most >= WIDE && self.accelerator != Accelerator::Kvm {
+            // The last one counts.
+            command.args(["-cpu", "max,phys-bits=46"]);
+        }
         command.arg("-smp").arg(self.cpus.to_string());
         command.arg("-m").arg(format!(
             "{}M,slots={slots},maxmem={}M",

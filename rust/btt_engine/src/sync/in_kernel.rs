@@ -185,16 +185,19 @@ impl PaddedWord {
     }
 
     /// Replaces the word; later accesses come after it.
+    #[inline]
     pub(crate) fn swap_acquire(&self, value: u64) -> u64 {
         self.0.xchg(value, Acquire)
     }
 
     /// Replaces the word; earlier accesses come before it.
+    #[inline]
     pub(crate) fn swap_release(&self, value: u64) -> u64 {
         self.0.xchg(value, Release)
     }
 
     /// Replaces the word if it is `expected`; later accesses come after it if it was.
+    #[inline]
     pub(crate) fn replace_acquire(&self, expected: u64, value: u64) -> bool {
         self.0.cmpxchg(expected, value, Acquire).is_ok()
     }

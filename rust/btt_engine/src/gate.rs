@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The gate through which writers of an arena go: open, closed for good, or closed for a while.
+//!
+//! A writer looks at the gate when it holds its lane group. Whoever closes the gate for a while takes every lane group once
+//! afterwards: a writer that came before is through by then, and one that comes later sees the gate closed, because it got its
+//! group from the one who closed it.
+
+use crate::sync::{
+    NoMemory,
+    PaddedWord,
+    Parking, //
+};
+
+/// Writes are refused from now on.
+const CLOSED: u64 = 1 << 0;
+/// Writes wait.
+const PAUSED: u64 = 1 << 1;
+
+/// What a writer finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    Open,
+    Closed,
+    Paused,
+}
+
+/// The gate of an arena.
+pub(crate) struct Gate {
+    word: PaddedWord,
+    parking: Parking,
+}
+
+impl Gate {
+    pub(crate) fn new(closed: bool) -> Result<Self, NoMemory> {
+        Ok(Self {
+            word: PaddedWord::new(if closed { CLOSED } else { 0 }),
+            parking: Parking::new()?,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> State {
+        match self.word.load() {
+            0 => State::Open,
+            word if word & CLOSED != 0 => State::Closed,
+            _ => State::Paused,
+        }
+    }
+
+    /// Closes the gate for good.
+    pub(crate) fn close(&self) {
+        self.change(|word| word | CLOSED);
+    }
+
+    /// Closes the gate until the value is dropped; `None` if somebody else has done so.
+    pub(crate) fn pause(&self) -> Option<Pause<'_>> {
+        let before = self.change(|word| word | PAUSED);
+        (before & PAUSED == 0).then_some(Pause { gate: self })
+    }
+
+    /// Waits until the gate is not paused any more.
+    pub(crate) fn wait(&self) {
+        self.parking.park_while(|| self.word.load() & PAUSED != 0);
+    }
+
+    /// Changes the word at once and returns what it was before.
+    fn change(&self, change: impl Fn(u64) -> u64) -> u64 {
+        loop {
+            let before = self.word.load();
+            if self.word.replace(before, change(before)) {
+                return before;
+            }
+        }
+    }
+}
+
+/// Keeps new writers out.
+pub(crate) struct Pause<'a> {
+    gate: &'a Gate,
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.gate.change(|word| word & !PAUSED);
+        self.gate.parking.unpark_all();
+    }
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The tracepoints of include/nd_trace.h, and a function for each that Rust can call. */
+
+#include <linux/export.h>
+#include <linux/types.h>
+
+#define CREATE_TRACE_POINTS
+#define CREATE_RUST_TRACE_POINTS
+#include "nd_trace.h"
+
+/* nd_btt.ko looks at the keys and calls the functions, as what calls them is inlined there. */
+#define EXPORT_RUST_TRACEPOINT(name)		\
+	EXPORT_TRACEPOINT_SYMBOL_GPL(name);	\
+	EXPORT_SYMBOL_GPL(rust_do_trace_##name)
+
+EXPORT_RUST_TRACEPOINT(btt_read);
+EXPORT_RUST_TRACEPOINT(btt_write);
+EXPORT_RUST_TRACEPOINT(btt_discard);
+EXPORT_RUST_TRACEPOINT(btt_error);
+EXPORT_RUST_TRACEPOINT(btt_recovery);

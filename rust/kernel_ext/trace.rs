@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tracepoints. While nobody listens, one costs an instruction that does nothing, or a load and a branch in a kernel without
+//! `CONFIG_JUMP_LABEL`.
+//!
+//! `kernel::declare_trace!` finds tracepoints in the bindings of the kernel crate only, so ours is declared here.
+//!
+//! C header: `include/nd_trace.h` of this project
+
+use crate::{
+    block::Bio,
+    sys, //
+};
+use kernel::prelude::*;
+
+/// Whether somebody listens to a tracepoint.
+macro_rules! is_enabled {
+    ($key:ident) => {{
+        #[cfg(CONFIG_JUMP_LABEL)]
+        {
+            // SAFETY: This is a tracepoint that C defines.
+            unsafe { kernel::jump_label::static_branch_unlikely!(sys::$key, sys::tracepoint, key) }
+        }
+        #[cfg(not(CONFIG_JUMP_LABEL))]
+        {
+            // SAFETY: This is a tracepoint that C defines. The count may change meanwhile.
+            unsafe { (&raw const sys::$key.key.key.enabled.counter).read_volatile() > 0 }
+        }
+    }};
+}
+
+macro_rules! request_events {
+    ($($(#[$doc:meta])* $name:ident: $key:ident => $call:ident;)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name(bio: &Bio, outcome: Result) {
+            if is_enabled!($key) {
+                let error = outcome.err().map_or(0, |error| error.to_errno());
+                // A request is shorter than 4 GiB.
+                let count = (bio.len() >> crate::block::SECTOR_SHIFT) as u32;
+                // SAFETY: The function takes numbers, and may be called in any context.
+                unsafe { sys::$call(bio.device_number(), bio.sector(), count, error) };
+            }
+        }
+    )*};
+}
+
+request_events! {
+    /// A read is done.
+    btt_read: __tracepoint_btt_read => rust_do_trace_btt_read;
+    /// A write is done.
+    btt_write: __tracepoint_btt_write => rust_do_trace_btt_write;
+    /// A discard, or a request to write zeroes, is done.
+    btt_discard: __tracepoint_btt_discard => rust_do_trace_btt_discard;
+    /// A request has failed.
+    btt_error: __tracepoint_btt_error => rust_do_trace_btt_error;
+}
+
+/// A BTT was opened on `device`, and `finished` interrupted writes were finished.
+pub fn btt_recovery(device: &CStr, finished: u32) {
+    if is_enabled!(__tracepoint_btt_recovery) {
+        // SAFETY: The name is a valid C string, of which the function keeps a copy at most.
+        unsafe { sys::rust_do_trace_btt_recovery(device.as_char_ptr(), finished) };
+    }
+}

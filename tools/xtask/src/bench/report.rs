@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables of Documentation/benchmarks.md. A run replaces its own section and leaves the others alone.
+
+use super::{
+    cells::{
+        Cell,
+        Disk, //
+    },
+    results::Results,
+};
+use anyhow::{
+    Context,
+    Result, //
+};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::Path, //
+};
+
+/// A goal of a cell: what its ratio ours/C may be.
+#[derive(Clone, Copy)]
+enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Goal {
+    fn is_met(self, ratio: f64) -> bool {
+        match self {
+            Self::AtLeast(limit) => ratio >= limit,
+            Self::AtMost(limit) => ratio <= limit,
+        }
+    }
+
+    fn text(self, ratio: f64) -> String {
+        let (sign, limit) = match self {
+            Self::AtLeast(limit) => ('≥', limit),
+            Self::AtMost(limit) => ('≤', limit),
+        };
+        let verdict = if self.is_met(ratio) { "met" } else { "missed" };
+        format!("{sign} {limit:.2}: {verdict}")
+    }
+}
+
+/// Goal for requests a second.
+fn timed_goal(cell: &Cell) -> Goal {
+    let is_btt_write = cell.write && cell.disk == Disk::Btt4096;
+    match cell.size {
+        4096 if is_btt_write && cell.random && cell.jobs == 2 => Goal::AtLeast(1.25),
+        size if is_btt_write && size >= 128 << 10 => Goal::AtLeast(1.6),
+        _ => Goal::AtLeast(1.0),
+    }
+}
+
+/// Goal for the instructions that a BTT adds to a raw request.
+fn added_goal(cell: &Cell) -> Option<Goal> {
+    match (cell.write, cell.size) {
+        (true, 4096) => Some(Goal::AtMost(0.45)),
+        (true, 0x20000) => Some(Goal::AtMost(0.20)),
+        (false, 4096) => Some(Goal::AtMost(0.8)),
+        (false, 0x20000) => Some(Goal::AtMost(0.4)),
+        _ => None,
+    }
+}
+
+/// Requests a second of every cell.
+pub(crate) fn timed(results: &Results, cells: &[Cell], rounds: u32) -> Result<String> {
+    let mut text = format!(
+        "Requests a second, medians of {rounds} rounds; in brackets the spread, (largest − smallest) / median.\n\
+         Each round boots both stacks. Two jobs on two virtual CPUs. ![Ratios](benchmarks.svg)\n"
+    );
+    for disk in Disk::ALL {
+        let mut of_disk = cells.iter().filter(|cell| cell.disk == disk).peekable();
+        if of_disk.peek().is_none() {
+            continue;
+        }
+        write!(text, "\n### {}\n\n", disk.title())?;
+        text.push_str(
+            "| | size | jobs | C | ours | ours/C | goal |\n|---|---|---|---|---|---|---|\n",
+        );
+        for cell in of_disk {
+            let pair = results.pair(cell).context("a cell was not measured")?;
+            let ratio = pair.ratio();
+            writeln!(
+                text,
+                "| {} | {} | {} | {:.0} ({:.0} %) | {:.0} ({:.0} %) | {ratio:.2} | {} |",
+                cell.pattern(),
+                cell.size_text(),
+                cell.users(),
+                pair.c.median,
+                pair.c.spread * 100.0,
+                pair.ours.median,
+                pair.ours.spread * 100.0,
+                timed_goal(cell).text(ratio)
+            )?;
+        }
+    }
+    Ok(text)
+}
+
+/// Instructions a request, and what a BTT adds to them.
+pub(crate) fn counted(results: &Results, cells: &[Cell]) -> Result<String> {
+    let mut text = String::from(
+        "Mean guest instructions a request, from fio's call to its return: QEMU's `-icount shift=0`, one CPU, one job, psync,\n\
+         random places.\n\n\
+         | disk | | size | C | ours | ours/C | BTT adds, C | BTT adds, ours | ours/C | goal |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for cell in cells {
+        let pair = results.pair(cell).context("a cell was not measured")?;
+        write!(
+            text,
+            "| {} | {} | {} | {:.0} | {:.0} | {:.2} |",
+            cell.disk.name(),
+            cell.pattern(),
+            cell.size_text(),
+            pair.c.median,
+            pair.ours.median,
+            pair.ratio()
+        )?;
+        let raw = Cell {
+            disk: Disk::Raw,
+            ..*cell
+        };
+        match results.pair(&raw) {
+            Some(raw) if cell.disk != Disk::Raw => {
+                let (c, ours) = (
+                    pair.c.median - raw.c.median,
+                    pair.ours.median - raw.ours.median,
+                );
+                let goal = added_goal(cell).filter(|_| cell.disk == Disk::Btt4096);
+                let goal = goal.map(|goal| goal.text(ours / c)).unwrap_or_default();
+                writeln!(text, " {c:.0} | {ours:.0} | {:.2} | {goal} |", ours / c)?;
+            }
+            _ => writeln!(text, " | | | {} |", Goal::AtMost(1.0).text(pair.ratio()))?,
+        }
+    }
+    Ok(text)
+}
+
+/// Puts `section` between its two marks in a document, which is made if it is not there.
+pub(crate) fn replace_section(
+    document: &Path,
+    name: &str,
+    title: &str,
+    section: &str,
+) -> Result<()> {
+    let text = match fs::read_to_string(document) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "# Benchmarks\n".to_owned(),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", document.display()))
+        }
+    };
+    let text = with_section(&text, name, title, section);
+    fs::write(document, text).with_context(|| format!("cannot write {}", document.display()))
+}
+
+fn with_section(text: &str, name: &str, title: &str, section: &str) -> String {
+    let (begin, end) = (
+        format!("<!-- {name} -->\n"),
+        format!("<!-- end of {name} -->\n"),
+    );
+    let body = format!("{begin}## {title}\n\n{section}{end}");
+    let replaced = text.split_once(&begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(&end)?;
+        Some(format!("{before}{body}{after}"))
+    });
+    replaced.unwrap_or_else(|| format!("{text}\n{body}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_replaces_itself() {
+        let first = with_section("# B\n", "x", "X", "1\n");
+        assert_eq!(first, "# B\n\n<!-- x -->\n## X\n\n1\n<!-- end of x -->\n");
+        let both = with_section(&first, "y", "Y", "2\n");
+        let third = with_section(&both, "x", "X", "3\n");
+        assert_eq!(third, both.replace("1\n", "3\n"));
+    }
+}
