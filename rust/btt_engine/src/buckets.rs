@@ -24,11 +24,7 @@ const BUCKETS: u32 = if cfg!(loom) { 2 } else { 256 };
 pub(crate) const WORDS_PER_BUCKET: u32 = 16;
 
 /// Looks at a held lock before one goes to sleep. Loom and shuttle would try them all.
-const SPINS: u32 = if cfg!(any(loom, shuttle)) {
-    1
-} else {
-    32
-};
+const SPINS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 32 };
 
 /// Nobody holds the lock.
 const FREE: u64 = 0;

@@ -145,7 +145,7 @@ pub fn all() -> Vec<Plan> {
             "3 sectors, 2 lanes, every access",
             &APART,
             2,
-            |used| writes(used).chain(discards(used, 1)).collect(),
+            |used| writes(used).collect(),
         ))),
     ]
 }
