@@ -95,18 +95,20 @@ pub(crate) fn run(campaign: &Campaign) -> Result<ExitCode> {
 /// Chains with so many cuts altogether, of all kinds in turns.
 fn chains(cuts: u32, seed: u64) -> impl Iterator<Item = Chain> {
     let mut random = StdRng::seed_from_u64(seed);
-    let starts = (0..cuts).step_by(CUTS_A_CHAIN as usize);
     let kinds = [
         (Kind::Plain, 512),
         (Kind::Plain, 4096),
         (Kind::Labelled, 4096),
     ];
+    // A short campaign has all kinds, too.
+    let length = CUTS_A_CHAIN.min(cuts.div_ceil(kinds.len() as u32)).max(1);
+    let starts = (0..cuts).step_by(length as usize);
     (1..).zip(starts).zip(kinds.into_iter().cycle()).map(
         move |((number, start), (kind, sector_size))| Chain {
             stack: Stack::Rust,
             kind,
             sector_size,
-            cuts: CUTS_A_CHAIN.min(cuts - start),
+            cuts: length.min(cuts - start),
             seed: random.random(),
             mixed: true,
             number: Some(number),
@@ -120,9 +122,10 @@ mod tests {
 
     #[test]
     fn chains_have_all_cuts_and_their_seeds_are_of_the_campaign() {
-        let of = |seed| chains(60, seed).collect::<Vec<_>>();
-        let cuts = of(1).iter().map(|chain| chain.cuts).collect::<Vec<_>>();
-        assert_eq!(cuts, [25, 25, 10]);
+        let of = |seed| chains(80, seed).collect::<Vec<_>>();
+        let cuts = |chains: &[Chain]| chains.iter().map(|chain| chain.cuts).collect::<Vec<_>>();
+        assert_eq!(cuts(&of(1)), [25, 25, 25, 5]);
+        assert_eq!(cuts(&chains(8, 1).collect::<Vec<_>>()), [3, 3, 2]);
         let seeds = |chains: &[Chain]| chains.iter().map(|chain| chain.seed).collect::<Vec<_>>();
         assert_eq!(seeds(&of(1)), seeds(&of(1)));
         assert_ne!(seeds(&of(1)), seeds(&of(2)));
