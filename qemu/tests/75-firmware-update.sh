@@ -18,7 +18,7 @@ dimms_in() {
 }
 
 bus_state() {
-	field "$(ndctl list -F -b "$N0")" activate_state
+	cat "$firmware/activate"
 }
 
 # shows FILE VALUE
@@ -29,7 +29,6 @@ shows() {
 expect_eq "mode of the bus's activate" "$(stat -c %a "$firmware/activate")" 600
 expect_eq "mode of the bus's capability" "$(stat -c %a "$firmware/capability")" 444
 expect_eq "capability" "$(cat "$firmware/capability")" quiesce
-expect_eq "how ndctl would activate" "$(field "$(ndctl list -F -b "$N0")" activate_method)" suspend
 expect_eq "state at first" "$(cat "$firmware/activate")" idle
 for value in '' reset 'quiesce now'; do
 	expect_store_errno EINVAL "$firmware/activate" "$value"
@@ -79,10 +78,12 @@ else
 	expect_eq "bus that could not be quiesced" "$(bus_state)" overflow
 	attribute "$firmware/activate" live
 fi
-expect_eq "bus after activation" "$(cat "$firmware/activate")" busy
-expect_eq "DIMM after activation" "$(cat "$dimm/activate" "$dimm/result" | xargs)" "busy none"
-expect_store_errno EBUSY "$dimm/activate" arm
-expect_store_errno EBUSY "$firmware/activate" live
+# The bus is busy for three seconds, which may be over before they are looked at.
+case "$(store "$dimm/activate" arm) $(cat "$firmware/activate")" in
+EBUSY*) ;;
+"ok armed") attribute "$dimm/activate" disarm ;;
+*) fail "after activation $dimm can neither be armed nor is it busy" ;;
+esac
 wait_for 30 shows "$firmware/activate" idle
 for result in "$ND/$bus"/nmem*/firmware/result; do
 	expect_eq "$result" "$(cat "$result")" success
