@@ -3,6 +3,7 @@
  * Input of our own bindgen run: headers whose declarations are missing from the bindings of the kernel crate.
  * What is taken from them is listed in rust/kernel_ext/bindgen_parameters.
  */
+#include <keys/encrypted-type.h>
 #include <linux/acpi.h>
 #include <linux/async.h>
 #include <linux/badblocks.h>

@@ -10,3 +10,9 @@ pub fn eopnotsupp() -> Error {
     // CAST: Error numbers are small.
     Error::from_errno(-(sys::EOPNOTSUPP as i32))
 }
+
+/// `ENOKEY`: there is no such key.
+pub fn enokey() -> Error {
+    // CAST: Error numbers are small.
+    Error::from_errno(-(sys::ENOKEY as i32))
+}

@@ -12,6 +12,8 @@
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
 //! - [`debugfs`], [`trace`]: the directory of a module; tracepoints;
 //! - [`acpi`]: tables, methods and notifications;
+//! - [`key`]: secrets;
+//! - [`poller`]: jobs that come back;
 //! - [`hibernate`]: work for which the machine must stand still;
 //! - [`resource`]: the tree of physical addresses.
 
@@ -27,10 +29,12 @@ pub mod device;
 pub mod error;
 pub mod hibernate;
 pub mod huge_page;
+pub mod key;
 pub mod memory;
 pub mod memregion;
 pub mod module;
 pub mod platform_device;
+pub mod poller;
 pub mod resource;
 mod sys;
 pub mod sysfs;

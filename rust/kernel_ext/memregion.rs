@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers of memory regions, which the kernel gives out to all kinds of providers.
+//! Memory regions: numbers, which the kernel gives out to all kinds of providers, and what is in the caches of CPUs.
 //!
 //! C header: [`include/linux/memregion.h`](srctree/include/linux/memregion.h)
 
@@ -36,4 +36,16 @@ impl Drop for RegionId {
             unsafe { sys::memregion_free(id) };
         }
     }
+}
+
+/// Drops what the caches of all CPUs hold of device memory whose contents were changed behind their back.
+///
+/// `ENXIO`: that is not possible here. A guest, for one, cannot do it.
+pub fn invalidate_caches() -> Result {
+    // SAFETY: There are no requirements.
+    if !unsafe { sys::cpu_cache_has_invalidate_memregion() } {
+        return Err(ENXIO);
+    }
+    // SAFETY: There are no requirements; this length stands for everything.
+    to_result(unsafe { sys::cpu_cache_invalidate_memregion(0, usize::MAX) })
 }

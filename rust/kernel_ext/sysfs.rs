@@ -61,6 +61,8 @@ pub const ROOT_READ_ONLY: u16 = 0o400;
 pub const READ_WRITE: u16 = 0o644;
 /// Readable and writable by root only: what acts on the whole machine.
 pub const ROOT_READ_WRITE: u16 = 0o600;
+/// Writable by root only.
+pub const WRITE_ONLY: u16 = 0o200;
 /// Most bytes of a refused value that the log shows.
 const LOGGED: usize = 64;
 
@@ -98,6 +100,11 @@ impl<T: DeviceType> Attribute<T> {
     /// An attribute that everybody may read and root may write.
     pub const fn read_write(name: &'static CStr, show: Show<T>, store: Store<T>) -> Self {
         Self::with_mode(name, READ_WRITE, Some(show), Some(store))
+    }
+
+    /// An attribute that only root may write, and nobody read.
+    pub const fn write_only(name: &'static CStr, store: Store<T>) -> Self {
+        Self::with_mode(name, WRITE_ONLY, None, Some(store))
     }
 
     /// An attribute that only root may read and write.

@@ -35,6 +35,7 @@ mod page_map;
 mod personality;
 pub mod provider;
 pub mod region;
+pub mod security;
 mod seeds;
 mod text;
 
@@ -118,4 +119,11 @@ module! {
     description: "NVDIMM (Non-Volatile Memory Device) core",
     license: "GPL",
     alias: ["nd:t1*", "nd:t2*"],
+    imports_ns: ["DEVMEM"],
+    params: {
+        key_revalidate: u8 {
+            default: 1,
+            description: "Give DIMMs that are unlocked already their passphrase again",
+        },
+    },
 }

@@ -8,6 +8,7 @@
 
 use crate::{
     activation::Activation,
+    security::Security,
     Bus,
     Dimm,
     Region, //
@@ -120,6 +121,11 @@ pub trait BusOperations: Send + Sync + 'static {
 
     /// Returns what activates staged firmware, if the provider knows how.
     fn activation(&self) -> Option<&dyn Activation> {
+        None
+    }
+
+    /// Returns what manages the security of DIMMs, if the provider knows how.
+    fn security(&self) -> Option<&dyn Security> {
         None
     }
 

@@ -7,7 +7,7 @@
 //!                                  └─ Provider   what was found so far; merges a table into it
 //!                                       ├─ bus       commands to the root device (_DSM)
 //!                                       ├─ dimm      a DIMM: identity, command family, label methods
-//!                                       ├─ intel     firmware activation
+//!                                       ├─ intel     firmware activation, security
 //!                                       └─ region    a range: mappings, interleave set, NUMA node
 //! ```
 //!

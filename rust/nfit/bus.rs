@@ -39,6 +39,7 @@ use nd::{
         BusOperations,
         Command, //
     },
+    security::Security,
     Bus,
     BusRegistration,
     Dimm, //
@@ -191,6 +192,10 @@ impl BusOperations for Operations {
 
     fn activation(&self) -> Option<&dyn Activation> {
         Some(&intel::activation::Activation)
+    }
+
+    fn security(&self) -> Option<&dyn Security> {
+        Some(&intel::security::Security)
     }
 
     fn clears_poison_by_command(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::{
     answer::Answer,
     health::Health,
     labels::LabelArea,
+    security::Security,
     topology::{
         self,
         Firmware, //
@@ -33,10 +34,12 @@ use nd_format::{
                 SET_CONFIG_DATA, //
             },
             DimmFamily,
+            Functions,
             LABEL_FUNCTIONS,
             QUERY, //
         },
-        health::SMART, //
+        health::SMART,
+        security, //
     },
     uuid::Guid, //
 };
@@ -51,6 +54,10 @@ const FIRMWARE_FINISH: u32 = 15;
 const FIRMWARE_QUERY: u32 = 16;
 const SET_SMART_THRESHOLD: u32 = 17;
 const INJECT_SMART: u32 = 18;
+
+/// The functions for security.
+const SECURITY: Functions =
+    Functions::span(security::function::STATE, security::function::MASTER_ERASE);
 
 /// Status: the input makes no sense.
 const INVALID_INPUT: u32 = 3;
@@ -87,6 +94,8 @@ pub(crate) struct TestDimm {
     health: Health,
     #[pin]
     pub(crate) update: Update,
+    #[pin]
+    pub(crate) security: Security,
     activation: Arc<Activation>,
     /// Number of the DIMM in the activation.
     member: usize,
@@ -110,6 +119,7 @@ impl TestDimm {
                 labels <- labels,
                 health <- Health::new(),
                 update <- Update::new(),
+                security <- Security::new(),
                 activation,
                 member,
             }),
@@ -136,7 +146,9 @@ impl TestDimm {
             Firmware::Basic => basic,
             Firmware::Full => more
                 .into_iter()
-                .fold(basic, |mask, function| mask | 1 << function),
+                .fold(basic | SECURITY.mask(), |mask, function| {
+                    mask | 1 << function
+                }),
         }
     }
 }
@@ -178,7 +190,7 @@ impl SimulatedDevice for TestDimm {
             FIRMWARE_QUERY => self.update.query(input),
             dimm_function::INFO => self.activation.dimm_info(self.member),
             dimm_function::ARM => self.activation.arm(self.member, input),
-            _ => Err(ENOTTY),
+            _ => self.security.evaluate(function, input),
         }
     }
 

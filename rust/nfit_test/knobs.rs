@@ -7,6 +7,7 @@
 //! | `handle` | which DIMM it is |
 //! | `fail_cmd` | a bit for each function that fails |
 //! | `fail_cmd_code` | the error with which they fail, negative; 0 for `EIO` |
+//! | `lock_dimm` | whatever is written locks the DIMM, as a power cycle does that has a passphrase |
 
 use crate::dimm::TestDimm;
 use kernel::{
@@ -91,8 +92,13 @@ static FAIL_COMMAND_CODE: Attribute<Knobs> = Attribute::<Knobs>::read_write(
 )
 .expecting("0 or an error number with its minus sign");
 
-static ATTRIBUTES: Attributes<Knobs, 4> =
-    Attributes::new([&HANDLE, &FAIL_COMMAND, &FAIL_COMMAND_CODE]);
+static LOCK_DIMM: Attribute<Knobs> = Attribute::write_only(c"lock_dimm", |knobs, _input| {
+    knobs.0.security.lock();
+    Ok(())
+});
+
+static ATTRIBUTES: Attributes<Knobs, 5> =
+    Attributes::new([&HANDLE, &FAIL_COMMAND, &FAIL_COMMAND_CODE, &LOCK_DIMM]);
 static GROUP: Group<Knobs> = Group::new(&ATTRIBUTES);
 static GROUPS: Groups<Knobs, 2> = Groups::new([&GROUP]);
 

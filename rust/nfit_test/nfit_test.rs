@@ -6,7 +6,7 @@
 //! nfit_test.0, nfit_test.1   platform devices, of this module for this module
 //!  ├─ SimulatedProvider      of nfit.ko: everything from the parser of the table upwards is that of real firmware
 //!  │   └─ platform           plays the root device: table, memory, DIMMs
-//!  │       └─ dimm           plays the firmware of a DIMM: labels, health, update, activation
+//!  │       └─ dimm           plays the firmware of a DIMM: labels, health, security, firmware
 //!  └─ test_dimmN             where user space makes the firmware fail
 //! ```
 //!
@@ -26,6 +26,7 @@ mod health;
 mod knobs;
 mod labels;
 mod platform;
+mod security;
 mod table;
 mod topology;
 mod update;

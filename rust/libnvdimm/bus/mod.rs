@@ -292,6 +292,7 @@ impl Drop for BusRegistration {
             region.unregister();
         }
         while let Some(dimm) = self.0.find_child::<Dimm>(|dimm| !dimm.is_dead()) {
+            dimm.overwrite().close();
             dimm.unregister();
         }
         self.0.unregister();

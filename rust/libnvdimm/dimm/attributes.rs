@@ -9,7 +9,11 @@ use crate::text::{
 use crate::{
     activation,
     attributes::Common,
-    bus::show_commands, //
+    bus::show_commands,
+    security::{
+        FROZEN,
+        SECURITY, //
+    }, //
 };
 use kernel::{
     prelude::*, //
@@ -64,8 +68,14 @@ static AVAILABLE_SLOTS: Attribute<Dimm> = Attribute::read_only(c"available_slots
     line!(out, "{}", area.area().available_slots())
 });
 
-static ATTRIBUTES: Attributes<Dimm, 5> =
-    Attributes::new([&STATE, &FLAGS, &COMMANDS, &AVAILABLE_SLOTS]);
+static ATTRIBUTES: Attributes<Dimm, 7> = Attributes::new([
+    &STATE,
+    &FLAGS,
+    &COMMANDS,
+    &AVAILABLE_SLOTS,
+    &SECURITY,
+    &FROZEN,
+]);
 static GROUP: Group<Dimm> = Group::new(&ATTRIBUTES);
 pub(super) static GROUPS: Groups<Dimm, 4> =
     Groups::new([Common::<Dimm>::IDENTITY, &GROUP, &activation::DIMM_GROUP]);

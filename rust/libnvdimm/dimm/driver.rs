@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     bus_type::NdBus,
+    security,
     Kind,
     TypeMask, //
 };
@@ -57,6 +58,7 @@ impl Driver<NdBus> for DimmDriver {
 ///
 /// A DIMM whose memory is locked is enabled nevertheless, so that it can be unlocked and its namespaces be listed.
 fn enable(dimm: &Node<Dimm>) -> Result<Enabled> {
+    security::unlock(dimm, &dimm.bus().lock());
     let area = if dimm.has_label_commands() {
         let Reading { area, locked } = CachedArea::read(dimm).inspect_err(|&error| {
             if error == EACCES {

@@ -33,6 +33,7 @@ use crate::{
         dimm_command,
         DimmDescription, //
     },
+    security::Overwrite,
     Bus,
     Kind,
     NdBus, //
@@ -64,6 +65,7 @@ static IDS: IdBitmap<64> = IdBitmap::new();
 static TABLE: Table<Dimm> = Table::named(c"nvdimm", attributes::GROUPS.list());
 
 /// A DIMM.
+#[pin_data]
 pub struct Dimm {
     bus: ARef<Node<Bus>>,
     id: StaticId<64>,
@@ -73,6 +75,8 @@ pub struct Dimm {
     /// stays true when the index goes: a region whose labels were wiped is empty, not one namespace.
     labelled: Atomic<bool>,
     labels: BusLocked<Labels>,
+    #[pin]
+    overwrite: Overwrite,
 }
 
 /// The label area of a DIMM in memory, and who needs it.
@@ -114,13 +118,14 @@ impl Dimm {
                 device_number: device_number(ioctl::dimm_major(), number),
             },
             fmt!("nmem{number}"),
-            Ok::<_, Error>(Self {
+            try_pin_init!(Self {
                 id,
                 locked: Atomic::new(description.flags.locked),
                 labelled: Atomic::new(description.flags.labelled),
                 labels: bus.lockable(Labels::default()),
                 bus: bus.into(),
                 description,
+                overwrite <- Overwrite::new(),
             }),
         )?;
         crate::async_work::register(node.clone())?;
@@ -144,6 +149,10 @@ impl Dimm {
 
     pub(crate) fn description(&self) -> &DimmDescription {
         &self.description
+    }
+
+    pub(crate) fn overwrite(&self) -> &Overwrite {
+        &self.overwrite
     }
 
     pub(crate) fn is_locked(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::{
     bus_type::NdBus,
     dimm::LabelHold,
     namespace,
+    security,
     seeds::{
         self,
         Seeds, //
@@ -68,6 +69,7 @@ impl Driver<NdBus> for RegionDriver {
 /// Creates the namespaces of `region` and the first seeds.
 fn enable(region: &Node<Region>) -> Result<Enabled> {
     let provider = ModuleReference::try_new(region.bus().module()).ok_or(ENXIO)?;
+    security::admit(region)?;
     let mut labels = KVec::new();
     for mapping in region.mappings() {
         if let Some(hold) = LabelHold::new(mapping.dimm())? {

@@ -2,6 +2,7 @@
 
 //! Activation of staged firmware by functions of the root device and of its DIMMs.
 
+use super::status_of;
 use crate::{
     bus::NfitBus,
     dimm::NfitDimm, //
@@ -148,12 +149,4 @@ fn dimm_info(dimm: &Node<Dimm>) -> Result<DimmInfo> {
     let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
     let answer = known.call(dimm_function::INFO, &[])?;
     answer.buffer().and_then(DimmInfo::from_answer).ok_or(ENXIO)
-}
-
-/// The status that an answer begins with.
-fn status_of(answer: Option<&[u8]>) -> Result<u32> {
-    let status = answer
-        .and_then(|answer| answer.first_chunk())
-        .ok_or(ENXIO)?;
-    Ok(u32::from_le_bytes(*status))
 }

@@ -54,6 +54,7 @@ fn name(errno: Errno) -> Option<&'static str> {
         Errno::IO => "EIO",
         Errno::NODEV => "ENODEV",
         Errno::NOENT => "ENOENT",
+        Errno::NOKEY => "ENOKEY",
         Errno::NOMEM => "ENOMEM",
         Errno::NOSPC => "ENOSPC",
         Errno::NOTTY => "ENOTTY",
