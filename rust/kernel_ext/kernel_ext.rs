@@ -12,7 +12,7 @@
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
 //! - [`debugfs`], [`trace`]: the directory of a module; tracepoints;
 //! - [`acpi`]: tables, methods and notifications;
-//! - [`key`]: secrets;
+//! - [`key`]: secrets of the key service;
 //! - [`poller`]: jobs that come back;
 //! - [`hibernate`]: work for which the machine must stand still;
 //! - [`resource`]: the tree of physical addresses.

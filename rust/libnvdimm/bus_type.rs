@@ -43,6 +43,8 @@ impl TypeMask {
     pub(crate) const REGION: Self = Self(1 << type_id::REGION);
     /// Namespaces, with labels and without, and the personalities on them.
     pub const NAMESPACE: Self = Self((1 << type_id::NAMESPACE_IO) | (1 << type_id::NAMESPACE_PMEM));
+    /// Device DAX.
+    pub const DAX: Self = Self(1 << type_id::DAX);
 }
 
 /// What drivers of namespaces and personalities can be told of.

@@ -3,4 +3,4 @@
 
 #include <linux/module.h>
 
-MODULE_SOFTDEP("pre: nd_pmem");
+MODULE_SOFTDEP("pre: nd_pmem dax_pmem");

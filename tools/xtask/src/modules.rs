@@ -298,10 +298,28 @@ impl GuestFiles {
                 .arg("modules_install");
             process::run(&mut theirs, &log, step)?;
             if stack == Stack::Rust {
+                let modules = self.directory.path().join("rust/lib/modules");
+                put_device_dax_among_updates(&modules.join(&kernel.release))?;
                 let mut ours = kbuild(&machine.toolchain, kernel, Purpose::Build)?;
                 process::run(ours.arg(&destination).arg("modules_install"), &log, step)?;
             }
             Ok(())
         })
     }
+}
+
+/// Puts the kernel's own `device_dax.ko`, which does not depend on the NVDIMM core and works with any, into `updates/`, too:
+/// ndctl's tests want all modules of the subsystem there. Ordinary installations leave it where it is.
+///
+/// Whoever installs modules after this runs depmod.
+fn put_device_dax_among_updates(modules: &Path) -> Result<()> {
+    let theirs = modules.join("kernel/drivers/dax/device_dax.ko");
+    if !theirs.is_file() {
+        return Ok(());
+    }
+    let updates = modules.join("updates");
+    fs::create_dir_all(&updates)
+        .and_then(|()| fs::copy(&theirs, updates.join("device_dax.ko")))
+        .with_context(|| format!("cannot copy {} to updates/", theirs.display()))?;
+    Ok(())
 }

@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The modules as ndctl's test suite wants them: all in updates/, marked as not the kernel's own, with the aliases that libndctl
+# looks for; `modprobe nfit_test` alone brings in drivers for everything, enabled regions hold it and nothing else does.
+#
+# timeout: 240
+. "$LIB"
+
+# Each test begins with all modules loaded; this one with none.
+for module in nfit_test nd_pmem dax_pmem nd_btt nfit nd_e820 libnvdimm; do
+	if grep -q "^$module " /proc/modules; then
+		rmmod "$module" || fail "$module cannot be unloaded"
+	fi
+done
+
+for module in libnvdimm nd_btt nd_pmem dax_pmem device_dax nfit nd_e820; do
+	expect_match "the file of $module" "$(modinfo -F filename "$module")" '*/updates/*'
+done
+
+# alias_leads_to ALIAS MODULE
+alias_leads_to() {
+	expect_eq "the module of $1" "$(modprobe --resolve-alias "$1")" "$2"
+}
+for type in 1 2; do
+	alias_leads_to "nd:t$type" libnvdimm
+done
+for type in 4 5; do
+	alias_leads_to "nd:t$type" nd_pmem
+done
+alias_leads_to nd:t7 dax_pmem
+alias_leads_to acpi:ACPI0012: nfit
+alias_leads_to platform:e820_pmem nd_e820
+
+. "${LIB%/*}/devices.sh"
+. "${LIB%/*}/simulated.sh"
+for module in libnvdimm nd_btt nd_pmem dax_pmem nfit nfit_test; do
+	expect_match "taint of $module" "$(cat "/sys/module/$module/taint")" '*O*'
+done
+for driver in nd_bus nvdimm nd_region nd_pmem dax_pmem; do
+	[ -d "/sys/bus/nd/drivers/$driver" ] || fail "there is no driver $driver"
+done
+for namespace in "$ND"/namespace*.0; do
+	[ -e "$namespace/driver" ] || fail "$namespace is not driven"
+done
+
+# What holds the module: an enabled region, not an open node. Then it can be unloaded at once, with DIMMs enabled.
+expect_fail rmmod nfit_test 2>/dev/null
+expect_ok ndctl disable-region -b "$N0" all
+expect_fail rmmod nfit_test 2>/dev/null
+bus=$(field "$(ndctl list -B -b "$N0")" dev)
+dimm=$(field "$(ndctl list -D -b "$N0")" dev)
+exec 8</dev/"ndctl${bus#ndbus}" 9</dev/"$dimm"
+expect_ok ndctl disable-region -b "$N1" all
+[ -e "$ND/$dimm/driver" ] || fail "$dimm is disabled"
+expect_ok modprobe -r nfit_test
+exec 8<&- 9<&-
+
+# A device DAX can be configured, and is refused with a word of why.
+load_simulated
+reset_labels 1.2
+region=$(region_of_ways 4)
+namespace=$(seed namespace "$region") dax=$(seed dax "$region")
+set_attribute "$namespace" uuid "$(uuidgen)"
+set_attribute "$namespace" size 0x2000000
+set_attribute "$dax" uuid "$(uuidgen)"
+set_attribute "$dax" mode pmem
+set_attribute "$dax" namespace "$namespace"
+expect_eq "enabling $dax" "$(driver bind dax_pmem "$dax")" ENXIO
+expect_kernel_message "$dax: device DAX is not supported"

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Simulated buses loaded and unloaded again and again, with a BTT on them and a DIMM with a passphrase: numbers start over,
+# and no memory is left behind. With the argument N: so many times.
+#
+# timeout: 600
+. "$LIB"
+. "${LIB%/*}/simulated.sh"
+
+ROUNDS=${1:-5}
+# Memory that varies by itself: caches of the VFS, per-CPU lists of slabs.
+TOLERANCE_KIB=4096
+
+round() {
+	region=$(region_of_ways 2)
+	reset_labels 1.2
+	ndctl create-namespace -r "$region" -m sector -l 4096 >/dev/null || fail "create on $region"
+	head -c 1M /dev/zero >"$(echo /dev/"$(field "$(ndctl list -N -r "$region")" blockdev)")"
+	dimm=$(field "$(ndctl list -D -b "$N0")" dev)
+	expect_eq "lowest DIMM" "$dimm" "$first_dimm"
+	echo 1 >/sys/devices/platform/nfit_test.0/nfit_test_dimm/test_dimm0/lock_dimm
+}
+
+# used: KiB of memory of the kernel's own, after caches were dropped.
+used() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '$1 == "Slab:" || $1 == "VmallocUsed:" || $1 == "Percpu:" { sum += $2 } END { print sum }' /proc/meminfo
+}
+
+first_dimm=$(field "$(ndctl list -D -b "$N0")" dev)
+first_region=$(region_of_ways 2)
+unload_simulated
+# The first rounds fill caches that stay.
+before=
+for number in $(seq "$ROUNDS"); do
+	load_simulated
+	expect_eq "the region" "$(region_of_ways 2)" "$first_region"
+	round
+	expect_ok unload_simulated
+	[ "$number" -ne 2 ] || before=$(used)
+done
+after=$(used)
+grown=$((after - before))
+echo "$ROUNDS rounds: kernel memory $before KiB after two, $after KiB at the end"
+[ "$grown" -lt "$TOLERANCE_KIB" ] || fail "kernel memory has grown by $grown KiB"
+# For the removal at the end.
+load_simulated
