@@ -63,11 +63,11 @@ pub const READ_WRITE: u16 = 0o644;
 pub const ROOT_READ_WRITE: u16 = 0o600;
 /// Writable by root only.
 pub const WRITE_ONLY: u16 = 0o200;
-/// Most bytes of a refused value that the log shows.
-const LOGGED: usize = 64;
-
 /// Hidden.
 pub const HIDDEN: u16 = 0;
+
+/// Most bytes of a refused value that the log shows.
+const LOGGED: usize = 64;
 
 /// An attribute of a [`Node<T>`].
 ///
