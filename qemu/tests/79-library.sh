@@ -45,7 +45,7 @@ check_idle() {
 }
 check_idle "$pair" 2 $((32 * MIB))
 check_idle "$four" 4 $((64 * MIB))
-for mapping in "$ND/$four"/mapping?; do
+for mapping in "$ND/$four"/mapping[0-9]; do
 	member=$(cut -d, -f1 "$mapping")
 	expect_eq "state of $member" "$(cat "$ND/$member/state")" active
 done

@@ -183,7 +183,8 @@ static ACTIVATE_BUS: Attribute<Bus> = Attribute::root_read_write(
         }
     },
 )
-.visible(|bus| if_capable(bus, ROOT_READ_WRITE));
+.visible(|bus| if_capable(bus, ROOT_READ_WRITE))
+.expecting("quiesce or live, while a DIMM is armed");
 
 static ACTIVATE_DIMM: Attribute<Dimm> = Attribute::root_read_write(
     c"activate",
@@ -214,7 +215,8 @@ static ACTIVATE_DIMM: Attribute<Dimm> = Attribute::root_read_write(
         }
     },
 )
-.visible(|dimm| if_covered(dimm, ROOT_READ_WRITE));
+.visible(|dimm| if_covered(dimm, ROOT_READ_WRITE))
+.expecting("arm or disarm, while no activation is going on");
 
 static RESULT: Attribute<Dimm> = Attribute::root_read_only(c"result", |dimm: &Node<Dimm>, out| {
     let outcome = of(dimm.bus())?.outcome(dimm).map_err(|_| ENXIO)?;

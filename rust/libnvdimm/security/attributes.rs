@@ -40,7 +40,8 @@ pub(crate) static SECURITY: Attribute<Dimm> = Attribute::read_write(
         Operation::parse(input)?.perform(dimm, &lock)
     },
 )
-.visible(|dimm| if_protected(dimm, READ_WRITE));
+.visible(|dimm| if_protected(dimm, READ_WRITE))
+.expecting("an operation that the state allows, and the numbers of its keys");
 
 /// Whether nothing can be changed until the next power cycle.
 pub(crate) static FROZEN: Attribute<Dimm> =
