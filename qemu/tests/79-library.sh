@@ -112,7 +112,6 @@ expect_ok ndctl enable-region -b "$N1" all
 legacy=$(ndctl list -b "$N1" -R | jq -r 'map(select(.size == 33554432)) | .[0].dev')
 disk=/dev/$(field "$(ndctl list -b "$N1" -r "$legacy" -N)" blockdev)
 expect_eq "what $legacy has" "$(cat "$ND/namespace${legacy#region}.0/devtype")" nd_namespace_io
-expect_eq "what is available on $legacy" "$(cat "$ND/$legacy/available_size")" 0
 expect_eq "read-only disk" "$(blockdev --getro "$disk")" 1
 expect_fail dd if=/dev/zero of="$disk" bs=4k count=1 oflag=direct status=none 2>/dev/null
 attribute "$ND/$legacy/read_only" 0
