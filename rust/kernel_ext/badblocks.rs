@@ -123,6 +123,12 @@ impl Badblocks {
         }
     }
 
+    /// Takes all sectors off the list.
+    pub fn clear(&self) {
+        // SAFETY: The list was initialised, by the type invariant. Taking all off splits no run, so it needs no room.
+        unsafe { sys::badblocks_clear(self.as_raw(), 0, u64::MAX >> 1) };
+    }
+
     /// Writes the list as sysfs shows it, one `<first> <count>` line per run, to a buffer of one page; returns its length.
     pub fn show(&self, page: &mut [u8; kernel::page::PAGE_SIZE]) -> Result<usize> {
         // SAFETY: The list was initialised, by the type invariant; the buffer is one page long, as the function expects.

@@ -6,7 +6,7 @@
 //! here and nothing of `kernel::bindings`.
 //!
 //! - [`bus`], [`device`], [`sysfs`]: a bus type, its devices and drivers, and their attributes;
-//! - [`async_domain`]: registration in the background;
+//! - [`async_domain`], [`repeated_work`]: registration and other work in the background;
 //! - [`chrdev`], [`class`]: control nodes;
 //! - [`platform_device`]: devices that a module makes for its own driver;
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
@@ -22,6 +22,7 @@ pub mod async_domain;
 pub mod badblocks;
 pub mod block;
 pub mod bus;
+pub mod capability;
 pub mod chrdev;
 pub mod class;
 pub mod debugfs;
@@ -35,6 +36,7 @@ pub mod memregion;
 pub mod module;
 pub mod platform_device;
 pub mod poller;
+pub mod repeated_work;
 pub mod resource;
 mod sys;
 pub mod sysfs;

@@ -20,6 +20,10 @@
 //!
 //! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
 
+mod notifier;
+
+pub use self::notifier::Notifier;
+
 use crate::{
     device::{
         DeviceType,

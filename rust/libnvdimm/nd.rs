@@ -34,6 +34,7 @@ pub mod namespace;
 mod page_map;
 mod personality;
 pub mod provider;
+pub mod range_set;
 pub mod region;
 pub mod security;
 mod seeds;

@@ -102,6 +102,7 @@ pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection
 pub struct AttachedBtt {
     // Drop order: the disk goes first, with the requests under way.
     disk: Disk<BttDriver>,
+    driver: Arc<BttDriver>,
     _directory: BttDirectory,
     device: ARef<Node<nd::Btt>>,
     region: ARef<Node<Region>>,
@@ -126,7 +127,7 @@ impl AttachedBtt {
         device.set_disk_size(capacity << kernel_ext::block::SECTOR_SHIFT);
         let disk = Disk::new(
             bound,
-            driver,
+            driver.clone(),
             Parameters {
                 name: fmt!("{}s", DiskName(&namespace)),
                 capacity,
@@ -137,10 +138,16 @@ impl AttachedBtt {
 
         Ok(Self {
             disk,
+            driver,
             _directory: directory,
             device: device.into(),
             region,
         })
+    }
+
+    /// Adds what has become bad: it cannot be read any more, and is cleared before it is used again.
+    pub fn revalidate_poison(&self) {
+        self.driver.btt().media().list_bad_sectors();
     }
 
     /// Makes the disk read only, or writable again, as its region is.

@@ -40,11 +40,19 @@ pub(crate) struct PmemMedia {
 impl PmemMedia {
     /// A medium over `range`, which is part of `region`; `ENOMEM` if there is no memory for its list of bad blocks.
     pub(crate) fn new(range: PmemRange, region: &Node<Region>) -> Result<Self> {
-        Ok(Self {
+        let media = Self {
             range,
             region: region.into(),
             badblocks: KBox::pin_init(Badblocks::new(), GFP_KERNEL)?,
-        })
+        };
+        media.list_bad_sectors();
+        Ok(media)
+    }
+
+    /// Adds what is known to be bad to the list.
+    pub(crate) fn list_bad_sectors(&self) {
+        self.region
+            .list_bad_sectors(self.range.start(), self.range.len(), &self.badblocks);
     }
 
     /// Stores zeroes in a part of a block that is being written, flushed.
@@ -94,7 +102,10 @@ impl PmemMedia {
         let address = self.range.start() + (bad.first << SECTOR_SHIFT);
         let len = bad.count << SECTOR_SHIFT;
 
-        if self.region.clear_poison(address, len)? < len {
+        let cleared = self.region.clear_poison(address, len)?;
+        self.range
+            .invalidate(bad.first << SECTOR_SHIFT, usize::try_from(cleared)?)?;
+        if cleared < len {
             return Err(EIO);
         }
         self.badblocks.remove(bad)

@@ -96,8 +96,8 @@ impl Driver<NdBus> for PmemDriver {
         match (event, personality.get_ref()) {
             (Event::RevalidateRegion, Personality::Raw(disk)) => disk.follow_region(),
             (Event::RevalidateRegion, Personality::Btt(btt)) => btt.follow_region(),
-            // No provider reports bad ranges yet.
-            (Event::RevalidatePoison, _) => (),
+            (Event::RevalidatePoison, Personality::Raw(disk)) => disk.revalidate_poison(),
+            (Event::RevalidatePoison, Personality::Btt(btt)) => btt.revalidate_poison(),
         }
     }
 }

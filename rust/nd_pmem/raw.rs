@@ -14,8 +14,9 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        Arc, //
-    }, //
+        Arc,
+        SetOnce, //
+    },
 };
 use kernel_ext::{
     badblocks::{
@@ -27,7 +28,6 @@ use kernel_ext::{
         Bio,
         BlockSize,
         Disk,
-        DiskRef,
         Limits,
         Operation,
         Parameters,
@@ -38,7 +38,8 @@ use kernel_ext::{
     },
     device::Node,
     error::eopnotsupp,
-    memory::PmemRange, //
+    memory::PmemRange,
+    sysfs::Notifier, //
 };
 use nd::{
     namespace::DiskName,
@@ -48,7 +49,9 @@ use nd::{
 
 /// A raw disk on a namespace, removed when dropped.
 pub(crate) struct RawDisk {
+    // Drop order: the disk goes first, with the requests under way.
     disk: Disk<RawDriver>,
+    driver: Arc<RawDriver>,
     region: ARef<Node<Region>>,
 }
 
@@ -62,10 +65,11 @@ impl RawDisk {
         let region: ARef<Node<Region>> = namespace.region().into();
         let capacity = range.len() >> SECTOR_SHIFT;
         let driver = Arc::pin_init(RawDriver::new(range, region.clone()), GFP_KERNEL)?;
+        driver.list_bad_sectors();
 
         let disk = Disk::new(
             device,
-            driver,
+            driver.clone(),
             Parameters {
                 name: fmt!("{}", DiskName(namespace)),
                 capacity,
@@ -74,7 +78,20 @@ impl RawDisk {
             },
         )?;
 
-        Ok(Self { disk, region })
+        driver
+            .badblocks_changed
+            .populate(disk.as_disk().badblocks_notifier()?);
+        Ok(Self {
+            disk,
+            driver,
+            region,
+        })
+    }
+
+    /// Adds what has become bad.
+    pub(crate) fn revalidate_poison(&self) {
+        self.driver.list_bad_sectors();
+        self.driver.notify_badblocks();
     }
 
     /// Makes the disk read only, or writable again, as its region is.
@@ -141,6 +158,7 @@ struct RawDriver {
     region: ARef<Node<Region>>,
     #[pin]
     badblocks: Badblocks,
+    badblocks_changed: SetOnce<Notifier>,
 }
 
 impl block::Driver for RawDriver {
@@ -164,6 +182,7 @@ impl RawDriver {
             range,
             region,
             badblocks <- Badblocks::new(),
+            badblocks_changed: SetOnce::new(),
         })
     }
 
@@ -221,18 +240,31 @@ impl RawDriver {
         let address = self.range.start() + bio.position();
         let cleared = self.region.clear_poison(address, sectors * SECTOR_SIZE)?;
 
-        self.forget_bad(bio.disk(), bio.sector(), cleared / SECTOR_SIZE)?;
+        self.range
+            .invalidate(bio.position(), usize::try_from(cleared)?)?;
+        self.forget_bad(bio.sector(), cleared / SECTOR_SIZE)?;
         if cleared < sectors * SECTOR_SIZE {
             return Err(EIO);
         }
         Ok(())
     }
 
-    fn forget_bad(&self, disk: DiskRef<'_>, first: u64, count: u64) -> Result {
+    fn forget_bad(&self, first: u64, count: u64) -> Result {
         if count != 0 {
             self.badblocks.remove(BadRange { first, count })?;
-            disk.notify_badblocks();
+            self.notify_badblocks();
         }
         Ok(())
+    }
+
+    fn list_bad_sectors(&self) {
+        self.region
+            .list_bad_sectors(self.range.start(), self.range.len(), &self.badblocks);
+    }
+
+    fn notify_badblocks(&self) {
+        if let Some(changed) = self.badblocks_changed.as_ref() {
+            changed.notify();
+        }
     }
 }

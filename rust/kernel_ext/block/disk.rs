@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     badblocks::Badblocks,
-    sys, //
+    sys,
+    sysfs::Notifier, //
 };
 use core::{
     marker::PhantomData,
@@ -315,16 +316,11 @@ impl<'a> DiskRef<'a> {
         unsafe { sys::set_disk_ro(self.raw, read_only) };
     }
 
-    /// Wakes those who poll the attribute `badblocks`.
-    pub fn notify_badblocks(self) {
-        // SAFETY: The disk was added, by the type invariant, so the object of its whole-disk device is in sysfs. The name is
-        // a constant C string; no directory is given.
-        unsafe {
-            sys::sysfs_notify(
-                &raw mut (*(*self.raw).part0).bd_device.kobj,
-                ptr::null(),
-                c"badblocks".as_char_ptr(),
-            )
-        };
+    /// What wakes those who poll the attribute `badblocks`.
+    pub fn badblocks_notifier(self) -> Result<Notifier> {
+        // SAFETY: The disk is valid by the type invariant, and the device in `part0` lives as long as the disk.
+        let device = unsafe { device::Device::from_raw(&raw mut (*(*self.raw).part0).bd_device) };
+
+        Notifier::new(device, None, c"badblocks")
     }
 }

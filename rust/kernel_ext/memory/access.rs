@@ -7,9 +7,12 @@ use super::{
     poison,
     PmemRange, //
 };
-use crate::block::{
-    Sink,
-    Source, //
+use crate::{
+    block::{
+        Sink,
+        Source, //
+    },
+    sys,
 };
 use kernel::{
     fmt,
@@ -216,6 +219,16 @@ impl PmemRange {
 
         // SAFETY: `to` is mapped and aligned.
         unsafe { to.write_volatile(word) };
+        Ok(())
+    }
+
+    /// Drops the cache lines of `len` bytes, after the medium has been repaired below them: a line that was loaded when its
+    /// content was lost would go on to be poisoned.
+    pub fn invalidate(&self, offset: u64, len: usize) -> Result<(), AccessError> {
+        let address = self.bytes(offset, len)?;
+
+        // SAFETY: `address` is mapped for `len` bytes. Lines that were stored to are written back, so nothing gets lost.
+        unsafe { sys::arch_invalidate_pmem(address.cast(), len) };
         Ok(())
     }
 

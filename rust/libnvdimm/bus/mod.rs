@@ -6,6 +6,7 @@
 //! [`Bus::lock_idle`], which waits until there are none.
 
 mod attributes;
+mod bad_ranges;
 mod driver;
 
 pub(crate) use self::{
@@ -16,6 +17,7 @@ pub(crate) use self::{
     },
 };
 
+use self::bad_ranges::BadRanges;
 use crate::{
     attributes::bus_type,
     ids::{
@@ -69,6 +71,8 @@ static TABLE: Table<Bus> = Table::unnamed(attributes::GROUPS.list());
 pub struct Bus {
     id: StaticId<4>,
     description: BusDescription,
+    #[pin]
+    bad_ranges: BadRanges,
     #[pin]
     state: Mutex<State>,
     #[pin]
@@ -141,6 +145,10 @@ impl Bus {
 
     pub(crate) fn description(&self) -> &BusDescription {
         &self.description
+    }
+
+    pub(crate) fn bad_ranges(&self) -> &BadRanges {
+        &self.bad_ranges
     }
 
     /// Takes the lock of the bus.
@@ -225,6 +233,7 @@ impl Bus {
             try_pin_init!(Self {
                 id,
                 description,
+                bad_ranges <- BadRanges::new(),
                 state <- new_mutex!(State {
                     probes: 0,
                     calls: 0,

@@ -5,12 +5,15 @@
 //! What user space passes is copied once to decide about its size and once as a whole; the second copy decides, and must
 //! still have the size of the first.
 
-use super::envelope::{
-    self,
-    wide_field,
-    Target,
-    CALL_HEADER,
-    HEAD, //
+use super::{
+    clear_error,
+    envelope::{
+        self,
+        wide_field,
+        Target,
+        CALL_HEADER,
+        HEAD, //
+    },
 };
 use crate::{
     provider::{
@@ -97,6 +100,10 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
         }
         _ => number,
     };
+    let clears_errors = dimm.is_none() && number == bus_command::CLEAR_ERROR;
+    if clears_errors {
+        clear_error::check(bus, &buffer)?;
+    }
     {
         let object = dimm.map_or_else(|| bus.device(), |dimm| dimm.device());
         let (_device_lock, bus_lock) = bus.lock_idle(object);
@@ -112,6 +119,9 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
             payload: &mut buffer,
         };
         bus.operations().execute(bus, dimm, command)?;
+    }
+    if clears_errors {
+        clear_error::account(bus, &buffer);
     }
     UserSlice::new(user, size).writer().write_slice(&buffer)?;
     Ok(0)

@@ -6,6 +6,7 @@
 //! object, checks who may do what and how large the buffer is, and lets the provider execute the command.
 
 mod call;
+mod clear_error;
 mod envelope;
 
 use crate::{

@@ -208,15 +208,15 @@ static PERSISTENCE_DOMAIN: Attribute<Region> =
         }
     });
 
-/// Bad ranges come from scrubbing and from injection, which no provider of ours does yet: the list is empty.
-static BADBLOCKS: Attribute<Region> = Attribute::<Region>::read_only(c"badblocks", |region, _| {
-    let lock = region.lock_device();
-    if lock.is_bound() {
-        Ok(())
-    } else {
-        Err(ENXIO)
-    }
-});
+static BADBLOCKS: Attribute<Region> =
+    Attribute::<Region>::read_only(c"badblocks", |region, out| {
+        let lock = region.lock_device();
+        if lock.is_bound() {
+            region.show_bad_sectors(out)
+        } else {
+            Err(ENXIO)
+        }
+    });
 
 static ATTRIBUTES: Attributes<Region, 18> = Attributes::new([
     &SIZE,

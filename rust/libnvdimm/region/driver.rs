@@ -76,6 +76,7 @@ fn enable(region: &Node<Region>) -> Result<Enabled> {
             labels.push(hold, GFP_KERNEL)?;
         }
     }
+    region.begin_bad_sectors();
     *region.seeds().lock() = Seeds::open();
     match namespace::create_all(region) {
         Ok(namespaces) => {

@@ -6,6 +6,7 @@
 //! may configure ([`crate::seeds`]).
 
 mod attributes;
+mod bad_sectors;
 mod driver;
 mod labels;
 mod mapping;
@@ -16,7 +17,10 @@ mod poison;
 pub(crate) use self::driver::RegionDriver;
 pub use self::mapping::Mapping;
 
-use self::persistence::Flush;
+use self::{
+    bad_sectors::BadSectors,
+    persistence::Flush, //
+};
 use crate::{
     attributes::bus_type,
     bus_type::type_id,
@@ -82,6 +86,8 @@ pub struct Region {
     /// Whether an update has left labels that have to be mended.
     labels_unsettled: Atomic<bool>,
     #[pin]
+    bad_sectors: BadSectors,
+    #[pin]
     seeds: Mutex<Seeds>,
 }
 
@@ -139,6 +145,7 @@ impl Region {
                 registered_namespaces: Atomic::new(0),
                 found_namespaces: Atomic::new(0),
                 labels_unsettled: Atomic::new(false),
+                bad_sectors <- BadSectors::new(),
                 seeds <- new_mutex!(Seeds::closed()),
             }),
         )?;

@@ -31,6 +31,7 @@ impl Region {
     /// `ENXIO`: the provider cannot clear just this range. Other errors are those of the provider.
     pub fn clear_poison(&self, address: u64, len: u64) -> Result<u64> {
         if !self.bus().operations().clears_poison_by_command() {
+            self.poison_cleared(&(address..address.saturating_add(len)));
             return Ok(len);
         }
 
@@ -45,7 +46,9 @@ impl Region {
         let low = word(&cleared, 24)?;
         let high = word(&cleared, 28)?;
         // The firmware is not believed to have cleared more than it was told to.
-        Ok((u64::from(high) << 32 | u64::from(low)).min(len))
+        let cleared = (u64::from(high) << 32 | u64::from(low)).min(len);
+        self.poison_cleared(&(address..address.saturating_add(cleared)));
+        Ok(cleared)
     }
 
     fn poison_command(&self, number: u32, address: u64, len: u64) -> Result<[u8; PAYLOAD]> {

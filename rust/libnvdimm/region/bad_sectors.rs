@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which sectors of a region are bad, as the attribute `badblocks` shows.
+//!
+//! ```text
+//! scrub, machine check ──> Bus: bad ranges ──> Region: badblocks
+//!                                          ├─> raw disk: badblocks
+//!                                          └─> medium of a BTT
+//! ```
+//!
+//! The bus knows addresses. Whoever uses them has a list of sectors of its own, which is filled from that of the bus when it
+//! begins and whenever [`Event::RevalidatePoison`] tells that there is more. What was cleared is taken off each of them by
+//! those who know: the core for bus and region, drivers for theirs.
+
+use super::{
+    notify_children,
+    Region, //
+};
+use crate::{
+    Bus,
+    Event, //
+};
+use core::ops::Range;
+use kernel::{
+    fmt::Write as _,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::Formatter,
+    sync::SetOnce, //
+};
+use kernel_ext::{
+    badblocks::{
+        BadRange,
+        Badblocks, //
+    },
+    block::SECTOR_SIZE,
+    device::Node,
+    sysfs::Notifier, //
+};
+
+/// The bad sectors of a region.
+#[pin_data]
+pub(super) struct BadSectors {
+    #[pin]
+    list: Badblocks,
+    changed: SetOnce<Notifier>,
+}
+
+impl BadSectors {
+    pub(super) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            list <- Badblocks::new(),
+            changed: SetOnce::new(),
+        })
+    }
+}
+
+impl Region {
+    /// Adds to `list` what is known to be bad of `len` bytes from the physical address `start` on. Sectors count from there.
+    ///
+    /// A list that is full is left incomplete: what is not in it ends in a machine check instead of being refused before.
+    pub fn list_bad_sectors(&self, start: u64, len: u64, list: &Badblocks) {
+        let mut dropped = 0_u64;
+        self.bus()
+            .bad_ranges()
+            .each_within(start..start.saturating_add(len), |bad| {
+                let first = (bad.start - start) / SECTOR_SIZE;
+                let end = (bad.end - start).div_ceil(SECTOR_SIZE);
+                let range = BadRange {
+                    first,
+                    count: end - first,
+                };
+                if list.add(range).is_err() {
+                    dropped += 1;
+                }
+            });
+        if dropped != 0 {
+            dev_warn!(
+                self.bus(),
+                "region{}: its list of bad sectors is full, {dropped} ranges are not in it\n",
+                self.id()
+            );
+        }
+    }
+
+    /// Begins a new list, when the region is enabled.
+    pub(super) fn begin_bad_sectors(self: &Node<Self>) {
+        if self.bad_sectors.changed.as_ref().is_none() {
+            if let Ok(notifier) = Notifier::new(self.device(), None, c"badblocks") {
+                self.bad_sectors.changed.populate(notifier);
+            }
+        }
+        self.bad_sectors.list.clear();
+        self.list_bad_sectors(self.start(), self.size(), &self.bad_sectors.list);
+    }
+
+    pub(super) fn show_bad_sectors(&self, out: &mut Formatter<'_>) -> Result {
+        let mut page = KVec::from_elem(0_u8, PAGE_SIZE, GFP_KERNEL)?;
+        let len = self
+            .bad_sectors
+            .list
+            .show(page.first_chunk_mut().ok_or(EIO)?)?;
+        let text = page.get(..len).ok_or(EIO)?;
+        out.write_str(core::str::from_utf8(text).map_err(|_| EIO)?)?;
+        Ok(())
+    }
+
+    /// Tells the region and all who use its memory that ranges have become bad ([`Bus::add_bad_range`]).
+    pub fn revalidate_poison(self: &Node<Self>) {
+        {
+            let lock = self.lock_device();
+            if !lock.is_bound() {
+                return;
+            }
+            self.list_bad_sectors(self.start(), self.size(), &self.bad_sectors.list);
+        }
+        self.notify_bad_sectors();
+        notify_children(self, Event::RevalidatePoison);
+    }
+
+    fn notify_bad_sectors(&self) {
+        if let Some(changed) = self.bad_sectors.changed.as_ref() {
+            changed.notify();
+        }
+    }
+
+    /// Takes what lies wholly in the physical addresses `cleared` off the list.
+    fn forget_bad_sectors(&self, cleared: &Range<u64>) {
+        let end = self.start().saturating_add(self.size());
+        let cleared = cleared.start.max(self.start())..cleared.end.min(end);
+        if cleared.is_empty() {
+            return;
+        }
+        let first = (cleared.start - self.start()).div_ceil(SECTOR_SIZE);
+        let end = (cleared.end - self.start()) / SECTOR_SIZE;
+        if end <= first {
+            return;
+        }
+        let range = BadRange {
+            first,
+            count: end - first,
+        };
+        if self.bad_sectors.list.remove(range).is_err() {
+            dev_warn!(
+                self.bus(),
+                "region{}: its list of bad sectors is full, sectors that were cleared stay in it\n",
+                self.id()
+            );
+        }
+        self.notify_bad_sectors();
+    }
+
+    /// Notes that the poison of physical addresses of the region was cleared.
+    pub(super) fn poison_cleared(&self, cleared: &Range<u64>) {
+        self.bus().forget_bad_range(cleared);
+        self.forget_bad_sectors(cleared);
+    }
+}
+
+impl Bus {
+    /// Notes that the content of `len` bytes from the physical address `start` on is lost.
+    ///
+    /// Whoever does so tells the regions afterwards ([`Region::revalidate_poison`]). `ENOMEM`: it could not be noted.
+    pub fn add_bad_range(&self, start: u64, len: u64) -> Result {
+        self.bad_ranges().add(start..start.saturating_add(len))
+    }
+
+    fn forget_bad_range(&self, cleared: &Range<u64>) {
+        // An entry that could not be split stays: sectors that are good are cleared once more some day.
+        let _ = self.bad_ranges().forget(cleared.clone());
+    }
+
+    /// Notes that user space has cleared the poison of physical addresses, wherever they are.
+    pub(crate) fn poison_cleared(self: &Node<Self>, cleared: &Range<u64>) {
+        self.forget_bad_range(cleared);
+        // The closure never fails.
+        let _ = self.for_each_child(|child| {
+            if let Some(region) = Node::<Region>::from_device(child) {
+                region.forget_bad_sectors(cleared);
+            }
+            Ok(())
+        });
+    }
+}
