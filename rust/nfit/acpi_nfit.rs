@@ -8,7 +8,8 @@
 //!                                       ├─ bus       commands to the root device (_DSM)
 //!                                       ├─ dimm      a DIMM: identity, command family, label methods
 //!                                       ├─ intel     firmware activation, security
-//!                                       └─ region    a range: mappings, interleave set, NUMA node
+//!                                       ├─ region    a range: mappings, interleave set, NUMA node
+//!                                       └─ scrub     the firmware looks for media errors in the ranges
 //! ```
 //!
 //! Behind root device and DIMMs there is ACPI, or another module that plays the firmware ([`SimulatedProvider`]), down to
@@ -35,6 +36,7 @@ mod intel;
 mod labels;
 mod provider;
 mod region;
+mod scrub;
 mod simulated;
 
 pub use simulated::{
@@ -141,6 +143,10 @@ module! {
         default_dsm_family: i32 {
             default: -1,
             description: "Command family to prefer, should a DIMM have several",
+        },
+        no_init_ars: u8 {
+            default: 0,
+            description: "Have the firmware tell the media errors that it knows, but not look for more at first",
         },
         force_labels: u8 {
             default: 0,

@@ -18,16 +18,31 @@ use crate::{
         health_changed,
         NfitDimm, //
     },
-    family,
-    intel, //
+    family::{
+        self,
+        RootFunctions, //
+    },
+    intel, module_parameters,
+    scrub::{
+        self,
+        Scrub,
+        ScrubGuard,
+        Target, //
+    },
 };
 use kernel::{
     device::Device,
     prelude::*,
-    sync::atomic::Atomic, //
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    },
 };
 use kernel_ext::{
-    acpi::DeviceSpecificMethod,
     device::Node,
     memory::ProviderRange, //
 };
@@ -42,11 +57,15 @@ use nd::{
     security::Security,
     Bus,
     BusRegistration,
-    Dimm, //
+    Dimm,
+    Region, //
 };
-use nd_format::nfit::dsm::{
-    BusFamily,
-    Functions, //
+use nd_format::nfit::{
+    ars::Depth,
+    dsm::{
+        BusFamily,
+        Functions, //
+    },
 };
 
 /// What this module knows of the root device; the private data of its [`Bus`].
@@ -54,12 +73,17 @@ pub(crate) struct NfitBus {
     platform: Platform,
     root: FirmwareDevice,
     pub(crate) revision: u8,
-    functions: [Functions; BusFamily::ALL.len()],
-    /// Whether user space asked for a scrub of everything after a hardware error.
+    functions: RootFunctions,
+    /// Whether user space asked for a long scrub of everything after a hardware error.
     pub(crate) scrub_on_error: Atomic<bool>,
     /// Whether user space vouches that no device accesses memory while firmware is activated.
     pub(crate) devices_are_idle: Atomic<bool>,
+    /// The scrubs, if the firmware has all that is needed for them.
+    scrub: Option<Arc<Scrub>>,
 }
+
+/// Notification of the root device: there is a media error that nobody has met yet (ACPI 6.5, table 5.185).
+const UNCORRECTABLE_MEMORY_ERROR: u32 = 0x81;
 
 impl NfitBus {
     /// Tells whether addresses are played by memory of the provider's own.
@@ -75,10 +99,18 @@ impl NfitBus {
         dimm_families: u64,
     ) -> Result<BusRegistration> {
         let root = platform.root();
+        let functions = family::of_root(&root);
+        let [of_nfit, ..] = functions.known;
+        let scrub = if of_nfit.contains_all(scrub::NEEDED) {
+            Some(Scrub::new(root.clone())?)
+        } else {
+            None
+        };
         let this = Self {
             revision,
-            functions: family::of_root(&root),
+            functions,
             root,
+            scrub,
             platform: platform.clone(),
             scrub_on_error: Atomic::new(false),
             devices_are_idle: Atomic::new(false),
@@ -103,10 +135,57 @@ impl NfitBus {
         Bus::register(parent, description)
     }
 
-    /// The functions of the root device that may be called.
-    pub(crate) fn functions(&self, family: BusFamily) -> Functions {
+    /// The functions of the root device that a `CALL` may name.
+    pub(crate) fn callable(&self, family: BusFamily) -> Functions {
         let index = family.number() as usize;
-        self.functions.get(index).copied().unwrap_or_default()
+        let callable = &self.functions.callable;
+        callable.get(index).copied().unwrap_or_default()
+    }
+
+    /// The functions of the root device.
+    fn functions(&self, family: BusFamily) -> Functions {
+        let index = family.number() as usize;
+        let known = &self.functions.known;
+        known.get(index).copied().unwrap_or_default()
+    }
+
+    /// The scrubs, if the firmware has all that is needed for them.
+    pub(crate) fn scrub(&self) -> Option<&Scrub> {
+        self.scrub.as_deref()
+    }
+
+    /// What stops the scrubs. To be dropped before the bus.
+    pub(crate) fn scrub_guard(&self) -> Option<ScrubGuard> {
+        self.scrub.as_ref().map(Scrub::guard)
+    }
+
+    /// Looks for media errors in `target`, before there is a region for it. Tells whether the firmware can.
+    pub(crate) fn look_for_errors(&self, bus: &Node<Bus>, target: &Target) -> bool {
+        self.scrub
+            .as_ref()
+            .is_some_and(|scrub| scrub.look_at(bus, target))
+    }
+
+    /// Has `target` scrubbed, now and whenever it is asked for.
+    pub(crate) fn scrub_region(&self, target: Target, region: ARef<Node<Region>>) -> Result {
+        let long = *module_parameters::no_init_ars.value() == 0;
+        self.scrub
+            .as_ref()
+            .map_or(Ok(()), |scrub| scrub.add(target, region, long))
+    }
+
+    /// Takes a notification of the root device that is about its memory.
+    pub(crate) fn notified(&self, event: u32) {
+        let Some(scrub) = &self.scrub else { return };
+        if event == UNCORRECTABLE_MEMORY_ERROR {
+            let depth = if self.scrub_on_error.load(Relaxed) {
+                Depth::Long
+            } else {
+                Depth::Short
+            };
+            // One that is asked for already will find the error, too.
+            let _ = scrub.request(depth);
+        }
     }
 
     /// Tells whether staged firmware can be activated.
@@ -119,10 +198,19 @@ impl NfitBus {
         if !self.functions(family).contains(function) {
             return Err(ENOTTY);
         }
-        self.root.evaluate_function(method(family), function, input)
+        self.root
+            .evaluate_function(family::method(family), function, input)
     }
 
     fn execute(&self, command: Command<'_>) -> Result<usize> {
+        let outcome = self.execute_function(command);
+        if let Some(event) = self.root.take_notification() {
+            self.notified(event);
+        }
+        outcome
+    }
+
+    fn execute_function(&self, command: Command<'_>) -> Result<usize> {
         let Command { number, payload } = command;
         if number == bus_command::CALL {
             let wanted = call_header(payload)?.family();
@@ -132,8 +220,8 @@ impl NfitBus {
                 .ok_or(EINVAL)?;
             return command::call(
                 &self.root,
-                |_| method(family),
-                self.functions(family),
+                |_| family::method(family),
+                self.callable(family),
                 payload,
             );
         }
@@ -142,18 +230,10 @@ impl NfitBus {
         }
         command::execute(
             &self.root,
-            method(BusFamily::Nfit),
+            family::method(BusFamily::Nfit),
             number,
             Payload::of_bus(number, payload)?,
         )
-    }
-}
-
-/// How to call a function of a family.
-fn method(family: BusFamily) -> DeviceSpecificMethod {
-    DeviceSpecificMethod {
-        guid: *family.guid().as_bytes(),
-        revision: BusFamily::REVISION,
     }
 }
 
@@ -184,6 +264,19 @@ impl BusOperations for Operations {
         dimm.private::<NfitDimm>()
             .ok_or(ENXIO)?
             .label_status(number, status)
+    }
+
+    /// A scrub that user space starts must not come between ours and their results.
+    fn clear_to_send(&self, bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, number: u32) -> Result {
+        let scrub = bus.private::<NfitBus>().and_then(NfitBus::scrub);
+        match scrub {
+            Some(scrub)
+                if dimm.is_none() && number == bus_command::ARS_START && scrub.is_busy() =>
+            {
+                Err(EBUSY)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {

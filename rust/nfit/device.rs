@@ -123,6 +123,24 @@ impl FirmwareDevice {
     }
 }
 
+impl FirmwareDevice {
+    /// The functions under `method` that user space may name in a `CALL`, as a bit mask.
+    pub(crate) fn callable(&self, method: DeviceSpecificMethod) -> u64 {
+        match self {
+            Self::Acpi(_) => self.functions(method),
+            Self::Simulated(device) => device.callable(Guid::from_bytes(method.guid)),
+        }
+    }
+
+    /// Takes the notification with which a simulated device follows up a function. ACPI notifies by itself.
+    pub(crate) fn take_notification(&self) -> Option<u32> {
+        match self {
+            Self::Acpi(_) => None,
+            Self::Simulated(device) => device.take_notification(),
+        }
+    }
+}
+
 /// What a function gave back.
 pub(crate) enum Answer {
     /// An object of ACPI.

@@ -95,9 +95,18 @@ fn allowed(family: DimmFamily) -> Functions {
     }
 }
 
-/// The functions of the root device that may be called, by family.
-pub(crate) fn of_root(device: &FirmwareDevice) -> [Functions; BusFamily::ALL.len()] {
-    BusFamily::ALL.map(|family| {
+/// The functions of the root device, by family.
+#[derive(Clone, Copy)]
+pub(crate) struct RootFunctions {
+    /// Those that it has, and that are documented.
+    pub(crate) known: [Functions; BusFamily::ALL.len()],
+    /// Those of them that user space may call by number.
+    pub(crate) callable: [Functions; BusFamily::ALL.len()],
+}
+
+/// Asks the root device.
+pub(crate) fn of_root(device: &FirmwareDevice) -> RootFunctions {
+    let known = BusFamily::ALL.map(|family| {
         let functions = advertised(device, family.guid(), BusFamily::REVISION)
             .intersection(family.documented());
         match family {
@@ -105,7 +114,22 @@ pub(crate) fn of_root(device: &FirmwareDevice) -> [Functions; BusFamily::ALL.len
             BusFamily::Intel if functions != family.documented() => Functions::NONE,
             BusFamily::Intel | BusFamily::Nfit => functions,
         }
-    })
+    });
+    let callable = BusFamily::ALL.map(|family| {
+        let callable = Functions::from_mask(device.callable(method(family)));
+        known
+            .get(family.number() as usize)
+            .map_or(Functions::NONE, |known| known.intersection(callable))
+    });
+    RootFunctions { known, callable }
+}
+
+/// How a function of a family of the root device is called.
+pub(crate) fn method(family: BusFamily) -> DeviceSpecificMethod {
+    DeviceSpecificMethod {
+        guid: *family.guid().as_bytes(),
+        revision: BusFamily::REVISION,
+    }
 }
 
 fn advertised(device: &FirmwareDevice, guid: Guid, revision: u64) -> Functions {

@@ -21,6 +21,7 @@ use crate::{
         Plan,
         Registered, //
     },
+    scrub::ScrubGuard,
 };
 use kernel::{
     device::Device,
@@ -63,11 +64,12 @@ pub(crate) struct Provider {
     inventory: Mutex<Inventory>,
 }
 
-/// What was registered. Dropped in this order: nobody is notified any more, then the bus goes with all that is on it,
-/// then ranges are taken out of the tree of addresses.
+/// What was registered. Dropped in this order: nobody is notified any more, nothing is scrubbed, then the bus goes with all
+/// that is on it, then ranges are taken out of the tree of addresses.
 #[derive(Default)]
 struct Inventory {
     watches: KVec<NotifyRegistration<HealthWatch>>,
+    scrub: Option<ScrubGuard>,
     bus: Option<BusRegistration>,
     dimms: KVec<KnownDimm>,
     ranges: KVec<KnownRange>,
@@ -164,6 +166,10 @@ impl Provider {
             }
         };
         let bus = ARef::from(bus.bus());
+        let ours = bus.private::<NfitBus>().ok_or(ENXIO)?;
+        if inventory.scrub.is_none() {
+            inventory.scrub = ours.scrub_guard();
+        }
         for dimm in found {
             let handle = dimm.handle;
             let acpi = dimm
@@ -188,16 +194,22 @@ impl Provider {
             .capabilities()
             .and_then(Capabilities::persistence_domain);
         for (identity, plan) in plans {
-            let region = plan.register(&bus, persistence, |handle| {
+            let target = plan
+                .scrub_target()
+                .filter(|target| ours.look_for_errors(&bus, target));
+            let (registered, region) = plan.register(&bus, persistence, |handle| {
                 inventory.dimm(handle).map(ARef::from)
             })?;
             inventory.ranges.push(
                 KnownRange {
                     identity,
-                    _region: region,
+                    _region: registered,
                 },
                 GFP_KERNEL,
             )?;
+            if let Some(target) = target {
+                ours.scrub_region(target, region)?;
+            }
         }
         Ok(())
     }
@@ -300,7 +312,13 @@ impl Inventory {
 
 impl NotifyHandler for Provider {
     fn notify(&self, event: u32) {
-        if event == TABLE_CHANGED && self.merge_after_change().is_err() {
+        if event != TABLE_CHANGED {
+            if let Some(bus) = self.bus() {
+                if let Some(ours) = bus.private::<NfitBus>() {
+                    ours.notified(event);
+                }
+            }
+        } else if self.merge_after_change().is_err() {
             dev_err!(self.device, "the changed NFIT was not merged\n");
         }
     }

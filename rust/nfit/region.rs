@@ -5,7 +5,8 @@
 use crate::{
     attributes,
     bus::NfitBus,
-    dimm::NfitDimm, //
+    dimm::NfitDimm,
+    scrub::Target, //
 };
 use kernel::{
     device::Device,
@@ -37,6 +38,7 @@ use nd::{
 };
 use nd_format::nfit::{
     self,
+    ars::MemoryKind,
     interleave::{
         self,
         Member, //
@@ -189,13 +191,27 @@ impl<'t> Plan<'t> {
         })
     }
 
+    /// What is to be scrubbed of it.
+    pub(crate) fn scrub_target(&self) -> Option<Target> {
+        let kind = match self.range.kind() {
+            RangeKind::Persistent => MemoryKind::Persistent,
+            RangeKind::Volatile => MemoryKind::Volatile,
+            _ => return None,
+        };
+        Some(Target {
+            start: self.addresses.first,
+            len: self.range.length.get(),
+            kind,
+        })
+    }
+
     /// Registers the region on `bus`. `find` gives the DIMM of a handle, registered by now.
     pub(crate) fn register(
         self,
         bus: &Node<Bus>,
         persistence: Option<nfit::PersistenceDomain>,
         find: impl Fn(DeviceHandle) -> Option<ARef<Node<Dimm>>>,
-    ) -> Result<Registered> {
+    ) -> Result<(Registered, ARef<Node<Region>>)> {
         let mut mappings = KVec::with_capacity(self.parts.len(), GFP_KERNEL)?;
         for part in &self.parts {
             mappings.push(
@@ -211,7 +227,7 @@ impl<'t> Plan<'t> {
         let range_index = self.range.index.get();
         let inserted = self.insert(bus)?;
         let (numa_node, target_node) = nodes(self.range, self.addresses.first);
-        Region::register(
+        let region = Region::register(
             bus,
             RegionDescription {
                 kind: self.kind,
@@ -233,9 +249,10 @@ impl<'t> Plan<'t> {
                 private: KBox::new(NfitRegion { range_index }, GFP_KERNEL)?,
             },
         )?;
-        Ok(Registered {
+        let registered = Registered {
             _inserted: inserted,
-        })
+        };
+        Ok((registered, region))
     }
 
     /// Lists persistent memory in the tree of addresses, unless it is there already.

@@ -32,12 +32,23 @@ pub trait SimulatedDevice: Send + Sync {
     /// know the family.
     fn functions(&self, family: Guid) -> u64;
 
+    /// Those of them that user space may name in a `CALL`, where they are documented. What has a command of its own need not
+    /// be among them.
+    fn callable(&self, family: Guid) -> u64 {
+        self.functions(family)
+    }
+
     /// Evaluates a function. The answer begins with a status; an error plays firmware that gave none.
     fn evaluate(&self, family: Guid, function: u32, input: &[u8]) -> Result<KVVec<u8>>;
 
     /// Tells once whether the health of the DIMM changed in a way that it notifies of.
     fn take_health_event(&self) -> bool {
         false
+    }
+
+    /// Returns once the notification that the function before has caused, if the device is the root device.
+    fn take_notification(&self) -> Option<u32> {
+        None
     }
 }
 

@@ -2,7 +2,10 @@
 
 //! `ndbusN/nfit`.
 
-use crate::bus::NfitBus;
+use crate::{
+    bus::NfitBus,
+    scrub::Scrub, //
+};
 use kernel::{
     fmt::Write as _,
     prelude::*,
@@ -14,6 +17,7 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 use kernel_ext::{
+    capability::may_access_devices,
     device::Node,
     sysfs::{
         Attribute,
@@ -26,7 +30,10 @@ use kernel_ext::{
     },
 };
 use nd::Bus;
-use nd_format::nfit::dsm::BusFamily;
+use nd_format::nfit::{
+    ars::Depth,
+    dsm::BusFamily, //
+};
 
 /// Revision of the table. That it is there tells that this is a bus of ACPI.
 static REVISION: Attribute<Bus> = Attribute::read_only(c"revision", |bus, out| {
@@ -37,11 +44,42 @@ static REVISION: Attribute<Bus> = Attribute::read_only(c"revision", |bus, out| {
 
 static DSM_MASK: Attribute<Bus> = Attribute::read_only(c"dsm_mask", |bus, out| {
     let bus = bus.private::<NfitBus>().ok_or(ENXIO)?;
-    writeln!(out, "{}", bus.functions(BusFamily::Nfit))?;
+    writeln!(out, "{}", bus.callable(BusFamily::Nfit))?;
     Ok(())
 });
 
-/// Whether a hardware error is to be followed by a scrub of everything. Nothing scrubs yet; the wish is only kept.
+/// How often everything that was to be scrubbed has been, with a `+` while something still is. Writing 1 asks for a scrub.
+static SCRUB: Attribute<Bus> = Attribute::<Bus>::read_write(
+    c"scrub",
+    |bus, out| {
+        let scrub = scrub_of(bus).ok_or(ENXIO)?;
+        let status = scrub.status(may_access_devices());
+        let sign = if status.is_running { "+" } else { "" };
+        writeln!(out, "{}{sign}", status.count)?;
+        Ok(())
+    },
+    |bus, input| {
+        let text = input.strip_suffix(b"\n").unwrap_or(input);
+        if i64::from_str(BStr::from_bytes(text))? != 1 {
+            return Err(EINVAL);
+        }
+        scrub_of(bus).ok_or(ENXIO)?.request(Depth::Long)
+    },
+)
+.expecting("1")
+.visible(|bus| {
+    if scrub_of(bus).is_some() {
+        READ_WRITE
+    } else {
+        HIDDEN
+    }
+});
+
+fn scrub_of(bus: &Bus) -> Option<&Scrub> {
+    bus.private::<NfitBus>()?.scrub()
+}
+
+/// Whether a hardware error is to be followed by a long scrub of everything.
 static HW_ERROR_SCRUB: Attribute<Bus> = Attribute::<Bus>::read_write(
     c"hw_error_scrub",
     |bus, out| {
@@ -84,9 +122,10 @@ static FIRMWARE_ACTIVATE_NOIDLE: Attribute<Bus> = Attribute::read_write(
     _ => HIDDEN,
 });
 
-static ATTRIBUTES: Attributes<Bus, 5> = Attributes::new([
+static ATTRIBUTES: Attributes<Bus, 6> = Attributes::new([
     &REVISION,
     &DSM_MASK,
+    &SCRUB,
     &HW_ERROR_SCRUB,
     &FIRMWARE_ACTIVATE_NOIDLE,
 ]);

@@ -20,13 +20,14 @@
 //! * [`structures`] walks the bytes; every length is checked against the rule of its type and the end of the table.
 //! * [`Nfit`] is a table of which the walk succeeded; its views (ranges, mappings, DIMMs, hints) borrow from the bytes.
 //! * [`interleave`] turns the mappings of a range into the cookies that namespace labels carry.
-//! * [`dsm`] knows the command families of the devices behind the table, [`health`], [`activation`] and [`security`] some
+//! * [`dsm`] knows the command families of the devices behind the table, [`health`], [`ars`], [`activation`] and [`security`] some
 //!   of their answers.
 //!
 //! Nothing here is trusted and nothing here allocates: views walk the table again, which is short, and looked at only
 //! when devices are enumerated.
 
 pub mod activation;
+pub mod ars;
 pub mod dsm;
 pub mod health;
 pub mod interleave;

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Address range scrub: functions of the root device that look for media errors (ACPI 6.5, sections 9.20.7.2 to 9.20.7.5).
+//!
+//! A scrub runs in the firmware, one at a time. It is started for a range, and asked after until it has ended.
+
+use core::ops::Range;
+use zerocopy::{
+    little_endian::{
+        U16,
+        U32,
+        U64, //
+    },
+    FromBytes as _,
+    IntoBytes as _, //
+};
+use zerocopy_derive::{
+    FromBytes,
+    Immutable,
+    IntoBytes,
+    KnownLayout,
+    Unaligned, //
+};
+
+/// Kind of memory that is scrubbed, as the functions number them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum MemoryKind {
+    /// Volatile.
+    Volatile = 1,
+    /// Persistent.
+    Persistent = 2,
+}
+
+/// How thorough a scrub is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Depth {
+    /// What the firmware knows already is enough.
+    Short,
+    /// The medium is read.
+    Long,
+}
+
+/// Flag of a start: what is known from before may be returned, and nothing be read.
+const RETURN_PREVIOUS: u8 = 1 << 1;
+
+/// The firmware was too busy to start.
+const START_BUSY: u16 = 6;
+
+/// Flag of an answer: there was no room for all records.
+const OVERFLOW: u16 = 1;
+
+/// Input of the function that tells what the firmware can do with a range.
+#[derive(IntoBytes, Immutable, Unaligned)]
+#[repr(C)]
+pub struct CapabilityInput {
+    address: U64,
+    length: U64,
+}
+
+impl CapabilityInput {
+    /// For `length` bytes from `address` on.
+    pub fn new(address: u64, length: u64) -> Self {
+        Self {
+            address: address.into(),
+            length: length.into(),
+        }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+/// Its answer.
+///
+/// ```text
+/// 0        4            8               12      14
+/// | status | max output | unit of clear | flags | reserved |
+/// ```
+///
+/// The high half of the status has a bit for each kind of memory that can be scrubbed.
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct CapabilityAnswer {
+    status: U16,
+    kinds: U16,
+    _max_output: U32,
+    _clear_unit: U32,
+}
+
+/// Tells whether memory of a kind can be scrubbed, from the answer to [`CapabilityInput`].
+pub fn can_scrub(answer: &[u8], kind: MemoryKind) -> bool {
+    CapabilityAnswer::ref_from_prefix(answer)
+        .is_ok_and(|(answer, _)| answer.status == 0 && answer.kinds.get() & kind as u16 != 0)
+}
+
+/// Input of the function that starts a scrub.
+#[derive(IntoBytes, Immutable, Unaligned)]
+#[repr(C)]
+pub struct StartInput {
+    address: U64,
+    length: U64,
+    kind: U16,
+    flags: u8,
+    reserved: [u8; 5],
+}
+
+impl StartInput {
+    /// A scrub of `length` bytes from `address` on.
+    pub fn new(address: u64, length: u64, kind: MemoryKind, depth: Depth) -> Self {
+        Self {
+            address: address.into(),
+            length: length.into(),
+            kind: (kind as u16).into(),
+            flags: match depth {
+                Depth::Short => RETURN_PREVIOUS,
+                Depth::Long => 0,
+            },
+            reserved: [0; 5],
+        }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+/// What became of a start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Started {
+    /// The scrub runs.
+    Yes,
+    /// Another one does.
+    Busy,
+    /// It cannot be done; this is the status.
+    Refused(u16),
+}
+
+impl Started {
+    /// Reads the answer to [`StartInput`]. `None`: it has no status.
+    pub fn parse(answer: &[u8]) -> Option<Self> {
+        let (status, _) = U16::read_from_prefix(answer).ok()?;
+        Some(match status.get() {
+            0 => Self::Yes,
+            START_BUSY => Self::Busy,
+            other => Self::Refused(other),
+        })
+    }
+}
+
+/// What the function that asks after a scrub answers.
+///
+/// ```text
+/// 0        4      8         16       24                32               40     42      44
+/// | status | size | address | length | restart address | restart length | kind | flags | number of records
+/// ```
+///
+/// Records follow at 48: handle, reserved, address (8 bytes), length (8 bytes). Firmware may end earlier.
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct StatusHeader {
+    status: U16,
+    extended: U16,
+    _size: U32,
+    _address: U64,
+    _length: U64,
+    restart_address: U64,
+    restart_length: U64,
+    kind: U16,
+    flags: U16,
+    records: U32,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Record {
+    _handle: U32,
+    _reserved: U32,
+    address: U64,
+    length: U64,
+}
+
+/// How far a scrub has got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress<'a> {
+    /// It runs.
+    Running,
+    /// There has been none.
+    None,
+    /// It has ended.
+    Ended(Records<'a>),
+    /// It was interrupted as there was no room for more results; it can go on with the rest.
+    Interrupted(Records<'a>, Option<Rest>),
+    /// It failed; this is the status.
+    Failed(u16),
+}
+
+/// What an interrupted scrub has not got to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rest {
+    /// First address.
+    pub address: u64,
+    /// Bytes.
+    pub length: u64,
+    /// Kind of memory.
+    pub kind: MemoryKind,
+}
+
+/// The media errors that a scrub has found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Records<'a> {
+    bytes: &'a [u8],
+    announced: u32,
+}
+
+impl<'a> Records<'a> {
+    const NONE: Self = Self {
+        bytes: &[],
+        announced: 0,
+    };
+
+    /// The bad addresses. A record that was cut off is left out.
+    pub fn iter(self) -> impl Iterator<Item = Range<u64>> + 'a {
+        let mut rest = self.bytes;
+        (0..self.announced).map_while(move |_| {
+            let (record, next) = Record::read_from_prefix(rest).ok()?;
+            rest = next;
+            let start = record.address.get();
+            Some(start..start.saturating_add(record.length.get()))
+        })
+    }
+
+    /// Tells whether fewer records are there than the firmware has announced.
+    pub fn is_cut_off(self) -> bool {
+        (self.bytes.len() / size_of::<Record>()) < self.announced as usize
+    }
+}
+
+impl<'a> Progress<'a> {
+    /// Reads an answer. `None`: it has no status.
+    pub fn parse(answer: &'a [u8]) -> Option<Self> {
+        const RUNNING: u16 = 1;
+        const NONE: u16 = 2;
+        const INTERRUPTED: u16 = 3;
+
+        let ([status, extended], _) = <[U16; 2]>::read_from_prefix(answer).ok()?;
+        if status != 0 {
+            return Some(Self::Failed(status.get()));
+        }
+        let header = StatusHeader::ref_from_prefix(answer).ok();
+        let records = header.map_or(Records::NONE, |(header, bytes)| Records {
+            bytes,
+            announced: header.records.get(),
+        });
+        Some(match extended.get() {
+            RUNNING => Self::Running,
+            NONE => Self::None,
+            INTERRUPTED => match header {
+                Some((header, _)) if header.flags.get() & OVERFLOW != 0 => {
+                    Self::Interrupted(records, header.rest())
+                }
+                _ => Self::Ended(records),
+            },
+            0 => Self::Ended(records),
+            _ => Self::Failed(extended.get()),
+        })
+    }
+}
+
+impl StatusHeader {
+    fn rest(&self) -> Option<Rest> {
+        let kind = match self.kind.get() {
+            1 => MemoryKind::Volatile,
+            2 => MemoryKind::Persistent,
+            _ => return None,
+        };
+        (self.restart_length != 0).then(|| Rest {
+            address: self.restart_address.get(),
+            length: self.restart_length.get(),
+            kind,
+        })
+    }
+}
+
+impl Rest {
+    /// The input that lets the scrub go on.
+    pub fn input(self) -> StartInput {
+        StartInput::new(self.address, self.length, self.kind, Depth::Long)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer with these halves of the status, flags and records.
+    fn answer(status: u32, flags: u16, announced: u32, records: &[(u64, u64)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(status.to_le_bytes());
+        bytes.extend(0_u32.to_le_bytes());
+        for field in [0x1000_u64, 0x4000, 0x3000, 0x2000] {
+            bytes.extend(field.to_le_bytes());
+        }
+        bytes.extend(2_u16.to_le_bytes());
+        bytes.extend(flags.to_le_bytes());
+        bytes.extend(announced.to_le_bytes());
+        for (address, length) in records {
+            bytes.extend([0; 8]);
+            bytes.extend(address.to_le_bytes());
+            bytes.extend(length.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn found(progress: Progress<'_>) -> (Vec<Range<u64>>, bool) {
+        match progress {
+            Progress::Ended(records) | Progress::Interrupted(records, _) => {
+                (records.iter().collect(), records.is_cut_off())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn layouts_are_those_of_the_interface() {
+        assert_eq!(size_of::<StatusHeader>(), 48);
+        assert_eq!(size_of::<Record>(), 24);
+        assert_eq!(size_of::<StartInput>(), 24);
+        assert_eq!(size_of::<CapabilityInput>(), 16);
+    }
+
+    #[test]
+    fn a_kind_that_is_not_announced_is_not_scrubbed() {
+        let capability = |status: u16, kinds: u16| {
+            let mut bytes = [0; 16];
+            bytes[..2].copy_from_slice(&status.to_le_bytes());
+            bytes[2..4].copy_from_slice(&kinds.to_le_bytes());
+            bytes
+        };
+        assert!(can_scrub(&capability(0, 2), MemoryKind::Persistent));
+        assert!(!can_scrub(&capability(0, 2), MemoryKind::Volatile));
+        assert!(!can_scrub(&capability(1, 3), MemoryKind::Persistent));
+        assert!(!can_scrub(&capability(0, 3)[..11], MemoryKind::Persistent));
+    }
+
+    #[test]
+    fn a_short_scrub_may_use_what_is_known() {
+        let start = StartInput::new(0x10, 0x20, MemoryKind::Persistent, Depth::Short);
+        assert_eq!(start.bytes()[16..19], [2, 0, 2]);
+        let start = StartInput::new(0x10, 0x20, MemoryKind::Volatile, Depth::Long);
+        assert_eq!(start.bytes()[16..19], [1, 0, 0]);
+        assert_eq!(Started::parse(&[0; 8]), Some(Started::Yes));
+        assert_eq!(Started::parse(&[6, 0, 0, 0]), Some(Started::Busy));
+        assert_eq!(Started::parse(&[1, 0]), Some(Started::Refused(1)));
+        assert_eq!(Started::parse(&[1]), None);
+    }
+
+    #[test]
+    fn states_are_told_apart() {
+        assert_eq!(
+            Progress::parse(&answer(1 << 16, 0, 0, &[])),
+            Some(Progress::Running)
+        );
+        assert_eq!(
+            Progress::parse(&answer(2 << 16, 0, 0, &[])),
+            Some(Progress::None)
+        );
+        assert_eq!(
+            Progress::parse(&answer(5, 0, 0, &[])),
+            Some(Progress::Failed(5))
+        );
+        // Stopped on request: what there is, is all.
+        assert!(matches!(
+            Progress::parse(&answer(3 << 16, 0, 0, &[])),
+            Some(Progress::Ended(_))
+        ));
+        // The header is cut off.
+        assert_eq!(
+            Progress::parse(&[0; 20]),
+            Some(Progress::Ended(Records::NONE))
+        );
+        assert_eq!(Progress::parse(&[0; 3]), None);
+    }
+
+    #[test]
+    fn records_are_as_many_as_there_are() {
+        let errors = [(0x2000, 0x100), (0x4000, 0x200)];
+        let bytes = answer(0, 0, 2, &errors);
+        let expected = [0x2000..0x2100, 0x4000..0x4200];
+        assert_eq!(
+            found(Progress::parse(&bytes).unwrap()),
+            (expected.to_vec(), false)
+        );
+        let cut = &bytes[..bytes.len() - 1];
+        assert_eq!(
+            found(Progress::parse(cut).unwrap()),
+            (expected[..1].to_vec(), true)
+        );
+        // Bytes behind the records that were announced are none.
+        let bytes = answer(0, 0, 1, &errors);
+        assert_eq!(
+            found(Progress::parse(&bytes).unwrap()),
+            (expected[..1].to_vec(), false)
+        );
+        let bytes = answer(0, 0, u32::MAX, &[(u64::MAX, 2)]);
+        assert_eq!(
+            found(Progress::parse(&bytes).unwrap()),
+            (vec![u64::MAX..u64::MAX], true)
+        );
+    }
+
+    #[test]
+    fn an_interrupted_scrub_goes_on_with_the_rest() {
+        let bytes = answer(3 << 16, OVERFLOW, 1, &[(0x2000, 0x100)]);
+        let Some(Progress::Interrupted(records, Some(rest))) = Progress::parse(&bytes) else {
+            panic!("not interrupted");
+        };
+        assert_eq!(records.iter().count(), 1);
+        assert_eq!((rest.address, rest.length), (0x3000, 0x2000));
+        assert_eq!(rest.input().bytes()[16..19], [2, 0, 0]);
+    }
+}

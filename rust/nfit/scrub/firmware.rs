@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The functions of the root device that scrub.
+
+use super::Target;
+use crate::{
+    device::{
+        Answer,
+        FirmwareDevice, //
+    },
+    family,
+};
+use kernel::prelude::*;
+use nd::provider::bus_command;
+use nd_format::nfit::{
+    ars::{
+        self,
+        CapabilityInput,
+        Depth,
+        Progress,
+        Rest,
+        StartInput,
+        Started, //
+    },
+    dsm::{
+        BusFamily,
+        Functions, //
+    },
+};
+
+/// The functions without which nothing can be scrubbed.
+pub(crate) const NEEDED: Functions = Functions::span(bus_command::ARS_CAP, bus_command::ARS_STATUS);
+
+/// A root device that has the functions.
+pub(super) struct Firmware(FirmwareDevice);
+
+impl Firmware {
+    pub(super) fn new(root: FirmwareDevice) -> Self {
+        Self(root)
+    }
+
+    fn call(&self, function: u32, input: &[u8]) -> Result<Answer> {
+        self.0
+            .evaluate_function(family::method(BusFamily::Nfit), function, input)
+    }
+
+    pub(super) fn can_scrub(&self, target: &Target) -> bool {
+        let input = CapabilityInput::new(target.start, target.len);
+        self.call(bus_command::ARS_CAP, input.bytes())
+            .is_ok_and(|answer| {
+                answer
+                    .buffer()
+                    .is_some_and(|answer| ars::can_scrub(answer, target.kind))
+            })
+    }
+
+    pub(super) fn start(&self, target: &Target, depth: Depth) -> Result<Started> {
+        self.start_with(&StartInput::new(
+            target.start,
+            target.len,
+            target.kind,
+            depth,
+        ))
+    }
+
+    pub(super) fn start_rest(&self, rest: Rest) -> Result<Started> {
+        self.start_with(&rest.input())
+    }
+
+    fn start_with(&self, input: &StartInput) -> Result<Started> {
+        let answer = self.call(bus_command::ARS_START, input.bytes())?;
+        answer.buffer().and_then(Started::parse).ok_or(EIO)
+    }
+
+    /// Asks after the scrub, and calls `f` with the answer.
+    pub(super) fn progress<T>(&self, f: impl FnOnce(Progress<'_>) -> T) -> Result<T> {
+        let answer = self.call(bus_command::ARS_STATUS, &[])?;
+        let progress = answer.buffer().and_then(Progress::parse).ok_or(EIO)?;
+        Ok(f(progress))
+    }
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Address range scrub: the firmware looks for media errors in the ranges of a bus, and we ask it to and collect them.
+//!
+//! ```text
+//! boot, `scrub`, notification ──> requests of ranges ──> start ──> running ──> results ──> bad ranges of the bus
+//!                                         ^                                       │        regions are told
+//!                                         └───────── next range, or done ─────────┘
+//! ```
+//!
+//! The firmware does one scrub at a time, perhaps one of its own. A job in the background asks after it, with ever longer
+//! pauses, and starts the next one when it has ended. When no range is left to be scrubbed, a counter goes up and those
+//! who poll the attribute `scrub` are woken.
+//!
+//! # Lock order
+//!
+//! The lock of the state is a leaf; the firmware is asked, and regions are told, without it.
+
+mod firmware;
+mod state;
+
+pub(crate) use self::{
+    firmware::NEEDED,
+    state::Target, //
+};
+
+use self::{
+    firmware::Firmware,
+    state::{
+        Next,
+        State, //
+    },
+};
+use crate::device::FirmwareDevice;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex,
+        SetOnce, //
+    },
+    time::{
+        msecs_to_jiffies,
+        Jiffies, //
+    },
+};
+use kernel_ext::{
+    device::Node,
+    repeated_work::{
+        Job,
+        RepeatedWork, //
+    },
+    sysfs::Notifier, //
+};
+use nd::{
+    Bus,
+    Region, //
+};
+use nd_format::nfit::ars::{
+    Depth,
+    Progress,
+    Started, //
+};
+
+/// Seconds between two questions, at first and at most.
+const FIRST_PAUSE: u32 = 1;
+const LONGEST_PAUSE: u32 = 30 * 60;
+
+/// The scrubs of a bus.
+pub(crate) struct Scrub {
+    work: RepeatedWork<Scrubber>,
+}
+
+/// Keeps the scrubs of a bus going. Dropping it stops them, and lets go of the regions.
+pub(crate) struct ScrubGuard(Arc<Scrub>);
+
+impl Drop for ScrubGuard {
+    fn drop(&mut self) {
+        self.0.work.stop();
+        drop(self.0.scrubber().state.lock().stop());
+    }
+}
+
+/// Does the scrubs.
+#[pin_data]
+struct Scrubber {
+    firmware: Firmware,
+    #[pin]
+    state: Mutex<State>,
+    done: SetOnce<Notifier>,
+}
+
+/// What user space sees.
+pub(crate) struct Status {
+    /// How often everything that was asked for has been scrubbed.
+    pub(crate) count: u32,
+    /// Whether something is still to be scrubbed.
+    pub(crate) is_running: bool,
+}
+
+impl Scrub {
+    /// Scrubs by functions of `root`. Nothing happens before there are ranges.
+    pub(crate) fn new(root: FirmwareDevice) -> Result<Arc<Self>> {
+        let scrubber = Arc::pin_init(
+            pin_init!(Scrubber {
+                firmware: Firmware::new(root),
+                state <- new_mutex!(State::default()),
+                done: SetOnce::new(),
+            }),
+            GFP_KERNEL,
+        )?;
+        Ok(Arc::new(
+            Self {
+                work: RepeatedWork::new(scrubber)?,
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    fn scrubber(&self) -> &Scrubber {
+        self.work.job()
+    }
+
+    /// Returns what stops the scrubs. To be held by whoever registered the bus.
+    pub(crate) fn guard(self: &Arc<Self>) -> ScrubGuard {
+        ScrubGuard(self.clone())
+    }
+
+    /// Takes what the firmware knows of `target` already to the list of `bus`, before the region is there. Tells whether the
+    /// firmware can scrub it.
+    pub(crate) fn look_at(&self, bus: &Node<Bus>, target: &Target) -> bool {
+        let scrubber = self.scrubber();
+        if !scrubber.firmware.can_scrub(target) {
+            return false;
+        }
+        scrubber.find_attribute(bus);
+        // Somebody else's scrub may run, and so may one of ours for the range before. Then the background will do it.
+        if scrubber.firmware.progress(|progress| match progress {
+            Progress::Running => false,
+            other => {
+                add_results(bus, &other);
+                true
+            }
+        }) == Ok(true)
+            && scrubber.firmware.start(target, Depth::Short) == Ok(Started::Yes)
+        {
+            let _ = scrubber.firmware.progress(|progress| {
+                add_results(bus, &progress);
+            });
+        }
+        true
+    }
+
+    /// Scrubs `target`, which `region` is for, from now on: once for a start, and whenever it is asked for.
+    pub(crate) fn add(&self, target: Target, region: ARef<Node<Region>>, long: bool) -> Result {
+        self.scrubber().state.lock().add(target, region, long)?;
+        self.work.start();
+        Ok(())
+    }
+
+    /// Asks for a scrub of everything. `EBUSY`: it is asked for already. `ENOTTY`: there is nothing that can be scrubbed.
+    pub(crate) fn request(&self, depth: Depth) -> Result {
+        self.scrubber().state.lock().request(depth)?;
+        self.work.start();
+        Ok(())
+    }
+
+    /// Tells how far it is. Whoever may ask the firmware himself, and `is_curious`, need not wait for longer than a second.
+    pub(crate) fn status(&self, is_curious: bool) -> Status {
+        let (status, hasten) = self.scrubber().state.lock().status(is_curious);
+        if hasten {
+            self.work.hasten(seconds(FIRST_PAUSE));
+        }
+        status
+    }
+
+    /// Tells whether user space would interfere if it started a scrub now.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.work.is_busy()
+    }
+}
+
+impl Scrubber {
+    /// Finds the attribute whose readers are to be woken, once the bus has it.
+    fn find_attribute(&self, bus: &Node<Bus>) {
+        if self.done.as_ref().is_some() {
+            return;
+        }
+        if let Ok(notifier) = Notifier::new(bus.device(), Some(c"nfit"), c"scrub") {
+            self.done.populate(notifier);
+        }
+    }
+}
+
+impl Job for Scrubber {
+    fn run(&self) -> Option<Jiffies> {
+        let (regions, fresh) = self.state.lock().regions_awaiting_results();
+        let outcome = self.firmware.progress(|progress| {
+            if let Some(region) = regions.first().filter(|_| fresh) {
+                add_results(region.bus(), &progress);
+            }
+            match progress {
+                Progress::Running => Outcome::Running,
+                Progress::Interrupted(_, Some(rest)) => {
+                    Outcome::Interrupted(self.firmware.start_rest(rest))
+                }
+                Progress::Failed(status) => Outcome::Failed(status),
+                Progress::None | Progress::Ended(_) | Progress::Interrupted(_, None) => {
+                    Outcome::Ended
+                }
+            }
+        });
+        match outcome {
+            Ok(Outcome::Running) => return Some(seconds(self.state.lock().wait_longer())),
+            Ok(Outcome::Interrupted(Ok(Started::Yes))) => return Some(seconds(FIRST_PAUSE)),
+            Ok(Outcome::Failed(status)) => {
+                if let Some(region) = regions.first() {
+                    dev_warn!(region, "its scrub failed with status {status}\n");
+                }
+            }
+            Ok(Outcome::Ended | Outcome::Interrupted(_)) | Err(_) => {}
+        }
+        if fresh {
+            for region in &regions {
+                region.revalidate_poison();
+            }
+        }
+        loop {
+            let next = self.state.lock().next();
+            let Next::Scrub {
+                target,
+                depth,
+                region,
+            } = next
+            else {
+                break;
+            };
+            match self.firmware.start(&target, depth) {
+                Ok(Started::Yes) => {
+                    self.state.lock().started(&target);
+                    return Some(seconds(FIRST_PAUSE));
+                }
+                // Somebody was faster.
+                Ok(Started::Busy) => {
+                    self.state.lock().put_back(&target, depth);
+                    return Some(seconds(FIRST_PAUSE));
+                }
+                Ok(Started::Refused(status)) => {
+                    dev_err!(
+                        region,
+                        "is not scrubbed any more: the firmware refused with status {status}\n"
+                    );
+                    self.state.lock().give_up(&target);
+                }
+                Err(error) => {
+                    dev_err!(
+                        region,
+                        "is not scrubbed any more: the firmware failed with {error:?}\n"
+                    );
+                    self.state.lock().give_up(&target);
+                }
+            }
+        }
+        if let Some(done) = self.done.as_ref() {
+            done.notify();
+        }
+        None
+    }
+}
+
+/// What the job makes of an answer.
+enum Outcome {
+    Running,
+    Interrupted(Result<Started>),
+    Failed(u16),
+    Ended,
+}
+
+/// Adds the errors that a scrub has found to the list of `bus`.
+fn add_results(bus: &Node<Bus>, progress: &Progress<'_>) {
+    let (Progress::Ended(records) | Progress::Interrupted(records, _)) = progress else {
+        return;
+    };
+    for bad in records.iter() {
+        if bus.add_bad_range(bad.start, bad.end - bad.start).is_err() {
+            dev_err!(
+                bus,
+                "out of memory: the media error at {:#x} is not noted\n",
+                bad.start
+            );
+        }
+    }
+    if records.is_cut_off() {
+        dev_warn!(
+            bus,
+            "the firmware gave fewer results of a scrub than it announced\n"
+        );
+    }
+}
+
+fn seconds(number: u32) -> Jiffies {
+    msecs_to_jiffies(number.saturating_mul(1000))
+}
