@@ -23,6 +23,11 @@ impl Answer {
         self.bytes(&word.to_le_bytes())
     }
 
+    /// Appends a number of 8 bytes.
+    pub(crate) fn long(self, long: u64) -> Result<Self> {
+        self.bytes(&long.to_le_bytes())
+    }
+
     /// Appends bytes.
     pub(crate) fn bytes(mut self, bytes: &[u8]) -> Result<Self> {
         self.0.extend_from_slice(bytes, GFP_KERNEL)?;
@@ -39,4 +44,10 @@ impl Answer {
 pub(crate) fn word(input: &[u8]) -> Option<(u32, &[u8])> {
     let (word, rest) = input.split_first_chunk()?;
     Some((u32::from_le_bytes(*word), rest))
+}
+
+/// The number of 8 bytes that `input` begins with, and what follows.
+pub(crate) fn long(input: &[u8]) -> Option<(u64, &[u8])> {
+    let (long, rest) = input.split_first_chunk()?;
+    Some((u64::from_le_bytes(*long), rest))
 }

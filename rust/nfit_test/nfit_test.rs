@@ -5,12 +5,13 @@
 //! ```text
 //! nfit_test.0, nfit_test.1   platform devices, of this module for this module
 //!  ├─ SimulatedProvider      of nfit.ko: everything from the parser of the table upwards is that of real firmware
-//!  │   └─ platform           plays the root device: table, memory, DIMMs
+//!  │   └─ platform           table, memory, DIMMs
+//!  │       ├─ root           plays the firmware of the root device: scrubs, media errors, translation, activation
 //!  │       └─ dimm           plays the firmware of a DIMM: labels, health, security, firmware
 //!  └─ test_dimmN             where user space makes the firmware fail
 //! ```
 //!
-//! The memory of regions is memory of the kernel; the physical addresses in the table are made up, and nothing real that has
+//! The memory of regions is memory of the kernel, or a range that the parameter `memory` names; the physical addresses in the table are made up, and nothing real that has
 //! them is touched.
 //!
 //! # Lock order
@@ -25,10 +26,14 @@ mod dimm;
 mod health;
 mod knobs;
 mod labels;
+mod media_errors;
 mod platform;
+mod root;
+mod scrub;
 mod security;
 mod table;
 mod topology;
+mod translate;
 mod update;
 
 use crate::{
@@ -124,4 +129,10 @@ module! {
     authors: ["The nvdimm-rust developers"],
     description: "Simulated NVDIMM buses for tests",
     license: "GPL",
+    params: {
+        memory: u64 {
+            default: 0,
+            description: "Physical address of 96 MiB that nobody uses, to be the memory of the first bus instead of memory of the kernel",
+        },
+    },
 }

@@ -5,6 +5,8 @@
 use crate::{
     activation::Activation,
     dimm::TestDimm,
+    module_parameters,
+    root::TestRoot,
     table,
     topology::Topology, //
 };
@@ -18,17 +20,7 @@ use kernel_ext::memory::{
     ProviderMemory,
     ProviderRange, //
 };
-use nd_format::{
-    nfit::{
-        activation::bus_function,
-        dsm::{
-            BusFamily,
-            QUERY, //
-        },
-        DeviceHandle, //
-    },
-    uuid::Guid, //
-};
+use nd_format::nfit::DeviceHandle;
 use nfit::{
     SimulatedDevice,
     SimulatedPlatform, //
@@ -57,6 +49,17 @@ impl Window {
         })
     }
 
+    /// Physical addresses from `place` on play those from `start` on.
+    fn at(place: u64, name: &CStr, start: u64, len: u64) -> Result<Self> {
+        let memory = ProviderMemory::physical(name, place, usize::try_from(len)?)
+            .inspect_err(|error| {
+                pr_err!(
+                    "memory is {place:#x}, but {len:#x} bytes from there on cannot be had: {error:?}\n"
+                );
+            })?;
+        Ok(Self { start, memory })
+    }
+
     fn part(&self, start: u64, len: u64) -> Option<ProviderRange> {
         let offset = usize::try_from(start.checked_sub(self.start)?).ok()?;
         ProviderRange::new(self.memory.clone(), offset, usize::try_from(len).ok()?)
@@ -67,8 +70,19 @@ impl TestPlatform {
     /// Makes what `topology` describes.
     pub(crate) fn new(topology: &'static Topology) -> Result<Arc<Self>> {
         let mut windows = KVec::new();
+        // The parameter is for the first bus.
+        let mut place = match *module_parameters::memory.value() {
+            place if place != 0 && topology.injects => Some(place),
+            _ => None,
+        };
         for range in topology.ranges {
-            windows.push(Window::new(range.start, range.size)?, GFP_KERNEL)?;
+            let (start, size) = (range.start, range.size);
+            let window = match place {
+                Some(place) => Window::at(place, topology.name, start, size)?,
+                None => Window::new(start, size)?,
+            };
+            windows.push(window, GFP_KERNEL)?;
+            place = place.and_then(|place| place.checked_add(size));
         }
         let activation = Activation::new(topology.dimms.len())?;
         let mut dimms = KVec::new();
@@ -86,14 +100,7 @@ impl TestPlatform {
             Self {
                 topology,
                 structures: table::build(topology)?,
-                root: Arc::new(
-                    TestRoot {
-                        topology,
-                        activation,
-                        members,
-                    },
-                    GFP_KERNEL,
-                )?,
+                root: TestRoot::new(topology, activation, members)?,
                 dimms,
                 windows,
             },
@@ -136,38 +143,5 @@ impl SimulatedPlatform for TestPlatform {
         self.windows
             .iter()
             .find_map(|window| window.part(start, len))
-    }
-}
-
-/// The functions of the root device.
-struct TestRoot {
-    topology: &'static Topology,
-    activation: Arc<Activation>,
-    /// The DIMMs that firmware is activated on.
-    members: KVec<Arc<TestDimm>>,
-}
-
-impl SimulatedDevice for TestRoot {
-    fn functions(&self, family: Guid) -> u64 {
-        if family == BusFamily::Intel.guid() && self.topology.activates {
-            1 << QUERY | 1 << bus_function::INFO | 1 << bus_function::ACTIVATE
-        } else {
-            0
-        }
-    }
-
-    fn evaluate(&self, family: Guid, function: u32, _input: &[u8]) -> Result<KVVec<u8>> {
-        if family != BusFamily::Intel.guid() || !self.topology.activates {
-            return Err(ENOTTY);
-        }
-        match function {
-            bus_function::INFO => self.activation.bus_info(),
-            bus_function::ACTIVATE => self.activation.activate(|number| {
-                self.members
-                    .get(number)
-                    .is_some_and(|dimm| dimm.update.take_staged())
-            }),
-            _ => Err(ENOTTY),
-        }
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! Block windows, a second interface that DIMMs once had, are left out: nothing looks at them.
 
+use crate::answer;
 use kernel::prelude::*;
 use nd_format::nfit::{
     MappingFlags,
@@ -41,6 +42,35 @@ pub(crate) struct Topology {
     pub(crate) flushes: bool,
     /// Whether the root device activates staged firmware.
     pub(crate) activates: bool,
+    /// Whether media errors can be injected.
+    pub(crate) injects: bool,
+}
+
+impl Topology {
+    /// The range of addresses that `input` begins with, as first address and length (8 bytes each), and what follows. `None`:
+    /// it is empty, or not part of a range of the bus.
+    pub(crate) fn range_input<'a>(
+        &self,
+        input: &'a [u8],
+    ) -> Option<(core::ops::Range<u64>, &'a [u8])> {
+        let (start, rest) = answer::long(input)?;
+        let (len, rest) = answer::long(rest)?;
+        let range = start..start.checked_add(len)?;
+        let is_ours = !range.is_empty()
+            && self.ranges.iter().any(|known| {
+                let known = known.bytes();
+                known.start <= range.start && range.end <= known.end
+            });
+        is_ours.then_some((range, rest))
+    }
+
+    /// The DIMMs of a range, with their parts in it, in the order of the interleave set.
+    pub(crate) fn members(&self, range: u16) -> impl Iterator<Item = (&Dimm, &Part)> {
+        self.dimms.iter().flat_map(move |dimm| {
+            let parts = dimm.parts.iter().filter(move |part| part.range == range);
+            parts.map(move |part| (dimm, part))
+        })
+    }
 }
 
 /// A DIMM.
@@ -95,6 +125,13 @@ pub(crate) struct Range {
     pub(crate) start: u64,
     /// Bytes.
     pub(crate) size: u64,
+}
+
+impl Range {
+    /// Its addresses.
+    pub(crate) fn bytes(&self) -> core::ops::Range<u64> {
+        self.start..self.start + self.size
+    }
 }
 
 /// Handle of a DIMM (ACPI 6.5, section 5.2.25.3).
@@ -178,6 +215,7 @@ pub(crate) static BUSES: [Topology; 2] = [
         ],
         flushes: true,
         activates: true,
+        injects: true,
     },
     Topology {
         name: c"nfit_test.1",
@@ -235,5 +273,6 @@ pub(crate) static BUSES: [Topology; 2] = [
         ],
         flushes: false,
         activates: false,
+        injects: false,
     },
 ];

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Memory of a provider's own that plays persistent memory: ordinary memory of the kernel, which forgets everything when
-//! it is freed.
+//! it is freed, or physical addresses other than those that it plays.
 
+use super::{
+    range::{
+        Mapping,
+        Reservation, //
+    },
+    MapError, //
+};
 use core::ptr::NonNull;
 use kernel::{
     alloc::flags::__GFP_ZERO,
@@ -10,16 +17,27 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Memory that plays persistent memory, zeroed at first. It lives as long as somebody has a part of it.
+/// Where the memory is.
+enum Storage {
+    /// Allocated.
+    Own { _storage: VVec<u8> },
+    /// At physical addresses. Drop order: the mapping goes before the reservation.
+    Physical {
+        _mapping: Mapping,
+        _reservation: Reservation,
+    },
+}
+
+/// Memory that plays persistent memory. It lives as long as somebody has a part of it.
 ///
 /// # Invariants
 ///
-/// `address` is that of the allocation of `_storage`, which has at least `len` bytes, all of them initialised, and is
-/// accessed through `address` alone.
+/// `address` is that of the allocation or of the mapping of `_storage`, which has at least `len` bytes, all of them
+/// initialised, and is accessed through `address` alone.
 pub struct ProviderMemory {
     address: NonNull<u8>,
     len: usize,
-    _storage: VVec<u8>,
+    _storage: Storage,
 }
 
 // SAFETY: The memory belongs to no thread.
@@ -29,7 +47,7 @@ unsafe impl Send for ProviderMemory {}
 unsafe impl Sync for ProviderMemory {}
 
 impl ProviderMemory {
-    /// Allocates `len` bytes.
+    /// Allocates `len` bytes, which are zeroes.
     pub fn new(len: usize) -> Result<Arc<Self>> {
         let mut storage = VVec::<u8>::with_capacity(len, GFP_KERNEL | __GFP_ZERO)?;
         let address = NonNull::new(storage.as_mut_ptr()).ok_or(ENOMEM)?;
@@ -39,7 +57,29 @@ impl ProviderMemory {
             Self {
                 address,
                 len,
-                _storage: storage,
+                _storage: Storage::Own { _storage: storage },
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// Takes `len` bytes of physical addresses from `start` on, as they are, and reserves them under `name`.
+    pub fn physical(name: &CStr, start: u64, len: usize) -> Result<Arc<Self>> {
+        if start.checked_add(len as u64).is_none() || len == 0 {
+            return Err(MapError::Invalid.into());
+        }
+        let reservation = Reservation::new(name, start, len as u64)?;
+        let mapping = Mapping::new(start, len)?;
+
+        // INVARIANT: The mapping is of `len` bytes, and memory is always initialised.
+        Ok(Arc::new(
+            Self {
+                address: mapping.address,
+                len,
+                _storage: Storage::Physical {
+                    _mapping: mapping,
+                    _reservation: reservation,
+                },
             },
             GFP_KERNEL,
         )?)

@@ -53,14 +53,14 @@ impl fmt::Display for MapError {
 /// # Invariants
 ///
 /// The range was reserved with `request_mem_region` under `_name`, which lives as long as the reservation.
-struct Reservation {
+pub(super) struct Reservation {
     start: u64,
     len: u64,
     _name: CString,
 }
 
 impl Reservation {
-    fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
+    pub(super) fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
         let name = CString::try_from(name).map_err(|_| MapError::NoMemory)?;
 
         // SAFETY: The name is a valid C string. INVARIANT: It is kept until the reservation is given up.
@@ -90,12 +90,12 @@ impl Drop for Reservation {
 /// # Invariants
 ///
 /// `address` comes from `memremap`.
-struct Mapping {
-    address: NonNull<u8>,
+pub(super) struct Mapping {
+    pub(super) address: NonNull<u8>,
 }
 
 impl Mapping {
-    fn new(start: u64, len: usize) -> Result<Self, MapError> {
+    pub(super) fn new(start: u64, len: usize) -> Result<Self, MapError> {
         // CAST: A flag of one bit.
         const WRITE_BACK: c_ulong = sys::MEMREMAP_WB as c_ulong;
 

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The media errors of a bus, which are made by injection and go when they are cleared.
+
+use crate::{
+    answer::Answer,
+    root::INVALID_INPUT,
+    topology::Topology, //
+};
+use core::ops::Range;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex, //
+};
+use nd::range_set::RangeSet;
+
+/// Bytes that are cleared together.
+pub(crate) const CLEAR_UNIT: u32 = 256;
+
+/// Most errors of which one answer tells.
+pub(crate) const MAX_RECORDS: usize = 4096 / 24;
+
+/// The media errors of a bus. The lock is a leaf.
+#[pin_data]
+pub(crate) struct MediaErrors {
+    #[pin]
+    bad: Mutex<RangeSet>,
+}
+
+impl MediaErrors {
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            bad <- new_mutex!(RangeSet::new()),
+        })
+    }
+
+    /// Makes errors.
+    pub(crate) fn add(&self, range: Range<u64>) -> Result {
+        self.bad.lock().add(range, GFP_KERNEL)
+    }
+
+    /// Takes them away. Whoever writes to a bad sector of a disk comes here, so memory must not be waited for.
+    pub(crate) fn forget(&self, range: Range<u64>) -> Result {
+        self.bad.lock().forget(range, GFP_NOWAIT)
+    }
+
+    /// Those in `range`.
+    pub(crate) fn within(&self, range: Range<u64>) -> Result<KVec<Range<u64>>> {
+        let mut found = KVec::new();
+        for bad in self.bad.lock().within(range) {
+            found.push(bad, GFP_KERNEL)?;
+        }
+        Ok(found)
+    }
+
+    /// Clears errors: first address and length, in whole units.
+    ///
+    /// The answer: status, reserved, bytes cleared (8 bytes).
+    pub(crate) fn clear(&self, topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
+        let unit = u64::from(CLEAR_UNIT);
+        let Some((range, _)) = topology
+            .range_input(input)
+            .filter(|(range, _)| range.start % unit == 0 && range.end % unit == 0)
+        else {
+            return Answer::new(INVALID_INPUT)?.word(0)?.long(0)?.finish();
+        };
+        let len = range.end - range.start;
+        self.forget(range)?;
+        Answer::new(0)?.word(0)?.long(len)?.finish()
+    }
+
+    /// Tells all errors: status, their number, then first address and length of each (8 bytes each).
+    pub(crate) fn list(&self) -> Result<KVVec<u8>> {
+        let bad = self.bad.lock();
+        let count = bad.iter().take(MAX_RECORDS).count();
+        let answer = Answer::new(0)?.word(u32::try_from(count)?)?;
+        let answer = bad.iter().take(count).try_fold(answer, |answer, range| {
+            answer.long(range.start)?.long(range.end - range.start)
+        })?;
+        answer.finish()
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Address range scrubs that the firmware does: each takes a second, whatever its range, and finds all errors in it.
+
+use crate::{
+    answer::Answer,
+    media_errors::{
+        MediaErrors,
+        CLEAR_UNIT,
+        MAX_RECORDS, //
+    },
+    root::INVALID_INPUT,
+    topology::Topology, //
+};
+use core::ops::Range;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex,
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    },
+};
+
+const DURATION: Delta = Delta::from_secs(1);
+
+/// The same in the answer, in seconds.
+const SECONDS: u32 = 1;
+
+/// Both kinds of memory can be scrubbed; in the high half of a status.
+const BOTH_KINDS: u32 = 3 << 16;
+
+/// Status of a start: one is running.
+const BUSY: u32 = 6;
+
+/// States of a scrub, in the high half of a status.
+const RUNNING: u32 = 1 << 16;
+const NONE: u32 = 2 << 16;
+const INTERRUPTED: u32 = 3 << 16;
+
+/// Flag: there are more errors than the answer has room for.
+const OVERFLOW: u16 = 1;
+
+/// Bytes of an answer without records, and of a record.
+const HEADER: usize = 48;
+const RECORD: usize = 24;
+
+/// The scrubs of a bus: the one that runs, or the last one. The lock is a leaf.
+#[pin_data]
+pub(crate) struct Scrub {
+    #[pin]
+    last: Mutex<Option<Run>>,
+}
+
+struct Run {
+    begun: Instant<Monotonic>,
+    range: Range<u64>,
+    kind: [u8; 2],
+    found: KVec<Range<u64>>,
+}
+
+impl Run {
+    fn is_running(&self) -> bool {
+        self.begun.elapsed() < DURATION
+    }
+}
+
+impl Scrub {
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            last <- new_mutex!(None),
+        })
+    }
+
+    /// What can be done with a range: status with the kinds of memory, size of the largest answer, unit in which errors are
+    /// cleared, flags.
+    pub(crate) fn capabilities(topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
+        let (status, answer, unit) = match topology.range_input(input) {
+            Some(_) => (BOTH_KINDS, HEADER + MAX_RECORDS * RECORD, CLEAR_UNIT),
+            None => (INVALID_INPUT, 0, 0),
+        };
+        Answer::new(status)?
+            .word(u32::try_from(answer)?)?
+            .word(unit)?
+            .word(0)?
+            .finish()
+    }
+
+    /// Starts one: first address, length (8 bytes each), kind (2 bytes). The answer: status, seconds that it takes.
+    pub(crate) fn start(
+        &self,
+        topology: &Topology,
+        errors: &MediaErrors,
+        input: &[u8],
+    ) -> Result<KVVec<u8>> {
+        let Some((range, rest)) = topology.range_input(input) else {
+            return Answer::new(INVALID_INPUT)?.word(0)?.finish();
+        };
+        let mut last = self.last.lock();
+        if last.as_ref().is_some_and(Run::is_running) {
+            return Answer::new(BUSY)?.word(0)?.finish();
+        }
+        *last = Some(Run {
+            begun: Instant::now(),
+            found: errors.within(range.clone())?,
+            range,
+            kind: rest.first_chunk().copied().unwrap_or_default(),
+        });
+        Answer::new(0)?.word(SECONDS)?.finish()
+    }
+
+    /// Tells how far it is: status, bytes of the answer, range, rest (8 bytes for each of the four), kind and flags (2 bytes
+    /// each), number of records; each record: handle, reserved, first address and length (8 bytes each).
+    pub(crate) fn status(&self) -> Result<KVVec<u8>> {
+        let last = self.last.lock();
+        let run = match &*last {
+            None => return nothing(NONE),
+            Some(run) if run.is_running() => return nothing(RUNNING),
+            Some(run) => run,
+        };
+        let told = run.found.get(..MAX_RECORDS).unwrap_or(&run.found);
+        let rest = match run.found.get(told.len()) {
+            Some(next) => next.start..run.range.end,
+            None => 0..0,
+        };
+        let (status, flags) = if rest.is_empty() {
+            (0, 0)
+        } else {
+            (INTERRUPTED, OVERFLOW)
+        };
+        let answer = Answer::new(status)?
+            .word(u32::try_from(HEADER + told.len() * RECORD)?)?
+            .long(run.range.start)?
+            .long(run.range.end - run.range.start)?
+            .long(rest.start)?
+            .long(rest.end - rest.start)?
+            .bytes(&run.kind)?
+            .bytes(&flags.to_le_bytes())?
+            .word(u32::try_from(told.len())?)?;
+        told.iter()
+            .try_fold(answer, |answer, bad| {
+                answer.long(0)?.long(bad.start)?.long(bad.end - bad.start)
+            })?
+            .finish()
+    }
+}
+
+/// An answer without results.
+fn nothing(status: u32) -> Result<KVVec<u8>> {
+    const REST: [u8; HEADER - 8] = [0; HEADER - 8];
+
+    Answer::new(status)?
+        .word(u32::try_from(HEADER)?)?
+        .bytes(&REST)?
+        .finish()
+}

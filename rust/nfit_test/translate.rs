@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From a system physical address to the DIMM and its own address.
+//!
+//! Interleave sets of a simulated bus hand out pages in turn:
+//!
+//! ```text
+//! page of the range    0      1      2      3      4      5
+//! DIMM, its page       A 0    B 0    A 1    B 1    A 2    B 2
+//! ```
+
+use crate::{
+    answer::{
+        self,
+        Answer, //
+    },
+    root::INVALID_INPUT,
+    topology::{
+        Part,
+        Topology, //
+    },
+};
+use kernel::prelude::*;
+
+/// Bytes that a DIMM of a set has in a row.
+const LINE: u64 = 4096;
+
+/// A place in a DIMM.
+struct Place {
+    handle: u32,
+    dpa: u64,
+}
+
+/// Translates an address (8 bytes).
+///
+/// The answer: status, flags and reserved (4 bytes), bytes of the range that the answer is true for (8 bytes), number of
+/// DIMMs; each: handle, reserved, address in the DIMM (8 bytes).
+pub(crate) fn translate(topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
+    let place = answer::long(input).and_then(|(address, _)| place(topology, address));
+    let Some(Place { handle, dpa }) = place else {
+        return Answer::new(INVALID_INPUT)?
+            .word(0)?
+            .long(0)?
+            .word(0)?
+            .finish();
+    };
+    Answer::new(0)?
+        .word(0)?
+        .long(1)?
+        .word(1)?
+        .word(handle)?
+        .word(0)?
+        .long(dpa)?
+        .finish()
+}
+
+fn place(topology: &Topology, address: u64) -> Option<Place> {
+    let range = topology
+        .ranges
+        .iter()
+        .find(|range| range.bytes().contains(&address))?;
+    let members = || topology.members(range.index);
+    let offset = address.checked_sub(range.start)?;
+    let ways = members().count() as u64;
+    let (line, within) = (offset / LINE, offset % LINE);
+    let turn = line.checked_rem(ways)?;
+    let (dimm, Part { dpa, .. }) = members().nth(usize::try_from(turn).ok()?)?;
+    Some(Place {
+        handle: dimm.handle,
+        dpa: dpa + line.checked_div(ways)? * LINE + within,
+    })
+}
