@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Address range scrub: the attributes, and an error on its way from the firmware to the lists of bus, region and disk, and back
+# when it is overwritten.
+#
+# timeout: 240
+. "$LIB"
+. "${LIB%/*}/simulated.sh"
+. "${LIB%/*}/errors.sh"
+
+for provider in "$N0" "$N1"; do
+	scrub=$(scrub_file "$provider")
+	expect_ok ndctl wait-scrub "$provider" >/dev/null
+	expect_eq "scrubs of $provider after the start" "$(cat "$scrub")" 1
+done
+hardware=$(scrub_file "$N0")
+hardware=${hardware%scrub}hw_error_scrub
+
+# What may be written, and what is said while it lasts.
+scrub=$(scrub_file "$N0")
+for value in 0 2 -1 x ''; do
+	expect_store_errno EINVAL "$scrub" "$value"
+done
+expect_eq "a request" "$(store "$scrub" '1\n')" ok
+expect_eq "a scrub that runs" "$(cat "$scrub")" 1+
+expect_eq "a request while the first range is scrubbed" "$(store "$scrub" 1)" ok
+expect_eq "a request while that waits" "$(store "$scrub" 1)" EBUSY
+scrubbed
+expect_eq "the count" "$(cat "$scrub")" 2
+for value in 2 -1 x; do
+	expect_store_errno EINVAL "$hardware" "$value"
+done
+
+# An error that nobody was told of is found by a scrub.
+reset_labels 1.2
+region=$(region_of_ways 2)
+created=$(ndctl create-namespace -r "$region" -m raw) || fail "create: $?"
+namespace=$(field "$created" dev)
+disk=$(field "$created" blockdev)
+middle=$(($(field "$created" size) / 1024))
+inject "$namespace" "$middle" 8 --no-notify
+expect_eq "errors that the firmware knows" "$(injected "$namespace")" "$middle 8,"
+expect_eq "bad sectors before a scrub" "$(bad_sectors "$disk")" ""
+expect_ok read_sectors "$disk" "$middle" 8
+find_errors
+expect_eq "bad sectors of the disk" "$(bad_sectors "$disk")" "$middle 8,"
+offset=$((($(cat "$ND/$namespace/resource") - $(cat "$ND/$region/resource")) / 512))
+expect_eq "bad sectors of the region" "$(cat "$ND/$region/badblocks")" "$((offset + middle)) 8"
+listed=$(ndctl list -n "$namespace" --media-errors | jq -c '.[0] | [.badblock_count, [.badblocks[] | [.offset, .length]]]')
+expect_eq "what ndctl lists" "$listed" "[8,[[$middle,8]]]"
+expect_lost "$disk" "$middle" 8
+expect_ok read_sectors "$disk" $((middle - 8)) 8
+expect_ok read_sectors "$disk" $((middle + 8)) 8
+expect_fail read_sectors "$disk" $((middle - 1)) 2
+
+# It stays known when the region comes and goes, and nothing can be read while it is gone.
+expect_ok ndctl disable-region "$region" >/dev/null
+expect_errno "No such device or address" cat "$ND/$region/badblocks"
+expect_ok ndctl enable-region "$region" >/dev/null
+expect_eq "bad sectors of the disk again" "$(bad_sectors "$disk")" "$middle 8,"
+expect_eq "bad sectors of the region again" "$(cat "$ND/$region/badblocks")" "$((offset + middle)) 8"
+
+# Writing clears, for everybody.
+expect_ok write_sectors "$disk" $((middle + 2)) 3
+expect_eq "bad sectors after a write" "$(bad_sectors "$disk")" "$middle 2,$((middle + 5)) 3,"
+expect_eq "errors that the firmware knows" "$(injected "$namespace")" "$middle 2,$((middle + 5)) 3,"
+expect_ok read_sectors "$disk" $((middle + 2)) 3
+expect_lost "$disk" "$middle" 2
+expect_ok write_sectors "$disk" $((middle - 4)) 16
+expect_eq "bad sectors after all was written" "$(bad_sectors "$disk")" ""
+expect_eq "bad sectors of the region" "$(cat "$ND/$region/badblocks")" ""
+expect_eq "errors that the firmware knows" "$(injected "$namespace")" ""
+expect_ok read_sectors "$disk" "$middle" 8
+find_errors
+expect_eq "bad sectors after one more scrub" "$(bad_sectors "$disk")" ""

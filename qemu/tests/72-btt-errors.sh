@@ -1,0 +1,103 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Media errors below a BTT: a sector is lost and says so until it is written; the block that was bad is cleared before it is
+# used again; an error in the map costs the sectors that it maps, and nothing else.
+#
+# timeout: 300
+. "$LIB"
+. "${LIB%/*}/simulated.sh"
+. "${LIB%/*}/errors.sh"
+
+reset_labels 1.2
+region=$(region_of_ways 2)
+created=$(ndctl create-namespace -r "$region" -m sector -l 4096) || fail "create: $?"
+namespace=$(field "$created" dev)
+disk=$(field "$created" blockdev)
+raw_disk=${disk%s}
+
+raw() {
+	expect_ok ndctl disable-namespace "$namespace" >/dev/null
+	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 1)" ok
+	expect_ok ndctl enable-namespace "$namespace" >/dev/null
+}
+
+end_raw() {
+	expect_ok ndctl disable-namespace "$namespace" >/dev/null
+	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
+	expect_ok ndctl enable-namespace "$namespace" >/dev/null
+}
+
+# word OFFSET: a little-endian word of the raw disk.
+word() {
+	od -An -t u4 -j "$1" -N 4 "/dev/$raw_disk" | tr -d ' '
+}
+
+block() {
+	dd if="$1" of="$2" bs=4096 skip="$3" seek="$4" count=1 status=none 2>dd.log "$5"
+}
+
+read_block() {
+	block "/dev/$disk" read "$1" 0 iflag=direct
+}
+
+write_block() {
+	block data "/dev/$disk" 0 "$1" oflag=direct
+}
+
+head -c 4096 /dev/urandom >data
+for sector in 0 5 6 2000; do
+	expect_ok write_block $sector
+done
+
+# Sector 5 loses its block, while the BTT is in use.
+raw
+map=$(word 96)
+mapped=$(($(word $((map + 4 * 5))) & 0x3fffffff))
+inject "$namespace" $(((mapped * 4096 + 4096) / 512)) 8
+end_raw
+find_errors
+expect_fail read_block 5
+expect_match "the error" "$(cat dd.log)" "*Input/output error*"
+for sector in 0 6 2000; do
+	expect_ok read_block $sector
+	expect_ok cmp data read
+done
+expect_match "bad sectors of the region" "$(cat "$ND/$region/badblocks")" "* 8"
+
+# The map says so, too: it is lost for whoever comes next.
+raw
+expect_eq "the map entry of the lost sector" "$(($(word $((map + 4 * 5)))))" $((0x40000000 | mapped))
+end_raw
+expect_fail read_block 5
+
+# Writing heals.
+expect_ok write_block 5
+expect_ok read_block 5
+expect_ok cmp data read
+# The bad block is cleared before it is used again: by then each of the CPU's free blocks, no more than 256, was used.
+for cpu in 0 1; do
+	expect_ok taskset -c $cpu dd if=/dev/zero of="/dev/$disk" bs=4096 seek=100 count=256 oflag=direct status=none
+done
+expect_eq "bad sectors after all free blocks were used" "$(cat "$ND/$region/badblocks")" ""
+for sector in 0 5 6 2000; do
+	expect_ok read_block $sector
+	expect_ok cmp data read
+done
+expect_eq "errors that the firmware knows" "$(injected "$namespace")" ""
+
+# An error in the map, found while the BTT is in use: 128 sectors are not to be read nor written.
+raw
+inject "$namespace" $((map / 512)) 1
+end_raw
+find_errors
+for sector in 0 127; do
+	expect_fail read_block $sector
+	expect_match "the error" "$(cat dd.log)" "*Input/output error*"
+	expect_fail write_block $sector
+done
+for sector in 128 2000; do
+	expect_ok write_block $sector
+	expect_ok read_block $sector
+	expect_ok cmp data read
+done
