@@ -78,9 +78,10 @@ impl RawDisk {
             },
         )?;
 
-        driver
-            .badblocks_changed
-            .populate(disk.as_disk().badblocks_notifier()?);
+        // Without it nobody who polls the attribute is woken; all else works.
+        if let Ok(notifier) = disk.as_disk().badblocks_notifier() {
+            driver.badblocks_changed.populate(notifier);
+        }
         Ok(Self {
             disk,
             driver,
