@@ -294,7 +294,10 @@ impl Rest {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
+    use std::vec::Vec;
 
     /// An answer with these halves of the status, flags and records.
     fn answer(status: u32, flags: u16, announced: u32, records: &[(u64, u64)]) -> Vec<u8> {
@@ -408,7 +411,7 @@ mod tests {
         let bytes = answer(0, 0, u32::MAX, &[(u64::MAX, 2)]);
         assert_eq!(
             found(Progress::parse(&bytes).unwrap()),
-            (vec![u64::MAX..u64::MAX], true)
+            (std::iter::once(u64::MAX..u64::MAX).collect(), true)
         );
     }
 
