@@ -13,6 +13,9 @@ use kernel::{
     types::Opaque, //
 };
 
+/// Most sectors that the C functions are told at once: they count some of them in an `int`, and never end if that overflows.
+const STEP: u64 = 1 << 30;
+
 /// A run of bad sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRange {
@@ -20,6 +23,19 @@ pub struct BadRange {
     pub first: u64,
     /// How many are bad from there on, not zero.
     pub count: u64,
+}
+
+impl BadRange {
+    /// The run in steps that the C functions can count.
+    fn steps(self) -> impl Iterator<Item = Self> {
+        (0..self.count.div_ceil(STEP)).map(move |index| {
+            let done = index * STEP;
+            Self {
+                first: self.first.saturating_add(done),
+                count: (self.count - done).min(STEP),
+            }
+        })
+    }
 }
 
 /// A list of bad blocks, with a lock of its own. One page holds it: at most 512 runs.
@@ -77,11 +93,13 @@ impl Badblocks {
 
     #[cold]
     fn search(&self, first: u64, count: u64) -> Option<BadRange> {
-        let mut bad = BadRange { first: 0, count: 0 };
+        BadRange { first, count }
+            .steps()
+            .find_map(|step| self.search_step(step))
+    }
 
-        if count == 0 {
-            return None;
-        }
+    fn search_step(&self, BadRange { first, count }: BadRange) -> Option<BadRange> {
+        let mut bad = BadRange { first: 0, count: 0 };
 
         // SAFETY: The list was initialised, by the type invariant; the results are written to fields of our own.
         let found = unsafe {
@@ -105,28 +123,24 @@ impl Badblocks {
 
     /// Adds sectors; `ENOSPC` if the list is full.
     pub fn add(&self, range: BadRange) -> Result {
-        // SAFETY: The list was initialised, by the type invariant.
-        if unsafe { sys::badblocks_set(self.as_raw(), range.first, range.count, 1) } {
-            Ok(())
-        } else {
-            Err(ENOSPC)
+        for step in range.steps() {
+            // SAFETY: The list was initialised, by the type invariant.
+            if !unsafe { sys::badblocks_set(self.as_raw(), step.first, step.count, 1) } {
+                return Err(ENOSPC);
+            }
         }
+        Ok(())
     }
 
     /// Takes sectors off the list; `ENOSPC` if that splits a run and the list is full.
     pub fn remove(&self, range: BadRange) -> Result {
-        // SAFETY: The list was initialised, by the type invariant.
-        if unsafe { sys::badblocks_clear(self.as_raw(), range.first, range.count) } {
-            Ok(())
-        } else {
-            Err(ENOSPC)
+        for step in range.steps() {
+            // SAFETY: The list was initialised, by the type invariant.
+            if !unsafe { sys::badblocks_clear(self.as_raw(), step.first, step.count) } {
+                return Err(ENOSPC);
+            }
         }
-    }
-
-    /// Takes all sectors off the list.
-    pub fn clear(&self) {
-        // SAFETY: The list was initialised, by the type invariant. Taking all off splits no run, so it needs no room.
-        unsafe { sys::badblocks_clear(self.as_raw(), 0, u64::MAX >> 1) };
+        Ok(())
     }
 
     /// Writes the list as sysfs shows it, one `<first> <count>` line per run, to a buffer of one page; returns its length.

@@ -90,7 +90,12 @@ impl Region {
                 self.bad_sectors.changed.populate(notifier);
             }
         }
-        self.bad_sectors.list.clear();
+        let everything = BadRange {
+            first: 0,
+            count: self.size().div_ceil(SECTOR_SIZE),
+        };
+        // Cannot fail, as it splits no run.
+        self.bad_sectors.list.remove(everything).ok();
         self.list_bad_sectors(self.start(), self.size(), &self.bad_sectors.list);
     }
 
