@@ -54,6 +54,7 @@ attribute "$noidle" 0
 
 # Four DIMMs get new firmware. One more armed DIMM than three takes longer than the platform allows.
 truncate -s 192K image
+expect_ok ndctl wait-scrub "$N0" >/dev/null
 said=$(ndctl update-firmware -b "$N0" -f image all) || fail "the firmware cannot be updated"
 expect_eq "armed DIMMs" "$(dimms_in armed "$said")" 3
 expect_eq "DIMMs left out" "$(dimms_in idle "$said")" 1
