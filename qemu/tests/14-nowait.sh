@@ -29,9 +29,18 @@ uring() {
 	wait $fio || fail "fio on $disk: $(cat fio.out)"
 }
 
+# no_workers: one of three runs needs none. Whoever else reads the disk meanwhile, as udev does, may be in the way of a write, and
+# then it is right that a thread waits; without NOWAIT all requests of all runs have one.
+no_workers() {
+	for _ in 1 2 3; do
+		uring 2
+		[ -n "$seen" ] || return 0
+	done
+	fail "there were threads of io_uring on $disk: $seen"
+}
+
 make_btt namespace0.0 4096
-uring 3
-expect_eq "threads of io_uring on a BTT" "$seen" ""
+no_workers
 fio --name=x --filename="/dev/$disk" --ioengine=pvsync2 --nowait=1 --direct=1 --rw=randrw --bs=4k --size=4M >fio.out 2>&1 ||
 	fail "RWF_NOWAIT: $(cat fio.out)"
 fio --name=x --filename="/dev/$disk" --ioengine=io_uring --iodepth=8 --direct=1 --rw=randwrite --bsrange=4k-128k --size=12M \
@@ -44,5 +53,4 @@ wipe namespace0.0
 
 bind namespace0.0
 disk=$(disk_of namespace0.0)
-uring 3
-expect_eq "threads of io_uring on a raw disk" "$seen" ""
+no_workers
