@@ -5,7 +5,7 @@
 #
 # needs: nvdimm=32M
 # cpus: 8
-# stacks: rust c
+# stacks: rust
 # timeout: 300
 . "$LIB"
 . "${LIB%/*}/devices.sh"

@@ -5,7 +5,7 @@
 #
 # needs: nvdimm=96M,label=128K nvdimm=64M
 # cpus: 4
-# stacks: rust c
+# stacks: rust
 # timeout: 300
 . "$LIB"
 . "${LIB%/*}/devices.sh"

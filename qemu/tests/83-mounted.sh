@@ -5,7 +5,7 @@
 # errors, can be unmounted, and is whole when the namespace is back.
 #
 # needs: nvdimm=96M
-# stacks: rust c
+# stacks: rust
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
