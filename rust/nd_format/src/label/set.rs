@@ -313,39 +313,63 @@ impl<'a> Set<'a> {
     }
 
     /// The UUID that the namespace of the label `old`, which the DIMM `missing` has not, was about to get.
+    ///
+    /// The first label that looks like it decides, lest a crafted area be searched for every pair of labels.
     fn new_name(&self, uuid: Uuid, old: &Label, missing: usize) -> Option<Uuid> {
         let offset = self.share_offset(uuid, old)?;
         let stands_in = |member: usize, label: &Label| {
-            let mapping = self
-                .members
-                .get(member)
-                .map(|member| member.mapping.start());
             label.flags.updating()
                 && self.check(member, label).is_ok()
                 && same_contents(label, old)
-                && mapping.and_then(|start| start.checked_add(offset)) == Some(label.extent.start())
+                && self.is_at(member, label, offset)
         };
-        let labels = self.members.get(missing)?.area.labels();
-        labels.map(|stored| stored.label.uuid).find(|&new| {
-            new != uuid
-                && (0..self.members.len()).all(|member| {
-                    match (self.label(member, uuid), self.label(member, new)) {
-                        (Ok(Some(_)), Ok(None)) => true,
-                        (Ok(None), Ok(Some(label))) => stands_in(member, &label),
-                        _ => false,
-                    }
-                })
+        let mut labels = self.members.get(missing)?.area.labels();
+        let new = labels
+            .find(|stored| stored.label.uuid != uuid && stands_in(missing, &stored.label))?
+            .label
+            .uuid;
+        let changes = |member| match (self.label(member, uuid), self.label(member, new)) {
+            (Ok(Some(_)), Ok(None)) => true,
+            (Ok(None), Ok(Some(label))) => stands_in(member, &label),
+            _ => false,
+        };
+        (0..self.members.len()).all(changes).then_some(new)
+    }
+
+    /// Tells whether some namespace was about to get `uuid`: one whose label is still on a DIMM that has none of `uuid`.
+    fn is_new_name(&self, uuid: Uuid) -> bool {
+        let Some((_, new)) = self.labels(uuid).next() else {
+            return false;
+        };
+        let (Some(offset), Some(member)) =
+            (self.share_offset(uuid, &new), self.missing(uuid).next())
+        else {
+            return false;
+        };
+        let is_old = |label: &Label| {
+            !label.flags.updating()
+                && same_contents(label, &new)
+                && self.is_at(member, label, offset)
+        };
+        let mut labels = self
+            .members
+            .get(member)
+            .into_iter()
+            .flat_map(|member| member.area.labels());
+        let old = labels.find(|stored| is_old(&stored.label));
+        let namespace = old.map(|stored| self.namespace(stored.label.uuid));
+        namespace.is_some_and(|namespace| {
+            namespace.is_ok_and(|namespace| namespace.state.replaces() == Some(uuid))
         })
     }
 
-    /// Tells whether some namespace was about to get `uuid`.
-    fn is_new_name(&self, uuid: Uuid) -> bool {
-        self.candidates()
-            .filter(|&other| other != uuid)
-            .any(|other| {
-                let state = self.namespace(other).map(|namespace| namespace.state);
-                state.is_ok_and(|state| state.replaces() == Some(uuid))
-            })
+    /// Tells whether a label of the DIMM `member` is of addresses from `offset` of its mapping on.
+    fn is_at(&self, member: usize, label: &Label, offset: u64) -> bool {
+        let start = self
+            .members
+            .get(member)
+            .map(|member| member.mapping.start());
+        start.and_then(|start| start.checked_add(offset)) == Some(label.extent.start())
     }
 
     /// Bytes from the start of the mapping to the share that the label `label` of `uuid` describes.
