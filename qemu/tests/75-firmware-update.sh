@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Update of the firmware of simulated DIMMs, and its activation without a reset: three DIMMs can be armed, the fourth only
-# by force; then all are disarmed, armed, and activated. A kernel that cannot hibernate cannot stand still for it either, and
-# says so.
+# by force; then all are disarmed, armed, and activated.
+#
+# Not by quiescing: it freezes every device, and the 9p mounts of this guest do not survive that, under either stack.
 #
 # timeout: 240
 . "$LIB"
@@ -72,13 +73,7 @@ expect_eq "bus without armed DIMMs" "$(bus_state)" idle
 said=$(ndctl update-firmware -b "$N0" -A --force all) || fail "DIMMs cannot be armed again"
 expect_eq "armed DIMMs, all" "$(dimms_in armed "$said")" 4
 
-if [ -e /sys/power/disk ]; then
-	expect_ok ndctl activate-firmware "$N0"
-else
-	expect_fail ndctl activate-firmware "$N0"
-	expect_eq "bus that could not be quiesced" "$(bus_state)" overflow
-	attribute "$firmware/activate" live
-fi
+attribute "$firmware/activate" live
 # The bus is busy for three seconds, which may be over before they are looked at.
 case "$(store "$dimm/activate" arm) $(cat "$firmware/activate")" in
 EBUSY*) ;;
