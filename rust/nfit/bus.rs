@@ -115,9 +115,19 @@ impl NfitBus {
             scrub_on_error: Atomic::new(false),
             devices_are_idle: Atomic::new(false),
         };
-        let commands = BusFamily::COMMANDS
+        let mut commands = BusFamily::COMMANDS
             .intersection(this.functions(BusFamily::Nfit))
             .mask();
+        // ACPI's root device always has the command, even if there is nothing to name in it.
+        if !this.is_simulated()
+            || this
+                .functions
+                .callable
+                .iter()
+                .any(|of| *of != Functions::NONE)
+        {
+            commands |= 1 << bus_command::CALL;
+        }
         let mut families = 1 << BusFamily::Nfit.number();
         if this.activates_firmware() {
             families |= 1 << BusFamily::Intel.number();
@@ -125,7 +135,7 @@ impl NfitBus {
         let description = BusDescription {
             module: platform.module(),
             provider_name: platform.provider_name(),
-            commands: commands | 1 << bus_command::CALL,
+            commands,
             dimm_families,
             bus_families: families,
             groups: attributes::bus(),

@@ -23,7 +23,10 @@ use kernel_ext::{
     memory::ProviderRange, //
 };
 use nd_format::{
-    nfit::DeviceHandle,
+    nfit::{
+        dsm::Functions,
+        DeviceHandle, //
+    },
     uuid::Guid, //
 };
 
@@ -104,7 +107,8 @@ impl FirmwareDevice {
         }
     }
 
-    /// Evaluates a function. `EINVAL`: there is no result; a simulated device may fail with any error.
+    /// Evaluates a function. `EINVAL`: there is no result; a simulated device says `ENOTTY` to functions that it does not have,
+    /// and may fail with any error.
     pub(crate) fn evaluate_function(
         &self,
         method: DeviceSpecificMethod,
@@ -116,9 +120,13 @@ impl FirmwareDevice {
                 .evaluate_function(method, u64::from(function), Some(input))
                 .map(Answer::Object)
                 .ok_or(EINVAL),
-            Self::Simulated(device) => device
-                .evaluate(Guid::from_bytes(method.guid), function, input)
-                .map(Answer::Bytes),
+            Self::Simulated(device) => {
+                let family = Guid::from_bytes(method.guid);
+                if !Functions::from_mask(device.functions(family)).contains(function) {
+                    return Err(ENOTTY);
+                }
+                device.evaluate(family, function, input).map(Answer::Bytes)
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub trait SimulatedDevice: Send + Sync {
         self.functions(family)
     }
 
-    /// Evaluates a function. The answer begins with a status; an error plays firmware that gave none.
+    /// Evaluates a function, one of those that the device has. The answer begins with a status; an error plays firmware that gave none.
     fn evaluate(&self, family: Guid, function: u32, input: &[u8]) -> Result<KVVec<u8>>;
 
     /// Tells once whether the health of the DIMM changed in a way that it notifies of.
