@@ -33,6 +33,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs,
+    iter,
     marker::PhantomData,
     path::{
         Path,
@@ -193,15 +194,17 @@ pub(crate) fn install() -> Result<()> {
     build(&cache, &toolchain, &kernel)?;
     ui::step("modules_install", |step| {
         step.note(format!("updates/ of {}", kernel.release));
+        let root = kernel::given("INSTALL_MOD_PATH");
+        put_device_dax_among_updates(&kernel, root.as_deref())?;
         let mut make = kbuild(&toolchain, &kernel, Purpose::Build)?;
-        if let Some(root) = kernel::given("INSTALL_MOD_PATH") {
+        if let Some(root) = &root {
             let mut argument = OsString::from("INSTALL_MOD_PATH=");
             argument.push(root);
             make.arg(argument);
         }
         make.arg("modules_install");
         // What was built as a user is installed as root, unless it goes elsewhere.
-        let mut install = if kernel::given("INSTALL_MOD_PATH").is_some() {
+        let mut install = if root.is_some() {
             make
         } else {
             let mut install = host::as_root("make")?;
@@ -298,8 +301,8 @@ impl GuestFiles {
                 .arg("modules_install");
             process::run(&mut theirs, &log, step)?;
             if stack == Stack::Rust {
-                let modules = self.directory.path().join("rust/lib/modules");
-                put_device_dax_among_updates(&modules.join(&kernel.release))?;
+                let root = self.directory.path().join(stack.name());
+                put_device_dax_among_updates(kernel, Some(&root))?;
                 let mut ours = kbuild(&machine.toolchain, kernel, Purpose::Build)?;
                 process::run(ours.arg(&destination).arg("modules_install"), &log, step)?;
             }
@@ -309,17 +312,36 @@ impl GuestFiles {
 }
 
 /// Puts the kernel's own `device_dax.ko`, which does not depend on the NVDIMM core and works with any, into `updates/`, too:
-/// ndctl's tests want all modules of the subsystem there. Ordinary installations leave it where it is.
+/// ndctl's tests want all modules of the subsystem there. A kernel without the module is left without it.
 ///
-/// Whoever installs modules after this runs depmod.
-fn put_device_dax_among_updates(modules: &Path) -> Result<()> {
-    let theirs = modules.join("kernel/drivers/dax/device_dax.ko");
-    if !theirs.is_file() {
+/// `root` is as in `INSTALL_MOD_PATH`. Whoever installs modules after this runs depmod.
+fn put_device_dax_among_updates(kernel: &Kernel, root: Option<&Path>) -> Result<()> {
+    const PLACE: &str = "drivers/dax";
+    const MODULE: &str = "device_dax.ko";
+
+    let modules = root
+        .unwrap_or(Path::new("/"))
+        .join("lib/modules")
+        .join(&kernel.release);
+    // As it was built, or as a distribution installed it, compressed perhaps.
+    let built = kernel.tree.join(PLACE).join(MODULE);
+    let installed = modules.join("kernel").join(PLACE).join(MODULE);
+    let suffixes = ["", ".xz", ".zst", ".gz"];
+    let candidates = iter::once((built, "")).chain(suffixes.map(|suffix| {
+        let mut name = installed.clone().into_os_string();
+        name.push(suffix);
+        (PathBuf::from(name), suffix)
+    }));
+    let Some((theirs, suffix)) = candidates.into_iter().find(|(file, _)| file.is_file()) else {
         return Ok(());
-    }
-    let updates = modules.join("updates");
-    fs::create_dir_all(&updates)
-        .and_then(|()| fs::copy(&theirs, updates.join("device_dax.ko")))
+    };
+    let copy = modules.join("updates").join(format!("{MODULE}{suffix}"));
+    let mut install = match root {
+        Some(_) => Command::new("install"),
+        None => host::as_root("install")?,
+    };
+    install.args(["-D", "-m", "644"]).arg(&theirs).arg(&copy);
+    process::output(&mut install)
         .with_context(|| format!("cannot copy {} to updates/", theirs.display()))?;
     Ok(())
 }
