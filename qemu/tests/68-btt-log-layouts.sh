@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The two layouts of the log of a BTT, by which slots of a group are used: 0 and 1 as all but early kernels have them, 0 and 2 as
-# those had. Both are recognised, work, and ndctl check-namespace --rewrite-log turns the second into the first.
+# those had. Both are recognised, work, and ndctl check-namespace --rewrite-log turns the second into the first. Namespaces of
+# that time may have a UUID of zeroes.
 #
 # timeout: 300
 . "$LIB"
@@ -64,3 +65,14 @@ expect_eq "log slots after the rewrite" "$(indexes)" "0 1"
 expect_ok dd if="/dev/$sector_disk" of=read bs=4096 count=256 iflag=direct status=none
 expect_ok cmp data read
 write_and_verify
+
+reset_labels 1.2
+NIL=00000000-0000-0000-0000-000000000000
+created=$(ndctl create-namespace -r "$region" -s 64M -m raw -l 4096 -u $NIL) || fail "create with a UUID of zeroes: $?"
+namespace=$(field "$created" dev)
+expect_eq "UUID" "$(cat "$ND/$namespace/uuid")" $NIL
+expect_ok ndctl disable-region "$region"
+expect_ok ndctl enable-region "$region"
+wait_for_buses
+[ -e "$ND/$namespace/driver" ] || fail "$namespace is not enabled again"
+expect_eq "UUID, read from the labels" "$(cat "$ND/$namespace/uuid")" $NIL

@@ -49,7 +49,8 @@ impl OpenNamespace {
                 return Err(EACCES);
             }
         }
-        if namespace.is_labelled() && namespace.uuid().is_nil() {
+        // One of all zeroes is one, too.
+        if namespace.is_labelled() && namespace.content.lock().uuid.is_none() {
             return Err(ENODEV);
         }
         if namespace.size() < PAGE_SIZE as u64 {
