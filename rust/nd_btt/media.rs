@@ -178,6 +178,14 @@ impl Media for PmemMedia {
             .map_err(|error| media_error(error, offset, 8))
     }
 
+    #[inline(always)]
+    fn store64_flushed(&self, offset: u64, value: u64) -> Result<(), MediaError> {
+        self.check(offset, 8)?;
+        self.range
+            .store_u64_flushed(offset, value.to_le())
+            .map_err(|error| media_error(error, offset, 8))
+    }
+
     fn read_bytes(&self, offset: u64, bytes: &mut [u8]) -> Result<(), MediaError> {
         let len = bytes.len() as u64;
 

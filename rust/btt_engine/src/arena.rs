@@ -65,6 +65,9 @@ pub(crate) struct Arena {
     pub(crate) index: u32,
     /// Where it starts on the medium.
     start: u64,
+    /// Where its map and its first block are on the medium.
+    map: u64,
+    data: u64,
     first_sector: u64,
     /// Where the first arena starts on the medium.
     origin: u64,
@@ -94,6 +97,8 @@ impl Arena {
         Self {
             index: parts.index,
             start: parts.start,
+            map: parts.start + parts.info.geometry.map_offset(),
+            data: parts.start + parts.info.geometry.data_offset(),
             first_sector: parts.first_sector,
             origin: parts.origin,
             info: parts.info,
@@ -131,15 +136,18 @@ impl Arena {
         self.first_sector + u64::from(premap)
     }
 
-    /// Sectors of the arena that are among the disk sectors `lbas`.
+    /// Sectors of the arena from the first one of the disk sectors `lbas` on; `None` if that is in another arena.
     #[inline]
-    pub(crate) fn premaps_of(&self, lbas: Range<u64>) -> Range<u32> {
+    pub(crate) fn premaps_of(&self, lbas: &Range<u64>) -> Option<Range<u32>> {
         let count = self.info.geometry.external_nlba();
-        let premap = |lba: u64| {
-            let distance = lba.saturating_sub(self.first_sector);
-            u32::try_from(distance).map_or(count, |premap| premap.min(count))
-        };
-        premap(lbas.start)..premap(lbas.end)
+        let premap = lbas.start.checked_sub(self.first_sector)?;
+        let premap = u32::try_from(premap)
+            .ok()
+            .filter(|&premap| premap < count)?;
+        let wanted = lbas.end - lbas.start;
+        // CAST: The smaller one of two numbers of which one has 32 bits.
+        let len = wanted.min(u64::from(count - premap)) as u32;
+        Some(premap..premap + len)
     }
 
     #[inline]
@@ -169,45 +177,49 @@ impl Arena {
     /// Where a block is on the medium.
     #[inline]
     pub(crate) fn block_offset(&self, block: u32) -> Option<u64> {
-        Some(self.start + self.info.geometry.block_offset(block)?)
+        let geometry = &self.info.geometry;
+        let offset = u64::from(block) * u64::from(geometry.internal_lba_size());
+        (block < geometry.internal_nlba()).then_some(self.data + offset)
     }
 
     /// Takes a lane group for a write: that of the CPU or, if somebody else has it, any that is free, or else waits for the
     /// first.
     #[inline]
-    pub(crate) fn lane_group(
+    pub(crate) fn lane_group<P: Patience>(
         &self,
         cpu: usize,
-        patience: Patience,
     ) -> Result<Guard<'_, LaneGroup>, IoError> {
         loop {
-            let groups = (0..self.groups.len()).map(|distance| cpu.wrapping_add(distance));
-            let mut free = groups.filter_map(|group| self.groups.try_lock(group));
-            let group = match (free.next(), patience) {
-                (Some(group), _) => group,
-                (None, Patience::Wait) => self.groups.lock(cpu),
-                (None, Patience::Refuse) => return Err(IoError::WouldBlock),
+            let group = match self.groups.try_lock(cpu) {
+                Some(group) => group,
+                None => self.other_lane_group::<P>(cpu)?,
             };
             // With the group in hand: whoever closes the gate takes all groups afterwards.
             match self.gate.state() {
                 State::Open => return Ok(group),
                 State::Closed => return Err(IoError::ReadOnly { arena: self.index }),
-                State::Paused => self.wait_for_gate(group, patience)?,
+                State::Paused => self.wait_for_gate::<P>(group)?,
             }
         }
     }
 
     #[cold]
-    fn wait_for_gate(
-        &self,
-        group: Guard<'_, LaneGroup>,
-        patience: Patience,
-    ) -> Result<(), IoError> {
-        drop(group);
-        match patience {
-            Patience::Wait => self.gate.wait(),
-            Patience::Refuse => return Err(IoError::WouldBlock),
+    fn other_lane_group<P: Patience>(&self, cpu: usize) -> Result<Guard<'_, LaneGroup>, IoError> {
+        let mut others = (1..self.groups.len()).map(|distance| cpu.wrapping_add(distance));
+        match others.find_map(|group| self.groups.try_lock(group)) {
+            Some(group) => Ok(group),
+            None if P::WAITS => Ok(self.groups.lock(cpu)),
+            None => Err(IoError::WouldBlock),
         }
+    }
+
+    #[cold]
+    fn wait_for_gate<P: Patience>(&self, group: Guard<'_, LaneGroup>) -> Result<(), IoError> {
+        drop(group);
+        if !P::WAITS {
+            return Err(IoError::WouldBlock);
+        }
+        self.gate.wait();
         Ok(())
     }
 
@@ -223,16 +235,17 @@ impl Arena {
         (0..self.groups.len()).map(|group| self.groups.lock(group))
     }
 
-    /// Waits for the right to change the map words of `premaps`.
+    /// Takes the right to change the map words of `premaps`, for which a request that has patience waits.
     #[inline]
-    pub(crate) fn lock_map(&self, premaps: Range<u32>) -> MapGuard<'_> {
-        self.buckets.lock(premaps)
-    }
-
-    /// The same, unless somebody would have to be waited for and the request does not want to.
-    #[inline]
-    pub(crate) fn try_lock_map(&self, premaps: Range<u32>) -> Result<MapGuard<'_>, IoError> {
-        self.buckets.try_lock(premaps).ok_or(IoError::WouldBlock)
+    pub(crate) fn lock_map<P: Patience>(
+        &self,
+        premaps: Range<u32>,
+    ) -> Result<MapGuard<'_>, IoError> {
+        if P::WAITS {
+            Ok(self.buckets.lock(premaps))
+        } else {
+            self.buckets.try_lock(premaps).ok_or(IoError::WouldBlock)
+        }
     }
 
     /// Reads a map entry. The word may change at once unless its bucket is locked.
@@ -242,7 +255,7 @@ impl Arena {
     }
 
     /// Decodes a map word and checks the block that it names.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decode(&self, word: u32, premap: u32) -> Result<MapEntry, IoError> {
         let entry = MapEntry::decode(word, premap);
         if entry.block >= self.info.geometry.internal_nlba() {
@@ -251,6 +264,7 @@ impl Arena {
         Ok(entry)
     }
 
+    #[cold]
     pub(crate) fn bad_map_entry(&self, premap: u32, block: u32) -> IoError {
         IoError::BadMapEntry {
             arena: self.index,
@@ -281,15 +295,14 @@ impl Arena {
     }
 
     #[inline(always)]
-    fn map_word_offset(&self, premap: u32) -> Result<u64, MediaError> {
-        let offset = self.info.geometry.map_entry_offset(premap);
-        offset
-            .map(|offset| self.start + offset)
-            .ok_or(MediaError::OutOfRange {
-                offset: self.start
-                    + self.info.geometry.map_offset()
-                    + u64::from(premap) * MAP_ENTRY_SIZE,
+    pub(crate) fn map_word_offset(&self, premap: u32) -> Result<u64, MediaError> {
+        let offset = self.map + u64::from(premap) * MAP_ENTRY_SIZE;
+        if premap >= self.info.geometry.external_nlba() {
+            return Err(MediaError::OutOfRange {
+                offset,
                 len: MAP_ENTRY_SIZE,
-            })
+            });
+        }
+        Ok(offset)
     }
 }

@@ -25,7 +25,10 @@ use crate::{
     sync::Slots,
     tracking::ReadTable,
 };
-use core::ops::Range;
+use core::{
+    ops::Range,
+    slice, //
+};
 use nd_format::{
     btt::Version,
     uuid::Uuid, //
@@ -64,6 +67,30 @@ pub struct Btt<M> {
 pub(crate) struct Part<'a> {
     pub(crate) arena: &'a Arena,
     pub(crate) premaps: Range<u32>,
+}
+
+/// The parts of a request, in order.
+pub(crate) struct Split<'a> {
+    /// Arenas that were not looked at yet.
+    arenas: slice::Iter<'a, Arena>,
+    /// Disk sectors that are still to come.
+    lbas: Range<u64>,
+}
+
+impl<'a> Iterator for Split<'a> {
+    type Item = Part<'a>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Part<'a>> {
+        while !self.lbas.is_empty() {
+            let arena = self.arenas.next()?;
+            if let Some(premaps) = arena.premaps_of(&self.lbas) {
+                self.lbas.start += premaps.len() as u64;
+                return Some(Part { arena, premaps });
+            }
+        }
+        None
+    }
 }
 
 impl<M> Btt<M> {
@@ -132,23 +159,20 @@ impl<M: Media> Btt<M> {
     }
 
     /// Splits a request where an arena ends.
-    #[inline]
-    pub(crate) fn parts(
-        &self,
-        lba: u64,
-        count: u64,
-    ) -> Result<impl Iterator<Item = Part<'_>>, IoError> {
+    #[inline(always)]
+    pub(crate) fn parts(&self, lba: u64, count: u64) -> Result<Split<'_>, IoError> {
         let sectors = self.sector_count();
-        let end = lba.checked_add(count).filter(|&end| end <= sectors);
-        let end = end.ok_or(IoError::OutOfRange {
-            lba,
-            count,
-            sectors,
-        })?;
-        Ok(self.arenas.iter().filter_map(move |arena| {
-            let premaps = arena.premaps_of(lba..end);
-            (!premaps.is_empty()).then_some(Part { arena, premaps })
-        }))
+        match lba.checked_add(count) {
+            Some(end) if end <= sectors => Ok(Split {
+                arenas: self.arenas.iter(),
+                lbas: lba..end,
+            }),
+            _ => Err(IoError::OutOfRange {
+                lba,
+                count,
+                sectors,
+            }),
+        }
     }
 }
 

@@ -64,7 +64,6 @@ impl Buckets {
     }
 
     /// The same, if nobody has any of the locks.
-    #[inline]
     pub(crate) fn try_lock(&self, premaps: Range<u32>) -> Option<MapGuard<'_>> {
         for (taken, bucket) in buckets_of(&premaps).enumerate() {
             let free = |word: &PaddedWord| word.replace_acquire(FREE, HELD);
@@ -91,11 +90,18 @@ impl Buckets {
         let Some(word) = self.word(bucket) else {
             return;
         };
-        for attempt in 0..SPINS {
+        if !word.replace_acquire(FREE, HELD) {
+            self.wait_for(word);
+        }
+    }
+
+    #[cold]
+    fn wait_for(&self, word: &PaddedWord) {
+        for attempt in 1..SPINS {
+            relax(attempt);
             if word.replace_acquire(FREE, HELD) {
                 return;
             }
-            relax(attempt);
         }
         // From here on the holder finds out that it has to wake somebody; so does the next one, at worst in vain.
         self.parking

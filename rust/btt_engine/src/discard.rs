@@ -7,15 +7,23 @@
 
 use crate::{
     arena::Arena,
-    btt::Btt,
+    btt::{
+        Btt,
+        Part, //
+    },
     buckets::{
         MapGuard,
         WORDS_PER_BUCKET, //
     },
     error::IoError,
     media::Media,
-    patience::Patience, //
+    patience::{
+        Patience,
+        Refuses,
+        Waits, //
+    },
 };
+use core::ops::Range;
 use nd_format::btt::{
     MapEntry,
     MapState, //
@@ -27,34 +35,41 @@ impl<M: Media> Btt<M> {
     /// When this returns `Ok`, this is durable. After an error some of the sectors may have their old contents. The
     /// old data stay on the medium until their blocks are used again.
     pub fn discard(&self, lba: u64, count: u64) -> Result<(), IoError> {
-        self.discard_sectors(lba, count, Patience::Wait)
-    }
-
-    /// The same without waiting for others: then it fails with [`IoError::WouldBlock`].
-    pub fn try_discard(&self, lba: u64, count: u64) -> Result<(), IoError> {
-        self.discard_sectors(lba, count, Patience::Refuse)
-    }
-
-    fn discard_sectors(&self, lba: u64, count: u64, mut patience: Patience) -> Result<(), IoError> {
-        for part in self.parts(lba, count)? {
-            part.arena.check_writable()?;
-            let mut start = part.premaps.start;
-            while start < part.premaps.end {
-                let line_end = (start - start % WORDS_PER_BUCKET).saturating_add(WORDS_PER_BUCKET);
-                let end = line_end.min(part.premaps.end);
-                let map = match patience {
-                    Patience::Wait => part.arena.lock_map(start..end),
-                    Patience::Refuse => part.arena.try_lock_map(start..end)?,
-                };
-                patience = Patience::Wait;
-                self.discard_line(part.arena, &map)?;
-                start = end;
+        for Part { arena, mut premaps } in self.parts(lba, count)? {
+            while !premaps.is_empty() {
+                premaps.start = self.discard_line::<Waits>(arena, &premaps)?;
             }
         }
         Ok(self.media().fence()?)
     }
 
-    fn discard_line(&self, arena: &Arena, map: &MapGuard<'_>) -> Result<(), IoError> {
+    /// The same, but fails with [`IoError::WouldBlock`] rather than wait for others before anything was stored.
+    pub fn try_discard(&self, lba: u64, count: u64) -> Result<(), IoError> {
+        let Some(Part { arena, premaps }) = self.parts(lba, count)?.next() else {
+            return Ok(());
+        };
+        let end = self.discard_line::<Refuses>(arena, &premaps)?;
+        // Something is stored: now the request is carried out.
+        let discarded = u64::from(end - premaps.start);
+        self.discard(lba + discarded, count - discarded)
+    }
+
+    /// Discards the first of some sectors, up to the end of a line of the map. Returns where that is.
+    fn discard_line<P: Patience>(
+        &self,
+        arena: &Arena,
+        premaps: &Range<u32>,
+    ) -> Result<u32, IoError> {
+        arena.check_writable()?;
+        let start = premaps.start;
+        let line_end = (start - start % WORDS_PER_BUCKET).saturating_add(WORDS_PER_BUCKET);
+        let end = line_end.min(premaps.end);
+        let map = arena.lock_map::<P>(start..end)?;
+        self.discard_locked(arena, &map)?;
+        Ok(end)
+    }
+
+    fn discard_locked(&self, arena: &Arena, map: &MapGuard<'_>) -> Result<(), IoError> {
         let media = self.media();
         let result = map.premaps().try_for_each(|premap| {
             let entry = arena.decode(arena.map_word(media, premap)?, premap)?;

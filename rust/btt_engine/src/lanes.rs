@@ -13,10 +13,7 @@ use crate::{
         MediaError, //
     },
     statistics::Statistics,
-    sync::{
-        NoMemory,
-        Slots, //
-    },
+    sync::Slots,
 };
 use nd_format::btt::{
     flog::{
@@ -56,6 +53,20 @@ pub(crate) struct Lane {
     condition: Condition,
     /// Sector of the newest entry if its map word may not be durable yet.
     unsettled: Option<u32>,
+    /// What the lane does for the request that holds the group, or did for one before.
+    turn: Turn,
+    r#move: Move,
+}
+
+/// How far a lane has come with its sector of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// It takes no part.
+    Idle,
+    /// Its block is for the sector.
+    Picked,
+    /// The flog says that the sector has moved.
+    Committed,
 }
 
 /// A move of a sector to the free block of a lane, as it goes to the flog.
@@ -67,6 +78,17 @@ pub(crate) struct Move {
     pub(crate) old: u32,
     /// Whether that block has a media error.
     pub(crate) old_bad: bool,
+    /// Block that was the lane's free one, where the sector goes.
+    pub(crate) new: u32,
+}
+
+impl Move {
+    const NONE: Self = Self {
+        premap: 0,
+        old: 0,
+        old_bad: false,
+        new: 0,
+    };
 }
 
 impl Lane {
@@ -84,6 +106,8 @@ impl Lane {
             },
             // Recovery has made the word durable, but it costs nothing to be sure.
             unsettled: (pair.entry.old != pair.entry.new).then_some(pair.entry.lba),
+            turn: Turn::Idle,
+            r#move: Move::NONE,
         }
     }
 
@@ -117,13 +141,20 @@ impl Lane {
         }
     }
 
+    /// The sector of the batch that goes to the free block. The old block is not known before [`stage`](Self::stage).
     #[inline]
-    fn entry(&self, r#move: &Move) -> FlogEntry {
+    pub(crate) fn sector(&self) -> Move {
+        self.r#move
+    }
+
+    /// The next entry.
+    #[inline]
+    fn entry(&self) -> FlogEntry {
         FlogEntry {
-            lba: r#move.premap,
-            old: r#move.old,
-            old_bad: r#move.old_bad,
-            new: self.free,
+            lba: self.r#move.premap,
+            old: self.r#move.old,
+            old_bad: self.r#move.old_bad,
+            new: self.r#move.new,
             seq: self.seq.next(),
         }
     }
@@ -144,89 +175,71 @@ impl Lane {
         })
     }
 
-    /// Stores the first half of the next entry and flushes it.
+    /// Notes which block holds the sector now, stores the first half of the next entry and flushes it.
     ///
     /// It goes to the older slot, whose sequence number stays, so that it is still the older one: nothing has happened.
-    #[inline]
-    pub(crate) fn stage<M: Media>(&mut self, media: &M, r#move: &Move) -> Result<(), MediaError> {
-        let [half, _] = self.entry(r#move).encode().halves();
-        let offset = self.older_slot();
-        media.store64(offset, half)?;
-        media.flush(offset, HALF_SIZE);
-        Ok(())
+    #[inline(always)]
+    pub(crate) fn stage<M: Media>(
+        &mut self,
+        media: &M,
+        old: u32,
+        old_bad: bool,
+    ) -> Result<(), MediaError> {
+        self.r#move.old = old;
+        self.r#move.old_bad = old_bad;
+        let [half, _] = self.entry().encode().halves();
+        media.store64_flushed(self.older_slot(), half)
     }
 
     /// Stores the second half of the staged entry and flushes it: the move has happened as soon as this is durable.
     ///
     /// The lane now owns the old block.
-    #[inline]
-    pub(crate) fn commit<M: Media>(&mut self, media: &M, r#move: &Move) -> Result<(), MediaError> {
-        let [_, half] = self.entry(r#move).encode().halves();
-        let offset = self.older_slot() + HALF_SIZE;
-        media.store64(offset, half)?;
-        media.flush(offset, HALF_SIZE);
+    #[inline(always)]
+    pub(crate) fn commit<M: Media>(&mut self, media: &M) -> Result<(), MediaError> {
+        let [_, half] = self.entry().encode().halves();
+        media.store64_flushed(self.older_slot() + HALF_SIZE, half)?;
+        self.turn = Turn::Committed;
         self.newest = self.newest.other();
         self.seq = self.seq.next();
-        self.free = r#move.old;
-        self.condition = if r#move.old_bad {
+        self.free = self.r#move.old;
+        self.condition = if self.r#move.old_bad {
             Condition::MustClear
         } else {
             Condition::Ready
         };
-        self.unsettled = Some(r#move.premap);
+        self.unsettled = Some(self.r#move.premap);
         Ok(())
+    }
+
+    /// The move, if it has happened.
+    #[inline]
+    pub(crate) fn committed(&self) -> Option<Move> {
+        (self.turn == Turn::Committed).then_some(self.r#move)
     }
 }
 
-/// One sector of a batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pick {
-    /// Index of the lane in its group.
-    pub(crate) lane: usize,
-    /// The lane's free block: where the sector goes.
-    pub(crate) block: u32,
-    /// What is to be noted in the flog.
-    pub(crate) r#move: Move,
-    /// Whether it has been noted.
-    pub(crate) committed: bool,
-}
-
-impl Pick {
-    const NONE: Self = Self {
-        lane: 0,
-        block: 0,
-        r#move: Move {
-            premap: 0,
-            old: 0,
-            old_bad: false,
-        },
-        committed: false,
-    };
-}
-
-/// The lanes that one request may use at a time, and room for its notes.
+/// The lanes that one request may use at a time.
 pub(crate) struct LaneGroup {
     lanes: Slots<Lane>,
-    /// Lane with which the next request begins.
+    /// Lane with which the next batch begins.
     next: usize,
-    /// Sectors of the request in hand; here because a kernel stack has no room for them.
-    picks: Slots<Pick>,
-    picked: usize,
+    /// The batch in hand: lane with which it began, and lanes from there on, not all of which take part.
+    first: usize,
+    span: usize,
     /// What was done with the lanes.
     pub(crate) statistics: Statistics,
 }
 
 impl LaneGroup {
     /// Makes a group of lanes.
-    pub(crate) fn new(lanes: Slots<Lane>) -> Result<Self, NoMemory> {
-        let picks = Slots::new(lanes.len(), |_| Pick::NONE)?;
-        Ok(Self {
+    pub(crate) fn new(lanes: Slots<Lane>) -> Self {
+        Self {
             lanes,
             next: 0,
-            picks,
-            picked: 0,
+            first: 0,
+            span: 0,
             statistics: Statistics::default(),
-        })
+        }
     }
 
     /// The lanes of the group.
@@ -241,51 +254,50 @@ impl LaneGroup {
     pub(crate) fn pick(
         &mut self,
         premap: u32,
-        wanted: usize,
+        wanted: u32,
         mut usable: impl FnMut(&mut Lane) -> bool,
-    ) -> usize {
-        let len = self.lanes.len();
-        let start = self.next;
-        let mut picks = self.picks.iter_mut().take(wanted).zip(premap..).peekable();
-        self.picked = 0;
-        for index in (start..len).chain(0..start) {
-            if picks.peek().is_none() {
-                break;
-            }
-            let Some(lane) = self.lanes.get_mut(index) else {
+    ) -> u32 {
+        self.first = self.next;
+        self.span = 0;
+        let mut picked = 0;
+        // A loop by hand, as an iterator that goes around costs more than what is done for a lane.
+        while picked < wanted && self.span < self.lanes.len() {
+            let Some(lane) = self.lanes.get_mut(self.next) else {
+                self.next = 0;
                 continue;
             };
-            if !usable(lane) {
-                continue;
-            }
-            if let Some((pick, premap)) = picks.next() {
-                *pick = Pick {
-                    lane: index,
-                    block: lane.free(),
-                    r#move: Move {
-                        premap,
-                        ..Pick::NONE.r#move
-                    },
-                    committed: false,
-                };
-                self.picked += 1;
-                self.next = (index + 1) % len;
+            self.next += 1;
+            self.span += 1;
+            lane.turn = Turn::Idle;
+            if usable(lane) {
+                lane.turn = Turn::Picked;
+                lane.r#move.premap = premap + picked;
+                lane.r#move.new = lane.free;
+                picked += 1;
             }
         }
-        self.picked
+        picked
     }
 
-    /// Calls `step` for each sector of the batch and its lane, in ascending order of the sectors, up to an error.
-    #[inline]
+    /// Calls `step` for each lane of the batch, in ascending order of the sectors, up to an error.
+    #[inline(always)]
     pub(crate) fn each<E>(
         &mut self,
-        mut step: impl FnMut(&mut Pick, &mut Lane) -> Result<(), E>,
+        mut step: impl FnMut(&mut Lane) -> Result<(), E>,
     ) -> Result<(), E> {
-        let lanes = &mut self.lanes;
-        let mut picks = self.picks.iter_mut().take(self.picked);
-        picks.try_for_each(|pick| match lanes.get_mut(pick.lane) {
-            Some(lane) => step(pick, lane),
-            None => Ok(()),
-        })
+        let mut index = self.first;
+        let mut left = self.span;
+        while left != 0 {
+            let Some(lane) = self.lanes.get_mut(index) else {
+                index = 0;
+                continue;
+            };
+            index += 1;
+            left -= 1;
+            if lane.turn != Turn::Idle {
+                step(lane)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -18,19 +18,22 @@
 //! changes the map. Two fences a request are enough:
 //!
 //! ```text
-//!   data to the free blocks      ┐
-//!   flush the map words as read  │
+//!   lock the map words
+//!   data to the free blocks
 //!   flush the map words that the lanes' newest flog slots name
-//!   first halves of the flog slots ┘
+//!   first halves of the flog slots
+//!   flush the map words as read
 //!   ── fence 1 ──
 //!   second halves: one 8-byte store each decides
 //!   ── fence 2 ── the write is durable: recovery would finish it
-//!   map words, flushed, not fenced
+//!   map words, not flushed
+//!   unlock them
 //! ```
 //!
 //! After fence 2 the map word may be lost, as the flog slot can redo it; so the slot must not be replaced as the lane's
 //! newest, and nobody may build upon the word, before it is durable. Both are made sure by whoever comes next, who flushes
-//! the word again before fence 1 of his own.
+//! the word before fence 1 of his own. Until then it is dirty in a cache; a flush right after the store would be one more that has to
+//! drain before the lock can be given back.
 //!
 //! # Locks
 //!

@@ -33,6 +33,14 @@ pub trait Media {
     /// Stores a word, at a multiple of 8, in one access. Must not sleep and must not clear media errors.
     fn store64(&self, offset: u64, value: u64) -> Result<(), MediaError>;
 
+    /// The same, and starts to make the word durable.
+    #[inline(always)]
+    fn store64_flushed(&self, offset: u64, value: u64) -> Result<(), MediaError> {
+        self.store64(offset, value)?;
+        self.flush(offset, 8);
+        Ok(())
+    }
+
     /// Reads bytes of metadata.
     fn read_bytes(&self, offset: u64, bytes: &mut [u8]) -> Result<(), MediaError>;
 

@@ -4,14 +4,21 @@
 
 use crate::{
     arena::Arena,
-    btt::Btt,
+    btt::{
+        Btt,
+        Part, //
+    },
     error::IoError,
     media::{
         Media,
         MediaError,
         Sink, //
     },
-    patience::Patience,
+    patience::{
+        Patience,
+        Refuses,
+        Waits, //
+    },
     tracking::Reading,
 };
 use nd_format::btt::{
@@ -30,13 +37,13 @@ struct Request<'a> {
     /// The slot that publishes the block being read, once there is one.
     reading: Option<Reading<'a>>,
     cpu: usize,
-    patience: Patience,
 }
 
 impl<M: Media> Btt<M> {
     /// Reads `count` sectors from `lba` on to the next bytes of `sink`.
     ///
     /// `cpu` is any number; callers with different numbers share no cache line.
+    #[inline]
     pub fn read<S: Sink<M>>(
         &self,
         lba: u64,
@@ -44,7 +51,7 @@ impl<M: Media> Btt<M> {
         sink: &mut S,
         cpu: usize,
     ) -> Result<(), IoError> {
-        self.read_sectors(lba, count, sink, cpu, Patience::Wait)
+        self.read_sectors::<S, Waits>(lba, count, sink, cpu)
     }
 
     /// The same without waiting for others: then it fails with [`IoError::WouldBlock`].
@@ -55,39 +62,35 @@ impl<M: Media> Btt<M> {
         sink: &mut S,
         cpu: usize,
     ) -> Result<(), IoError> {
-        self.read_sectors(lba, count, sink, cpu, Patience::Refuse)
+        self.read_sectors::<S, Refuses>(lba, count, sink, cpu)
     }
 
-    fn read_sectors<S: Sink<M>>(
+    #[inline(always)]
+    fn read_sectors<S: Sink<M>, P: Patience>(
         &self,
         lba: u64,
         count: u64,
         sink: &mut S,
         cpu: usize,
-        patience: Patience,
     ) -> Result<(), IoError> {
-        let mut request = Request {
-            reading: None,
-            cpu,
-            patience,
-        };
-        for part in self.parts(lba, count)? {
-            for premap in part.premaps {
-                self.read_sector(part.arena, premap, sink, &mut request)?;
+        let mut request = Request { reading: None, cpu };
+        for Part { arena, premaps } in self.parts(lba, count)? {
+            for premap in premaps {
+                self.read_sector::<S, P>(arena, premap, sink, &mut request)?;
             }
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn read_sector<'a, S: Sink<M>>(
+    fn read_sector<'a, S: Sink<M>, P: Patience>(
         &'a self,
         arena: &Arena,
         premap: u32,
         sink: &mut S,
         request: &mut Request<'a>,
     ) -> Result<(), IoError> {
-        let held = self.hold(arena, premap, request)?;
+        let held = self.hold::<P>(arena, premap, request)?;
         match held.entry.state {
             MapState::Zero => {
                 sink.fill_zero(arena.sector_size());
@@ -97,16 +100,11 @@ impl<M: Media> Btt<M> {
                 lba: arena.lba(premap),
             }),
             MapState::Initial | MapState::Normal => {
-                let offset = arena
-                    .block_offset(held.entry.block)
-                    .ok_or_else(|| arena.bad_map_entry(premap, held.entry.block))?;
+                let Some(offset) = arena.block_offset(held.entry.block) else {
+                    return Err(arena.bad_map_entry(premap, held.entry.block));
+                };
                 sink.copy_from(self.media(), offset, arena.sector_size())
-                    .map_err(|error| {
-                        if matches!(error, MediaError::Poison { .. }) {
-                            self.mark_lost(arena, premap, &held, request.patience);
-                        }
-                        error.into()
-                    })
+                    .map_err(|error| self.read_failed::<P>(arena, premap, &held, error))
             }
         }
     }
@@ -115,29 +113,30 @@ impl<M: Media> Btt<M> {
     ///
     /// The slot is that of the request: it publishes the block before until this one takes its place.
     #[inline(always)]
-    fn hold<'a>(
+    fn hold<'a, P: Patience>(
         &'a self,
         arena: &Arena,
         premap: u32,
         request: &mut Request<'a>,
     ) -> Result<Held, IoError> {
-        let mut word = arena.map_word(self.media(), premap)?;
+        let place = arena.map_word_offset(premap)?;
+        let mut word = self.media().load32(place)?;
         loop {
             let entry = arena.decode(word, premap)?;
             if matches!(entry.state, MapState::Zero | MapState::Error) {
                 return Ok(Held { word, entry });
             }
             let block = arena.tracked(entry.block);
-            match (&mut request.reading, request.patience) {
-                (Some(reading), _) => reading.replace(block),
-                (none, Patience::Wait) => *none = Some(self.table().publish(request.cpu, block)),
-                (none, Patience::Refuse) => {
+            match &mut request.reading {
+                Some(reading) => reading.replace(block),
+                none if P::WAITS => *none = Some(self.table().publish(request.cpu, block)),
+                none => {
                     let reading = self.table().try_publish(request.cpu, block);
                     *none = Some(reading.ok_or(IoError::WouldBlock)?);
                 }
             }
             // The block may have been freed, and looked for in the table, before it was published.
-            let again = arena.map_word(self.media(), premap)?;
+            let again = self.media().load32(place)?;
             if again == word {
                 return Ok(Held { word, entry });
             }
@@ -145,21 +144,30 @@ impl<M: Media> Btt<M> {
         }
     }
 
+    #[cold]
+    fn read_failed<P: Patience>(
+        &self,
+        arena: &Arena,
+        premap: u32,
+        held: &Held,
+        error: MediaError,
+    ) -> IoError {
+        if matches!(error, MediaError::Poison { .. }) {
+            self.mark_lost::<P>(arena, premap, held);
+        }
+        error.into()
+    }
+
     /// Notes that a sector cannot be read, so that later reads need not try.
     ///
     /// It is a hint: the sector may have been written since, and then the map is left as it is. The caller still
     /// holds the block; else the same word could by now stand for new data in the same block.
-    #[cold]
-    fn mark_lost(&self, arena: &Arena, premap: u32, held: &Held, patience: Patience) {
+    fn mark_lost<P: Patience>(&self, arena: &Arena, premap: u32, held: &Held) {
         if arena.is_read_only() {
             return;
         }
-        let map = match patience {
-            Patience::Wait => arena.lock_map(premap..premap + 1),
-            Patience::Refuse => match arena.try_lock_map(premap..premap + 1) {
-                Ok(map) => map,
-                Err(_) => return,
-            },
+        let Ok(map) = arena.lock_map::<P>(premap..premap + 1) else {
+            return;
         };
         if arena.map_word(self.media(), premap) != Ok(held.word) {
             return;

@@ -160,7 +160,7 @@ impl Plan {
             for lane in lanes.by_ref().take(share) {
                 slots.push(lane)?;
             }
-            LaneGroup::new(slots)
+            Ok(LaneGroup::new(slots))
         })
     }
 }

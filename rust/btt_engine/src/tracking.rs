@@ -62,9 +62,12 @@ impl ReadTable {
     /// Publishes a block in a free slot, if possible slot number `hint`, modulo their number. A full barrier.
     #[inline]
     pub(crate) fn publish(&self, hint: usize, block: Tracked) -> Reading<'_> {
+        if let Some(reading) = self.publish_in(hint, block) {
+            return reading;
+        }
         let mut attempt = 0;
         loop {
-            if let Some(reading) = self.try_publish(hint, block) {
+            if let Some(reading) = self.publish_anywhere(block) {
                 return reading;
             }
             relax(attempt);
@@ -75,8 +78,25 @@ impl ReadTable {
     /// The same, if there is a free slot.
     #[inline]
     pub(crate) fn try_publish(&self, hint: usize, block: Tracked) -> Option<Reading<'_>> {
-        let hinted = self.slots.get(hint % self.len);
-        let mut slots = hinted.into_iter().chain(self.slots.iter());
+        self.publish_in(hint, block)
+            .or_else(|| self.publish_anywhere(block))
+    }
+
+    #[inline(always)]
+    fn publish_in(&self, hint: usize, block: Tracked) -> Option<Reading<'_>> {
+        // Most hints are small enough, and a division takes longer than all the rest.
+        let number = if hint < self.len.get() {
+            hint
+        } else {
+            hint % self.len
+        };
+        let slot = self.slots.get(number)?;
+        slot.replace(IDLE, block.0).then_some(Reading { slot })
+    }
+
+    #[cold]
+    fn publish_anywhere(&self, block: Tracked) -> Option<Reading<'_>> {
+        let mut slots = self.slots.iter();
         let slot = slots.find(|slot| slot.replace(IDLE, block.0))?;
         Some(Reading { slot })
     }

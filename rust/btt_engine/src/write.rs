@@ -17,15 +17,21 @@ use crate::{
     lanes::{
         Condition,
         Lane,
-        LaneGroup, //
+        LaneGroup,
+        Move, //
     },
     media::{
         Media,
         Source, //
     },
-    patience::Patience,
+    patience::{
+        Patience,
+        Refuses,
+        Waits, //
+    },
     sync::relax,
 };
+use core::ops::Range;
 use nd_format::btt::{
     MapEntry,
     MapState, //
@@ -36,6 +42,7 @@ impl<M: Media> Btt<M> {
     ///
     /// When this returns `Ok`, all sectors are durable. After an error each of them has its old or its new contents.
     /// `cpu` is any number; callers with different numbers do not wait for each other.
+    #[inline]
     pub fn write<S: Source<M>>(
         &self,
         lba: u64,
@@ -43,7 +50,12 @@ impl<M: Media> Btt<M> {
         source: &mut S,
         cpu: usize,
     ) -> Result<(), IoError> {
-        self.write_sectors(lba, count, source, cpu, Patience::Wait)
+        for Part { arena, mut premaps } in self.parts(lba, count)? {
+            while !premaps.is_empty() {
+                premaps.start += self.write_batch::<S, Waits>(arena, &premaps, source, cpu)?;
+            }
+        }
+        Ok(())
     }
 
     /// The same, but fails with [`IoError::WouldBlock`] rather than wait for others before anything was stored.
@@ -54,68 +66,88 @@ impl<M: Media> Btt<M> {
         source: &mut S,
         cpu: usize,
     ) -> Result<(), IoError> {
-        self.write_sectors(lba, count, source, cpu, Patience::Refuse)
+        let Some(Part { arena, premaps }) = self.parts(lba, count)?.next() else {
+            return Ok(());
+        };
+        let written = self.write_batch::<S, Refuses>(arena, &premaps, source, cpu)?;
+        // Something is stored: now the request is carried out.
+        let written = u64::from(written);
+        self.write(lba + written, count - written, source, cpu)
     }
 
-    fn write_sectors<S: Source<M>>(
+    /// Writes as many sectors of an arena as a lane group has lanes that can be used just now. Returns their number, which is
+    /// not zero.
+    #[inline]
+    fn write_batch<S: Source<M>, P: Patience>(
         &self,
-        lba: u64,
-        count: u64,
+        arena: &Arena,
+        premaps: &Range<u32>,
         source: &mut S,
         cpu: usize,
-        mut patience: Patience,
-    ) -> Result<(), IoError> {
-        for part in self.parts(lba, count)? {
-            let Part { arena, premaps } = part;
-            let mut premap = premaps.start;
-            while premap < premaps.end {
-                let mut group = arena.lane_group(cpu, patience)?;
-                let wanted = (premaps.end - premap) as usize;
-                let batch = self.pick_lanes(arena, &mut group, premap, wanted, patience)?;
-                self.write_batch(arena, &mut group, premap, batch, source, patience)?;
-                // Something is stored: now the request is carried out.
-                patience = Patience::Wait;
-                premap += batch;
+    ) -> Result<u32, IoError> {
+        let media = self.media();
+        let mut group = arena.lane_group::<P>(cpu)?;
+        let count = self.pick_lanes::<P>(arena, &mut group, premaps)?;
+        // The locks are taken before the first store: a request without patience gets them now or not at all, and a locked
+        // instruction after the copy would wait for the copy to drain, as the fence does anyway.
+        let map = arena.lock_map::<P>(premaps.start..premaps.start + count)?;
+        let sector_size = arena.sector_size();
+        group.each(|lane| {
+            let Move { premap, new, .. } = lane.sector();
+            match arena.block_offset(new) {
+                Some(offset) => Ok(source.copy_to(media, offset, sector_size)?),
+                None => Err(arena.bad_map_entry(premap, new)),
             }
+        })?;
+        self.stage(arena, &mut group, &map)?;
+        group.statistics.fences += 1;
+        media.fence()?;
+        let committed = self.commit(arena, &mut group);
+        group.statistics.fences += 1;
+        let durable = media.fence();
+        if durable.is_err() {
+            // The flog says one thing to us and perhaps another after a power failure.
+            arena.set_read_only();
         }
-        Ok(())
+        self.settle(arena, &mut group, &map)?;
+        durable?;
+        committed?;
+        group.statistics.batches += 1;
+        group.statistics.sectors += u64::from(count);
+        Ok(count)
     }
 
     /// Begins a batch with as many lanes as can be used just now, but at least one. Returns their number.
-    fn pick_lanes(
+    #[inline(always)]
+    fn pick_lanes<P: Patience>(
         &self,
         arena: &Arena,
         group: &mut LaneGroup,
-        premap: u32,
-        wanted: usize,
-        patience: Patience,
+        premaps: &Range<u32>,
+    ) -> Result<u32, IoError> {
+        let mut awaited = false;
+        let picked = self.try_pick::<P>(arena, group, premaps, &mut awaited);
+        if picked > 0 {
+            return Ok(picked);
+        }
+        self.wait_for_lanes::<P>(arena, group, premaps, awaited)
+    }
+
+    /// Goes on looking for lanes until there is one. `awaited` tells whether there will be.
+    #[cold]
+    fn wait_for_lanes<P: Patience>(
+        &self,
+        arena: &Arena,
+        group: &mut LaneGroup,
+        premaps: &Range<u32>,
+        mut awaited: bool,
     ) -> Result<u32, IoError> {
         let mut attempt = 0;
         loop {
-            let look = self.table().look();
-            let mut awaited = false;
-            let picked = group.pick(premap, wanted, |lane| {
-                if lane.condition() == Condition::Retired {
-                    return false;
-                }
-                if look.is_read(arena.tracked(lane.free())) {
-                    awaited = true;
-                    return false;
-                }
-                if patience == Patience::Refuse && !self.is_ready(arena, lane) {
-                    awaited = true;
-                    return false;
-                }
-                self.make_ready(arena, lane)
-            });
-            if picked > 0 {
-                // There are no more lanes than blocks, which have 30 bits.
-                return Ok(picked as u32);
-            }
             if !awaited {
                 return Err(IoError::NoFreeBlock { arena: arena.index });
             }
-            if patience == Patience::Refuse {
+            if !P::WAITS {
                 return Err(IoError::WouldBlock);
             }
             if attempt == 0 {
@@ -123,11 +155,46 @@ impl<M: Media> Btt<M> {
             }
             relax(attempt);
             attempt = attempt.saturating_add(1);
+            awaited = false;
+            let picked = self.try_pick::<P>(arena, group, premaps, &mut awaited);
+            if picked > 0 {
+                return Ok(picked);
+            }
         }
     }
 
-    /// Whether a lane's free block can be written as it is.
+    /// Picks lanes. Tells whether some of the others may be of use later.
     #[inline]
+    fn try_pick<P: Patience>(
+        &self,
+        arena: &Arena,
+        group: &mut LaneGroup,
+        premaps: &Range<u32>,
+        awaited: &mut bool,
+    ) -> u32 {
+        let look = self.table().look();
+        // CAST: The length of a range of 32-bit numbers.
+        group.pick(premaps.start, premaps.len() as u32, |lane| {
+            if lane.condition() == Condition::Retired {
+                return false;
+            }
+            if look.is_read(arena.tracked(lane.free())) {
+                *awaited = true;
+                return false;
+            }
+            if self.is_ready(arena, lane) {
+                return true;
+            }
+            if !P::WAITS {
+                *awaited = true;
+                return false;
+            }
+            self.make_ready(arena, lane)
+        })
+    }
+
+    /// Whether a lane's free block can be written as it is.
+    #[inline(always)]
     fn is_ready(&self, arena: &Arena, lane: &Lane) -> bool {
         let len = arena.geometry().internal_lba_size().into();
         lane.condition() == Condition::Ready
@@ -136,17 +203,15 @@ impl<M: Media> Btt<M> {
                 .is_some_and(|offset| !self.media().is_bad(offset, len))
     }
 
-    /// Clears the errors of a lane's free block, if it has any. Returns whether the lane can be used.
+    /// Clears the errors of a lane's free block. Returns whether the lane can be used.
     ///
     /// Nobody else can be using the block: it is free, and not being read.
+    #[cold]
     fn make_ready(&self, arena: &Arena, lane: &mut Lane) -> bool {
         let len = arena.geometry().internal_lba_size().into();
         let Some(offset) = arena.block_offset(lane.free()) else {
             return false;
         };
-        if lane.condition() == Condition::Ready && !self.media().is_bad(offset, len) {
-            return true;
-        }
         let cleared = self.media().clear(offset, len).is_ok();
         lane.set_condition(if cleared {
             Condition::Ready
@@ -156,51 +221,8 @@ impl<M: Media> Btt<M> {
         cleared
     }
 
-    fn write_batch<S: Source<M>>(
-        &self,
-        arena: &Arena,
-        group: &mut LaneGroup,
-        premap: u32,
-        count: u32,
-        source: &mut S,
-        patience: Patience,
-    ) -> Result<(), IoError> {
-        let media = self.media();
-        let sector_size = arena.sector_size();
-        // A request that does not want to wait must know that it need not before it stores the first byte.
-        let early = match patience {
-            Patience::Wait => None,
-            Patience::Refuse => Some(arena.try_lock_map(premap..premap + count)?),
-        };
-        group.each(|pick, _| {
-            let offset = arena
-                .block_offset(pick.block)
-                .ok_or_else(|| arena.bad_map_entry(pick.r#move.premap, pick.block))?;
-            source
-                .copy_to(media, offset, sector_size)
-                .map_err(IoError::from)
-        })?;
-
-        let map = early.unwrap_or_else(|| arena.lock_map(premap..premap + count));
-        self.stage(arena, group, &map)?;
-        group.statistics.fences += 1;
-        media.fence()?;
-        let committed = self.commit(arena, group);
-        group.statistics.fences += 1;
-        let durable = media.fence();
-        if durable.is_err() {
-            // The flog says one thing to us and perhaps another after a power failure.
-            arena.set_read_only();
-        }
-        self.settle(arena, group, &map)?;
-        durable?;
-        committed?;
-        group.statistics.batches += 1;
-        group.statistics.sectors += u64::from(count);
-        Ok(())
-    }
-
     /// Notes in the flog what is about to happen. Nothing has happened yet when this fails.
+    #[inline(always)]
     fn stage(
         &self,
         arena: &Arena,
@@ -208,48 +230,46 @@ impl<M: Media> Btt<M> {
         map: &MapGuard<'_>,
     ) -> Result<(), IoError> {
         let media = self.media();
-        group.each(|pick, lane| {
-            let premap = pick.r#move.premap;
+        group.each(|lane| {
+            let Move { premap, new, .. } = lane.sector();
             let entry = arena.decode(arena.map_word(media, premap)?, premap)?;
-            if entry.block == pick.block {
+            if entry.block == new {
                 // The block is in use and free at once: writing it would have torn the sector.
-                return Err(arena.bad_map_entry(premap, entry.block));
+                return Err(arena.bad_map_entry(premap, new));
             }
-            pick.r#move.old = entry.block;
-            pick.r#move.old_bad = entry.state == MapState::Error;
             if let Some(unsettled) = lane.unsettled() {
                 arena.flush_map(media, unsettled..unsettled + 1);
             }
-            lane.stage(media, &pick.r#move).map_err(|error| {
+            let old_bad = entry.state == MapState::Error;
+            lane.stage(media, entry.block, old_bad).map_err(|error| {
                 lane.set_condition(Condition::Retired);
                 error.into()
             })
         })?;
-        // The words as they were read: whoever stored them may not have had his fence yet.
+        // The words as they were read: whoever stored them has not flushed them.
         arena.flush_map(media, map.premaps());
         Ok(())
     }
 
     /// Makes the moves happen. Those that fail have not happened, and their lanes are not used again.
+    #[inline(always)]
     fn commit(&self, arena: &Arena, group: &mut LaneGroup) -> Result<(), IoError> {
         let mut result = Ok(());
-        let each = group.each(|pick, lane| {
-            match lane.commit(self.media(), &pick.r#move) {
-                Ok(()) => pick.committed = true,
-                Err(error) => {
-                    lane.set_condition(Condition::Retired);
-                    result = Err(error.into());
-                }
+        let each = group.each(|lane| {
+            if let Err(error) = lane.commit(self.media()) {
+                // The slot may hold a mix of two entries now, and no longer the one that recovery would need.
+                arena.set_read_only();
+                lane.set_condition(Condition::Retired);
+                result = Err(error.into());
             }
-            Ok::<(), IoError>(())
+            Ok(())
         });
-        each.and(result).inspect_err(|_| {
-            // The slot may hold a mix of two entries now, and no longer the one that recovery would need.
-            arena.set_read_only();
-        })
+        each.and(result)
     }
 
-    /// Lets the map follow the flog.
+    /// Lets the map follow the flog. The words are flushed by whoever builds upon them: a flush here would only delay the locked
+    /// instructions that give the locks back.
+    #[inline(always)]
     fn settle(
         &self,
         arena: &Arena,
@@ -257,17 +277,16 @@ impl<M: Media> Btt<M> {
         map: &MapGuard<'_>,
     ) -> Result<(), IoError> {
         let media = self.media();
-        let settled = group.each(|pick, _| {
-            if !pick.committed {
+        let settled = group.each(|lane| {
+            let Some(Move { premap, new, .. }) = lane.committed() else {
                 return Ok(());
-            }
+            };
             let entry = MapEntry {
                 state: MapState::Normal,
-                block: pick.block,
+                block: new,
             };
-            arena.set_map_entry(media, map, pick.r#move.premap, entry)
+            arena.set_map_entry(media, map, premap, entry)
         });
-        arena.flush_map(media, map.premaps());
         settled.map_err(|error| {
             // The flog is ahead of the map: recovery will finish the write, but until then nothing may be written, as
             // the lanes hold blocks that the map still names.

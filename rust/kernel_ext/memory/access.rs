@@ -222,6 +222,19 @@ impl PmemRange {
         Ok(())
     }
 
+    /// Stores an aligned 64-bit word at once, and writes its cache line back. It is durable after the next fence.
+    #[inline(always)]
+    pub fn store_u64_flushed(&self, offset: u64, word: u64) -> Result<(), AccessError> {
+        let to = self.word::<u64>(offset)?;
+
+        // SAFETY: `to` is mapped and aligned, so the word lies in one line.
+        unsafe {
+            to.write_volatile(word);
+            persist::write_line_back(to.cast());
+        }
+        Ok(())
+    }
+
     /// Drops the cache lines of `len` bytes, after the medium has been repaired below them: a line that was loaded when its
     /// content was lost would go on to be poisoned.
     pub fn invalidate(&self, offset: u64, len: usize) -> Result<(), AccessError> {

@@ -26,7 +26,7 @@ pub fn store_fence() {
 ///
 /// `address` is mapped for writes.
 #[inline(always)]
-unsafe fn write_line_back(address: *mut u8) {
+pub(super) unsafe fn write_line_back(address: *mut u8) {
     // SAFETY: By the safety requirements; the instructions have no other effect than to write the line back.
     unsafe {
         asm!(

@@ -16,14 +16,12 @@ use crate::{
 pub struct Mutant {
     name: &'static str,
     fault: Fault,
-    /// Whether nothing should be lost by it, and why.
-    harmless: Option<&'static str>,
     /// Only plans whose names contain this: a discard flushes and fences at other times than a write.
     plans: &'static str,
 }
 
 /// All of them.
-pub const ALL: [Mutant; 14] = [
+pub const ALL: [Mutant; 13] = [
     mutant("no fence 1", Fault::NoFence(0)),
     mutant("no fence 2", Fault::NoFence(1)),
     mutant("data are not flushed", Fault::NoFlush(Flushed::Data, 0)),
@@ -58,22 +56,12 @@ pub const ALL: [Mutant; 14] = [
         plans: "media errors",
         ..mutant("errors of free blocks are not cleared", Fault::NoClear)
     },
-    Mutant {
-        harmless: Some(
-            "whoever builds upon the word flushes it again; it only lets write-back begin early",
-        ),
-        ..mutant(
-            "the map word is not flushed after fence 2",
-            Fault::NoFlush(Flushed::OwnMap, 2),
-        )
-    },
 ];
 
 const fn mutant(name: &'static str, fault: Fault) -> Mutant {
     Mutant {
         name,
         fault,
-        harmless: None,
         plans: "",
     }
 }
@@ -82,11 +70,6 @@ impl Mutant {
     /// What is left out.
     pub fn name(&self) -> &'static str {
         self.name
-    }
-
-    /// Why nothing is lost without it, if that is so.
-    pub fn harmless(&self) -> Option<&'static str> {
-        self.harmless
     }
 
     /// Explores all plans up to the first violation, each up to `limit` states, as long as `go_on` says so. Returns the first violation and the name of its plan.

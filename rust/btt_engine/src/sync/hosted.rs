@@ -193,7 +193,9 @@ impl<T> LockRing<T> {
 
     fn cell(&self, index: usize) -> &Cell<T> {
         // There is at least one, and the remainder is below their number.
-        &self.0[index % self.0.len()]
+        self.0
+            .get(index)
+            .unwrap_or_else(|| &self.0[index % self.0.len()])
     }
 }
 

@@ -149,8 +149,15 @@ impl<T> LockRing<T> {
         self.cell(index).try_lock()
     }
 
+    #[inline]
     fn cell(&self, index: usize) -> &Mutex<T> {
-        let other = (index % self.len).checked_sub(1);
+        // Most are small enough, and a division takes longer than taking the lock.
+        let index = if index < self.len.get() {
+            index
+        } else {
+            index % self.len
+        };
+        let other = index.checked_sub(1);
         let other = other.and_then(|other| self.others.get(other));
         &other.unwrap_or(&self.first).lock
     }
