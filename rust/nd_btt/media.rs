@@ -240,7 +240,7 @@ impl Media for PmemMedia {
 }
 
 impl Source<PmemMedia> for block::Source<'_> {
-    #[inline]
+    #[inline(always)]
     fn copy_to(&mut self, media: &PmemMedia, offset: u64, len: u32) -> Result<(), MediaError> {
         media
             .range
@@ -250,7 +250,7 @@ impl Source<PmemMedia> for block::Source<'_> {
 }
 
 impl Sink<PmemMedia> for block::Sink<'_> {
-    #[inline]
+    #[inline(always)]
     fn copy_from(&mut self, media: &PmemMedia, offset: u64, len: u32) -> Result<(), MediaError> {
         media.check(offset, u64::from(len))?;
         media

@@ -55,6 +55,7 @@ impl<M: Media> Btt<M> {
     }
 
     /// The same without waiting for others: then it fails with [`IoError::WouldBlock`].
+    #[inline(never)]
     pub fn try_read<S: Sink<M>>(
         &self,
         lba: u64,

@@ -91,7 +91,8 @@ impl ReadTable {
             hint % self.len
         };
         let slot = self.slots.get(number)?;
-        slot.replace(IDLE, block.0).then_some(Reading { slot })
+        // Only a slot that was had may become a value that gives it back.
+        slot.replace(IDLE, block.0).then(|| Reading { slot })
     }
 
     #[cold]
@@ -134,5 +135,24 @@ impl Look<'_> {
     #[inline]
     pub(crate) fn is_read(&self, block: Tracked) -> bool {
         self.table.slots.iter().any(|slot| slot.load() == block.0)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_with_the_same_hint_leave_each_other_alone() {
+        let table = ReadTable::new(2).expect("memory");
+        let blocks = [1, 2, 3].map(|block| Tracked::new(0, block));
+        let first = table.publish(7, blocks[0]);
+        let second = table.try_publish(7, blocks[1]);
+        assert!(second.is_some());
+        assert!(table.try_publish(7, blocks[2]).is_none());
+        let read = |table: &ReadTable| blocks.map(|block| table.look().is_read(block));
+        assert_eq!(read(&table), [true, true, false]);
+        drop(first);
+        assert_eq!(read(&table), [false, true, false]);
     }
 }

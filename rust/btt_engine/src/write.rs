@@ -59,6 +59,7 @@ impl<M: Media> Btt<M> {
     }
 
     /// The same, but fails with [`IoError::WouldBlock`] rather than wait for others before anything was stored.
+    #[inline(never)]
     pub fn try_write<S: Source<M>>(
         &self,
         lba: u64,
