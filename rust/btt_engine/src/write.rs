@@ -90,17 +90,9 @@ impl<M: Media> Btt<M> {
         let mut group = arena.lane_group::<P>(cpu)?;
         let count = self.pick_lanes::<P>(arena, &mut group, premaps)?;
         // The locks are taken before the first store: a request without patience gets them now or not at all, and a locked
-        // instruction after the copy would wait for the copy to drain, as the fence does anyway.
+        // instruction after the stores would wait for them to drain, as the fence does anyway.
         let map = arena.lock_map::<P>(premaps.start..premaps.start + count)?;
-        let sector_size = arena.sector_size();
-        group.each(|lane| {
-            let Move { premap, new, .. } = lane.sector();
-            match arena.block_offset(new) {
-                Some(offset) => Ok(source.copy_to(media, offset, sector_size)?),
-                None => Err(arena.bad_map_entry(premap, new)),
-            }
-        })?;
-        self.stage(arena, &mut group, &map)?;
+        self.stage(arena, &mut group, &map, source)?;
         group.statistics.fences += 1;
         media.fence()?;
         let committed = self.commit(arena, &mut group);
@@ -222,34 +214,39 @@ impl<M: Media> Btt<M> {
         cleared
     }
 
-    /// Notes in the flog what is about to happen. Nothing has happened yet when this fails.
+    /// Writes the data and notes in the flog what is about to happen. Nothing has happened yet when this fails.
+    ///
+    /// What is flushed here may become durable in any order. The metadata come first: their lines are written back while the
+    /// data are copied, which takes longer.
     #[inline(always)]
-    fn stage(
+    fn stage<S: Source<M>>(
         &self,
         arena: &Arena,
         group: &mut LaneGroup,
         map: &MapGuard<'_>,
+        source: &mut S,
     ) -> Result<(), IoError> {
         let media = self.media();
+        // The words as they are: whoever stored them has not flushed them.
+        arena.flush_map(media, map.premaps());
         group.each(|lane| {
             let Move { premap, new, .. } = lane.sector();
             let entry = arena.decode(arena.map_word(media, premap)?, premap)?;
-            if entry.block == new {
-                // The block is in use and free at once: writing it would have torn the sector.
-                return Err(arena.bad_map_entry(premap, new));
-            }
+            let data = match arena.block_offset(new) {
+                // A block in use and free at once: writing it would tear the sector.
+                Some(offset) if new != entry.block => offset,
+                _ => return Err(arena.bad_map_entry(premap, new)),
+            };
             if let Some(unsettled) = lane.unsettled() {
                 arena.flush_map(media, unsettled..unsettled + 1);
             }
             let old_bad = entry.state == MapState::Error;
-            lane.stage(media, entry.block, old_bad).map_err(|error| {
+            if let Err(error) = lane.stage(media, entry.block, old_bad) {
                 lane.set_condition(Condition::Retired);
-                error.into()
-            })
-        })?;
-        // The words as they were read: whoever stored them has not flushed them.
-        arena.flush_map(media, map.premaps());
-        Ok(())
+                return Err(error.into());
+            }
+            Ok(source.copy_to(media, data, arena.sector_size())?)
+        })
     }
 
     /// Makes the moves happen. Those that fail have not happened, and their lanes are not used again.

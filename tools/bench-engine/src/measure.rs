@@ -154,7 +154,9 @@ fn one_thread(
     // Requests begin at multiples of their size, as those of file systems mostly do.
     let places = share / count;
     let mut random = Random(seed ^ (thread as u64 + 1) << 32 | 1);
-    let mut bytes = vec![0xa5; load.bytes];
+    let mut room = vec![0xa5; load.bytes + 4096];
+    let skip = room.as_ptr().align_offset(4096);
+    let bytes = &mut room[skip..skip + load.bytes];
     start.wait();
     let fences = medium::fences();
     let begun = Instant::now();
@@ -163,8 +165,8 @@ fn one_thread(
         for _ in 0..BURST {
             let lba = first + random.below(places) * count;
             match load.operation {
-                Operation::Write => strategy.write(lba, &bytes, thread)?,
-                Operation::Read => strategy.read(lba, &mut bytes, thread)?,
+                Operation::Write => strategy.write(lba, bytes, thread)?,
+                Operation::Read => strategy.read(lba, bytes, thread)?,
             }
         }
         requests += BURST;
