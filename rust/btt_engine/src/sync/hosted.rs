@@ -345,32 +345,34 @@ fn access_barrier() {
     fence(Ordering::SeqCst);
 }
 
-/// Makes the barriers of one side too weak, to see that loom notices.
+/// Leaves out a part of what keeps threads apart, to see that loom notices.
 #[cfg(loom)]
 pub mod weak {
     extern crate std;
 
     use std::cell::Cell;
 
-    /// Whose barriers are weak.
+    /// What is left out.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub enum Side {
         /// The barrier before the look at the read tracking table.
         Writer,
         /// The barriers around the publication of a block.
         Reader,
+        /// A writer's look at the gate.
+        Gate,
     }
 
     std::thread_local! {
         static WEAK: Cell<Option<Side>> = const { Cell::new(None) };
     }
 
-    /// Makes a side weak for all models that this thread runs from now on.
+    /// Leaves it out in all models that this thread runs from now on.
     pub fn set(side: Side) {
         WEAK.set(Some(side));
     }
 
-    pub(super) fn is(side: Side) -> bool {
+    pub(crate) fn is(side: Side) -> bool {
         WEAK.get() == Some(side)
     }
 }
