@@ -175,6 +175,8 @@ pub(crate) enum Result {
     Done,
     /// The sector is lost.
     Lost,
+    /// It would have had to wait, and has done nothing.
+    Refused,
     /// As it should not.
     Failed(String),
 }
@@ -184,6 +186,8 @@ pub(crate) enum Result {
 pub(crate) enum Kind {
     /// Writes contents that were never seen before.
     Write,
+    /// The same, but does not wait for others.
+    TryWrite,
     /// Makes sectors read as zeroes; writing zeroes is the same.
     Discard,
     /// Reads a sector.
@@ -210,6 +214,10 @@ impl Request {
     pub(crate) fn sectors(&self) -> Range<usize> {
         self.sector.into()..usize::from(self.sector + self.count)
     }
+
+    pub(crate) fn is_write(&self) -> bool {
+        matches!(self.kind, Kind::Write | Kind::TryWrite)
+    }
 }
 
 impl std::fmt::Display for Request {
@@ -225,7 +233,7 @@ impl std::fmt::Display for Request {
         if *count > 1 {
             write!(f, " to {}", sector + count - 1)?;
         }
-        if *kind == Kind::Write {
+        if self.is_write() {
             write!(f, " with lane group {group} of {groups}")?;
         }
         Ok(())

@@ -85,7 +85,7 @@ pub fn all() -> Vec<Plan> {
             2,
             |used| writes(used).chain(discards(used, 1)).collect(),
         ))),
-        symmetric(every_access(plan(
+        symmetric(plan(
             "2 sectors, 2 lanes, media errors",
             &APART[..2],
             2,
@@ -95,15 +95,73 @@ pub fn all() -> Vec<Plan> {
                     .chain(errors(used))
                     .collect()
             },
+        )),
+        symmetric(every_access(plan(
+            "2 sectors, 2 lanes, media errors, every access",
+            &APART[..2],
+            2,
+            |used| {
+                writes(used)
+                    .chain(discards(used, 1))
+                    .chain(errors(used))
+                    .collect()
+            },
         ))),
+        symmetric(plan(
+            "2 sectors, 2 lanes, without waiting",
+            &APART[..2],
+            2,
+            |used| {
+                writes(used)
+                    .chain(without_waiting(writes(used)))
+                    .chain(discards(used, 1))
+                    .collect()
+            },
+        )),
         plan(
-            "2 neighbours, 4 lanes, batches",
+            "2 neighbours, 2 lanes, batches",
+            &NEIGHBOURS[1..3],
+            2,
+            |used| {
+                let batches = [(1, 2), (2, 1)].into_iter();
+                batches
+                    .flat_map(|(count, groups)| writes_of(used, count, groups))
+                    .chain(discards(used, 2))
+                    .collect()
+            },
+        ),
+        plan(
+            "2 neighbours, 3 lanes, batches",
+            &NEIGHBOURS[1..3],
+            3,
+            |used| {
+                // Of 2 groups the second has 2 lanes.
+                let batch = writes_of(used, 2, 2).filter(|batch| batch.group == 1);
+                writes_of(used, 1, 3)
+                    .chain(batch)
+                    .chain(discards(used, 2))
+                    .collect()
+            },
+        ),
+        plan(
+            "3 neighbours, 2 lanes, batches",
+            &NEIGHBOURS[..3],
+            2,
+            |used| {
+                let batches = [(1, 2), (2, 1)].into_iter();
+                batches
+                    .flat_map(|(count, groups)| writes_of(used, count, groups))
+                    .chain(discards(used, 3))
+                    .collect()
+            },
+        ),
+        plan(
+            "2 neighbours, 4 lanes, batches only",
             &NEIGHBOURS[1..3],
             4,
             |used| {
-                let batches = [(1, 4), (1, 2), (2, 2)].into_iter();
-                batches
-                    .flat_map(|(count, groups)| writes_of(used, count, groups))
+                writes_of(used, 2, 2)
+                    .chain(discards(used, 1))
                     .chain(discards(used, 2))
                     .collect()
             },
@@ -186,7 +244,6 @@ fn every_access(mut plan: Plan) -> Plan {
 /// One thread, all formats, histories of limited length.
 fn sequences(mut plan: Plan) -> Plan {
     plan.0.threads = 1;
-    plan.0.all = true;
     plan.0.all_formats = true;
     plan.0.depth = 4;
     plan
@@ -215,6 +272,14 @@ fn writes_of(used: Used, count: u8, groups: u8) -> impl Iterator<Item = Request>
             groups,
             group,
         })
+    })
+}
+
+/// The same by a thread that does not wait for others.
+fn without_waiting(writes: impl Iterator<Item = Request>) -> impl Iterator<Item = Request> {
+    writes.map(|write| Request {
+        kind: Kind::TryWrite,
+        ..write
     })
 }
 

@@ -13,7 +13,6 @@ use crate::{
         Answer,
         Block,
         First,
-        Kind,
         Map,
         Question,
         Request,
@@ -167,9 +166,10 @@ impl Programs {
         let old = self.requests[usize::from(request)];
         let renamed = Request {
             sector: names.sectors[usize::from(old.sector)],
-            group: match old.kind {
-                Kind::Write => names.lanes[usize::from(old.group)],
-                _ => old.group,
+            group: if old.is_write() {
+                names.lanes[usize::from(old.group)]
+            } else {
+                old.group
             },
             ..old
         };

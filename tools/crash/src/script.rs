@@ -182,6 +182,7 @@ impl Scripted {
         };
         let result = match request.kind {
             Kind::Write => btt.write(lba, count, &mut data, request.group.into()),
+            Kind::TryWrite => btt.try_write(lba, count, &mut data, request.group.into()),
             Kind::Discard => btt.discard(lba, count),
             Kind::Read => btt.read(lba, count, &mut data, request.group.into()),
             Kind::Poison => Ok(()),
@@ -189,6 +190,7 @@ impl Scripted {
         match result {
             Ok(()) => Result::Done,
             Err(IoError::Lost { .. } | IoError::Media(MediaError::Poison { .. })) => Result::Lost,
+            Err(IoError::WouldBlock) => Result::Refused,
             Err(error) => Result::Failed(format!("request failed: {error}")),
         }
     }

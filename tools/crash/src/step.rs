@@ -198,7 +198,7 @@ impl Machine {
             Some(Next::Ask(Question::Map(sector))) => {
                 request.kind != Kind::Read && is_locked(sector.into())
             }
-            Some(Next::Ask(Question::Bad(_))) => request.kind == Kind::Write,
+            Some(Next::Ask(Question::Bad(_))) => request.is_write(),
             Some(Next::Return(_)) => true,
             Some(Next::Ask(Question::Lanes(_))) | None => false,
         }
@@ -242,7 +242,7 @@ impl Machine {
         let mut fresh = fresh_tokens(&self.shape, &state);
         for (index, sector) in request.sectors().enumerate() {
             let token = match request.kind {
-                Kind::Write => fresh.next()?,
+                Kind::Write | Kind::TryWrite => fresh.next()?,
                 Kind::Discard => TOKEN_ZERO,
                 Kind::Read | Kind::Poison => {
                     running.legal |= state.allowed[sector];
@@ -408,6 +408,14 @@ impl Machine {
             (Ended::Done, _) => {}
             (Ended::Lost, Kind::Read) => check_legal(running.legal, TOKEN_LOST)?,
             (Ended::Lost, _) => return Err("a request failed with a media error".into()),
+            // What it wanted to write was allowed when it began; now it is not to be seen any more.
+            (Ended::Refused, Kind::TryWrite) => {
+                for (sector, token) in request.sectors().zip(running.tokens) {
+                    state.allowed[sector] &= !(1 << token);
+                }
+                return Ok(());
+            }
+            (Ended::Refused, _) => return Err("a request that waits was refused".into()),
             (Ended::Failed(what), _) => return Err(what.clone()),
         }
         for cell in &mut state.cells {
