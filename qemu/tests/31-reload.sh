@@ -6,8 +6,8 @@
 #
 # needs: nvdimm=32M nvdimm=32M
 # memmap: 32M!512M
-# stacks: rust
-# timeout: 300
+# stacks: rust c
+# timeout: 900
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
