@@ -13,7 +13,6 @@
 //! - [`debugfs`], [`trace`]: the directory of a module; tracepoints;
 //! - [`acpi`]: tables, methods and notifications;
 //! - [`key`]: secrets of the key service;
-//! - [`poller`]: jobs that come back;
 //! - [`hibernate`]: work for which the machine must stand still;
 //! - [`resource`]: the tree of physical addresses.
 
@@ -35,7 +34,6 @@ pub mod memory;
 pub mod memregion;
 pub mod module;
 pub mod platform_device;
-pub mod poller;
 pub mod repeated_work;
 pub mod resource;
 mod sys;

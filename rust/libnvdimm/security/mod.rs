@@ -18,7 +18,7 @@
 //!
 //! # Lock order
 //!
-//! Operations run under the lock of the DIMM's device and that of the bus, as does the unlocking in the probe. The poller
+//! Operations run under the lock of the DIMM's device and that of the bus, as does the unlocking in the probe. The watch
 //! of an overwrite takes the lock of the bus.
 
 mod attributes;

@@ -17,14 +17,19 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        Arc,
         Mutex, //
+    },
+    time::{
+        msecs_to_jiffies,
+        Jiffies, //
     },
 };
 use kernel_ext::{
     device::Node,
-    poller::{
-        Poll,
-        Poller, //
+    repeated_work::{
+        Job,
+        RepeatedWork, //
     },
     sysfs, //
 };
@@ -49,7 +54,7 @@ enum Watcher {
     /// Nobody yet.
     None,
     /// A job, which runs during overwrites. It refers to the DIMM, so it is taken out when the DIMM goes.
-    Job(Poller<Watch>),
+    Job(RepeatedWork<Watch>),
     /// Nobody any more: the DIMM goes.
     Closed,
 }
@@ -73,14 +78,15 @@ impl Overwrite {
     pub(super) fn watch(&self, dimm: &Node<Dimm>, _lock: &BusLock<'_>) -> Result {
         let mut watcher = self.watcher.lock();
         if matches!(*watcher, Watcher::None) {
-            *watcher = Watcher::Job(Poller::new(Watch(dimm.into()))?);
+            let watch = Arc::new(Watch(dimm.into()), GFP_KERNEL)?;
+            *watcher = Watcher::Job(RepeatedWork::new(watch)?);
         }
-        let Watcher::Job(poller) = &*watcher else {
+        let Watcher::Job(work) = &*watcher else {
             return Err(ENXIO);
         };
         self.delay.store(0, Relaxed);
         self.is_running.store(true, Relaxed);
-        poller.start(0);
+        work.start();
         Ok(())
     }
 
@@ -94,8 +100,8 @@ impl Overwrite {
 /// Asks the firmware whether it is done, less and less often.
 struct Watch(ARef<Node<Dimm>>);
 
-impl Poll for Watch {
-    fn poll(&self) -> Option<u32> {
+impl Job for Watch {
+    fn run(&self) -> Option<Jiffies> {
         const MILLISECONDS: u32 = 1000;
 
         let dimm = &*self.0;
@@ -104,7 +110,7 @@ impl Poll for Watch {
         if let Ok(false) = of(dimm).and_then(|security| security.is_overwritten(dimm)) {
             let delay = (overwrite.delay.load(Relaxed) + STEP).min(LONGEST);
             overwrite.delay.store(delay, Relaxed);
-            return Some(delay * MILLISECONDS);
+            return Some(msecs_to_jiffies(delay * MILLISECONDS));
         }
         overwrite.is_running.store(false, Relaxed);
         drop(lock);
