@@ -95,23 +95,7 @@ fn interleavings(cache: &Cache) -> Result<Tally> {
 
 /// `make crash`: all that the crash explorer can explore. `arguments` are those of the program.
 pub(crate) fn crash(arguments: &[String]) -> Result<ExitCode> {
-    let cache = Cache::open()?;
-    let manifest = project::root().join("tools/Cargo.toml");
-    ui::step("building the crash explorer", |step| {
-        let mut build = cargo("build", &manifest);
-        build.args(["--release", "--locked", "--package", "crash"]);
-        process::run(&mut build, &cache.log("crash"), step)
-    })?;
-    let program = project::target().join("cargo/release/crash");
-    let status = Command::new(&program)
-        .args(arguments)
-        .status()
-        .with_context(|| format!("cannot start {}", program.display()))?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    tool(&Cache::open()?, "crash", arguments)
 }
 
 /// `make bench-engine`: the engine in user space, beside libpmemblk and others. `arguments` are those of the program.
@@ -119,15 +103,21 @@ pub(crate) fn bench_engine(arguments: &[String]) -> Result<ExitCode> {
     let cache = Cache::open()?;
     // The library is loaded while the program runs; it has no program of its own.
     host::install_more(&cache, &[("libpmemblk1", None)])?;
+    tool(&cache, "bench-engine", arguments)
+}
+
+/// Builds the tool `name`, optimised, and runs it.
+fn tool(cache: &Cache, name: &str, arguments: &[String]) -> Result<ExitCode> {
     let manifest = project::root().join("tools/Cargo.toml");
-    ui::step("building the benchmark", |step| {
+    ui::step(&format!("building tools/{name}"), |step| {
         let mut build = cargo("build", &manifest);
-        build.args(["--release", "--locked", "--package", "bench-engine"]);
-        process::run(&mut build, &cache.log("bench-engine"), step)
+        build.args(["--release", "--locked", "--package", name]);
+        process::run(&mut build, &cache.log(name), step)
     })?;
-    let program = project::target().join("cargo/release/bench-engine");
+    let program = project::target().join("cargo/release").join(name);
     let status = Command::new(&program)
         .args(arguments)
+        // libpmemblk takes memory for persistent memory then.
         .env("PMEM_IS_PMEM_FORCE", "1")
         .status()
         .with_context(|| format!("cannot start {}", program.display()))?;
