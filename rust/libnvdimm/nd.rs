@@ -30,6 +30,7 @@ mod dimm;
 mod ids;
 mod ioctl;
 mod kind;
+pub mod legacy_memory;
 pub mod namespace;
 mod page_map;
 mod personality;

@@ -19,14 +19,11 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
-    resource::{
-        self,
-        AddressRange,
-        Description, //
-    },
+    device::Node,
     sysfs::GroupList, //
 };
 use nd::{
+    legacy_memory::LegacyRange,
     provider::{
         BusDescription,
         BusOperations,
@@ -73,47 +70,26 @@ fn register(device: &Device) -> Result<BusRegistration> {
             private: KBox::new((), GFP_KERNEL)?,
         },
     )?;
-    let mut ranges = 0;
-    resource::for_each_range(Description::LegacyPersistentMemory, |range| {
-        ranges += 1;
+    for range in LegacyRange::all(device)? {
         register_range(registration.bus(), range).map_err(|error| {
-            dev_err!(
-                device,
-                "range {:#x} to {:#x}: {:?}\n",
-                range.first,
-                range.last,
-                error
-            );
+            range.complain(device, &error);
             ENXIO
-        })
-    })?;
-    if ranges == 0 {
-        dev_err!(
-            device,
-            "no range of legacy persistent memory, expected at least one\n"
-        );
-        return Err(ENXIO);
+        })?;
     }
     Ok(registration)
 }
 
-fn register_range(bus: &kernel_ext::device::Node<Bus>, range: AddressRange) -> Result {
-    let size = range
-        .last
-        .checked_sub(range.first)
-        .and_then(|size| size.checked_add(1))
-        .ok_or(EINVAL)?;
-    let target_node = resource::target_node(range.first);
+fn register_range(bus: &Node<Bus>, range: LegacyRange) -> Result {
     Region::register(
         bus,
         RegionDescription {
             kind: RegionKind::Persistent,
-            start: range.first,
-            size,
+            start: range.addresses.first,
+            size: range.size()?,
             mappings: KVec::new(),
             interleave_set: None,
-            numa_node: resource::online_node(target_node),
-            target_node,
+            numa_node: range.numa_node,
+            target_node: range.target_node,
             // The range was taken from system memory, so there is room for its page structures.
             page_map: true,
             persistence: None,

@@ -31,14 +31,10 @@ use kernel::{
 };
 use kernel_ext::{
     device::Node,
-    resource::{
-        self,
-        AddressRange,
-        Description, //
-    },
     sysfs::GroupList, //
 };
 use nd::{
+    legacy_memory::LegacyRange,
     provider::{
         BusDescription,
         BusOperations,
@@ -93,7 +89,7 @@ impl BusOperations for RamDax {
 
 /// A range with its DIMM.
 struct RangeDimm {
-    range: AddressRange,
+    range: LegacyRange,
     dimm: ARef<Node<Dimm>>,
     /// First address of the label area.
     labels: u64,
@@ -101,17 +97,7 @@ struct RangeDimm {
 
 /// Registers a bus, and a DIMM and a region for each range. `ENXIO`: there is no range.
 fn register(device: &Device) -> Result<BusRegistration> {
-    let mut ranges = KVec::new();
-    resource::for_each_range(Description::LegacyPersistentMemory, |range| {
-        Ok(ranges.push(range, GFP_KERNEL)?)
-    })?;
-    if ranges.is_empty() {
-        dev_err!(
-            device,
-            "no range of legacy persistent memory, expected at least one\n"
-        );
-        return Err(ENXIO);
-    }
+    let ranges = LegacyRange::all(device)?;
     let registration = Bus::register(
         device,
         BusDescription {
@@ -125,32 +111,23 @@ fn register(device: &Device) -> Result<BusRegistration> {
             private: KBox::new((), GFP_KERNEL)?,
         },
     )?;
-    let complain = |range: AddressRange| {
-        move |error: &Error| {
-            dev_err!(
-                device,
-                "range {:#x} to {:#x}: {:?}\n",
-                range.first,
-                range.last,
-                error
-            );
-        }
-    };
     let mut dimms = KVec::with_capacity(ranges.len(), GFP_KERNEL)?;
     for range in ranges {
-        let dimm = register_dimm(registration.bus(), range).inspect_err(complain(range))?;
+        let dimm = register_dimm(registration.bus(), range)
+            .inspect_err(|error| range.complain(device, error))?;
         dimms.push(dimm, GFP_KERNEL)?;
     }
     registration.wait_for_dimms();
     for dimm in dimms {
         let range = dimm.range;
-        register_region(registration.bus(), dimm).inspect_err(complain(range))?;
+        register_region(registration.bus(), dimm)
+            .inspect_err(|error| range.complain(device, error))?;
     }
     Ok(registration)
 }
 
-fn register_dimm(bus: &Node<Bus>, range: AddressRange) -> Result<RangeDimm> {
-    let storage = LabelStorage::new(range)?;
+fn register_dimm(bus: &Node<Bus>, range: LegacyRange) -> Result<RangeDimm> {
+    let storage = LabelStorage::new(range.addresses)?;
     let labels = storage.start();
     let description = DimmDescription {
         flags: DimmFlags {
@@ -177,26 +154,23 @@ fn register_region(bus: &Node<Bus>, registered: RangeDimm) -> Result {
         dimm,
         labels,
     } = registered;
+    let start = range.addresses.first;
     let mut mappings = KVec::with_capacity(1, GFP_KERNEL)?;
     mappings.push(
         MappingDescription {
             dimm,
             dpa: 0,
-            size: labels.checked_sub(range.first).ok_or(EINVAL)?,
+            size: labels.checked_sub(start).ok_or(EINVAL)?,
             position: 0,
         },
         GFP_KERNEL,
     )?;
-    let size = labels
-        .checked_sub(range.first)
-        .and_then(|size| size.checked_add(label_area::SIZE.into()));
-    let target_node = resource::target_node(range.first);
     Region::register(
         bus,
         RegionDescription {
             kind: RegionKind::Persistent,
-            start: range.first,
-            size: size.ok_or(EINVAL)?,
+            start,
+            size: range.size()?,
             mappings,
             interleave_set: Some(InterleaveSet {
                 cookie_v1_1: COOKIE,
@@ -204,8 +178,8 @@ fn register_region(bus: &Node<Bus>, registered: RangeDimm) -> Result {
                 alternate_cookie: COOKIE,
                 type_guid: Guid::NIL,
             }),
-            numa_node: resource::online_node(target_node),
-            target_node,
+            numa_node: range.numa_node,
+            target_node: range.target_node,
             page_map: false,
             persistence: None,
             groups: GroupList::EMPTY,

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ranges of legacy persistent memory (e820 type 12), for the providers that drive the one platform device that the kernel
+//! makes for all of them.
+
+use kernel::{
+    device::Device,
+    prelude::*, //
+};
+use kernel_ext::resource::{
+    self,
+    AddressRange,
+    Description, //
+};
+
+/// A range, and where it is.
+#[derive(Clone, Copy, Debug)]
+pub struct LegacyRange {
+    /// Its addresses.
+    pub addresses: AddressRange,
+    /// The NUMA node that is nearest to it.
+    pub numa_node: i32,
+    /// The NUMA node that it would be of as system memory.
+    pub target_node: i32,
+}
+
+impl LegacyRange {
+    /// All ranges, ascending. `ENXIO`, and a message of `device`: there is none.
+    pub fn all(device: &Device) -> Result<KVec<Self>> {
+        let mut ranges = KVec::new();
+        resource::for_each_range(Description::LegacyPersistentMemory, |addresses| {
+            let target_node = resource::target_node(addresses.first);
+            let range = Self {
+                addresses,
+                numa_node: resource::online_node(target_node),
+                target_node,
+            };
+            Ok(ranges.push(range, GFP_KERNEL)?)
+        })?;
+        if ranges.is_empty() {
+            dev_err!(
+                device,
+                "no range of legacy persistent memory, expected at least one\n"
+            );
+            return Err(ENXIO);
+        }
+        Ok(ranges)
+    }
+
+    /// Bytes of the range. `EINVAL`: more than there can be.
+    pub fn size(&self) -> Result<u64> {
+        let size = self.addresses.last.checked_sub(self.addresses.first);
+        size.and_then(|size| size.checked_add(1)).ok_or(EINVAL)
+    }
+
+    /// Lets `device` say that the range cannot be used because of `error`.
+    pub fn complain(&self, device: &Device, error: &Error) {
+        dev_err!(
+            device,
+            "range {:#x} to {:#x}: {:?}\n",
+            self.addresses.first,
+            self.addresses.last,
+            error
+        );
+    }
+}
