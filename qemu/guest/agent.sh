@@ -11,7 +11,7 @@
 #   leaks             where the kernel has kmemleak: what it finds goes to the file `leaks` of the share `run`   done STATUS
 #   halt              power off
 #
-# While a script runs, it may send lines itself, with the functions of tests/lib.sh: `say TEXT`, `cut` (power, please).
+# While a script runs, it may send lines itself, with the functions of tests/lib.sh: `say TEXT`, `cut` (power, please), `plug` (an NVDIMM, please).
 set -u
 
 . /host/qemu/tests/lib.sh

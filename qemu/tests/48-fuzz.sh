@@ -12,11 +12,6 @@
 . "${LIB%/*}/devices.sh"
 . "${LIB%/*}/simulated.sh"
 
-# argument NAME DEFAULT: from the kernel's command line.
-argument() {
-	_value=$(tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p")
-	echo "${_value:-$2}"
-}
 quarter=$(($(argument fuzz 12) / 4))
 seed=$(argument fuzz-seed "$(date +%s)")
 echo "seed $seed"

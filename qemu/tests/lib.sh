@@ -97,6 +97,17 @@ wait_for() {
 	done
 }
 
+# argument NAME DEFAULT: the value of NAME=VALUE on the kernel's command line.
+argument() {
+	_value=$(tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p")
+	echo "${_value:-$2}"
+}
+
+# plug: the next of the NVDIMMs that the test's head has under `plugs` is put into the running machine.
+plug() {
+	echo plug >&3
+}
+
 # port NAME: the device of the virtio port of this name.
 port() {
 	for _port in /sys/class/virtio-ports/*; do

@@ -23,6 +23,7 @@ mod host;
 mod image;
 mod kernel;
 mod modules;
+mod monitor;
 mod process;
 mod project;
 mod setup;

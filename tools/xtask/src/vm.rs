@@ -8,6 +8,7 @@
 use crate::{
     accelerator::Accelerator,
     image,
+    monitor::Monitor,
     process::{
         self,
         Group, //
@@ -90,6 +91,14 @@ impl Nvdimm {
     }
 }
 
+/// NVDIMMs that are not there at boot, and how to get them in.
+#[derive(Clone, Debug)]
+pub(crate) struct Spares {
+    pub(crate) nvdimms: Vec<Nvdimm>,
+    /// The socket of QEMU's monitor. Its path must be short.
+    pub(crate) monitor: PathBuf,
+}
+
 /// A directory of the host that the guest mounts over 9p.
 #[derive(Clone, Debug)]
 struct Share {
@@ -107,6 +116,8 @@ pub(crate) struct Setup {
     pub(crate) cpus: u32,
     pub(crate) memory: u64,
     pub(crate) nvdimms: Vec<Nvdimm>,
+    /// NVDIMMs to plug into the running machine.
+    pub(crate) spares: Option<Spares>,
     /// More words for the kernel's command line.
     pub(crate) kernel_arguments: Vec<String>,
     pub(crate) boot_timeout: Duration,
@@ -143,6 +154,7 @@ impl Setup {
             cpus: 2,
             memory: 1024 * MIB,
             nvdimms: Vec::new(),
+            spares: None,
             kernel_arguments: Vec::new(),
             boot_timeout: BOOT_TIMEOUT,
             patience: 1,
@@ -175,13 +187,14 @@ impl Setup {
             "-rtc",
             "base=utc",
         ]);
-        let backed = self
-            .nvdimms
-            .iter()
+        let spares = self.spares.iter().flat_map(|spares| &spares.nvdimms);
+        let modules = self.nvdimms.iter().chain(spares);
+        let backed = modules
+            .clone()
             .map(|nvdimm| nvdimm.size + nvdimm.label)
             .sum::<u64>();
         // Room for the alignment of each module, too.
-        let slots = self.nvdimms.len().max(1) as u64;
+        let slots = modules.count().max(1) as u64;
         let most = self.memory + (backed / (1024 * MIB) + slots + 1) * 1024 * MIB;
         if most >= WIDE && self.accelerator != Accelerator::Kvm {
             // The last one counts.
@@ -233,6 +246,15 @@ impl Setup {
             command.arg("-device").arg(format!(
                 "nvdimm,id=nvdimm{index},memdev=memory{index}{label}"
             ));
+        }
+        if let Some(spares) = &self.spares {
+            command
+                .arg("-chardev")
+                .arg(option(
+                    "socket,id=monitor,server=on,wait=off,path=",
+                    &spares.monitor,
+                ))
+                .args(["-mon", "chardev=monitor,mode=control"]);
         }
         command
             .arg("-chardev")
@@ -295,6 +317,8 @@ impl Setup {
             lines,
             console: self.console.clone(),
             complaints,
+            spares: self.spares.clone(),
+            plugged: 0,
         };
         match guest.next(Instant::now() + self.boot_timeout)? {
             Event::Line(line) if line == format!("ready {AGENT}") => Ok(guest),
@@ -340,6 +364,9 @@ pub(crate) struct Guest {
     lines: mpsc::Receiver<String>,
     console: PathBuf,
     complaints: PathBuf,
+    spares: Option<Spares>,
+    /// How many of these are in the machine.
+    plugged: usize,
 }
 
 impl Guest {
@@ -367,6 +394,19 @@ impl Guest {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
         }
+    }
+
+    /// Plugs the next spare NVDIMM into the running machine.
+    pub(crate) fn plug(&mut self) -> Result<()> {
+        let spares = self.spares.as_ref().context("there are no spare NVDIMMs")?;
+        let nvdimm = spares.nvdimms.get(self.plugged);
+        let nvdimm = nvdimm.context("all spare NVDIMMs are in the machine")?;
+        let name = format!("spare{}", self.plugged);
+        Monitor::connect(&spares.monitor)?
+            .plug(nvdimm, &name)
+            .context("cannot plug an NVDIMM in")?;
+        self.plugged += 1;
+        Ok(())
     }
 
     /// Ends the machine at this very moment, whatever it does.

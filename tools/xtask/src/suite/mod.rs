@@ -62,6 +62,9 @@ pub(crate) struct Selection {
     /// A word more for the command line of every guest's kernel, like preempt=full.
     #[arg(long)]
     kernel: Vec<String>,
+    /// So many boots for tests with boots of their own; the guest's kernel gets `boots=N` on its command line.
+    #[arg(long)]
+    boots: Option<u32>,
     /// Guests at once.
     #[arg(long, short, default_value_t = default_jobs())]
     jobs: usize,
@@ -109,6 +112,10 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
     for script in &mut scripts {
         let arguments = &mut script.hardware.kernel_arguments;
         arguments.extend_from_slice(&selection.kernel);
+        if let Some(boots) = selection.boots {
+            arguments.push(format!("boots={boots}"));
+            script.boots = script.boots.prolonged(boots);
+        }
     }
     let mut chains = Chain::all();
     chains.retain(|chain| selection.wants(&chain.name()));

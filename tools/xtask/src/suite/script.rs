@@ -37,6 +37,8 @@ pub(crate) struct NvdimmNeed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Hardware {
     pub(crate) nvdimms: Vec<NvdimmNeed>,
+    /// NVDIMMs that are plugged in when the script says so.
+    pub(crate) spares: Vec<NvdimmNeed>,
     /// `nn!ss` ranges for the kernel's `memmap=`.
     pub(crate) memmap: Vec<String>,
     /// More words for the kernel's command line.
@@ -53,6 +55,24 @@ pub(crate) enum Boots {
     Own(u32),
     /// One boot for each, under this stack, whatever stack is being tested.
     Stacks(Vec<Stack>),
+}
+
+impl Boots {
+    /// So many boots, if it has any of its own; stacks come in turns as before.
+    pub(crate) fn prolonged(&self, boots: u32) -> Self {
+        match self {
+            Self::Shared => Self::Shared,
+            Self::Own(_) => Self::Own(boots),
+            Self::Stacks(stacks) => Self::Stacks(
+                stacks
+                    .iter()
+                    .copied()
+                    .cycle()
+                    .take(boots as usize)
+                    .collect(),
+            ),
+        }
+    }
 }
 
 /// A test script.
@@ -124,6 +144,9 @@ impl Script {
             match field {
                 "needs" => {
                     script.hardware.nvdimms = words().map(parse_nvdimm).collect::<Result<_>>()?
+                }
+                "plugs" => {
+                    script.hardware.spares = words().map(parse_nvdimm).collect::<Result<_>>()?
                 }
                 "memmap" => script.hardware.memmap = words().map(str::to_owned).collect(),
                 "kernel" => script.hardware.kernel_arguments = words().map(str::to_owned).collect(),
@@ -206,7 +229,7 @@ mod tests {
     #[test]
     fn a_full_head() {
         let text = "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n#\n# needs: nvdimm=128M,label=128K nvdimm=64M\n\
-            # memmap: 64M!512M\n# stacks: rust c\n# compare\n# timeout: 30\n# boots: 2\n# cpus: 1\n\n# boots: 9\n";
+            # plugs: nvdimm=32M\n# memmap: 64M!512M\n# stacks: rust c\n# compare\n# timeout: 30\n# boots: 2\n# cpus: 1\n\n# boots: 9\n";
         let script = Script::parse("10-x", text).unwrap();
         let labelled = NvdimmNeed {
             size: 128 * MIB,
@@ -221,6 +244,13 @@ mod tests {
                     label: 0
                 }
             ]
+        );
+        assert_eq!(
+            script.hardware.spares,
+            [NvdimmNeed {
+                size: 32 * MIB,
+                label: 0
+            }]
         );
         assert_eq!(script.hardware.memmap, ["64M!512M"]);
         assert_eq!(script.hardware.cpus, Some(1));
@@ -245,6 +275,15 @@ mod tests {
             script.boots,
             Boots::Stacks(vec![Stack::C, Stack::Rust, Stack::C])
         );
+    }
+
+    #[test]
+    fn more_boots() {
+        let turns = Boots::Stacks(vec![Stack::C, Stack::Rust]);
+        let expected = Boots::Stacks(vec![Stack::C, Stack::Rust, Stack::C]);
+        assert_eq!(turns.prolonged(3), expected);
+        assert_eq!(Boots::Own(2).prolonged(9), Boots::Own(9));
+        assert_eq!(Boots::Shared.prolonged(9), Boots::Shared);
     }
 
     #[test]

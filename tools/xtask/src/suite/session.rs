@@ -16,6 +16,7 @@ use crate::{
         Guest,
         Nvdimm,
         Setup,
+        Spares,
         MIB, //
     },
 };
@@ -95,13 +96,13 @@ pub(crate) enum Reaction {
     CutAfter(Duration),
 }
 
-/// NVDIMMs of a test with their files, which outlive a boot.
+/// NVDIMMs of a test with their files, which outlive a boot: those that are there at boot, then the spares.
 pub(crate) struct Media(Vec<Nvdimm>);
 
 impl Media {
     /// New files, all zeros, in `directory`.
     pub(crate) fn create(hardware: &Hardware, directory: &Path) -> Result<Self> {
-        let needs = hardware.nvdimms.iter().enumerate();
+        let needs = hardware.nvdimms.iter().chain(&hardware.spares).enumerate();
         let nvdimms = needs.map(|(index, need)| Nvdimm {
             file: directory.join(format!("nvdimm{index}")),
             size: need.size,
@@ -154,7 +155,13 @@ impl Session {
         }
         setup.share("modules", files.modules);
         setup.share("tools", files.tools);
-        setup.nvdimms.clone_from(&media.0);
+        let (nvdimms, spares) = media.0.split_at(hardware.nvdimms.len());
+        setup.nvdimms = nvdimms.to_vec();
+        // The directory of the media is a temporary one: its path is short enough for a socket.
+        setup.spares = spares.first().map(|first| Spares {
+            nvdimms: spares.to_vec(),
+            monitor: first.file.with_file_name("monitor"),
+        });
         setup
             .kernel_arguments
             .clone_from(&hardware.kernel_arguments);
@@ -278,6 +285,7 @@ impl Session {
                         cut = Some(Instant::now() + time);
                     }
                 }
+                "plug" => self.guest.plug()?,
                 "cut" => {
                     self.guest.cut_power();
                     return Ok(Ending::PowerCut);
