@@ -56,7 +56,7 @@ expect_ok ndctl disable-region -b "$N1" all
 expect_ok modprobe -r nfit_test
 exec 8<&- 9<&-
 
-# A device DAX can be configured, and is refused with a word of why.
+# A device DAX and a page map for file systems can be configured, and are refused with a word of why. An unconfigured one is refused alone.
 load_simulated
 reset_labels 1.2
 region=$(region_of_ways 4)
@@ -65,6 +65,16 @@ set_attribute "$namespace" uuid "$(uuidgen)"
 set_attribute "$namespace" size 0x2000000
 set_attribute "$dax" uuid "$(uuidgen)"
 set_attribute "$dax" mode pmem
+pfn=$(seed pfn "$region")
+expect_eq "enabling $pfn, which claims nothing" "$(driver bind nd_pmem "$pfn")" ENODEV
 set_attribute "$dax" namespace "$namespace"
 expect_eq "enabling $dax" "$(driver bind dax_pmem "$dax")" ENXIO
 expect_kernel_message "$dax: device DAX is not supported"
+release "$dax"
+set_attribute "$pfn" uuid "$(uuidgen)"
+set_attribute "$pfn" mode pmem
+set_attribute "$pfn" namespace "$namespace"
+expect_eq "enabling $pfn" "$(driver bind nd_pmem "$pfn")" ENXIO
+expect_kernel_message "$pfn: page maps are not supported"
+release "$pfn"
+expect_eq "holder of $namespace" "$(show "$namespace" holder)" ""

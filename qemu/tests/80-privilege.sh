@@ -1,0 +1,88 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What others than root can see and do: nothing but read attributes that give no address away. A descriptor that is open for
+# reading only cannot change anything by ioctl. No message and no attribute has a pointer of the kernel.
+#
+# Nobody asks for 0 bytes of labels here: QEMU 7.2 ends with an assertion then (hw/mem/nvdimm.c), and both stacks pass it on.
+#
+# needs: nvdimm=64M,label=128K nvdimm=32M
+# stacks: rust c
+# compare
+# timeout: 300
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+# nobody COMMAND...: as a user without any right.
+nobody() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all --inh-caps -all "$@"
+}
+
+# So that all messages of probing are in the log of this test.
+unload_modules
+load_modules
+make_btt namespace1.0 4096
+
+# Device nodes: their modes, and what an unprivileged process gets.
+for node in /dev/ndctl* /dev/nmem* /dev/pmem*; do
+	stat -c '%n %A %U' "$node"
+	! nobody dd if="$node" of=/dev/null bs=512 count=1 2>/dev/null || fail "nobody can read $node"
+	! nobody dd if=/dev/zero of="$node" bs=512 count=1 conv=nocreat 2>/dev/null || fail "nobody can write $node"
+done
+
+# attributes TEST...: files of all devices and of the groups in them, for find.
+attributes() {
+	find -L "$ND"/*/ -maxdepth 2 -type f "$@" 2>/dev/null | sort || true
+}
+
+# Attributes with addresses are for root, and nobody but root may write any.
+resources=$(attributes -name resource)
+[ -n "$resources" ] || fail "there is no resource attribute at all"
+for file in $resources; do
+	expect_eq "mode of $file" "$(stat -c %a "$file")" 400
+	! nobody cat "$file" >/dev/null 2>&1 || fail "nobody can read $file"
+done
+expect_eq "attributes that others than root may write" "$(attributes -perm /022)" ""
+echo "$resources"
+
+# Pointers look like ffff888003c0de00.
+pointers='ffff[89a-f][0-9a-f]{11}'
+! dmesg | grep -E "$pointers" || fail "a pointer is in the kernel's log"
+shown=$(attributes -perm /444 ! -name wait_probe | perl -ne '
+	chomp;
+	open my $in, "<", $_ or next;
+	my $read = sysread $in, my $text, 65536;
+	print "$_\n" if $read && $text =~ /'"$pointers"'/;')
+expect_eq "attributes that show a pointer" "$shown" ""
+! grep -rEl "$pointers" /sys/kernel/debug/nd* /sys/kernel/debug/btt* 2>/dev/null || fail "debugfs shows a pointer"
+
+# By ioctl, with a descriptor that is open for reading: what changes something is refused before anything is looked at.
+cat >ioctls.pl <<'PERL'
+use POSIX;
+for my $node ("/dev/ndctl0", "/dev/nmem0") {
+	for my $mode (O_RDONLY, O_RDWR) {
+		sysopen my $file, $node, $mode or die "$node: $!\n";
+		for my $number (0 .. 11) {
+			# A command of each number with offset 0 and length 4; family and function 0 if it is CALL.
+			my $buffer = pack "L2", 0, $number == 5 || $number == 6 ? 4 : 0;
+			$buffer .= "\0" x 8184;
+			my $done = ioctl $file, 0xc0004e00 | 8 << 16 | $number, $buffer;
+			my $what = defined $done ? "ok" : (grep { $!{$_} } keys %!)[0];
+			print $mode == O_RDONLY ? "reading" : "writing", " $node $number: $what\n";
+		}
+	}
+}
+PERL
+perl ioctls.pl >ioctls
+# Numbers whose answer depends on the firmware's abilities only are shown, too: both stacks must agree.
+cat ioctls
+for number in 2 4 6 9 10; do
+	for node in ndctl0 nmem0; do
+		line=$(grep "^reading /dev/$node $number:" ioctls)
+		case $line in
+		*EPERM | *ENOTTY | *EINVAL) ;;
+		*) fail "with a descriptor for reading: $line" ;;
+		esac
+	done
+done
+grep -q 'reading /dev/nmem0 6: EPERM' ioctls || fail "labels can be written with a descriptor for reading"
