@@ -60,11 +60,12 @@ sub look {
 	my %names = map { $_ => 1 } map { m{/((?:nmem|region|namespace|btt|pfn|dax)\d[\d.]*)/} } @files;
 	@names = sort keys %names;
 	# Of the driver core, but with our devices.
-	push @files, map { ("$drivers/$_/bind", "$drivers/$_/unbind") x 8 } qw(nd_pmem nd_region nvdimm);
+	push @files, map { ("$drivers/$_/bind", "$drivers/$_/unbind") x 3 } qw(nd_pmem nd_region nvdimm);
 }
 
+# Not "quiesce": it suspends the devices of the machine, and a share of the host's directories does not come back from that.
 my @words = qw(0 1 2 -1 y N on off 512 520 4096 4097 4160 65536 16777216 33554432 0x1000000 0x2000000 18446744073709551615 18446744073709551616
-	0x10000000000000000 9223372036854775808 0777 08 1.1 btt pfn dax raw ram pmem none safe live quiesce arm disarm freeze
+	0x10000000000000000 9223372036854775808 0777 08 1.1 btt pfn dax raw ram pmem none safe live arm disarm freeze
 	00000000-0000-0000-0000-000000000000 11111111-2222-3333-4444-55555555555 11111111-2222-3333-4444-555555555555x);
 
 sub uuid { return sprintf "%08x-0000-4000-8000-%012x", int rand 8, int rand 4 }
