@@ -13,5 +13,6 @@ pub mod btt;
 pub mod fletcher;
 pub mod label;
 pub mod nfit;
+pub mod page_map;
 pub mod sort;
 pub mod uuid;

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The info block of a namespace with a page map: room for the kernel's page structures, then the data.
+//!
+//! ```text
+//! namespace  0      4096         8192                data_offset                   end_trunc
+//!            | free | info block | page structures … | data, aligned             … | unused |
+//!
+//! info block
+//!     0 signature "NVDIMM_PFN_INFO\0" or "NVDIMM_DAX_INFO\0"    72 mode: 1 ram, 2 pmem
+//!    16 uuid of the page map                                    76 start_pad     (version 1.1)
+//!    32 uuid of the namespace                                   80 end_trunc     (1.1)
+//!    48 flags                                                   84 align         (1.2)
+//!    52 version major, minor (u16 each)                         88 page_size     (1.4)
+//!    56 data_offset, from the start of the namespace            92 struct page   (1.4, u16)
+//!    64 pages of data                                           94 zeroes        (1.3)
+//!                                                             4088 checksum: Fletcher-64 with zeroes here
+//! ```
+//!
+//! All numbers are little endian. (`drivers/nvdimm/pfn.h` of Linux; no specification has it.)
+
+use crate::{
+    fletcher::fletcher64_le_without,
+    uuid::Uuid, //
+};
+use core::ops::Range;
+use zerocopy::{
+    byteorder::{
+        LittleEndian,
+        U16,
+        U32,
+        U64, //
+    },
+    FromBytes as _,
+    IntoBytes as _, //
+};
+
+/// Where the info block is in a namespace, in bytes.
+pub const INFO_OFFSET: u64 = 4096;
+
+/// Length of the info block.
+pub const INFO_LEN: usize = 4096;
+
+/// Where the page structures begin, if they are in the namespace.
+// CAST: 4096.
+pub const MAP_OFFSET: u64 = INFO_OFFSET + INFO_LEN as u64;
+
+/// What memory is made of that pages are described of: of sections, which are not smaller.
+pub const SECTION: u64 = 2 << 20;
+
+const CHECKSUM_OFFSET: usize = INFO_LEN - 8;
+const FIELDS_LEN: usize = 94;
+const PAGE_SIZE: u64 = 4096;
+/// Bytes that a page structure is given.
+const PAGE_STRUCTURE: u64 = 64;
+const VERSION: (u16, u16) = (1, 4);
+
+#[derive(
+    zerocopy_derive::FromBytes,
+    zerocopy_derive::IntoBytes,
+    zerocopy_derive::Immutable,
+    zerocopy_derive::KnownLayout,
+    zerocopy_derive::Unaligned,
+)]
+#[repr(C)]
+struct RawInfo {
+    signature: [u8; 16],
+    uuid: Uuid,
+    parent_uuid: Uuid,
+    flags: U32<LittleEndian>,
+    version_major: U16<LittleEndian>,
+    version_minor: U16<LittleEndian>,
+    data_offset: U64<LittleEndian>,
+    pages: U64<LittleEndian>,
+    mode: U32<LittleEndian>,
+    start_pad: U32<LittleEndian>,
+    end_trunc: U32<LittleEndian>,
+    align: U32<LittleEndian>,
+    page_size: U32<LittleEndian>,
+    page_structure: U16<LittleEndian>,
+}
+
+const _: () = assert!(size_of::<RawInfo>() == FIELDS_LEN);
+
+/// What the page structures are for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// A block device for file systems with DAX.
+    FileSystem,
+    /// A character device to map.
+    Device,
+}
+
+impl Purpose {
+    fn signature(self) -> &'static [u8; 16] {
+        match self {
+            Self::FileSystem => b"NVDIMM_PFN_INFO\0",
+            Self::Device => b"NVDIMM_DAX_INFO\0",
+        }
+    }
+}
+
+/// Where the page structures are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Location {
+    /// In system memory.
+    Ram,
+    /// In the namespace itself.
+    Pmem,
+}
+
+/// What an info block says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Info {
+    /// What the page map is for.
+    pub purpose: Purpose,
+    /// Its own UUID.
+    pub uuid: Uuid,
+    /// UUID of the namespace.
+    pub parent_uuid: Uuid,
+    /// Where the page structures are.
+    pub location: Location,
+    /// Bytes in front of the namespace that are not used. Today's kernels make no such namespaces.
+    pub start_pad: u32,
+    /// Bytes from the start of the namespace (and the pad) to the data.
+    pub data_offset: u64,
+    /// Bytes at the end of the namespace that are not used.
+    pub end_trunc: u32,
+    /// The data are aligned to so many bytes, a power of two.
+    pub align: u64,
+}
+
+/// Why a namespace has no page map that can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Defect {
+    /// There is no info block of this namespace.
+    Absent,
+    /// There is one, and `field` is `found`, which nobody could use.
+    Unusable {
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        found: u64,
+    },
+}
+
+/// Why there cannot be a page map.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoRoom {
+    /// The namespace does not begin at the start of a section.
+    Misaligned,
+    /// It is too small.
+    TooSmall,
+}
+
+impl Info {
+    /// Plans a page map in a namespace of `size` bytes at the physical address `start`.
+    pub fn plan(
+        (uuid, parent_uuid): (Uuid, Uuid),
+        location: Location,
+        align: u64,
+        start: u64,
+        size: u64,
+    ) -> Result<Self, NoRoom> {
+        if start % SECTION != 0 {
+            return Err(NoRoom::Misaligned);
+        }
+        let coarse = align.max(SECTION);
+        let end = start.checked_add(size).ok_or(NoRoom::TooSmall)?;
+        let pages = size.checked_sub(MAP_OFFSET).ok_or(NoRoom::TooSmall)? / PAGE_SIZE;
+        let map = match location {
+            Location::Ram => 0,
+            Location::Pmem => pages * PAGE_STRUCTURE,
+        };
+        let data_offset = start
+            .checked_add(MAP_OFFSET + map)
+            .and_then(|address| address.checked_next_multiple_of(coarse))
+            .ok_or(NoRoom::TooSmall)?
+            - start;
+        let end_trunc = end % coarse;
+        if data_offset.saturating_add(end_trunc) >= size {
+            return Err(NoRoom::TooSmall);
+        }
+        Ok(Self {
+            purpose: Purpose::FileSystem,
+            uuid,
+            parent_uuid,
+            location,
+            start_pad: 0,
+            data_offset,
+            end_trunc: u32::try_from(end_trunc).map_err(|_| NoRoom::TooSmall)?,
+            align,
+        })
+    }
+
+    /// Reads the info block of a namespace of `size` bytes at the physical address `start`, whose UUID is `namespace`.
+    pub fn read(block: &[u8], namespace: Uuid, start: u64, size: u64) -> Result<Self, Defect> {
+        let (raw, _) = RawInfo::read_from_prefix(block).map_err(|_| Defect::Absent)?;
+        let purpose = [Purpose::FileSystem, Purpose::Device]
+            .into_iter()
+            .find(|purpose| *purpose.signature() == raw.signature)
+            .ok_or(Defect::Absent)?;
+        let stored = block
+            .get(CHECKSUM_OFFSET..)
+            .and_then(|field| field.first_chunk())
+            .ok_or(Defect::Absent)?;
+        let sum = fletcher64_le_without(block, CHECKSUM_OFFSET);
+        if u64::from_le_bytes(*stored) != sum || raw.parent_uuid != namespace {
+            return Err(Defect::Absent);
+        }
+        let minor = raw.version_minor.get();
+        // What a version does not have yet is zero, whatever is there.
+        let since = |first: u16, field: U32<LittleEndian>| match minor >= first {
+            true => field.get(),
+            false => 0,
+        };
+        let unusable = |field, found| Err(Defect::Unusable { field, found });
+        let data_offset = raw.data_offset.get();
+        let align = match since(2, raw.align) {
+            0 => data_offset
+                .checked_ilog2()
+                .map_or(0, |log| 1_u64.unbounded_shl(log)),
+            align => u64::from(align),
+        };
+        let info = Self {
+            purpose,
+            uuid: raw.uuid,
+            parent_uuid: raw.parent_uuid,
+            location: match raw.mode.get() {
+                1 => Location::Ram,
+                2 => Location::Pmem,
+                mode => return unusable("mode", mode.into()),
+            },
+            start_pad: since(1, raw.start_pad),
+            data_offset,
+            end_trunc: since(1, raw.end_trunc),
+            align,
+        };
+        let first_data = start
+            .checked_add(info.start_pad.into())
+            .and_then(|first| first.checked_add(data_offset));
+        if !align.is_power_of_two() || align > size {
+            return unusable("align", align);
+        }
+        if data_offset % PAGE_SIZE != 0 || first_data.is_none_or(|address| address % align != 0) {
+            return unusable("dataoff", data_offset);
+        }
+        if info.data(size).is_none() {
+            return unusable("dataoff", data_offset);
+        }
+        // Powers of two divide 2^64, so that sums may wrap around.
+        if start.wrapping_add(info.start_pad.into()) % SECTION != 0 {
+            return unusable("start_pad", info.start_pad.into());
+        }
+        let end = start.wrapping_add(size);
+        if end.wrapping_sub(info.end_trunc.into()) % SECTION != 0 {
+            return unusable("end_trunc", info.end_trunc.into());
+        }
+        Ok(info)
+    }
+
+    /// Where the data are in a namespace of `size` bytes; `None` if there are none.
+    pub fn data(&self, size: u64) -> Option<Range<u64>> {
+        let start = self.data_offset.checked_add(self.start_pad.into())?;
+        let end = size.checked_sub(self.end_trunc.into())?;
+        (start < end).then_some(start..end)
+    }
+
+    /// Writes the info block of a namespace of `size` bytes to `block`, which is that long.
+    pub fn write(&self, size: u64, block: &mut [u8]) {
+        let data = self.data(size).unwrap_or_default();
+        let raw = RawInfo {
+            signature: *self.purpose.signature(),
+            uuid: self.uuid,
+            parent_uuid: self.parent_uuid,
+            flags: 0.into(),
+            version_major: VERSION.0.into(),
+            version_minor: VERSION.1.into(),
+            data_offset: self.data_offset.into(),
+            pages: ((data.end - data.start) / PAGE_SIZE).into(),
+            mode: match self.location {
+                Location::Ram => 1,
+                Location::Pmem => 2,
+            }
+            .into(),
+            start_pad: self.start_pad.into(),
+            end_trunc: self.end_trunc.into(),
+            // Alignments are those of pages; the largest is 1 GiB.
+            align: u32::try_from(self.align).unwrap_or(u32::MAX).into(),
+            // CAST: 4096 and 64.
+            page_size: (PAGE_SIZE as u32).into(),
+            page_structure: (PAGE_STRUCTURE as u16).into(),
+        };
+        block.fill(0);
+        // Both have room in a block of INFO_LEN bytes.
+        let _ = raw.write_to_prefix(block);
+        let sum = fletcher64_le_without(block, CHECKSUM_OFFSET);
+        if let Some(field) = block.get_mut(CHECKSUM_OFFSET..) {
+            let _ = sum.to_le_bytes().write_to_prefix(field);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use proptest::prelude::*;
+    use std::{
+        vec,
+        vec::Vec, //
+    };
+
+    const MIB: u64 = 1 << 20;
+    const START: u64 = 1 << 32;
+    const OWN: Uuid = Uuid::from_bytes([1; 16]);
+    const PARENT: Uuid = Uuid::from_bytes([2; 16]);
+
+    fn plan(location: Location, align: u64, size: u64) -> Result<Info, NoRoom> {
+        Info::plan((OWN, PARENT), location, align, START, size)
+    }
+
+    fn block(info: &Info, size: u64) -> Vec<u8> {
+        let mut block = vec![0xff; INFO_LEN];
+        info.write(size, &mut block);
+        block
+    }
+
+    fn seal(block: &mut [u8]) {
+        let sum = fletcher64_le_without(block, CHECKSUM_OFFSET);
+        block[CHECKSUM_OFFSET..].copy_from_slice(&sum.to_le_bytes());
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_c_driver() {
+        // 64 MiB - 8 KiB are 16382 pages; their structures need 1 MiB less 128 bytes.
+        let info = plan(Location::Pmem, 2 * MIB, 64 * MIB).unwrap();
+        assert_eq!(info.data(64 * MIB), Some(2 * MIB..64 * MIB));
+        let info = plan(Location::Ram, 4096, 64 * MIB).unwrap();
+        assert_eq!(info.data(64 * MIB), Some(2 * MIB..64 * MIB));
+        let info = plan(Location::Pmem, 4096, 256 * MIB).unwrap();
+        assert_eq!(info.data(256 * MIB), Some(6 * MIB..256 * MIB));
+        let info = plan(Location::Pmem, 4096, 65 * MIB).unwrap();
+        assert_eq!(info.end_trunc, MIB as u32);
+    }
+
+    #[test]
+    fn what_has_no_room_is_refused() {
+        assert_eq!(plan(Location::Pmem, 4096, 2 * MIB), Err(NoRoom::TooSmall));
+        assert_eq!(
+            plan(Location::Pmem, 1 << 30, 64 * MIB),
+            Err(NoRoom::TooSmall)
+        );
+        let low = Info::plan((OWN, PARENT), Location::Ram, 4096, START + 4096, 64 * MIB);
+        assert_eq!(low, Err(NoRoom::Misaligned));
+    }
+
+    #[test]
+    fn fields_are_where_linux_has_them() {
+        let info = plan(Location::Pmem, 2 * MIB, 64 * MIB).unwrap();
+        let block = block(&info, 64 * MIB);
+        assert_eq!(&block[..16], b"NVDIMM_PFN_INFO\0");
+        assert_eq!(block[52..56], [1, 0, 4, 0]);
+        assert_eq!(block[56..64], (2 * MIB).to_le_bytes());
+        assert_eq!(block[64..72], (62 * MIB / 4096).to_le_bytes());
+        assert_eq!(block[72..76], [2, 0, 0, 0]);
+        assert_eq!(block[84..94], [0, 0, 0x20, 0, 0, 0x10, 0, 0, 64, 0]);
+        assert!(block[94..CHECKSUM_OFFSET].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn others_are_not_mistaken() {
+        let info = plan(Location::Pmem, 4096, 64 * MIB).unwrap();
+        let good = block(&info, 64 * MIB);
+        let read = |block: &[u8], parent| Info::read(block, parent, START, 64 * MIB);
+        assert_eq!(read(&good, PARENT), Ok(info));
+        assert_eq!(read(&good, OWN), Err(Defect::Absent));
+        assert_eq!(read(&good[..INFO_LEN - 1], PARENT), Err(Defect::Absent));
+        assert_eq!(read(&vec![0; INFO_LEN], PARENT), Err(Defect::Absent));
+        let mut torn = good.clone();
+        torn[60] ^= 1;
+        assert_eq!(read(&torn, PARENT), Err(Defect::Absent));
+        let mut other = good;
+        other[72] = 3;
+        seal(&mut other);
+        assert_eq!(
+            read(&other, PARENT),
+            Err(Defect::Unusable {
+                field: "mode",
+                found: 3
+            })
+        );
+    }
+
+    #[test]
+    fn early_versions_have_fewer_fields() {
+        let info = plan(Location::Pmem, 4096, 64 * MIB).unwrap();
+        let mut early = block(&info, 64 * MIB);
+        early[54] = 0;
+        early[76..92].fill(0xff);
+        seal(&mut early);
+        let read = Info::read(&early, PARENT, START, 64 * MIB).unwrap();
+        assert_eq!(
+            (read.start_pad, read.end_trunc, read.align),
+            (0, 0, 2 * MIB)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_can_be_read(
+            sections in 8u64..4096,
+            rest in 0u64..512,
+            align in prop_oneof![Just(4096u64), Just(2 * MIB)],
+            location in prop_oneof![Just(Location::Ram), Just(Location::Pmem)],
+        ) {
+            let size = sections * SECTION + rest * 4096;
+            let info = plan(location, align, size).unwrap();
+            prop_assert_eq!(Info::read(&block(&info, size), PARENT, START, size), Ok(info));
+            let data = info.data(size).unwrap();
+            prop_assert_eq!((START + data.start) % align.max(SECTION), 0);
+            prop_assert!(data.end <= size);
+            let pages = (size - MAP_OFFSET) / 4096;
+            let map = if location == Location::Pmem { pages * 64 } else { 0 };
+            prop_assert!(data.start >= MAP_OFFSET + map);
+        }
+
+        #[test]
+        fn no_bytes_are_a_reason_to_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 80),
+            start in any::<u64>(),
+            size in any::<u64>(),
+        ) {
+            let mut block = vec![0; INFO_LEN];
+            block[..16].copy_from_slice(b"NVDIMM_PFN_INFO\0");
+            block[32..48].copy_from_slice(&[2; 16]);
+            block[48..94].copy_from_slice(&bytes[..46]);
+            seal(&mut block);
+            if let Ok(info) = Info::read(&block, PARENT, start, size) {
+                prop_assert!(info.data(size).is_some_and(|data| data.end <= size));
+            }
+        }
+    }
+}
