@@ -36,3 +36,20 @@ expect_eq "bad sectors after a write" "$(bad_sectors "$disk")" ""
 drop
 expect_ok cmp copy mounted/file
 umount mounted
+
+# --- A page map -------------------------------------------------------------------------------------------------------
+# Errors where page structures will be go when the map is made; those of the data are counted from their start.
+namespace=$(field "$created" dev)
+inject "$namespace" 64 2
+scrubbed
+expect_eq "bad sectors of the raw disk" "$(bad_sectors "$disk")" "64 2,"
+created=$(ndctl create-namespace -f -e "$namespace" -m fsdax) || fail "create with a page map: $?"
+disk=$(field "$created" blockdev)
+expect_eq "bad sectors of the disk" "$(bad_sectors "$disk")" ""
+expect_eq "bad sectors of the region" "$(cat "$ND/region${disk#pmem}/badblocks")" ""
+inject "$namespace" 8 1
+scrubbed
+expect_eq "bad sectors of the data" "$(bad_sectors "$disk")" "8 1,"
+expect_lost "$disk" 8 1
+expect_ok write_sectors "$disk" 8 1
+expect_eq "bad sectors of the data after a write" "$(bad_sectors "$disk")" ""

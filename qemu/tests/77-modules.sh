@@ -56,7 +56,7 @@ expect_ok ndctl disable-region -b "$N1" all
 expect_ok modprobe -r nfit_test
 exec 8<&- 9<&-
 
-# A device DAX and a page map for file systems can be configured, and are refused with a word of why. An unconfigured one is refused alone.
+# A device DAX can be configured, and is refused with a word of why. A page map for file systems becomes a disk, once it is configured.
 load_simulated
 reset_labels 1.2
 region=$(region_of_ways 4)
@@ -74,7 +74,7 @@ release "$dax"
 set_attribute "$pfn" uuid "$(uuidgen)"
 set_attribute "$pfn" mode pmem
 set_attribute "$pfn" namespace "$namespace"
-expect_eq "enabling $pfn" "$(driver bind nd_pmem "$pfn")" ENXIO
-expect_kernel_message "$pfn: page maps are not supported"
+bind "$pfn"
+expect_eq "bytes of the disk of $pfn" "$(disk_bytes "$(disk_of "$pfn")")" "$(show "$pfn" size)"
 release "$pfn"
 expect_eq "holder of $namespace" "$(show "$namespace" holder)" ""

@@ -56,7 +56,10 @@ pub use self::{
     dimm::Dimm,
     kind::Kind,
     namespace::Namespace,
-    page_map::PageMap,
+    page_map::{
+        PageMap,
+        PageMapConfig, //
+    },
     region::Region, //
 };
 

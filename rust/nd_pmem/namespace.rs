@@ -2,25 +2,30 @@
 
 //! What becomes of a namespace: a raw disk, unless something else was made of it.
 
-use crate::info_block::{
-    self,
-    PageMap, //
-};
+use crate::page_map;
 use kernel::prelude::*;
 use kernel_ext::{
     error::eopnotsupp,
     memory::PmemRange, //
 };
 use nd::{
+    claim::ClaimClass,
     namespace::OpenNamespace,
-    Btt, //
+    Btt,
+    PageMap,
+    PageMapConfig, //
 };
 use nd_btt::Detection;
+use nd_format::page_map::{
+    Info,
+    Purpose,
+    INFO_OFFSET, //
+};
 
 /// Reserves and maps the memory of a namespace that is to be driven raw.
 ///
-/// `EBUSY`: the memory is in use by somebody else. `ENXIO`: there is a BTT on it, which has got a device of its own now, or
-/// is damaged. `EOPNOTSUPP`: there is a page map on it, which this driver does not know how to use.
+/// `EBUSY`: the memory is in use by somebody else. `ENXIO`: there is a BTT or a page map on it, which has got a device of its own
+/// now, or a BTT that is damaged. `EOPNOTSUPP`: there is a page map on it that cannot be used.
 pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
     let range = namespace
         .map()
@@ -35,27 +40,32 @@ pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
             Btt::autodetected(namespace, config)?;
             Err(ENXIO)
         }
-        Detection::Absent(range) => {
-            refuse_page_map(namespace, &range)?;
-            Ok(range)
-        }
+        Detection::Absent(range) => match page_map::detect(namespace, &range)? {
+            Some(found) => Err(give_away(namespace, &found)?),
+            None => Ok(range),
+        },
     }
 }
 
-/// Fails if the namespace is set up for file systems or programs that map it, so that nobody writes over it as a raw disk.
-fn refuse_page_map(namespace: &OpenNamespace, range: &PmemRange) -> Result {
-    let Some(page_map) = info_block::find(range, namespace.uuid())? else {
-        return Ok(());
-    };
-
-    dev_err!(
-        namespace.node(),
-        "has an info block of a {} device at {:#x}, which is not supported (write 1 to force_raw to get at it as it is)\n",
-        match page_map {
-            PageMap::Pfn => "pfn",
-            PageMap::Dax => "dax",
-        },
-        info_block::OFFSET
-    );
-    Err(eopnotsupp())
+/// Makes a device for the page map that was found, and says why the namespace is not driven raw.
+fn give_away(namespace: &OpenNamespace, found: &Info) -> Result<Error> {
+    match (found.purpose, namespace.claim_class()) {
+        (Purpose::FileSystem, ClaimClass::None | ClaimClass::Pfn) => {
+            let config = PageMapConfig {
+                uuid: found.uuid,
+                location: found.location,
+                align: found.align,
+            };
+            PageMap::autodetected(namespace, config)?;
+            Ok(ENXIO)
+        }
+        // Nobody shall write over it as a raw disk.
+        (purpose, class) => {
+            dev_err!(
+                namespace.node(),
+                "has a page map ({purpose:?}, class {class:?}) at {INFO_OFFSET:#x}, which is not supported (write 1 to force_raw to get at it as it is)\n"
+            );
+            Ok(eopnotsupp())
+        }
+    }
 }

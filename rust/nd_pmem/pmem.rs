@@ -2,19 +2,22 @@
 
 //! The driver of namespaces and of BTT devices, `nd_pmem.ko`.
 //!
-//! A namespace becomes a raw disk, unless something is found on it: a BTT is handed over to a BTT device of its own, which is
-//! probed by this driver again and gets its disk from `nd_btt`. A disk lives as long as the driver is bound.
+//! A namespace becomes a raw disk, unless something is found on it: a BTT or a page map is handed over to a device of its own,
+//! which is probed by this driver again. The disk of a BTT comes from `nd_btt`. A disk lives as long as the driver is bound.
 //!
 //! The locks taken here are those of the device core: the driver core calls with the lock of the device held. Requests take
 //! no lock of this module.
 
 #![forbid(unsafe_code)]
 
-mod info_block;
 mod namespace;
+mod page_map;
 mod raw;
 
-use crate::raw::RawDisk;
+use crate::{
+    page_map::PageMapDisk,
+    raw::RawDisk, //
+};
 use kernel::{
     device::{
         Bound,
@@ -44,6 +47,8 @@ enum Personality {
     Raw(RawDisk),
     /// The BTT of a BTT device.
     Btt(AttachedBtt),
+    /// The data behind a page map.
+    PageMap(PageMapDisk),
 }
 
 impl Personality {
@@ -55,15 +60,7 @@ impl Personality {
                 RawDisk::new(device, &namespace, range).map(Self::Raw)
             }
             Kind::Btt(btt) => AttachedBtt::new(device, btt).map(Self::Btt),
-            kind @ Kind::PageMap(page_map) => {
-                // A seed, which nobody has configured yet, is refused without a word.
-                let _namespace = OpenNamespace::of(kind)?;
-                dev_err!(
-                    page_map,
-                    "page maps are not supported: it can be configured, but not enabled\n"
-                );
-                Err(ENXIO)
-            }
+            Kind::PageMap(page_map) => PageMapDisk::new(device, page_map).map(Self::PageMap),
             _ => Err(ENODEV),
         }
     }
@@ -84,6 +81,7 @@ impl Driver<NdBus> for PmemDriver {
         match Kind::of(device) {
             Some(Kind::Namespace(namespace)) => namespace.region().fence(),
             Some(Kind::Btt(btt)) => btt.region().fence(),
+            Some(Kind::PageMap(page_map)) => page_map.region().fence(),
             _ => (),
         }
     }
@@ -96,8 +94,10 @@ impl Driver<NdBus> for PmemDriver {
         match (event, personality.get_ref()) {
             (Event::RevalidateRegion, Personality::Raw(disk)) => disk.follow_region(),
             (Event::RevalidateRegion, Personality::Btt(btt)) => btt.follow_region(),
+            (Event::RevalidateRegion, Personality::PageMap(map)) => map.disk().follow_region(),
             (Event::RevalidatePoison, Personality::Raw(disk)) => disk.revalidate_poison(),
             (Event::RevalidatePoison, Personality::Btt(btt)) => btt.revalidate_poison(),
+            (Event::RevalidatePoison, Personality::PageMap(map)) => map.disk().revalidate_poison(),
         }
     }
 }

@@ -6,7 +6,10 @@
 
 use super::ProviderRange;
 use crate::sys;
-use core::ptr::NonNull;
+use core::{
+    ops::Range,
+    ptr::NonNull, //
+};
 use kernel::{
     fmt,
     page::PAGE_SIZE,
@@ -187,6 +190,26 @@ impl PmemRange {
             len: memory.len(),
             start,
             _backing: Backing::Lent { _memory: memory },
+        })
+    }
+
+    /// Gives up all but the bytes `part`, counted from the start. They stay reserved and mapped with the rest.
+    ///
+    /// [`MapError::Invalid`]: there are none, or they are not in the range or not aligned to pages.
+    pub fn narrow(self, part: Range<u64>) -> Result<Self, MapError> {
+        let len = usize::try_from(part.end.saturating_sub(part.start)).unwrap_or(0);
+        let address = self.address(part.start, len).and_then(NonNull::new);
+        let Some(address) = address.filter(|_| len != 0 && part.start % PAGE_SIZE as u64 == 0)
+        else {
+            return Err(MapError::Invalid);
+        };
+
+        // INVARIANT: `len` bytes from `address` on are a part of the range, and aligned like its start.
+        Ok(Self {
+            address,
+            len,
+            start: self.start + part.start,
+            _backing: self._backing,
         })
     }
 

@@ -4,7 +4,6 @@
 
 use super::{
     supported_alignments,
-    Location,
     PageMap, //
 };
 use crate::text::{
@@ -19,9 +18,9 @@ use crate::{
     },
     text, //
 };
+use core::ops::Range;
 use kernel::{
     prelude::*,
-    str::Formatter,
     sync::atomic::Relaxed, //
 };
 use kernel_ext::{
@@ -33,6 +32,7 @@ use kernel_ext::{
         Groups, //
     },
 };
+use nd_format::page_map::Location;
 
 static UUID: Attribute<PageMap> = personality::uuid();
 static NAMESPACE: Attribute<PageMap> = personality::namespace();
@@ -40,16 +40,16 @@ static NAMESPACE: Attribute<PageMap> = personality::namespace();
 static MODE: Attribute<PageMap> = Attribute::<PageMap>::read_write(
     c"mode",
     |page_map, out| match *page_map.location.lock() {
-        Location::None => line!(out, "none"),
-        Location::Ram => line!(out, "ram"),
-        Location::Pmem => line!(out, "pmem"),
+        None => line!(out, "none"),
+        Some(Location::Ram) => line!(out, "ram"),
+        Some(Location::Pmem) => line!(out, "pmem"),
     },
     |page_map, input| {
         let page_map = Configurable::new(page_map)?;
         *page_map.location.lock() = match text::without_newline(input) {
-            b"pmem" => Location::Pmem,
-            b"ram" => Location::Ram,
-            b"none" => Location::None,
+            b"pmem" => Some(Location::Pmem),
+            b"ram" => Some(Location::Ram),
+            b"none" => None,
             _ => return Err(EINVAL),
         };
         Ok(())
@@ -77,13 +77,23 @@ static SUPPORTED_ALIGNMENTS: Attribute<PageMap> =
         line!(out)
     });
 
-/// The usable part of the namespace is known once a driver is bound, which none is yet.
-fn show_of_enabled(_page_map: &Node<PageMap>, _out: &mut Formatter<'_>) -> Result {
-    Err(ENXIO)
+/// The addresses of the data; `ENXIO` while no driver is bound.
+fn data_of_enabled(page_map: &Node<PageMap>) -> Result<Range<u64>> {
+    let device_lock = page_map.lock_device();
+    if !device_lock.is_bound() {
+        return Err(ENXIO);
+    }
+    Ok(page_map.data.lock().clone())
 }
 
-static RESOURCE: Attribute<PageMap> = Attribute::root_read_only(c"resource", show_of_enabled);
-static SIZE: Attribute<PageMap> = Attribute::read_only(c"size", show_of_enabled);
+static RESOURCE: Attribute<PageMap> = Attribute::root_read_only(c"resource", |page_map, out| {
+    line!(out, "{:#x}", data_of_enabled(page_map)?.start)
+});
+
+static SIZE: Attribute<PageMap> = Attribute::read_only(c"size", |page_map, out| {
+    let data = data_of_enabled(page_map)?;
+    line!(out, "{}", data.end.saturating_sub(data.start))
+});
 
 static ATTRIBUTES: Attributes<PageMap, 8> = Attributes::new([
     &MODE,

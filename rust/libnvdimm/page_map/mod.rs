@@ -2,21 +2,28 @@
 
 //! Personalities that give page structures to a namespace: `pfnN.M` for file systems with DAX, `daxN.M` for device DAX.
 //!
-//! They are configuration objects: user space can set them up and take them back, but no driver of ours binds to them yet.
+//! Either can be configured. A `pfn` becomes a disk by the driver `nd_pmem`, of the data behind the room for page structures;
+//! no driver of ours binds to a `dax` yet.
 
 mod attributes;
 
 use crate::{
     attributes::bus_type,
-    claim::HolderKind,
+    claim::{
+        Claim,
+        Holder,
+        HolderKind, //
+    },
     ids::ChildId,
     personality::{
         Identity,
         Personality, //
     },
     seeds::Seeds,
+    Namespace,
     Region, //
 };
+use core::ops::Range;
 use kernel::{
     new_mutex,
     page::PAGE_SIZE,
@@ -40,6 +47,10 @@ use kernel_ext::{
     huge_page,
     sysfs::GroupList, //
 };
+use nd_format::{
+    page_map::Location,
+    uuid::Uuid, //
+};
 
 static PFN: Table<PageMap> = Table::named(c"nd_pfn", attributes::GROUPS.list());
 static DAX: Table<PageMap> = Table::named(c"nd_dax", attributes::GROUPS.list());
@@ -53,27 +64,31 @@ pub(crate) enum Purpose {
     Device,
 }
 
-/// Where the page structures live (spec 4.3).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Location {
-    /// Not chosen.
-    None,
-    /// In system memory.
-    Ram,
-    /// In the namespace itself.
-    Pmem,
-}
-
 /// A personality with page structures.
 #[pin_data]
 pub struct PageMap {
     id: ChildId,
     purpose: Purpose,
     align: Atomic<u64>,
+    /// Where the page structures are to be, once that is chosen.
     #[pin]
-    location: Mutex<Location>,
+    location: Mutex<Option<Location>>,
+    /// Physical addresses of the data, while a driver is bound.
+    #[pin]
+    data: Mutex<Range<u64>>,
     #[pin]
     identity: Mutex<Identity>,
+}
+
+/// A complete configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PageMapConfig {
+    /// UUID of the page map.
+    pub uuid: Uuid,
+    /// Where the page structures are.
+    pub location: Location,
+    /// What the data are aligned to, in bytes.
+    pub align: u64,
 }
 
 impl DeviceType for PageMap {
@@ -99,7 +114,7 @@ impl Personality for PageMap {
     }
 
     fn reset(&self) {
-        *self.location.lock() = Location::None;
+        *self.location.lock() = None;
     }
 
     fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
@@ -108,12 +123,17 @@ impl Personality for PageMap {
 }
 
 impl PageMap {
-    /// Makes an unconfigured device that is not registered yet.
-    pub(crate) fn create_seed(region: &Node<Region>, purpose: Purpose) -> Result<ARef<Node<Self>>> {
-        let (id, table, prefix) = match purpose {
-            Purpose::FileSystem => (ChildId::allocate(region, Region::pfn_ids)?, &PFN, "pfn"),
-            Purpose::Device => (ChildId::allocate(region, Region::dax_ids)?, &DAX, "dax"),
+    fn create(
+        id: ChildId,
+        purpose: Purpose,
+        config: Option<PageMapConfig>,
+        identity: Identity,
+    ) -> Result<ARef<Node<Self>>> {
+        let (table, prefix) = match purpose {
+            Purpose::FileSystem => (&PFN, "pfn"),
+            Purpose::Device => (&DAX, "dax"),
         };
+        let region = ARef::from(id.region());
         let index = id.get();
         Node::new(
             &NodeParameters {
@@ -128,11 +148,58 @@ impl PageMap {
             try_pin_init!(Self {
                 id,
                 purpose,
-                align: Atomic::new(default_align()),
-                location <- new_mutex!(Location::None),
-                identity <- new_mutex!(Identity::default()),
+                align: Atomic::new(config.map_or_else(default_align, |config| config.align)),
+                location <- new_mutex!(config.map(|config| config.location)),
+                data <- new_mutex!(0..0),
+                identity <- new_mutex!(identity),
             }),
         )
+    }
+
+    /// Makes an unconfigured device that is not registered yet.
+    pub(crate) fn create_seed(region: &Node<Region>, purpose: Purpose) -> Result<ARef<Node<Self>>> {
+        let id = match purpose {
+            Purpose::FileSystem => ChildId::allocate(region, Region::pfn_ids)?,
+            Purpose::Device => ChildId::allocate(region, Region::dax_ids)?,
+        };
+        Self::create(id, purpose, None, Identity::default())
+    }
+
+    /// Makes a device for the page map for file systems that was found on `namespace`, and registers it in the background.
+    pub fn autodetected(namespace: &Node<Namespace>, found: PageMapConfig) -> Result {
+        let region = Node::data(namespace).region();
+        let id = ChildId::allocate(region, Region::pfn_ids)?;
+        let holder = Holder {
+            kind: HolderKind::Pfn,
+            region: region.id(),
+            index: id.get(),
+        };
+        let claim = Claim::take(namespace.into(), holder, &region.bus().lock())?;
+        let identity = Identity {
+            uuid: Some(found.uuid),
+            claim: Some(claim),
+        };
+        let created = Self::create(id, Purpose::FileSystem, Some(found), identity)?;
+        crate::async_work::register(created)
+    }
+
+    /// Returns the configuration. `ENODEV`: there is no UUID or no namespace. `ENXIO`: it is not chosen where the page
+    /// structures are to be.
+    pub fn config(&self) -> Result<PageMapConfig> {
+        let uuid = {
+            let identity = self.identity.lock();
+            identity.claim.as_ref().and(identity.uuid).ok_or(ENODEV)?
+        };
+        Ok(PageMapConfig {
+            uuid,
+            location: self.location.lock().ok_or(ENXIO)?,
+            align: self.align(),
+        })
+    }
+
+    /// Tells the physical addresses of the data, for the attributes `resource` and `size`. To be called by the driver.
+    pub fn set_data(&self, data: Range<u64>) {
+        *self.data.lock() = data;
     }
 
     /// Returns the region that the device is in.
@@ -144,7 +211,8 @@ impl PageMap {
         self.purpose
     }
 
-    pub(crate) fn is_for_file_systems(&self) -> bool {
+    /// Tells whether it is a `pfn`.
+    pub fn is_for_file_systems(&self) -> bool {
         self.purpose == Purpose::FileSystem
     }
 

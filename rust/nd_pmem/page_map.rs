@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Namespaces with a page map for file systems: a raw disk of what lies behind the room for page structures.
+//!
+//! There is no DAX, so nobody uses the room yet; it is kept for kernels that do. Media errors in it are cleared, as page
+//! structures would be written over them.
+
+use crate::raw::RawDisk;
+use core::ops::Range;
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    prelude::*,
+    sync::aref::ARef, //
+};
+use kernel_ext::{
+    badblocks::Badblocks,
+    block::SECTOR_SIZE,
+    device::Node,
+    error::eopnotsupp,
+    memory::{
+        AccessError,
+        PmemRange, //
+    },
+};
+use nd::{
+    namespace::OpenNamespace,
+    Kind,
+    PageMap,
+    PageMapConfig, //
+};
+use nd_format::page_map::{
+    Defect,
+    Info,
+    Location,
+    NoRoom,
+    Purpose,
+    INFO_LEN,
+    INFO_OFFSET,
+    MAP_OFFSET, //
+};
+
+/// The disk of a page map, removed when dropped.
+pub(crate) struct PageMapDisk {
+    disk: RawDisk,
+    device: ARef<Node<PageMap>>,
+}
+
+impl PageMapDisk {
+    /// Opens the page map that `device` stands for, or makes it if the namespace has none with its UUID, and announces the disk
+    /// of the data.
+    ///
+    /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small, or read-only and without page map.
+    /// `EINVAL`: it does not begin at the start of a section of memory. `EBUSY`: its memory is in use. `EOPNOTSUPP`: there is a
+    /// page map of this UUID with another configuration, or one that cannot be used.
+    pub(crate) fn new(bound: &Device<Bound>, device: &Node<PageMap>) -> Result<Self> {
+        // A seed, which nobody has configured yet, is refused without a word.
+        let namespace = OpenNamespace::of(Kind::PageMap(device))?;
+        let config = device.config()?;
+        let range = namespace
+            .map()
+            .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
+
+        let info = match read(&namespace, &range)? {
+            Ok(found) if found.purpose == Purpose::FileSystem && found.uuid == config.uuid => {
+                check(device, &found, &config)?;
+                found
+            }
+            Ok(_) | Err(Defect::Absent) => create(device, &namespace, &range, &config)?,
+            Err(Defect::Unusable { field, found }) => {
+                return Err(refuse(&namespace, field, found));
+            }
+        };
+        let data = info.data(range.len()).ok_or(ENXIO)?;
+        if info.location == Location::Pmem {
+            clear_poison(&namespace, &range, MAP_OFFSET..data.start)?;
+        }
+        let range = range.narrow(data)?;
+
+        device.set_data(range.start()..range.start() + range.len());
+        Ok(Self {
+            disk: RawDisk::new(bound, &namespace, range)?,
+            device: device.into(),
+        })
+    }
+
+    /// The disk.
+    pub(crate) fn disk(&self) -> &RawDisk {
+        &self.disk
+    }
+}
+
+impl Drop for PageMapDisk {
+    fn drop(&mut self) {
+        self.device.set_data(0..0);
+    }
+}
+
+/// Looks for a page map in `range`, the memory of `namespace`.
+///
+/// `EOPNOTSUPP`: there is one that cannot be used.
+pub(crate) fn detect(namespace: &OpenNamespace, range: &PmemRange) -> Result<Option<Info>> {
+    match read(namespace, range)? {
+        Ok(info) => Ok(Some(info)),
+        Err(Defect::Absent) => Ok(None),
+        Err(Defect::Unusable { field, found }) => Err(refuse(namespace, field, found)),
+    }
+}
+
+/// An info block that cannot be read is none: the sectors may be written to get rid of the media error.
+fn read(namespace: &OpenNamespace, range: &PmemRange) -> Result<Result<Info, Defect>> {
+    let mut block = KVec::from_elem(0u8, INFO_LEN, GFP_KERNEL)?;
+
+    match range.read(INFO_OFFSET, &mut block) {
+        Ok(()) => Ok(Info::read(
+            &block,
+            namespace.uuid(),
+            range.start(),
+            range.len(),
+        )),
+        Err(AccessError::OutOfRange { .. } | AccessError::Poisoned { .. }) => {
+            Ok(Err(Defect::Absent))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn refuse(namespace: &OpenNamespace, field: &str, found: u64) -> Error {
+    dev_err!(
+        namespace.node(),
+        "its page map cannot be used: {field} is {found:#x} at {INFO_OFFSET:#x}, which does not fit (write 1 to force_raw to get at it as it is)\n"
+    );
+    eopnotsupp()
+}
+
+/// A page map keeps what it was made with.
+fn check(device: &Node<PageMap>, found: &Info, config: &PageMapConfig) -> Result {
+    if found.align != config.align || found.location != config.location {
+        dev_err!(
+            device,
+            "its page map has align {} and mode {:?}, {} and {:?} are configured: give it another uuid to make a new one\n",
+            found.align,
+            found.location,
+            config.align,
+            config.location
+        );
+        return Err(eopnotsupp());
+    }
+    Ok(())
+}
+
+fn create(
+    device: &Node<PageMap>,
+    namespace: &OpenNamespace,
+    range: &PmemRange,
+    config: &PageMapConfig,
+) -> Result<Info> {
+    if namespace.region().is_read_only() {
+        dev_err!(
+            device,
+            "has no page map on its medium, and its region is read only\n"
+        );
+        return Err(ENXIO);
+    }
+    let (start, size) = (range.start(), range.len());
+    let uuids = (config.uuid, namespace.uuid());
+    let info = Info::plan(uuids, config.location, config.align, start, size).map_err(|reason| {
+        dev_err!(
+            device,
+            "no page map with align {} fits into {size:#x} bytes at {start:#x}: {reason:?}\n",
+            config.align
+        );
+        match reason {
+            NoRoom::Misaligned => EINVAL,
+            NoRoom::TooSmall => ENXIO,
+        }
+    })?;
+
+    let mut block = KVec::from_elem(0u8, INFO_LEN, GFP_KERNEL)?;
+    info.write(size, &mut block);
+    clear_poison(namespace, range, INFO_OFFSET..MAP_OFFSET)?;
+    range.write(INFO_OFFSET, &block)?;
+    namespace.region().fence();
+    Ok(info)
+}
+
+/// Clears what is known to be bad of `part` of the namespace, in bytes from its start. It is zeroes then.
+fn clear_poison(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64>) -> Result {
+    let region = namespace.region();
+    let bad_sectors = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
+    let len = part.end.saturating_sub(part.start);
+    region.list_bad_sectors(range.start() + part.start, len, &bad_sectors);
+
+    while let Some(bad) = bad_sectors.find(0, len / SECTOR_SIZE) {
+        let offset = part.start + bad.first * SECTOR_SIZE;
+        let wanted = bad.count * SECTOR_SIZE;
+        let cleared = region.clear_poison(range.start() + offset, wanted)?;
+        range.invalidate(offset, usize::try_from(cleared)?)?;
+        if cleared < wanted {
+            dev_err!(
+                namespace.node(),
+                "media errors at {offset:#x} could not be cleared: {cleared} bytes of {wanted} were\n"
+            );
+            return Err(EIO);
+        }
+        range.zero(offset, wanted)?;
+        bad_sectors.remove(bad)?;
+    }
+    Ok(())
+}
