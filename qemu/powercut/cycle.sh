@@ -1,19 +1,29 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# One boot in a chain of power cuts: cycle.sh plain|labelled SECTOR_SIZE write|zero|read UUID. The host says more in
+# One boot in a chain of power cuts: cycle.sh plain|labelled|interleaved SECTOR_SIZE write|zero|read UUID. The host says more in
 # tools/xtask/src/suite/powercut.rs. UUID is that of the namespace with the BTT where there are labels.
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 kind=$1 sector_size=$2 what=$3 uuid=$4
 region=$ND/region0
 
+# simulate_dimms: the memory of the NVDIMM becomes that of simulated DIMMs; the region of four of them is used then.
+simulate_dimms() {
+	memory=$(cat "$region/resource")
+	! enabled namespace0.0 || unbind namespace0.0
+	unbind region0
+	modprobe nfit_test "memory=$memory"
+	settle
+	region=$(dirname "$(grep -lx 4 "$ND"/region*/mappings)")
+}
+
 # sector_namespace: the namespace with the BTT.
 sector_namespace() {
-	if [ "$kind" = plain ]; then
-		echo namespace0.0
-	else
+	if [ "$kind" = labelled ]; then
 		basename "$(dirname "$(grep -l "$uuid" "$ND"/namespace*/uuid)")"
+	else
+		echo "namespace${region##*region}.0"
 	fi
 }
 
@@ -63,6 +73,7 @@ clear_others() {
 	done
 }
 
+[ "$kind" != interleaved ] || simulate_dimms
 if [ "$BOOT" = 1 ]; then
 	if [ "$kind" = labelled ]; then
 		ndctl disable-region region0
@@ -71,7 +82,7 @@ if [ "$BOOT" = 1 ]; then
 		settle
 		make_namespace "$uuid" 33554432
 	else
-		wait_for 10 test -b /dev/pmem0
+		wait_for 10 test -b "/dev/pmem${region##*region}"
 	fi
 	btt_create "$(sector_namespace)" "$sector_size"
 fi
@@ -82,7 +93,7 @@ btt=$(show "$namespace" holder)
 disk=/dev/$(disk_of "$btt")
 wait_for 10 test -b "$disk"
 expect_eq "logical block size" "$(cat "/sys/block/${disk##*/}/queue/logical_block_size")" "$sector_size"
-[ "$kind" = plain ] || clear_others
+[ "$kind" != labelled ] || clear_others
 
 # ndctl knows nothing of our driver: it walks the map and the flog itself and wants every block exactly once.
 ndctl disable-namespace "$namespace"

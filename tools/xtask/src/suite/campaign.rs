@@ -99,6 +99,7 @@ fn chains(cuts: u32, seed: u64) -> impl Iterator<Item = Chain> {
         (Kind::Plain, 512),
         (Kind::Plain, 4096),
         (Kind::Labelled, 4096),
+        (Kind::Interleaved, 4096),
     ];
     // A short campaign has all kinds, too.
     let length = CUTS_A_CHAIN.min(cuts.div_ceil(kinds.len() as u32)).max(1);
@@ -110,7 +111,7 @@ fn chains(cuts: u32, seed: u64) -> impl Iterator<Item = Chain> {
             sector_size,
             cuts: length.min(cuts - start),
             seed: random.random(),
-            mixed: true,
+            mixed: kind.is_mixed(),
             number: Some(number),
         },
     )
@@ -124,8 +125,12 @@ mod tests {
     fn chains_have_all_cuts_and_their_seeds_are_of_the_campaign() {
         let of = |seed| chains(80, seed).collect::<Vec<_>>();
         let cuts = |chains: &[Chain]| chains.iter().map(|chain| chain.cuts).collect::<Vec<_>>();
-        assert_eq!(cuts(&of(1)), [25, 25, 25, 5]);
-        assert_eq!(cuts(&chains(8, 1).collect::<Vec<_>>()), [3, 3, 2]);
+        assert_eq!(cuts(&of(1)), [20, 20, 20, 20]);
+        assert_eq!(
+            cuts(&chains(110, 1).collect::<Vec<_>>()),
+            [25, 25, 25, 25, 10]
+        );
+        assert_eq!(cuts(&chains(10, 1).collect::<Vec<_>>()), [3, 3, 3, 1]);
         let seeds = |chains: &[Chain]| chains.iter().map(|chain| chain.seed).collect::<Vec<_>>();
         assert_eq!(seeds(&of(1)), seeds(&of(1)));
         assert_ne!(seeds(&of(1)), seeds(&of(2)));

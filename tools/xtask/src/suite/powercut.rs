@@ -56,7 +56,11 @@ use std::{
         self,
         File, //
     },
-    io::Read,
+    io::{
+        Read,
+        Seek,
+        SeekFrom, //
+    },
     path::Path,
     process::Command,
     sync::atomic::{
@@ -72,6 +76,9 @@ const SIZE: u64 = 18 * MIB;
 const LABELLED_SIZE: u64 = 96 * MIB;
 const LABELLED_BTT: u64 = 32 * MIB;
 const LABELS: u64 = 128 * KIB;
+/// The same where the NVDIMM is the memory of simulated DIMMs, and where the region of four of them lies in it.
+const SIMULATED_SIZE: u64 = 96 * MIB;
+const INTERLEAVED: std::ops::Range<u64> = 32 * MIB..SIMULATED_SIZE;
 /// UUID of the namespace with the BTT, known to the guest's script and to `btt check`.
 const NAMESPACE: &str = "00000000-0000-4000-8000-0000000000aa";
 
@@ -91,6 +98,54 @@ pub(super) enum Kind {
     Plain,
     /// Labels: namespaces are made, changed and destroyed beside the BTT.
     Labelled,
+    /// Four interleaved DIMMs, simulated by `nfit_test` of ours in the memory of the NVDIMM; the BTT is on their region.
+    Interleaved,
+}
+
+impl Kind {
+    /// In names of chains and outputs.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Labelled => "-labels",
+            Self::Interleaved => "-interleaved",
+        }
+    }
+
+    /// What the guest's script calls it.
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Labelled => "labelled",
+            Self::Interleaved => "interleaved",
+        }
+    }
+
+    fn nvdimm(self) -> NvdimmNeed {
+        let (size, label) = match self {
+            Self::Plain => (SIZE, 0),
+            Self::Labelled => (LABELLED_SIZE, LABELS),
+            Self::Interleaved => (SIMULATED_SIZE, 0),
+        };
+        NvdimmNeed { size, label }
+    }
+
+    /// Where the namespace with the BTT lies in the image; `None`: it is all of it.
+    fn namespace(self) -> Option<std::ops::Range<u64>> {
+        match self {
+            Self::Plain => None,
+            Self::Labelled => Some(0..LABELLED_BTT),
+            Self::Interleaved => Some(INTERLEAVED),
+        }
+    }
+
+    /// Whether modules of both stacks can drive it, right after they were loaded.
+    pub(super) fn is_mixed(self) -> bool {
+        match self {
+            Self::Plain | Self::Labelled => true,
+            Self::Interleaved => false,
+        }
+    }
 }
 
 /// What goes on when the power fails.
@@ -151,25 +206,23 @@ impl Chain {
             sector_size,
             cuts,
             seed: rand::random(),
-            mixed: stack == Stack::Rust,
+            mixed: stack == Stack::Rust && kind.is_mixed(),
             number: None,
         };
         vec![
             chain(Stack::Rust, Kind::Plain, 512, 16),
             chain(Stack::Rust, Kind::Plain, 4096, 16),
             chain(Stack::Rust, Kind::Labelled, 4096, 15),
+            chain(Stack::Rust, Kind::Interleaved, 4096, 4),
             chain(Stack::C, Kind::Plain, 512, 3),
         ]
     }
 
     /// The name in the report and for filters.
     pub(super) fn name(&self) -> String {
-        let labels = match self.kind {
-            Kind::Plain => "",
-            Kind::Labelled => "-labels",
-        };
+        let kind = self.kind.suffix();
         let number = self.number.map_or(String::new(), |n| format!("-{n:03}"));
-        format!("{NAME}{labels}-{}{number}", self.sector_size)
+        format!("{NAME}{kind}-{}{number}", self.sector_size)
     }
 
     /// The stacks whose modules it needs.
@@ -186,18 +239,8 @@ impl Chain {
     }
 
     fn hardware(&self) -> Hardware {
-        let need = match self.kind {
-            Kind::Plain => NvdimmNeed {
-                size: SIZE,
-                label: 0,
-            },
-            Kind::Labelled => NvdimmNeed {
-                size: LABELLED_SIZE,
-                label: LABELS,
-            },
-        };
         Hardware {
-            nvdimms: vec![need],
+            nvdimms: vec![self.kind.nvdimm()],
             ..Hardware::default()
         }
     }
@@ -305,10 +348,7 @@ impl Chain {
         stamps: &mut Stamps,
     ) -> Result<()> {
         session.load(plan.stack)?;
-        let kind = match self.kind {
-            Kind::Plain => "plain",
-            Kind::Labelled => "labelled",
-        };
+        let kind = self.kind.argument();
         let (what, expected) = match plan.load {
             Load::Look => ("read", Ending::Done(0)),
             Load::Write if plan.manner.zero => ("zero", Ending::PowerCut),
@@ -354,19 +394,21 @@ impl Chain {
         let cut_out;
         let mut check = Command::new(run.files.of(self.stack)?.tools.join("btt"));
         check.arg("check");
-        match self.kind {
-            Kind::Plain => check.arg(image),
-            Kind::Labelled => {
+        match self.kind.namespace() {
+            None => check.arg(image),
+            Some(part) => {
                 cut_out = tempfile::NamedTempFile::new().context("cannot create a file")?;
                 let mut whole = File::open(image).context("cannot open the image")?;
-                std::io::copy(
-                    &mut Read::by_ref(&mut whole).take(LABELLED_BTT),
-                    &mut &cut_out,
-                )
-                .context("cannot copy the namespace")?;
-                check.args(["--namespace", NAMESPACE]).arg(cut_out.path())
+                let copied = whole.seek(SeekFrom::Start(part.start)).and_then(|_| {
+                    std::io::copy(&mut whole.take(part.end - part.start), &mut &cut_out)
+                });
+                copied.context("cannot copy the namespace")?;
+                check.arg(cut_out.path())
             }
         };
+        if self.kind == Kind::Labelled {
+            check.args(["--namespace", NAMESPACE]);
+        }
         let done = check.output().context("cannot start btt check")?;
         // The codes of tools/btt: 0 good, 4 good once it is opened.
         match done.status.code() {
