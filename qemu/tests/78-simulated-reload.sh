@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Simulated buses loaded and unloaded again and again, with a BTT on them and a DIMM with a passphrase: numbers start over,
-# and no memory is left behind. With the argument N: so many times.
+# and no memory is left behind. `make test ARGS="--kernel rounds=50 78-"` does it fifty times.
 #
 # timeout: 600
 . "$LIB"
 . "${LIB%/*}/simulated.sh"
 
-ROUNDS=${1:-5}
+ROUNDS=$(sed -n 's/.*\<rounds=\([0-9]*\).*/\1/p' /proc/cmdline)
+ROUNDS=${ROUNDS:-5}
 # Memory that varies by itself: caches of the VFS, per-CPU lists of slabs.
 TOLERANCE_KIB=4096
 
