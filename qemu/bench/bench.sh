@@ -5,7 +5,8 @@
 # `cells` of the share `run`: NAME DISK RW BLOCK_SIZE JOBS ENGINE. For each it prints NAME and a number: with the argument
 # `icount` the mean nanoseconds of a request, which are instructions then, else requests a second.
 #
-# fio's own start takes as long as many requests under emulation, so a cell is as short as it can be.
+# fio's own start takes as long as many thousand requests under emulation. What is timed is therefore one run of fio, in which
+# the cells take turns.
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
@@ -21,26 +22,48 @@ for disk in "$btt4096" "$btt512" "$raw"; do
 	dd if=/dev/zero of="/dev/$disk" bs=1M oflag=direct 2>dd.log || true
 done
 
-while read -r name disk rw bs jobs engine; do
-	case $disk in
-	btt4096) disk=$btt4096 ;;
-	btt512) disk=$btt512 ;;
-	raw) disk=$raw ;;
+disk_of_cell()
+{
+	case $1 in
+	btt4096) echo "/dev/$btt4096" ;;
+	btt512) echo "/dev/$btt512" ;;
+	raw) echo "/dev/$raw" ;;
 	esac
-	set -- --name="$name" --filename="/dev/$disk" --rw="$rw" --bs="$bs" --numjobs="$jobs" --ioengine="$engine" --size=48M \
-		--direct=1 --randseed=5 --group_reporting --output-format=json
-	if [ "$engine" = io_uring ]; then
-		set -- "$@" --iodepth=8
-	fi
-	if [ "$jobs" != 1 ]; then
-		set -- "$@" --offset_increment=48M
-	fi
-	if [ "$mode" = icount ]; then
-		fio "$@" --number_ios=400 >fio.json
-		number='([.read, .write] | map(select(.total_ios > 0)) | .[0].clat_ns.mean)'
-	else
-		fio "$@" --time_based --runtime=1 >fio.json
-		number='(.read.iops + .write.iops)'
-	fi
-	jq -r --arg name "$name" ".jobs[0] | \"\\(\$name) \\($number | floor)\"" fio.json
-done </host/run/cells
+}
+
+if [ "$mode" = icount ]; then
+	while read -r name disk rw bs _ engine; do
+		fio --name="$name" --filename="$(disk_of_cell "$disk")" --rw="$rw" --bs="$bs" --ioengine="$engine" --size=48M --direct=1 \
+			--randseed=5 --number_ios=400 --output-format=json >fio.json
+		number='([.read, .write] | map(select(.total_ios > 0)) | .[0].clat_ns.mean | floor)'
+		jq -r --arg name "$name" ".jobs[0] | \"\(\$name) \($number)\"" fio.json
+	done </host/run/cells
+	exit
+fi
+
+cat >cells.fio <<EOF
+[global]
+direct=1
+randseed=5
+size=48M
+offset_increment=48M
+iodepth=8
+thread
+group_reporting
+time_based
+runtime=300ms
+EOF
+while read -r name disk rw bs jobs engine; do
+	cat <<-EOF
+		[$name]
+		stonewall
+		new_group
+		filename=$(disk_of_cell "$disk")
+		rw=$rw
+		bs=$bs
+		numjobs=$jobs
+		ioengine=$engine
+	EOF
+done </host/run/cells >>cells.fio
+fio --output-format=json cells.fio >fio.json
+jq -r '.jobs[] | "\(.jobname) \(.read.iops + .write.iops | floor)"' fio.json

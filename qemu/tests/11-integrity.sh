@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Sectors with metadata: the integrity profile that the disk announces, and what is stored for a request that brings none.
+# Sectors with metadata: the integrity profile that the disk announces, metadata that come with a request, and what is stored for
+# one that brings none.
 #
 # needs: nvdimm=64M
 # stacks: rust c
@@ -13,10 +14,38 @@ geometry() {
 	cat "/sys/kernel/debug/btt/$btt/arena0/$1"
 }
 
+# with_payload read|write SECTOR COUNT: a request with metadata.
+with_payload()
+{
+	perl "${LIB%/*}/payload.pl" "/dev/$disk" "$@" "$sector" "$metadata"
+}
+
+# Metadata come back with their sectors, also after neighbours were written.
+keep_payload()
+{
+	head -c $((8 * (sector + metadata))) /dev/urandom >eight
+	head -c $((2 * (sector + metadata))) /dev/urandom >two
+	with_payload write 16 8 <eight || fail "cannot write metadata"
+	with_payload write 19 2 <two || fail "cannot write metadata"
+	with_payload read 19 2 | cmp - two || fail "sectors of $sector bytes or their metadata are not as they were written"
+	with_payload read 16 3 >found
+	{
+		head -c $((3 * sector)) eight
+		tail -c $((8 * metadata)) eight | head -c $((3 * metadata))
+	} | cmp - found || fail "neighbours of a write, or their metadata, have changed"
+	release "$btt"
+	detect namespace0.0
+	with_payload read 19 2 | cmp - two || fail "metadata are gone in the next use"
+}
+
 for expected in 512:none:0 520:nop:8 528:nop:16 4096:none:0 4104:nop:8 4160:nop:64 4224:nop:128; do
 	make_btt namespace0.0 "${expected%%:*}"
 	integrity=/sys/block/$disk/integrity
 	expect_eq "integrity with ${expected%%:*}" "${expected%%:*}:$(cat "$integrity/format"):$(cat "$integrity/tag_size")" "$expected"
+	expect_eq "segments of metadata" "$(cat "/sys/block/$disk/queue/max_integrity_segments")" 1
+	sector=$((${expected%%:*} / 512 * 512))
+	metadata=$((${expected%%:*} - sector))
+	[ $metadata = 0 ] || keep_payload
 	put 7 65536 0
 	put 8 65536 32768
 	if ! same 7 32768 0 || ! same 8 65536 32768; then

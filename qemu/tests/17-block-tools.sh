@@ -45,6 +45,11 @@ expect_match "the check" "$(echo 1 >"/sys/kernel/debug/btt/$btt/check" && cat "/
 # Atomic writes of one sector.
 expect_eq "atomic units" "$(queue atomic_write_unit_min_bytes) $(queue atomic_write_unit_max_bytes) $(queue atomic_write_max_bytes)" \
 	"4096 4096 4096"
+# statx(2), STATX_WRITE_ATOMIC: unit_min, unit_max and segments_max of struct statx.
+expect_eq "atomic units by statx" "$(perl -e '
+	my ($file, $found) = ($ARGV[0], "\0" x 256);
+	syscall(332, -100, $file, 0, 0x10000, $found) == 0 or die "statx: $!\n";
+	print join " ", unpack "x168 L3", $found' "/dev/$disk")" "4096 4096 1"
 fio --name=x --filename="/dev/$disk" --ioengine=pvsync2 --atomic=1 --direct=1 --rw=randwrite --bs=4k --size=1M >fio.out 2>&1 ||
 	fail "RWF_ATOMIC: $(cat fio.out)"
 if fio --name=x --filename="/dev/$disk" --ioengine=pvsync2 --atomic=1 --direct=1 --rw=write --bs=8k --size=1M >fio.out 2>&1; then

@@ -54,7 +54,7 @@ pub struct Limits {
     discard: Option<BlockSize>,
     atomic: Option<BlockSize>,
     unmaps_zeroes: bool,
-    metadata: u8,
+    metadata: Option<u8>,
     features: sys::blk_features_t,
 }
 
@@ -67,7 +67,7 @@ impl Limits {
             discard: None,
             atomic: None,
             unmaps_zeroes: false,
-            metadata: 0,
+            metadata: None,
             features: 0,
         }
     }
@@ -117,11 +117,10 @@ impl Limits {
     }
 
     /// Each logical block has `bytes` bytes of metadata, whose meaning is the submitter's own: they are stored and given
-    /// back, but neither made nor checked. Nothing if `bytes` is 0, or if the kernel has no `CONFIG_BLK_DEV_INTEGRITY`.
+    /// back, but neither made nor checked. There are none if `bytes` is 0, or if the kernel has no `CONFIG_BLK_DEV_INTEGRITY`;
+    /// those of a request are in one segment in any case.
     pub fn metadata(mut self, bytes: u8) -> Self {
-        if cfg!(CONFIG_BLK_DEV_INTEGRITY) {
-            self.metadata = bytes;
-        }
+        self.metadata = Some(bytes);
         self
     }
 
@@ -153,10 +152,12 @@ impl Limits {
             raw.atomic_write_hw_unit_min = unit.bytes();
             raw.atomic_write_hw_unit_max = unit.bytes();
         }
-        if self.metadata != 0 {
-            raw.integrity.metadata_size = self.metadata;
-            raw.integrity.tag_size = self.metadata;
+        if let Some(bytes) = self.metadata {
             raw.max_integrity_segments = 1;
+            if cfg!(CONFIG_BLK_DEV_INTEGRITY) {
+                raw.integrity.metadata_size = bytes;
+                raw.integrity.tag_size = bytes;
+            }
         }
         raw
     }
