@@ -47,7 +47,6 @@ direct=1
 randseed=5
 size=48M
 offset_increment=48M
-iodepth=8
 thread
 group_reporting
 time_based
@@ -64,6 +63,11 @@ while read -r name disk rw bs jobs engine; do
 		numjobs=$jobs
 		ioengine=$engine
 	EOF
+	if [ "$engine" = io_uring ]; then
+		echo iodepth=8
+	fi
 done </host/run/cells >>cells.fio
-fio --output-format=json cells.fio >fio.json
+fio --output-format=json cells.fio >fio.out
+# What fio remarks comes before the braces.
+sed -n '/^{/,$p' fio.out >fio.json
 jq -r '.jobs[] | "\(.jobname) \(.read.iops + .write.iops | floor)"' fio.json

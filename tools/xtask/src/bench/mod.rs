@@ -140,6 +140,15 @@ fn conclude(results: &Results, cells: &[Cell], rounds: u32, options: &Options) -
         );
     }
     let section = report::timed(results, cells, rounds)?;
+    if options.extent == Extent::Goals {
+        return document(
+            "goals",
+            "Guest: requests a second where there are goals",
+            &section,
+            options,
+        );
+    }
+    let section = format!("![Ratios](benchmarks.svg)\n\n{section}");
     document("guest", "Guest: requests a second", &section, options)?;
     if !options.dry_run {
         let chart = project::root().join("Documentation/benchmarks.svg");
