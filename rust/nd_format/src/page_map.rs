@@ -377,7 +377,7 @@ mod tests {
         assert_eq!(read(&good, PARENT), Ok(info));
         assert_eq!(read(&good, OWN), Err(Defect::Absent));
         assert_eq!(read(&good[..INFO_LEN - 1], PARENT), Err(Defect::Absent));
-        assert_eq!(read(&vec![0; INFO_LEN], PARENT), Err(Defect::Absent));
+        assert_eq!(read(&[0; INFO_LEN], PARENT), Err(Defect::Absent));
         let mut torn = good.clone();
         torn[60] ^= 1;
         assert_eq!(read(&torn, PARENT), Err(Defect::Absent));
@@ -432,7 +432,7 @@ mod tests {
             start in any::<u64>(),
             size in any::<u64>(),
         ) {
-            let mut block = vec![0; INFO_LEN];
+            let mut block = [0; INFO_LEN];
             block[..16].copy_from_slice(b"NVDIMM_PFN_INFO\0");
             block[32..48].copy_from_slice(&[2; 16]);
             block[48..94].copy_from_slice(&bytes[..46]);
