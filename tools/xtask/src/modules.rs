@@ -88,7 +88,7 @@ pub(crate) struct StackFiles<'a> {
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Packages of the workspace whose programs the tests in the guest call.
-const GUEST_TOOLS: [&str; 3] = ["attribute", "btt", "stamp"];
+const GUEST_TOOLS: [&str; 4] = ["attribute", "btt", "damage", "stamp"];
 
 /// What kbuild compiles for.
 #[derive(Clone, Copy, Debug, PartialEq)]

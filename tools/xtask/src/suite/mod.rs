@@ -65,6 +65,9 @@ pub(crate) struct Selection {
     /// So many boots for tests with boots of their own; the guest's kernel gets `boots=N` on its command line.
     #[arg(long)]
     boots: Option<u32>,
+    /// Words for the command lines of the guest tests; the heads of those that take some say which.
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    arguments: String,
     /// Guests at once.
     #[arg(long, short, default_value_t = default_jobs())]
     jobs: usize,
@@ -116,6 +119,7 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
             arguments.push(format!("boots={boots}"));
             script.boots = script.boots.prolonged(boots);
         }
+        script.arguments.clone_from(&selection.arguments);
     }
     let mut chains = Chain::all();
     chains.retain(|chain| selection.wants(&chain.name()));

@@ -243,7 +243,7 @@ fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Resul
         name: &script.name,
         stack,
         boot,
-        arguments: "",
+        arguments: &script.arguments,
         timeout: script.timeout,
     };
     let ending = session.run(&call, |_| Reaction::GoOn)?;

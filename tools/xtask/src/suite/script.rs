@@ -87,6 +87,8 @@ pub(crate) struct Script {
     pub(crate) compare: bool,
     pub(crate) timeout: Duration,
     pub(crate) boots: Boots,
+    /// Words for its command line.
+    pub(crate) arguments: String,
 }
 
 impl Script {
@@ -127,6 +129,7 @@ impl Script {
             compare: false,
             timeout: DEFAULT_TIMEOUT,
             boots: Boots::Shared,
+            arguments: String::new(),
         };
         let head = text
             .lines()

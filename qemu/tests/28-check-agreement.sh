@@ -1,0 +1,97 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# btt check and ndctl check-namespace on the same images, good and damaged in all ways that tools/damage knows: they agree whether
+# an image is good, can be repaired or cannot, and what they repair becomes the same, byte for byte. Where they do not
+# agree, it is for a reason that stands below.
+#
+# Arguments: how many images, and the seed of the first one. 18 in a row are of all kinds.
+#
+# needs: nvdimm=18M
+# stacks: rust c
+# timeout: 3600
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+count=${1:-6}
+first=${2:-0}
+namespace=namespace0.0
+unbind "$namespace"
+bytes=$(show "$namespace" size)
+
+# ours IMAGE: good, repairable, damaged or none.
+ours() {
+	_status=0
+	/host/tools/btt check "$1" >ours.log 2>&1 || _status=$?
+	case $_status in
+	0) echo good ;;
+	4) echo repairable ;;
+	1) echo damaged ;;
+	3) echo none ;;
+	*) fail "btt check: $_status: $(cat ours.log)" ;;
+	esac
+}
+
+# theirs: the same for the namespace, which is repaired if it can be.
+theirs() {
+	if ndctl check-namespace "$namespace" >theirs.log 2>&1; then
+		echo good
+	elif ndctl check-namespace --repair "$namespace" >>theirs.log 2>&1; then
+		echo repairable
+	else
+		echo damaged
+	fi
+}
+
+# expected KIND OURS: what ndctl says if btt says OURS.
+expected() {
+	case $1/$2 in
+	# A zeroed info block stands for a BTT that was given up, and foreign data may be wanted: btt wants to be told. ndctl does
+	# not ask.
+	zeroed/none | overwritten/damaged) echo repairable ;;
+	# 0 is the number of a slot that was never written; it goes with 1 in the first slot only. ndctl takes any two numbers up
+	# to 3 that differ.
+	flog-number/damaged) echo 'good or damaged' ;;
+	# ndctl says that the copy needs to be restored, and ends with status 0.
+	copy/repairable) echo good ;;
+	# If the map is as in a new BTT, a sector that was written by two lanes seems interrupted in the first. ndctl then finishes
+	# both writes if the lanes are in the order of the writes; btt refuses what depends on the order of lanes.
+	map-lost/damaged) echo 'damaged or repairable' ;;
+	*/none) echo damaged ;;
+	*) echo "$2" ;;
+	esac
+}
+
+agreed=0
+explained=0
+seed=$first
+while [ "$seed" -lt $((first + count)) ]; do
+	kind=$(/host/tools/damage "$seed" image --size "$bytes")
+	raw_access "$namespace"
+	expect_ok dd if=image of="/dev/$disk" bs=1M oflag=direct status=none
+	no_raw_access "$namespace"
+	our=$(ours image)
+	their=$(theirs)
+	wanted=$(expected "$kind" "$our")
+	case " $wanted " in
+	*" $their "*) ;;
+	*) fail "image $seed ($kind): ndctl says $their, btt $our: $(cat theirs.log ours.log)" ;;
+	esac
+	echo "$seed $kind: btt $our, ndctl $their"
+	if [ "$our" = "$their" ] || [ "$our/$their" = none/damaged ]; then
+		agreed=$((agreed + 1))
+	else
+		explained=$((explained + 1))
+	fi
+	if [ "$their" = repairable ] && [ "$kind/$our" != map-lost/damaged ]; then
+		rm -f backup
+		expect_ok /host/tools/btt repair --restore-info --backup backup image
+		raw_access "$namespace"
+		dd if="/dev/$disk" of=theirs bs=1M iflag=direct status=none
+		no_raw_access "$namespace"
+		cmp image theirs || fail "image $seed ($kind): ndctl repairs it to something else"
+	fi
+	seed=$((seed + 1))
+done
+echo "$agreed agreed, $explained differed as explained"
+[ $((agreed + explained)) = "$count" ] || fail "$count images expected"
