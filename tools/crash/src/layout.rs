@@ -25,7 +25,7 @@ use nd_format::{
     uuid::Uuid, //
 };
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Bytes of a block.
 const BLOCK: u64 = 512;
@@ -87,7 +87,7 @@ pub(crate) enum Place {
 
 /// Tiny arenas. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Layout(Rc<Parts>);
+pub(crate) struct Layout(Arc<Parts>);
 
 struct Parts {
     format: Format,
@@ -173,7 +173,7 @@ impl Layout {
                 postmaps,
             });
         }
-        Self(Rc::new(Parts { format, arenas }))
+        Self(Arc::new(Parts { format, arenas }))
     }
 
     /// Bytes of the medium.

@@ -4,7 +4,7 @@
 //! image that this can leave, with the engine and with a model of the C driver, and judges the result.
 //!
 //! [`plans`] has what is explored, [`mutants`] what is left out of the protocol to see that the explorer would notice.
-//! [`random`] goes on where closing the states is out of reach: long histories of many requests.
+//! [`trace`] judges what others have recorded. [`random`] goes on where closing the states is out of reach: long histories of many requests.
 //!
 //! # How two threads are interleaved
 //!
@@ -32,6 +32,7 @@ pub mod random;
 mod script;
 mod state;
 mod step;
+pub mod trace;
 
 pub use explore::{
     Count,

@@ -166,6 +166,18 @@ pub fn all() -> Vec<Plan> {
                     .collect()
             },
         ),
+        Plan(explore::Plan {
+            depth: usize::MAX,
+            ..sequences(plan("1 arena, 2 sectors, sequences", &[0, 1], 2, |used| {
+                let writes = [(1, 2), (2, 1)].into_iter();
+                writes
+                    .flat_map(|(count, groups)| writes_of(used, count, groups))
+                    .chain((1..=2).flat_map(|count| discards(used, count)))
+                    .chain(errors(used))
+                    .collect()
+            }))
+            .0
+        }),
         sequences(Plan(explore::Plan {
             used: vec![
                 Used {
@@ -175,7 +187,7 @@ pub fn all() -> Vec<Plan> {
                 2
             ],
             ..plan("2 arenas, 4 sectors, sequences", &[0, 1, 2, 3], 4, |used| {
-                let writes = [(1, 2), (1, 1), (2, 1), (3, 1), (4, 1)].into_iter();
+                let writes = [(1, 2), (2, 1), (3, 1), (4, 1)].into_iter();
                 writes
                     .flat_map(|(count, groups)| writes_of(used, count, groups))
                     .chain((1..=4).flat_map(|count| discards(used, count)))

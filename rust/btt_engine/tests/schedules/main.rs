@@ -16,6 +16,10 @@ use btt_engine::{
     Btt,
     OpenParams, //
 };
+use crash::trace::{
+    Arena,
+    SECTORS, //
+};
 use medium::{
     Fault,
     Traced,
@@ -53,11 +57,9 @@ use std::{
 
 const THREADS: u64 = 8;
 const REQUESTS: u64 = 6;
-const SECTORS: u32 = 6;
-const LANES: u32 = 6;
 
-/// Images that are tried before a fence if there are more.
-const IMAGES: usize = 16;
+/// Images that are judged before each fence.
+const IMAGES: usize = 4;
 
 /// A write or a discard: what it puts where, and when. Nothing of it is known to be durable before `ended`.
 struct Change {
@@ -75,7 +77,7 @@ impl History {
     fn new() -> Self {
         let initial = (0..u64::from(SECTORS)).map(|sector| Change {
             sector,
-            word: sector,
+            word: Arena::initial_word(sector as u32),
             began: 0,
             ended: 0,
         });
@@ -120,13 +122,16 @@ impl History {
     }
 }
 
-/// Judges images that a power failure could leave just now.
+/// Hands images that a power failure could leave just now to the judge of the crash explorer.
 fn judge(medium: &Traced, history: &History, images: &AtomicU64) {
+    // Other threads go on while the judge opens BTTs of its own, so all images are drawn before.
     let allowed = history.allowed();
-    for _ in 0..IMAGES {
+    let drawn = [(); IMAGES].map(|()| medium.image(|limit| thread_rng().gen_range(0..limit)));
+    let arena = Arena::default();
+    for image in drawn {
         images.fetch_add(1, Ordering::Relaxed);
-        let image = medium.image(|limit| thread_rng().gen_range(0..limit));
-        match medium.recover(&image) {
+        let word = |offset| image.get(&offset).copied().unwrap_or_default();
+        match arena.judge(word) {
             Ok(contents) => {
                 for (sector, word) in contents.iter().enumerate() {
                     let allowed = &allowed[sector];
@@ -145,9 +150,7 @@ fn judge(medium: &Traced, history: &History, images: &AtomicU64) {
 fn requests(fault: Option<Fault>, images: &Arc<AtomicU64>) {
     let history = History::new();
     let (seen, counter) = (history.clone(), images.clone());
-    let medium = Traced::new(SECTORS, LANES, fault, move |medium| {
-        judge(medium, &seen, &counter)
-    });
+    let medium = Traced::new(fault, move |medium| judge(medium, &seen, &counter));
     let params = OpenParams {
         version: Version::V2_0,
         namespace_uuid: Uuid::NIL,

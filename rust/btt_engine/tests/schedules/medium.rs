@@ -2,8 +2,8 @@
 
 //! A medium that keeps the trace of all threads: what is durable, and which stores are on their way, flushed by whom.
 //!
-//! It is the strict medium of the crash explorer: between two fences each word becomes durable or not by itself. Each access is a
-//! point where shuttle may let another thread go on.
+//! It is the strict medium of the crash explorer, whose arena it holds: between two fences each word becomes durable or not by
+//! itself. Each access is a point where shuttle may let another thread go on.
 
 use btt_engine::{
     Media,
@@ -11,24 +11,7 @@ use btt_engine::{
     Sink,
     Source, //
 };
-use nd_format::{
-    btt::{
-        flog::{
-            RawSlot,
-            SLOTS, //
-        },
-        geometry::MediaGeometry,
-        ArenaGeometry,
-        FlogEntry,
-        FlogLayout,
-        Info,
-        MapEntry,
-        MapState,
-        Version,
-        ARENA_MIN, //
-    },
-    uuid::Uuid, //
-};
+use crash::trace::Arena;
 use shuttle::{
     sync::atomic::{
         AtomicU64,
@@ -85,8 +68,7 @@ struct State {
 pub(crate) struct Traced(Arc<Inner>);
 
 struct Inner {
-    geometry: ArenaGeometry,
-    info: [u8; 4096],
+    arena: Arena,
     state: Mutex<State>,
     fault: Option<Fault>,
     /// Called before each fence.
@@ -96,56 +78,22 @@ struct Inner {
 }
 
 impl Traced {
-    /// An arena whose sectors hold their own numbers.
+    /// A new arena.
     pub(crate) fn new(
-        sectors: u32,
-        lanes: u32,
         fault: Option<Fault>,
         before_fence: impl Fn(&Traced) + Send + Sync + 'static,
     ) -> Self {
-        let blocks = sectors + lanes;
-        let map_offset = 4096 + u64::from(blocks) * BLOCK;
-        let flog_offset = (map_offset + u64::from(sectors) * 4).next_multiple_of(64);
-        let media = MediaGeometry {
-            external_lba_size: BLOCK as u32,
-            external_nlba: sectors,
-            internal_lba_size: BLOCK as u32,
-            internal_nlba: blocks,
-            nfree: lanes,
-            info_size: 4096,
-            data_offset: 4096,
-            map_offset,
-            flog_offset,
-            info2_offset: flog_offset + u64::from(lanes) * 64,
+        let arena = Arena::default();
+        let cells = arena.words().into_iter().map(|(offset, durable)| {
+            let pending = Vec::new();
+            (offset, Cell { durable, pending })
+        });
+        let state = State {
+            cells: cells.collect(),
+            fences: 0,
         };
-        let geometry = ArenaGeometry::from_media(&media, ARENA_MIN).unwrap();
-        let mut info = [0; 4096];
-        Info {
-            uuid: Uuid::NIL,
-            parent_uuid: Uuid::NIL,
-            error: false,
-            version: Version::V2_0,
-            geometry,
-            next_offset: 0,
-        }
-        .encode(&mut info);
-        let mut state = State::default();
-        for block in 0..blocks {
-            let word = if block < sectors { block.into() } else { 99 };
-            for offset in words_of(geometry.block_offset(block).unwrap()) {
-                state.cells.entry(offset).or_default().durable = word;
-            }
-        }
-        for lane in 0..lanes {
-            let group = geometry.flog_group_offset(lane).unwrap();
-            let halves = FlogEntry::initial(lane, sectors).encode().halves();
-            for (offset, half) in (group..).step_by(8).zip(halves) {
-                state.cells.entry(offset).or_default().durable = half;
-            }
-        }
         Self(Arc::new(Inner {
-            geometry,
-            info,
+            arena,
             state: Mutex::new(state),
             fault,
             before_fence: Box::new(before_fence),
@@ -180,55 +128,6 @@ impl Traced {
         });
         cells.collect()
     }
-
-    /// What each sector reads as after the recovery of an image by the rule of the format, which is written here once more.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the image.
-    pub(crate) fn recover(&self, image: &Image) -> Result<Vec<u64>, String> {
-        let geometry = &self.0.geometry;
-        let word = |offset: u64| image.get(&offset).copied().unwrap_or_default();
-        let map_offset = |sector| geometry.map_entry_offset(sector).unwrap();
-        let sectors = geometry.external_nlba();
-        let mut map: Vec<MapEntry> = (0..sectors)
-            .map(|sector| MapEntry::decode(word(map_offset(sector)) as u32, sector))
-            .collect();
-        let mut blocks = Vec::new();
-        for lane in 0..geometry.nfree() {
-            let group = geometry.flog_group_offset(lane).unwrap();
-            let half = |index: usize| word(group + 8 * index as u64);
-            let slots: [RawSlot; SLOTS] = std::array::from_fn(|slot| {
-                RawSlot::from_halves(half(2 * slot), half(2 * slot + 1))
-            });
-            let pair = FlogLayout::Adjacent.newest(&slots);
-            let entry = pair.map_err(|error| format!("lane {lane}: {error}"))?.entry;
-            blocks.push(entry.old);
-            let mapped = &mut map[entry.lba as usize];
-            if entry.old != entry.new && mapped.block == entry.old {
-                *mapped = MapEntry {
-                    state: MapState::Normal,
-                    block: entry.new,
-                };
-            }
-        }
-        blocks.extend(map.iter().map(|entry| entry.block));
-        blocks.sort_unstable();
-        if !blocks.iter().copied().eq(0..geometry.internal_nlba()) {
-            return Err(format!("blocks mapped and free are {blocks:?}"));
-        }
-        let contents = map.iter().enumerate().map(|(sector, entry)| {
-            if entry.state == MapState::Zero {
-                return Ok(0);
-            }
-            let [first, last] = words_of(geometry.block_offset(entry.block).unwrap()).map(word);
-            if first != last {
-                return Err(format!("sector {sector} is torn: {first}, {last}"));
-            }
-            Ok(first)
-        });
-        contents.collect()
-    }
 }
 
 /// The words of a block that are kept.
@@ -238,7 +137,7 @@ fn words_of(offset: u64) -> [u64; 2] {
 
 impl Media for Traced {
     fn size(&self) -> u64 {
-        ARENA_MIN
+        self.0.arena.size()
     }
 
     fn load32(&self, offset: u64) -> Result<u32, MediaError> {
@@ -260,8 +159,8 @@ impl Media for Traced {
     }
 
     fn read_bytes(&self, offset: u64, bytes: &mut [u8]) -> Result<(), MediaError> {
-        if offset == 0 {
-            bytes.copy_from_slice(&self.0.info);
+        if let Some(info) = self.0.arena.info(offset) {
+            bytes.copy_from_slice(info);
             return Ok(());
         }
         let state = self.state();
@@ -290,8 +189,7 @@ impl Media for Traced {
 
     fn flush(&self, offset: u64, len: u64) {
         self.step();
-        let map = self.0.geometry.map_offset()..self.0.geometry.flog_offset();
-        if self.0.fault == Some(Fault::NoMapFlush) && map.contains(&offset) {
+        if self.0.fault == Some(Fault::NoMapFlush) && self.0.arena.map().contains(&offset) {
             return;
         }
         let thread = thread::current().id();
