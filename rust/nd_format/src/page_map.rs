@@ -219,7 +219,8 @@ impl Info {
         let align = match since(2, raw.align) {
             0 => data_offset
                 .checked_ilog2()
-                .map_or(0, |log| 1_u64.unbounded_shl(log)),
+                .and_then(|log| 1_u64.checked_shl(log))
+                .unwrap_or(0),
             align => u64::from(align),
         };
         let info = Self {
