@@ -40,6 +40,9 @@ use std::{
 /// Time for loading or unloading all modules.
 const MODULES_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// How often a machine may begin to boot until it is there.
+const BOOTS: u32 = 3;
+
 /// Memory of a guest whose kernel watches itself: shadows and records take a good part of it.
 const DEBUG_MEMORY: u64 = 2048 * MIB;
 
@@ -177,14 +180,19 @@ impl Session {
         setup
     }
 
-    /// Boots. The modules are not loaded yet, so a machine that does not come up says nothing about them: it gets a second
-    /// chance, and a line in the log.
+    /// Boots. The modules are not loaded yet, so a machine that does not come up says nothing about them: it gets other
+    /// chances, and a line in the log.
+    ///
+    /// Under multi-threaded TCG one boot in some thirty ends in the breakpoint of a jump label that another CPU has just patched.
     pub(crate) fn boot(setup: &Setup, run: &Path) -> Result<Self> {
-        let guest = setup.boot().or_else(|error| {
+        let mut booted = setup.boot();
+        for _ in 1..BOOTS {
+            let Err(error) = &booted else { break };
             process::check_interrupt()?;
             println!("            booting again: {error:#}");
-            setup.boot()
-        })?;
+            booted = setup.boot();
+        }
+        let guest = booted?;
         let run = run.to_path_buf();
         Ok(Self {
             guest,
