@@ -4,9 +4,10 @@
 # What others than root can see and do: nothing but read attributes that give no address away. A descriptor that is open for
 # reading only cannot change anything by ioctl. No message and no attribute has a pointer of the kernel.
 #
+# The DIMM with labels comes last: one without _DSM that comes later makes the C stack forget the command family of those before.
 # Nobody asks for 0 bytes of labels here: QEMU 7.2 ends with an assertion then (hw/mem/nvdimm.c), and both stacks pass it on.
 #
-# needs: nvdimm=64M,label=128K nvdimm=32M
+# needs: nvdimm=32M nvdimm=64M,label=128K
 # stacks: rust c
 # compare
 # timeout: 300
@@ -21,7 +22,7 @@ nobody() {
 # So that all messages of probing are in the log of this test.
 unload_modules
 load_modules
-make_btt namespace1.0 4096
+make_btt namespace0.0 4096
 
 # Device nodes: their modes, and what an unprivileged process gets.
 for node in /dev/ndctl* /dev/nmem* /dev/pmem*; do
@@ -59,7 +60,7 @@ expect_eq "attributes that show a pointer" "$shown" ""
 # By ioctl, with a descriptor that is open for reading: what changes something is refused before anything is looked at.
 cat >ioctls.pl <<'PERL'
 use POSIX;
-for my $node ("/dev/ndctl0", "/dev/nmem0") {
+for my $node ("/dev/ndctl0", "/dev/nmem1") {
 	for my $mode (O_RDONLY, O_RDWR) {
 		sysopen my $file, $node, $mode or die "$node: $!\n";
 		for my $number (0 .. 11) {
@@ -77,7 +78,7 @@ perl ioctls.pl >ioctls
 # Numbers whose answer depends on the firmware's abilities only are shown, too: both stacks must agree.
 cat ioctls
 for number in 2 4 6 9 10; do
-	for node in ndctl0 nmem0; do
+	for node in ndctl0 nmem1; do
 		line=$(grep "^reading /dev/$node $number:" ioctls)
 		case $line in
 		*EPERM | *ENOTTY | *EINVAL) ;;
@@ -85,4 +86,4 @@ for number in 2 4 6 9 10; do
 		esac
 	done
 done
-grep -q 'reading /dev/nmem0 6: EPERM' ioctls || fail "labels can be written with a descriptor for reading"
+grep -q 'reading /dev/nmem1 6: EPERM' ioctls || fail "labels can be written with a descriptor for reading"
