@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The first info block is lost while its copy is good. The C driver would make a new layout over the data; ours must not.
+# The first info block is lost while its copy is good. The C driver would make a new layout over the data; ours must not. And if
+# the block has the error flag, the disk is read only.
 #
 # needs: nvdimm=32M
+# timeout: 300
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
@@ -65,6 +67,28 @@ expect_eq "checksum of the namespace after the refusal" "$sum" "$before"
 ndctl check-namespace --repair namespace0.0 >check.out 2>&1 || fail "check-namespace --repair: $(cat check.out)"
 detect namespace0.0
 same 1 "$part" 0 || fail "the data are not there after the repair by ndctl"
+release "$btt"
+
+# The error flag of the block says that nothing must be written: the disk is read only, whatever becomes of its region.
+raw_access namespace0.0
+expect_ok dd if="/dev/$disk" of=info bs=4096 skip=1 count=1 iflag=direct status=none
+perl -0777 -i -pe '
+	my ($low, $high) = (0, 0);
+	substr($_, 48, 4) = pack("V", 1);
+	substr($_, 4088) = pack("VV", 0, 0);
+	$high += $low = ($low + $_) & 0xffffffff for unpack("V*", $_);
+	substr($_, 4088) = pack("VV", $low, $high & 0xffffffff);
+' info
+expect_ok dd if=info of="/dev/$disk" bs=4096 seek=1 count=1 oflag=direct status=none
+no_raw_access namespace0.0
+detect namespace0.0
+expect_kernel_message "$btt: .*error flag.*read only"
+for read_only in 1 0; do
+	set_attribute "$(region_of namespace0.0)" read_only $read_only
+	expect_eq "ro of a disk with the error flag" "$(cat "/sys/block/$disk/ro")" 1
+done
+same 1 "$part" 0 || fail "the data are not there with the error flag"
+expect_fail dd if=info of="/dev/$disk" bs=4096 count=1 oflag=direct status=none 2>dd.log
 release "$btt"
 
 # Zeroes are how tools give up a BTT. A new one has another UUID.

@@ -9,12 +9,14 @@
 //! - [`Bio`] is one request, owned by the driver until it is ended;
 //! - [`Source`] and [`Sink`] walk over the memory of a request. User space may write to that memory at any time, so
 //!   there is never a reference to it, only copies made by the functions of [`memory`](crate::memory);
+//! - [`Demotion`] makes a disk read only when a request finds that it has to be;
 //! - [`Limits`] says what a disk can do.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
 mod bio;
 mod cursor;
+mod demotion;
 mod disk;
 mod limits;
 
@@ -26,6 +28,7 @@ pub use cursor::{
     Sink,
     Source, //
 };
+pub use demotion::Demotion;
 pub use disk::{
     Disk,
     DiskRef,

@@ -132,7 +132,7 @@ impl AttachedBtt {
                 name: fmt!("{}s", DiskName(&namespace)),
                 capacity,
                 limits,
-                read_only: region.is_read_only(),
+                read_only: region.is_read_only() || driver.btt().is_read_only(),
             },
         )?;
 
@@ -150,12 +150,17 @@ impl AttachedBtt {
         self.driver.btt().media().list_bad_sectors();
     }
 
-    /// Makes the disk read only, or writable again, as its region is.
+    /// Makes the disk read only, or writable again, as its region is. A BTT that refuses to write stays read only.
     pub fn follow_region(&self) {
-        let read_only = self.region.is_read_only();
+        let disk = self.disk.as_disk();
 
-        if self.disk.as_disk().is_read_only() != read_only {
-            self.disk.as_disk().set_read_only(read_only);
+        // Again, if it changes: the BTT may begin to refuse while its disk is made writable.
+        loop {
+            let read_only = self.region.is_read_only() || self.driver.btt().is_read_only();
+            if disk.is_read_only() == read_only {
+                break;
+            }
+            disk.set_read_only(read_only);
         }
     }
 }

@@ -31,6 +31,7 @@ use kernel_ext::{
     block::{
         Bio,
         BlockSize,
+        Demotion,
         Driver,
         Geometry,
         Limits,
@@ -55,6 +56,8 @@ pub(crate) struct BttDriver {
     finished_writes: u32,
     /// What is counted of what the engine does not do, or fails to do.
     counters: Counters,
+    /// Makes the disk read only when the engine refuses to write any more.
+    demotion: Demotion,
 }
 
 /// Counters of events that are rare or have no lock of their own.
@@ -108,6 +111,13 @@ impl BttDriver {
         let size = BlockSize::new(btt.sector_size())?;
         let metadata = btt.detected().lba_size.metadata();
 
+        if btt.is_read_only() {
+            dev_warn!(
+                device,
+                "the info block of an arena has the error flag: the disk is read only\n"
+            );
+        }
+
         Ok(Self {
             btt,
             sector_shift: size.shift() - SECTOR_SHIFT,
@@ -115,6 +125,7 @@ impl BttDriver {
             device: device.into(),
             finished_writes,
             counters: Counters::default(),
+            demotion: Demotion::new()?,
         })
     }
 
@@ -285,9 +296,30 @@ impl BttDriver {
             self.counters.refusals.count();
             return EAGAIN;
         }
-        let error = self.report(error);
+        let error = match error {
+            // Said when the disk was demoted, or attached.
+            IoError::ReadOnly { .. } => {
+                self.counters.errors.count();
+                EIO
+            }
+            IoError::Interrupted { .. } => self.demote(error),
+            error => self.report(error),
+        };
         trace::btt_error(bio, Err(error));
         error
+    }
+
+    /// Lets the disk be read only, as an arena refuses to be written from now on, and says why.
+    #[cold]
+    fn demote(&self, error: IoError) -> Error {
+        self.counters.errors.count();
+        dev_crit!(
+            self.device,
+            "{}; the disk is read only until it is attached again, which recovers it\n",
+            Text(error)
+        );
+        self.demotion.start();
+        EIO
     }
 
     /// Logs the first failure; the block layer tells of each to whoever submitted the request.
@@ -311,6 +343,10 @@ impl Driver for BttDriver {
         heads: 64,
         sectors: 32,
     });
+
+    fn demotion(&self) -> Option<&Demotion> {
+        Some(&self.demotion)
+    }
 
     #[inline]
     fn submit(self: Pin<&Self>, mut bio: Bio) {

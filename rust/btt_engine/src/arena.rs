@@ -155,9 +155,17 @@ impl Arena {
         self.gate.state() == State::Closed
     }
 
-    /// Refuses writes from now on.
-    pub(crate) fn set_read_only(&self) {
-        self.gate.close();
+    /// Refuses writes from now on, as `error` has left one half done. Returns what its caller is told.
+    #[cold]
+    pub(crate) fn interrupted(&self, error: MediaError) -> IoError {
+        if self.gate.close() {
+            IoError::Interrupted {
+                arena: self.index,
+                error,
+            }
+        } else {
+            error.into()
+        }
     }
 
     #[inline]

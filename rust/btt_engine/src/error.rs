@@ -50,6 +50,14 @@ pub enum IoError {
         /// Number of the arena.
         arena: u32,
     },
+    /// The write was left half done, and recovery has to finish it or to take it back: the arena is read-only from now on. Of all
+    /// requests to an arena one is told this, the others get the error that they meet.
+    Interrupted {
+        /// Number of the arena.
+        arena: u32,
+        /// Why it could not be finished.
+        error: MediaError,
+    },
     /// All free blocks of a lane group have media errors that cannot be cleared.
     NoFreeBlock {
         /// Number of the arena.
@@ -77,6 +85,9 @@ impl fmt::Display for IoError {
                 "arena {arena}: map entry {premap} names block {block}, expected one in use below {blocks}"
             ),
             Self::ReadOnly { arena } => write!(f, "arena {arena} is read-only"),
+            Self::Interrupted { arena, error } => {
+                write!(f, "arena {arena}: a write was left half done: {error}")
+            }
             Self::NoFreeBlock { arena } => write!(f, "arena {arena}: no free block without media errors"),
             Self::WouldBlock => f.write_str("the request would have had to wait"),
         }

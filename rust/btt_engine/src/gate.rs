@@ -54,9 +54,9 @@ impl Gate {
         }
     }
 
-    /// Closes the gate for good.
-    pub(crate) fn close(&self) {
-        self.change(|word| word | CLOSED);
+    /// Closes the gate for good. Returns whether nobody had done so before.
+    pub(crate) fn close(&self) -> bool {
+        self.change(|word| word | CLOSED) & CLOSED == 0
     }
 
     /// Closes the gate until the value is dropped; `None` if somebody else has done so.

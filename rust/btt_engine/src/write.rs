@@ -97,14 +97,13 @@ impl<M: Media> Btt<M> {
         media.fence()?;
         let committed = self.commit(arena, &mut group);
         group.statistics.fences += 1;
-        let durable = media.fence();
-        if durable.is_err() {
-            // The flog says one thing to us and perhaps another after a power failure.
-            arena.set_read_only();
-        }
-        self.settle(arena, &mut group, &map)?;
-        durable?;
+        // If this fails, the flog says one thing to us and perhaps another after a power failure.
+        let durable = media.fence().map_err(|error| arena.interrupted(error));
+        let settled = self.settle(arena, &mut group, &map);
+        // The first error is the one that says that it was the first.
         committed?;
+        durable?;
+        settled?;
         group.statistics.batches += 1;
         group.statistics.sectors += u64::from(count);
         Ok(count)
@@ -256,9 +255,9 @@ impl<M: Media> Btt<M> {
         let each = group.each(|lane| {
             if let Err(error) = lane.commit(self.media()) {
                 // The slot may hold a mix of two entries now, and no longer the one that recovery would need.
-                arena.set_read_only();
+                let error = arena.interrupted(error);
                 lane.set_condition(Condition::Retired);
-                result = Err(error.into());
+                result = result.and(Err(error));
             }
             Ok(())
         });
@@ -285,11 +284,8 @@ impl<M: Media> Btt<M> {
             };
             arena.set_map_entry(media, map, premap, entry)
         });
-        settled.map_err(|error| {
-            // The flog is ahead of the map: recovery will finish the write, but until then nothing may be written, as
-            // the lanes hold blocks that the map still names.
-            arena.set_read_only();
-            error.into()
-        })
+        // The flog is ahead of the map: recovery will finish the write, but until then nothing may be written, as the lanes hold
+        // blocks that the map still names.
+        settled.map_err(|error| arena.interrupted(error))
     }
 }

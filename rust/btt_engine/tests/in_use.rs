@@ -10,6 +10,7 @@ use btt_engine::{
     Btt,
     Defect,
     IoError,
+    Media,
     MediaError,
     Report,
     Source,
@@ -106,6 +107,47 @@ fn a_locked_map_is_not_waited_for() {
     assert_eq!(read(&btt, 12, 4), pattern(&btt, 12, 4, 7));
     assert_eq!(read(&btt, 20, 4), pattern(&btt, 20, 4, 7));
     assert_eq!(btt.check().unwrap().defects, 0);
+}
+
+/// Two writes are under way when errors of the map become known: their flog entries are durable, the map does not follow.
+#[test]
+fn of_the_writes_that_were_left_half_done_one_says_that_it_was_the_first() {
+    let setup = Setup::default();
+    let btt = setup.fresh(20 * MIB);
+    let sectors = [0, 512];
+    let [outer_word, inner_word] = sectors.map(|premap| map_word(&btt, premap));
+    let error = |offset| MediaError::Poison { offset, len: 4 };
+    let mut outer = Interrupted {
+        data: source(&btt, 0, 1),
+        interruption: Some(|| {
+            let mut inner = Interrupted {
+                data: source(&btt, 512, 1),
+                interruption: Some(|| btt.media().poison(outer_word..inner_word + 512)),
+            };
+            let failed = btt.write(512, 1, &mut inner, 1);
+            let first = IoError::Interrupted {
+                arena: 0,
+                error: error(inner_word),
+            };
+            assert_eq!(failed, Err(first));
+            assert!(btt.is_read_only());
+        }),
+    };
+    let failed = btt.write(0, 1, &mut outer, 0);
+    assert_eq!(failed, Err(IoError::Media(error(outer_word))));
+    let refused = btt.write(100, 1, &mut source(&btt, 100, 1), 0);
+    assert_eq!(refused, Err(IoError::ReadOnly { arena: 0 }));
+
+    // Clearing the errors makes the words zero, as they were.
+    let len = inner_word + 512 - outer_word;
+    btt.media().zero(outer_word, len).unwrap();
+    let opened = setup.open(btt.media()).unwrap();
+    assert_eq!(opened.finished_writes, 2);
+    for lba in sectors.map(u64::from) {
+        assert_eq!(read(&opened.btt, lba, 1), pattern(&btt, lba, 1, 7));
+    }
+    write(&opened.btt, 0, 1, 8, 0);
+    assert_eq!(opened.btt.check().unwrap().defects, 0);
 }
 
 #[test]

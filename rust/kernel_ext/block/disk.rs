@@ -10,6 +10,7 @@
 
 use super::{
     Bio,
+    Demotion,
     Limits, //
 };
 use crate::{
@@ -71,6 +72,11 @@ pub trait Driver: Sized + Send + Sync + 'static {
 
     /// The bad blocks that the attribute `badblocks` of the disk shows, and to which it adds.
     fn badblocks(&self) -> Option<&Badblocks> {
+        None
+    }
+
+    /// What makes the disk read only if a request finds that it has to be.
+    fn demotion(&self) -> Option<&Demotion> {
         None
     }
 }
@@ -139,10 +145,15 @@ impl<T: Driver> Disk<T> {
         let badblocks = driver
             .badblocks()
             .map_or(ptr::null_mut(), |list| list.as_raw());
+        if let Some(demotion) = driver.demotion() {
+            // SAFETY: `raw` is valid until `put_disk`, and `detach` is called before that: by the guard below, which is dropped
+            // before the one above, or when the disk is dropped.
+            unsafe { demotion.attach(raw)? };
+        }
         let private = driver.into_foreign();
         let driver = ScopeGuard::new(|| {
             // SAFETY: `private` was made just above. The disk was not added, so no request borrows it.
-            drop(unsafe { Arc::<T>::from_foreign(private) })
+            detached(unsafe { Arc::<T>::from_foreign(private) })
         });
 
         // SAFETY: `raw` is valid and nobody else has seen it. CAST: The kernel crate knows the list only by name.
@@ -225,11 +236,18 @@ impl<T: Driver> Drop for Disk<T> {
         // SAFETY: The disk is valid; nothing but `from_foreign` below uses `private_data` after `del_gendisk`.
         let private = unsafe { (*raw).private_data };
 
+        // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it any more.
+        detached(unsafe { Arc::<T>::from_foreign(private) });
+
         // SAFETY: This gives up the reference of the allocation, the last use of `raw`.
         unsafe { sys::put_disk(raw) };
+    }
+}
 
-        // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it any more.
-        drop(unsafe { Arc::<T>::from_foreign(private) });
+/// Drops what a disk had of its driver.
+fn detached<T: Driver>(driver: Arc<T>) {
+    if let Some(demotion) = driver.demotion() {
+        demotion.detach();
     }
 }
 
