@@ -79,7 +79,7 @@ pub(crate) enum Command {
     Repair(RepairOrder),
     /// Make a BTT.
     Create(CreateOrder),
-    /// Print the entries of a table that are not in their first state.
+    /// Print the entries of a table that are not in their first state, as they are, and what is wrong with them.
     Dump {
         /// Which table.
         #[arg(value_enum, ignore_case = true)]

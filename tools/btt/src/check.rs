@@ -221,15 +221,16 @@ impl Problems {
 }
 
 /// Which blocks somebody owns.
-struct Owned(Vec<u64>);
+pub struct Owned(Vec<u64>);
 
 impl Owned {
-    fn new(blocks: u32) -> Self {
+    /// Nobody owns any of `blocks` blocks.
+    pub fn new(blocks: u32) -> Self {
         Self(vec![0; blocks.div_ceil(64) as usize])
     }
 
-    /// Returns whether nobody owned the block before.
-    fn take(&mut self, block: u32) -> bool {
+    /// Returns whether nobody owned the block before; false if there is no such block.
+    pub fn take(&mut self, block: u32) -> bool {
         let bit = 1 << (block % 64);
         let Some(word) = self.0.get_mut(block as usize / 64) else {
             return false;
@@ -258,7 +259,7 @@ fn check_arena(
     let blocks = geometry.internal_nlba();
     let mut owned = Owned::new(blocks);
     let mut untold = 0;
-    tables::each_map_entry(image, start, arena, |premap, _, entry| {
+    tables::each_map_entry(image, start, geometry, |premap, _, entry| {
         match entry.state {
             MapState::Initial => count.initial += 1,
             MapState::Normal => count.normal += 1,

@@ -3,6 +3,11 @@
 //! First info blocks and their copies, made the same again.
 
 use crate::{
+    arenas::{
+        copy_of,
+        info_at,
+        versions, //
+    },
     image::Image,
     tables::{
         explain,
@@ -21,10 +26,7 @@ use nd_format::{
             Place,
             INFO_LEN, //
         },
-        ArenaSpan,
-        Info,
-        Version,
-        INFO_SIZE, //
+        Version, //
     },
     uuid::Uuid, //
 };
@@ -73,16 +75,9 @@ pub fn rewrite(image: &Image, opened: &Opened<Image>) -> Result<()> {
 /// It does not ask why: a zeroed info block means that the BTT was given up, so this is for users who say otherwise.
 /// Whether the rest of the BTT is good remains to be seen.
 pub fn restore_first(image: &Image, version: Option<Version>, namespace_uuid: Uuid) -> Result<()> {
-    let versions = [Version::V1_1, Version::V2_0];
-    for version in versions
-        .into_iter()
-        .filter(|&candidate| version.is_none_or(|version| version == candidate))
-    {
+    for version in versions(version) {
         let origin = version.initial_offset();
         let Some(available) = image.size().checked_sub(origin) else {
-            continue;
-        };
-        let Some(span) = ArenaSpan::at(0, available) else {
             continue;
         };
         let place = Place {
@@ -90,16 +85,10 @@ pub fn restore_first(image: &Image, version: Option<Version>, namespace_uuid: Uu
             namespace_uuid,
             available,
         };
-        let copy = origin + (span.size - span.size % INFO_SIZE) - INFO_SIZE;
-        let (mut first, mut block) = ([0; INFO_LEN], [0; INFO_LEN]);
-        read(image, origin, &mut first)?;
-        read(image, copy, &mut block)?;
-        if Info::decode(&first, &place).is_ok() {
+        if info_at(image, origin, &place)?.is_ok() {
             return Ok(());
         }
-        let belongs = Info::decode(&block, &place)
-            .is_ok_and(|info| origin + info.geometry.info2_offset() == copy);
-        if belongs {
+        if let Some((_, block)) = copy_of(image, origin, &place)? {
             return image
                 .write_bytes(origin, &block)
                 .map_err(|error| explain(image, error));

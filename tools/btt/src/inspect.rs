@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Commands that only look: `info`, `check`, `dump` and `map`.
+//! Commands that only look: `info`, `check` and `map`.
 
 use crate::{
     arguments::{
         Place,
-        Table,
         Target, //
     },
     find::with_btt,
@@ -26,7 +25,6 @@ use btt::{
     tables, //
 };
 use btt_engine::{
-    ArenaInfo,
     Media as _,
     Opened, //
 };
@@ -35,7 +33,6 @@ use indicatif::{
     ProgressBar, //
 };
 use nd_format::btt::MapEntry;
-use std::path::Path;
 
 /// What is to be looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,49 +131,6 @@ pub(crate) fn print(report: &Report, whole: bool) {
             }
         );
     }
-}
-
-pub(crate) fn dump(place: &Place, table: Table, path: &Path) -> Result<Verdict> {
-    with_btt(place, path, false, |image, opened| {
-        for (number, arena) in opened.btt.arenas().enumerate() {
-            match table {
-                Table::Map => dump_map(image, opened, number, &arena)?,
-                Table::Flog => dump_flog(image, opened, number, &arena)?,
-            }
-        }
-        Ok(Verdict::Good)
-    })
-}
-
-fn dump_map(image: &Image, opened: &Opened<Image>, number: usize, arena: &ArenaInfo) -> Result<()> {
-    let start = tables::start(opened, arena);
-    tables::each_map_entry(image, start, arena, |premap, word, entry| {
-        if word != 0 {
-            println!(
-                "arena {number} sector {premap}: {:?} {}",
-                entry.state, entry.block
-            );
-        }
-    })
-}
-
-fn dump_flog(
-    image: &Image,
-    opened: &Opened<Image>,
-    number: usize,
-    arena: &ArenaInfo,
-) -> Result<()> {
-    for lane in 0..arena.info.geometry.nfree() {
-        let group = tables::flog_group(image, tables::start(opened, arena), arena, lane)?;
-        let slots = group.into_iter().enumerate();
-        for (slot, entry) in slots.filter(|(_, entry)| !entry.is_blank()) {
-            println!(
-                "arena {number} lane {lane} slot {slot}: lba {} old {:#x} new {:#x} seq {}",
-                entry.lba, entry.old_map, entry.new_map, entry.seq
-            );
-        }
-    }
-    Ok(())
 }
 
 pub(crate) fn map(place: &Place, target: &Target, lba: u64) -> Result<Verdict> {

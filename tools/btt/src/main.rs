@@ -7,7 +7,7 @@
 //! | Code | Meaning |
 //! |---|---|
 //! | 0 | good |
-//! | 1 | damaged; `check` says how |
+//! | 1 | damaged; `check` says how, and `dump` shows what is there |
 //! | 2 | wrong arguments, or the file cannot be read or written |
 //! | 3 | there is no BTT |
 //! | 4 | usable, and `repair` would put something right: an info block is restored from its copy or the other way round, or interrupted writes are finished |
@@ -16,6 +16,7 @@
 
 mod arguments;
 mod create;
+mod dump;
 mod find;
 mod inspect;
 mod progress;
@@ -36,6 +37,17 @@ enum Verdict {
     Failed = 2,
     NoBtt = 3,
     Repairable = 4,
+}
+
+impl Verdict {
+    /// What two findings about one image come to.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Good, verdict) => verdict,
+            (Self::Repairable, Self::Damaged) => other,
+            _ => self,
+        }
+    }
 }
 
 impl From<Verdict> for ExitCode {
@@ -65,7 +77,7 @@ fn run(arguments: &Arguments) -> Result<Verdict> {
         Command::Check(target) => inspect::check(place, target),
         Command::Repair(order) => repair::repair(place, order),
         Command::Create(order) => create::create(place, order),
-        Command::Dump { table, image } => inspect::dump(place, *table, image),
+        Command::Dump { table, image } => dump::dump(place, *table, image),
         Command::Map { target, lba } => inspect::map(place, target, *lba),
     }
 }

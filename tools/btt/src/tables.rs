@@ -19,6 +19,7 @@ use nd_format::btt::{
         SLOTS, //
     },
     geometry::FLOG_GROUP_SIZE,
+    ArenaGeometry,
     FlogEntry,
     MapEntry, //
 };
@@ -35,10 +36,9 @@ pub fn start(opened: &Opened<Image>, arena: &ArenaInfo) -> u64 {
 pub fn each_map_entry(
     image: &Image,
     start: u64,
-    arena: &ArenaInfo,
+    geometry: &ArenaGeometry,
     mut look: impl FnMut(u32, u32, MapEntry),
 ) -> Result<()> {
-    let geometry = &arena.info.geometry;
     let mut buffer = vec![0; CHUNK as usize * 4];
     for first in (0..geometry.external_nlba()).step_by(CHUNK as usize) {
         let last = first.saturating_add(CHUNK).min(geometry.external_nlba());
@@ -55,7 +55,7 @@ pub fn each_map_entry(
 
 /// The newest flog entry of a lane.
 pub fn flog_entry(image: &Image, start: u64, arena: &ArenaInfo, lane: u32) -> Result<FlogEntry> {
-    let group = flog_group(image, start, arena, lane)?;
+    let group = flog_group(image, start, &arena.info.geometry, lane)?;
     let pair = arena
         .flog_layout
         .newest(&group)
@@ -67,10 +67,10 @@ pub fn flog_entry(image: &Image, start: u64, arena: &ArenaInfo, lane: u32) -> Re
 pub fn flog_group(
     image: &Image,
     start: u64,
-    arena: &ArenaInfo,
+    geometry: &ArenaGeometry,
     lane: u32,
 ) -> Result<[RawSlot; SLOTS]> {
-    let offset = arena.info.geometry.flog_group_offset(lane);
+    let offset = geometry.flog_group_offset(lane);
     let offset = offset.ok_or_else(|| anyhow!("there is no lane {lane}"))?;
     let mut bytes = [0; FLOG_GROUP_SIZE as usize];
     read(image, start + offset, &mut bytes)?;

@@ -307,3 +307,63 @@ fn tables_are_printed() {
         "{text}"
     );
 }
+
+/// A slot of the flog, as its four numbers.
+fn slot(numbers: [u32; 4]) -> Vec<u8> {
+    numbers.into_iter().flat_map(u32::to_le_bytes).collect()
+}
+
+#[test]
+fn a_damaged_flog_is_shown_and_the_damage_is_named() {
+    let fixture = Fixture::new();
+    let put = |lane: u64, index: u64, numbers| {
+        fixture.put(FLOG + lane * 64 + index * 16, &slot(numbers));
+    };
+    put(3, 1, [3, SECTORS + 3, SECTORS + 3, 1]);
+    put(4, 3, [0, 0, 0, 7]);
+    put(5, 0, [SECTORS, 5, 0x0fff_ffff, 1]);
+    put(6, 0, [6, SECTORS, SECTORS, 1]);
+    put(7, 1, [9, 9, SECTORS + 7, 2]);
+    let before = fixture.image();
+    let (code, text) = fixture.run(&["dump", "FLOG", "image"]);
+    assert_eq!(code, 1, "{text}");
+    for line in [
+        "arena 0 lane 3 slot 0: lba 3 old 0x1ef3 new 0x1ef3 seq 1",
+        "arena 0 lane 3: seq pair is (1, 1), expected two of 1, 2, 3 in sequence or (1, 0)",
+        "arena 0 lane 4 slot 3: lba 0 old 0x0 new 0x0 seq 7",
+        "arena 0 lane 4: used slots are 0 3, expected 0 and 1, or 0 and 2",
+        "arena 0 lane 5: lba is 7920, expected below 7920",
+        "arena 0 lane 5: new_map is 268435455, expected below 8176",
+        "arena 0 lane 6: its free block 7920 is free in lane 0 as well",
+        "arena 0 lane 7: an interrupted write: the map still names block 9 for sector 9, expected 7927",
+        "arena 0 lane 255 slot 0: lba 255 old 0x1fef new 0x1fef seq 1",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}: {text}");
+    }
+    assert!(fixture.image() == before);
+}
+
+#[test]
+fn tables_are_printed_by_the_copy_of_a_lost_info_block() {
+    let fixture = Fixture::new();
+    fixture.put(MAP + 4 * 10, &(0xc000_0000u32 | 11).to_le_bytes());
+    fixture.put(MAP + 4 * 12, &u32::MAX.to_le_bytes());
+    fixture.put(4096, &[0; 4096]);
+    let (code, text) = fixture.run(&["dump", "MAP", "image"]);
+    let lines = [
+        "arena 0: info block at 0x1000: signature is wrong, expected BTT_ARENA_INFO; this is by its copy",
+        "arena 0 sector 10: Normal 11",
+        "arena 0 sector 11: Initial 11, which an entry before it names, too",
+        "arena 0 sector 12: Normal 1073741823, expected below 8176",
+    ];
+    assert_eq!(
+        (code, text),
+        (1, lines.map(|line| format!("{line}\n")).concat())
+    );
+    let (code, text) = fixture.run(&["dump", "FLOG", "image"]);
+    assert_eq!((code, text.lines().count()), (4, 257), "{text}");
+
+    fixture.put((32 << 20) - 4096, &[0; 4096]);
+    let (code, text) = fixture.run(&["dump", "FLOG", "image"]);
+    assert_eq!((code, text.lines().count()), (3, 1), "{text}");
+}

@@ -186,7 +186,7 @@ impl Subject {
 
     /// The used slots of a lane, as they are.
     fn used(&self, lane: u32) -> Result<[RawSlot; 2]> {
-        let group = tables::flog_group(&self.image, self.start, &self.arena, lane)?;
+        let group = tables::flog_group(&self.image, self.start, &self.arena.info.geometry, lane)?;
         Ok(self.arena.flog_layout.slots().map(|slot| group[slot]))
     }
 
