@@ -29,12 +29,13 @@ use std::{
 const SUITE: &str = "trixie";
 
 /// What the tests call.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 18] = [
     "attr",
     "daxctl",
     "dmsetup",
     "e2fsprogs",
     "fio",
+    "hdparm",
     "jq",
     "keyutils",
     "kmod",
