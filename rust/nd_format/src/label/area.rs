@@ -109,7 +109,8 @@ impl<'a> LabelArea<'a> {
         !self.slots().is_free(slot) && self.stored_of(slot, uuid).is_some()
     }
 
-    fn stored(&self, slot: u32) -> Option<Stored> {
+    /// The label whose bytes are in `slot`, taken or free.
+    pub(super) fn stored(&self, slot: u32) -> Option<Stored> {
         let label =
             Label::decode(self.slot_bytes(slot), self.layout.geometry.format(), slot).ok()?;
         Some(Stored { slot, label })

@@ -8,6 +8,9 @@
 //! which has a checksum: a power failure before or within any write leaves what was there before that write. (UEFI
 //! 2.10, section 13.19, "Updating Namespace Labels".)
 //!
+//! A blank area may have labels without an index that names them. They are wiped before it gets an index, where they would be
+//! taken for labels that were removed.
+//!
 //! A plan that is dropped half way leaves the area in memory as it was before: the bytes of the current index and
 //! of its labels are untouched, and the next plan starts from them. The medium may be ahead, if the index was
 //! written but the write reported as failed. Slots that are free in memory then hold labels that count, so the next
@@ -21,7 +24,8 @@ use super::{
     },
     geometry::{
         Geometry,
-        IndexCopy, //
+        IndexCopy,
+        LabelFormat, //
     },
     index::{
         self,
@@ -36,6 +40,9 @@ use super::{
 };
 use crate::uuid::Uuid;
 use core::fmt;
+
+/// What is in a slot that never had a label, of either format.
+static NO_LABEL: [u8; LabelFormat::V1_2.label_len()] = [0; LabelFormat::V1_2.label_len()];
 
 /// A label area that can be changed: its cached bytes, and what is known of them.
 #[derive(Debug)]
@@ -129,6 +136,8 @@ enum Change {
 /// What has to be written now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
+    /// Zeroes, over a label in a blank area.
+    Wipe { slot: u32 },
     /// An index without labels, into a blank area.
     Initial(IndexCopy),
     /// The current index, in place of one that may have overtaken it.
@@ -161,7 +170,7 @@ impl<'a> Plan<'a> {
         plan.stage = match (plan.layout.current, change) {
             (Some(current), _) if current.overtaken => plan.repeat_index(&current),
             (Some(current), _) => plan.begin(&current),
-            (None, Change::Publish { .. }) => plan.initialise(),
+            (None, Change::Publish { .. }) => plan.wipe_from(0),
             (None, Change::Remove(_) | Change::Nothing) => Stage::Done,
         };
         plan
@@ -175,6 +184,11 @@ impl<'a> Plan<'a> {
                 (geometry.index_offset(copy), geometry.index_size())
             }
             Stage::Label { slot } => (geometry.label_offset(slot)?, geometry.label_len()),
+            Stage::Wipe { slot } => {
+                let bytes = NO_LABEL.get(..geometry.format().label_len())?;
+                let offset = geometry.label_offset(slot)?;
+                return Some(Write { offset, bytes });
+            }
             Stage::Done => return None,
         };
         let bytes = range(self.bytes, offset, len)?;
@@ -184,6 +198,7 @@ impl<'a> Plan<'a> {
     /// Tells that what [`Self::write`] asked for is on the medium.
     pub fn confirm(&mut self) {
         self.stage = match (self.stage, self.layout.current) {
+            (Stage::Wipe { slot }, _) => self.wipe_from(slot.saturating_add(1)),
             (Stage::Initial(IndexCopy::First), _) => Stage::Initial(IndexCopy::Second),
             (Stage::Initial(IndexCopy::Second), _) => {
                 let current = Current {
@@ -209,6 +224,18 @@ impl<'a> Plan<'a> {
             }
             (Stage::Done, _) | (_, None) => Stage::Done,
         };
+    }
+
+    /// Goes on with the first label of a blank area in `slot` or behind it, or with the indexes if there is none.
+    ///
+    /// Labels stay in memory until all of them are wiped: a plan that is dropped before begins anew.
+    fn wipe_from(&mut self, slot: u32) -> Stage {
+        let area = LabelArea::new(self.bytes, self.layout);
+        let mut slots = slot..self.layout.geometry.slots();
+        match slots.find(|&slot| area.stored(slot).is_some()) {
+            Some(slot) => Stage::Wipe { slot },
+            None => self.initialise(),
+        }
     }
 
     /// Writes both indexes of a fresh area into the cache.

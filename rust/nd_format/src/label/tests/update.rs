@@ -67,6 +67,34 @@ fn removing_what_is_not_there_writes_an_index() {
     assert_eq!(dimm.area().labels().count(), 1);
 }
 
+/// A DIMM that lost its indexes, but not its labels, is initialised: they are no sign of an interrupted removal.
+#[test]
+fn old_labels_of_a_blank_area_are_wiped() {
+    for failing in [None, Some(0), Some(1), Some(2), Some(3)] {
+        let mut dimms = pair();
+        publish_on(&mut dimms, &contents(1), extent(0, MIB), None).unwrap();
+        publish_on(&mut dimms, &contents(2), extent(MIB, MIB), None).unwrap();
+        let [sound, mut lost] = dimms;
+        lost.medium[..512].fill(0);
+        let mut dimms = [sound, Dimm::new(lost.medium)];
+        let missing = Err(Defect::Missing { member: 1 });
+        assert_eq!(reread(&dimms)[&uuid(2)], missing);
+
+        let place = extent(2 * MIB, MIB);
+        if failing.is_some() {
+            dimms[1].writes_left = failing;
+            publish_on(&mut dimms, &contents(3), place, None).unwrap_err();
+            assert_eq!(reread(&dimms)[&uuid(2)], missing);
+            dimms[1].writes_left = None;
+        }
+        publish_on(&mut dimms, &contents(3), place, None).unwrap();
+        let found = reread(&dimms);
+        assert_eq!([found[&uuid(1)], found[&uuid(2)]], [missing; 2]);
+        assert!(found[&uuid(3)].is_ok());
+        assert_eq!(dimms[1].cache[512..], dimms[1].medium[512..]);
+    }
+}
+
 #[test]
 fn one_slot_stays_free() {
     let mut dimm = Dimm::blank(AREA);
