@@ -13,13 +13,11 @@ use kernel::{
         Core,
         Device, //
     },
-    driver,
     prelude::*, //
 };
 use kernel_ext::bus::Driver;
 use nd::{
     namespace::OpenNamespace,
-    Adapter,
     Kind,
     NdBus,
     TypeMask, //
@@ -49,22 +47,8 @@ fn refuse(device: &Device<Core<'_>>) -> Result<Infallible> {
     Err(ENXIO)
 }
 
-#[pin_data]
-struct DaxPmem {
-    #[pin]
-    driver: driver::Registration<Adapter<DaxDriver>>,
-}
-
-impl kernel::InPlaceModule for DaxPmem {
-    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            driver <- driver::Registration::new(c"dax_pmem", module),
-        })
-    }
-}
-
-module! {
-    type: DaxPmem,
+nd::module_nd_driver! {
+    type: DaxDriver,
     name: "dax_pmem",
     authors: ["The nvdimm-rust developers"],
     description: "NVDIMM device DAX driver, which has none",

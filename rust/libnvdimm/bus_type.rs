@@ -59,6 +59,25 @@ pub enum Event {
 /// Connects a driver to the driver core.
 pub type Adapter<D> = bus::Adapter<NdBus, D>;
 
+/// Declares a module that is one driver of devices on the bus; both have the same name.
+///
+/// ```ignore
+/// nd::module_nd_driver! {
+///     type: MyDriver,
+///     name: "my_driver",
+///     authors: ["Author name"],
+///     description: "Description",
+///     license: "GPL",
+///     alias: ["nd:t4*"],
+/// }
+/// ```
+#[macro_export]
+macro_rules! module_nd_driver {
+    ($($f:tt)*) => {
+        ::kernel::module_driver!(<T>, $crate::Adapter<T>, { $($f)* });
+    };
+}
+
 impl Bus for NdBus {
     const NAME: &'static CStr = c"nd";
 

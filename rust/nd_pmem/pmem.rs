@@ -24,13 +24,11 @@ use kernel::{
         Core,
         Device, //
     },
-    driver,
     prelude::*, //
 };
 use kernel_ext::bus::Driver;
 use nd::{
     namespace::OpenNamespace,
-    Adapter,
     Event,
     Kind,
     NdBus,
@@ -102,22 +100,8 @@ impl Driver<NdBus> for PmemDriver {
     }
 }
 
-#[pin_data]
-struct NdPmem {
-    #[pin]
-    driver: driver::Registration<Adapter<PmemDriver>>,
-}
-
-impl kernel::InPlaceModule for NdPmem {
-    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            driver <- driver::Registration::new(c"nd_pmem", module),
-        })
-    }
-}
-
-module! {
-    type: NdPmem,
+nd::module_nd_driver! {
+    type: PmemDriver,
     name: "nd_pmem",
     authors: ["The nvdimm-rust developers"],
     description: "NVDIMM persistent memory driver",

@@ -24,7 +24,6 @@ use kernel::{
         Core,
         Device, //
     },
-    driver,
     platform,
     prelude::*,
     sync::aref::ARef, //
@@ -189,23 +188,8 @@ fn register_region(bus: &Node<Bus>, registered: RangeDimm) -> Result {
     Ok(())
 }
 
-/// The module's registrations.
-#[pin_data]
-struct RamDaxModule {
-    #[pin]
-    driver: driver::Registration<platform::Adapter<RamDaxDriver>>,
-}
-
-impl kernel::InPlaceModule for RamDaxModule {
-    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            driver <- driver::Registration::new(c"ramdax", module),
-        })
-    }
-}
-
-module! {
-    type: RamDaxModule,
+kernel::module_platform_driver! {
+    type: RamDaxDriver,
     name: "ramdax",
     authors: ["The nvdimm-rust developers"],
     description: "NVDIMMs with labels in memory of e820 type 12",
