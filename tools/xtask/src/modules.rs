@@ -257,7 +257,7 @@ impl GuestFiles {
         })
     }
 
-    /// Programs for the guest, linked statically: its libraries are not the host's.
+    /// Programs for the guest, most of them linked statically: its libraries are not the host's.
     fn add_tools(&self, cache: &Cache) -> Result<()> {
         ui::step("guest tools", |step| {
             let target = project::target().join("cargo");
@@ -278,7 +278,14 @@ impl GuestFiles {
                 fs::copy(&program, place.join(tool))
                     .with_context(|| format!("cannot copy {}", program.display()))?;
             }
-            Ok(())
+            // This one is about a library of the guest's, so it is linked dynamically.
+            let mut compile = Command::new("cc");
+            compile.args(["-Wall", "-Wextra", "-Werror", "-O1", "-o"]);
+            compile
+                .arg(place.join("library"))
+                .arg(project::root().join("tools/library/library.c"))
+                .arg("-lndctl");
+            process::run(&mut compile, &cache.log("guest-library"), step)
         })
     }
 
