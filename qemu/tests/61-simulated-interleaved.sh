@@ -1,12 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Namespaces on interleaved DIMMs: labels on all DIMMs of a set, raw and sector mode, found again from the labels, checked and
-# destroyed by ndctl. A sector namespace of 64 MiB has the size that the C modules give it.
+# Namespaces on interleaved DIMMs: labels on all DIMMs of a set, raw and sector mode, found again from the labels, with their partitions,
+# checked and destroyed by ndctl. A sector namespace of 64 MiB has the size that the C modules give it. In the end, sector mode
+# without labels on the region of the second bus, which is read-only at first.
 #
 # timeout: 240
 . "$LIB"
 . "${LIB%/*}/simulated.sh"
+
+# expect_partition DISK: the only one that it has, of 2048 sectors.
+expect_partition() {
+	set -- "$1" "/sys/class/block/$1"/*/partition
+	expect_eq "partitions of $1" "$(cat "$2" 2>&1)" 1
+	expect_eq "sectors of the partition of $1" "$(cat "${2%/*}/size")" 2048
+}
 
 for version in 1.1 1.2; do
 	reset_labels $version
@@ -35,6 +43,7 @@ for version in 1.1 1.2; do
 
 	dd if=/dev/urandom of=data bs=1M count=60 status=none
 	expect_ok dd if=data of="$disk" bs=1M oflag=direct status=none
+	expect_ok parted -s "/dev/$(field "$raw" blockdev)" mklabel gpt mkpart one 1MiB 2MiB
 	uuids=$(ndctl list -b "$N0" -N | jq -c 'map([.uuid, .mode, .size, .name]) | sort')
 
 	# Nothing is known any more but what is on the media.
@@ -47,12 +56,23 @@ for version in 1.1 1.2; do
 	namespace=$(ndctl list -b "$N0" -r "$four" -N | jq -r '.[0].dev')
 	expect_ok dd if="$disk" of=read bs=1M count=60 iflag=direct status=none
 	expect_ok cmp data read
+	expect_partition "$(ndctl list -b "$N0" -r "$pair" -N | jq -r '.[0].blockdev')"
+	expect_ok parted -s "$disk" mklabel gpt mkpart one 1MiB 2MiB
 
 	expect_ok ndctl disable-namespace "$namespace"
 	expect_ok ndctl check-namespace --verbose "$namespace"
+	expect_ok ndctl enable-namespace "$namespace"
+	expect_partition "${disk#/dev/}"
 	expect_ok ndctl destroy-namespace -f -b "$N0" all
 	expect_eq "what is left" "$(ndctl list -b "$N0" -N)" ""
 	expect_eq "what is available on $four" "$(cat "$ND/$four/available_size")" 67108864
 	rm data read
-	: "$raw"
 done
+
+legacy=$(ndctl list -b "$N1" -R | jq -r 'map(select(.size == 33554432)) | .[0].dev')
+expect_ok attribute "$ND/$legacy/read_only" 0
+expect_ok attribute "$ND/$legacy/align" 4096
+sector=$(ndctl create-namespace --no-autolabel -f -e "namespace${legacy#region}.0" -m sector -l 4096) || fail "create -m sector without labels: $?"
+expect_eq "mode without labels" "$(field "$sector" mode)" sector
+expect_eq "nstype of $legacy" "$(cat "$ND/$legacy/nstype")" 4
+expect_eq "the size of the BTT without labels" "$(field "$sector" size)" $((7921 * 4096))
