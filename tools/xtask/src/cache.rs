@@ -13,6 +13,7 @@
 //!   bindgen-0.72.1/bin/
 //!   kernel-<key>/            built in place, because its path is in its files; complete when `.complete` exists
 //!   guest-<key>.squashfs     root file system of the guest
+//!   answer-<test>-<key>      what the C stack said to a test
 //!   apt/                     private state of apt
 //!   locks/ logs/ tmp/
 //! ```
@@ -71,6 +72,23 @@ impl Cache {
     /// Where an artefact of this name is or would be.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// The name of an artefact that lies in the cache.
+    pub(crate) fn name_of<'a>(&self, artefact: &'a Path) -> Option<&'a [u8]> {
+        let name = artefact.strip_prefix(&self.root).ok()?;
+        Some(name.as_os_str().as_encoded_bytes())
+    }
+
+    /// Stores a small file in one step, in place of what had the name before.
+    pub(crate) fn store(&self, name: &str, content: impl AsRef<[u8]>) -> Result<()> {
+        let unfinished = self
+            .root
+            .join("tmp")
+            .join(format!("{name}-{}", std::process::id()));
+        fs::write(&unfinished, content)
+            .and_then(|()| fs::rename(&unfinished, self.path(name)))
+            .with_context(|| format!("cannot store {name} in the cache"))
     }
 
     /// The log of the step that makes `name`.

@@ -232,6 +232,7 @@ fn parse_summary(line: &str) -> Option<Tally> {
         passed: count("passed")?,
         failed: count("failed")?,
         skipped: count("ignored")?,
+        ..Tally::default()
     })
 }
 
@@ -284,7 +285,8 @@ mod tests {
             Some(Tally {
                 passed: 3,
                 failed: 1,
-                skipped: 2
+                skipped: 2,
+                recorded: 0
             })
         );
         assert_eq!(parse_summary("test x ... ok"), None);

@@ -249,12 +249,16 @@ impl GuestFiles {
             "no modules of the {} stack were prepared",
             stack.name()
         );
-        let tools = self.directory.path().join(TOOLS);
         Ok(StackFiles {
             modules,
-            tools,
+            tools: self.tools(),
             _run: PhantomData,
         })
+    }
+
+    /// Where the programs for guests are.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.directory.path().join(TOOLS)
     }
 
     /// Programs for the guest, most of them linked statically: its libraries are not the host's.
@@ -271,7 +275,7 @@ impl GuestFiles {
                 .arg(&target);
             build.env("RUSTFLAGS", "-C target-feature=+crt-static");
             process::run(&mut build, &cache.log("guest-tools"), step)?;
-            let place = self.directory.path().join(TOOLS);
+            let place = self.tools();
             fs::create_dir(&place).with_context(|| format!("cannot create {}", place.display()))?;
             for tool in GUEST_TOOLS {
                 let program = target.join(GUEST_TARGET).join("release").join(tool);

@@ -6,6 +6,7 @@
 
 use super::{
     report::{
+        self,
         Outcome,
         Verdict, //
     },
@@ -27,24 +28,24 @@ use std::{
 pub(super) fn compare(results: &Path, scripts: &[Script], outcomes: &[Outcome]) -> Vec<Outcome> {
     let passed = |name: &str| {
         let outcome = outcomes.iter().find(|outcome| outcome.name == name);
-        outcome.is_some_and(|outcome| outcome.verdict == Verdict::Passed)
+        outcome
+            .is_some_and(|outcome| matches!(outcome.verdict, Verdict::Passed | Verdict::Recorded))
     };
     let mut comparisons = Vec::new();
     for script in scripts.iter().filter(|script| script.compare) {
         let start = Instant::now();
-        let [first, second] = [Stack::C, Stack::Rust].map(|stack| stack.name());
+        let stacks = [Stack::C, Stack::Rust];
         // A script that failed or was not run has nothing to compare, and has been reported.
-        if ![first, second]
+        if !stacks
             .iter()
-            .all(|stack| passed(&format!("{} [{stack}]", script.name)))
+            .all(|&stack| passed(&report::name(&script.name, stack)))
         {
             continue;
         }
-        let [theirs, ours] =
-            [first, second].map(|stack| normalise(&printed(results, stack, &script.name)));
+        let [theirs, ours] = stacks.map(|stack| normalise(&printed(results, stack, &script.name)));
         let difference = similar::TextDiff::from_lines(&theirs, &ours)
             .unified_diff()
-            .header(first, second)
+            .header(stacks[0].name(), stacks[1].name())
             .to_string();
         let verdict = match (difference.is_empty(), theirs.is_empty()) {
             (_, true) => Verdict::Failed("it printed nothing that could be compared".to_owned()),
@@ -64,8 +65,8 @@ pub(super) fn compare(results: &Path, scripts: &[Script], outcomes: &[Outcome]) 
 }
 
 /// What a script printed under a stack. Which boot it was in is only known from where its output lies.
-fn printed(results: &Path, stack: &str, name: &str) -> String {
-    let boots = fs::read_dir(results.join(stack))
+pub(super) fn printed(results: &Path, stack: Stack, name: &str) -> String {
+    let boots = fs::read_dir(results.join(stack.name()))
         .into_iter()
         .flatten()
         .flatten();

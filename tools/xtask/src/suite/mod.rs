@@ -2,7 +2,8 @@
 
 //! The guest tests: which scripts there are ([`script`]), in which order ([`plan`]), workers that do them ([`run`]), a boot as they
 //! see it ([`session`]), power cuts ([`powercut`],
-//! [`stamps`], [`campaign`]), both stacks side by side ([`compare`]), what came of it ([`report`]).
+//! [`stamps`], [`campaign`]), both stacks side by side ([`compare`]), what the C stack said before ([`recorded`]), what came of it
+//! ([`report`]).
 //!
 //! Scripts whose needs are equal share a boot: before each one the NVDIMMs are zeros and the modules freshly loaded, after each
 //! one the modules are unloaded, which must work. A script that takes its machine down costs the others only another boot.
@@ -11,6 +12,7 @@ pub(crate) mod campaign;
 mod compare;
 mod plan;
 mod powercut;
+mod recorded;
 pub(crate) mod report;
 mod run;
 pub(crate) mod script;
@@ -37,7 +39,11 @@ use anyhow::{
 };
 use plan::Job;
 use powercut::Chain;
-use report::Tally;
+use recorded::Records;
+use report::{
+    Tally,
+    Verdict, //
+};
 use run::Run;
 use script::Script;
 use std::{
@@ -68,6 +74,9 @@ pub(crate) struct Selection {
     /// Words for the command lines of the guest tests; the heads of those that take some say which.
     #[arg(long, value_name = "WORDS", default_value = "")]
     arguments: String,
+    /// Ask the C stack again, whatever it said before.
+    #[arg(long)]
+    fresh: bool,
     /// Guests at once.
     #[arg(long, short, default_value_t = default_jobs())]
     jobs: usize,
@@ -80,6 +89,11 @@ impl Selection {
                 .filters
                 .iter()
                 .any(|filter| name.contains(filter.as_str()))
+    }
+
+    /// Whether what the C stack said before will do. Who asks for one stack wants to see it at work.
+    fn recalls(&self) -> bool {
+        self.stack.is_none() && !self.fresh
     }
 }
 
@@ -123,13 +137,41 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
     }
     let mut chains = Chain::all();
     chains.retain(|chain| selection.wants(&chain.name()));
-    let jobs = plan::plan(&scripts, chains, selection.stack);
+    let jobs = plan::plan(&scripts, chains.clone(), selection.stack);
     ensure!(!jobs.is_empty(), "no guest test is called like that");
 
     let stacks = jobs.iter().flat_map(Job::stacks).collect::<BTreeSet<_>>();
     let files = GuestFiles::prepare(machine, &stacks)?;
-    let run = Run::new(machine, files, results_directory()?);
-    let mut outcomes = run.all(jobs, selection.jobs)?;
+    let results = results_directory()?;
+    let records = Records::open(machine, &files.tools())?;
+    let mut outcomes = Vec::new();
+    let mut to_run = scripts.clone();
+    if let Some(records) = records.as_ref().filter(|_| selection.recalls()) {
+        for script in &mut to_run {
+            if let Some(outcome) = records.recall(script, &results)? {
+                outcome.print();
+                outcomes.push(outcome);
+                script.stacks.retain(|&stack| stack != Stack::C);
+            }
+        }
+    }
+    let jobs = plan::plan(&to_run, chains, selection.stack);
+    let run = Run::new(machine, files, results);
+    outcomes.extend(run.all(jobs, selection.jobs)?);
+    if let Some(records) = &records {
+        for script in &scripts {
+            let name = report::name(&script.name, Stack::C);
+            let mut passed = outcomes
+                .iter()
+                .filter(|outcome| outcome.verdict == Verdict::Passed);
+            if passed.any(|outcome| outcome.name == name) {
+                records.keep(
+                    script,
+                    &compare::printed(&run.results, Stack::C, &script.name),
+                )?;
+            }
+        }
+    }
     outcomes.extend(compare::compare(&run.results, &scripts, &outcomes));
     let mut tally = Tally::default();
     outcomes

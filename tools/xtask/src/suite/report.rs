@@ -2,7 +2,10 @@
 
 //! What came of each test, and the sum of it all.
 
-use crate::ui;
+use crate::{
+    modules::Stack,
+    ui, //
+};
 use std::{
     process::ExitCode,
     time::Duration, //
@@ -12,10 +15,17 @@ use std::{
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
     Passed,
+    /// Passed in an earlier run, and nothing that it depends on has changed.
+    Recorded,
     /// With the reason.
     Failed(String),
     /// With the reason.
     Skipped(String),
+}
+
+/// What a test under one stack is called.
+pub(crate) fn name(test: &str, stack: Stack) -> String {
+    format!("{test} [{}]", stack.name())
 }
 
 /// One line of the report.
@@ -31,6 +41,7 @@ impl Outcome {
     pub(crate) fn print(&self) {
         let (word, reason) = match &self.verdict {
             Verdict::Passed => ("ok", None),
+            Verdict::Recorded => ("as recorded", None),
             Verdict::Failed(reason) => ("FAILED", Some(reason)),
             Verdict::Skipped(reason) => ("skipped", Some(reason)),
         };
@@ -49,6 +60,7 @@ pub(crate) struct Tally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    pub(crate) recorded: u64,
 }
 
 impl Tally {
@@ -58,6 +70,7 @@ impl Tally {
             Verdict::Passed => self.passed += 1,
             Verdict::Failed(_) => self.failed += 1,
             Verdict::Skipped(_) => self.skipped += 1,
+            Verdict::Recorded => self.recorded += 1,
         }
     }
 
@@ -66,16 +79,18 @@ impl Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.recorded += other.recorded;
     }
 
     /// Prints the closing line. Success is that something passed and nothing failed.
     pub(crate) fn close(self) -> ExitCode {
-        let skipped = if self.skipped > 0 {
-            format!(", {} skipped", self.skipped)
-        } else {
-            String::new()
-        };
-        println!("{} passed, {} failed{skipped}", self.passed, self.failed);
+        let mut line = format!("{} passed, {} failed", self.passed, self.failed);
+        for (count, word) in [(self.skipped, "skipped"), (self.recorded, "as recorded")] {
+            if count > 0 {
+                line.push_str(&format!(", {count} {word}"));
+            }
+        }
+        println!("{line}");
         if self.failed == 0 && self.passed > 0 {
             ExitCode::SUCCESS
         } else {

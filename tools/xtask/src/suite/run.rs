@@ -5,6 +5,7 @@
 use super::{
     plan::Job,
     report::{
+        self,
         Outcome,
         Verdict, //
     },
@@ -112,7 +113,7 @@ impl<'a> Run<'a> {
 
     fn report(&self, name: &str, stack: Stack, start: Instant, verdict: Verdict) {
         let outcome = Outcome {
-            name: format!("{name} [{}]", stack.name()),
+            name: report::name(name, stack),
             verdict,
             time: start.elapsed(),
         };
@@ -221,7 +222,7 @@ impl<'a> Run<'a> {
                 Verdict::Failed(reason) => {
                     return Ok(Verdict::Failed(format!("in boot {boot}: {reason}")))
                 }
-                Verdict::Skipped(_) => return Ok(verdict),
+                Verdict::Skipped(_) | Verdict::Recorded => return Ok(verdict),
             }
         }
         Ok(Verdict::Passed)
