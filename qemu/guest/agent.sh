@@ -23,7 +23,7 @@ MODULES='nfit_test nd_pmem dax_pmem device_dax nd_btt nd_pfn nfit nd_e820 ramdax
 load() {
 	modprobe -a nfit nd_e820 nd_btt nd_pmem || return 1
 	for wait in /sys/bus/nd/devices/ndbus*/wait_probe /sys/class/nd/ndctl*/device/wait_probe; do
-		[ -e "$wait" ] && cat "$wait" >/dev/null
+		[ -e "$wait" ] && read -r _ <"$wait"
 	done
 	udevadm settle --timeout=60
 }
@@ -34,11 +34,8 @@ unload() {
 	for region in /sys/bus/nd/drivers/nd_region/region*; do
 		[ -e "$region" ] && echo "${region##*/}" >/sys/bus/nd/drivers/nd_region/unbind
 	done
-	for module in $MODULES; do
-		if grep -q "^$module " /proc/modules; then
-			rmmod "$module" || return 1
-		fi
-	done
+	# shellcheck disable=SC2086
+	remove_modules $MODULES || return 1
 	udevadm settle --timeout=60
 }
 

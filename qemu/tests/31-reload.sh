@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # All modules are unloaded and loaded 20 times, with a BTT, a raw disk and an e820 range, and nothing is lost: neither data nor
-# memory nor devices.
+# memory nor devices. Those of the kernel are 4 times, which shows that nothing is asked of ours that they do not do.
 #
 # needs: nvdimm=32M nvdimm=32M
 # memmap: 32M!512M
@@ -16,7 +16,9 @@ uuid=$(show "$btt" uuid)
 put 3 1048576 0
 devices=$(ls "$ND" | grep -Ev '^(btt|pfn|dax)')
 
-for turn in $(seq 20); do
+turns=20
+[ "$STACK" = rust ] || turns=4
+for turn in $(seq $turns); do
 	unload_modules
 	[ ! -e /sys/bus/nd ] || fail "the bus is still there after turn $turn"
 	[ -z "$(ls /dev | grep -E '^(pmem|ndctl|nmem)' || true)" ] || fail "device nodes are left after turn $turn"

@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2154
 #
 # For tests in the guest, after lib.sh: `. "${LIB%/*}/devices.sh"`. Regions, namespaces, BTTs and their disks, all by sysfs as
-# Documentation/driver-api/nvdimm of the kernel tells it. Devices are called by their names: namespace0.0, btt0.1, pmem0s.
+# Documentation/driver-api/nvdimm of the kernel tells it. To start a process is what takes time in an emulated machine, so the shell
+# does what it can itself. Devices are called by their names: namespace0.0, btt0.1, pmem0s.
 
 # settle: whatever was being detected and registered is there afterwards.
 settle() {
@@ -24,7 +25,9 @@ set_attribute() {
 
 # region_of DEVICE: the region of a namespace or BTT.
 region_of() {
-	basename "$(dirname "$(readlink -f "$ND/$1")")"
+	_path=$(readlink -f "$ND/$1")
+	_path=${_path%/*}
+	echo "${_path##*/}"
 }
 
 # seed KIND REGION: name of the namespace, btt, pfn or dax that is offered to be configured.
@@ -67,19 +70,21 @@ driver_of() {
 disk_of() {
 	set -- "$1" "$ND/$1"/block/*
 	[ $# = 2 ] && [ -e "$2" ] || fail "$1 does not have one disk"
-	basename "$2"
+	echo "${2##*/}"
 }
 
 # disk_bytes DISK
 disk_bytes() {
-	echo $(($(cat "/sys/class/block/$1/size") * 512))
+	read -r _sectors <"/sys/class/block/$1/size"
+	echo $((_sectors * 512))
 }
 
 # claim NAMESPACE SECTOR_SIZE [UUID]: configures the seed for a namespace without a raw driver. Its name is in $btt then.
 claim() {
 	btt=$(seed btt "$(region_of "$1")")
 	[ -n "$btt" ] || fail "no BTT seed for $1"
-	set_attribute "$btt" uuid "${3:-$(uuidgen)}"
+	read -r _uuid </proc/sys/kernel/random/uuid
+	set_attribute "$btt" uuid "${3:-$_uuid}"
 	set_attribute "$btt" sector_size "$2"
 	set_attribute "$btt" namespace "$1"
 }
@@ -166,9 +171,5 @@ unload_modules() {
 	for _region in /sys/bus/nd/drivers/nd_region/region*; do
 		[ ! -e "$_region" ] || unbind "${_region##*/}"
 	done
-	for _module in nd_pmem dax_pmem device_dax nd_btt nd_pfn nfit nd_e820 libnvdimm; do
-		if grep -q "^$_module " /proc/modules; then
-			rmmod "$_module"
-		fi
-	done
+	remove_modules nd_pmem dax_pmem device_dax nd_btt nd_pfn nfit nd_e820 libnvdimm
 }

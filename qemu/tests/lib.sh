@@ -97,6 +97,19 @@ wait_for() {
 	done
 }
 
+# remove_modules MODULE...: those of them that are loaded, in this order.
+remove_modules() {
+	_loaded=" $(cut -d ' ' -f 1 /proc/modules | tr '\n' ' ')"
+	_removed=
+	for _module; do
+		case $_loaded in
+		*" $_module "*) _removed="$_removed $_module" ;;
+		esac
+	done
+	# shellcheck disable=SC2086
+	[ -z "$_removed" ] || rmmod $_removed
+}
+
 # argument NAME DEFAULT: the value of NAME=VALUE on the kernel's command line.
 argument() {
 	_value=$(tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p")

@@ -1,8 +1,10 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# state.pl STATE OUTPUT: writes what user space can see of all NVDIMM devices to the file STATE, an attribute a line with its
-# mode and its value, and the label areas of all DIMMs, 32 bytes a line without those of zeros. Prints the file OUTPUT.
+# state.pl STATE [OUTPUT STATUS]: writes what user space can see of all NVDIMM devices to the file STATE, an attribute a line with
+# its mode and its value, and the label areas of all DIMMs, 32 bytes a line without those of zeros. With OUTPUT and STATUS, prints
+# the file OUTPUT of a command, its exit status, and the lines of STATE that are gone (<) or new (>) since the file was written
+# before. With - for STATE, looks at nothing and prints the output and the status only.
 #
 # In both, what depends on timing is replaced: numbers of personalities by what they are to the region (btt0.seed) or by
 # the namespace that they hold (btt0.of-0.1).
@@ -11,7 +13,7 @@ use warnings;
 use Errno;
 use Fcntl;
 
-my ($state, $output) = @ARGV;
+my ($state, $output, $status) = @ARGV;
 my $devices = "/sys/bus/nd/devices";
 my %names;
 my @lines;
@@ -107,13 +109,11 @@ for my $device (entries($devices)) {
 		$names{$device} = "$kind$region.of-$1" if text("$devices/$device/namespace") =~ /namespace([\d.]+)/;
 	}
 }
-for my $device (entries($devices)) {
+for my $device ($state eq "-" ? () : entries($devices)) {
 	walk("$devices/$device", $device);
 	labels($device) if $device =~ /^nmem/;
 }
-for my $disk (grep { /^pmem/ } entries("/sys/class/block")) {
-	push @lines, "disk $disk";
-}
+push @lines, map { "disk $_" } grep { /^pmem/ } entries("/sys/class/block");
 
 sub named {
 	my ($text) = @_;
@@ -121,13 +121,27 @@ sub named {
 	return $text;
 }
 
-open my $out, ">", $state or die "$state: $!\n";
-# Sorted by the names that are shown.
-print $out map { "$_\n" } sort map { named($_) } @lines;
-close $out or die "$state: $!\n";
-
 if (defined $output) {
 	open my $in, "<", $output or die "$output: $!\n";
 	# Addresses and durations are different in every run.
 	print map { named(s/\b0x7f[0-9a-f]{10}\b/ADDRESS/gr) } grep { !/waited \d+ milliseconds/ } <$in>;
+	print "=== $status\n";
+}
+exit if $state eq "-";
+
+my %before;
+if (open my $in, "<", $state) {
+	%before = map { $_ => 1 } <$in>;
+}
+# Sorted by the names that are shown.
+my @now = sort map { named($_) . "\n" } @lines;
+open my $out, ">", $state or die "$state: $!\n";
+print $out @now;
+close $out or die "$state: $!\n";
+
+if (defined $output) {
+	my %after = map { $_ => 1 } @now;
+	my @gone = map { [$_, "<"] } grep { !$after{$_} } keys %before;
+	my @new = map { [$_, ">"] } grep { !$before{$_} } keys %after;
+	print map { "$_->[1] $_->[0]" } sort { $a->[0] cmp $b->[0] } @gone, @new;
 }
