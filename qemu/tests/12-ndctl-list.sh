@@ -5,7 +5,7 @@
 # what changes there when a BTT comes and goes.
 #
 # Made equal before the comparison: UUIDs (random); numbers in names of personalities (they depend on timing, spec 1.1) and
-# device numbers (dynamic), both by state.pl.
+# device numbers (dynamic), both by tools/attribute.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K nvdimm=32M nvdimm=32M
 # stacks: rust c
@@ -20,7 +20,7 @@ look() {
 	ndctl list -BDRNiv >ndctl.out
 	daxctl list -DRi >daxctl.out
 	cat daxctl.out >>ndctl.out
-	perl "${LIB%/*}/state.pl" state ndctl.out 0
+	/host/tools/attribute report --since state ndctl.out 0
 }
 
 expect_eq "regions" "$(ls -d "$ND"/region* | wc -l)" 4

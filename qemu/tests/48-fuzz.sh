@@ -36,9 +36,9 @@ ndctl create-namespace -r $region -m sector -s 32M >/dev/null || fail "create-na
 settle
 disk=$(disk_of "$(show namespace1.0 holder)")
 put 1 65536 0
-perl "${LIB%/*}/state.pl" before
+/host/tools/attribute save before
 fuzz fuzz-ioctl.pl /dev/ndctl0 "/dev/$nmem"
-perl "${LIB%/*}/state.pl" after
+/host/tools/attribute save after
 diff before after || fail "calls have changed something that is in use"
 same 1 65536 0 || fail "the BTT does not hold its data"
 

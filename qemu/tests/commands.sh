@@ -4,7 +4,7 @@
 # For comparisons of commands, after lib.sh and devices.sh: `. "${LIB%/*}/commands.sh"`.
 #
 # A script prints what every command said, its exit status, and what it changed in sysfs, on the disks and in the label
-# areas. What is left out as different in every run or on purpose is named in state.pl.
+# areas. What is left out as different in every run or on purpose is named in tools/attribute/src/state.
 
 # step COMMAND...: runs it, and prints all that.
 step() {
@@ -14,11 +14,11 @@ step() {
 	# What a list may have changed is seen after the next command that is none.
 	case "$1 ${2-}" in
 	*ctl\ list)
-		perl "${LIB%/*}/state.pl" - said $status
+		/host/tools/attribute report said $status
 		;;
 	*)
 		settle
-		perl "${LIB%/*}/state.pl" state said $status
+		/host/tools/attribute report --since state said $status
 		;;
 	esac
 }

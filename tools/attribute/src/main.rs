@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `attribute`: writes attributes of sysfs for tests in the guest, and names the errors.
+//! `attribute`: writes attributes of sysfs for tests in the guest and names the errors, and tells what all of them show.
 //!
-//! A shell can tell that a write failed, but not with which error, and a process for each write of a long table is slow in an
-//! emulated machine.
+//! A shell can tell that a write failed, but not with which error, and a process for each attribute of a long table is slow in
+//! an emulated machine.
 
 mod refusals;
+mod state;
 mod store;
 
 use anyhow::Result;
@@ -43,6 +44,16 @@ enum Command {
         #[arg(long)]
         root: PathBuf,
     },
+    /// Save all that user space can see of the NVDIMM devices, a line each, in a file.
+    Save { file: PathBuf },
+    /// Print what a command said and its exit status.
+    Report {
+        said: PathBuf,
+        status: i32,
+        /// A file of `save` or of an earlier report, or none yet: print what has changed since, and save it there.
+        #[arg(long)]
+        since: Option<PathBuf>,
+    },
     /// See that no file without a permission to write can be opened for writing.
     ReadOnly { directories: Vec<PathBuf> },
 }
@@ -51,6 +62,18 @@ fn main() -> Result<ExitCode> {
     let complaints = match Arguments::parse().command {
         Command::Write { file, value } => {
             println!("{}", store::write(&file, &store::unescape(&value)));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Save { file } => {
+            state::save(&file)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Report {
+            said,
+            status,
+            since,
+        } => {
+            state::report(since.as_deref(), &said, status)?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Refusals { root } => refusals::check(&root, io::stdin().lock())?,

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What user space can see of all NVDIMM devices: attributes ([`walk`]), label areas ([`labels`]) and disks, a line each. What
+//! depends on timing is named by what it is ([`names`]).
+
+mod labels;
+mod names;
+mod walk;
+
+use anyhow::{
+    Context,
+    Result, //
+};
+use names::Names;
+use regex_lite::Regex;
+use std::{
+    collections::BTreeSet,
+    fs,
+    io,
+    path::Path, //
+};
+
+/// Devices of the bus `nd`.
+const DEVICES: &str = "/sys/bus/nd/devices";
+
+/// All lines of now.
+fn gather(names: &Names) -> Result<BTreeSet<String>> {
+    let devices = Path::new(DEVICES);
+    let mut lines = Vec::new();
+    for device in walk::entries(devices)? {
+        walk::walk(devices, &devices.join(&device), &device, &mut lines)?;
+        if device.starts_with("nmem") {
+            labels::walk(&device, &mut lines);
+        }
+    }
+    let disks = walk::entries(Path::new("/sys/class/block"))?;
+    let disks = disks.iter().filter(|disk| disk.starts_with("pmem"));
+    lines.extend(disks.map(|disk| format!("disk {disk}")));
+    Ok(lines.iter().map(|line| names.replace(line)).collect())
+}
+
+/// Writes all lines of now to `file`.
+///
+/// # Errors
+///
+/// The file cannot be written, or sysfs has no NVDIMM devices.
+pub(crate) fn save(file: &Path) -> Result<()> {
+    store(file, &gather(&Names::query(Path::new(DEVICES))?)?)
+}
+
+/// Prints what a command said, its exit status, and with a `file` of an earlier state which lines are gone (`<`) or new (`>`),
+/// and writes all lines of now to it.
+///
+/// # Errors
+///
+/// As for [`save`].
+pub(crate) fn report(file: Option<&Path>, said: &Path, status: i32) -> Result<()> {
+    let said = fs::read(said).with_context(|| format!("cannot read {}", said.display()))?;
+    let names = Names::query(Path::new(DEVICES))?;
+    print!("{}", normalise(&String::from_utf8_lossy(&said), &names)?);
+    println!("=== {status}");
+    let Some(file) = file else {
+        return Ok(());
+    };
+    let before = match fs::read_to_string(file) {
+        Ok(text) => text.lines().map(str::to_owned).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    let now = gather(&names)?;
+    for line in before.symmetric_difference(&now) {
+        let sign = if now.contains(line) { '>' } else { '<' };
+        println!("{sign} {line}");
+    }
+    store(file, &now)
+}
+
+fn store(file: &Path, lines: &BTreeSet<String>) -> Result<()> {
+    let text = lines
+        .iter()
+        .flat_map(|line| [line.as_str(), "\n"])
+        .collect::<String>();
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Leaves out durations, and replaces addresses and names.
+fn normalise(said: &str, names: &Names) -> Result<String> {
+    let durations = Regex::new(r"waited \d+ milliseconds")?;
+    let addresses = Regex::new(r"\b0x7f[0-9a-f]{10}\b")?;
+    let lines = said
+        .split_inclusive('\n')
+        .filter(|line| !durations.is_match(line));
+    Ok(lines
+        .map(|line| names.replace(&addresses.replace_all(line, "ADDRESS")))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_different_in_every_run() {
+        let said = "a 0x7f00aabbccdd 0x7f00\nwaited 12 milliseconds\nb";
+        let normal = normalise(said, &Names::default()).unwrap();
+        assert_eq!(normal, "a ADDRESS 0x7f00\nb");
+    }
+}
