@@ -31,6 +31,10 @@ if share modules 2>/dev/null; then
 	mkdir -p /usr/lib/modules
 	mount --bind /host/modules /usr/lib/modules
 	share tools
+	# Every page of a program that is started from 9p is asked of the host, each time.
+	cp -r /host/tools /tmp/tools
+	umount /host/tools
+	mount --bind /tmp/tools /host/tools
 fi
 
 /usr/lib/systemd/systemd-udevd --daemon

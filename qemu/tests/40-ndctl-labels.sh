@@ -48,6 +48,7 @@ step ndctl check-labels nmem0
 step ndctl init-labels nmem0
 step ndctl init-labels -f nmem0
 step ndctl read-labels -j nmem0 -I
+ndctl read-labels nmem0 2>/dev/null | cksum
 step ndctl zero-labels nmem0
 step ndctl init-labels -V 1.1 nmem0
 step ndctl check-labels nmem0 -v

@@ -3,8 +3,8 @@
 #
 # For comparisons of commands, after lib.sh and devices.sh: `. "${LIB%/*}/commands.sh"`.
 #
-# A script prints what every command said, its exit status, and what it changed in sysfs, on the disks and in the label
-# areas. What is left out as different in every run or on purpose is named in tools/attribute/src/state.
+# A script prints what every command said, its exit status, and what it changed in sysfs, on the disks and at the start of the
+# label areas. What is left out as different in every run or on purpose is named in tools/attribute/src/state.
 
 # step COMMAND...: runs it, and prints all that.
 step() {

@@ -73,19 +73,20 @@ impl LabelArea {
         })
     }
 
-    /// Reads all of it.
+    /// Reads its first `most` bytes, or all if it has less.
     ///
     /// # Errors
     ///
     /// Those of the call, or a status that is no success.
-    pub fn read(&self) -> io::Result<Vec<u8>> {
+    pub fn read(&self, most: u32) -> io::Result<Vec<u8>> {
         let step = (self.transfer as usize).clamp(1, CHUNK);
         let mut bytes = Vec::new();
-        for offset in (0..self.size).step_by(step) {
+        let end = self.size.min(most);
+        for offset in (0..end).step_by(step) {
             // INVARIANT: `step` is at most `CHUNK`.
             let mut data = Data {
                 offset,
-                length: (self.size - offset).min(step as u32),
+                length: (end - offset).min(step as u32),
                 status: 0,
                 bytes: [0; CHUNK],
             };
