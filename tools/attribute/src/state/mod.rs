@@ -68,11 +68,20 @@ pub(crate) fn report(file: Option<&Path>, said: &Path, status: i32) -> Result<()
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     };
     let now = gather(&names)?;
-    for line in before.symmetric_difference(&now) {
-        let sign = if now.contains(line) { '>' } else { '<' };
+    for (sign, line) in changes(&before, &now) {
         println!("{sign} {line}");
     }
     store(file, &now)
+}
+
+/// What is gone (`<`) and what is new (`>`), by attribute: values may be random, and must not decide about the order.
+fn changes<'a>(before: &'a BTreeSet<String>, now: &'a BTreeSet<String>) -> Vec<(char, &'a String)> {
+    let gone = before.difference(now).map(|line| ('<', line));
+    let new = now.difference(before).map(|line| ('>', line));
+    let mut changes = gone.chain(new).collect::<Vec<_>>();
+    let attribute = |line: &'a str| line.split_once(' ').map_or(line, |(name, _)| name);
+    changes.sort_by_key(|&(sign, line)| (attribute(line), sign));
+    changes
 }
 
 fn store(file: &Path, lines: &BTreeSet<String>) -> Result<()> {
@@ -98,6 +107,25 @@ fn normalise(said: &str, names: &Names) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_do_not_decide_about_the_order() {
+        let state = |uuid: &str| {
+            let lines = [
+                "btt0.0/size 0444 1".to_owned(),
+                format!("btt0.0/uuid 0644 {uuid}"),
+            ];
+            BTreeSet::from(lines)
+        };
+        for (first, second) in [("a", "b"), ("b", "a")] {
+            let (before, now) = (state(first), state(second));
+            let signs = changes(&before, &now)
+                .iter()
+                .map(|change| change.0)
+                .collect::<String>();
+            assert_eq!(signs, "<>");
+        }
+    }
 
     #[test]
     fn what_is_different_in_every_run() {
