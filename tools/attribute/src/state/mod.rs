@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What user space can see of all NVDIMM devices: attributes ([`walk`]), label areas ([`labels`]) and disks, a line each. What
+//! What user space can see of all NVDIMM devices: attributes ([`walk`]), starts of label areas ([`labels`]) and disks, a line each. What
 //! depends on timing is named by what it is ([`names`]).
 
 mod labels;
