@@ -23,7 +23,7 @@ use std::{
 /// A Debian package and a program in it, by which its absence is noticed where there is no apt.
 ///
 /// qemu-utils is left out on purpose: apt must be free to choose between it and what conflicts with it.
-const PACKAGES: [(&str, Option<&str>); 25] = [
+const PACKAGES: [(&str, Option<&str>); 26] = [
     ("bc", Some("bc")),
     ("bison", Some("bison")),
     ("build-essential", Some("make")),
@@ -38,6 +38,7 @@ const PACKAGES: [(&str, Option<&str>); 25] = [
     ("libelf-dev", None),
     ("libndctl-dev", None),
     ("libssl-dev", None),
+    ("lz4", Some("lz4")),
     ("mmdebstrap", Some("mmdebstrap")),
     ("perl", Some("perl")),
     ("pkgconf", Some("pkg-config")),
