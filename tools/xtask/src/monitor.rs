@@ -49,6 +49,16 @@ impl Monitor {
         Ok(monitor)
     }
 
+    /// Halts the machine with all its clocks.
+    pub(crate) fn pause(&mut self) -> Result<()> {
+        self.order("stop", json!({}))
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&mut self) -> Result<()> {
+        self.order("cont", json!({}))
+    }
+
     /// Plugs an NVDIMM into a free slot. `name` is for QEMU alone.
     pub(crate) fn plug(&mut self, nvdimm: &Nvdimm, name: &str) -> Result<()> {
         let memory = format!("memory-{name}");

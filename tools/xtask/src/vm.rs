@@ -91,14 +91,6 @@ impl Nvdimm {
     }
 }
 
-/// NVDIMMs that are not there at boot, and how to get them in.
-#[derive(Clone, Debug)]
-pub(crate) struct Spares {
-    pub(crate) nvdimms: Vec<Nvdimm>,
-    /// The socket of QEMU's monitor. Its path must be short.
-    pub(crate) monitor: PathBuf,
-}
-
 /// A directory of the host that the guest mounts over 9p.
 #[derive(Clone, Debug)]
 struct Share {
@@ -117,7 +109,9 @@ pub(crate) struct Setup {
     pub(crate) memory: u64,
     pub(crate) nvdimms: Vec<Nvdimm>,
     /// NVDIMMs to plug into the running machine.
-    pub(crate) spares: Option<Spares>,
+    pub(crate) spares: Vec<Nvdimm>,
+    /// The socket of QEMU's monitor, if there shall be one. Its path must be short.
+    pub(crate) monitor: Option<PathBuf>,
     /// More words for the kernel's command line.
     pub(crate) kernel_arguments: Vec<String>,
     pub(crate) boot_timeout: Duration,
@@ -154,7 +148,8 @@ impl Setup {
             cpus: 2,
             memory: 1024 * MIB,
             nvdimms: Vec::new(),
-            spares: None,
+            spares: Vec::new(),
+            monitor: None,
             kernel_arguments: Vec::new(),
             boot_timeout: BOOT_TIMEOUT,
             patience: 1,
@@ -187,8 +182,7 @@ impl Setup {
             "-rtc",
             "base=utc",
         ]);
-        let spares = self.spares.iter().flat_map(|spares| &spares.nvdimms);
-        let modules = self.nvdimms.iter().chain(spares);
+        let modules = self.nvdimms.iter().chain(&self.spares);
         let backed = modules
             .clone()
             .map(|nvdimm| nvdimm.size + nvdimm.label)
@@ -247,12 +241,12 @@ impl Setup {
                 "nvdimm,id=nvdimm{index},memdev=memory{index}{label}"
             ));
         }
-        if let Some(spares) = &self.spares {
+        if let Some(monitor) = &self.monitor {
             command
                 .arg("-chardev")
                 .arg(option(
                     "socket,id=monitor,server=on,wait=off,path=",
-                    &spares.monitor,
+                    monitor,
                 ))
                 .args(["-mon", "chardev=monitor,mode=control"]);
         }
@@ -317,8 +311,8 @@ impl Setup {
             lines,
             console: self.console.clone(),
             complaints,
-            spares: self.spares.clone(),
-            plugged: 0,
+            spares: self.spares.clone().into_iter().enumerate(),
+            monitor: self.monitor.clone(),
         };
         match guest.next(Instant::now() + self.boot_timeout)? {
             Event::Line(line) if line == format!("ready {AGENT}") => Ok(guest),
@@ -364,9 +358,9 @@ pub(crate) struct Guest {
     lines: mpsc::Receiver<String>,
     console: PathBuf,
     complaints: PathBuf,
-    spares: Option<Spares>,
-    /// How many of these are in the machine.
-    plugged: usize,
+    /// NVDIMMs that are not in the machine yet.
+    spares: std::iter::Enumerate<std::vec::IntoIter<Nvdimm>>,
+    monitor: Option<PathBuf>,
 }
 
 impl Guest {
@@ -398,15 +392,20 @@ impl Guest {
 
     /// Plugs the next spare NVDIMM into the running machine.
     pub(crate) fn plug(&mut self) -> Result<()> {
-        let spares = self.spares.as_ref().context("there are no spare NVDIMMs")?;
-        let nvdimm = spares.nvdimms.get(self.plugged);
-        let nvdimm = nvdimm.context("all spare NVDIMMs are in the machine")?;
-        let name = format!("spare{}", self.plugged);
-        Monitor::connect(&spares.monitor)?
-            .plug(nvdimm, &name)
-            .context("cannot plug an NVDIMM in")?;
-        self.plugged += 1;
-        Ok(())
+        let spare = self.spares.next();
+        let (index, nvdimm) = spare.context("there is no NVDIMM to plug in")?;
+        self.monitor()?
+            .plug(&nvdimm, &format!("spare{index}"))
+            .context("cannot plug an NVDIMM in")
+    }
+
+    /// A connection to the machine's monitor. There is one at a time.
+    pub(crate) fn monitor(&self) -> Result<Monitor> {
+        Monitor::connect(
+            self.monitor
+                .as_deref()
+                .context("the machine has no monitor")?,
+        )
     }
 
     /// Ends the machine at this very moment, whatever it does.

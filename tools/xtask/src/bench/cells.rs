@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is measured: a cell for each disk, direction, pattern, block size, number of jobs and way into the kernel.
+//! What is measured: a cell for each disk, direction, pattern, block size, number of jobs and way into the kernel, and how often
+//! in a boot.
 
 use clap::ValueEnum;
 
@@ -134,8 +135,13 @@ impl Cell {
             && (self.size == 4096 || large)
     }
 
+    /// Whether the emulator has translated most of what this cell runs when it has run some others.
+    fn warms_up(&self) -> bool {
+        self.size == 4096 && self.jobs == 2
+    }
+
     /// A word that tells it from all others.
-    pub(crate) fn name(&self) -> String {
+    fn name(&self) -> String {
         format!(
             "{}-{}-{}-{}x{}",
             self.disk.name(),
@@ -143,19 +149,6 @@ impl Cell {
             self.size,
             self.engine.name(),
             self.jobs
-        )
-    }
-
-    /// A line of the list for the script.
-    pub(crate) fn line(&self) -> String {
-        format!(
-            "{} {} {} {} {} {}\n",
-            self.name(),
-            self.disk.name(),
-            self.pattern(),
-            self.size,
-            self.jobs,
-            self.engine.name()
         )
     }
 
@@ -184,6 +177,62 @@ impl Cell {
     }
 }
 
+/// A cell that is measured once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Sample {
+    pub(crate) cell: Cell,
+    /// Which time this is in a boot. 0: only to warm up.
+    time: u32,
+}
+
+/// How often a cell that has a goal is measured in a boot.
+const TIMES: u32 = 3;
+
+impl Sample {
+    /// Every cell once.
+    pub(crate) fn once(cells: &[Cell]) -> Vec<Self> {
+        cells.iter().map(|&cell| Self { cell, time: 1 }).collect()
+    }
+
+    /// A warm-up, every cell once, and those that have a goal more often.
+    pub(crate) fn timed(cells: &[Cell]) -> Vec<Self> {
+        let mut samples = Vec::new();
+        for time in 0..=TIMES {
+            let wanted = cells.iter().filter(|cell| match time {
+                0 => cell.warms_up(),
+                1 => true,
+                _ => cell.has_goal(),
+            });
+            samples.extend(wanted.map(|&cell| Self { cell, time }));
+        }
+        samples
+    }
+
+    /// Whether its number counts.
+    pub(crate) fn counts(&self) -> bool {
+        self.time > 0
+    }
+
+    /// A word that tells it from all others.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.time, self.cell.name())
+    }
+
+    /// A line of the list for the script.
+    pub(crate) fn line(&self) -> String {
+        let cell = &self.cell;
+        format!(
+            "{} {} {} {} {} {}\n",
+            self.name(),
+            cell.disk.name(),
+            cell.pattern(),
+            cell.size,
+            cell.jobs,
+            cell.engine.name()
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +244,15 @@ mod tests {
         let names = cells.iter().map(Cell::name).collect::<BTreeSet<_>>();
         assert_eq!(names.len(), cells.len());
         assert_eq!(cells.len(), 14 * 4 * 4);
+    }
+
+    #[test]
+    fn goals_are_sampled_more_often() {
+        let all = Sample::timed(&Cell::timed(Extent::Full));
+        let counted = all.iter().filter(|sample| sample.counts()).count();
+        let goals = Cell::timed(Extent::Goals).len();
+        assert_eq!(counted, 14 * 4 * 4 + 2 * goals);
+        assert_eq!(all.len() - counted, 3 * 4 * 2);
     }
 
     #[test]

@@ -28,7 +28,7 @@ const MOST: f64 = 4.0;
 pub(crate) fn ratios(results: &Results, cells: &[Cell]) -> String {
     let rows = cells
         .iter()
-        .filter_map(|cell| Some((cell, results.pair(cell)?.ratio())))
+        .filter_map(|cell| Some((cell, results.pair(cell)?.ratio.median)))
         .collect::<Vec<_>>();
     let height = ROW * (rows.len() as f64 + 2.0);
     let width = LABELS + UNIT * MOST + 60.0;

@@ -68,11 +68,11 @@ fn added_goal(cell: &Cell) -> Option<Goal> {
 /// Requests a second of every cell.
 pub(crate) fn timed(results: &Results, cells: &[Cell], rounds: u32) -> Result<String> {
     let mut text = format!(
-        "Requests a second, medians of {rounds} rounds; in brackets the spread, (largest − smallest) / median.\n\
-         Each round boots both stacks. Two virtual CPUs.\n"
+        "Requests a second: medians of {rounds} rounds. In each a machine of each stack, with two virtual CPUs, is booted, and they\n\
+         take turns. ours/C is the median of the ratios of what was measured side by side; half of these lie between the two in brackets.\n"
     );
     let met = |cell: &&Cell| {
-        let ratio = results.pair(cell).map(|pair| pair.ratio());
+        let ratio = results.pair(cell).map(|pair| pair.ratio.median);
         ratio.is_some_and(|ratio| timed_goal(cell).is_met(ratio))
     };
     let met = cells.iter().filter(met).count();
@@ -88,17 +88,15 @@ pub(crate) fn timed(results: &Results, cells: &[Cell], rounds: u32) -> Result<St
         );
         for cell in of_disk {
             let pair = results.pair(cell).context("a cell was not measured")?;
-            let ratio = pair.ratio();
+            let (ratio, (low, high)) = (pair.ratio.median, pair.ratio.quartiles);
             writeln!(
                 text,
-                "| {} | {} | {} | {:.0} ({:.0} %) | {:.0} ({:.0} %) | {ratio:.2} | {} |",
+                "| {} | {} | {} | {:.0} | {:.0} | {ratio:.2} ({low:.2}, {high:.2}) | {} |",
                 cell.pattern(),
                 cell.size_text(),
                 cell.users(),
-                pair.c.median,
-                pair.c.spread * 100.0,
-                pair.ours.median,
-                pair.ours.spread * 100.0,
+                pair.c,
+                pair.ours,
                 timed_goal(cell).text(ratio)
             )?;
         }
@@ -122,9 +120,9 @@ pub(crate) fn counted(results: &Results, cells: &[Cell]) -> Result<String> {
             cell.disk.name(),
             cell.pattern(),
             cell.size_text(),
-            pair.c.median,
-            pair.ours.median,
-            pair.ratio()
+            pair.c,
+            pair.ours,
+            pair.ratio.median
         )?;
         let raw = Cell {
             disk: Disk::Raw,
@@ -132,15 +130,16 @@ pub(crate) fn counted(results: &Results, cells: &[Cell]) -> Result<String> {
         };
         match results.pair(&raw) {
             Some(raw) if cell.disk != Disk::Raw => {
-                let (c, ours) = (
-                    pair.c.median - raw.c.median,
-                    pair.ours.median - raw.ours.median,
-                );
+                let (c, ours) = (pair.c - raw.c, pair.ours - raw.ours);
                 let goal = added_goal(cell).filter(|_| cell.disk == Disk::Btt4096);
                 let goal = goal.map(|goal| goal.text(ours / c)).unwrap_or_default();
                 writeln!(text, " {c:.0} | {ours:.0} | {:.2} | {goal} |", ours / c)?;
             }
-            _ => writeln!(text, " | | | {} |", Goal::AtMost(1.0).text(pair.ratio()))?,
+            _ => writeln!(
+                text,
+                " | | | {} |",
+                Goal::AtMost(1.0).text(pair.ratio.median)
+            )?,
         }
     }
     Ok(text)

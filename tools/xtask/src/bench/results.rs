@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was measured: a number for each cell, stack and round; medians, spreads and ratios of them.
+//! What was measured: numbers for each cell and stack, in the order in which they were measured; medians and ratios of them.
 
-use super::cells::Cell;
+use super::cells::{
+    Cell,
+    Sample, //
+};
 use crate::modules::Stack;
 use anyhow::{
     Context,
@@ -14,12 +17,12 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(crate) struct Results(BTreeMap<(Cell, Stack), Vec<f64>>);
 
-/// The numbers of a cell under one stack.
+/// Where some numbers lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
-    /// (Largest − smallest) / median.
-    pub(crate) spread: f64,
+    /// Half of the numbers lie between these.
+    pub(crate) quartiles: (f64, f64),
 }
 
 impl Summary {
@@ -27,66 +30,69 @@ impl Summary {
     pub(crate) fn of(numbers: &[f64]) -> Option<Self> {
         let mut sorted = numbers.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let (&smallest, &largest) = (sorted.first()?, sorted.last()?);
-        let middle = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 {
-            *sorted.get(middle)?
-        } else {
-            (sorted.get(middle - 1)? + sorted.get(middle)?) / 2.0
+        let last = sorted.len().checked_sub(1)?;
+        // Between two numbers, as far as the share lies between them.
+        let at = |share: f64| {
+            let place = share * last as f64;
+            let (below, above) = (
+                sorted[place.floor() as usize],
+                sorted[place.ceil() as usize],
+            );
+            below + (above - below) * place.fract()
         };
-        let spread = if median > 0.0 {
-            (largest - smallest) / median
-        } else {
-            0.0
-        };
-        Some(Self { median, spread })
+        Some(Self {
+            median: at(0.5),
+            quartiles: (at(0.25), at(0.75)),
+        })
     }
 }
 
 impl Results {
-    /// Takes what the script printed in one boot: a cell's name and a number a line.
-    pub(crate) fn add(&mut self, cells: &[Cell], stack: Stack, printed: &str) -> Result<()> {
+    /// Takes what the script printed in one boot: a sample's name and a number a line.
+    pub(crate) fn add(&mut self, samples: &[Sample], stack: Stack, printed: &str) -> Result<()> {
         let numbers = printed
             .lines()
             .filter_map(|line| line.split_once(' '))
             .collect::<BTreeMap<_, _>>();
-        for cell in cells {
-            let name = cell.name();
+        for sample in samples.iter().filter(|sample| sample.counts()) {
+            let name = sample.name();
             let number = numbers
                 .get(name.as_str())
                 .with_context(|| format!("the guest did not measure {name}"))?;
             let number = number
                 .parse()
                 .with_context(|| format!("'{number}' for {name} is no number"))?;
-            self.0.entry((*cell, stack)).or_default().push(number);
+            self.0.entry((sample.cell, stack)).or_default().push(number);
         }
         Ok(())
     }
 
-    pub(crate) fn summary(&self, cell: &Cell, stack: Stack) -> Option<Summary> {
-        Summary::of(self.0.get(&(*cell, stack))?)
-    }
-
-    /// Both stacks' medians.
+    /// Both stacks' numbers.
     pub(crate) fn pair(&self, cell: &Cell) -> Option<Pair> {
-        Some(Pair {
-            c: self.summary(cell, Stack::C)?,
-            ours: self.summary(cell, Stack::Rust)?,
-        })
+        let c = self.0.get(&(*cell, Stack::C))?;
+        let ours = self.0.get(&(*cell, Stack::Rust))?;
+        Pair::of(c, ours)
     }
 }
 
 /// A cell under both stacks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pair {
-    pub(crate) c: Summary,
-    pub(crate) ours: Summary,
+    /// Medians.
+    pub(crate) c: f64,
+    pub(crate) ours: f64,
+    /// Ours/C, of numbers that were measured side by side.
+    pub(crate) ratio: Summary,
 }
 
 impl Pair {
-    /// Ours/C.
-    pub(crate) fn ratio(&self) -> f64 {
-        self.ours.median / self.c.median
+    fn of(c: &[f64], ours: &[f64]) -> Option<Self> {
+        let ratios = c.iter().zip(ours).map(|(c, ours)| ours / c);
+        Some(Self {
+            c: Summary::of(c)?.median,
+            ours: Summary::of(ours)?.median,
+            ratio: Summary::of(&ratios.collect::<Vec<_>>())?,
+        })
     }
 }
 
@@ -98,7 +104,14 @@ mod tests {
     fn medians() {
         assert_eq!(Summary::of(&[]), None);
         let summary = Summary::of(&[3.0, 1.0, 2.0]).unwrap();
-        assert_eq!((summary.median, summary.spread), (2.0, 1.0));
+        assert_eq!((summary.median, summary.quartiles), (2.0, (1.5, 2.5)));
         assert_eq!(Summary::of(&[4.0, 2.0]).unwrap().median, 3.0);
+    }
+
+    #[test]
+    fn what_was_slow_for_both_does_not_count() {
+        let pair = Pair::of(&[10.0, 2.0, 10.0], &[20.0, 4.0, 20.0]).unwrap();
+        assert_eq!((pair.c, pair.ours), (10.0, 20.0));
+        assert_eq!((pair.ratio.median, pair.ratio.quartiles), (2.0, (2.0, 2.0)));
     }
 }

@@ -3,10 +3,14 @@
 //! What making and attaching a BTT costs, by the size of its namespace. The NVDIMM is a sparse file, so that 1 TiB of it takes as
 //! much of the disk as the BTT's metadata.
 
-use super::Guest;
-use crate::modules::Stack;
+use super::{
+    guests::{
+        Guests,
+        Work, //
+    },
+    results::Summary,
+};
 use anyhow::{
-    bail,
     Context,
     Result, //
 };
@@ -17,48 +21,68 @@ const GIB: u64 = 1 << 30;
 /// Sizes of namespaces, in GiB.
 const SIZES: [u64; 4] = [1, 16, 128, 1024];
 
-/// What one boot found.
+/// What one boot found, or many of them did.
 struct Cost {
-    made: u64,
-    attached: u64,
-    memory: i64,
+    made: f64,
+    attached: f64,
+    memory: f64,
 }
 
 impl Cost {
     fn parse(printed: &str) -> Result<Self> {
         let mut words = printed.split_whitespace();
-        let mut word = || words.next().context("the guest printed too little");
-        Ok(Self {
-            made: word()?.parse()?,
-            attached: word()?.parse()?,
-            memory: word()?.parse()?,
-        })
+        let mut number = || words.next().and_then(|word| word.parse().ok());
+        (|| {
+            Some(Self {
+                made: number()?,
+                attached: number()?,
+                memory: number()?,
+            })
+        })()
+        .with_context(|| format!("the guest printed '{printed}'"))
     }
 }
 
+/// The medians of some boots.
+fn median(costs: &[Cost]) -> Option<Cost> {
+    let of = |number: fn(&Cost) -> f64| {
+        Some(Summary::of(&costs.iter().map(number).collect::<Vec<_>>())?.median)
+    };
+    Some(Cost {
+        made: of(|cost| cost.made)?,
+        attached: of(|cost| cost.attached)?,
+        memory: of(|cost| cost.memory)?,
+    })
+}
+
 /// Measures all sizes up to `most` GiB, under both stacks in turns. Returns the section of the documentation.
-pub(super) fn measure(guest: &Guest<'_>, most: u64) -> Result<String> {
-    let mut text = String::from(
-        "Milliseconds to make and to attach a BTT with sectors of 4096 bytes, and KiB of the guest's memory that it holds. One boot\n\
-         for each number.\n\n\
+pub(super) fn measure(guests: &Guests<'_>, most: u64, rounds: u32) -> Result<String> {
+    let mut text = format!(
+        "Milliseconds to make and to attach a BTT with sectors of 4096 bytes, and KiB of the guest's memory that it holds: medians of\n\
+         {rounds} boots, in which both stacks took turns.\n\n\
          | size | make, C | make, ours | ours/C | attach, C | attach, ours | memory, C | memory, ours |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
     for size in SIZES.into_iter().filter(|&size| size <= most) {
-        let cost = |stack: Stack| {
-            let printed = guest.run(stack, "bench/sizes.sh", &[size * GIB], "")?;
-            Cost::parse(&printed).with_context(|| format!("the guest printed '{printed}'"))
+        let work = Work {
+            script: "bench/sizes.sh",
+            nvdimms: &[size * GIB],
+            list: "",
         };
-        let (c, ours) = (cost(Stack::C)?, cost(Stack::Rust)?);
-        if c.made == 0 {
-            bail!("a BTT of {size} GiB takes no time");
+        let (mut of_c, mut of_ours) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            let printed = guests.in_turns(&work)?;
+            of_c.push(Cost::parse(&printed.c)?);
+            of_ours.push(Cost::parse(&printed.ours)?);
         }
+        let c = median(&of_c).context("nothing was measured")?;
+        let ours = median(&of_ours).context("nothing was measured")?;
         writeln!(
             text,
-            "| {size} GiB | {} | {} | {:.2} | {} | {} | {} | {} |",
+            "| {size} GiB | {:.0} | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} |",
             c.made,
             ours.made,
-            ours.made as f64 / c.made as f64,
+            ours.made / c.made,
             c.attached,
             ours.attached,
             c.memory,

@@ -9,6 +9,7 @@ use crate::{
         Stack,
         StackFiles, //
     },
+    monitor::Monitor,
     process,
     setup::Machine,
     vm::{
@@ -16,7 +17,6 @@ use crate::{
         Guest,
         Nvdimm,
         Setup,
-        Spares,
         MIB, //
     },
 };
@@ -100,7 +100,11 @@ pub(crate) enum Reaction {
 }
 
 /// NVDIMMs of a test with their files, which outlive a boot: those that are there at boot, then the spares.
-pub(crate) struct Media(Vec<Nvdimm>);
+pub(crate) struct Media {
+    nvdimms: Vec<Nvdimm>,
+    /// Where the files are: a temporary directory, whose path is short enough for a socket.
+    directory: PathBuf,
+}
 
 impl Media {
     /// New files, all zeros, in `directory`.
@@ -113,7 +117,10 @@ impl Media {
         });
         let nvdimms = nvdimms.collect::<Vec<_>>();
         nvdimms.iter().try_for_each(Nvdimm::create)?;
-        Ok(Self(nvdimms))
+        Ok(Self {
+            nvdimms,
+            directory: directory.to_path_buf(),
+        })
     }
 
     /// The file of the NVDIMM of this number.
@@ -122,12 +129,12 @@ impl Media {
     ///
     /// If there are not so many.
     pub(crate) fn file(&self, index: usize) -> &Path {
-        &self.0[index].file
+        &self.nvdimms[index].file
     }
 
     /// Makes them zeros again. The guest has no driver on them.
     pub(crate) fn erase(&self) -> Result<()> {
-        self.0.iter().try_for_each(Nvdimm::erase)
+        self.nvdimms.iter().try_for_each(Nvdimm::erase)
     }
 }
 
@@ -158,13 +165,10 @@ impl Session {
         }
         setup.share("modules", files.modules);
         setup.share("tools", files.tools);
-        let (nvdimms, spares) = media.0.split_at(hardware.nvdimms.len());
+        let (nvdimms, spares) = media.nvdimms.split_at(hardware.nvdimms.len());
         setup.nvdimms = nvdimms.to_vec();
-        // The directory of the media is a temporary one: its path is short enough for a socket.
-        setup.spares = spares.first().map(|first| Spares {
-            nvdimms: spares.to_vec(),
-            monitor: first.file.with_file_name("monitor"),
-        });
+        setup.spares = spares.to_vec();
+        setup.monitor = Some(media.directory.join("monitor"));
         setup
             .kernel_arguments
             .clone_from(&hardware.kernel_arguments);
@@ -325,6 +329,11 @@ impl Session {
             .lines()
             .filter(|line| FAULTS.iter().any(|fault| line.contains(fault)));
         faults.map(str::to_owned).collect()
+    }
+
+    /// A connection to the machine's monitor. There is one at a time.
+    pub(crate) fn monitor(&self) -> Result<Monitor> {
+        self.guest.monitor()
     }
 
     /// The end of the console.

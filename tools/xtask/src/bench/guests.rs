@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machines of the benches.
+//!
+//! Hosts that are virtual machines themselves may be twice as fast in one second as in the next. Where time is measured, a machine
+//! of each stack is therefore there at once, and they take turns of [`TURN`]. The clocks of the one that waits stand still: whatever
+//! the host does meets both alike, and ratios of what both measured side by side mean something.
+
+use crate::{
+    accelerator::Accelerator,
+    modules::{
+        GuestFiles,
+        Stack, //
+    },
+    monitor::Monitor,
+    process,
+    setup::Machine,
+    suite::{
+        script::{
+            Hardware,
+            NvdimmNeed, //
+        },
+        session::{
+            Call,
+            Ending,
+            Media,
+            Reaction,
+            Session, //
+        },
+    },
+};
+use anyhow::{
+    anyhow,
+    bail,
+    Context,
+    Result, //
+};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+    thread,
+    time::Duration, //
+};
+use tempfile::TempDir;
+
+/// How long one machine runs before the other does: much shorter than what is measured, much longer than it takes to change.
+const TURN: Duration = Duration::from_millis(50);
+/// Time for what is not fio: a boot and two new BTTs.
+const OVERHEAD: Duration = Duration::from_secs(300);
+/// Time for one cell, most of which is fio's own start on a busy host.
+const CELL: Duration = Duration::from_secs(30);
+
+/// What all boots have in common.
+pub(super) struct Guests<'a> {
+    pub(super) machine: &'a Machine,
+    pub(super) files: &'a GuestFiles,
+    pub(super) icount: bool,
+}
+
+/// What runs in a guest: a script of qemu/, on NVDIMMs of these sizes, with `list` in the file `cells`.
+pub(super) struct Work<'a> {
+    pub(super) script: &'a str,
+    pub(super) nvdimms: &'a [u64],
+    pub(super) list: &'a str,
+}
+
+/// Something of each stack.
+pub(super) struct Both<T> {
+    pub(super) c: T,
+    pub(super) ours: T,
+}
+
+impl Guests<'_> {
+    /// Does the work under one stack. Returns what the script printed.
+    pub(super) fn alone(&self, stack: Stack, work: &Work<'_>) -> Result<String> {
+        let mut booted = self.boot(stack, work)?;
+        let printed = booted.work(work)?;
+        booted.session.halt()?;
+        Ok(printed)
+    }
+
+    /// Does the work under both stacks, in turns.
+    pub(super) fn in_turns(&self, work: &Work<'_>) -> Result<Both<String>> {
+        let mut guests = [self.boot(Stack::C, work)?, self.boot(Stack::Rust, work)?];
+        let mut monitors = [guests[0].session.monitor()?, guests[1].session.monitor()?];
+        let ended = [AtomicBool::new(false), AtomicBool::new(false)];
+        let [c, ours] = thread::scope(|scope| {
+            let workers = guests.each_mut().map(|guest| {
+                let ended = &ended[usize::from(guest.stack == Stack::Rust)];
+                scope.spawn(move || {
+                    let printed = guest.work(work);
+                    ended.store(true, Ordering::Relaxed);
+                    printed
+                })
+            });
+            let turns = take_turns(&mut monitors, &ended);
+            let printed = workers.map(|worker| {
+                let printed = worker.join();
+                printed.unwrap_or_else(|_| Err(anyhow!("a worker panicked")))
+            });
+            // Why a guest failed says more than that its monitor is gone.
+            let [c, ours] = printed;
+            let printed = [c?, ours?];
+            turns.map(|()| printed)
+        })?;
+        for guest in guests {
+            guest.session.halt()?;
+        }
+        Ok(Both { c, ours })
+    }
+
+    fn boot(&self, stack: Stack, work: &Work<'_>) -> Result<Booted> {
+        let need = |&size: &u64| NvdimmNeed { size, label: 0 };
+        let hardware = Hardware {
+            nvdimms: work.nvdimms.iter().map(need).collect(),
+            cpus: Some(if self.icount { 1 } else { 2 }),
+            ..Hardware::default()
+        };
+        let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
+        let run: PathBuf = scratch.path().join("run");
+        fs::create_dir(&run).context("cannot create the directory of the run")?;
+        fs::write(run.join("cells"), work.list).context("cannot write the list of cells")?;
+        let media = Media::create(&hardware, scratch.path())?;
+        let files = self.files.of(stack)?;
+        let mut setup = Session::setup(self.machine, &hardware, files, &media, &run);
+        if self.icount {
+            setup.accelerator = Accelerator::CountingTcg;
+            setup.boot_timeout = OVERHEAD;
+        }
+        let mut session = Session::boot(&setup, &run)?;
+        session.load(stack)?;
+        Ok(Booted {
+            stack,
+            session,
+            arguments: if self.icount { "icount" } else { "" },
+            _scratch: scratch,
+        })
+    }
+}
+
+/// A machine with its modules loaded.
+struct Booted {
+    stack: Stack,
+    session: Session,
+    arguments: &'static str,
+    /// The files of its NVDIMMs.
+    _scratch: TempDir,
+}
+
+impl Booted {
+    fn work(&mut self, work: &Work<'_>) -> Result<String> {
+        let call = Call {
+            script: work.script,
+            name: "bench",
+            stack: self.stack,
+            boot: 1,
+            arguments: self.arguments,
+            timeout: OVERHEAD + CELL * work.list.lines().count() as u32,
+        };
+        let session = &mut self.session;
+        let ending = session.run(&call, |_| Reaction::GoOn)?;
+        if ending != Ending::Done(0) {
+            bail!(
+                "the benchmark in the guest: {ending:?}\n{}{}",
+                session.written("bench", "err"),
+                session.last_words()
+            );
+        }
+        Ok(session.written("bench", "out"))
+    }
+}
+
+/// Lets the machines run in turns until the work of both has ended. Both run afterwards.
+fn take_turns(monitors: &mut [Monitor; 2], ended: &[AtomicBool; 2]) -> Result<()> {
+    let done = || ended.iter().all(|ended| ended.load(Ordering::Relaxed));
+    let turns = (|| {
+        monitors.iter_mut().try_for_each(Monitor::pause)?;
+        while !done() {
+            process::check_interrupt()?;
+            for (monitor, ended) in monitors.iter_mut().zip(ended) {
+                if !ended.load(Ordering::Relaxed) {
+                    monitor.resume()?;
+                    thread::sleep(TURN);
+                    monitor.pause()?;
+                }
+            }
+        }
+        Ok(())
+    })();
+    let resumed = monitors.each_mut().map(Monitor::resume);
+    turns.and(resumed.into_iter().collect())
+}
