@@ -3,8 +3,12 @@
 //! Reading a label area.
 
 use super::{
+    geometry::IndexCopy,
     index,
-    layout::Layout,
+    layout::{
+        inspect,
+        Layout, //
+    },
     record::{
         Label,
         LabelError, //
@@ -102,6 +106,25 @@ impl<'a> LabelArea<'a> {
         self.slots()
             .free()
             .filter_map(move |slot| self.stored_of(slot, uuid))
+    }
+
+    /// Tells whether neither index names a label, as after the area was initialised. An update that drops the last label leaves it in
+    /// the index that it takes over from.
+    pub(super) fn is_fresh(&self) -> bool {
+        let geometry = &self.layout.geometry;
+        IndexCopy::ALL.into_iter().all(|copy| {
+            let bytes = range(
+                self.bytes,
+                geometry.index_offset(copy),
+                geometry.index_size(),
+            );
+            inspect(geometry, self.bytes, copy)
+                .ok()
+                .zip(bytes)
+                .is_some_and(|(index, bytes)| {
+                    index::slots(bytes, index.slots).taken().next().is_none()
+                })
+        })
     }
 
     /// Tells whether `slot` has a label of the namespace `uuid`.

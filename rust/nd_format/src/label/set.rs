@@ -299,11 +299,13 @@ impl<'a> Set<'a> {
 
     /// Tells whether the DIMM `member` had a label like `old`, and was told to drop it.
     ///
-    /// As long as a label of the DIMM is damaged, that one might be the label.
+    /// As long as a label of the DIMM is damaged, that one might be the label. What `ndctl init-labels` has made anew may still
+    /// have the bytes of labels, but nobody removed these one by one.
     fn was_removed(&self, member: usize, uuid: Uuid, old: &Label) -> bool {
         self.members.get(member).is_some_and(|member| {
             let area = member.area;
             area.entries().all(|(_, label)| label.is_ok())
+                && !area.is_fresh()
                 && area
                     .remnants_of(uuid)
                     .map(|stored| stored.label)

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
+use crate::label::index::{
+    clear,
+    seal, //
+};
 use proptest::prelude::*;
 
 const AREA: usize = 512 + 8 * 256;
@@ -212,6 +216,37 @@ fn an_update_that_reached_one_dimm_does_not_count() {
     let set = Set::new(&members, IDENTITY);
     assert_eq!(set.extent(&namespace, 0), Some(extent(16 * MIB, 4 * MIB)));
     assert_eq!(set.extent(&namespace, 1), Some(extent(16 * MIB, 4 * MIB)));
+}
+
+#[test]
+fn a_removal_that_reached_one_dimm_is_finished() {
+    let mut dimms = pair();
+    retract_on(&mut dimms[..1], uuid(2)).unwrap();
+    let found = namespaces_of(&dimms, MAPPING);
+    assert_eq!(found[&uuid(2)], Err(Defect::Removed));
+    assert!(found[&uuid(1)].is_ok());
+}
+
+/// `ndctl init-labels -f` of one DIMM writes fresh indexes over labels, which stay where they were.
+#[test]
+fn a_dimm_that_was_initialised_alone_is_no_removal() {
+    let mut dimms = pair();
+    let geometry = *dimms[0].layout.geometry();
+    for (copy, sequence) in IndexCopy::ALL
+        .into_iter()
+        .zip([Sequence::INITIAL_FIRST, Sequence::INITIAL_SECOND])
+    {
+        let start = geometry.index_offset(copy) as usize;
+        let bytes = &mut dimms[0].medium[start..][..geometry.index_size() as usize];
+        clear(bytes, geometry.slots());
+        seal(bytes, &geometry, copy, sequence, geometry.slots());
+    }
+    let [initialised, other] = dimms;
+    let dimms = [Dimm::new(initialised.medium), other];
+    assert_eq!(dimms[0].area().labels().count(), 0);
+    let found = namespaces_of(&dimms, MAPPING);
+    let missing = Err(Defect::Missing { member: 0 });
+    assert_eq!([found[&uuid(1)], found[&uuid(2)]], [missing; 2]);
 }
 
 #[test]
