@@ -4,6 +4,7 @@
 //!
 //! C header: [`arch/x86/include/asm/special_insns.h`](srctree/arch/x86/include/asm/special_insns.h)
 
+use super::poison;
 use crate::sys;
 use core::arch::asm;
 
@@ -90,39 +91,61 @@ pub(super) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
     unsafe { sys::__memcpy_flushcache(to.cast(), from.cast(), len) };
 }
 
-/// Fills with zeroes by non-temporal stores, and writes back the lines of an unaligned head or tail; without a fence.
+/// Fills with zeroes, flushed but without a fence.
+///
+/// New media are full of zeroes, and loads cost less than stores to media do. A line that reads as zero is only written back, as
+/// somebody may have stored to it without a flush; others are filled by non-temporal stores.
 ///
 /// # Safety
 ///
-/// `to` is valid for writes of `len` bytes.
+/// `to` is valid for accesses of `len` bytes.
 pub(super) unsafe fn zero(to: *mut u8, len: usize) {
-    const WORD: usize = size_of::<u64>();
-
-    let head = to.align_offset(WORD).min(len);
-    let words = (len - head) / WORD;
-    let tail = len - head - words * WORD;
+    let head = to.align_offset(CACHE_LINE).min(len);
+    let lines = (len - head) / CACHE_LINE;
     let body = to.wrapping_add(head);
-    let end = body.wrapping_add(words * WORD);
+    let end = body.wrapping_add(lines * CACHE_LINE);
 
     // SAFETY: The head and the tail are part of the range.
     unsafe {
         zero_cached(to, head);
-        zero_cached(end, tail);
+        zero_cached(end, len - head - lines * CACHE_LINE);
     }
 
-    let mut word = body;
-    while word != end {
-        // SAFETY: `word` is aligned and lies in the range.
+    let mut line = body;
+    while line != end {
+        // SAFETY: `line` is aligned and lies in the range.
         unsafe {
-            asm!(
-                "movnti [{word}], {zero}",
-                word = in(reg) word,
-                zero = in(reg) 0u64,
-                options(nostack, preserves_flags)
-            )
-        };
-        word = word.wrapping_add(WORD);
+            match poison::line_is_zero(line) {
+                Ok(true) => write_line_back(line),
+                Ok(false) | Err(poison::Poison) => zero_line(line),
+            }
+        }
+        line = line.wrapping_add(CACHE_LINE);
     }
+}
+
+/// Fills a cache line with zeroes by non-temporal stores.
+///
+/// # Safety
+///
+/// `line` is aligned to 64 bytes and valid for writes of as many.
+unsafe fn zero_line(line: *mut u8) {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        asm!(
+            "movnti [{line}], {zero}",
+            "movnti [{line} + 8], {zero}",
+            "movnti [{line} + 16], {zero}",
+            "movnti [{line} + 24], {zero}",
+            "movnti [{line} + 32], {zero}",
+            "movnti [{line} + 40], {zero}",
+            "movnti [{line} + 48], {zero}",
+            "movnti [{line} + 56], {zero}",
+            line = in(reg) line,
+            zero = in(reg) 0u64,
+            options(nostack, preserves_flags)
+        )
+    };
 }
 
 /// # Safety
@@ -134,6 +157,41 @@ unsafe fn zero_cached(to: *mut u8, len: usize) {
         unsafe {
             to.write_bytes(0, len);
             write_back(to, len);
+        }
+    }
+}
+
+#[kernel::prelude::kunit_tests(nd_kernel_ext_persist)]
+mod tests {
+    use super::*;
+
+    #[repr(align(64))]
+    struct Lines([u8; 5 * CACHE_LINE]);
+
+    #[test]
+    fn zeroes_go_where_they_belong_and_nowhere_else() {
+        for (start, len) in [
+            (0, 320),
+            (0, 64),
+            (64, 128),
+            (5, 200),
+            (63, 2),
+            (70, 20),
+            (130, 0),
+        ] {
+            for blank in [None, Some(1), Some(2)] {
+                let mut lines = Lines([0xa5; 5 * CACHE_LINE]);
+
+                if let Some(blank) = blank {
+                    lines.0[blank * CACHE_LINE..][..CACHE_LINE].fill(0);
+                }
+                let mut expected = lines.0;
+                expected[start..start + len].fill(0);
+                // SAFETY: The range is part of the lines.
+                unsafe { zero(lines.0.as_mut_ptr().add(start), len) };
+                store_fence();
+                assert!(lines.0 == expected);
+            }
         }
     }
 }

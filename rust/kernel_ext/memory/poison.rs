@@ -72,6 +72,54 @@ define_load!(
     load_u64, u64, "mov {word:r}, [{from}]"
 );
 
+/// Tells whether all 64 bytes of a cache line are zero.
+///
+/// # Safety
+///
+/// `line` is aligned to 64 bytes and mapped for reads of as many. What it points to may be poisoned.
+#[inline(always)]
+pub(super) unsafe fn line_is_zero(line: *const u8) -> Result<bool, Poison> {
+    let bits: u64;
+    let failed: u32;
+
+    // SAFETY: By the safety requirements the addresses are mapped; a machine check leaves `bits` undefined, but initialised, and
+    // `failed` set. The entries are as in `define_load`.
+    unsafe {
+        asm!(
+            "mov {failed:e}, 1",
+            "xor {bits:e}, {bits:e}",
+            "2: mov {bits}, [{line}]",
+            "3: or {bits}, [{line} + 8]",
+            "4: or {bits}, [{line} + 16]",
+            "5: or {bits}, [{line} + 24]",
+            "6: or {bits}, [{line} + 32]",
+            "7: or {bits}, [{line} + 40]",
+            "8: or {bits}, [{line} + 48]",
+            "9: or {bits}, [{line} + 56]",
+            "xor {failed:e}, {failed:e}",
+            "22:",
+            ".pushsection __ex_table, \"a\"",
+            ".balign 4",
+            ".irp load, 2b, 3b, 4b, 5b, 6b, 7b, 8b, 9b",
+            ".long (\\load) - .",
+            ".long (22b) - .",
+            ".long 14",
+            ".endr",
+            ".popsection",
+            failed = out(reg) failed,
+            bits = out(reg) bits,
+            line = in(reg) line,
+            options(nostack, readonly)
+        )
+    };
+
+    if failed == 0 {
+        Ok(bits == 0)
+    } else {
+        Err(Poison)
+    }
+}
+
 /// Copies from memory that may be poisoned.
 ///
 /// # Safety
@@ -108,6 +156,23 @@ mod tests {
         assert!(loaded == Ok(u32::MAX));
     }
 
+    #[repr(align(64))]
+    struct Line([u8; 64]);
+
+    #[test]
+    fn one_bit_makes_a_line_differ_from_zero() {
+        let mut line = Line([0; 64]);
+
+        // SAFETY: The line is aligned.
+        assert!(unsafe { line_is_zero(line.0.as_ptr()) } == Ok(true));
+        for byte in 0..64 {
+            line.0[byte] = 0x10;
+            // SAFETY: The line is aligned.
+            assert!(unsafe { line_is_zero(line.0.as_ptr()) } == Ok(false));
+            line.0[byte] = 0;
+        }
+    }
+
     #[test]
     fn a_fault_is_an_error() {
         // SAFETY: These loads go through the exception table, which is what is tested: the page fault of an address that
@@ -115,6 +180,7 @@ mod tests {
         unsafe {
             assert!(load_u32(ptr::without_provenance(UNMAPPED)) == Err(Poison));
             assert!(load_u64(ptr::without_provenance(UNMAPPED)) == Err(Poison));
+            assert!(line_is_zero(ptr::without_provenance(UNMAPPED)) == Err(Poison));
         }
     }
 }
