@@ -49,23 +49,8 @@ impl<J: Job> RepeatedWork<J> {
         let inner = KBox::pin_init(
             pin_init!(Inner {
                 raw <- Opaque::ffi_init(|slot: *mut sys::delayed_work| {
-                    // SAFETY: `slot` is valid for writes and pinned; the callbacks are those for work of this type.
-                    unsafe {
-                        sys::init_work_with_key(
-                            &raw mut (*slot).work,
-                            Some(callback::<J>),
-                            false,
-                            c"nd_repeated_work".as_char_ptr(),
-                            static_lock_class!().as_ptr(),
-                        );
-                        sys::timer_init_key(
-                            &raw mut (*slot).timer,
-                            Some(sys::delayed_work_timer_fn),
-                            sys::TIMER_IRQSAFE,
-                            c"nd_repeated_work".as_char_ptr(),
-                            static_lock_class!().as_ptr(),
-                        );
-                    }
+                    // SAFETY: `slot` is valid for writes and pinned; the callback is that of the work in an `Inner<J>`.
+                    unsafe { initialise(slot, callback::<J>) }
                 }),
                 job,
             }),
@@ -129,6 +114,38 @@ fn queue(raw: &Opaque<sys::delayed_work>, delay: Jiffies) {
             delay,
         )
     };
+}
+
+/// Makes delayed work.
+///
+/// Not a part of the generic function that calls it: each module has its own copy of that and of the names in it, and lockdep wants
+/// one name for a key.
+///
+/// # Safety
+///
+/// `slot` is valid for writes and does not move while the work is in use; `function` may be called with its `work`.
+#[inline(never)]
+unsafe fn initialise(
+    slot: *mut sys::delayed_work,
+    function: unsafe extern "C" fn(*mut sys::work_struct),
+) {
+    // SAFETY: By the safety requirements; the timer's function is the one for delayed work.
+    unsafe {
+        sys::init_work_with_key(
+            &raw mut (*slot).work,
+            Some(function),
+            false,
+            c"nd_repeated_work".as_char_ptr(),
+            static_lock_class!().as_ptr(),
+        );
+        sys::timer_init_key(
+            &raw mut (*slot).timer,
+            Some(sys::delayed_work_timer_fn),
+            sys::TIMER_IRQSAFE,
+            c"nd_repeated_work".as_char_ptr(),
+            static_lock_class!().as_ptr(),
+        );
+    }
 }
 
 /// Does the job.

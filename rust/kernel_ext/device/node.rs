@@ -164,6 +164,21 @@ pub struct NodeParameters<'a, T: DeviceType> {
     pub device_number: u32,
 }
 
+/// The lock of a new node.
+///
+/// Not a part of the generic functions around it: each module has its own copy of these and of the names in them, and lockdep wants
+/// one name for a key.
+#[inline(never)]
+fn presence() -> impl PinInit<Mutex<Presence>> {
+    new_mutex!(Presence::New, "nd_node")
+}
+
+/// The condition variable of a new node; see [`presence`].
+#[inline(never)]
+fn settled() -> impl PinInit<CondVar> {
+    new_condvar!("nd_node")
+}
+
 impl<T: DeviceType> Node<T> {
     /// Makes a node named `name` that is not in sysfs yet.
     pub fn new(
@@ -216,8 +231,8 @@ impl<T: DeviceType> Node<T> {
                 device: Opaque::zeroed(),
                 parent,
                 dead: Atomic::new(false),
-                presence <- new_mutex!(Presence::New),
-                settled <- new_condvar!(),
+                presence <- presence(),
+                settled <- settled(),
                 data <- data,
             }? Error),
             GFP_KERNEL,
