@@ -18,10 +18,10 @@ first=${2:-0}
 namespace=namespace0.0
 unbind "$namespace"
 bytes=$(show "$namespace" size)
-# What udev does with each disk costs more than all programs here.
+# What udev does with each disk costs more than all programs here, and ndctl waits for it.
 udevadm settle
-udevadm control --stop-exec-queue
-trap 'udevadm control --start-exec-queue' EXIT
+udevadm control --exit
+trap '/usr/lib/systemd/systemd-udevd --daemon' EXIT
 
 # raw_disk and no_raw_disk: the raw disk of the namespace, in $disk, whatever is on it; without a program.
 raw_disk() {
