@@ -201,7 +201,7 @@ impl<M: Media> Flog<'_, M> {
         .into_iter();
         match fields.find(|(_, found, limit)| found >= limit) {
             // A lane that was never used has its own number for a sector, and there may be more lanes than sectors.
-            Some(("lba", ..)) if entry.old == entry.new => Ok(()),
+            Some(("lba", ..)) if entry.old == entry.new && entry.lba == lane => Ok(()),
             Some((field, found, limit)) => Err(OpenError::FlogRange {
                 arena: self.arena,
                 lane,

@@ -390,6 +390,12 @@ fn damaged_flogs_are_refused() {
     );
     let sectors = geometry.external_nlba();
     check(6, &slot([sectors, 2, 3, 1]), range("lba", sectors, sectors));
+    let first_block = sectors + 6;
+    check(
+        6,
+        &slot([sectors, first_block, first_block, 1]),
+        range("lba", sectors, sectors),
+    );
     let shared = OpenError::SharedFreeBlock {
         arena: 0,
         block: sectors + 8,
