@@ -48,6 +48,8 @@ unload_simulated
 before=
 for number in $(seq "$ROUNDS"); do
 	load_simulated
+	# Rounds shall not outrun udev, for whose queue ndctl waits.
+	udevadm settle
 	expect_eq "the region" "$(region_of_ways 2)" "$first_region"
 	if [ "$number" -le 2 ] || [ "$number" -eq "$ROUNDS" ]; then
 		round
