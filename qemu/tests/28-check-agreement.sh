@@ -23,19 +23,6 @@ udevadm settle
 udevadm control --exit
 trap '/usr/lib/systemd/systemd-udevd --daemon' EXIT
 
-# raw_disk and no_raw_disk: the raw disk of the namespace, in $disk, whatever is on it; without a program.
-raw_disk() {
-	attribute "$ND/$namespace/force_raw" 1
-	attribute /sys/bus/nd/drivers/nd_pmem/bind "$namespace"
-	set -- "$ND/$namespace"/block/*
-	disk=${1##*/}
-}
-
-no_raw_disk() {
-	attribute /sys/bus/nd/drivers/nd_pmem/unbind "$namespace"
-	attribute "$ND/$namespace/force_raw" 0
-}
-
 # ours IMAGE: what btt says, in $our: good, repairable, damaged or none.
 ours() {
 	_status=0
@@ -82,11 +69,11 @@ expected() {
 agreed=0
 explained=0
 seed=$first
-raw_disk
+raw_access "$namespace"
 while [ "$seed" -lt $((first + count)) ]; do
 	kind=$(/host/tools/damage "$seed" image --size "$bytes")
 	expect_ok dd if=image of="/dev/$disk" bs=1M oflag=direct status=none
-	no_raw_disk
+	no_raw_access "$namespace"
 	ours image
 	theirs
 	wanted=$(expected "$kind" "$our")
@@ -100,7 +87,7 @@ while [ "$seed" -lt $((first + count)) ]; do
 	else
 		explained=$((explained + 1))
 	fi
-	raw_disk
+	raw_access "$namespace"
 	if [ "$their" = repairable ] && [ "$kind/$our" != map-lost/damaged ]; then
 		rm -f backup
 		expect_ok /host/tools/btt repair --restore-info --backup backup image
@@ -108,6 +95,6 @@ while [ "$seed" -lt $((first + count)) ]; do
 	fi
 	seed=$((seed + 1))
 done
-no_raw_disk
+no_raw_access "$namespace"
 echo "$agreed agreed, $explained differed as explained"
 [ $((agreed + explained)) = "$count" ] || fail "$count images expected"

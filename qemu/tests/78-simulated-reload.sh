@@ -9,8 +9,7 @@
 . "${LIB%/*}/devices.sh"
 . "${LIB%/*}/simulated.sh"
 
-ROUNDS=$(sed -n 's/.*\<rounds=\([0-9]*\).*/\1/p' /proc/cmdline)
-ROUNDS=${ROUNDS:-5}
+ROUNDS=$(argument rounds 5)
 # Memory that varies by itself: caches of the VFS, per-CPU lists of slabs.
 TOLERANCE_KIB=4096
 

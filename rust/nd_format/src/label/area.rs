@@ -54,13 +54,7 @@ impl<'a> LabelArea<'a> {
         let Some(current) = self.layout.current else {
             return Slots::new(&[], 0);
         };
-        let geometry = &self.layout.geometry;
-        let bytes = range(
-            self.bytes,
-            geometry.index_offset(current.copy),
-            geometry.index_size(),
-        );
-        index::slots(bytes.unwrap_or(&[]), current.slots)
+        index::slots(self.index_bytes(current.copy), current.slots)
     }
 
     /// Slots that are free. All of them are in a blank area.
@@ -111,19 +105,11 @@ impl<'a> LabelArea<'a> {
     /// Tells whether neither index names a label, as after the area was initialised. An update that drops the last label leaves it in
     /// the index that it takes over from.
     pub(super) fn is_fresh(&self) -> bool {
-        let geometry = &self.layout.geometry;
         IndexCopy::ALL.into_iter().all(|copy| {
-            let bytes = range(
-                self.bytes,
-                geometry.index_offset(copy),
-                geometry.index_size(),
-            );
-            inspect(geometry, self.bytes, copy)
-                .ok()
-                .zip(bytes)
-                .is_some_and(|(index, bytes)| {
-                    index::slots(bytes, index.slots).taken().next().is_none()
-                })
+            inspect(&self.layout.geometry, self.bytes, copy).is_ok_and(|index| {
+                let slots = index::slots(self.index_bytes(copy), index.slots);
+                slots.taken().next().is_none()
+            })
         })
     }
 
@@ -145,6 +131,16 @@ impl<'a> LabelArea<'a> {
             return None;
         }
         self.stored(slot)
+    }
+
+    fn index_bytes(&self, copy: IndexCopy) -> &'a [u8] {
+        let geometry = &self.layout.geometry;
+        range(
+            self.bytes,
+            geometry.index_offset(copy),
+            geometry.index_size(),
+        )
+        .unwrap_or(&[])
     }
 
     fn slot_bytes(&self, slot: u32) -> &'a [u8] {

@@ -15,6 +15,8 @@
 //! | some missing, but still to be read in free slots       | removal under way          | none; others are residue|
 //! | some missing                                           | damage                     | none                    |
 //!
+//! Slots of a DIMM on which neither index names a label do not count as free ones to read: it was initialised anew.
+//!
 //! In the second and third row the old label is gone from DIMMs that have been written already. It is known all the
 //! same: the labels of a set differ in nothing but the position and the DPA, and an interleaved namespace is at the
 //! same offset of each mapping.

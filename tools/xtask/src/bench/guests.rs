@@ -37,11 +37,6 @@ use anyhow::{
 };
 use std::{
     fs,
-    path::PathBuf,
-    sync::atomic::{
-        AtomicBool,
-        Ordering, //
-    },
     thread,
     time::Duration, //
 };
@@ -87,23 +82,18 @@ impl Guests<'_> {
     pub(super) fn in_turns(&self, work: &Work<'_>) -> Result<Both<String>> {
         let mut guests = [self.boot(Stack::C, work)?, self.boot(Stack::Rust, work)?];
         let mut monitors = [guests[0].session.monitor()?, guests[1].session.monitor()?];
-        let ended = [AtomicBool::new(false), AtomicBool::new(false)];
         let [c, ours] = thread::scope(|scope| {
-            let workers = guests.each_mut().map(|guest| {
-                let ended = &ended[usize::from(guest.stack == Stack::Rust)];
-                scope.spawn(move || {
-                    let printed = guest.work(work);
-                    ended.store(true, Ordering::Relaxed);
-                    printed
-                })
+            let workers = guests
+                .each_mut()
+                .map(|guest| scope.spawn(move || guest.work(work)));
+            let turns = take_turns(&mut monitors, || {
+                workers.each_ref().map(|worker| worker.is_finished())
             });
-            let turns = take_turns(&mut monitors, &ended);
-            let printed = workers.map(|worker| {
+            let [c, ours] = workers.map(|worker| {
                 let printed = worker.join();
                 printed.unwrap_or_else(|_| Err(anyhow!("a worker panicked")))
             });
             // Why a guest failed says more than that its monitor is gone.
-            let [c, ours] = printed;
             let printed = [c?, ours?];
             turns.map(|()| printed)
         })?;
@@ -121,7 +111,7 @@ impl Guests<'_> {
             ..Hardware::default()
         };
         let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
-        let run: PathBuf = scratch.path().join("run");
+        let run = scratch.path().join("run");
         fs::create_dir(&run).context("cannot create the directory of the run")?;
         fs::write(run.join("cells"), work.list).context("cannot write the list of cells")?;
         let media = Media::create(&hardware, scratch.path())?;
@@ -174,15 +164,14 @@ impl Booted {
     }
 }
 
-/// Lets the machines run in turns until the work of both has ended. Both run afterwards.
-fn take_turns(monitors: &mut [Monitor; 2], ended: &[AtomicBool; 2]) -> Result<()> {
-    let done = || ended.iter().all(|ended| ended.load(Ordering::Relaxed));
+/// Lets the machines run in turns until `ended` says of both that their work has. Both run afterwards.
+fn take_turns(monitors: &mut [Monitor; 2], ended: impl Fn() -> [bool; 2]) -> Result<()> {
     let turns = (|| {
         monitors.iter_mut().try_for_each(Monitor::pause)?;
-        while !done() {
+        while ended().contains(&false) {
             process::check_interrupt()?;
-            for (monitor, ended) in monitors.iter_mut().zip(ended) {
-                if !ended.load(Ordering::Relaxed) {
+            for (monitor, ended) in monitors.iter_mut().zip(ended()) {
+                if !ended {
                     monitor.resume()?;
                     thread::sleep(TURN);
                     monitor.pause()?;

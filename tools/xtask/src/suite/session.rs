@@ -187,7 +187,7 @@ impl Session {
     /// Boots. The modules are not loaded yet, so a machine that does not come up says nothing about them: it gets other
     /// chances, and a line in the log.
     ///
-    /// Under multi-threaded TCG one boot in some thirty ends in the breakpoint of a jump label that another CPU has just patched.
+    /// Under multi-threaded TCG one was seen to hang while it calibrated its clock.
     pub(crate) fn boot(setup: &Setup, run: &Path) -> Result<Self> {
         let mut booted = setup.boot();
         for _ in 1..BOOTS {
