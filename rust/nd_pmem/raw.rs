@@ -207,43 +207,38 @@ impl RawDriver {
     }
 
     #[inline]
-    fn read(&self, bio: &Bio, mut sink: Sink<'_>) -> Result {
-        let len = bio.len();
+    fn read(&self, bio: &Bio, sink: Sink<'_>) -> Result {
+        let sectors = bio.len() as u64 / SECTOR_SIZE;
 
-        if self
-            .badblocks
-            .find(bio.sector(), len as u64 / SECTOR_SIZE)
-            .is_some()
-        {
+        if self.badblocks.find(bio.sector(), sectors).is_some() {
             return Err(EIO);
         }
-        Ok(self.range.read_to(bio.position(), &mut sink, len)?)
+        Ok(self.range.read_rest(bio.position(), sink)?)
     }
 
     #[inline]
-    fn write(&self, bio: &Bio, mut source: Source<'_>) -> Result {
-        let len = bio.len();
-        let sectors = len as u64 / SECTOR_SIZE;
+    fn write(&self, bio: &Bio, source: Source<'_>) -> Result {
+        let sectors = bio.len() as u64 / SECTOR_SIZE;
 
         if self.badblocks.find(bio.sector(), sectors).is_some() {
             if bio.nowait() {
                 // The provider may sleep.
                 return Err(EAGAIN);
             }
-            self.clear_poison(bio, sectors)?;
+            self.clear_poison(bio.sector(), sectors)?;
         }
-        Ok(self.range.write_from(bio.position(), &mut source, len)?)
+        Ok(self.range.write_rest(bio.position(), source)?)
     }
 
     /// Lets the provider clear the poison of the sectors of a request, so that they can be written.
     #[cold]
-    fn clear_poison(&self, bio: &Bio, sectors: u64) -> Result {
-        let address = self.range.start() + bio.position();
+    fn clear_poison(&self, sector: u64, sectors: u64) -> Result {
+        let position = sector * SECTOR_SIZE;
+        let address = self.range.start() + position;
         let cleared = self.region.clear_poison(address, sectors * SECTOR_SIZE)?;
 
-        self.range
-            .invalidate(bio.position(), usize::try_from(cleared)?)?;
-        self.forget_bad(bio.sector(), cleared / SECTOR_SIZE)?;
+        self.range.invalidate(position, usize::try_from(cleared)?)?;
+        self.forget_bad(sector, cleared / SECTOR_SIZE)?;
         if cleared < sectors * SECTOR_SIZE {
             return Err(EIO);
         }

@@ -12,6 +12,7 @@
 use super::Bio;
 use crate::sys;
 use core::{
+    iter,
     marker::PhantomData,
     ptr::{
         self,
@@ -161,6 +162,31 @@ impl<'a> Cursor<'a> {
         self.remaining -= len;
         Some(chunk)
     }
+
+    /// All that is left of the request, vector by vector.
+    #[inline]
+    fn chunks(mut self) -> impl Iterator<Item = Chunk> + use<'a> {
+        iter::from_fn(move || {
+            if self.remaining == 0 {
+                return None;
+            }
+
+            while self.left == 0 {
+                // SAFETY: `left < remaining`, so `next` is a valid vector by the type invariant.
+                unsafe { self.enter_vector(0) };
+            }
+
+            // INVARIANT: `address` is valid for `left` bytes.
+            let chunk = Chunk {
+                address: self.address,
+                len: self.left,
+            };
+
+            self.remaining -= self.left;
+            self.left = 0;
+            Some(chunk)
+        })
+    }
 }
 
 /// The memory of a request that writes: bytes to be stored on the medium, taken from front to back.
@@ -183,6 +209,12 @@ impl<'a> Source<'a> {
     pub(crate) fn take(&mut self, max: usize) -> Option<Chunk> {
         self.0.take(max)
     }
+
+    /// All that has not been taken yet, in contiguous pieces. They may be read only.
+    #[inline]
+    pub(crate) fn chunks(self) -> impl Iterator<Item = Chunk> + use<'a> {
+        self.0.chunks()
+    }
 }
 
 /// The memory of a request that reads: room for bytes of the medium, filled from front to back.
@@ -204,6 +236,12 @@ impl<'a> Sink<'a> {
     #[inline]
     pub(crate) fn take(&mut self, max: usize) -> Option<Chunk> {
         self.0.take(max)
+    }
+
+    /// All that has not been filled yet, in contiguous pieces to be filled by the caller.
+    #[inline]
+    pub(crate) fn chunks(self) -> impl Iterator<Item = Chunk> + use<'a> {
+        self.0.chunks()
     }
 
     /// Fills the next `len` bytes with zeroes, or as many as there are.
@@ -273,6 +311,29 @@ mod tests {
         assert_eq!(piece.address.addr() % 4096, 512);
         assert_eq!(cursor.remaining, 0);
         assert!(cursor.take(1).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn the_rest_comes_vector_by_vector() -> Result {
+        let page = Page::alloc_page(GFP_KERNEL)?;
+        let mut vectors = [
+            vector(&page, 1024, 2048),
+            vector(&page, 0, 0),
+            vector(&page, 512, 1536),
+        ];
+        let mut bio = request(&mut vectors, 0, 512, 1536 + 1024);
+        // SAFETY: The request is valid, and its vectors hold more bytes than it has.
+        let mut cursor = unsafe { Cursor::new(NonNull::from(&mut bio)) };
+        cursor.take(1024).ok_or(EINVAL)?;
+
+        let mut pieces = cursor.chunks();
+        let piece = pieces.next().ok_or(EINVAL)?;
+        assert_eq!((piece.address.addr() % 4096, piece.len), (2560, 512));
+        // Over the empty vector, and no further than the request although the vector is longer.
+        let piece = pieces.next().ok_or(EINVAL)?;
+        assert_eq!((piece.address.addr() % 4096, piece.len), (512, 1024));
+        assert!(pieces.next().is_none());
         Ok(())
     }
 

@@ -144,6 +144,41 @@ impl PmemRange {
         Ok(())
     }
 
+    /// Fills the rest of a request from the medium. After an error some of it may be filled.
+    #[inline]
+    pub fn read_rest(&self, offset: u64, sink: Sink<'_>) -> Result<(), AccessError> {
+        let mut from = self.bytes(offset, sink.remaining())?;
+
+        for chunk in sink.chunks() {
+            // SAFETY: `from` is mapped for what is left of the request, of which the chunk is a part; the chunk is valid for its
+            // length, and a vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping: without
+            // struct pages for the range nobody can submit it.
+            unsafe { poison::copy(chunk.address, from, chunk.len) }.map_err(|poison::Poison| {
+                AccessError::Poisoned {
+                    offset: self.offset_of(from),
+                }
+            })?;
+            from = from.wrapping_add(chunk.len);
+        }
+
+        Ok(())
+    }
+
+    /// Stores the rest of a request, flushed.
+    #[inline]
+    pub fn write_rest(&self, offset: u64, source: Source<'_>) -> Result<(), AccessError> {
+        let mut to = self.bytes(offset, source.remaining())?;
+
+        for chunk in source.chunks() {
+            // SAFETY: `to` is mapped for what is left of the request, of which the chunk is a part; the chunk is valid for its
+            // length. Memory of a request is no part of the mapping: without struct pages for the range nobody can submit it.
+            unsafe { persist::copy(to, chunk.address, chunk.len) };
+            to = to.wrapping_add(chunk.len);
+        }
+
+        Ok(())
+    }
+
     /// Stores the next `len` bytes of a request, flushed. After [`AccessError::ShortRequest`] some of them may be stored.
     #[inline]
     pub fn write_from(

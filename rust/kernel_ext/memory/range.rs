@@ -238,4 +238,10 @@ impl PmemRange {
 
         (end <= self.len).then(|| self.address.as_ptr().wrapping_add(offset))
     }
+
+    /// The offset of an address in the range.
+    #[inline]
+    pub(super) fn offset_of(&self, address: *const u8) -> u64 {
+        address.addr().wrapping_sub(self.address.addr().get()) as u64
+    }
 }
