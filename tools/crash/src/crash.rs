@@ -37,10 +37,9 @@ use crate::{
         token_names, //
     },
 };
-use rustc_hash::{
-    FxHashMap,
-    FxHashSet, //
-};
+use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::rc::Rc;
 
 /// Words that a sector never holds by itself, for the two ends of a torn block.
@@ -67,6 +66,23 @@ pub(crate) struct Bad {
     pub(crate) layout: Layout,
 }
 
+/// Remembers what was met after a history of `depth`. Returns whether it was not met before after one as short.
+pub(crate) fn is_news<K: Eq + Hash>(met: &mut FxHashMap<K, u16>, what: K, depth: u16) -> bool {
+    match met.entry(what) {
+        Entry::Vacant(new) => {
+            new.insert(depth);
+            true
+        }
+        Entry::Occupied(mut least) => {
+            let shorter = depth < *least.get();
+            if shorter {
+                least.insert(depth);
+            }
+            shorter
+        }
+    }
+}
+
 /// Judges images.
 pub(crate) struct Court {
     layouts: Vec<Layout>,
@@ -74,8 +90,8 @@ pub(crate) struct Court {
     /// Whether each image is written in all formats, and not in one that depends on it.
     all_formats: bool,
     verdicts: FxHashMap<Vec<Value>, Verdict>,
-    /// States after recovery that are known.
-    known: FxHashSet<Vec<Value>>,
+    /// States after recovery that are known, each with the shortest history of those that lead to it.
+    known: FxHashMap<Vec<Value>, u16>,
     /// Images that were judged, each as often as it was met.
     pub(crate) images: u64,
     /// Images of interrupted recoveries.
@@ -89,7 +105,7 @@ impl Court {
             layouts: layouts.to_vec(),
             all_formats,
             verdicts: FxHashMap::default(),
-            known: FxHashSet::default(),
+            known: FxHashMap::default(),
             images: 0,
             nested: 0,
         }
@@ -105,10 +121,12 @@ impl Court {
         self.verdicts.len()
     }
 
-    /// Judges every image that a power failure can leave now. `recovered` gets what recovery makes of those not seen before.
+    /// Judges every image that a power failure can leave now, after a history of `depth`. `recovered` gets what recovery makes of those
+    /// not seen after one as short.
     pub(crate) fn judge(
         &mut self,
         state: &State,
+        depth: u16,
         mut recovered: impl FnMut(State),
     ) -> Result<(), Box<Bad>> {
         let metadata = &state.cells[..self.shape.metadata()];
@@ -127,7 +145,7 @@ impl Court {
                 .collect();
             self.images += of_data;
             let result = match self.verdict(&words) {
-                Ok(after) => self.sectors(state, &of_blocks, &after, &mut recovered),
+                Ok(after) => self.sectors(state, depth, &of_blocks, &after, &mut recovered),
                 Err(what) => Err((what, Vec::new())),
             };
             if let Err((what, held)) = result {
@@ -153,6 +171,7 @@ impl Court {
     fn sectors(
         &mut self,
         state: &State,
+        depth: u16,
         of_blocks: &[Vec<Value>],
         after: &Recovered,
         recovered: &mut impl FnMut(State),
@@ -188,7 +207,7 @@ impl Court {
             key.extend(&after.older);
             key.extend(held());
             key.extend([state.bad as Value, (state.bad >> 16) as Value]);
-            if self.known.insert(key) {
+            if is_news(&mut self.known, key, depth) {
                 recovered(self.state_after(state, after, held()));
             }
             let mut digits = chosen.iter_mut().zip(&reads);

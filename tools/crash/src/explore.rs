@@ -2,7 +2,8 @@
 
 //! All states that the requests of two threads and power failures lead to.
 //!
-//! Breadth first, so that the first violation has the shortest history. When no state is left that was not seen, the states are
+//! Breadth first, so that the first violation has the shortest history; a request of a single thread is followed to its end at once, so
+//! that few states wait. When no state is left that was not seen, the states are
 //! closed: no longer history, and no other order of accesses, leads anywhere else.
 //!
 //! Of a state that was seen a fingerprint of 128 bits is kept; that two of some millions of states have the same one is
@@ -22,6 +23,7 @@ use crate::{
     canon::Canon,
     cell::Cell,
     crash::{
+        is_news,
         Bad,
         Court, //
     },
@@ -39,7 +41,7 @@ use crate::{
     },
     step::Machine,
 };
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use std::collections::{
     BTreeMap,
     VecDeque, //
@@ -145,24 +147,35 @@ struct Waiting {
     index: u32,
     depth: u16,
     state: State,
+    print: Print,
+    /// Whether it was met before, at the end of a longer history.
+    again: bool,
 }
+
+/// A fingerprint of a state.
+type Print = [u64; 2];
 
 /// Where a state came from.
 #[derive(Clone, Copy)]
 struct Origin {
     from: u32,
     step: u16,
-    print: u128,
+    /// Half of its fingerprint, which tells it from the few others that the step may lead to.
+    print: u64,
 }
 
 struct Explorer {
     machine: Machine,
     court: Court,
-    seen: FxHashSet<u128>,
+    /// The shortest history, in requests and power failures, of each state that was met.
+    seen: FxHashMap<Print, u16>,
     origins: Vec<Origin>,
+    /// States that come before those that wait: the only thread is in the middle of a request, or no request may follow.
+    at_once: Vec<Waiting>,
     /// States that wait, by the depth at which they are.
     waiting: BTreeMap<u16, VecDeque<Waiting>>,
     bytes: Vec<u8>,
+    depth: usize,
 }
 
 /// Explores a plan with a fault, or none, up to the first violation. `progress` returns whether to go on.
@@ -188,10 +201,12 @@ pub(crate) fn explore(
             threads: plan.threads,
         },
         court: Court::new(&layouts, plan.all_formats),
-        seen: FxHashSet::default(),
+        seen: FxHashMap::default(),
         origins: Vec::new(),
+        at_once: Vec::new(),
         waiting: BTreeMap::new(),
         bytes: Vec::new(),
+        depth: plan.depth,
     };
     let mut count = Count::default();
     let mut first = initial_state(&layouts[0]);
@@ -201,9 +216,19 @@ pub(crate) fn explore(
         index,
         depth,
         state,
+        print,
+        again,
     }) = explorer.next()
     {
-        count.states += 1;
+        count.states += u64::from(!again);
+        // Meanwhile a shorter history was found.
+        if explorer
+            .seen
+            .get(&print)
+            .is_some_and(|&least| least < depth)
+        {
+            continue;
+        }
         if count.states % 4096 == 0 {
             explorer.fill(&mut count);
             if !progress(&count, explorer.origins.len()) {
@@ -236,6 +261,9 @@ impl Explorer {
     }
 
     fn next(&mut self) -> Option<Waiting> {
+        if let Some(next) = self.at_once.pop() {
+            return Some(next);
+        }
         let mut entry = self.waiting.first_entry()?;
         let next = entry.get_mut().pop_front();
         if entry.get().is_empty() {
@@ -244,35 +272,53 @@ impl Explorer {
         next
     }
 
-    fn print(&mut self, state: &State) -> u128 {
+    fn print(&mut self, state: &State) -> Print {
         state.serialize(&mut self.bytes);
-        let half = |seed: u8| {
+        [0, 1].map(|seed| {
             let mut hasher = DefaultHasher::new();
             hasher.write_u8(seed);
             hasher.write(&self.bytes);
-            u128::from(hasher.finish())
-        };
-        half(0) << 64 | half(1)
+            hasher.finish()
+        })
     }
 
-    /// Remembers a state, if it is new.
+    /// Remembers a state, if it is new, or if more may follow than when it was met before.
     fn add(&mut self, state: State, from: u32, step: u16, depth: u16) {
         let print = self.print(&state);
-        if self.seen.insert(print) {
-            let index = self.origins.len() as u32;
-            self.origins.push(Origin { from, step, print });
-            self.waiting.entry(depth).or_default().push_back(Waiting {
-                index,
-                depth,
-                state,
-            });
+        let again = self.seen.contains_key(&print);
+        if again && self.depth == usize::MAX || !is_news(&mut self.seen, print, depth) {
+            return;
+        }
+        let index = self.origins.len() as u32;
+        self.origins.push(Origin {
+            from,
+            step,
+            print: print[0],
+        });
+        let may_wait =
+            self.machine.threads > 1 || (state.is_quiet() && usize::from(depth) < self.depth);
+        let waiting = Waiting {
+            index,
+            depth,
+            state,
+            print,
+            again,
+        };
+        if may_wait {
+            self.waiting.entry(depth).or_default().push_back(waiting);
+        } else {
+            self.at_once.push(waiting);
         }
     }
 
     /// Lets the power fail.
     fn power_failure(&mut self, state: &State, index: u32, depth: u16) -> Result<(), Violation> {
         let mut after = Vec::new();
-        let result = self.court.judge(state, |recovered| after.push(recovered));
+        // Without a limit it does not matter after how many requests a state is met.
+        let counted = if self.depth == usize::MAX { 0 } else { depth };
+        let result = self
+            .court
+            .judge(state, counted, |recovered| after.push(recovered));
         if let Err(bad) = result {
             let Bad {
                 what,
@@ -346,7 +392,7 @@ impl Explorer {
                 history.push("power failure, recovery".into());
                 let mut court = self.court.again();
                 // It was judged before, and was good.
-                let _ = court.judge(&state, |after| next.push(after));
+                let _ = court.judge(&state, 0, |after| next.push(after));
             } else {
                 history.push(self.machine.describe(&state, step.into()));
                 self.machine.steps(&state, |_, taken, stepped| {
@@ -357,7 +403,7 @@ impl Explorer {
             }
             let found = next.into_iter().find_map(|mut next| {
                 self.normalise(&mut next);
-                (self.print(&next) == print).then_some(next)
+                (self.print(&next)[0] == print).then_some(next)
             });
             match found {
                 Some(found) => state = found,
