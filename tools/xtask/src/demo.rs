@@ -13,6 +13,7 @@ use crate::{
     },
     setup::Machine,
     suite::{
+        media::Media,
         script::{
             Hardware,
             NvdimmNeed, //
@@ -20,7 +21,6 @@ use crate::{
         session::{
             Call,
             Ending,
-            Media,
             Reaction,
             Session, //
         },
@@ -62,7 +62,7 @@ pub(crate) fn run() -> Result<()> {
         nvdimms: vec![need],
         ..Hardware::default()
     };
-    let media = Media::create(&hardware, scratch.path())?;
+    let media = Media::create(&hardware)?;
     let mut stamps = Stamps::default();
 
     for (boot, title) in [(1, "First boot"), (2, "Second boot, same NVDIMM")] {

@@ -16,6 +16,7 @@ use crate::{
     process,
     setup::Machine,
     suite::{
+        media::Media,
         script::{
             Hardware,
             NvdimmNeed, //
@@ -23,7 +24,6 @@ use crate::{
         session::{
             Call,
             Ending,
-            Media,
             Reaction,
             Session, //
         },
@@ -40,7 +40,6 @@ use std::{
     thread,
     time::Duration, //
 };
-use tempfile::TempDir;
 
 /// How long one machine runs before the other does: much shorter than what is measured, much longer than it takes to change.
 const TURN: Duration = Duration::from_millis(50);
@@ -110,11 +109,10 @@ impl Guests<'_> {
             cpus: Some(if self.icount { 1 } else { 2 }),
             ..Hardware::default()
         };
-        let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
-        let run = scratch.path().join("run");
+        let media = Media::create(&hardware)?;
+        let run = media.directory().join("run");
         fs::create_dir(&run).context("cannot create the directory of the run")?;
         fs::write(run.join("cells"), work.list).context("cannot write the list of cells")?;
-        let media = Media::create(&hardware, scratch.path())?;
         let files = self.files.of(stack)?;
         let mut setup = Session::setup(self.machine, &hardware, files, &media, &run);
         if self.icount {
@@ -127,7 +125,7 @@ impl Guests<'_> {
             stack,
             session,
             arguments: if self.icount { "icount" } else { "" },
-            _scratch: scratch,
+            _media: media,
         })
     }
 }
@@ -137,8 +135,7 @@ struct Booted {
     stack: Stack,
     session: Session,
     arguments: &'static str,
-    /// The files of its NVDIMMs.
-    _scratch: TempDir,
+    _media: Media,
 }
 
 impl Booted {

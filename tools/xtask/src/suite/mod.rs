@@ -10,6 +10,7 @@
 
 pub(crate) mod campaign;
 mod compare;
+pub(crate) mod media;
 mod plan;
 mod powercut;
 mod recorded;

@@ -11,6 +11,7 @@
 //! guests are not deterministic. Of a chain that fails, the image after the last cut is kept.
 
 use super::{
+    media::Media,
     report::Verdict,
     run::{
         traces,
@@ -23,7 +24,6 @@ use super::{
     session::{
         Call,
         Ending,
-        Media,
         Reaction,
         Session, //
     },
@@ -247,8 +247,7 @@ impl Chain {
 
     /// Runs the chain: a boot a cut, some that only look, and a last one that only reads.
     pub(super) fn run(&self, run: &Run<'_>) -> Result<Verdict> {
-        let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
-        let media = Media::create(&self.hardware(), scratch.path())?;
+        let media = Media::create(&self.hardware())?;
         let mut random = StdRng::seed_from_u64(self.seed);
         let mut stamps = Stamps::default();
         let (mut boot, mut cuts) = (0, 0);

@@ -3,6 +3,7 @@
 //! Workers: they take jobs from a queue, boot guests for them and report what came of each test.
 
 use super::{
+    media::Media,
     plan::Job,
     report::{
         self,
@@ -17,7 +18,6 @@ use super::{
     session::{
         Call,
         Ending,
-        Media,
         Reaction,
         Session, //
     },
@@ -135,10 +135,9 @@ impl<'a> Run<'a> {
     fn shared(&self, stack: Stack, hardware: &Hardware, scripts: &[Script]) -> Result<()> {
         let mut waiting = scripts.iter().peekable();
         while let Some(first) = waiting.peek() {
-            let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
             let boot = first.name.clone();
             let output = self.output_directory(stack, &boot)?;
-            let media = Media::create(hardware, scratch.path())?;
+            let media = Media::create(hardware)?;
             let start = Instant::now();
             let setup = Session::setup(
                 self.machine,
@@ -195,8 +194,7 @@ impl<'a> Run<'a> {
             Boots::Stacks(stacks) => stacks.clone(),
             Boots::Shared => vec![stack],
         };
-        let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
-        let media = Media::create(&script.hardware, scratch.path())?;
+        let media = Media::create(&script.hardware)?;
         for (boot, &under) in (1..).zip(&stacks) {
             let output = self.output_directory(stack, &format!("{}-boot{boot}", script.name))?;
             let setup = Session::setup(

@@ -2,7 +2,10 @@
 
 //! One boot as a test sees it: the agent's commands, with deadlines, and what the kernel has to say.
 
-use super::script::Hardware;
+use super::{
+    media::Media,
+    script::Hardware, //
+};
 use crate::{
     kernel::Flavour,
     modules::{
@@ -15,7 +18,6 @@ use crate::{
     vm::{
         Event,
         Guest,
-        Nvdimm,
         Setup,
         MIB, //
     },
@@ -99,45 +101,6 @@ pub(crate) enum Reaction {
     CutAfter(Duration),
 }
 
-/// NVDIMMs of a test with their files, which outlive a boot: those that are there at boot, then the spares.
-pub(crate) struct Media {
-    nvdimms: Vec<Nvdimm>,
-    /// Where the files are: a temporary directory, whose path is short enough for a socket.
-    directory: PathBuf,
-}
-
-impl Media {
-    /// New files, all zeros, in `directory`.
-    pub(crate) fn create(hardware: &Hardware, directory: &Path) -> Result<Self> {
-        let needs = hardware.nvdimms.iter().chain(&hardware.spares).enumerate();
-        let nvdimms = needs.map(|(index, need)| Nvdimm {
-            file: directory.join(format!("nvdimm{index}")),
-            size: need.size,
-            label: need.label,
-        });
-        let nvdimms = nvdimms.collect::<Vec<_>>();
-        nvdimms.iter().try_for_each(Nvdimm::create)?;
-        Ok(Self {
-            nvdimms,
-            directory: directory.to_path_buf(),
-        })
-    }
-
-    /// The file of the NVDIMM of this number.
-    ///
-    /// # Panics
-    ///
-    /// If there are not so many.
-    pub(crate) fn file(&self, index: usize) -> &Path {
-        &self.nvdimms[index].file
-    }
-
-    /// Makes them zeros again. The guest has no driver on them.
-    pub(crate) fn erase(&self) -> Result<()> {
-        self.nvdimms.iter().try_for_each(Nvdimm::erase)
-    }
-}
-
 /// A booted guest.
 pub(crate) struct Session {
     guest: Guest,
@@ -165,10 +128,10 @@ impl Session {
         }
         setup.share("modules", files.modules);
         setup.share("tools", files.tools);
-        let (nvdimms, spares) = media.nvdimms.split_at(hardware.nvdimms.len());
+        let (nvdimms, spares) = media.nvdimms().split_at(hardware.nvdimms.len());
         setup.nvdimms = nvdimms.to_vec();
         setup.spares = spares.to_vec();
-        setup.monitor = Some(media.directory.join("monitor"));
+        setup.monitor = Some(media.directory().join("monitor"));
         setup
             .kernel_arguments
             .clone_from(&hardware.kernel_arguments);
