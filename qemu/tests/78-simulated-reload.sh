@@ -47,7 +47,7 @@ unload_at_once() {
 }
 
 # used: KiB of memory of the kernel's own, after caches were dropped and slabs gave up free objects of their per-CPU lists and, on a
-# kernel with KASAN, of its quarantine, which fills for hours.
+# kernel with KASAN, of its quarantine.
 used() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
