@@ -293,7 +293,8 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
         from_result(|| {
             B::before_probe(device)?;
-            let result = device.set_drvdata(D::probe(device));
+            // The driver begins when there is memory for its data: afterwards nothing fails that it would have to undo.
+            let result = device.set_drvdata(pin_init::pin_init_scope(|| Ok(D::probe(device))));
             B::after_probe(device, result);
             result.map(|()| 0)
         })
