@@ -137,12 +137,11 @@ impl<'a> Cursor<'a> {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// Takes the next bytes that are contiguous, at most `max`; `None` at the end of the request and for a `max` of zero.
-    #[inline]
-    fn take(&mut self, max: usize) -> Option<Chunk> {
-        let wanted = max.min(self.remaining);
-        if wanted == 0 {
-            return None;
+    /// Goes on to a vector with bytes that were not handed out, unless the current one has some. `false` at the end of the request.
+    #[inline(always)]
+    fn reach_bytes(&mut self) -> bool {
+        if self.remaining == 0 {
+            return false;
         }
 
         while self.left == 0 {
@@ -150,7 +149,17 @@ impl<'a> Cursor<'a> {
             unsafe { self.enter_vector(0) };
         }
 
-        let len = wanted.min(self.left);
+        true
+    }
+
+    /// Takes the next bytes that are contiguous, at most `max`; `None` at the end of the request and for a `max` of zero.
+    #[inline]
+    fn take(&mut self, max: usize) -> Option<Chunk> {
+        if max == 0 || !self.reach_bytes() {
+            return None;
+        }
+
+        let len = max.min(self.left);
         // INVARIANT: `address` is valid for `left` bytes, and `len` is at most that.
         let chunk = Chunk {
             address: self.address,
@@ -167,13 +176,8 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn chunks(mut self) -> impl Iterator<Item = Chunk> + use<'a> {
         iter::from_fn(move || {
-            if self.remaining == 0 {
+            if !self.reach_bytes() {
                 return None;
-            }
-
-            while self.left == 0 {
-                // SAFETY: `left < remaining`, so `next` is a valid vector by the type invariant.
-                unsafe { self.enter_vector(0) };
             }
 
             // INVARIANT: `address` is valid for `left` bytes.
