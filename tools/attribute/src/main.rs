@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `attribute`: writes attributes of sysfs for tests in the guest and names the errors, and tells what all of them show.
+//! `attribute`: writes attributes of sysfs for tests in the guest and names the errors, tells what all of them show, and lets memory fail.
 //!
 //! A shell can tell that a write failed, but not with which error, and a process for each attribute of a long table is slow in
 //! an emulated machine.
 
+mod faults;
 mod refusals;
 mod state;
 mod store;
@@ -14,6 +15,7 @@ use clap::{
     Parser,
     Subcommand, //
 };
+use faults::Operation;
 use std::{
     io,
     path::PathBuf,
@@ -54,6 +56,18 @@ enum Command {
         #[arg(long)]
         since: Option<PathBuf>,
     },
+    /// Try something while one place in the kernel after the other fails; prints how many there were, and what went wrong. Afterwards it is
+    /// done.
+    Faults {
+        /// A write that undoes what succeeded; may be given more than once.
+        #[arg(long, num_args = 2, value_names = ["FILE", "VALUE"], allow_hyphen_values = true)]
+        undo: Vec<String>,
+        /// An error that may come instead of ENOMEM or EFAULT.
+        #[arg(long, value_name = "ERROR")]
+        or: Vec<String>,
+        #[command(subcommand)]
+        operation: Operation,
+    },
     /// See that no file without a permission to write can be opened for writing.
     ReadOnly { directories: Vec<PathBuf> },
 }
@@ -75,6 +89,16 @@ fn main() -> Result<ExitCode> {
         } => {
             state::report(since.as_deref(), &said, status)?;
             return Ok(ExitCode::SUCCESS);
+        }
+        Command::Faults {
+            undo,
+            or,
+            operation,
+        } => {
+            let undo = faults::Write::pairs(&undo);
+            let summary = faults::fail_in_turn(&operation, &undo, &or)?;
+            println!("{summary}");
+            summary.complaints
         }
         Command::Refusals { root } => refusals::check(&root, io::stdin().lock())?,
         Command::ReadOnly { directories } => refusals::read_only(&directories)?,

@@ -19,24 +19,67 @@ use std::{
     io,
     path::Path, //
 };
+use walk::Detail;
 
 /// Devices of the bus `nd`.
 const DEVICES: &str = "/sys/bus/nd/devices";
 
 /// All lines of now.
 fn gather(names: &Names) -> Result<BTreeSet<String>> {
+    let mut lines = gather_attributes(names, Detail::Disks)?;
+    for device in walk::entries(Path::new(DEVICES))? {
+        if device.starts_with("nmem") {
+            let mut rows = Vec::new();
+            labels::walk(&device, &mut rows);
+            lines.extend(rows);
+        }
+    }
+    Ok(lines)
+}
+
+/// Lines of now, but not those of label areas.
+fn gather_attributes(names: &Names, detail: Detail) -> Result<BTreeSet<String>> {
     let devices = Path::new(DEVICES);
     let mut lines = Vec::new();
     for device in walk::entries(devices)? {
-        walk::walk(devices, &devices.join(&device), &device, &mut lines)?;
-        if device.starts_with("nmem") {
-            labels::walk(&device, &mut lines);
-        }
+        walk::walk(devices, &devices.join(&device), &device, detail, &mut lines)?;
     }
     let disks = walk::entries(Path::new("/sys/class/block"))?;
     let disks = disks.iter().filter(|disk| disk.starts_with("pmem"));
     lines.extend(disks.map(|disk| format!("disk {disk}")));
     Ok(lines.iter().map(|line| names.replace(line)).collect())
+}
+
+/// All lines of now but those of label areas and of disks' attributes, which take long; none while there is no bus `nd`.
+///
+/// # Errors
+///
+/// As for [`save`].
+pub(crate) fn of_now() -> Result<BTreeSet<String>> {
+    if !Path::new(DEVICES).exists() {
+        return Ok(BTreeSet::new());
+    }
+    gather_attributes(&Names::query(Path::new(DEVICES))?, Detail::Devices)
+}
+
+/// The same without values, and with the kernel's names.
+///
+/// # Errors
+///
+/// As for [`save`].
+pub(crate) fn outline_of_now() -> Result<BTreeSet<String>> {
+    if !Path::new(DEVICES).exists() {
+        return Ok(BTreeSet::new());
+    }
+    gather_attributes(&Names::default(), Detail::Names)
+}
+
+/// Waits until what is being detected and registered is there.
+pub(crate) fn settle() {
+    for device in walk::entries(Path::new(DEVICES)).unwrap_or_default() {
+        // Only buses have it; to read it is to wait.
+        let _ = fs::read(Path::new(DEVICES).join(device).join("wait_probe"));
+    }
 }
 
 /// Writes all lines of now to `file`.
@@ -75,7 +118,10 @@ pub(crate) fn report(file: Option<&Path>, said: &Path, status: i32) -> Result<()
 }
 
 /// What is gone (`<`) and what is new (`>`), by attribute: values may be random, and must not decide about the order.
-fn changes<'a>(before: &'a BTreeSet<String>, now: &'a BTreeSet<String>) -> Vec<(char, &'a String)> {
+pub(crate) fn changes<'a>(
+    before: &'a BTreeSet<String>,
+    now: &'a BTreeSet<String>,
+) -> Vec<(char, &'a String)> {
     let gone = before.difference(now).map(|line| ('<', line));
     let new = now.difference(before).map(|line| ('>', line));
     let mut changes = gone.chain(new).collect::<Vec<_>>();

@@ -76,16 +76,28 @@ pub(super) fn text(file: &Path) -> String {
     }
 }
 
+/// How much is walked; each has what the one before has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Detail {
+    /// Devices and what their attributes are called.
+    Names,
+    /// Values, too, but not those of disks, which have more attributes than all else.
+    Devices,
+    /// Disks, too.
+    Disks,
+}
+
 /// Adds a line for each attribute and link below `directory`, which is called `shown`. Other devices have lines of their own.
 pub(super) fn walk(
     devices: &Path,
     directory: &Path,
     shown: &str,
+    detail: Detail,
     lines: &mut Vec<String>,
 ) -> Result<()> {
     // What comes and goes meanwhile is as if it had not been there.
     for entry in entries(directory).unwrap_or_default() {
-        if DULL.contains(&entry.as_str()) {
+        if DULL.contains(&entry.as_str()) || detail < Detail::Disks && entry == "block" {
             continue;
         }
         let path = directory.join(&entry);
@@ -99,11 +111,11 @@ pub(super) fn walk(
             lines.push(format!("{shown} -> {}", target.to_string_lossy()));
         } else if metadata.is_dir() {
             if !devices.join(&entry).exists() {
-                walk(devices, &path, &shown, lines)?;
+                walk(devices, &path, &shown, detail, lines)?;
             }
         } else if !DIFFERS.is_match(&shown) {
             let mode = metadata.permissions().mode() & 0o7777;
-            let value = if mode & 0o400 != 0 {
+            let value = if mode & 0o400 != 0 && detail > Detail::Names {
                 text(&path)
             } else {
                 String::new()
@@ -134,7 +146,7 @@ mod tests {
         fs::set_permissions(device.join("secret"), PermissionsExt::from_mode(0o200)).unwrap();
         std::os::unix::fs::symlink("../drivers/nd_region", device.join("driver")).unwrap();
         let mut lines = Vec::new();
-        walk(root.path(), &device, "region0", &mut lines).unwrap();
+        walk(root.path(), &device, "region0", Detail::Disks, &mut lines).unwrap();
         assert_eq!(
             lines,
             [
@@ -143,6 +155,22 @@ mod tests {
                 "region0/secret 0200 ",
                 "region0/uevent 0644 MAJOR=?\\nX=1\\n",
             ]
+        );
+        let mut devices = Vec::new();
+        walk(
+            root.path(),
+            &device,
+            "region0",
+            Detail::Devices,
+            &mut devices,
+        )
+        .unwrap();
+        assert_eq!(devices, lines[1..]);
+        let mut names = Vec::new();
+        walk(root.path(), &device, "region0", Detail::Names, &mut names).unwrap();
+        assert_eq!(
+            names.last().map(String::as_str),
+            Some("region0/uevent 0644 ")
         );
     }
 }

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Memory fails while disks come and go: a raw disk, a BTT that is made and found, a region with all that is in it.
+#
+# needs: nvdimm=64M
+# timeout: 400
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+. "${LIB%/*}/faults.sh"
+
+# The kernel does not tell why a range cannot be reserved, and says EINVAL when it has no memory for a disk's name.
+others='--or EBUSY --or EINVAL'
+
+unbind namespace0.0
+# shellcheck disable=SC2086
+bind_with_faults nd_pmem namespace0.0 $others
+unbind namespace0.0
+btt=$(seed btt region0)
+set_with_faults "$btt" uuid "$(uuidgen)" "$(uuidgen)"
+set_with_faults "$btt" sector_size 4096 512
+set_with_faults "$btt" namespace namespace0.0 ""
+# shellcheck disable=SC2086
+bind_with_faults nd_pmem "$btt" $others
+disk=$(disk_of "$btt")
+put 1 65536 0
+unbind_with_faults nd_pmem "$btt"
+# shellcheck disable=SC2086
+bind_with_faults nd_pmem "$btt" $others
+same 1 65536 0 || fail "$disk is not what it was before the faults"
+unbind_with_faults nd_region region0
+bind_with_faults nd_region region0
+disk=$(disk_of "$(show namespace0.0 holder)")
+same 1 65536 0 || fail "$disk is not what it was before the faults in its region"
+expect_no_complaints 100
