@@ -47,11 +47,11 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Stop each plan after this many states.
+    /// Stop each plan after this many states. It ends before if memory runs out.
     #[arg(long, default_value_t = usize::MAX)]
     states: usize,
-    /// Requests and power failures of a history, in plans that are not closed.
-    #[arg(long, default_value_t = 6)]
+    /// Requests and power failures of a history, in plans that are not closed. Over two arenas each more makes 26 times the states.
+    #[arg(long, default_value_t = 4)]
     depth: usize,
     /// Explore only plans whose names contain this.
     #[arg(long)]
@@ -91,20 +91,56 @@ fn goes_on() -> bool {
     !INTERRUPTED.load(Ordering::Relaxed)
 }
 
+/// Tells now and then whether memory runs out, so that a plan that does not close ends with what it has counted.
+struct MemoryWatch {
+    looked: Instant,
+    low: bool,
+}
+
+impl MemoryWatch {
+    fn new() -> Self {
+        Self {
+            looked: Instant::now(),
+            low: false,
+        }
+    }
+
+    fn is_low(&mut self) -> bool {
+        if self.looked.elapsed() >= Duration::from_secs(1) {
+            self.looked = Instant::now();
+            let free = kibibytes("/proc/meminfo", "MemAvailable:");
+            // Tables double when they grow.
+            let needed = kibibytes("/proc/self/status", "VmRSS:");
+            self.low = matches!((free, needed), (Some(free), Some(needed)) if free < needed);
+        }
+        self.low
+    }
+}
+
+/// A size that the kernel tells, where it does.
+fn kibibytes(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().strip_suffix(" kB")?.parse().ok()
+}
+
 /// Explores a plan. Returns whether all was well.
 fn explore(plan: &Plan, images: &Path) -> Result<bool> {
     let started = Instant::now();
     let bar = progress_bar(plan.name());
+    let mut memory = MemoryWatch::new();
     let result = plan.explore(|count, known| {
         bar.set_length(known as u64);
         bar.set_position(count.states);
         bar.set_message(estimate(count, known, started.elapsed()));
-        goes_on()
+        goes_on() && !memory.is_low()
     });
     bar.finish_and_clear();
     match result {
         Ok(count) => {
-            println!("{:<36}{}", plan.name(), describe(&count, started.elapsed()));
+            let end = if memory.low { " (memory is low)" } else { "" };
+            let count = describe(&count, started.elapsed());
+            println!("{:<36}{count}{end}", plan.name());
             Ok(true)
         }
         Err(violation) => {
