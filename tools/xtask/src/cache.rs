@@ -126,7 +126,7 @@ impl Cache {
                 told = true;
             }
             crate::process::check_interrupt()?;
-            step.tick();
+            step.tick_waiting();
             std::thread::sleep(Duration::from_millis(200));
         }
     }

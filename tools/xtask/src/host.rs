@@ -107,7 +107,6 @@ fn install(cache: &Cache, wanted: &[(String, Option<String>)], step: &Step) -> R
         step.note("all there");
         return Ok(());
     }
-    step.note(format!("installed {}", missing.join(" ")));
     let _lock = cache.lock("apt-host", step)?;
     // A third party's source that does not answer must not stop us: what counts is whether the packages install.
     if let Err(error) = process::run(
@@ -131,7 +130,9 @@ fn install(cache: &Cache, wanted: &[(String, Option<String>)], step: &Step) -> R
         &cache.log("apt-install"),
         step,
     )
-    .with_context(|| format!("cannot install {}", missing.join(" ")))
+    .with_context(|| format!("cannot install {}", missing.join(" ")))?;
+    step.note(format!("installed {}", missing.join(" ")));
+    Ok(())
 }
 
 /// Names of the installed packages.

@@ -31,6 +31,8 @@ pub(crate) struct Step {
     start: Instant,
     bar: Option<ProgressBar>,
     last_line: Cell<Instant>,
+    /// How much of it is done, in per cent, if that is known.
+    share: Cell<Option<u64>>,
     note: RefCell<String>,
 }
 
@@ -47,6 +49,7 @@ impl Step {
             start: now,
             bar,
             last_line: Cell::new(now),
+            share: Cell::new(None),
             note: RefCell::default(),
         }
     }
@@ -66,7 +69,10 @@ impl Step {
                 }
                 bar.set_position(shown);
             }
-            None => self.sign_of_life(&format!("{} %", shown * 100 / total.max(1))),
+            None => {
+                self.share.set(Some(shown * 100 / total.max(1)));
+                self.tick();
+            }
         }
     }
 
@@ -85,11 +91,17 @@ impl Step {
         }
     }
 
-    /// Reports that the step still runs, when nothing can be counted.
+    /// Reports that the step still runs.
     pub(crate) fn tick(&self) {
-        if self.bar.is_none() {
-            self.sign_of_life("still at work");
+        match self.share.get() {
+            Some(share) => self.sign_of_life(&format!("{share} %")),
+            None => self.sign_of_life("still at work"),
         }
+    }
+
+    /// Reports that the step waits for somebody else.
+    pub(crate) fn tick_waiting(&self) {
+        self.sign_of_life("still waiting");
     }
 
     /// Sets what is said behind the step's name when it ends.
@@ -106,7 +118,7 @@ impl Step {
     }
 
     fn sign_of_life(&self, what: &str) {
-        if self.last_line.get().elapsed() >= QUIET_INTERVAL {
+        if self.bar.is_none() && self.last_line.get().elapsed() >= QUIET_INTERVAL {
             self.last_line.set(Instant::now());
             println!("{} {}: {what}", clock(self.start.elapsed()), self.name);
         }
