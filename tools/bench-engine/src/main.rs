@@ -111,8 +111,9 @@ fn main() -> Result<()> {
     bar.finish_and_clear();
 
     let about = format!(
-        "Files of {} MiB in memory, {}, {} rounds of {} ms, {} CPUs ({}).",
+        "Files of {} MiB in memory, {}, {}, {} rounds of {} ms, {} CPUs ({}).",
         strategy::SIZE >> 20,
+        page_size(contenders.len())?,
         medium_instructions(directory.path())?,
         arguments.rounds,
         arguments.milliseconds,
@@ -131,6 +132,22 @@ fn main() -> Result<()> {
 fn medium_instructions(directory: &std::path::Path) -> Result<String> {
     let region = persist::Region::create(&directory.join("probe"), 4096)?;
     Ok(format!("movnti, {} and sfence", region.write_back()))
+}
+
+/// What the files are mapped by, which decides how often a CPU has to look up an address.
+fn page_size(files: usize) -> Result<&'static str> {
+    const FILE: &str = "/proc/self/smaps_rollup";
+    let text = std::fs::read_to_string(FILE).with_context(|| format!("cannot read {FILE}"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("ShmemPmdMapped:"));
+    let kibibytes: Option<u64> =
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    Ok(match kibibytes {
+        Some(0) | None => "mapped by pages of 4 KiB",
+        Some(large) if large >= files as u64 * (strategy::SIZE >> 10) => "mapped by pages of 2 MiB",
+        Some(_) => "mapped by pages of 4 KiB and 2 MiB",
+    })
 }
 
 fn cpu_name() -> String {
