@@ -179,6 +179,7 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
         .iter()
         .for_each(|outcome| tally.count(&outcome.verdict));
     println!("            results: {}", run.results.display());
+    report::print_failures(&outcomes);
     Ok(tally)
 }
 

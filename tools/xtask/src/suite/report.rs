@@ -11,6 +11,9 @@ use std::{
     time::Duration, //
 };
 
+/// So many lines of a failure's reason are said again at the end.
+const REPEATED: usize = 10;
+
 /// What came of one test under one stack.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
@@ -47,9 +50,23 @@ impl Outcome {
         };
         println!("{} {:<44} {word}", ui::clock(self.time), self.name);
         if let Some(reason) = reason {
-            for line in reason.lines() {
-                println!("            | {line}");
-            }
+            print_reason(reason.lines());
+        }
+    }
+}
+
+fn print_reason<'a>(lines: impl Iterator<Item = &'a str>) {
+    for line in lines {
+        println!("            | {line}");
+    }
+}
+
+/// Prints the failures once more: they are far up among hundreds of lines, and who looks at a log of CI may only see its end.
+pub(crate) fn print_failures(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        if let Verdict::Failed(reason) = &outcome.verdict {
+            println!("            failed: {}", outcome.name);
+            print_reason(reason.lines().take(REPEATED));
         }
     }
 }

@@ -298,8 +298,8 @@ fn leaks(session: &mut Session) -> Result<Verdict> {
 pub(super) fn traces(session: &Session, name: &str) -> String {
     let mut text = String::new();
     for (kind, title) in [
-        ("out", "it printed"),
         ("err", "it complained"),
+        ("out", "it printed"),
         ("dmesg", "the kernel said"),
     ] {
         let lines = tail(&session.written(name, kind), TAIL);
