@@ -12,25 +12,17 @@ fail() {
 }
 trap 'fail "the start failed"' EXIT
 
-mkdir -p /dev/pts /dev/shm /tmp
-mount -t devpts devpts /dev/pts
-mount -t tmpfs tmpfs /dev/shm
-mount -t tmpfs tmpfs /tmp
-mount -t debugfs debugfs /sys/kernel/debug
-mount -t configfs configfs /sys/kernel/config
-hostname guest
+mkdir -p /dev/pts /dev/shm /tmp /host/run /host/tools /usr/lib/modules
+mount -a -T /host/qemu/guest/fstab
+echo guest >/proc/sys/kernel/hostname
 [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
 
 share() {
-	mkdir -p "/host/$1"
-	mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 "$1" "/host/$1"
+	mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 "$1" "$2"
 }
-share run
 # A machine that is only booted has no modules and no tools.
-if share modules 2>/dev/null; then
-	mkdir -p /usr/lib/modules
-	mount --bind /host/modules /usr/lib/modules
-	share tools
+if share modules /usr/lib/modules 2>/dev/null; then
+	share tools /host/tools
 	# Every page of a program that is started from 9p is asked of the host, each time.
 	cp -r /host/tools /tmp/tools
 	umount /host/tools
