@@ -23,6 +23,11 @@ fuzz() {
 	perl "${LIB%/*}/$_script" "$seed" $quarter "$@" || fail "seed $seed: $_script ended in a surprise"
 }
 
+# unscrubbed: no bus is being scrubbed, as those of nfit_test are for some seconds from their start on.
+unscrubbed() {
+	! grep -q + "$ND"/ndbus*/nfit/scrub
+}
+
 # --- Calls ------------------------------------------------------------------------------------------------------------
 region=region1
 nmem=$(cut -d, -f1 "$ND/$region/mapping0")
@@ -36,6 +41,7 @@ ndctl create-namespace -r $region -m sector -s 32M >/dev/null || fail "create-na
 settle
 disk=$(disk_of "$(show namespace1.0 holder)")
 put 1 65536 0
+wait_for 60 unscrubbed
 /host/tools/attribute save before
 fuzz fuzz-ioctl.pl /dev/ndctl0 "/dev/$nmem"
 /host/tools/attribute save after
