@@ -21,6 +21,7 @@ mod demo;
 mod fuzz;
 mod host;
 mod image;
+mod installed;
 mod kernel;
 mod modules;
 mod monitor;

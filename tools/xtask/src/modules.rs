@@ -8,6 +8,7 @@ use crate::{
         Key, //
     },
     host,
+    installed::FSX,
     kernel::{
         self,
         Flavour,
@@ -263,6 +264,7 @@ impl GuestFiles {
 
     /// Programs for the guest, most of them linked statically: its libraries are not the host's.
     fn add_tools(&self, cache: &Cache) -> Result<()> {
+        let fsx = FSX.prepare(cache)?;
         ui::step("guest tools", |step| {
             let target = project::target().join("cargo");
             let mut build = Command::new("cargo");
@@ -282,6 +284,9 @@ impl GuestFiles {
                 fs::copy(&program, place.join(tool))
                     .with_context(|| format!("cannot copy {}", program.display()))?;
             }
+            // It needs a C library only, and the guest's is newer than the host's.
+            fs::copy(&fsx, place.join(FSX.name))
+                .with_context(|| format!("cannot copy {}", fsx.display()))?;
             // This one is about a library of the guest's, so it is linked dynamically.
             let mut compile = Command::new("cc");
             compile.args(["-Wall", "-Wextra", "-Werror", "-O1", "-o"]);

@@ -7,6 +7,7 @@
 use crate::{
     cache::Cache,
     debian,
+    installed::BINDGEN,
     process,
     ui, //
 };
@@ -24,9 +25,6 @@ use std::{
     },
     process::Command,
 };
-
-/// The bindgen that the kernel of our choice was tried with.
-const BINDGEN_VERSION: &str = "0.72.1";
 
 /// rustc, as it describes itself.
 pub(crate) struct Rustc {
@@ -78,7 +76,7 @@ impl Toolchain {
         let clang = clang.lines().next().unwrap_or_default().to_owned();
         let libclang =
             process::output(Command::new(format!("llvm-config-{major}")).arg("--libdir"))?;
-        let bindgen = prepare_bindgen(cache)?;
+        let bindgen = BINDGEN.prepare(cache)?;
         let rust_lib_src = prepare_rust_source(cache, &rustc)?;
         Ok(Self {
             rustc,
@@ -92,7 +90,7 @@ impl Toolchain {
     /// What this toolchain is, for the key of what it builds. The source of `core` is of rustc's version, wherever it is.
     pub(crate) fn identity(&self) -> String {
         let (rustc, clang) = (&self.rustc.version_text, &self.clang);
-        format!("{rustc}\n{clang}\nbindgen {BINDGEN_VERSION}\n")
+        format!("{rustc}\n{clang}\nbindgen {}\n", BINDGEN.version)
     }
 
     /// `make` for kbuild with this toolchain.
@@ -118,32 +116,6 @@ impl Toolchain {
             .env_remove("MAKELEVEL");
         make
     }
-}
-
-fn prepare_bindgen(cache: &Cache) -> Result<PathBuf> {
-    ui::step("bindgen", |step| {
-        step.note(BINDGEN_VERSION);
-        let name = format!("bindgen-{BINDGEN_VERSION}");
-        let root = cache.artefact(&name, step, |place| {
-            let mut install = Command::new("cargo");
-            install
-                .args([
-                    "install",
-                    "--locked",
-                    "--version",
-                    BINDGEN_VERSION,
-                    "bindgen-cli",
-                    "--root",
-                ])
-                .arg(place);
-            // Settings of the cargo that runs us would send the result elsewhere.
-            install
-                .env_remove("CARGO_TARGET_DIR")
-                .env_remove("CARGO_BUILD_TARGET");
-            process::run(&mut install, &cache.log("bindgen"), step)
-        })?;
-        Ok(root.join("bin/bindgen"))
-    })
 }
 
 /// Where the kernel finds the source of `core` in a toolchain.
