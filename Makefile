@@ -4,12 +4,13 @@
 
 XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir target/cargo --package xtask --
 
-.PHONY: help run test test-debug powercut setup modules modules_install unit crash fuzz shuttle big-endian bench bench-engine check clean
+.PHONY: help run test test-debug test-realtime powercut setup modules modules_install unit crash fuzz shuttle big-endian bench bench-engine check clean
 
 help:
 	@echo 'make run              show the modules at work in a virtual machine'
 	@echo 'make test             all tests; ARGS="--stack c 10- 20-" selects guest tests'
 	@echo 'make test-debug       guest tests on a kernel with KASAN, lockdep, kmemleak and more; ARGS as above'
+	@echo 'make test-realtime    guest tests on a real-time kernel; ARGS as above'
 	@echo 'make powercut N=1000  so many power cuts under load, each followed by a check'
 	@echo 'make bench            measure both stacks in virtual machines; ARGS="--icount" counts instructions instead'
 	@echo 'make setup            packages, toolchain, kernel and guest image, as the two above do by themselves'
@@ -30,7 +31,7 @@ run setup modules unit big-endian check clean:
 modules_install:
 	@$(XTASK) modules-install
 
-test test-debug crash fuzz shuttle bench bench-engine:
+test test-debug test-realtime crash fuzz shuttle bench bench-engine:
 	@$(XTASK) $@ $(ARGS)
 
 powercut:

@@ -49,7 +49,7 @@ const SERIES: &str = "7.2";
 const SOURCE_PACKAGE: &str = "linux-source-7.2";
 
 /// About how many lines a build prints: one a compiled file. Only a progress bar depends on it.
-const LINES_OF_BUILD: u64 = 2600;
+const LINES_OF_BUILD: u64 = 2400;
 
 /// Which kernel a guest runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) enum Flavour {
     Ordinary,
     /// The one that watches itself: sanitizers, lock checking, leak detection, faults on demand.
     Debug,
+    /// The real-time one, where spin locks sleep.
+    RealTime,
 }
 
 impl Flavour {
@@ -66,6 +68,7 @@ impl Flavour {
         match self {
             Self::Ordinary => &["guest.config"],
             Self::Debug => &["guest.config", "debug.config"],
+            Self::RealTime => &["guest.config", "realtime.config"],
         }
     }
 
@@ -74,6 +77,7 @@ impl Flavour {
         match self {
             Self::Ordinary => 1,
             Self::Debug => 8,
+            Self::RealTime => 2,
         }
     }
 
@@ -82,6 +86,7 @@ impl Flavour {
         match self {
             Self::Ordinary => "",
             Self::Debug => "-debug",
+            Self::RealTime => "-realtime",
         }
     }
 }

@@ -62,6 +62,8 @@ enum Command {
     Test(suite::Selection),
     /// Run guest tests on a kernel that watches itself: KASAN, lockdep, kmemleak, UBSAN, faults on demand.
     TestDebug(suite::Selection),
+    /// Run guest tests on a real-time kernel.
+    TestRealtime(suite::Selection),
     /// Cut the power of guests under load, again and again.
     Powercut(suite::campaign::Campaign),
     /// Measure both stacks side by side in the guest.
@@ -103,7 +105,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::ModulesInstall => modules::install().map(|()| ExitCode::SUCCESS),
         Command::Run => demo::run().map(|()| ExitCode::SUCCESS),
         Command::Test(selection) => suite::test(&selection),
-        Command::TestDebug(selection) => suite::test_debug(&selection),
+        Command::TestDebug(selection) => suite::test_on(Flavour::Debug, &selection),
+        Command::TestRealtime(selection) => suite::test_on(Flavour::RealTime, &selection),
         Command::Powercut(campaign) => suite::campaign::run(&campaign),
         Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Unit => cargo::unit().map(|_| ExitCode::SUCCESS),

@@ -59,7 +59,7 @@ use std::{
 const KEPT_RUNS: usize = 10;
 
 /// Which tests to run.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Selection {
     /// Only guest tests whose name contains one of these; no unit tests then.
     filters: Vec<String>,
@@ -72,6 +72,9 @@ pub(crate) struct Selection {
     /// So many boots for tests with boots of their own; the guest's kernel gets `boots=N` on its command line.
     #[arg(long)]
     boots: Option<u32>,
+    /// A test may take so many times as long as its head says.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    patience: u32,
     /// Words for the command lines of the guest tests; the heads of those that take some say which.
     #[arg(long, value_name = "WORDS", default_value = "")]
     arguments: String,
@@ -114,9 +117,10 @@ pub(crate) fn test(selection: &Selection) -> Result<ExitCode> {
     Ok(tally.close())
 }
 
-/// `make test-debug`. What the kernel thinks of its own modules is not asked: without a stack in the selection it is ours.
-pub(crate) fn test_debug(selection: &Selection) -> Result<ExitCode> {
-    let machine = Machine::prepare(Flavour::Debug)?;
+/// `make test-debug` and `make test-realtime`: guest tests on another kernel. What it thinks of its own modules is not asked: without a
+/// stack in the selection it is ours.
+pub(crate) fn test_on(flavour: Flavour, selection: &Selection) -> Result<ExitCode> {
+    let machine = Machine::prepare(flavour)?;
     let selection = Selection {
         stack: selection.stack.or(Some(Stack::Rust)),
         ..selection.clone()
@@ -135,6 +139,7 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
             script.boots = script.boots.prolonged(boots);
         }
         script.arguments.clone_from(&selection.arguments);
+        script.timeout = script.timeout.saturating_mul(selection.patience);
     }
     let mut chains = Chain::all();
     chains.retain(|chain| selection.wants(&chain.name()));
