@@ -46,17 +46,6 @@ unload_at_once() {
 	modprobe -r nfit_test
 }
 
-# used: KiB of memory of the kernel's own, after caches were dropped and slabs gave up free objects of their per-CPU lists and, on a
-# kernel with KASAN, of its quarantine.
-used() {
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-	for _cache in /sys/kernel/slab/*; do
-		echo 1 >"$_cache/shrink"
-	done
-	awk '$1 == "Slab:" || $1 == "VmallocUsed:" || $1 == "Percpu:" { sum += $2 } END { print sum }' /proc/meminfo
-}
-
 first_dimm=$(field "$(ndctl list -D -b "$N0")" dev)
 first_region=$(region_of_ways 2)
 unload_simulated
@@ -73,9 +62,9 @@ for number in $(seq "$ROUNDS"); do
 	else
 		expect_ok unload_at_once
 	fi
-	[ "$number" -ne 2 ] || before=$(used)
+	[ "$number" -ne 2 ] || before=$(kernel_memory)
 done
-after=$(used)
+after=$(kernel_memory)
 grown=$((after - before))
 echo "$ROUNDS rounds: kernel memory $before KiB after two, $after KiB at the end"
 [ "$grown" -lt "$TOLERANCE_KIB" ] || fail "kernel memory has grown by $grown KiB"

@@ -159,6 +159,16 @@ drop_caches() {
 	echo 3 >/proc/sys/vm/drop_caches
 }
 
+# kernel_memory: KiB of the kernel's own, after caches were dropped and slabs gave up free objects of their per-CPU lists and, on a kernel
+# with KASAN, of its quarantine.
+kernel_memory() {
+	drop_caches
+	for _cache in /sys/kernel/slab/*; do
+		echo 1 >"$_cache/shrink"
+	done
+	awk '$1 == "Slab:" || $1 == "VmallocUsed:" || $1 == "Percpu:" { sum += $2 } END { print sum }' /proc/meminfo
+}
+
 # load_modules and unload_modules: all of the stack, as administrators do it.
 load_modules() {
 	modprobe -a nfit nd_e820 nd_btt nd_pmem
