@@ -16,23 +16,14 @@
 
 use crate::{
     medium::Medium,
+    one_arena::OneArena,
     strategy::Strategy, //
 };
 use anyhow::{
     anyhow,
-    bail,
     Result, //
 };
-use btt_engine::{
-    Btt,
-    Media as _, //
-};
-use nd_format::btt::{
-    flog::RawSlot,
-    ArenaGeometry,
-    MapEntry,
-    MapState, //
-};
+use nd_format::btt::flog::RawSlot;
 use std::{
     hint::{
         black_box,
@@ -70,9 +61,7 @@ struct MapLock(Mutex<()>);
 
 /// The protocol over one arena of version 1.1.
 pub(crate) struct CProtocol {
-    medium: Medium,
-    start: u64,
-    geometry: ArenaGeometry,
+    arena: OneArena,
     lanes: Vec<Lane>,
     /// Sixteen slots to a line.
     readers: Vec<AtomicU32>,
@@ -82,55 +71,32 @@ pub(crate) struct CProtocol {
 impl CProtocol {
     /// Takes over a BTT that was just made.
     pub(crate) fn open(medium: &Medium) -> Result<Self> {
-        let opened = Btt::open(medium.clone(), &crate::strategy::open_params());
-        let btt = opened.map_err(|error| anyhow!("{error}"))?.btt;
-        let Some(arena) = btt.arenas().next() else {
-            bail!("no arena");
-        };
-        let geometry = arena.info.geometry;
-        let lanes = (0..geometry.nfree()).map(|lane| {
+        let arena = OneArena::open(medium)?;
+        let lanes = arena.free_blocks().map(|free| {
             Lane(Mutex::new(LaneState {
-                free: geometry.external_nlba() + lane,
+                free,
                 seq: 1,
                 slot: 1,
             }))
         });
         Ok(Self {
-            medium: medium.clone(),
-            start: btt.detected().version.initial_offset() + arena.offset,
-            geometry,
             lanes: lanes.collect(),
             readers: (0..LANES).map(|_| AtomicU32::new(IDLE)).collect(),
             map_locks: (0..LANES).map(|_| MapLock(Mutex::new(()))).collect(),
+            arena,
         })
     }
 
     /// What follows each of its stores: a fence, the flush hints of regions that have some, a fence.
     #[inline(always)]
     fn flush_region(&self) {
-        self.medium.count_fence();
-        self.medium.count_fence();
-    }
-
-    fn map_offset(&self, premap: u32) -> u64 {
-        self.start + self.geometry.map_offset() + u64::from(premap) * 4
-    }
-
-    fn block_offset(&self, block: u32) -> u64 {
-        self.start
-            + self.geometry.data_offset()
-            + u64::from(block) * u64::from(self.geometry.internal_lba_size())
-    }
-
-    fn lookup(&self, premap: u32) -> Result<u32> {
-        let word = self.medium.load32(self.map_offset(premap));
-        let word = word.map_err(|error| anyhow!("{error}"))?;
-        Ok(MapEntry::decode(word, premap).block)
+        self.arena.medium.count_fence();
+        self.arena.medium.count_fence();
     }
 
     /// The driver divides a 64-bit number for each sector.
     fn arena_of(&self, lba: u64) -> u32 {
-        (black_box(lba) % u64::from(black_box(self.geometry.external_nlba()))) as u32
+        (black_box(lba) % u64::from(black_box(self.arena.sectors()))) as u32
     }
 
     fn write_sector(&self, lba: u64, bytes: &[u8], thread: usize) -> Result<()> {
@@ -142,15 +108,15 @@ impl CProtocol {
                 spin_loop();
             }
         }
-        let region = &self.medium.0;
+        let region = &self.arena.medium.0;
         let outside = |_| anyhow!("sector {lba} is outside");
         region
-            .copy_past_cache(self.block_offset(state.free), bytes)
+            .copy_past_cache(self.arena.block_offset(state.free), bytes)
             .map_err(outside)?;
         self.flush_region();
 
         let _map = lock(&self.map_locks[premap as usize % self.map_locks.len()].0);
-        let old = self.lookup(premap)?;
+        let old = self.arena.lookup(premap)?;
         let next = state.seq % 3 + 1;
         let [first, second] = RawSlot {
             lba: premap,
@@ -159,7 +125,7 @@ impl CProtocol {
             seq: next,
         }
         .halves();
-        let slot = self.start + self.geometry.flog_offset() + lane as u64 * 64 + state.slot * 16;
+        let slot = self.arena.flog_slot(lane, state.slot);
         region.store64_past_cache(slot, first).map_err(outside)?;
         self.flush_region();
         region
@@ -167,12 +133,8 @@ impl CProtocol {
             .map_err(outside)?;
         self.flush_region();
 
-        let word = MapEntry {
-            state: MapState::Normal,
-            block: state.free,
-        }
-        .encode();
-        let map = self.map_offset(premap);
+        let word = OneArena::map_word(state.free);
+        let map = self.arena.map_offset(premap);
         if map.is_multiple_of(8) {
             region.store32_past_cache(map, word).map_err(outside)?;
         } else {
@@ -190,19 +152,19 @@ impl CProtocol {
         let lane = thread % LANES;
         let _state = lock(&self.lanes[lane].0);
         let premap = self.arena_of(lba);
-        let mut block = self.lookup(premap)?;
+        let mut block = self.arena.lookup(premap)?;
         loop {
             self.readers[lane].store(block, Ordering::Relaxed);
             fence(Ordering::SeqCst);
-            let again = self.lookup(premap)?;
+            let again = self.arena.lookup(premap)?;
             if again == block {
                 break;
             }
             block = again;
         }
-        let read = self.medium.0.read(self.block_offset(block), bytes);
+        let read = self.arena.read_block(block, bytes);
         self.readers[lane].store(IDLE, Ordering::Release);
-        read.map_err(|_| anyhow!("sector {lba} is outside"))
+        read
     }
 }
 
@@ -212,18 +174,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Strategy for CProtocol {
     fn sectors(&self) -> u64 {
-        self.geometry.external_nlba().into()
+        self.arena.sectors().into()
     }
 
     fn write(&self, lba: u64, bytes: &[u8], thread: usize) -> Result<()> {
-        let sector = self.geometry.lba_size().bytes() as usize;
+        let sector = self.arena.sector_bytes();
         (lba..)
             .zip(bytes.chunks(sector))
             .try_for_each(|(lba, bytes)| self.write_sector(lba, bytes, thread))
     }
 
     fn read(&self, lba: u64, bytes: &mut [u8], thread: usize) -> Result<()> {
-        let sector = self.geometry.lba_size().bytes() as usize;
+        let sector = self.arena.sector_bytes();
         (lba..)
             .zip(bytes.chunks_mut(sector))
             .try_for_each(|(lba, bytes)| self.read_sector(lba, bytes, thread))

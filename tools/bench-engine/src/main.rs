@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `bench-engine`: the BTT engine in user space over files in memory, beside three other ways to write sectors.
+//! `bench-engine`: the BTT engine in user space over files in memory, beside other ways to write sectors.
 //!
 //! All strategies are made at once and measured in turn, a moment each, round after round, so that whatever else the machine
 //! does hits all of them. [`strategy`] has what is compared, [`measure`] how, [`report`] what is made of the numbers.
 
 mod c_protocol;
+mod floor;
 mod measure;
 mod medium;
+mod one_arena;
 mod report;
 mod strategy;
 

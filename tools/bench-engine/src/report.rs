@@ -77,7 +77,12 @@ impl Samples {
 
     /// Our time as a share of another one's: the median of the rounds' ratios.
     fn ratio(&self, load: &Load, other: Kind) -> Option<f64> {
-        self.paired(self.of(load, Kind::Ours), self.of(load, other))
+        self.ratio_of(load, Kind::Ours, other)
+    }
+
+    /// The time of one as a share of another one's.
+    fn ratio_of(&self, load: &Load, one: Kind, other: Kind) -> Option<f64> {
+        self.paired(self.of(load, one), self.of(load, other))
     }
 
     fn paired(&self, ours: &[Sample], others: &[Sample]) -> Option<f64> {
@@ -107,7 +112,7 @@ impl Samples {
         writeln!(f, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
         for load in loads {
             write!(f, "| {load} |")?;
-            for kind in Kind::ALL {
+            for kind in [Kind::Raw, Kind::Ours, Kind::CProtocol, Kind::PmemBlk] {
                 match self.time(load, kind) {
                     Some(spread) => write!(f, " {spread} |")?,
                     None => write!(f, " – |")?,
@@ -127,7 +132,33 @@ impl Samples {
             }
             writeln!(f)?;
         }
-        self.write_targets(f)
+        self.write_targets(f)?;
+        self.write_floor(f, loads)
+    }
+
+    /// How near to the others anything of this format can come.
+    fn write_floor(&self, f: &mut String, loads: &[Load]) -> fmt::Result {
+        let header = "| | floor | floor/raw | floor/C | floor/libpmemblk | ours/floor |";
+        writeln!(f, "\n{header}\n|---|--:|--:|--:|--:|--:|")?;
+        for load in loads {
+            let Some(time) = self.time(load, Kind::Floor) else {
+                continue;
+            };
+            write!(f, "| {load} | {time} |")?;
+            for (one, other) in [
+                (Kind::Floor, Kind::Raw),
+                (Kind::Floor, Kind::CProtocol),
+                (Kind::Floor, Kind::PmemBlk),
+                (Kind::Ours, Kind::Floor),
+            ] {
+                match self.ratio_of(load, one, other) {
+                    Some(ratio) => write!(f, " {ratio:.2} |")?,
+                    None => write!(f, " – |")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
     }
 
     fn write_targets(&self, f: &mut String) -> fmt::Result {

@@ -8,9 +8,11 @@
 //! | ours | the engine |
 //! | C protocol | [`c_protocol`](crate::c_protocol), a sector at a time |
 //! | libpmemblk | Debian's library, a sector at a time |
+//! | floor | [`floor`](crate::floor), what the format asks for and nothing else |
 
 use crate::{
     c_protocol::CProtocol,
+    floor::Floor,
     medium::{
         self,
         Medium, //
@@ -68,10 +70,17 @@ pub(crate) enum Kind {
     Ours,
     CProtocol,
     PmemBlk,
+    Floor,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Raw, Self::Ours, Self::CProtocol, Self::PmemBlk];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Raw,
+        Self::Ours,
+        Self::CProtocol,
+        Self::PmemBlk,
+        Self::Floor,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -79,6 +88,7 @@ impl Kind {
             Self::Ours => "ours",
             Self::CProtocol => "C protocol",
             Self::PmemBlk => "libpmemblk",
+            Self::Floor => "floor",
         }
     }
 
@@ -107,10 +117,11 @@ impl Kind {
             lba_size,
         };
         create(&medium, &params).map_err(|error| anyhow!("{error}"))?;
-        if self == Self::CProtocol {
-            return Ok(Box::new(CProtocol::open(&medium)?));
-        }
-        Ok(Box::new(Engine::open(&medium)?))
+        Ok(match self {
+            Self::CProtocol => Box::new(CProtocol::open(&medium)?),
+            Self::Floor => Box::new(Floor::open(&medium)?),
+            Self::Ours | Self::Raw | Self::PmemBlk => Box::new(Engine::open(&medium)?),
+        })
     }
 }
 
