@@ -5,7 +5,8 @@
 use crate::{
     buckets::{
         Buckets,
-        MapGuard, //
+        MapGuard,
+        WORDS_PER_BUCKET, //
     },
     error::IoError,
     gate::{
@@ -299,6 +300,15 @@ impl Arena {
     pub(crate) fn flush_map<M: Media>(&self, media: &M, premaps: Range<u32>) {
         if let Ok(offset) = self.map_word_offset(premaps.start) {
             media.flush(offset, premaps.len() as u64 * MAP_ENTRY_SIZE);
+        }
+    }
+
+    /// Flushes the lines of the map that earlier writes have left to the holder of these locks.
+    #[inline]
+    pub(crate) fn flush_unsettled_lines<M: Media>(&self, media: &M, map: &MapGuard<'_>) {
+        const LINE: u64 = WORDS_PER_BUCKET as u64 * MAP_ENTRY_SIZE;
+        for line in map.unsettled_lines() {
+            media.flush(self.map + u64::from(line) * LINE, LINE);
         }
     }
 

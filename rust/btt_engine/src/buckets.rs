@@ -6,12 +6,17 @@
 //! neighbouring lines; they are taken in ascending order, each once, and held while the medium is fenced, which may
 //! sleep. The locks are words rather than the kernel's mutexes because a request holds several of one class at once.
 //!
+//! A write stores map words and leaves it to others to make them durable. Each lock remembers the one line of its class that may have
+//! such words: whoever takes the lock for a write flushes that line before his own becomes the one that is remembered. So a word need not be
+//! flushed just before it is stored, which costs the line. Who discards a sector or marks its loss has no part in this: the word goes on naming
+//! the same block, and that is all that the flog of a later write relies on.
+//!
 //! Lock order: after a lane group, or after a slot of the read tracking table; never both buckets of two arenas.
 
 use crate::sync::{
     relax,
+    LockWord,
     NoMemory,
-    PaddedWord,
     Parking,
     Slots, //
 };
@@ -35,7 +40,7 @@ const AWAITED: u64 = 2;
 
 /// The locks of an arena's map.
 pub(crate) struct Buckets {
-    locks: Slots<PaddedWord>,
+    locks: Slots<LockWord>,
     parking: Parking,
 }
 
@@ -48,7 +53,7 @@ pub(crate) struct MapGuard<'a> {
 impl Buckets {
     pub(crate) fn new() -> Result<Self, NoMemory> {
         Ok(Self {
-            locks: Slots::new(BUCKETS as usize, |_| PaddedWord::new(FREE))?,
+            locks: Slots::new(BUCKETS as usize, |_| LockWord::new(FREE))?,
             parking: Parking::new()?,
         })
     }
@@ -66,7 +71,7 @@ impl Buckets {
     /// The same, if nobody has any of the locks.
     pub(crate) fn try_lock(&self, premaps: Range<u32>) -> Option<MapGuard<'_>> {
         for (taken, bucket) in buckets_of(&premaps).enumerate() {
-            let free = |word: &PaddedWord| word.replace_acquire(FREE, HELD);
+            let free = |word: &LockWord| word.replace_acquire(FREE, HELD);
             if !self.word(bucket).is_some_and(free) {
                 buckets_of(&premaps)
                     .take(taken)
@@ -81,7 +86,7 @@ impl Buckets {
     }
 
     #[inline]
-    fn word(&self, bucket: u32) -> Option<&PaddedWord> {
+    fn word(&self, bucket: u32) -> Option<&LockWord> {
         self.locks.get(bucket as usize)
     }
 
@@ -96,7 +101,7 @@ impl Buckets {
     }
 
     #[cold]
-    fn wait_for(&self, word: &PaddedWord) {
+    fn wait_for(&self, word: &LockWord) {
         for attempt in 1..SPINS {
             relax(attempt);
             if word.replace_acquire(FREE, HELD) {
@@ -125,6 +130,29 @@ impl MapGuard<'_> {
     pub(crate) fn premaps(&self) -> Range<u32> {
         self.premaps.clone()
     }
+
+    /// Lines of the map, by their numbers, of which writes under these locks may have left words that are not durable.
+    #[inline]
+    pub(crate) fn unsettled_lines(&self) -> impl Iterator<Item = u32> + use<'_> {
+        let numbers = lines_of(&self.premaps).filter_map(|line| self.lock_of(line));
+        // CAST: What `unsettle` has made of the number of a line.
+        numbers.filter_map(|lock| Some(lock.number().checked_sub(1)? as u32))
+    }
+
+    /// Remembers the lines of these sectors instead. All of [`unsettled_lines`](Self::unsettled_lines) is durable now.
+    #[inline]
+    pub(crate) fn unsettle(&self) {
+        for line in lines_of(&self.premaps) {
+            if let Some(lock) = self.lock_of(line) {
+                lock.set_number(u64::from(line) + 1);
+            }
+        }
+    }
+
+    #[inline]
+    fn lock_of(&self, line: u32) -> Option<&LockWord> {
+        self.buckets.word(line % BUCKETS)
+    }
 }
 
 impl Drop for MapGuard<'_> {
@@ -132,6 +160,12 @@ impl Drop for MapGuard<'_> {
     fn drop(&mut self) {
         each_bucket(&self.premaps, |bucket| self.buckets.unlock_one(bucket));
     }
+}
+
+/// Lines of the map that hold the words of sectors.
+#[inline]
+fn lines_of(premaps: &Range<u32>) -> Range<u32> {
+    premaps.start / WORDS_PER_BUCKET..premaps.end.div_ceil(WORDS_PER_BUCKET)
 }
 
 /// Calls `f` with each of [`buckets_of`], of which most requests have one.
@@ -148,13 +182,9 @@ fn each_bucket(premaps: &Range<u32>, mut f: impl FnMut(u32)) {
 /// The buckets of the lines of `premaps`, in ascending order, each once.
 #[inline]
 fn buckets_of(premaps: &Range<u32>) -> impl Iterator<Item = u32> {
-    let first = premaps.start / WORDS_PER_BUCKET;
-    let lines = premaps
-        .end
-        .div_ceil(WORDS_PER_BUCKET)
-        .saturating_sub(first)
-        .min(BUCKETS);
-    let first = first % BUCKETS;
+    // CAST: The length of a range of 32-bit numbers.
+    let lines = (lines_of(premaps).len() as u32).min(BUCKETS);
+    let first = premaps.start / WORDS_PER_BUCKET % BUCKETS;
     // Lines wrap around into the low buckets, which come first in the order.
     let wrapped = (first + lines).saturating_sub(BUCKETS);
     (0..wrapped).chain(first..first + lines - wrapped)
@@ -177,6 +207,25 @@ mod tests {
         assert_eq!(found(254 * 16 + 3..257 * 16 + 1), [0, 1, 254, 255]);
         assert_eq!(found(0..u32::MAX), (0..256).collect::<Vec<_>>());
         assert_eq!(found(u32::MAX - 16..u32::MAX), [254, 255]);
+    }
+
+    #[test]
+    fn a_lock_remembers_the_last_line() {
+        const SAME_LOCK: u32 = BUCKETS * WORDS_PER_BUCKET;
+        let buckets = Buckets::new().expect("memory");
+        let lines = |premaps: Range<u32>, write: bool| {
+            let guard = buckets.lock(premaps);
+            let lines = guard.unsettled_lines().collect::<Vec<_>>();
+            if write {
+                guard.unsettle();
+            }
+            lines
+        };
+        assert_eq!(lines(0..1, true), []);
+        assert_eq!(lines(SAME_LOCK..SAME_LOCK + 1, false), [0]);
+        assert_eq!(lines(SAME_LOCK..SAME_LOCK + 17, true), [0]);
+        assert_eq!(lines(15..33, true), [BUCKETS, BUCKETS + 1]);
+        assert_eq!(lines(0..33, false), [0, 1, 2]);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`Slots`] | a slice on the heap |
 //! | [`LockRing`] | locks that sleep, found by any number, which wraps around |
+//! | [`LockWord`] | a word that is a lock, and a number that it protects, on a cache line of their own |
 //! | [`PaddedWord`] | an atomic word on a cache line of its own |
 //! | [`Parking`] | sleep until a condition changes |
 //! | [`full_barrier`] | orders everything before it, stores too, before everything after it, loads too |
@@ -35,6 +36,7 @@ pub(crate) use hosted::{
     relax,
     Guard,
     LockRing,
+    LockWord,
     PaddedWord,
     Parking,
     Slots, //
@@ -45,6 +47,7 @@ pub(crate) use in_kernel::{
     relax,
     Guard,
     LockRing,
+    LockWord,
     PaddedWord,
     Parking,
     Slots, //

@@ -95,6 +95,7 @@ impl<M: Media> Btt<M> {
         self.stage(arena, &mut group, &map, source)?;
         group.statistics.fences += 1;
         media.fence()?;
+        map.unsettle();
         let committed = self.commit(arena, &mut group);
         group.statistics.fences += 1;
         // If this fails, the flog says one thing to us and perhaps another after a power failure.
@@ -226,8 +227,8 @@ impl<M: Media> Btt<M> {
         source: &mut S,
     ) -> Result<(), IoError> {
         let media = self.media();
-        // The words as they are: whoever stored them has not flushed them.
-        arena.flush_map(media, map.premaps());
+        // A flog entry must not name a block as the old one that the map may forget: all words of these locks are to be durable.
+        arena.flush_unsettled_lines(media, map);
         group.each(|lane| {
             let Move { premap, new, .. } = lane.sector();
             let entry = arena.decode(arena.map_word(media, premap)?, premap)?;

@@ -126,6 +126,10 @@ pub(crate) enum Access {
     Acquire(u16),
     /// Gives back a map lock.
     Release(u16),
+    /// Looks which line a map lock remembers; it is the answer to a question.
+    Recall(u16),
+    /// Has a map lock remember the line of some sectors, one bit each.
+    Remember(u16, u32),
     /// Looks which blocks are being read.
     Look,
     /// Tells which block is being read.
@@ -155,6 +159,8 @@ pub(crate) enum Question {
     Map(u8),
     /// Has a block a media error?
     Bad(Block),
+    /// Which line does a map lock remember?
+    Line(u16),
 }
 
 /// An answer; that to [`Question::Lanes`] is one for each lane.
@@ -166,6 +172,8 @@ pub(crate) enum Answer {
     Map(Value),
     /// Whether a block is bad.
     Bad(bool),
+    /// Sectors of a line of the map, one bit each; none if there is no such line, or nothing of ours in it.
+    Line(u32),
 }
 
 /// How a request ended.

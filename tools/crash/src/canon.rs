@@ -7,8 +7,8 @@
 //!
 //! An entry of the flog is *over* when its map word can no longer read as the old block: recovery will do nothing. Its lane
 //! then forgets it, and with it the flush of the map word that the lane's next write would do. A flush less only adds
-//! to what power failures can leave, so that what holds for these states holds for the real ones. One plan does without
-//! this, to see whether it comes to the same.
+//! to what power failures can leave, so that what holds for these states holds for the real ones. A map lock forgets a line of which all
+//! words are durable. One plan does without both, to see whether it comes to the same.
 
 use crate::{
     access::{
@@ -59,6 +59,9 @@ impl Canon {
     }
 
     pub(crate) fn normalise(&self, state: &mut State, programs: &mut Programs) {
+        if !self.keep_entries {
+            state.forget_settled_lines();
+        }
         for lane in 0..self.shape.lanes {
             if state.owners[lane].is_none() && state.is_lane_settled(&self.shape, lane) {
                 self.turn(state, lane);
@@ -195,7 +198,8 @@ impl Canon {
                 .find(|(lock, _)| *lock == sector.into())
                 .map(|(_, owner)| *owner);
             let allowed = state.allowed[usize::from(sector)].count_ones();
-            (under_way, named.count(), flags, lock, allowed)
+            let line = state.line(sector.into()) != 0;
+            (under_way, named.count(), flags, lock, line, allowed)
         });
         let place = |sector: u8| sectors.iter().position(|&other| other == sector);
         lanes.sort_by_cached_key(|&lane| {
@@ -318,6 +322,11 @@ impl Canon {
                 *lock = names.sectors[usize::from(*lock)].into();
             }
             state.locks.sort_unstable();
+            for (lock, sectors) in &mut state.lines {
+                *lock = names.sectors[usize::from(*lock)].into();
+                *sectors = names.line(*sectors);
+            }
+            state.lines.sort_unstable();
         }
     }
 

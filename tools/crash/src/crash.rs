@@ -256,6 +256,7 @@ impl Court {
             threads: [None; 2],
             owners: vec![None; shape.lanes],
             locks: Vec::new(),
+            lines: Vec::new(),
         }
     }
 

@@ -463,5 +463,6 @@ fn initial_state(layout: &Layout) -> State {
         threads: [None; 2],
         owners: vec![None; shape.lanes],
         locks: Vec::new(),
+        lines: Vec::new(),
     }
 }

@@ -17,7 +17,7 @@ pub(crate) enum Flushed {
     Data,
     /// A map word of a sector of the request.
     OwnMap,
-    /// Another map word: the one that a lane's newest flog entry names.
+    /// Another map word.
     OtherMap,
     /// First half of a flog slot.
     FirstHalf,
@@ -30,8 +30,12 @@ pub(crate) enum Flushed {
 pub(crate) enum Fault {
     /// The fence with this number in each request does nothing.
     NoFence(usize),
-    /// Flushes of this kind do nothing while so many fences of the request were reached.
+    /// Flushes of this kind do nothing while so many fences of the request were reached; but for those of lines that map locks remember.
     NoFlush(Flushed, usize),
+    /// Lines that map locks remember are not flushed.
+    NoFlushOfLines,
+    /// Map locks do not remember lines.
+    NoMemory,
     /// The first half of a flog slot goes to the medium after the first fence, with the second one.
     LateFirstHalf,
     /// Map locks do not exclude anybody.
@@ -58,7 +62,13 @@ impl Fault {
         let mut kept = Vec::new();
         let mut held_back = Vec::new();
         let mut fences = 0;
+        let mut before = None;
         for (number, &access) in log.iter().enumerate() {
+            let is_of_line = matches!(
+                (before, access),
+                (Some(Access::Recall(_)), Access::Flush(_))
+            );
+            before = Some(access);
             let mut keep = |access| {
                 if number >= seen {
                     kept.push(access);
@@ -66,7 +76,9 @@ impl Fault {
             };
             match (self, access) {
                 (Self::NoFence(which), Access::Fence) if which == fences => {}
-                (Self::NoFlush(kind, when), Access::Flush(cells)) if when == fences => {
+                (Self::NoFlush(kind, when), Access::Flush(cells))
+                    if when == fences && !is_of_line =>
+                {
                     match cells & !cells_of(kind, request, layout) {
                         0 => {}
                         cells => keep(Access::Flush(cells)),
@@ -98,6 +110,8 @@ impl Fault {
                     keep(access);
                 }
                 (Self::NoMapLocks, Access::Acquire(_) | Access::Release(_)) => {}
+                (Self::NoFlushOfLines, Access::Flush(_)) if is_of_line => {}
+                (Self::NoMemory, Access::Remember(..)) => {}
                 (Self::NoLook, Access::Look) => {}
                 (Self::NoClear, Access::Clear(_)) => {}
                 _ => keep(access),

@@ -30,6 +30,9 @@ use std::sync::Arc;
 /// Bytes of a block.
 const BLOCK: u64 = 512;
 
+/// Map words of a cache line, which have one lock.
+pub(crate) const WORDS_OF_LINE: u32 = 16;
+
 /// Words of a block that are kept.
 pub(crate) const BLOCK_WORDS: usize = 2;
 

@@ -21,12 +21,17 @@ pub struct Mutant {
 }
 
 /// All of them.
-pub const ALL: [Mutant; 13] = [
+pub const ALL: [Mutant; 15] = [
     mutant("no fence 1", Fault::NoFence(0)),
     mutant("no fence 2", Fault::NoFence(1)),
     mutant("data are not flushed", Fault::NoFlush(Flushed::Data, 0)),
     mutant(
-        "map words are not flushed before fence 1",
+        "lines that map locks remember are not flushed",
+        Fault::NoFlushOfLines,
+    ),
+    mutant("map locks remember no lines", Fault::NoMemory),
+    mutant(
+        "map words of a discard are not flushed",
         Fault::NoFlush(Flushed::OwnMap, 0),
     ),
     mutant(

@@ -19,6 +19,9 @@ use crate::{
 /// Sectors whose map words are in cache lines of their own, and so have different locks.
 const APART: [u32; 3] = [0, 16, 32];
 
+/// Sectors of different lines, two of which have the same lock.
+const ONE_LOCK: [u32; 3] = [0, 16, 4096];
+
 /// Neighbouring sectors on both sides of the end of a cache line of the map.
 const NEIGHBOURS: [u32; 4] = [14, 15, 16, 17];
 
@@ -119,6 +122,18 @@ pub fn all() -> Vec<Plan> {
             },
         )),
         plan(
+            "2 sectors of one lock, 2 lanes",
+            &[ONE_LOCK[0], ONE_LOCK[2]],
+            2,
+            |used| writes(used).chain(discards(used, 1)).collect(),
+        ),
+        every_access(plan(
+            "2 sectors of one lock, 2 lanes, every access",
+            &[ONE_LOCK[0], ONE_LOCK[2]],
+            2,
+            |used| writes(used).chain(discards(used, 1)).collect(),
+        )),
+        plan(
             "2 neighbours, 2 lanes, batches",
             &NEIGHBOURS[1..3],
             2,
@@ -196,6 +211,12 @@ pub fn all() -> Vec<Plan> {
             })
             .0
         })),
+        plan(
+            "3 sectors, two of one lock, 2 lanes",
+            &ONE_LOCK,
+            2,
+            |used| writes(used).chain(discards(used, 1)).collect(),
+        ),
         symmetric(plan("3 sectors, 2 lanes", &APART, 2, |used| {
             writes(used).chain(discards(used, 1)).collect()
         })),

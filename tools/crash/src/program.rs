@@ -25,6 +25,7 @@ use crate::{
         self,
         Run, //
     },
+    state::members, //
 };
 use rustc_hash::FxHashMap;
 
@@ -78,6 +79,11 @@ impl Names {
             old: self.block(first.old),
             ..first
         }
+    }
+
+    /// Sectors, one bit each.
+    pub(crate) fn line(&self, sectors: u32) -> u32 {
+        members(sectors).fold(0, |named, sector| named | 1 << self.sectors[sector])
     }
 
     pub(crate) fn map(&self, map: Map) -> Map {
@@ -155,6 +161,7 @@ impl Programs {
                     }
                 }
                 Answer::Map(value) => *value = names.map(Map::of(*value)).pack(),
+                Answer::Line(sectors) => *sectors = names.line(*sectors),
                 Answer::Bad(_) => {}
             }
         }
@@ -197,7 +204,7 @@ impl Programs {
         let answers = self.at(node).key.answers.iter();
         answers.filter_map(|answer| match answer {
             Answer::Lane(lane, value) => Some((*lane, First::of(*value)?)),
-            Answer::Map(_) | Answer::Bad(_) => None,
+            Answer::Map(_) | Answer::Bad(_) | Answer::Line(_) => None,
         })
     }
 
@@ -251,7 +258,7 @@ fn questions_of_map<'a>(
 ) -> impl Iterator<Item = (u8, Map)> + 'a {
     let words = answers.iter().filter_map(|answer| match answer {
         Answer::Map(value) => Some(Map::of(*value)),
-        Answer::Lane(..) | Answer::Bad(_) => None,
+        Answer::Lane(..) | Answer::Bad(_) | Answer::Line(_) => None,
     });
     // Requests of more than one sector ask for each word once, in order; a read asks for one word again and again.
     let sectors = request.sectors().map(|sector| sector as u8);

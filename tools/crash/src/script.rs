@@ -19,8 +19,12 @@ use crate::{
         Value, //
     },
     encoding::Encoding,
-    layout::Place,
+    layout::{
+        Place,
+        WORDS_OF_LINE, //
+    },
     program::End,
+    state::members, //
 };
 use btt_engine::{
     watch::{
@@ -220,9 +224,10 @@ impl Shared {
         self.wrong.borrow_mut().get_or_insert(what);
     }
 
-    fn watch(&self, event: Event) {
+    /// What the watcher is told. It has an answer if the engine wants to know what a map lock remembers.
+    fn watch(&self, event: Event) -> Option<u64> {
         if !self.running.get() || self.asked.get().is_some() {
-            return;
+            return None;
         }
         match event {
             Event::Lock(Id(group)) => {
@@ -234,6 +239,24 @@ impl Shared {
             Event::Unlock(Id(group)) => self.note(Access::Unlock(self.groups[group as usize])),
             Event::Acquire(Id(word)) => self.note(Access::Acquire(word as u16)),
             Event::Release(Id(word)) => self.note(Access::Release(word as u16)),
+            Event::Recall(Id(word)) => {
+                let sectors = match self.ask(Question::Line(word as u16)) {
+                    Answer::Line(sectors) => sectors,
+                    Answer::Lane(..) | Answer::Map(_) | Answer::Bad(_) => 0,
+                };
+                self.note(Access::Recall(word as u16));
+                let line = members(sectors).next().map(|sector| self.line_of(sector));
+                return Some(line.map_or(0, |line| u64::from(line) + 1));
+            }
+            Event::Remember(Id(word), number) => {
+                let layout = self.encoding.layout();
+                let arena = &layout.arenas()[(word / WORDS_OF_ARENA) as usize];
+                let sectors = arena.sectors.clone();
+                let sectors =
+                    sectors.filter(|&sector| u64::from(self.line_of(sector)) + 1 == number);
+                let sectors = sectors.fold(0, |sectors, sector| sectors | 1 << sector);
+                self.note(Access::Remember(word as u16, sectors));
+            }
             Event::Load(Id(word)) => {
                 let looked = self.log.borrow().last() == Some(&Access::Look);
                 if self.is_of_table(word) && !looked {
@@ -253,6 +276,13 @@ impl Shared {
                 ));
             }
         }
+        None
+    }
+
+    /// Line of the map of its arena that a sector's word is in.
+    fn line_of(&self, sector: usize) -> u32 {
+        let arena = self.encoding.layout().arena_of_sector(sector);
+        arena.premap(sector) / WORDS_OF_LINE
     }
 
     fn is_of_table(&self, word: u32) -> bool {
@@ -317,7 +347,7 @@ impl Media for Scripted {
         };
         match self.0.ask(Question::Map(sector as u8)) {
             Answer::Map(value) => Ok(self.0.encoding.map_word(value)),
-            Answer::Lane(..) | Answer::Bad(_) => Err(MediaError::Flush),
+            Answer::Lane(..) | Answer::Bad(_) | Answer::Line(_) => Err(MediaError::Flush),
         }
     }
 

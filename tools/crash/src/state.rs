@@ -88,6 +88,8 @@ pub(crate) struct State {
     pub(crate) owners: Vec<Option<u8>>,
     /// Map locks that are taken, and by whom.
     pub(crate) locks: Vec<(u16, u8)>,
+    /// Map locks that remember a line, in order, and its sectors, one bit each.
+    pub(crate) lines: Vec<(u16, u32)>,
 }
 
 impl State {
@@ -105,6 +107,30 @@ impl State {
     pub(crate) fn is_lane_settled(&self, shape: &Shape, lane: usize) -> bool {
         let cells = shape.flog(lane, 0, 0)..shape.flog(lane + 1, 0, 0);
         self.cells[cells].iter().all(Cell::is_settled)
+    }
+
+    /// The sectors of the line that a map lock remembers.
+    pub(crate) fn line(&self, lock: u16) -> u32 {
+        let line = self.lines.iter().find(|(known, _)| *known == lock);
+        line.map_or(0, |&(_, sectors)| sectors)
+    }
+
+    /// Has a map lock remember a line.
+    pub(crate) fn remember(&mut self, lock: u16, sectors: u32) {
+        self.lines.retain(|&(known, _)| known != lock);
+        if sectors != 0 {
+            self.lines.push((lock, sectors));
+            self.lines.sort_unstable();
+        }
+    }
+
+    /// Has map locks that nobody holds forget lines of which all words are durable: to flush them does nothing.
+    pub(crate) fn forget_settled_lines(&mut self) {
+        let (cells, locks) = (&self.cells, &self.locks);
+        let is_held = |lock: u16| locks.iter().any(|&(held, _)| held == lock);
+        let is_settled = |sector: usize| cells[sector].is_settled();
+        self.lines
+            .retain(|&(lock, sectors)| is_held(lock) || !members(sectors).all(is_settled));
     }
 
     /// What a sector reads as.
@@ -142,11 +168,21 @@ impl State {
             bytes.extend(running.over.to_le_bytes());
         }
         bytes.extend(self.owners.iter().map(|owner| owner.unwrap_or(u8::MAX)));
+        bytes.push(self.locks.len() as u8);
         for (lock, owner) in &self.locks {
             bytes.extend(lock.to_le_bytes());
             bytes.push(*owner);
         }
+        for (lock, sectors) in &self.lines {
+            bytes.extend(lock.to_le_bytes());
+            bytes.extend(sectors.to_le_bytes());
+        }
     }
+}
+
+/// The numbers of the bits that are set.
+pub(crate) fn members(bits: u32) -> impl Iterator<Item = usize> {
+    (0..u32::BITS as usize).filter(move |&bit| bits & 1 << bit != 0)
 }
 
 /// What a sector reads as if its map word is `map`, and its block is bad, or holds `held`.

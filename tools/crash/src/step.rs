@@ -9,7 +9,7 @@
 //!
 //! Unless all interleavings are asked for, a step is taken at once, before anything else, if it neither sees nor is seen by
 //! what the other thread may do in the meantime, and if it does not make fewer images possible: stores and flushes of the
-//! thread's own flog slots and free blocks, flushes and loads of map words whose lock it holds, giving back locks. Then all
+//! thread's own flog slots and free blocks, flushes and loads of map words whose lock it holds, what such a lock remembers, giving back locks. Then all
 //! that the other thread could do before such a step it can do after it as well, with the same result. Stores of
 //! map words are not among them, as somebody may flush the word without its lock; neither are fences.
 
@@ -32,7 +32,10 @@ use crate::{
     },
     canon::Canon,
     faults::Fault,
-    layout::Layout,
+    layout::{
+        Layout,
+        WORDS_OF_LINE, //
+    },
     program::{
         End,
         Programs, //
@@ -46,9 +49,6 @@ use crate::{
         THREADS, //
     },
 };
-
-/// Map words of a cache line, which have one lock.
-const WORDS_OF_LINE: u32 = 16;
 
 /// Words of the engine for each arena, of which the first are the map locks.
 const WORDS_OF_ARENA: u16 = 257;
@@ -182,13 +182,12 @@ impl Machine {
             return false;
         };
         let request = &self.requests[usize::from(running.request)];
-        let is_locked = |sector: usize| {
-            let lock = self.lock_of(sector);
-            state.locks.contains(&(lock, thread as u8))
-        };
+        let holds = |lock: u16| state.locks.contains(&(lock, thread as u8));
+        let is_locked = |sector: usize| holds(self.lock_of(sector));
         match self.next(state, thread) {
             Some(Next::Access(access)) => match access {
                 Access::Unlock(_) | Access::Release(_) | Access::Data(..) => true,
+                Access::Recall(lock) | Access::Remember(lock, _) => holds(lock),
                 Access::Store(cell, _) => usize::from(cell) >= self.shape.sectors,
                 Access::Flush(cells) => (0..self.shape.sectors)
                     .filter(|sector| cells & 1 << sector != 0)
@@ -199,6 +198,7 @@ impl Machine {
                 request.kind != Kind::Read && is_locked(sector.into())
             }
             Some(Next::Ask(Question::Bad(_))) => request.is_write(),
+            Some(Next::Ask(Question::Line(lock))) => holds(lock),
             Some(Next::Return(_)) => true,
             Some(Next::Ask(Question::Lanes(_))) | None => false,
         }
@@ -329,7 +329,8 @@ impl Machine {
                 state.locks.sort_unstable();
             }
             Access::Release(lock) => state.locks.retain(|&taken| taken != (lock, me)),
-            Access::Look => {}
+            Access::Look | Access::Recall(_) => {}
+            Access::Remember(lock, sectors) => state.remember(lock, sectors),
             Access::Publish(block) => {
                 if let Some(running) = &mut state.threads[thread] {
                     running.reading = block;
@@ -376,6 +377,7 @@ impl Machine {
                 return Ok(vec![Answer::Map(word)]);
             }
             Question::Bad(block) => return Ok(vec![Answer::Bad(state.bad & 1 << block != 0)]),
+            Question::Line(lock) => return Ok(vec![Answer::Line(state.line(lock))]),
             Question::Lanes(lanes) => lanes,
         };
         let mut answers = Vec::new();

@@ -8,7 +8,7 @@ use crash::{
 };
 
 /// States of each plan after which to stop, and requests of a history where that is limited.
-const BOUNDS: [(&str, usize, usize); 16] = [
+const BOUNDS: [(&str, usize, usize); 19] = [
     ("2 sectors, 2 lanes", usize::MAX, 0),
     ("2 sectors, 2 lanes, by name", 100_000, 0),
     ("2 sectors, 2 lanes, all entries", 100_000, 0),
@@ -16,12 +16,15 @@ const BOUNDS: [(&str, usize, usize); 16] = [
     ("2 sectors, 2 lanes, media errors", 150_000, 0),
     ("2 sectors, 2 lanes, media errors, every access", 100_000, 0),
     ("2 sectors, 2 lanes, without waiting", usize::MAX, 0),
+    ("2 sectors of one lock, 2 lanes", usize::MAX, 0),
+    ("2 sectors of one lock, 2 lanes, every access", 100_000, 0),
     ("2 neighbours, 2 lanes, batches", 150_000, 0),
     ("2 neighbours, 3 lanes, batches", 150_000, 0),
     ("3 neighbours, 2 lanes, batches", 100_000, 0),
     ("2 neighbours, 4 lanes, batches only", 150_000, 0),
     ("1 arena, 2 sectors, sequences", 100_000, 0),
     ("2 arenas, 4 sectors, sequences", usize::MAX, 2),
+    ("3 sectors, two of one lock, 2 lanes", 150_000, 0),
     ("3 sectors, 2 lanes", 200_000, 0),
     ("3 neighbours, 4 lanes, batches", 100_000, 0),
     ("3 sectors, 2 lanes, every access", 100_000, 0),

@@ -242,6 +242,40 @@ impl PaddedWord {
         before
     }
 
+    /// Replaces the word if it is `expected` and is a full barrier if it was.
+    pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
+        #[cfg(feature = "watch")]
+        tell(Event::Store(self.id, value));
+        access_barrier();
+        let replaced = self
+            .word
+            .compare_exchange(expected, value, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
+        access_barrier();
+        replaced
+    }
+}
+
+/// A word that is a lock, and a number that belongs to whoever holds it, on a cache line of their own.
+#[repr(align(64))]
+pub(crate) struct LockWord {
+    word: AtomicU64,
+    number: AtomicU64,
+    #[cfg(feature = "watch")]
+    id: Id,
+}
+
+impl LockWord {
+    /// Makes a word; the number is 0.
+    pub(crate) fn new(value: u64) -> Self {
+        Self {
+            word: AtomicU64::new(value),
+            number: AtomicU64::new(0),
+            #[cfg(feature = "watch")]
+            id: Id::of_word(),
+        }
+    }
+
     /// Replaces the word; later accesses come after it.
     pub(crate) fn swap_acquire(&self, value: u64) -> u64 {
         self.word.swap(value, Ordering::Acquire)
@@ -263,17 +297,20 @@ impl PaddedWord {
             .is_ok()
     }
 
-    /// Replaces the word if it is `expected` and is a full barrier if it was.
-    pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
+    /// The number, for the holder of the lock.
+    pub(crate) fn number(&self) -> u64 {
         #[cfg(feature = "watch")]
-        tell(Event::Store(self.id, value));
-        access_barrier();
-        let replaced = self
-            .word
-            .compare_exchange(expected, value, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok();
-        access_barrier();
-        replaced
+        if let Some(number) = tell(Event::Recall(self.id)) {
+            return number;
+        }
+        self.number.load(Ordering::Relaxed)
+    }
+
+    /// Changes the number, for the holder of the lock.
+    pub(crate) fn set_number(&self, number: u64) {
+        #[cfg(feature = "watch")]
+        tell(Event::Remember(self.id, number));
+        self.number.store(number, Ordering::Relaxed);
     }
 }
 

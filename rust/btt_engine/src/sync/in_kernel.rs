@@ -20,6 +20,7 @@ use kernel::{
             Acquire,
             Atomic,
             Full,
+            Relaxed,
             Release, //
         },
         barrier::smp_mb,
@@ -191,28 +192,57 @@ impl PaddedWord {
         self.0.xchg(value, Full)
     }
 
+    /// Replaces the word if it is `expected` and is a full barrier if it was.
+    #[inline]
+    pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
+        self.0.cmpxchg(expected, value, Full).is_ok()
+    }
+}
+
+/// A word that is a lock, and a number that belongs to whoever holds it, on a cache line of their own.
+#[repr(align(64))]
+pub(crate) struct LockWord {
+    word: Atomic<u64>,
+    number: Atomic<u64>,
+}
+
+impl LockWord {
+    /// Makes a word; the number is 0.
+    pub(crate) fn new(value: u64) -> Self {
+        Self {
+            word: Atomic::new(value),
+            number: Atomic::new(0),
+        }
+    }
+
     /// Replaces the word; later accesses come after it.
     #[inline]
     pub(crate) fn swap_acquire(&self, value: u64) -> u64 {
-        self.0.xchg(value, Acquire)
+        self.word.xchg(value, Acquire)
     }
 
     /// Replaces the word; earlier accesses come before it.
     #[inline]
     pub(crate) fn swap_release(&self, value: u64) -> u64 {
-        self.0.xchg(value, Release)
+        self.word.xchg(value, Release)
     }
 
     /// Replaces the word if it is `expected`; later accesses come after it if it was.
     #[inline]
     pub(crate) fn replace_acquire(&self, expected: u64, value: u64) -> bool {
-        self.0.cmpxchg(expected, value, Acquire).is_ok()
+        self.word.cmpxchg(expected, value, Acquire).is_ok()
     }
 
-    /// Replaces the word if it is `expected` and is a full barrier if it was.
+    /// The number, for the holder of the lock.
     #[inline]
-    pub(crate) fn replace(&self, expected: u64, value: u64) -> bool {
-        self.0.cmpxchg(expected, value, Full).is_ok()
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Relaxed)
+    }
+
+    /// Changes the number, for the holder of the lock.
+    #[inline]
+    pub(crate) fn set_number(&self, number: u64) {
+        self.number.store(number, Relaxed);
     }
 }
 

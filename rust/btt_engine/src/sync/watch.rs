@@ -30,13 +30,17 @@ pub enum Event {
     Acquire(Id),
     /// A word that is a lock is given back.
     Release(Id),
+    /// The number that a word protects is loaded. The watcher may give another one.
+    Recall(Id),
+    /// It is stored.
+    Remember(Id, u64),
     /// A word is loaded.
     Load(Id),
     /// A word is stored or replaced.
     Store(Id, u64),
 }
 
-type Watcher = Box<dyn Fn(Event)>;
+type Watcher = Box<dyn Fn(Event) -> Option<u64>>;
 
 std::thread_local! {
     static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };
@@ -44,8 +48,8 @@ std::thread_local! {
     static WORDS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Tells `watcher` what this thread does from now on. Ids begin at 0 again.
-pub fn start(watcher: impl Fn(Event) + 'static) {
+/// Tells `watcher` what this thread does from now on. Ids begin at 0 again. It has an answer to [`Event::Recall`] only.
+pub fn start(watcher: impl Fn(Event) -> Option<u64> + 'static) {
     WATCHER.set(Some(Box::new(watcher)));
     LOCKS.set(0);
     WORDS.set(0);
@@ -56,12 +60,8 @@ pub fn stop() {
     WATCHER.set(None);
 }
 
-pub(super) fn tell(event: Event) {
-    WATCHER.with_borrow(|watcher| {
-        if let Some(watcher) = watcher {
-            watcher(event);
-        }
-    });
+pub(super) fn tell(event: Event) -> Option<u64> {
+    WATCHER.with_borrow(|watcher| watcher.as_ref().and_then(|watcher| watcher(event)))
 }
 
 impl Id {
