@@ -50,7 +50,7 @@ struct Arguments {
     /// Stop each plan after this many states. It ends before if memory runs out.
     #[arg(long, default_value_t = usize::MAX)]
     states: usize,
-    /// Requests and power failures of a history, in plans that are not closed. Over two arenas each more makes 26 times the states.
+    /// Requests and power failures of a history, in plans that are not closed. Over two arenas each more makes 28 times the states.
     #[arg(long, default_value_t = 4)]
     depth: usize,
     /// Explore only plans whose names contain this.
