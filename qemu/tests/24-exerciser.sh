@@ -32,6 +32,7 @@ cat >file.toml <<-END
 	posix_fadvise = 10
 	copy_file_range = 5
 END
+
 # exercise SEED CONFIGURATION FILE
 exercise() {
 	mkdir -p "kept.$1"

@@ -22,7 +22,7 @@
 //!   data to the free blocks
 //!   flush the map words that the lanes' newest flog slots name
 //!   first halves of the flog slots
-//!   flush the map words as read
+//!   flush the lines that the map locks remember
 //!   ── fence 1 ──
 //!   second halves: one 8-byte store each decides
 //!   ── fence 2 ── the write is durable: recovery would finish it
