@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# More writers than CPUs: what they wrote is there, and who reads or zeroes the same sectors meanwhile never sees half of one.
+# More writers than CPUs, and more CPUs than lanes: what they wrote is there, and who reads or zeroes the same sectors meanwhile never sees
+# half of one.
 #
 # needs: nvdimm=32M
 # cpus: 8
@@ -17,34 +18,56 @@ zero_namespace() {
 	no_raw_access namespace0.0
 }
 
-for sector_size in 512 4096; do
-	make_btt namespace0.0 $sector_size
+# new_btt SECTOR_SIZE LANES: no driver makes one with fewer lanes than 256.
+new_btt() {
+	if [ "$2" = 256 ]; then
+		make_btt namespace0.0 "$1"
+	else
+		raw_access namespace0.0
+		/host/tools/btt create --sector-size "$1" --lanes "$2" "/dev/$disk" >btt.log 2>&1 || fail "btt create: $(cat btt.log)"
+		no_raw_access namespace0.0
+		detect namespace0.0
+	fi
+	expect_eq "lanes of the BTT" "$(cat "/sys/kernel/debug/btt/$btt/arena0/nfree")" "$2"
+}
+
+# end_btt: all blocks of it are mapped or free, once.
+end_btt() {
+	release "$btt"
+	ndctl check-namespace namespace0.0 >check.out 2>&1 || fail "check-namespace: $(cat check.out)"
+	zero_namespace
+}
+
+# flood SECTOR_SIZE LANES
+flood() {
+	what="sectors of $1 bytes, $2 lanes"
 
 	# Sixteen writers of large requests, each of a part of the disk: they contend for lanes, not for sectors.
+	new_btt "$1" "$2"
 	if ! fio --name=writers --filename="/dev/$disk" --rw=randwrite --bs=256k --direct=1 --ioengine=psync --numjobs=16 --thread \
 		--size=1M --offset_increment=1M --verify=crc32c --do_verify=1 --verify_fatal=1 --group_reporting >fio.out 2>&1; then
-		fail "sectors of $sector_size bytes, 16 writers: $(cat fio.out)"
+		fail "$what, 16 writers: $(cat fio.out)"
 	fi
+	end_btt
 
 	# Writers of whole sectors, readers of the same ones. The C driver cannot zero sectors by its map.
-	release "$btt"
-	zero_namespace
-	make_btt namespace0.0 $sector_size
+	new_btt "$1" "$2"
 	zero=
 	[ "$(cat "/sys/block/$disk/queue/write_zeroes_max_bytes")" = 0 ] || zero=--zero
-	/host/tools/stamp write "/dev/$disk" --sector-size $sector_size --acknowledge acknowledged --threads 8 --seconds 4 $zero \
-		>writer.out 2>&1 &
+	/host/tools/stamp write "/dev/$disk" --sector-size "$1" --acknowledge acknowledged --threads 8 --seconds 4 $zero >writer.out 2>&1 &
 	writer=$!
 	reads=0
 	while kill -0 $writer 2>/dev/null; do
-		/host/tools/stamp read "/dev/$disk" --sector-size $sector_size --generations found >reader.out 2>&1 ||
-			fail "sectors of $sector_size bytes, read while they were written: $(cat reader.out)"
+		/host/tools/stamp read "/dev/$disk" --sector-size "$1" --generations found >reader.out 2>&1 ||
+			fail "$what, read while they were written: $(cat reader.out)"
 		reads=$((reads + 1))
 	done
 	wait $writer || fail "the writer: $(cat writer.out)"
 	[ -s acknowledged ] || fail "the writer wrote nothing"
 	[ $reads -gt 0 ] || fail "nothing was read meanwhile"
-	release "$btt"
-	ndctl check-namespace namespace0.0 >check.out 2>&1 || fail "check-namespace: $(cat check.out)"
-	zero_namespace
-done
+	end_btt
+}
+
+flood 512 256
+flood 4096 256
+flood 4096 3

@@ -51,7 +51,8 @@ use nd::{
 use nd_format::btt::{
     LbaSize,
     Version,
-    ARENA_MIN, //
+    ARENA_MIN,
+    NFREE, //
 };
 
 /// What was found on a namespace.
@@ -293,6 +294,7 @@ fn create(
         uuid: config.uuid,
         parent_uuid: namespace.uuid(),
         lba_size: LbaSize::from_bytes(config.sector_size).ok_or(EINVAL)?,
+        lanes: NFREE,
     };
     btt_engine::create(media, &params).map_err(|error| {
         dev_err!(device, "could not be made: {}\n", Text(error));

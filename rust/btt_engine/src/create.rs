@@ -47,6 +47,8 @@ pub struct CreateParams {
     pub parent_uuid: Uuid,
     /// Size of a sector with its metadata.
     pub lba_size: LbaSize,
+    /// Lanes of an arena: [`NFREE`](nd_format::btt::NFREE), or fewer where it is tried how writers share them.
+    pub lanes: u32,
 }
 
 /// A BTT could not be made.
@@ -90,8 +92,9 @@ pub fn create<M: Media>(media: &M, params: &CreateParams) -> Result<(), CreateEr
     let size = media.size().saturating_sub(origin);
     let arenas = || {
         ArenaSpan::split(size).map(|span| {
-            let geometry =
-                ArenaGeometry::new(span.size, params.lba_size).map_err(CreateError::Geometry)?;
+            let geometry = ArenaGeometry::new(span.size, params.lba_size)
+                .map_err(CreateError::Geometry)?
+                .with_lanes(params.lanes);
             Ok::<_, CreateError>((origin + span.offset, span, geometry))
         })
     };

@@ -14,7 +14,10 @@ use btt_engine::{
     MediaError, //
 };
 use nd_format::{
-    btt::Version,
+    btt::{
+        Version,
+        NFREE, //
+    },
     uuid::Uuid, //
 };
 use std::cell::RefCell;
@@ -154,6 +157,7 @@ fn creation_leaves_none_or_a_whole_one() {
             uuid: Uuid::from_bytes([9; 16]),
             parent_uuid: Uuid::NIL,
             lba_size: setup.lba_size(),
+            lanes: NFREE,
         };
         // Where an older BTT was, given up in the way of ndctl, and its blocks are all over the place.
         let btt = setup.fresh(16 * MIB + version.initial_offset());

@@ -32,7 +32,8 @@ use btt_engine::{
 use nd_format::{
     btt::{
         LbaSize,
-        Version, //
+        Version,
+        NFREE, //
     },
     uuid::Uuid, //
 };
@@ -95,34 +96,34 @@ impl Kind {
     /// Makes one in a directory, with sectors of `sector` bytes.
     pub(crate) fn make(self, directory: &Path, sector: u32) -> Result<Box<dyn Strategy>> {
         let path = directory.join(format!("{}-{sector}", self.name()));
-        if self == Self::PmemBlk {
-            let is_forced = std::env::var_os(FORCE).is_some_and(|value| value == "1");
-            ensure!(
-                is_forced,
-                "{FORCE}=1 must be in the environment, or it uses msync"
-            );
-            let pool = PmemBlk::create(&path, sector as usize, SIZE as usize)?;
-            let sector = sector as usize;
-            return Ok(Box::new(Library { pool, sector }));
-        }
-        let medium = Medium(Arc::new(Region::create(&path, SIZE)?));
-        if self == Self::Raw {
-            return Ok(Box::new(Raw { medium, sector }));
-        }
-        let lba_size = LbaSize::from_bytes(sector).ok_or_else(|| anyhow!("sectors of {sector}"))?;
-        let params = CreateParams {
-            version: Version::V1_1,
-            uuid: Uuid::from_bytes([1; 16]),
-            parent_uuid: Uuid::NIL,
-            lba_size,
+        let medium = || Ok::<_, anyhow::Error>(Medium(Arc::new(Region::create(&path, SIZE)?)));
+        let btt = || -> Result<Medium> {
+            let medium = medium()?;
+            make_btt(&medium, sector)?;
+            Ok(medium)
         };
-        create(&medium, &params).map_err(|error| anyhow!("{error}"))?;
         Ok(match self {
-            Self::CProtocol => Box::new(CProtocol::open(&medium)?),
-            Self::Floor => Box::new(Floor::open(&medium)?),
-            Self::Ours | Self::Raw | Self::PmemBlk => Box::new(Engine::open(&medium)?),
+            Self::Raw => Box::new(Raw {
+                medium: medium()?,
+                sector,
+            }),
+            Self::Ours => Box::new(Engine::open(&btt()?)?),
+            Self::CProtocol => Box::new(CProtocol::open(&btt()?)?),
+            Self::PmemBlk => Box::new(Library::create(&path, sector as usize)?),
+            Self::Floor => Box::new(Floor::open(&btt()?)?),
         })
     }
+}
+
+fn make_btt(medium: &Medium, sector: u32) -> Result<()> {
+    let params = CreateParams {
+        version: Version::V1_1,
+        uuid: Uuid::from_bytes([1; 16]),
+        parent_uuid: Uuid::NIL,
+        lba_size: LbaSize::from_bytes(sector).ok_or_else(|| anyhow!("sectors of {sector}"))?,
+        lanes: NFREE,
+    };
+    create(medium, &params).map_err(|error| anyhow!("{error}"))
 }
 
 struct Raw {
@@ -192,6 +193,18 @@ impl Strategy for Engine {
 struct Library {
     pool: PmemBlk,
     sector: usize,
+}
+
+impl Library {
+    fn create(path: &Path, sector: usize) -> Result<Self> {
+        let is_forced = std::env::var_os(FORCE).is_some_and(|value| value == "1");
+        ensure!(
+            is_forced,
+            "{FORCE}=1 must be in the environment, or it uses msync"
+        );
+        let pool = PmemBlk::create(path, sector, SIZE as usize)?;
+        Ok(Self { pool, sector })
+    }
 }
 
 impl Strategy for Library {

@@ -16,7 +16,8 @@ use clap::{
 use nd_format::{
     btt::{
         LbaSize,
-        Version, //
+        Version,
+        NFREE, //
     },
     uuid::Uuid, //
 };
@@ -127,6 +128,9 @@ pub(crate) struct CreateOrder {
     /// Bytes of a sector with its metadata.
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = lba_size)]
     pub(crate) sector_size: LbaSize,
+    /// Free blocks of an arena, and so sectors that can be written at a time. The C driver wants as many as it makes.
+    #[arg(long, default_value_t = NFREE, value_parser = clap::value_parser!(u32).range(1..=i64::from(NFREE)))]
+    pub(crate) lanes: u32,
     /// UUID of the BTT; a random one if this is not given.
     #[arg(long, value_parser = uuid)]
     pub(crate) uuid: Option<Uuid>,

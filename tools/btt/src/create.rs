@@ -58,6 +58,7 @@ pub(crate) fn create(place: &Place, order: &CreateOrder) -> Result<Verdict> {
         uuid: order.uuid.unwrap_or_else(random_uuid),
         parent_uuid: place.namespace(),
         lba_size: order.sector_size,
+        lanes: order.lanes,
     };
     let bar = progress::of_bytes(table_bytes(&image, &params));
     let counting = bar.clone();

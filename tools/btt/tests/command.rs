@@ -209,6 +209,8 @@ fn wrong_arguments_get_one_line() {
             &["create", "--uuid", "1-2-3", "image"],
             "expected xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
         ),
+        (&["create", "--lanes", "0", "image"], "1..=256"),
+        (&["create", "--lanes", "257", "image"], "1..=256"),
         (&["map", "image", "x"], "invalid digit"),
         (&["map", "image"], "<LBA>"),
         (&["dump", "info", "image"], "map, flog"),

@@ -35,7 +35,8 @@ use nd_format::{
         FlogLayout,
         LbaSize,
         MapEntry,
-        Version, //
+        Version,
+        NFREE, //
     },
     uuid::Uuid, //
 };
@@ -76,6 +77,7 @@ impl Subject {
             uuid: Uuid::from_bytes([7; 16]),
             parent_uuid: Uuid::NIL,
             lba_size: LbaSize::from_bytes(lba_size).ok_or_else(|| anyhow!("no such size"))?,
+            lanes: NFREE,
         };
         create(&image, &params).map_err(|error| anyhow!("{error}"))?;
         if random.random_range(0..4) == 0 {

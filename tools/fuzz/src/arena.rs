@@ -33,7 +33,8 @@ use nd_format::{
         ArenaGeometry,
         ArenaSpan,
         LbaSize,
-        Version, //
+        Version,
+        NFREE, //
     },
     uuid::Uuid, //
 };
@@ -89,6 +90,7 @@ impl Base {
                 uuid: Uuid::from_bytes([0x42; 16]),
                 parent_uuid: Uuid::NIL,
                 lba_size: base.lba_size,
+                lanes: NFREE,
             };
             // The tables of 512 GiB are more accesses than any run may have.
             let tables = ArenaSpan::split(base.size - base.version.initial_offset()).count();

@@ -19,7 +19,8 @@ use btt_engine::{
 use nd_format::{
     btt::{
         LbaSize,
-        Version, //
+        Version,
+        NFREE, //
     },
     uuid::Uuid, //
 };
@@ -319,6 +320,7 @@ impl Setup {
             uuid: UUID,
             parent_uuid: Uuid::NIL,
             lba_size: self.lba_size(),
+            lanes: NFREE,
         };
         create(media, &params).unwrap();
     }

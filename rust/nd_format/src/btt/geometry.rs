@@ -175,6 +175,14 @@ impl ArenaGeometry {
         })
     }
 
+    /// The same arena with fewer lanes: at least one, and no more than it has. Nobody uses the blocks of the others.
+    pub fn with_lanes(self, lanes: u32) -> Self {
+        Self {
+            internal_nlba: self.external_nlba + lanes.clamp(1, self.nfree()),
+            ..self
+        }
+    }
+
     /// Checks the numbers of an info block that lies at the start of a space of `available` bytes.
     pub fn from_media(media: &MediaGeometry, available: u64) -> Result<Self, GeometryError> {
         let lba_size = LbaSize::from_bytes(media.external_lba_size)

@@ -142,6 +142,22 @@ fn too_small() {
 }
 
 #[test]
+fn fewer_lanes() {
+    let lba_size = LbaSize::from_bytes(512).unwrap();
+    let whole = ArenaGeometry::new(ARENA_MIN, lba_size).unwrap();
+    for (wanted, lanes) in [(0, 1), (1, 1), (3, 3), (NFREE, NFREE), (u32::MAX, NFREE)] {
+        let geometry = whole.with_lanes(wanted);
+        assert_eq!(geometry.nfree(), lanes);
+        assert_eq!(geometry.external_nlba(), whole.external_nlba());
+        assert_eq!(
+            ArenaGeometry::from_media(&geometry.to_media(), ARENA_MIN),
+            Ok(geometry)
+        );
+    }
+    assert_eq!(whole.with_lanes(NFREE), whole);
+}
+
+#[test]
 fn split_into_arenas() {
     let split = |raw_size| {
         ArenaSpan::split(raw_size)
