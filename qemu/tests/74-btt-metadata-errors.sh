@@ -1,0 +1,115 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Media errors in the metadata of a BTT that is found: an info block is restored from the other one. Without both, or without a part of
+# the flog, there is no disk, as a sector might be shown as it was before; nothing is changed then, and who puts the metadata back has
+# all data.
+#
+# timeout: 300
+. "$LIB"
+. "${LIB%/*}/simulated.sh"
+. "${LIB%/*}/errors.sh"
+
+reset_labels 1.2
+region=$(region_of_ways 2)
+created=$(ndctl create-namespace -r "$region" -m sector -l 4096) || fail "create: $?"
+namespace=$(field "$created" dev)
+disk=$(field "$created" blockdev)
+raw_disk=${disk%s}
+
+raw() {
+	! [ -e "$ND/$namespace/holder" ] || expect_ok ndctl disable-namespace "$namespace" >/dev/null
+	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 1)" ok
+	expect_ok ndctl enable-namespace "$namespace" >/dev/null
+}
+
+# end_raw: leaves the namespace disabled.
+end_raw() {
+	expect_ok ndctl disable-namespace "$namespace" >/dev/null
+	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
+}
+
+# copy_block INPUT OUTPUT SKIP SEEK FLAG
+copy_block() {
+	dd if="$1" of="$2" bs=4096 skip="$3" seek="$4" count=1 "$5" status=none 2>dd.log || fail "$1 to $2: $(cat dd.log)"
+}
+
+# save NAME OFFSET and put_back NAME OFFSET: a page of the namespace.
+save() {
+	copy_block "/dev/$raw_disk" "$1" $(($2 / 4096)) 0 iflag=direct
+}
+
+put_back() {
+	raw
+	copy_block "$1" "/dev/$raw_disk" 0 $(($2 / 4096)) oflag=direct
+	end_raw
+}
+
+# image NAME: all of the namespace that can be read.
+image() {
+	raw
+	dd if="/dev/$raw_disk" of="$1" bs=4096 iflag=direct conv=noerror,sync status=none 2>dd.log || :
+	end_raw
+}
+
+# lose OFFSET: the sector there cannot be read any more, as the kernel knows.
+lose() {
+	raw
+	inject "$namespace" $(($1 / 512)) 1
+	find_errors
+	expect_match "bad sectors" "$(bad_sectors "$raw_disk")" "*$(($1 / 512)) 1,*"
+	end_raw
+}
+
+expect_whole() {
+	expect_ok ndctl enable-namespace "$namespace" >/dev/null
+	copy_block "/dev/$disk" read 5 0 iflag=direct
+	expect_ok cmp data read
+}
+
+# expect_absent: no disk of a BTT, and nothing was written.
+expect_absent() {
+	image before
+	ndctl enable-namespace "$namespace" >/dev/null 2>&1 || :
+	[ ! -e "/sys/block/$disk" ] || fail "there is /dev/$disk"
+	image after
+	expect_ok cmp before after
+}
+
+head -c 4096 /dev/urandom >data
+copy_block data "/dev/$disk" 0 5 oflag=direct
+arena=$(echo /sys/kernel/debug/btt/btt"${region#region}".*/arena0)
+flog=$(($(cat "$arena/logoff")))
+copy=$(($(cat "$arena/info2off")))
+raw
+save info 0
+save info2 $copy
+save flog $flog
+end_raw
+
+# The first info block.
+lose 0
+expect_whole
+expect_kernel_message "restored"
+expect_eq "bad sectors once it was restored" "$(cat "$ND/$region/badblocks")" ""
+raw
+save restored 0
+end_raw
+expect_ok cmp info restored
+
+# The other one.
+lose $copy
+expect_whole
+
+# Both.
+lose 0
+expect_absent
+put_back info2 $copy
+expect_whole
+
+# A group of the flog.
+lose $flog
+expect_absent
+expect_kernel_message "has a damaged BTT"
+put_back flog $flog
+expect_whole
