@@ -63,7 +63,7 @@ pub(crate) fn check(root: &Path, table: impl BufRead) -> Result<Vec<String>> {
         let row = Row::parse(&line).with_context(|| format!("'{line}' is no row"))?;
         rows += 1;
         let file = root.join(row.file);
-        let shown = text(&file);
+        let shown = store::text(&file);
         let outcome = store::write(&file, &store::unescape(row.value)).to_string();
         if outcome != row.error {
             complaints.push(format!(
@@ -71,10 +71,10 @@ pub(crate) fn check(root: &Path, table: impl BufRead) -> Result<Vec<String>> {
                 row.value, row.file, row.error
             ));
         }
-        let now = text(&file);
+        let now = store::text(&file);
         if now != shown {
             complaints.push(format!(
-                "writing '{}' changed {} from '{shown}' to '{now}'",
+                "writing '{}' changed {} from {shown:?} to {now:?}",
                 row.value, row.file
             ));
         }
@@ -91,14 +91,6 @@ pub(crate) fn check(root: &Path, table: impl BufRead) -> Result<Vec<String>> {
         }
     }
     Ok(complaints)
-}
-
-/// What an attribute shows, or the name of the error it gives.
-fn text(file: &Path) -> String {
-    match fs::read(file) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).trim_end().to_owned(),
-        Err(error) => Outcome::refused(&error).to_string(),
-    }
 }
 
 /// Whether an attribute changes by itself, or reading it does something.
@@ -123,7 +115,7 @@ fn snapshot(root: &Path) -> Result<BTreeMap<String, String>> {
                 .unwrap_or(&file)
                 .display()
                 .to_string();
-            state.insert(name, text(&file));
+            state.insert(name, store::text(&file));
         }
     }
     Ok(state)

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One write, and the name of its error.
+//! One write, and the name of its error; what an attribute shows.
 
 use rustix::io::Errno;
 use std::{
     fmt,
-    fs::File,
+    fs::{
+        self,
+        File, //
+    },
     io::{
         self,
         Write, //
@@ -77,6 +80,14 @@ pub(crate) fn write(file: &Path, value: &[u8]) -> Outcome {
         Ok(count) if count == value.len() => Outcome::Done,
         Ok(count) => Outcome::Short(count),
         Err(error) => Outcome::refused(&error),
+    }
+}
+
+/// What an attribute shows, or the name of the error it gives in `<>`.
+pub(crate) fn text(file: &Path) -> String {
+    match fs::read(file) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => format!("<{}>", Outcome::refused(&error)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! the namespace that they hold (`btt0.of-0.1`).
 
 use super::walk;
+use crate::store;
 use anyhow::Result;
 use regex_lite::{
     Captures,
@@ -34,13 +35,13 @@ impl Names {
             if let Some(region) = device.strip_prefix("region") {
                 for kind in KINDS {
                     let file = devices.join(&device).join(format!("{kind}_seed"));
-                    let seed = walk::text(&file);
+                    let seed = store::text(&file);
                     if seed.starts_with(kind) {
                         names.insert(seed.trim_end().to_owned(), format!("{kind}{region}.seed"));
                     }
                 }
             } else if let Some(parts) = NAME.captures(&device) {
-                let holds = walk::text(&devices.join(&device).join("namespace"));
+                let holds = store::text(&devices.join(&device).join("namespace"));
                 if let Some(number) = holds.trim_end().strip_prefix("namespace") {
                     names.insert(
                         device.clone(),

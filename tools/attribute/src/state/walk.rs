@@ -3,7 +3,7 @@
 //! Attributes: their modes and values. What links lead to. What says nothing of a device is left out, and so is where the stacks
 //! differ on purpose.
 
-use crate::store::Outcome;
+use crate::store;
 use anyhow::{
     Context,
     Result, //
@@ -68,14 +68,6 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What an attribute shows, or the name of the error it gives in `<>`.
-pub(super) fn text(file: &Path) -> String {
-    match fs::read(file) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => format!("<{}>", Outcome::refused(&error)),
-    }
-}
-
 /// How much is walked; each has what the one before has.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Detail {
@@ -116,7 +108,7 @@ pub(super) fn walk(
         } else if !DIFFERS.is_match(&shown) {
             let mode = metadata.permissions().mode() & 0o7777;
             let value = if mode & 0o400 != 0 && detail > Detail::Names {
-                text(&path)
+                store::text(&path)
             } else {
                 String::new()
             };
