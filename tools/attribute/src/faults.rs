@@ -31,6 +31,7 @@ use std::{
         self,
         File, //
     },
+    num::NonZeroUsize,
     path::PathBuf, //
 };
 
@@ -149,7 +150,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Lets each place in an operation fail in turn. Afterwards the operation has been done once without a fault.
+/// Lets each place in an operation fail in turn, or every so manieth. Afterwards the operation has been done once without a fault.
 ///
 /// A try fails for lack of memory, or for what `others` names, and then nothing has changed; or it succeeds and is undone. The one without a fault
 /// must succeed.
@@ -161,10 +162,11 @@ pub(crate) fn fail_in_turn(
     operation: &Operation,
     undo: &[Write],
     others: &[String],
+    every: NonZeroUsize,
 ) -> Result<Summary> {
     let mut summary = Summary::default();
     let mut before = Before::of_now(operation)?;
-    for place in 1..=MOST_PLACES {
+    for place in (1..=MOST_PLACES).step_by(every.get()) {
         let (outcome, injected) = with_fault(place, || operation.attempt())?;
         state::settle();
         match outcome {
@@ -185,7 +187,7 @@ pub(crate) fn fail_in_turn(
                     summary.complain(place, refused);
                 }
                 // To look at everything takes seconds on a kernel that injects faults.
-                let changes = before.changes(operation, place.is_power_of_two())?;
+                let changes = before.changes(operation, (summary.faults + 1).is_power_of_two())?;
                 if !changes.is_empty() {
                     before = Before::of_now(operation)?;
                 }

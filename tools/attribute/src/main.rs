@@ -18,6 +18,7 @@ use clap::{
 use faults::Operation;
 use std::{
     io,
+    num::NonZeroUsize,
     path::PathBuf,
     process::ExitCode, //
 };
@@ -65,6 +66,9 @@ enum Command {
         /// An error that may come instead of ENOMEM or EFAULT.
         #[arg(long, value_name = "ERROR")]
         or: Vec<String>,
+        /// Let only every so manieth place fail, in what has too many of them.
+        #[arg(long, value_name = "NUMBER", default_value = "1")]
+        every: NonZeroUsize,
         #[command(subcommand)]
         operation: Operation,
     },
@@ -93,10 +97,11 @@ fn main() -> Result<ExitCode> {
         Command::Faults {
             undo,
             or,
+            every,
             operation,
         } => {
             let undo = faults::Write::pairs(&undo);
-            let summary = faults::fail_in_turn(&operation, &undo, &or)?;
+            let summary = faults::fail_in_turn(&operation, &undo, &or, every)?;
             println!("{summary}");
             summary.complaints
         }

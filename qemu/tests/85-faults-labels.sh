@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Memory fails while labels are read and changed: a namespace gets its size and its name, another UUID, more space, and is given up; its
+# region and its DIMM come and go. A DIMM has its labels read in many calls of ACPI with dozens of places each, of which every 13th fails, or
+# more with ARGS="--kernel every=1".
+#
+# needs: nvdimm=64M,label=128K
+# timeout: 600
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+. "${LIB%/*}/faults.sh"
+
+first=11111111-1111-4111-8111-111111111111
+second=22222222-2222-4222-8222-222222222222
+
+# change_with_faults ATTRIBUTE VALUE [--undo ATTRIBUTE VALUE]...: changes the namespace, and with it its labels.
+change_with_faults() {
+	_change=$1 _value=$2
+	shift 2
+	_undo=
+	while [ $# -gt 0 ]; do
+		_undo="$_undo --undo $ND/$namespace/$2 $3"
+		shift 3
+	done
+	# shellcheck disable=SC2086
+	faults --or EINVAL $_undo write "$ND/$namespace/$_change" "$_value"
+}
+
+unbind region0
+ndctl init-labels nmem0 >/dev/null 2>said || fail "init-labels: $(cat said)"
+bind region0
+namespace=$(seed namespace region0)
+
+# ACPI says EINVAL of a call for which it found no memory, and an answer that it could not copy whole is an ENXIO.
+faults --or EINVAL --or ENXIO read-labels /dev/nmem0
+change_with_faults uuid $first --undo uuid $second
+# A namespace that has no size has no UUID either.
+change_with_faults size 16777216 --undo size 0 --undo uuid $first
+change_with_faults alt_name archive --undo alt_name '\0'
+change_with_faults uuid $second --undo uuid $first
+change_with_faults size 33554432 --undo size 16777216
+unbind_with_faults nd_region region0
+bind_with_faults nd_region region0 --or EINVAL --or ENXIO
+namespace=
+for device in "$ND"/namespace0.*; do
+	if [ "$(cat "$device/alt_name")" = archive ]; then
+		namespace=${device##*/}
+	fi
+done
+[ -n "$namespace" ] || fail "the namespace was not found again"
+expect_eq "the namespace's UUID" "$(show "$namespace" uuid)" $second
+expect_eq "the namespace's size" "$(show "$namespace" size)" 33554432
+! enabled "$namespace" || unbind "$namespace"
+change_with_faults size 0 --undo uuid $second --undo size 33554432
+unbind region0
+faults --undo /sys/bus/nd/drivers/nvdimm/bind nmem0 write /sys/bus/nd/drivers/nvdimm/unbind nmem0
+faults --every "$(argument every 13)" --or EINVAL --or ENXIO --undo /sys/bus/nd/drivers/nvdimm/unbind nmem0 \
+	write /sys/bus/nd/drivers/nvdimm/bind nmem0
+bind region0
+expect_eq "available space" "$(show region0 available_size)" "$(show region0 size)"
+expect_no_complaints 100
