@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Media errors in the metadata of a BTT that is found: an info block is restored from the other one. Without both, or without a part of
-# the flog, there is no disk, as a sector might be shown as it was before; nothing is changed then, and who puts the metadata back has
-# all data.
+# the flog, there is no disk, as a sector might be shown as it was before its last write. Without a part of the map where a write may have
+# been interrupted the disk can be read only. Nothing is changed then, and who puts the metadata back has all data.
 #
 # timeout: 300
 . "$LIB"
@@ -61,10 +61,17 @@ lose() {
 	end_raw
 }
 
+# expect_data SECTOR
+expect_data() {
+	copy_block "/dev/$disk" read "$1" 0 iflag=direct
+	expect_ok cmp data read
+}
+
 expect_whole() {
 	expect_ok ndctl enable-namespace "$namespace" >/dev/null
-	copy_block "/dev/$disk" read 5 0 iflag=direct
-	expect_ok cmp data read
+	expect_data 5
+	expect_data 2000
+	expect_eq "whether the disk can only be read" "$(cat "/sys/block/$disk/ro")" 0
 }
 
 # expect_absent: no disk of a BTT, and nothing was written.
@@ -78,12 +85,15 @@ expect_absent() {
 
 head -c 4096 /dev/urandom >data
 copy_block data "/dev/$disk" 0 5 oflag=direct
+copy_block data "/dev/$disk" 0 2000 oflag=direct
 arena=$(echo /sys/kernel/debug/btt/btt"${region#region}".*/arena0)
+map=$(($(cat "$arena/mapoff")))
 flog=$(($(cat "$arena/logoff")))
 copy=$(($(cat "$arena/info2off")))
 raw
 save info 0
 save info2 $copy
+save map $map
 save flog $flog
 end_raw
 
@@ -112,4 +122,15 @@ lose $flog
 expect_absent
 expect_kernel_message "has a damaged BTT"
 put_back flog $flog
+expect_whole
+
+# The word of the map that was written last.
+lose $map
+expect_ok ndctl enable-namespace "$namespace" >/dev/null
+expect_kernel_message "arena 0 is read only: map entry 5"
+expect_eq "whether the disk can only be read" "$(cat "/sys/block/$disk/ro")" 1
+expect_fail read_sectors "$disk" 40 8
+expect_data 2000
+expect_fail write_sectors "$disk" 16000 8
+put_back map $map
 expect_whole

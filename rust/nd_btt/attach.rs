@@ -220,12 +220,16 @@ fn open(
     let Opened {
         btt,
         restored,
+        lost_word,
         finished_writes,
     } = open_or_create(device, namespace, media, config)?;
 
     trace::btt_recovery(device.device().name(), finished_writes);
     if let Some(restored) = restored {
         dev_warn!(device, "{}\n", Text(restored));
+    }
+    if let Some(lost) = lost_word {
+        dev_warn!(device, "{}\n", Text(lost));
     }
     if finished_writes != 0 {
         dev_info!(

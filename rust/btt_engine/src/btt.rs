@@ -22,6 +22,7 @@ use crate::{
     },
     gate::Gate,
     media::Media,
+    recover::LostWord,
     sync::Slots,
     tracking::ReadTable,
 };
@@ -51,6 +52,8 @@ pub struct Opened<M> {
     pub btt: Btt<M>,
     /// The last info block that was restored from its copy, if one was.
     pub restored: Option<Restored>,
+    /// The last map word that recovery needed and could not read, if there was one.
+    pub lost_word: Option<LostWord>,
     /// Writes that a power failure had interrupted between flog and map, and that were finished.
     pub finished_writes: u32,
 }
@@ -101,13 +104,15 @@ impl<M> Btt<M> {
 
 impl<M: Media> Btt<M> {
     /// Opens the BTT on `media`: checks all of its metadata but the bulk of the map, restores first info blocks from
-    /// their copies and finishes interrupted writes.
+    /// their copies and finishes interrupted writes. An arena is read-only if its info block says that it has an error, or if
+    /// it cannot be told whether one of its writes was interrupted.
     ///
     /// Nothing is changed when this fails, unless it is the medium that fails.
     pub fn open(media: M, params: &OpenParams) -> Result<Opened<M>, OpenError> {
         let (detected, sites) = discover::discover(&media, params)?;
         let restored = restore(&media, &sites)?;
         let finished_writes = finish(&media, &sites)?;
+        let lost_word = sites.iter().filter_map(|site| site.plan.lost_word).last();
         Ok(Opened {
             btt: Self {
                 arenas: arenas(sites, params)?,
@@ -116,6 +121,7 @@ impl<M: Media> Btt<M> {
                 detected,
             },
             restored,
+            lost_word,
             finished_writes,
         })
     }
@@ -199,6 +205,7 @@ fn arenas(sites: Slots<Site>, params: &OpenParams) -> Result<Slots<Arena>, OpenE
     let mut sectors = 0;
     for (index, Site { plan, .. }) in (0..).zip(sites.into_elements()) {
         let info = plan.info;
+        let is_read_only = info.error || plan.lost_word.is_some();
         arenas.push(Arena::new(Parts {
             index,
             start: plan.start,
@@ -208,7 +215,7 @@ fn arenas(sites: Slots<Site>, params: &OpenParams) -> Result<Slots<Arena>, OpenE
             flog_layout: plan.flog_layout,
             groups: plan.into_groups(params.groups)?,
             buckets: Buckets::new()?,
-            gate: Gate::new(info.error)?,
+            gate: Gate::new(is_read_only)?,
         }))?;
         sectors += u64::from(info.geometry.external_nlba());
     }

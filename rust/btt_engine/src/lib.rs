@@ -99,6 +99,7 @@ pub use media::{
     Sink,
     Source, //
 };
+pub use recover::LostWord;
 pub use statistics::Statistics;
 #[cfg(all(feature = "watch", not(CONFIG_RUST)))]
 pub use sync::watch;

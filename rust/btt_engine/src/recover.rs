@@ -7,6 +7,10 @@
 //! behind has at most one lane for a sector of which this is true, so that the order of the lanes does not matter, and doing
 //! it again changes nothing.
 //!
+//! A map word that cannot be read may name the old block, which is the lane's to write then. So nothing is written to an arena of
+//! which recovery needs such a word; all other sectors can be read. Without an entry of the flog, on the other hand, any sector may
+//! be shown as it was before its last write: the BTT is not opened.
+//!
 //! All metadata are read and checked first ([`Plan`]); only then anything is stored.
 
 use crate::{
@@ -25,6 +29,7 @@ use crate::{
         Slots, //
     },
 };
+use core::fmt;
 use nd_format::btt::{
     flog::{
         RawSlot,
@@ -52,6 +57,36 @@ pub(crate) struct Plan {
     pub(crate) flog_layout: FlogLayout,
     lanes: Slots<Lane>,
     unfinished: Slots<FlogEntry>,
+    /// The first map word that is needed and cannot be read.
+    pub(crate) lost_word: Option<LostWord>,
+}
+
+/// A map word that cannot be read, and that recovery would have to look at: its arena is read-only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LostWord {
+    /// Number of the arena.
+    pub arena: u32,
+    /// Lane that moved the sector last, as far as this is known.
+    pub lane: u32,
+    /// Sector of the arena.
+    pub premap: u32,
+    /// Why the word cannot be read.
+    pub error: MediaError,
+}
+
+impl fmt::Display for LostWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            arena,
+            lane,
+            premap,
+            error,
+        } = self;
+        write!(
+            f,
+            "arena {arena} is read only: map entry {premap}, where lane {lane} may have been interrupted, cannot be read: {error}"
+        )
+    }
 }
 
 impl Plan {
@@ -89,6 +124,7 @@ impl Plan {
             flog_layout: detector.layout(),
             lanes: Slots::with_capacity(nfree as usize)?,
             unfinished: Slots::with_capacity(nfree as usize)?,
+            lost_word: None,
         };
         for lane in 0..nfree {
             let (offset, group) = flog.group(lane)?;
@@ -97,8 +133,17 @@ impl Plan {
                 .newest(&group)
                 .map_err(|error| OpenError::BadFlog { arena, lane, error })?;
             flog.check_range(lane, &pair.entry)?;
-            if flog.is_unfinished(&pair.entry)? {
-                plan.unfinished.push(pair.entry)?;
+            match flog.is_unfinished(&pair.entry) {
+                Ok(true) => plan.unfinished.push(pair.entry)?,
+                Ok(false) => (),
+                Err(error) => {
+                    plan.lost_word.get_or_insert(LostWord {
+                        arena,
+                        lane,
+                        premap: pair.entry.lba,
+                        error,
+                    });
+                }
             }
             plan.lanes
                 .push(Lane::new(offset, plan.flog_layout, &pair))?;
@@ -214,7 +259,7 @@ impl<M: Media> Flog<'_, M> {
     }
 
     /// Tells whether the map has not followed an entry.
-    fn is_unfinished(&self, entry: &FlogEntry) -> Result<bool, OpenError> {
+    fn is_unfinished(&self, entry: &FlogEntry) -> Result<bool, MediaError> {
         if entry.old == entry.new {
             return Ok(false);
         }

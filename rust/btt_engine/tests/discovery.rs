@@ -10,7 +10,9 @@ use btt_engine::{
     probe,
     Absence,
     Btt,
-    OpenError, //
+    IoError,
+    OpenError,
+    Opened, //
 };
 use nd_format::{
     btt::{
@@ -496,4 +498,50 @@ fn an_interrupted_write_is_finished() {
     assert_eq!(media.get(map), word);
     assert_eq!(read(&opened.btt, 7, 1), pattern(&opened.btt, 7, 1, 1));
     assert_eq!(setup.open(&media).unwrap().finished_writes, 0);
+}
+
+#[test]
+fn a_map_word_that_recovery_cannot_read_makes_the_arena_read_only() {
+    let (setup, media, geometry) = written();
+    write(&setup.open(&media).unwrap().btt, 1000, 1, 1, 1);
+    let map = |premap| 4096 + geometry.map_entry_offset(premap).unwrap();
+    // Interrupted, so that the word names the block that the lane owns now.
+    media.put(map(7), &[0; 4]);
+    media.poison(map(0)..map(0) + 512);
+    let stores = media.stores();
+    let Opened {
+        btt,
+        lost_word,
+        finished_writes,
+        ..
+    } = setup.open(&media).unwrap();
+    let lost_word = lost_word.unwrap();
+    assert_eq!((lost_word.arena, lost_word.premap), (0, 7));
+    assert_eq!(finished_writes, 0);
+    assert!(btt.is_read_only());
+    let mut buffer = Buffer::new(vec![0; 4096]);
+    assert!(matches!(
+        btt.read(7, 1, &mut buffer, 0),
+        Err(IoError::Media(_))
+    ));
+    assert_eq!(read(&btt, 1000, 1), pattern(&btt, 1000, 1, 1));
+    for premap in [7, 1000] {
+        let refused = btt.write(premap, 1, &mut Buffer::new(vec![0; 4096]), 0);
+        assert_eq!(refused, Err(IoError::ReadOnly { arena: 0 }));
+    }
+    assert_eq!(media.stores(), stores);
+    media.forget_poison();
+    let opened = setup.open(&media).unwrap();
+    assert!(opened.lost_word.is_none() && !opened.btt.is_read_only());
+    assert_eq!(opened.finished_writes, 1);
+    assert_eq!(read(&opened.btt, 7, 1), pattern(&opened.btt, 7, 1, 1));
+}
+
+#[test]
+fn map_words_that_recovery_does_not_need_may_be_lost() {
+    let (setup, media, geometry) = written();
+    let map = 4096 + geometry.map_entry_offset(128).unwrap();
+    media.poison(map..map + 512);
+    let opened = setup.open(&media).unwrap();
+    assert!(opened.lost_word.is_none() && !opened.btt.is_read_only());
 }

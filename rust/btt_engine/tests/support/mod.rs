@@ -112,6 +112,11 @@ impl Ram {
         self.state().poison.push(range);
     }
 
+    /// Everything can be read again, as it was.
+    pub fn forget_poison(&self) {
+        self.state().poison.clear();
+    }
+
     pub fn set_clearable(&self, clearable: bool) {
         self.state().clearable = clearable;
     }
