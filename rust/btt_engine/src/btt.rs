@@ -52,7 +52,7 @@ pub struct Opened<M> {
     pub btt: Btt<M>,
     /// The last info block that was restored from its copy, if one was.
     pub restored: Option<Restored>,
-    /// The last map word that recovery needed and could not read, if there was one.
+    /// The first map word that recovery needed and could not read, if there was one.
     pub lost_word: Option<LostWord>,
     /// Writes that a power failure had interrupted between flog and map, and that were finished.
     pub finished_writes: u32,
@@ -112,7 +112,7 @@ impl<M: Media> Btt<M> {
         let (detected, sites) = discover::discover(&media, params)?;
         let restored = restore(&media, &sites)?;
         let finished_writes = finish(&media, &sites)?;
-        let lost_word = sites.iter().filter_map(|site| site.plan.lost_word).last();
+        let lost_word = sites.iter().find_map(|site| site.plan.lost_word);
         Ok(Opened {
             btt: Self {
                 arenas: arenas(sites, params)?,
