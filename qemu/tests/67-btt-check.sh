@@ -20,19 +20,6 @@ expect_eq "the size" "$bytes" "$(field "$created" size)"
 dd if=/dev/urandom of=data bs=4096 count=$((bytes / 4096)) status=none
 expect_ok dd if=data of="/dev/$sector_disk" bs=4096 oflag=direct status=none
 
-# raw BEGIN: enables the namespace as it is.
-raw() {
-	expect_ok ndctl disable-namespace "$namespace"
-	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 1)" ok
-	expect_ok ndctl enable-namespace "$namespace"
-	[ -b "/dev/$raw_disk" ] || fail "no /dev/$raw_disk"
-}
-
-end_raw() {
-	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
-	ndctl disable-namespace "$namespace" || fail "disable: $?"
-}
-
 # expect_needs WHAT: ndctl finds that something needs to be done, and says so.
 expect_needs() {
 	expect_match "what ndctl says" "$(ndctl check-namespace "$namespace" 2>&1 || true)" "*needs to be $1*"

@@ -22,17 +22,6 @@ indexes() {
 	echo "$(cat "$_arena/log_index_0") $(cat "$_arena/log_index_1")"
 }
 
-raw() {
-	expect_ok ndctl disable-namespace "$namespace"
-	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 1)" ok
-	expect_ok ndctl enable-namespace "$namespace"
-}
-
-end_raw() {
-	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
-	expect_ok ndctl disable-namespace "$namespace"
-}
-
 write_and_verify() {
 	dd if=/dev/urandom of=data bs=4096 count=256 status=none
 	expect_ok dd if=data of="/dev/$sector_disk" bs=4096 oflag=direct status=none

@@ -16,18 +16,6 @@ namespace=$(field "$created" dev)
 disk=$(field "$created" blockdev)
 raw_disk=${disk%s}
 
-raw() {
-	expect_ok ndctl disable-namespace "$namespace" >/dev/null
-	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 1)" ok
-	expect_ok ndctl enable-namespace "$namespace" >/dev/null
-}
-
-end_raw() {
-	expect_ok ndctl disable-namespace "$namespace" >/dev/null
-	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
-	expect_ok ndctl enable-namespace "$namespace" >/dev/null
-}
-
 # word OFFSET: a little-endian word of the raw disk.
 word() {
 	od -An -t u4 -j "$1" -N 4 "/dev/$raw_disk" | tr -d ' '
@@ -56,6 +44,7 @@ map=$(word 96)
 mapped=$(($(word $((map + 4 * 5))) & 0x3fffffff))
 inject "$namespace" $(((mapped * 4096 + 4096) / 512)) 8
 end_raw
+expect_ok ndctl enable-namespace "$namespace" >/dev/null
 find_errors
 expect_fail read_block 5
 expect_match "the error" "$(cat dd.log)" "*Input/output error*"
@@ -69,6 +58,7 @@ expect_match "bad sectors of the region" "$(cat "$ND/$region/badblocks")" "* 8"
 raw
 expect_eq "the map entry of the lost sector" "$(($(word $((map + 4 * 5)))))" $((0x40000000 | mapped))
 end_raw
+expect_ok ndctl enable-namespace "$namespace" >/dev/null
 expect_fail read_block 5
 
 # Writing heals.
@@ -90,6 +80,7 @@ expect_eq "errors that the firmware knows" "$(injected "$namespace")" ""
 raw
 inject "$namespace" $((map / 512)) 1
 end_raw
+expect_ok ndctl enable-namespace "$namespace" >/dev/null
 find_errors
 for sector in 0 127; do
 	expect_fail read_block $sector

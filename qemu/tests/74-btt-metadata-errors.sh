@@ -17,18 +17,6 @@ namespace=$(field "$created" dev)
 disk=$(field "$created" blockdev)
 raw_disk=${disk%s}
 
-raw() {
-	! [ -e "$ND/$namespace/holder" ] || expect_ok ndctl disable-namespace "$namespace" >/dev/null
-	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 1)" ok
-	expect_ok ndctl enable-namespace "$namespace" >/dev/null
-}
-
-# end_raw: leaves the namespace disabled.
-end_raw() {
-	expect_ok ndctl disable-namespace "$namespace" >/dev/null
-	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
-}
-
 # copy_block INPUT OUTPUT SKIP SEEK FLAG
 copy_block() {
 	dd if="$1" of="$2" bs=4096 skip="$3" seek="$4" count=1 "$5" status=none 2>dd.log || fail "$1 to $2: $(cat dd.log)"
@@ -57,7 +45,7 @@ lose() {
 	raw
 	inject "$namespace" $(($1 / 512)) 1
 	find_errors
-	expect_match "bad sectors" "$(bad_sectors "$raw_disk")" "*$(($1 / 512)) 1,*"
+	expect_match "bad sectors" ",$(bad_sectors "$raw_disk")" "*,$(($1 / 512)) 1,*"
 	end_raw
 }
 

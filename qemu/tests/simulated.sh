@@ -55,6 +55,18 @@ region_of_ways() {
 	fail "there is no region of $1 DIMMs"
 }
 
+# raw: lets $namespace, with a BTT, be driven as it is; end_raw: no more, and leaves it disabled.
+raw() {
+	expect_ok ndctl disable-namespace "$namespace" >/dev/null
+	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 1)" ok
+	expect_ok ndctl enable-namespace "$namespace" >/dev/null
+}
+
+end_raw() {
+	expect_ok ndctl disable-namespace "$namespace" >/dev/null
+	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
+}
+
 unload_at_exit() {
 	_status=$?
 	trap - EXIT

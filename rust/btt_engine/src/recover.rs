@@ -136,7 +136,7 @@ impl Plan {
             match flog.is_unfinished(&pair.entry) {
                 Ok(true) => plan.unfinished.push(pair.entry)?,
                 Ok(false) => (),
-                Err(error) => {
+                Err(error @ MediaError::Poison { .. }) => {
                     plan.lost_word.get_or_insert(LostWord {
                         arena,
                         lane,
@@ -144,6 +144,7 @@ impl Plan {
                         error,
                     });
                 }
+                Err(error) => return Err(error.into()),
             }
             plan.lanes
                 .push(Lane::new(offset, plan.flog_layout, &pair))?;

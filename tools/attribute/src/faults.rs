@@ -150,7 +150,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Lets each place in an operation fail in turn, or every so manieth. Afterwards the operation has been done once without a fault.
+/// Lets each place in an operation fail in turn, or only each `every`-th. Afterwards the operation has been done once without a fault.
 ///
 /// A try fails for lack of memory, or for what `others` names, and then nothing has changed; or it succeeds and is undone. The one without a fault
 /// must succeed.

@@ -66,7 +66,7 @@ enum Command {
         /// An error that may come instead of ENOMEM or EFAULT.
         #[arg(long, value_name = "ERROR")]
         or: Vec<String>,
-        /// Let only every so manieth place fail, in what has too many of them.
+        /// Let only each NUMBER-th place fail, in what has too many of them.
         #[arg(long, value_name = "NUMBER", default_value = "1")]
         every: NonZeroUsize,
         #[command(subcommand)]
