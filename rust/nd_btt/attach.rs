@@ -101,7 +101,8 @@ pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection
 
 /// A BTT in use: its disk, removed when dropped.
 pub struct AttachedBtt {
-    // Drop order: the disk goes first, with the requests under way.
+    // Drop order: the disk goes first, with the requests under way. The last one to refer to the driver then has it make the map
+    // durable.
     disk: Disk<BttDriver>,
     driver: Arc<BttDriver>,
     _directory: BttDirectory,
@@ -146,6 +147,11 @@ impl AttachedBtt {
         })
     }
 
+    /// Makes durable what later writes would flush, in case that there are none.
+    pub fn write_back(&self) {
+        self.driver.write_back();
+    }
+
     /// Adds what has become bad: it cannot be read any more, and is cleared before it is used again.
     pub fn revalidate_poison(&self) {
         self.driver.btt().media().list_bad_sectors();
@@ -169,7 +175,6 @@ impl AttachedBtt {
 impl Drop for AttachedBtt {
     fn drop(&mut self) {
         self.device.set_disk_size(0);
-        self.region.fence();
     }
 }
 

@@ -111,7 +111,7 @@ impl BttDriver {
         let size = BlockSize::new(btt.sector_size())?;
         let metadata = btt.detected().lba_size.metadata();
 
-        if btt.is_read_only() {
+        if btt.arenas().any(|arena| arena.info.error) {
             dev_warn!(
                 device,
                 "the info block of an arena has the error flag: the disk is read only\n"
@@ -289,6 +289,13 @@ impl BttDriver {
         }
     }
 
+    /// Makes durable what the engine has left to later writes to flush.
+    pub(crate) fn write_back(&self) {
+        if let Err(error) = self.btt.write_back() {
+            dev_err!(self.device, "its map is not durable: {}\n", Text(error));
+        }
+    }
+
     /// What the submitter is told.
     #[cold]
     fn failure(&self, bio: &Bio, error: IoError) -> Error {
@@ -333,6 +340,13 @@ impl BttDriver {
             );
         }
         EIO
+    }
+}
+
+impl Drop for BttDriver {
+    /// No request is under way any more. Whoever drives the medium next, the C driver perhaps, relies on the map.
+    fn drop(&mut self) {
+        self.write_back();
     }
 }
 

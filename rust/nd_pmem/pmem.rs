@@ -75,11 +75,11 @@ impl Driver<NdBus> for PmemDriver {
         Personality::new(device)
     }
 
-    fn shutdown<'bound>(device: &'bound Device<Core<'_>>, _personality: Pin<&Personality>) {
-        match Kind::of(device) {
-            Some(Kind::Namespace(namespace)) => namespace.region().fence(),
-            Some(Kind::Btt(btt)) => btt.region().fence(),
-            Some(Kind::PageMap(page_map)) => page_map.region().fence(),
+    fn shutdown<'bound>(device: &'bound Device<Core<'_>>, personality: Pin<&Personality>) {
+        match (Kind::of(device), personality.get_ref()) {
+            (_, Personality::Btt(btt)) => btt.write_back(),
+            (Some(Kind::Namespace(namespace)), _) => namespace.region().fence(),
+            (Some(Kind::PageMap(page_map)), _) => page_map.region().fence(),
             _ => (),
         }
     }

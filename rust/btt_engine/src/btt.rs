@@ -21,7 +21,11 @@ use crate::{
         OpenError, //
     },
     gate::Gate,
-    media::Media,
+    lanes::Lane,
+    media::{
+        Media,
+        MediaError, //
+    },
     recover::LostWord,
     sync::Slots,
     tracking::ReadTable,
@@ -107,7 +111,8 @@ impl<M: Media> Btt<M> {
     /// their copies and finishes interrupted writes. An arena is read-only if its info block says that it has an error, or if
     /// it cannot be told whether one of its writes was interrupted.
     ///
-    /// Nothing is changed when this fails, unless it is the medium that fails.
+    /// Nothing is changed when this fails, unless it is the medium that fails, or there is no memory for the arenas in the end: what was
+    /// restored and finished by then is what the next opening would do.
     pub fn open(media: M, params: &OpenParams) -> Result<Opened<M>, OpenError> {
         let (detected, sites) = discover::discover(&media, params)?;
         let restored = restore(&media, &sites)?;
@@ -159,6 +164,21 @@ impl<M: Media> Btt<M> {
         self.arenas.iter().map(Arena::info)
     }
 
+    /// Makes durable what writes have left to later writes to flush: the map words that the newest entries of the flog name.
+    ///
+    /// Whoever drives the medium next must find them so, as other drivers know nothing of words that are not durable. That is so if no
+    /// request is under way, and none comes afterwards.
+    pub fn write_back(&self) -> Result<(), MediaError> {
+        for arena in self.arenas.iter() {
+            for group in arena.groups() {
+                for premap in group.lanes().iter().filter_map(Lane::unsettled) {
+                    arena.flush_map(&self.media, premap..premap + 1);
+                }
+            }
+        }
+        self.media.fence()
+    }
+
     #[inline]
     pub(crate) fn table(&self) -> &ReadTable {
         &self.table
@@ -182,7 +202,7 @@ impl<M: Media> Btt<M> {
     }
 }
 
-/// Finishes the writes that were interrupted. Returns how many there were.
+/// Finishes the writes that were interrupted. Returns how many there were. All that lanes and map say is durable then.
 fn finish<M: Media>(media: &M, sites: &Slots<Site>) -> Result<u32, OpenError> {
     for site in sites.iter() {
         site.plan.flush_flog(media);
@@ -191,6 +211,7 @@ fn finish<M: Media>(media: &M, sites: &Slots<Site>) -> Result<u32, OpenError> {
     let mut finished_writes = 0;
     for site in sites.iter() {
         finished_writes += site.plan.finish(media)?;
+        site.plan.flush_map(media);
     }
     media.fence()?;
     Ok(finished_writes)

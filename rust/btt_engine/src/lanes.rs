@@ -104,7 +104,7 @@ impl Lane {
             } else {
                 Condition::Ready
             },
-            // Recovery has made the word durable, but it costs nothing to be sure.
+            // Recovery flushes the word, which the first write then does again.
             unsettled: (pair.entry.old != pair.entry.new).then_some(pair.entry.lba),
             turn: Turn::Idle,
             r#move: Move::NONE,

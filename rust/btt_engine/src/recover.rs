@@ -37,7 +37,10 @@ use nd_format::btt::{
         SLOTS,
         SLOT_SIZE, //
     },
-    geometry::FLOG_GROUP_SIZE,
+    geometry::{
+        FLOG_GROUP_SIZE,
+        MAP_ENTRY_SIZE, //
+    },
     FlogEntry,
     FlogLayout,
     Info,
@@ -178,7 +181,7 @@ impl Plan {
         media.flush(offset, self.info.geometry.flog_size());
     }
 
-    /// Finishes the writes that were interrupted, without a fence. Returns how many there were.
+    /// Stores the map words of the writes that were interrupted, which [`flush_map`](Self::flush_map) flushes. Returns how many there were.
     pub(crate) fn finish<M: Media>(&self, media: &M) -> Result<u32, MediaError> {
         let mut finished = 0;
         for entry in self.unfinished.iter() {
@@ -188,11 +191,19 @@ impl Plan {
                     block: entry.new,
                 };
                 media.store32(self.start + offset, normal.encode())?;
-                media.flush(self.start + offset, size_of::<u32>() as u64);
                 finished += 1;
             }
         }
         Ok(finished)
+    }
+
+    /// Flushes the map word of each lane's newest entry: that of a write just finished, and one that a former owner stored and,
+    /// without a power failure in between, did not make durable.
+    pub(crate) fn flush_map<M: Media>(&self, media: &M) {
+        let moved = self.lanes.iter().filter_map(Lane::unsettled);
+        for offset in moved.filter_map(|premap| self.info.geometry.map_entry_offset(premap)) {
+            media.flush(self.start + offset, MAP_ENTRY_SIZE);
+        }
     }
 
     /// Shares out the lanes among `wanted` groups, or fewer if there are not so many lanes.

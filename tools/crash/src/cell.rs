@@ -89,6 +89,11 @@ impl Cell {
         }
     }
 
+    /// Makes durable what is visible.
+    pub(crate) fn settle(&mut self) {
+        *self = Self::new(self.visible());
+    }
+
     /// Forgets what a thread has flushed: it will flush again what it needs.
     ///
     /// This only adds to what power failures can leave.

@@ -111,6 +111,10 @@ impl Court {
         }
     }
 
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
     /// A court that has seen nothing yet.
     pub(crate) fn again(&self) -> Self {
         Self::new(&self.layouts, self.all_formats)
@@ -279,7 +283,7 @@ impl Court {
         let first = hash(words);
         let mut result = None;
         for variety in first..first + count {
-            let Some(encoding) = self.encoding(words, variety) else {
+            let Some(encoding) = self.encoding(words, &self.initial(words), variety) else {
                 continue;
             };
             let image = self.image(&encoding, words, None);
@@ -293,16 +297,25 @@ impl Court {
         result.map(Rc::new).ok_or_else(|| "no format fits".into())
     }
 
-    /// How metadata can be written.
-    fn encoding(&self, words: &[Value], variety: usize) -> Option<Encoding> {
-        let shape = &self.shape;
-        let initial: Vec<(u8, Block)> = (0..shape.sectors)
+    /// Sectors whose map words are the initial ones, and their blocks.
+    fn initial(&self, words: &[Value]) -> Vec<(u8, Block)> {
+        (0..self.shape.sectors)
             .map(|sector| (sector as u8, Map::of(words[sector])))
             .filter(|(_, map)| map.flags == Map::INITIAL)
             .map(|(sector, map)| (sector, map.block))
-            .collect();
+            .collect()
+    }
+
+    /// How metadata can be written, with the initial map words `initial`.
+    pub(crate) fn encoding(
+        &self,
+        words: &[Value],
+        initial: &[(u8, Block)],
+        variety: usize,
+    ) -> Option<Encoding> {
+        let shape = &self.shape;
         let blank = words[shape.sectors..].contains(&BLANK);
-        let encoding = Encoding::new(&self.layouts, variety, &initial, blank);
+        let encoding = Encoding::new(&self.layouts, variety, initial, blank);
         // A flog none of whose second slots was ever written does not tell where they are.
         let layout = encoding.layout();
         let tells = layout.arenas().iter().all(|arena| {
@@ -313,11 +326,25 @@ impl Court {
             return Some(encoding);
         }
         (0..self.layouts.len())
-            .map(|more| Encoding::new(&self.layouts, variety + more, &initial, blank))
+            .map(|more| Encoding::new(&self.layouts, variety + more, initial, blank))
             .find(|encoding| encoding.half(1, 0) == 2)
     }
 
-    fn image(&self, encoding: &Encoding, words: &[Value], data: Option<&[Value]>) -> Image {
+    /// Cell of a real medium that is a cell of the metadata of a state.
+    pub(crate) fn place(&self, encoding: &Encoding, cell: usize) -> usize {
+        let place = match cell.checked_sub(self.shape.sectors) {
+            None => Place::Map(cell),
+            Some(half) => encoding.flog_place(half / 4, half / 2 % 2, half % 2),
+        };
+        encoding.layout().cell(place)
+    }
+
+    pub(crate) fn image(
+        &self,
+        encoding: &Encoding,
+        words: &[Value],
+        data: Option<&[Value]>,
+    ) -> Image {
         let layout = encoding.layout();
         let mut image = Image {
             words: vec![0; layout.cells()],
@@ -416,7 +443,7 @@ impl Court {
         for &(block, token) in held {
             data[usize::from(block)] = token;
         }
-        let encoding = self.encoding(words, 0);
+        let encoding = self.encoding(words, &self.initial(words), 0);
         let encoding = encoding.unwrap_or_else(|| Encoding::new(&self.layouts, 0, &[], true));
         let mut image = self.image(&encoding, words, Some(&data));
         for block in 0..self.shape.blocks {

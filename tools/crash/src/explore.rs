@@ -35,6 +35,7 @@ use crate::{
         Used, //
     },
     program::Programs,
+    reopen::Reopening,
     state::{
         Shape,
         State, //
@@ -55,6 +56,9 @@ use std::path::Path;
 
 /// A step of the history that is a power failure.
 const POWER_FAILURE: u16 = u16::MAX;
+
+/// One in which the BTT is opened again without a power failure.
+const REOPENING: u16 = u16::MAX - 1;
 
 /// What is explored.
 #[derive(Clone)]
@@ -167,6 +171,7 @@ struct Origin {
 struct Explorer {
     machine: Machine,
     court: Court,
+    reopening: Reopening,
     /// The shortest history, in requests and power failures, of each state that was met.
     seen: FxHashMap<Print, u16>,
     origins: Vec<Origin>,
@@ -201,6 +206,7 @@ pub(crate) fn explore(
             threads: plan.threads,
         },
         court: Court::new(&layouts, plan.all_formats),
+        reopening: Reopening::new(fault == Some(Fault::NoFlushWhenOpened)),
         seen: FxHashMap::default(),
         origins: Vec::new(),
         at_once: Vec::new(),
@@ -244,6 +250,9 @@ pub(crate) fn explore(
         }
         if usize::from(depth) >= plan.depth && state.is_quiet() {
             continue;
+        }
+        if state.is_quiet() {
+            explorer.reopen(&state, index, depth)?;
         }
         explorer.go_on(&state, index, depth, plan, &mut count)?;
     }
@@ -340,6 +349,23 @@ impl Explorer {
         Ok(())
     }
 
+    /// Lets another owner open the BTT of a quiet state.
+    fn reopen(&mut self, state: &State, index: u32, depth: u16) -> Result<(), Violation> {
+        match self.reopening.reopen(&self.court, state) {
+            Ok(None) => Ok(()),
+            Ok(Some(mut after)) => {
+                self.normalise(&mut after);
+                self.add(after, index, REOPENING, depth + 1);
+                Ok(())
+            }
+            Err(what) => Err(Violation {
+                history: self.history(index),
+                what,
+                image: None,
+            }),
+        }
+    }
+
     /// Does all that threads can do next.
     fn go_on(
         &mut self,
@@ -393,6 +419,10 @@ impl Explorer {
                 let mut court = self.court.again();
                 // It was judged before, and was good.
                 let _ = court.judge(&state, 0, |after| next.push(after));
+            } else if step == REOPENING {
+                history.push("opened again".into());
+                let after = self.reopening.reopen(&self.court, &state);
+                next.extend(after.ok().flatten());
             } else {
                 history.push(self.machine.describe(&state, step.into()));
                 self.machine.steps(&state, |_, taken, stepped| {

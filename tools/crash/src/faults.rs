@@ -48,6 +48,8 @@ pub(crate) enum Fault {
     NoLook,
     /// Errors of free blocks are not cleared.
     NoClear,
+    /// Map words are not flushed when a BTT is opened.
+    NoFlushWhenOpened,
 }
 
 impl Fault {

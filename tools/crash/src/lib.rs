@@ -11,7 +11,7 @@
 //! `script` runs requests of the real engine, alone, and writes down what they do as symbolic `access`es, up to the point at
 //! which they have to know something: a map word, a lane. `program` keeps what was learnt. `step` does the accesses of two such requests in every order on
 //! the `cell`s of a `state`, `canon` finds states that are the same, `crash` lets the power fail and has the images judged,
-//! `explore` goes on until there are no other states.
+//! `reopen` lets another owner open the BTT without a power failure, `explore` goes on until there are no other states.
 
 mod access;
 mod canon;
@@ -29,6 +29,7 @@ pub mod mutants;
 pub mod plans;
 mod program;
 pub mod random;
+mod reopen;
 mod script;
 mod state;
 mod step;

@@ -108,6 +108,11 @@ impl Cells {
         }
     }
 
+    /// What a power failure can leave of a cell now.
+    pub(crate) fn candidates(&self, cell: usize) -> impl Iterator<Item = u64> + '_ {
+        self.cells[cell].candidates()
+    }
+
     /// One image that a power failure can leave now; `choice` picks a number below its argument.
     pub(crate) fn some_image(&self, mut choice: impl FnMut(usize) -> usize) -> Image {
         let words = self.cells.iter().map(|cell| {
@@ -168,6 +173,7 @@ struct Shared {
     cells: RefCell<Cells>,
     thread: Slot<u8>,
     observer: RefCell<Option<Rc<dyn Observer>>>,
+    ignores_flushes_of_map: Slot<bool>,
 }
 
 /// A simulated medium. Clones are the same medium.
@@ -181,6 +187,7 @@ impl Medium {
             cells: RefCell::new(Cells::of(image)),
             thread: Slot::new(0),
             observer: RefCell::new(None),
+            ignores_flushes_of_map: Slot::new(false),
         }))
     }
 
@@ -193,6 +200,16 @@ impl Medium {
     /// What a power failure can leave now.
     pub(crate) fn cells(&self) -> Cells {
         self.0.cells.borrow().clone()
+    }
+
+    /// Stores a word of a cell.
+    pub(crate) fn store_cell(&self, cell: usize, value: u64) {
+        self.0.cells.borrow_mut().cells[cell].store(value);
+    }
+
+    /// Lets flushes of map words do nothing, or do what they should.
+    pub(crate) fn ignore_flushes_of_map(&self, ignore: bool) {
+        self.0.ignores_flushes_of_map.set(ignore);
     }
 
     /// Gives a block a media error.
@@ -281,6 +298,9 @@ impl Media for Medium {
     fn flush(&self, offset: u64, len: u64) {
         let thread = self.0.thread.get();
         for place in self.0.layout.places_in(offset, len) {
+            if self.0.ignores_flushes_of_map.get() && matches!(place, Place::Map(_)) {
+                continue;
+            }
             let cell = self.0.layout.cell(place);
             self.0.cells.borrow_mut().cells[cell].flush(thread);
         }

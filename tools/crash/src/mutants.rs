@@ -21,7 +21,7 @@ pub struct Mutant {
 }
 
 /// All of them.
-pub const ALL: [Mutant; 15] = [
+pub const ALL: [Mutant; 16] = [
     mutant("no fence 1", Fault::NoFence(0)),
     mutant("no fence 2", Fault::NoFence(1)),
     mutant("data are not flushed", Fault::NoFlush(Flushed::Data, 0)),
@@ -61,6 +61,10 @@ pub const ALL: [Mutant; 15] = [
         plans: "media errors",
         ..mutant("errors of free blocks are not cleared", Fault::NoClear)
     },
+    mutant(
+        "map words are not flushed when a BTT is opened",
+        Fault::NoFlushWhenOpened,
+    ),
 ];
 
 const fn mutant(name: &'static str, fault: Fault) -> Mutant {

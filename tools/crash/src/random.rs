@@ -4,7 +4,8 @@
 //!
 //! Unlike the exhaustive exploration the engine stays open from one request to the next, until the power fails: before any
 //! fence of a request, or after it. What is on the medium then is chosen at random and judged like any other image; the
-//! history goes on from what recovery makes of it.
+//! history goes on from what recovery makes of it. Now and then the BTT is given up, as it is or in order, and opened again without a power
+//! failure: what is not durable then stays so.
 
 use crate::{
     foreign,
@@ -47,6 +48,9 @@ const LANES: u32 = 6;
 /// One in so many requests ends in a power failure.
 const POWER_FAILURES: u64 = 6;
 
+/// After one in so many of the others the BTT is opened again.
+const REOPENINGS: u64 = 4;
+
 /// What each sector may read as.
 type Allowed = BTreeMap<usize, Vec<Contents>>;
 
@@ -57,6 +61,8 @@ pub struct Tally {
     pub requests: usize,
     /// Times that the power failed.
     pub power_failures: usize,
+    /// Times that the BTT was opened again without a power failure.
+    pub reopenings: usize,
 }
 
 /// Numbers that are the same in every run with the same seed.
@@ -122,8 +128,8 @@ pub fn run(seed: u64, requests: usize) -> Result<Tally, String> {
     let mut image = layout.image();
     while tally.requests < requests {
         let medium = Medium::new(&layout, &image);
-        let groups = 1 + random.below(LANES.into()) as usize;
-        let btt = open(&layout, &medium, groups)?.btt;
+        let groups = || 1 + random.below(LANES.into()) as usize;
+        let mut btt = open(&layout, &medium, groups())?.btt;
         loop {
             let watch = Rc::new(Watch {
                 random: random.clone(),
@@ -141,6 +147,10 @@ pub fn run(seed: u64, requests: usize) -> Result<Tally, String> {
             }
             tally.requests += 1;
             if random.below(POWER_FAILURES) != 0 {
+                if random.below(REOPENINGS) == 0 {
+                    tally.reopenings += 1;
+                    btt = reopen(&layout, &medium, btt, &random, groups()).map_err(at)?;
+                }
                 continue;
             }
             tally.power_failures += 1;
@@ -160,6 +170,48 @@ pub fn run(seed: u64, requests: usize) -> Result<Tally, String> {
         }
     }
     Ok(tally)
+}
+
+/// Gives a BTT up, in order or not, and opens it again.
+fn reopen(
+    layout: &Layout,
+    medium: &Medium,
+    btt: Btt<Medium>,
+    random: &Random,
+    groups: usize,
+) -> Result<Btt<Medium>, String> {
+    // Whoever is next knows only what it sees: on the medium, or in the caches.
+    if random.below(2) == 0 {
+        btt.write_back()
+            .map_err(|error| format!("not written back: {error}"))?;
+        all_moves_are_durable(layout, medium).map_err(|what| format!("written back: {what}"))?;
+    }
+    drop(btt);
+    let opened = open(layout, medium, groups)?;
+    if opened.finished_writes != 0 {
+        return Err("opened again: no write was interrupted, but one was finished".into());
+    }
+    all_moves_are_durable(layout, medium).map_err(|what| format!("opened again: {what}"))?;
+    Ok(opened.btt)
+}
+
+/// Checks that each map word names the same block after a power failure as now.
+fn all_moves_are_durable(layout: &Layout, medium: &Medium) -> Result<(), String> {
+    let cells = medium.cells();
+    for sector in 0..layout.sectors() {
+        let premap = layout.arena_of_sector(sector).premap(sector);
+        let words = cells.candidates(layout.cell(Place::Map(sector)));
+        let mut blocks: Vec<u32> = words
+            .map(|word| foreign::block(word as u32, premap))
+            .collect();
+        blocks.dedup();
+        if blocks.len() != 1 {
+            return Err(format!(
+                "after a power failure sector {sector} may be in any of the blocks {blocks:?}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What the sectors read as when nothing is lost.

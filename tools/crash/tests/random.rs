@@ -11,7 +11,9 @@ fn long_histories() {
         match crash::random::run(seed * 0x9e37_79b9, REQUESTS) {
             Ok(tally) => {
                 assert!(
-                    tally.requests >= REQUESTS && tally.power_failures > REQUESTS / 10,
+                    tally.requests >= REQUESTS
+                        && tally.power_failures > REQUESTS / 10
+                        && tally.reopenings > REQUESTS / 10,
                     "{tally:?}"
                 );
                 println!("seed {seed}: {tally:?}");
