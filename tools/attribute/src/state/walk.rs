@@ -45,7 +45,6 @@ static DIFFERS: LazyLock<Regex> = LazyLock::new(|| {
             atomic_write_(?:max|unit_max|unit_min)_bytes
             | discard_(?:granularity|max_bytes|max_hw_bytes)
             | write_zeroes_(?:max|unmap_max|unmap_max_hw)_bytes
-            | max_integrity_segments
         )
         | /dax/write_cache
     )$";
