@@ -198,11 +198,37 @@ impl Arena {
         &self,
         cpu: usize,
     ) -> Result<Guard<'_, LaneGroup>, IoError> {
+        self.enter::<P>(|| match self.groups.try_lock(cpu) {
+            Some(group) => Ok(group),
+            None => self.other_lane_group::<P>(cpu),
+        })
+    }
+
+    /// Takes all lane groups in turn, that of the CPU first, each of which is waited for.
+    pub(crate) fn each_lane_group<P: Patience>(
+        &self,
+        cpu: usize,
+    ) -> impl Iterator<Item = Result<Guard<'_, LaneGroup>, IoError>> {
+        let groups = (0..self.groups.len()).map(move |distance| cpu.wrapping_add(distance));
+        groups.map(|cpu| {
+            self.enter::<P>(|| {
+                if P::WAITS {
+                    Ok(self.groups.lock(cpu))
+                } else {
+                    self.groups.try_lock(cpu).ok_or(IoError::WouldBlock)
+                }
+            })
+        })
+    }
+
+    /// Takes a lane group with `take`, through the gate.
+    #[inline(always)]
+    fn enter<'a, P: Patience>(
+        &self,
+        take: impl Fn() -> Result<Guard<'a, LaneGroup>, IoError>,
+    ) -> Result<Guard<'a, LaneGroup>, IoError> {
         loop {
-            let group = match self.groups.try_lock(cpu) {
-                Some(group) => group,
-                None => self.other_lane_group::<P>(cpu)?,
-            };
+            let group = take()?;
             // With the group in hand: whoever closes the gate takes all groups afterwards.
             match self.gate.state() {
                 State::Open => return Ok(group),

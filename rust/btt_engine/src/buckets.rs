@@ -28,6 +28,9 @@ const BUCKETS: u32 = if cfg!(loom) { 2 } else { 256 };
 /// Map words that share a lock: those of a cache line of 64 bytes.
 pub(crate) const WORDS_PER_BUCKET: u32 = 16;
 
+/// The most sectors whose map words can be locked at a time: wherever they begin, no two of their lines share a lock.
+pub(crate) const MAX_LOCKED: u32 = (BUCKETS - 1) * WORDS_PER_BUCKET;
+
 /// Looks at a held lock before one goes to sleep. Loom and shuttle would try them all.
 const SPINS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 32 };
 
@@ -58,7 +61,7 @@ impl Buckets {
         })
     }
 
-    /// Waits for the locks of `premaps`, which must not be more than the lines of all buckets but one hold.
+    /// Waits for the locks of `premaps`, at most [`MAX_LOCKED`] for a write: a lock remembers one line.
     #[inline]
     pub(crate) fn lock(&self, premaps: Range<u32>) -> MapGuard<'_> {
         each_bucket(&premaps, |bucket| self.lock_one(bucket));

@@ -12,7 +12,10 @@ use crate::{
         Btt,
         Part, //
     },
-    buckets::MapGuard,
+    buckets::{
+        MapGuard,
+        MAX_LOCKED, //
+    },
     error::IoError,
     lanes::{
         Condition,
@@ -29,7 +32,10 @@ use crate::{
         Refuses,
         Waits, //
     },
-    sync::relax,
+    sync::{
+        relax,
+        Guard, //
+    },
 };
 use core::ops::Range;
 use nd_format::btt::{
@@ -88,7 +94,11 @@ impl<M: Media> Btt<M> {
     ) -> Result<u32, IoError> {
         let media = self.media();
         let mut group = arena.lane_group::<P>(cpu)?;
-        let count = self.pick_lanes::<P>(arena, &mut group, premaps)?;
+        let mut count = self.pick_lanes::<P>(arena, &mut group, premaps)?;
+        if count == 0 {
+            drop(group);
+            (group, count) = self.pick_anywhere::<P>(arena, premaps, cpu)?;
+        }
         // The locks are taken before the first store: a request without patience gets them now or not at all, and a locked
         // instruction after the stores would wait for them to drain, as the fence does anyway.
         let map = arena.lock_map::<P>(premaps.start..premaps.start + count)?;
@@ -110,7 +120,8 @@ impl<M: Media> Btt<M> {
         Ok(count)
     }
 
-    /// Begins a batch with as many lanes as can be used just now, but at least one. Returns their number.
+    /// Begins a batch with as many lanes as can be used just now. Returns their number, which is zero if none of the group can be used any
+    /// more.
     #[inline(always)]
     fn pick_lanes<P: Patience>(
         &self,
@@ -126,6 +137,24 @@ impl<M: Media> Btt<M> {
         self.wait_for_lanes::<P>(arena, group, premaps, awaited)
     }
 
+    /// Begins a batch with lanes of any group: those of the CPU have media errors that cannot be cleared.
+    #[cold]
+    fn pick_anywhere<'a, P: Patience>(
+        &self,
+        arena: &'a Arena,
+        premaps: &Range<u32>,
+        cpu: usize,
+    ) -> Result<(Guard<'a, LaneGroup>, u32), IoError> {
+        for group in arena.each_lane_group::<P>(cpu) {
+            let mut group = group?;
+            let count = self.pick_lanes::<P>(arena, &mut group, premaps)?;
+            if count > 0 {
+                return Ok((group, count));
+            }
+        }
+        Err(IoError::NoFreeBlock { arena: arena.index })
+    }
+
     /// Goes on looking for lanes until there is one. `awaited` tells whether there will be.
     #[cold]
     fn wait_for_lanes<P: Patience>(
@@ -138,7 +167,7 @@ impl<M: Media> Btt<M> {
         let mut attempt = 0;
         loop {
             if !awaited {
-                return Err(IoError::NoFreeBlock { arena: arena.index });
+                return Ok(0);
             }
             if !P::WAITS {
                 return Err(IoError::WouldBlock);
@@ -167,7 +196,8 @@ impl<M: Media> Btt<M> {
     ) -> u32 {
         let look = self.table().look();
         // CAST: The length of a range of 32-bit numbers.
-        group.pick(premaps.start, premaps.len() as u32, |lane| {
+        let wanted = (premaps.len() as u32).min(MAX_LOCKED);
+        group.pick(premaps.start, wanted, |lane| {
             if lane.condition() == Condition::Retired {
                 return false;
             }

@@ -11,13 +11,17 @@ use btt_engine::{
     IoError,
     MediaError, //
 };
-use nd_format::btt::{
-    ArenaGeometry,
-    Info,
-    LbaSize,
-    MapEntry,
-    MapState,
-    Version, //
+use nd_format::{
+    btt::{
+        geometry::MediaGeometry,
+        ArenaGeometry,
+        Info,
+        LbaSize,
+        MapEntry,
+        MapState,
+        Version, //
+    },
+    uuid::Uuid, //
 };
 use proptest::prelude::*;
 use std::{
@@ -255,6 +259,87 @@ fn a_free_block_that_cannot_be_cleared_is_not_used() {
     btt.media().poison(data..data + geometry.data_size());
     let result = btt.write(0, 1, &mut Buffer::new(vec![0; 4096]), 0);
     assert_eq!(result, Err(IoError::NoFreeBlock { arena: 0 }));
+}
+
+#[test]
+fn a_group_without_usable_lanes_does_not_fail_requests() {
+    let setup = Setup {
+        groups: 256,
+        ..Setup::default()
+    };
+    let btt = setup.fresh(20 * MIB);
+    let (_, geometry) = parts(&btt);
+    let bad = block_offset(&btt, geometry.external_nlba());
+    btt.media().poison(bad..bad + 4096);
+    btt.media().set_clearable(false);
+    for generation in 0..3 {
+        write(&btt, 7, 2, generation, 0);
+    }
+    let data = pattern(&btt, 7, 2, 3);
+    assert_eq!(btt.try_write(7, 2, &mut Buffer::new(data), 0), Ok(()));
+    assert_eq!(read(&btt, 7, 2), pattern(&btt, 7, 2, 3));
+    let data = block_offset(&btt, 0);
+    btt.media().poison(data..data + geometry.data_size());
+    for cpu in [0, 1] {
+        let result = btt.write(0, 1, &mut Buffer::new(vec![0; 4096]), cpu);
+        assert_eq!(result, Err(IoError::NoFreeBlock { arena: 0 }));
+    }
+}
+
+/// A BTT of 10,000 sectors of 512 bytes with more lanes than anybody makes.
+fn with_lanes(lanes: u32) -> Ram {
+    const SECTORS: u32 = 10_000;
+    const START: u64 = 4096;
+    const MAP: u64 = 12 * MIB;
+    const FLOG: u64 = 13 * MIB;
+    const INFO2: u64 = 16 * MIB;
+    let media = Ram::new(START + INFO2 + 4096);
+    let geometry = MediaGeometry {
+        external_lba_size: 512,
+        external_nlba: SECTORS,
+        internal_lba_size: 512,
+        internal_nlba: SECTORS + lanes,
+        nfree: lanes,
+        info_size: 4096,
+        data_offset: 4096,
+        map_offset: MAP,
+        flog_offset: FLOG,
+        info2_offset: INFO2,
+    };
+    let info = Info {
+        uuid: UUID,
+        parent_uuid: Uuid::NIL,
+        error: false,
+        version: Version::V1_1,
+        geometry: ArenaGeometry::from_media(&geometry, INFO2 + 4096).unwrap(),
+        next_offset: 0,
+    };
+    let mut block = [0; 4096];
+    info.encode(&mut block);
+    media.put(START, &block);
+    media.put(START + INFO2, &block);
+    for lane in 0..lanes {
+        let free = SECTORS + lane;
+        let slot = [lane, free, free, 1].map(u32::to_le_bytes);
+        let group = info.geometry.flog_group_offset(lane).unwrap();
+        media.put(START + group, slot.as_flattened());
+    }
+    media
+}
+
+#[test]
+fn a_batch_has_no_more_sectors_than_map_locks_can_remember() {
+    let setup = Setup {
+        lba_size: 512,
+        groups: 1,
+        ..Setup::default()
+    };
+    let media = with_lanes(8192);
+    let btt = setup.open(&media).unwrap().btt;
+    let before = media.fences();
+    write(&btt, 5, 8000, 1, 0);
+    assert_eq!(media.fences() - before, 4);
+    assert_eq!(read(&btt, 5, 8000), pattern(&btt, 5, 8000, 1));
 }
 
 #[test]
