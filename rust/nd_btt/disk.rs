@@ -165,7 +165,14 @@ impl BttDriver {
     fn execute(&self, bio: &Bio) -> Result {
         let cpu = CpuId::current().as_u32() as usize;
         let lba = bio.sector() >> self.sector_shift;
-        let count = bio.len() as u64 >> (self.sector_shift + SECTOR_SHIFT);
+        // The block layer does not look at this, and partitions of a few kinds end within a sector.
+        let Some(count) = whole_sectors(bio.len(), self.sector_shift + SECTOR_SHIFT) else {
+            return Err(self.report(format_args!(
+                "a request has {} bytes, expected whole sectors of {}",
+                bio.len(),
+                self.btt.sector_size()
+            )));
+        };
 
         if self.metadata != 0 {
             return self.execute_with_metadata(bio, cpu, lba, count);
@@ -343,6 +350,12 @@ impl BttDriver {
     }
 }
 
+/// Sectors of `1 << shift` bytes that `len` bytes are; `None` if they are no whole number of them.
+#[inline]
+fn whole_sectors(len: usize, shift: u32) -> Option<u64> {
+    (len & ((1 << shift) - 1) == 0).then_some(len as u64 >> shift)
+}
+
 impl Drop for BttDriver {
     /// No request is under way any more. Whoever drives the medium next, the C driver perhaps, relies on the map.
     fn drop(&mut self) {
@@ -367,5 +380,19 @@ impl Driver for BttDriver {
         bio.start_accounting();
         let outcome = self.execute(&bio);
         bio.end(outcome);
+    }
+}
+
+#[kernel::prelude::kunit_tests(nd_btt_disk)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_sector_is_no_request() {
+        assert_eq!(whole_sectors(0, 12), Some(0));
+        assert_eq!(whole_sectors(8192, 12), Some(2));
+        assert_eq!(whole_sectors(512, 9), Some(1));
+        assert_eq!(whole_sectors(512, 12), None);
+        assert_eq!(whole_sectors(4096 + 512, 12), None);
     }
 }
