@@ -134,5 +134,13 @@ module! {
             default: 0,
             description: "Physical address of 96 MiB that nobody uses, to be the memory of the first bus instead of memory of the kernel",
         },
+        cd_excess: u64 {
+            default: 0,
+            description: "Bytes by which the virtual CD is longer than 4 MiB",
+        },
+        bad_hint: i32 {
+            default: -1,
+            description: "Number of a DIMM whose flush hints are addresses that cannot be mapped; -1 for none",
+        },
     },
 }

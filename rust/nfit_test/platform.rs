@@ -76,7 +76,7 @@ impl TestPlatform {
             _ => None,
         };
         for range in topology.ranges {
-            let (start, size) = (range.start, range.size);
+            let (start, size) = (range.start, range.len());
             let window = match place {
                 Some(place) => Window::at(place, topology.name, start, size)?,
                 None => Window::new(start, size)?,

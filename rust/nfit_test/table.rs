@@ -2,13 +2,16 @@
 
 //! The NFIT of a topology, in the bytes in which firmware would give it (ACPI 6.5, section 5.2.25).
 
-use crate::topology::{
-    Dimm,
-    Part,
-    Range,
-    Topology,
-    FLUSH_HINTS,
-    HINTS, //
+use crate::{
+    module_parameters,
+    topology::{
+        Dimm,
+        Part,
+        Range,
+        Topology,
+        FLUSH_HINTS,
+        HINTS, //
+    },
 };
 use kernel::{
     page::PAGE_SIZE,
@@ -66,7 +69,7 @@ pub(crate) fn build(topology: &Topology) -> Result<KVec<u8>> {
     Ok(bytes)
 }
 
-/// The physical address of the first flush hint of a DIMM.
+/// The physical address of the first flush hint of a DIMM, in the memory that plays it.
 pub(crate) fn hint_page(dimm: &Dimm) -> u64 {
     FLUSH_HINTS + u64::from(dimm.number) * PAGE_SIZE as u64
 }
@@ -91,7 +94,7 @@ fn system_range(range: &Range) -> Result<SystemRange> {
         proximity: 0.into(),
         guid: range.kind.guid().ok_or(EINVAL)?,
         base: range.start.into(),
-        length: range.size.into(),
+        length: range.len().into(),
         attributes: 0.into(),
     })
 }
@@ -143,6 +146,8 @@ fn control_region(dimm: &Dimm, index: u16) -> Result<ControlRegion> {
 
 fn flush_hints(bytes: &mut KVec<u8>, dimm: &Dimm) -> Result {
     const HINT: usize = size_of::<u64>();
+    /// So many hints end at the last address there is; none is aligned.
+    const NOWHERE: u64 = u64::MAX - HINTS as u64 * HINT as u64;
 
     let room = usize::from(HINTS) * HINT;
     push(
@@ -154,8 +159,12 @@ fn flush_hints(bytes: &mut KVec<u8>, dimm: &Dimm) -> Result {
             reserved: [0; 6],
         },
     )?;
-    let hints = (hint_page(dimm)..).step_by(HINT);
-    for address in hints.take(usize::from(HINTS)) {
+    let first = if i64::from(*module_parameters::bad_hint.value()) == i64::from(dimm.number) {
+        NOWHERE
+    } else {
+        hint_page(dimm)
+    };
+    for address in (first..).step_by(HINT).take(usize::from(HINTS)) {
         push(bytes, &address.to_le_bytes())?;
     }
     Ok(())

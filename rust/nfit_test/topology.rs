@@ -14,7 +14,10 @@
 //!
 //! Block windows, a second interface that DIMMs once had, are left out: nothing looks at them.
 
-use crate::answer;
+use crate::{
+    answer,
+    module_parameters, //
+};
 use kernel::prelude::*;
 use nd_format::nfit::{
     MappingFlags,
@@ -123,14 +126,24 @@ pub(crate) struct Range {
     pub(crate) kind: RangeKind,
     /// First address.
     pub(crate) start: u64,
-    /// Bytes.
-    pub(crate) size: u64,
+    /// Bytes, for a CD without those that the parameter `cd_excess` adds.
+    size: u64,
 }
 
 impl Range {
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        match self.kind {
+            RangeKind::VolatileCd => self
+                .size
+                .saturating_add(*module_parameters::cd_excess.value()),
+            _ => self.size,
+        }
+    }
+
     /// Its addresses.
     pub(crate) fn bytes(&self) -> core::ops::Range<u64> {
-        self.start..self.start + self.size
+        self.start..self.start.saturating_add(self.len())
     }
 }
 
