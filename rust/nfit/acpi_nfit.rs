@@ -21,7 +21,8 @@
 //! # Lock order
 //!
 //! The lock of the [`provider::Provider`] is taken before all locks of the core. It is held while a table is merged,
-//! and never in an attribute or a command.
+//! and never in an attribute or a command. Below it comes that of [`merging::Merging`], which the attribute `wait_probe` takes, too,
+//! with no other lock.
 
 #![forbid(unsafe_code)]
 
@@ -34,6 +35,7 @@ mod family;
 mod firmware;
 mod intel;
 mod labels;
+mod merging;
 mod provider;
 mod region;
 mod scrub;

@@ -22,7 +22,9 @@ use crate::{
         self,
         RootFunctions, //
     },
-    intel, module_parameters,
+    intel,
+    merging::Merging,
+    module_parameters,
     scrub::{
         self,
         Scrub,
@@ -80,6 +82,7 @@ pub(crate) struct NfitBus {
     pub(crate) devices_are_idle: Atomic<bool>,
     /// The scrubs, if the firmware has all that is needed for them.
     scrub: Option<Arc<Scrub>>,
+    merging: Arc<Merging>,
 }
 
 /// Notification of the root device: there is a media error that nobody has met yet (ACPI 6.5, table 5.185).
@@ -97,6 +100,7 @@ impl NfitBus {
         platform: &Platform,
         revision: u8,
         dimm_families: u64,
+        merging: Arc<Merging>,
     ) -> Result<BusRegistration> {
         let root = platform.root();
         let functions = family::of_root(&root);
@@ -111,6 +115,7 @@ impl NfitBus {
             functions,
             root,
             scrub,
+            merging,
             platform: platform.clone(),
             scrub_on_error: Atomic::new(false),
             devices_are_idle: Atomic::new(false),
@@ -287,6 +292,13 @@ impl BusOperations for Operations {
             }
             _ => Ok(()),
         }
+    }
+
+    fn flush_probe(&self, bus: &Node<Bus>) -> Result {
+        if let Some(ours) = bus.private::<NfitBus>() {
+            ours.merging.wait();
+        }
+        Ok(())
     }
 
     fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {

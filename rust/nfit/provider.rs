@@ -16,6 +16,7 @@ use crate::{
         Parsed,
         Source, //
     },
+    merging::Merging,
     region::{
         self,
         Plan,
@@ -60,6 +61,7 @@ const TABLE_CHANGED: u32 = 0x80;
 pub(crate) struct Provider {
     device: ARef<Device>,
     platform: Platform,
+    merging: Arc<Merging>,
     #[pin]
     inventory: Mutex<Inventory>,
 }
@@ -105,10 +107,12 @@ impl RangeIdentity {
 
 impl Provider {
     pub(crate) fn new(device: &Device, platform: Platform) -> Result<Arc<Self>> {
+        let merging = Merging::new()?;
         Arc::pin_init(
             pin_init!(Self {
                 device: device.into(),
                 platform,
+                merging,
                 inventory <- new_mutex!(Inventory::default()),
             }),
             GFP_KERNEL,
@@ -144,6 +148,7 @@ impl Provider {
     }
 
     fn merge(&self, inventory: &mut Inventory, source: &Source) -> Result {
+        let _merging = self.merging.begin();
         let Parsed { revision, table } = source.parse(&self.device)?;
         inventory.check_nothing_is_gone(&self.device, &table)?;
         let found = self.look_for_dimms(inventory, &table)?;
@@ -162,6 +167,7 @@ impl Provider {
                     &self.platform,
                     revision,
                     families,
+                    self.merging.clone(),
                 )?)
             }
         };
