@@ -66,14 +66,14 @@ pub(crate) struct Provider {
     inventory: Mutex<Inventory>,
 }
 
-/// What was registered. Dropped in this order: nobody is notified any more, nothing is scrubbed, then the bus goes with all
-/// that is on it, then ranges are taken out of the tree of addresses.
+/// What was registered. Dropped in this order: nobody is notified any more, nothing is scrubbed, DIMMs are let go of, then the
+/// bus goes with all that is on it, then ranges are taken out of the tree of addresses.
 #[derive(Default)]
 struct Inventory {
     watches: KVec<NotifyRegistration<HealthWatch>>,
     scrub: Option<ScrubGuard>,
-    bus: Option<BusRegistration>,
     dimms: KVec<KnownDimm>,
+    bus: Option<BusRegistration>,
     ranges: KVec<KnownRange>,
 }
 

@@ -10,17 +10,10 @@ use crate::{
 use kernel::{
     device::Device,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::Arc,
     ThisModule, //
 };
-use kernel_ext::{
-    device::Node,
-    memory::ProviderRange, //
-};
-use nd::Bus;
+use kernel_ext::memory::ProviderRange;
 use nd_format::{
     nfit::DeviceHandle,
     uuid::Guid, //
@@ -73,33 +66,18 @@ pub trait SimulatedPlatform: Send + Sync {
     fn memory_at(&self, start: u64, len: u64) -> Option<ProviderRange>;
 }
 
-/// Keeps the bus of a simulated platform registered, with all that is on it.
-///
-/// Dropping it waits until nothing is left that refers to the platform: an open disk of a namespace may, although the
-/// namespace is gone.
+/// Keeps the bus of a simulated platform registered, with all that is on it. Once it is dropped nothing refers to the platform.
 pub struct SimulatedProvider {
-    provider: Option<Arc<Provider>>,
-    bus: Option<ARef<Node<Bus>>>,
+    _provider: Arc<Provider>,
 }
 
 impl SimulatedProvider {
     /// Registers the bus of `platform` below `device`. Errors are those of tables that are refused.
     pub fn new(device: &Device, platform: Arc<dyn SimulatedPlatform>) -> Result<Self> {
         let provider = Provider::new(device, Platform::Simulated(platform))?;
-        let merged = provider.merge_at_boot();
-        let this = Self {
-            bus: provider.bus(),
-            provider: Some(provider),
-        };
-        merged.map(|()| this)
-    }
-}
-
-impl Drop for SimulatedProvider {
-    fn drop(&mut self) {
-        self.provider = None;
-        if let Some(bus) = self.bus.take() {
-            Node::wait_until_unshared(bus);
-        }
+        provider.merge_at_boot()?;
+        Ok(Self {
+            _provider: provider,
+        })
     }
 }

@@ -133,7 +133,7 @@ impl Drop for KnobsRegistration {
     fn drop(&mut self) {
         if let Some(node) = self.0.take() {
             node.unregister();
-            Node::wait_until_unshared(node);
+            Node::wait_until_unshared(&node);
         }
     }
 }

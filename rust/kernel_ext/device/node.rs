@@ -61,17 +61,30 @@ static LIVE: Atomic<usize> = Atomic::new(0);
 
 /// Waits until no node is left. To be called before the module goes that holds their release function.
 pub fn wait_until_released() {
-    let mut waited = 0u32;
-    while LIVE.load(Acquire) != 0 {
-        // Somebody outside holds a reference, and will drop it in his own time; say so once in a while.
-        if waited % 1000 == 999 {
+    wait_until(
+        || LIVE.load(Acquire) == 0,
+        || {
             pr_warn!(
                 "waiting for {} devices that are still in use\n",
                 LIVE.load(Acquire)
             );
+        },
+    );
+}
+
+/// Waits for `condition`, which others bring about in their own time, and calls `complain` every ten seconds.
+fn wait_until(condition: impl Fn() -> bool, complain: impl Fn()) {
+    const ROUNDS: u32 = 1000;
+
+    let mut waited = 0u32;
+    while !condition() {
+        if waited % ROUNDS == ROUNDS - 1 {
+            complain();
         }
         waited = waited.wrapping_add(1);
-        fsleep(Delta::from_millis(10));
+        // Most are done in no time.
+        let pause = if waited < 10 { 1 } else { 10 };
+        fsleep(Delta::from_millis(pause));
     }
 }
 
@@ -120,7 +133,6 @@ impl<T: DeviceType> Table<T> {
 pub struct Node<T: DeviceType> {
     #[pin]
     device: Opaque<sys::device>,
-    parent: Option<ARef<Device>>,
     dead: Atomic<bool>,
     #[pin]
     presence: Mutex<Presence>,
@@ -128,6 +140,8 @@ pub struct Node<T: DeviceType> {
     settled: CondVar,
     #[pin]
     data: T,
+    /// Dropped last: who waits for the parent to be [unshared](Self::wait_until_unshared) has waited for the data of its children.
+    parent: Option<ARef<Device>>,
 }
 
 /// Where a node is on its way through sysfs. The steps that take long are done without the lock.
@@ -229,11 +243,11 @@ impl<T: DeviceType> Node<T> {
         let node = KBox::try_pin_init(
             try_pin_init!(Self {
                 device: Opaque::zeroed(),
-                parent,
                 dead: Atomic::new(false),
                 presence <- presence(),
                 settled <- settled(),
                 data <- data,
+                parent,
             }? Error),
             GFP_KERNEL,
         )?;
@@ -383,17 +397,20 @@ impl<T: DeviceType> Node<T> {
         unsafe { sys::device_del(self.device.get()) };
     }
 
-    /// Waits until nobody else refers to an unregistered node, before the module goes that its release function is part
-    /// of, or that of its data.
-    pub fn wait_until_unshared(node: ARef<Self>) {
+    /// Waits until nobody but the caller, who has this one reference, refers to an unregistered node or to a child of it. To be called
+    /// before the module goes that its release function is part of, or that of its data or of those of its children.
+    ///
+    /// Never call it with a lock that somebody needs to let go of the node: that of a device on the same bus, say.
+    pub fn wait_until_unshared(node: &ARef<Self>) {
         // SAFETY: The count is a field of the device, which lives as long as `node`, and only ever accessed atomically.
         let count: &Atomic<i32> = unsafe {
             Atomic::from_ptr(&raw mut (*node.device.get()).kobj.kref.refcount.refs.counter)
         };
         // Nobody can find the node any more, so the count does not grow again.
-        while count.load(Acquire) > 1 {
-            fsleep(Delta::from_millis(1));
-        }
+        wait_until(
+            || count.load(Acquire) <= 1,
+            || dev_warn!(node.device(), "is gone, but still in use: waiting\n"),
+        );
     }
 
     /// Calls `f` for each child in sysfs until it fails. Children that come or go meanwhile may be left out.

@@ -242,8 +242,10 @@ impl Bus {
                 changed <- new_condvar!(),
             }),
         )?;
-        node.register()?;
-        Ok(BusRegistration(node))
+        // From here on, dropping it waits for the release of the node.
+        let registration = BusRegistration(node);
+        registration.0.register()?;
+        Ok(registration)
     }
 }
 
@@ -275,6 +277,10 @@ pub(crate) fn wait_probe(bus: &Node<Bus>) -> Result {
 }
 
 /// Keeps a bus registered.
+///
+/// Dropping it unregisters all that is on the bus, then waits until nobody refers to any of it: the provider's data are dropped by code of
+/// the provider, which may be unloaded next. Who refers to a device for long must let go of it when it is unregistered; the provider lets
+/// go of its own before, and holds no lock of a device on the bus.
 pub struct BusRegistration(ARef<Node<Bus>>);
 
 impl BusRegistration {
@@ -305,6 +311,8 @@ impl Drop for BusRegistration {
             dimm.unregister();
         }
         self.0.unregister();
+        // Somebody may just have found a device by its name or number, and be about to see that it is gone.
+        Node::wait_until_unshared(&self.0);
     }
 }
 
