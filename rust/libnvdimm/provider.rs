@@ -143,8 +143,6 @@ pub struct BusDescription {
     pub provider_name: &'static CStr,
     /// Bit mask of [`bus_command`]s.
     pub commands: u64,
-    /// Bit mask of the families that a `CALL` to a DIMM may name.
-    pub dimm_families: u64,
     /// Bit mask of the families that a `CALL` to the bus may name.
     pub bus_families: u64,
     /// Further attributes.
@@ -172,6 +170,8 @@ pub struct DimmDescription {
     pub flags: DimmFlags,
     /// Bit mask of [`dimm_command`]s.
     pub commands: u64,
+    /// Bit mask of the families that it answers to. A `CALL` to any DIMM of the bus may name what one of them has.
+    pub families: u64,
     /// Physical addresses of its flush hints (ACPI 6.5, 5.2.25.8).
     pub flush_hints: KVec<u64>,
     /// A text that tells it from all other DIMMs of the world.

@@ -63,7 +63,6 @@ fn register(device: &Device) -> Result<BusRegistration> {
             module: &THIS_MODULE,
             provider_name: c"e820",
             commands: 0,
-            dimm_families: 0,
             bus_families: 0,
             groups: GroupList::EMPTY,
             operations: KBox::new(Silent, GFP_KERNEL)?,

@@ -94,12 +94,11 @@ impl NfitBus {
         matches!(self.platform, Platform::Simulated(_))
     }
 
-    /// Registers the bus below `parent`. `dimm_families` has a bit for each family that some DIMM answers to.
+    /// Registers the bus below `parent`.
     pub(crate) fn register(
         parent: &Device,
         platform: &Platform,
         revision: u8,
-        dimm_families: u64,
         merging: Arc<Merging>,
     ) -> Result<BusRegistration> {
         let root = platform.root();
@@ -141,7 +140,6 @@ impl NfitBus {
             module: platform.module(),
             provider_name: platform.provider_name(),
             commands,
-            dimm_families,
             bus_families: families,
             groups: attributes::bus(),
             operations: KBox::new(Operations, GFP_KERNEL)?,

@@ -78,7 +78,7 @@ pub(crate) struct Firmware {
     pub(crate) functions: Option<DimmFunctions>,
     labels: LabelMethods,
     /// A bit for each family that the device answers to.
-    pub(crate) families: u64,
+    families: u64,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -163,6 +163,10 @@ impl NfitDimm {
                 ..DimmFlags::default()
             },
             commands: self.commands(),
+            families: self
+                .firmware
+                .as_ref()
+                .map_or(0, |firmware| firmware.families),
             flush_hints,
             unique_id,
             groups: attributes::dimm(),

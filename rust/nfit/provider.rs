@@ -157,19 +157,12 @@ impl Provider {
         // From here on the table is believed, and only shortage of memory and the like can stop the merge.
         let bus = match &mut inventory.bus {
             Some(bus) => bus,
-            none => {
-                let families = found
-                    .iter()
-                    .filter_map(|dimm| dimm.firmware.as_ref())
-                    .fold(0, |families, firmware| families | firmware.families);
-                none.insert(NfitBus::register(
-                    &self.device,
-                    &self.platform,
-                    revision,
-                    families,
-                    self.merging.clone(),
-                )?)
-            }
+            none => none.insert(NfitBus::register(
+                &self.device,
+                &self.platform,
+                revision,
+                self.merging.clone(),
+            )?),
         };
         let bus = ARef::from(bus.bus());
         let ours = bus.private::<NfitBus>().ok_or(ENXIO)?;

@@ -103,7 +103,6 @@ fn register(device: &Device) -> Result<BusRegistration> {
             module: &THIS_MODULE,
             provider_name: c"ramdax",
             commands: 0,
-            dimm_families: 0,
             bus_families: 0,
             groups: GroupList::EMPTY,
             operations: KBox::new(RamDax, GFP_KERNEL)?,
@@ -134,6 +133,7 @@ fn register_dimm(bus: &Node<Bus>, range: LegacyRange) -> Result<RangeDimm> {
             ..DimmFlags::default()
         },
         commands: label_area::COMMANDS,
+        families: 0,
         flush_hints: KVec::new(),
         unique_id: None,
         groups: GroupList::EMPTY,

@@ -87,6 +87,8 @@ pub(crate) struct State {
     calls: usize,
     /// Whether further calls are served.
     open: bool,
+    /// Bit mask of the command families that some DIMM answers to. No DIMM leaves before the bus does.
+    dimm_families: u64,
 }
 
 impl DeviceType for Bus {
@@ -145,6 +147,16 @@ impl Bus {
 
     pub(crate) fn description(&self) -> &BusDescription {
         &self.description
+    }
+
+    /// Bit mask of the families that a `CALL` to a DIMM may name.
+    pub(crate) fn dimm_families(&self) -> u64 {
+        self.state.lock().dimm_families
+    }
+
+    /// Lets a `CALL` to a DIMM name `families` from now on.
+    pub(crate) fn add_dimm_families(&self, families: u64) {
+        self.state.lock().dimm_families |= families;
     }
 
     pub(crate) fn bad_ranges(&self) -> &BadRanges {
@@ -238,6 +250,7 @@ impl Bus {
                     probes: 0,
                     calls: 0,
                     open: true,
+                    dimm_families: 0,
                 }),
                 changed <- new_condvar!(),
             }),

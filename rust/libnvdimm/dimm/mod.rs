@@ -108,6 +108,7 @@ impl Dimm {
     pub fn register(bus: &Node<Bus>, description: DimmDescription) -> Result<ARef<Node<Self>>> {
         let id = StaticId::allocate(&IDS)?;
         let number = id.get();
+        let families = description.families;
         let node = Node::new(
             &NodeParameters {
                 bus: bus_type(),
@@ -128,6 +129,7 @@ impl Dimm {
                 overwrite <- Overwrite::new(),
             }),
         )?;
+        bus.add_dimm_families(families);
         crate::async_work::register(node.clone())?;
         Ok(node)
     }

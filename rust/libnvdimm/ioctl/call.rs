@@ -159,7 +159,7 @@ fn read_head(user: UserPtr, head: &mut [u8; HEAD]) -> Result<usize> {
 fn check_family(bus: &Bus, target: Target, header: &[u8]) -> Result {
     let families = match target {
         Target::Bus => bus.description().bus_families,
-        Target::Dimm => bus.description().dimm_families,
+        Target::Dimm => bus.dimm_families(),
     };
     let family = wide_field(header, 0).ok_or(EINVAL)?;
     if family >= u64::from(u64::BITS) || families & (1 << family) == 0 {
