@@ -229,9 +229,10 @@ pub struct InterleaveSet {
 pub struct RegionDescription {
     /// Kind of memory.
     pub kind: RegionKind,
-    /// First physical address. It and `size` must be multiples of the page size.
+    /// First physical address, a multiple of the page size.
     pub start: u64,
-    /// Bytes.
+    /// Bytes: a multiple of the page size, unless it is a region without DIMMs and page structures. A disk in memory is as long as the
+    /// image in it.
     pub size: u64,
     /// The DIMMs behind it, at most [`MAX_MAPPINGS`].
     pub mappings: KVec<MappingDescription>,

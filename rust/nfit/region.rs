@@ -99,8 +99,8 @@ struct Part {
 impl<'t> Plan<'t> {
     /// Checks `range` of `table`, which becomes a region of this `kind`. `find` gives the DIMM of a handle.
     ///
-    /// `EINVAL`: the range is empty, wraps around or is not made of pages. `ENODEV`: a mapping has no DIMM, or a DIMM
-    /// no control region. `ENXIO`: there are too many mappings.
+    /// `EINVAL`: the range is empty, wraps around or is not made of pages, although it is no disk in memory. `ENODEV`: a mapping
+    /// has no DIMM, or a DIMM no control region. `ENXIO`: there are too many mappings.
     pub(crate) fn new<'d>(
         reporter: &Device,
         table: &Nfit<'t>,
@@ -108,9 +108,11 @@ impl<'t> Plan<'t> {
         kind: RegionKind,
         find: impl Fn(DeviceHandle) -> Option<&'d NfitDimm>,
     ) -> Result<Self> {
-        let addresses = addresses(reporter, range)?;
         let index = range.index.get();
         let count = table.mappings_of(range).count();
+        // A disk in memory is as long as the image in it.
+        let any_length = range.kind().is_virtual() && count == 0;
+        let addresses = addresses(reporter, range, any_length)?;
         let is_memory = matches!(range.kind(), RangeKind::Persistent | RangeKind::Volatile);
         let mut parts = KVec::with_capacity(count, GFP_KERNEL)?;
         let mut members = KVec::with_capacity(count, GFP_KERNEL)?;
@@ -279,9 +281,11 @@ impl<'t> Plan<'t> {
     }
 }
 
-fn addresses(reporter: &Device, range: &SystemRange) -> Result<AddressRange> {
+fn addresses(reporter: &Device, range: &SystemRange, any_length: bool) -> Result<AddressRange> {
     match range.bounds() {
-        Some((first, last)) if is_whole_pages(first) && is_whole_pages(range.length.get()) => {
+        Some((first, last))
+            if is_whole_pages(first) && (any_length || is_whole_pages(range.length.get())) =>
+        {
             Ok(AddressRange { first, last })
         }
         _ => {

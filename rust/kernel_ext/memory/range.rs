@@ -163,7 +163,7 @@ impl PmemRange {
         let reservation = Reservation::new(name, start, len)?;
         let mapping = Mapping::new(start, mapped)?;
 
-        // INVARIANT: The mapping is of the range, which is made of pages.
+        // INVARIANT: The mapping is of the range, which begins with a page.
         Ok(Self {
             address: mapping.address,
             len: mapped,

@@ -100,7 +100,8 @@ impl DeviceType for Region {
 impl Region {
     /// Registers a region on `bus`; in sysfs it appears in the background. It goes with its bus.
     ///
-    /// Fails with `EINVAL` for a range or a mapping that is not made of pages, or for too many mappings.
+    /// Fails with `EINVAL` for a range or a mapping that is not made of pages where it has to be ([`RegionDescription::size`]), or for too
+    /// many mappings.
     pub fn register(
         bus: &Node<Bus>,
         mut description: RegionDescription,
@@ -265,7 +266,11 @@ pub(crate) fn notify_children(region: &Node<Region>, event: Event) {
 fn check(bus: &Node<Bus>, description: &RegionDescription) -> Result {
     let page = PAGE_SIZE as u64;
     let whole_pages = |value: u64| value % page == 0;
-    if !whole_pages(description.start) || !whole_pages(description.size) || description.size == 0 {
+    let any_size = description.mappings.is_empty() && !description.page_map;
+    if !whole_pages(description.start)
+        || !(any_size || whole_pages(description.size))
+        || description.size == 0
+    {
         dev_err!(
             bus,
             "region {:#x}+{:#x} refused: start and size must be multiples of {page:#x}\n",
