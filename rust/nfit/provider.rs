@@ -154,7 +154,8 @@ impl Provider {
         let found = self.look_for_dimms(inventory, &table)?;
         let plans = self.plan_ranges(inventory, &found, &table)?;
 
-        // From here on the table is believed, and only shortage of memory and the like can stop the merge.
+        // From here on the table is believed. What stops the merge now, shortage of memory or a range that overlaps a part of another resource,
+        // leaves what was registered before: it goes with the provider, or is known to the merge after the next notification.
         let bus = match &mut inventory.bus {
             Some(bus) => bus,
             none => none.insert(NfitBus::register(

@@ -2,7 +2,10 @@
 
 //! The driver of regions, `nd_region`: creates what is on a region when it is enabled.
 
-use super::Region;
+use super::{
+    persistence::prepare_fences,
+    Region, //
+};
 use crate::{
     bus_type::NdBus,
     dimm::LabelHold,
@@ -76,6 +79,7 @@ fn enable(region: &Node<Region>) -> Result<Enabled> {
             labels.push(hold, GFP_KERNEL)?;
         }
     }
+    prepare_fences(region)?;
     region.begin_bad_sectors();
     *region.seeds().lock() = Seeds::open();
     match namespace::create_all(region) {

@@ -47,7 +47,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Mutex, //
+        Mutex,
+        SetOnce, //
     },
 };
 use kernel_ext::{
@@ -73,7 +74,8 @@ pub struct Region {
     id: RegionId,
     description: RegionDescription,
     mappings: KVec<Mapping>,
-    flush: Flush,
+    /// Mapped when the region is enabled for the first time.
+    flush: SetOnce<Flush>,
     read_only: Atomic<bool>,
     align: Atomic<u64>,
     namespace_ids: ChildIds,
@@ -116,7 +118,6 @@ impl Region {
         let unarmed = mappings
             .iter()
             .any(|mapping| mapping.dimm().description().flags.unarmed);
-        let flush = Flush::new(bus, &mappings)?;
         let align = default_align(description.size, mappings.len() as u64);
         let node = Node::new(
             &NodeParameters {
@@ -136,7 +137,7 @@ impl Region {
                 id,
                 description,
                 mappings,
-                flush,
+                flush: SetOnce::new(),
                 read_only: Atomic::new(unarmed),
                 align: Atomic::new(align),
                 namespace_ids: ChildIds::new(),
