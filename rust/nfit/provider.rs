@@ -36,6 +36,7 @@ use kernel::{
 };
 use kernel_ext::{
     acpi::{
+        AcpiDevice,
         NotifyHandler,
         NotifyRegistration, //
     },
@@ -170,6 +171,11 @@ impl Provider {
         if inventory.scrub.is_none() {
             inventory.scrub = ours.scrub_guard();
         }
+        // What is registered must become known, or it would be registered again; and in a handler of notifications nobody may drop a
+        // registration for them.
+        inventory.watches.reserve(found.len(), GFP_KERNEL)?;
+        inventory.dimms.reserve(found.len(), GFP_KERNEL)?;
+        inventory.ranges.reserve(plans.len(), GFP_KERNEL)?;
         for dimm in found {
             let handle = dimm.handle;
             let acpi = dimm
@@ -177,15 +183,22 @@ impl Provider {
                 .as_ref()
                 .and_then(|firmware| firmware.device.acpi().map(ARef::from));
             let node = dimm.register(&bus, table.flush_hints(handle))?;
+            inventory.dimms.push(
+                KnownDimm {
+                    handle,
+                    node: node.clone(),
+                },
+                GFP_KERNEL,
+            )?;
             if let Some(acpi) = acpi {
-                let watch = Arc::new(HealthWatch(node.clone()), GFP_KERNEL)?;
-                inventory
-                    .watches
-                    .push(NotifyRegistration::new(&acpi, watch)?, GFP_KERNEL)?;
+                match watch_health(&acpi, &node) {
+                    Ok(watch) => inventory.watches.push(watch, GFP_KERNEL)?,
+                    Err(error) => dev_warn!(
+                        node,
+                        "nobody is told of changes of its health: its notifications cannot be had ({error:?})\n"
+                    ),
+                }
             }
-            inventory
-                .dimms
-                .push(KnownDimm { handle, node }, GFP_KERNEL)?;
         }
         if let Some(registration) = &inventory.bus {
             registration.wait_for_dimms();
@@ -266,6 +279,12 @@ impl Provider {
         }
         Ok(found)
     }
+}
+
+/// Passes on what `acpi`, the ACPI device of `dimm`, notifies of.
+fn watch_health(acpi: &AcpiDevice, dimm: &Node<Dimm>) -> Result<NotifyRegistration<HealthWatch>> {
+    let watch = Arc::new(HealthWatch(dimm.into()), GFP_KERNEL)?;
+    NotifyRegistration::new(acpi, watch)
 }
 
 impl Inventory {

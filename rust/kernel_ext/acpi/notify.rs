@@ -22,8 +22,8 @@ pub trait NotifyHandler: Send + Sync + 'static {
 
 /// Passes the notifications of a device to a handler until it is dropped.
 ///
-/// A handler type can be registered once for a device. The drop waits for calls that are running, so the handler must
-/// not drop its own registration, nor wait for somebody who does.
+/// A handler type can be registered once for a device. The drop waits for all notifications that are being handled, of whatever device, so
+/// no handler may drop a registration, its own or another, nor wait for somebody who does.
 ///
 /// # Invariants
 ///
