@@ -127,9 +127,12 @@ impl Operation {
             }
             Self::Erase { owner, key } => erase(security, dimm, owner, key),
             Self::Overwrite { key } => {
-                security.overwrite(dimm, old_passphrase(key)?.bytes())?;
+                let key = old_passphrase(key)?;
+                let ready = dimm.overwrite().prepare(dimm, lock)?;
+                security.overwrite(dimm, key.bytes())?;
                 dimm.overwrite().is_incoherent.store(true, Relaxed);
-                dimm.overwrite().watch(dimm, lock)
+                ready.watch();
+                Ok(())
             }
         }
     }

@@ -74,26 +74,40 @@ impl Overwrite {
         self.is_running.load(Relaxed)
     }
 
-    /// Watches over an overwrite of `dimm` that was just begun. `ENXIO`: the DIMM is about to go.
-    pub(super) fn watch(&self, dimm: &Node<Dimm>, _lock: &BusLock<'_>) -> Result {
+    /// Makes ready to watch over an overwrite of `dimm`, before the firmware is asked for it: it cannot be called back. `ENXIO`: the
+    /// DIMM is about to go.
+    pub(super) fn prepare(&self, dimm: &Node<Dimm>, _lock: &BusLock<'_>) -> Result<Ready<'_>> {
         let mut watcher = self.watcher.lock();
-        if matches!(*watcher, Watcher::None) {
-            let watch = Arc::new(Watch(dimm.into()), GFP_KERNEL)?;
-            *watcher = Watcher::Job(RepeatedWork::new(watch)?);
+        match *watcher {
+            Watcher::None => {
+                let watch = Arc::new(Watch(dimm.into()), GFP_KERNEL)?;
+                *watcher = Watcher::Job(RepeatedWork::new(watch)?);
+            }
+            Watcher::Job(_) => {}
+            Watcher::Closed => return Err(ENXIO),
         }
-        let Watcher::Job(work) = &*watcher else {
-            return Err(ENXIO);
-        };
-        self.delay.store(0, Relaxed);
-        self.is_running.store(true, Relaxed);
-        work.start();
-        Ok(())
+        Ok(Ready(self))
     }
 
     /// Watches no more, for the DIMM goes. The lock of the bus must not be held.
     pub(crate) fn close(&self) {
         let watcher = mem::replace(&mut *self.watcher.lock(), Watcher::Closed);
         drop(watcher);
+    }
+}
+
+/// Shows that an overwrite can be watched over.
+pub(super) struct Ready<'a>(&'a Overwrite);
+
+impl Ready<'_> {
+    /// Watches over the overwrite that was just begun.
+    pub(super) fn watch(self) {
+        // Nobody asks after it if the DIMM goes meanwhile.
+        if let Watcher::Job(work) = &*self.0.watcher.lock() {
+            self.0.delay.store(0, Relaxed);
+            self.0.is_running.store(true, Relaxed);
+            work.start();
+        }
     }
 }
 
