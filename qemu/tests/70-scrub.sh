@@ -44,6 +44,31 @@ for value in 2 -1 x; do
 	expect_store_errno EINVAL "$hardware" "$value"
 done
 
+# Looking all the time makes no more scrubs of it.
+look() {
+	perl -e '
+		open my $scrub, "<", $ARGV[0] or die "$ARGV[0]: $!\n";
+		while (-e "looking") {
+			for (1 .. 100) {
+				sysseek $scrub, 0, 0;
+				sysread $scrub, my $state, 16;
+			}
+		}' "$scrub"
+}
+: >looking
+look &
+first=$!
+look &
+second=$!
+for count in 3 4 5 6; do
+	expect_eq "a request" "$(store "$scrub" 1)" ok
+	scrubbed
+	sleep 2
+	expect_eq "the count while others look" "$(cat "$scrub")" $count
+done
+rm looking
+wait "$first" "$second"
+
 # An error that nobody was told of is found by a scrub.
 reset_labels 1.2
 region=$(region_of_ways 2)

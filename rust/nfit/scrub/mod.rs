@@ -214,7 +214,9 @@ impl Job for Scrubber {
         });
         match outcome {
             Ok(Outcome::Running) => return Some(seconds(self.state.lock().wait_longer())),
-            Ok(Outcome::Interrupted(Ok(Started::Yes))) => return Some(seconds(FIRST_PAUSE)),
+            Ok(Outcome::Interrupted(Ok(Started::Yes))) => {
+                return Some(seconds(self.state.lock().begin_again()));
+            }
             Ok(Outcome::Failed(status)) => {
                 if let Some(region) = regions.first() {
                     dev_warn!(region, "its scrub failed with status {status}\n");
@@ -229,13 +231,14 @@ impl Job for Scrubber {
         }
         loop {
             let next = self.state.lock().next();
-            let Next::Scrub {
-                target,
-                depth,
-                region,
-            } = next
-            else {
-                break;
+            let (target, depth, region) = match next {
+                Next::Scrub {
+                    target,
+                    depth,
+                    region,
+                } => (target, depth, region),
+                Next::Done => break,
+                Next::Nothing => return None,
             };
             match self.firmware.start(&target, depth) {
                 Ok(Started::Yes) => {

@@ -87,8 +87,10 @@ pub(super) enum Next {
         depth: Depth,
         region: ARef<Node<Region>>,
     },
-    /// Nothing: all has been done.
+    /// Nothing: all has been done just now.
     Done,
+    /// Nothing, and nothing was asked for: somebody was curious while the last scrub ended.
+    Nothing,
 }
 
 impl State {
@@ -125,7 +127,10 @@ impl State {
     /// Also tells whether the job is to be hastened for a curious reader.
     pub(super) fn status(&mut self, is_curious: bool) -> (Status, bool) {
         let hasten = is_curious && self.is_running && !self.is_stopped && !self.hastened;
-        self.hastened |= hasten;
+        if hasten {
+            self.hastened = true;
+            self.pause = FIRST_PAUSE;
+        }
         let status = Status {
             count: self.count,
             is_running: self.is_running && !self.is_stopped,
@@ -153,6 +158,12 @@ impl State {
         pause
     }
 
+    /// The firmware has begun with the rest of a range: the seconds after which to ask it.
+    pub(super) fn begin_again(&mut self) -> u32 {
+        self.pause = FIRST_PAUSE;
+        FIRST_PAUSE
+    }
+
     /// The firmware is free: what it has found was taken.
     pub(super) fn next(&mut self) -> Next {
         self.active = None;
@@ -169,7 +180,9 @@ impl State {
                 }
             }
         }
-        self.is_running = false;
+        if !core::mem::take(&mut self.is_running) {
+            return Next::Nothing;
+        }
         self.count = self.count.wrapping_add(1);
         Next::Done
     }
