@@ -12,9 +12,12 @@ use nd::provider::{
     bus_command,
     dimm_command, //
 };
-use nd_format::nfit::dsm::{
-    Functions,
-    MAX_FUNCTION, //
+use nd_format::nfit::{
+    ars,
+    dsm::{
+        Functions,
+        MAX_FUNCTION, //
+    }, //
 };
 use zerocopy::native_endian::{
     U32,
@@ -121,26 +124,20 @@ enum Field {
     Room,
     /// What the second word of the answer says.
     Declared,
-    /// What the second word of the answer says, with the first two words counted.
-    DeclaredTotal,
+    /// The results of a scrub; the second word of the answer tells how many bytes there are.
+    ScrubResults,
 }
 
 impl Field {
-    fn size(self, answer: &[u8], room: usize) -> usize {
-        /// The status and the declared size.
-        const WORDS: usize = 8;
-
-        let declared = || {
-            <[U32; 2]>::ref_from_prefix(answer)
-                .ok()
-                .and_then(|([_, size], _)| usize::try_from(size.get()).ok())
-                .unwrap_or(usize::MAX)
-        };
+    /// Its size in an `answer` of which so many bytes are left, as is so much `room`.
+    fn size(self, answer: &[u8], left: usize, room: usize) -> usize {
+        let declared =
+            || <[U32; 2]>::ref_from_prefix(answer).map_or(u32::MAX, |([_, size], _)| size.get());
         match self {
             Self::Bytes(size) => size,
             Self::Room => room,
-            Self::Declared => declared(),
-            Self::DeclaredTotal => declared().saturating_sub(WORDS),
+            Self::Declared => usize::try_from(declared()).unwrap_or(usize::MAX),
+            Self::ScrubResults => ars::results_size(declared(), left),
         }
     }
 }
@@ -185,13 +182,13 @@ impl Shape {
     fn of_bus(command: u32) -> Result<Self> {
         use Field::{
             Bytes,
-            DeclaredTotal, //
+            ScrubResults, //
         };
 
         let (input, answer): (_, &[Field]) = match command {
             bus_command::ARS_CAP => (16, &[Bytes(4), Bytes(4), Bytes(4), Bytes(2), Bytes(2)]),
             bus_command::ARS_START => (24, &[Bytes(4), Bytes(4)]),
-            bus_command::ARS_STATUS => (0, &[Bytes(4), Bytes(4), DeclaredTotal]),
+            bus_command::ARS_STATUS => (0, &[Bytes(4), Bytes(4), ScrubResults]),
             bus_command::CLEAR_ERROR => (16, &[Bytes(4), Bytes(4), Bytes(8)]),
             _ => return Err(ENOTTY),
         };
@@ -239,7 +236,9 @@ pub(crate) fn execute(
     let answer = answer.buffer().ok_or(EINVAL)?;
     let mut rest = answer;
     for field in fields {
-        let Some((bytes, next)) = rest.split_at_checked(field.size(answer, output.left())) else {
+        let Some((bytes, next)) =
+            rest.split_at_checked(field.size(answer, rest.len(), output.left()))
+        else {
             break;
         };
         output.push(bytes)?;

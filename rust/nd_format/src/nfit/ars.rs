@@ -198,6 +198,21 @@ pub enum Progress<'a> {
     Failed(u16),
 }
 
+/// How many bytes of an answer come after its first two words. `declared` is the second word, and as many as `rest` are there.
+///
+/// The firmware declares the size of the whole answer. ACPI 6.1 can be read as if the status did not count: an answer that has just as many
+/// bytes more than declared is taken as a whole.
+pub fn results_size(declared: u32, rest: usize) -> usize {
+    const STATUS: usize = size_of::<U32>();
+    const SIZE: usize = size_of::<U32>();
+
+    let declared = usize::try_from(declared).unwrap_or(usize::MAX);
+    match declared.checked_sub(SIZE) {
+        Some(without_status) if without_status == rest => rest,
+        _ => declared.saturating_sub(STATUS + SIZE),
+    }
+}
+
 /// What an interrupted scrub has not got to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rest {
@@ -413,6 +428,20 @@ mod tests {
             found(Progress::parse(&bytes).unwrap()),
             (std::iter::once(u64::MAX..u64::MAX).collect(), true)
         );
+    }
+
+    #[test]
+    fn a_size_counts_the_status_or_does_not() {
+        assert_eq!(results_size(48, 40), 40);
+        assert_eq!(results_size(44, 40), 40);
+        // Neither: what is declared is believed, and what is not there will be missed.
+        assert_eq!(results_size(40, 40), 32);
+        assert_eq!(results_size(52, 40), 44);
+        assert_eq!(results_size(8, 0), 0);
+        assert_eq!(results_size(4, 0), 0);
+        assert_eq!(results_size(0, 40), 0);
+        assert_eq!(results_size(7, 40), 0);
+        assert_eq!(results_size(u32::MAX, 40), 0xffff_fff7);
     }
 
     #[test]
