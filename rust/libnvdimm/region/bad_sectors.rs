@@ -3,10 +3,12 @@
 //! Which sectors of a region are bad, as the attribute `badblocks` shows.
 //!
 //! ```text
-//! scrub, machine check ──> Bus: bad ranges ──> Region: badblocks
-//!                                          ├─> raw disk: badblocks
-//!                                          └─> medium of a BTT
+//! scrub ──> Bus: bad ranges ──> Region: badblocks
+//!                           ├─> raw disk: badblocks
+//!                           └─> medium of a BTT
 //! ```
+//!
+//! A machine check is the error of whoever reads, but not on these lists before a scrub has found it.
 //!
 //! The bus knows addresses. Whoever uses them has a list of sectors of its own, which is filled from that of the bus when it
 //! begins and whenever [`Event::RevalidatePoison`] tells that there is more. What was cleared is taken off each of them by
