@@ -131,6 +131,8 @@ impl<'a> Iterator for Structures<'a> {
     type Item = Result<Structure<'a>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        #[cfg(test)]
+        steps::count();
         if self.rest.iter().all(|&byte| byte == 0) {
             return None;
         }
@@ -212,4 +214,25 @@ where
         .map_err(|_| {
             LengthRule::AtLeast(fixed.saturating_add(count.saturating_mul(size_of::<T>())))
         })
+}
+
+/// How many steps the walks of a test take: a table of any length must be seen through in time.
+#[cfg(test)]
+pub(super) mod steps {
+    extern crate std;
+
+    use std::cell::Cell;
+
+    std::thread_local! {
+        static STEPS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        STEPS.set(STEPS.get() + 1);
+    }
+
+    /// The steps of this thread so far.
+    pub(in super::super) fn so_far() -> u64 {
+        STEPS.get()
+    }
 }

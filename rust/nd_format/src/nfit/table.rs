@@ -129,32 +129,40 @@ impl<'a> Nfit<'a> {
 
     /// The DIMMs, ascending by handle.
     ///
-    /// A handle is a DIMM if some mapping of it is not mapped at all, or mapped into a control or a persistent range.
+    /// A handle is a DIMM if some mapping of it is not mapped at all, or mapped into a control or a persistent range. The steps of this are
+    /// of the order of the square of the number of structures.
     pub fn dimms(&self) -> impl Iterator<Item = Result<Dimm<'a>, DimmError>> + use<'a> {
         let table = *self;
         let next = move |after: Option<DeviceHandle>| {
             table
-                .nvdimm_mappings()
-                .map(|(mapping, _)| mapping.device())
+                .mappings()
+                .map(Mapping::device)
                 .filter(|&handle| after.is_none_or(|after| handle > after))
                 .min()
         };
         iter::successors(next(None), move |&handle| next(Some(handle)))
+            .filter(move |&handle| table.nvdimm_mappings(handle).next().is_some())
             .map(move |handle| table.dimm(handle))
     }
 
-    /// The mappings that make their handle a DIMM, each with the kind of the range it is mapped into.
-    fn nvdimm_mappings(self) -> impl Iterator<Item = (&'a Mapping, Option<RangeKind>)> + use<'a> {
-        self.mappings().filter_map(move |mapping| {
-            if mapping.range_index.get() == 0 {
-                return Some((mapping, None));
-            }
-            self.ranges()
-                .filter(|range| range.index == mapping.range_index)
-                .map(SystemRange::kind)
-                .find(|kind| kind.is_of_nvdimm())
-                .map(|kind| (mapping, Some(kind)))
-        })
+    /// The mappings that make `handle` a DIMM, each with the kind of the range it is mapped into.
+    fn nvdimm_mappings(
+        self,
+        handle: DeviceHandle,
+    ) -> impl Iterator<Item = (&'a Mapping, Option<RangeKind>)> + use<'a> {
+        // Few mappings are of one handle, so that is asked before the ranges are walked.
+        self.mappings()
+            .filter(move |mapping| mapping.device() == handle)
+            .filter_map(move |mapping| {
+                if mapping.range_index.get() == 0 {
+                    return Some((mapping, None));
+                }
+                self.ranges()
+                    .filter(|range| range.index == mapping.range_index)
+                    .map(SystemRange::kind)
+                    .find(|kind| kind.is_of_nvdimm())
+                    .map(|kind| (mapping, Some(kind)))
+            })
     }
 
     fn dimm(self, handle: DeviceHandle) -> Result<Dimm<'a>, DimmError> {
@@ -166,10 +174,7 @@ impl<'a> Nfit<'a> {
             control_region: None,
         };
         let mut missing = None;
-        for (mapping, kind) in self
-            .nvdimm_mappings()
-            .filter(|(mapping, _)| mapping.device() == handle)
-        {
+        for (mapping, kind) in self.nvdimm_mappings(handle) {
             dimm.physical_id = mapping.physical_id.get();
             dimm.backs_persistent_memory |= kind == Some(RangeKind::Persistent);
 

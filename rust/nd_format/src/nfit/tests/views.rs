@@ -9,7 +9,10 @@ use super::sample::{
     MappingFields, //
 };
 use crate::{
-    nfit::*,
+    nfit::{
+        structures::steps,
+        *, //
+    },
     uuid::Guid, //
 };
 use std::{
@@ -125,6 +128,40 @@ fn dimms_are_gathered_from_mappings() {
     assert!(dimms[1].flags.contains(MappingFlags::NOT_ARMED));
     assert_eq!(dimms[1].flags.to_string(), "save_fail not_armed ");
     assert_eq!(dimms[1].flags.failures(), dimms[1].flags);
+}
+
+#[test]
+fn dimms_of_a_crafted_table_are_seen_through_in_time() {
+    const EACH: u16 = 100;
+
+    // Whether a DIMM is one is said by the last of the ranges, and what it is by the last of the control regions. All DIMMs are different,
+    // then all are the same.
+    let handles: [fn(u16) -> u32; 2] = [u32::from, |_| 1];
+    for handle in handles {
+        let ranges = (1..=EACH).map(|index| sample::range(index, sample::PERSISTENT, 0, 4096));
+        let mappings = (1..=EACH).map(|number| {
+            sample::mapping(&MappingFields {
+                handle: handle(number),
+                range: EACH,
+                control_region: EACH,
+                size: 4096,
+                region_offset: 0,
+                flags: 0,
+            })
+        });
+        let control_regions = (1..=EACH).map(|index| sample::control_region(index, index.into()));
+        let bytes: Vec<u8> = ranges
+            .chain(mappings)
+            .chain(control_regions)
+            .flatten()
+            .collect();
+        let table = Nfit::from_structures(&bytes).unwrap();
+        let before = steps::so_far();
+        assert!(table.dimms().all(|dimm| dimm.is_ok()));
+        let steps = steps::so_far() - before;
+        let structures = 3 * u64::from(EACH);
+        assert!(steps <= 4 * structures * structures, "{steps} steps");
+    }
 }
 
 #[test]
