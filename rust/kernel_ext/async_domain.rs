@@ -40,21 +40,29 @@ pub trait Job: Send + Sized + 'static {
     fn run(self);
 }
 
-/// Schedules `job`, near the NUMA node `node` if that is not negative.
-///
-/// If memory is short the job may run at once, before this returns.
-pub fn schedule<J: Job>(job: J, node: i32) -> Result {
-    let job = KBox::new(job, GFP_KERNEL)?;
-    // SAFETY: The callback takes back what `into_foreign` gave, exactly once.
-    unsafe {
-        sys::async_schedule_node_domain(
-            Some(callback::<J>),
-            job.into_foreign(),
-            node,
-            DOMAIN.0.get(),
-        );
+/// A job that only has to be scheduled, which cannot fail.
+pub struct Prepared<J: Job>(KBox<J>);
+
+impl<J: Job> Prepared<J> {
+    /// Takes the memory for `job`.
+    pub fn new(job: J) -> Result<Self> {
+        Ok(Self(KBox::new(job, GFP_KERNEL)?))
     }
-    Ok(())
+
+    /// Schedules the job, near the NUMA node `node` if that is not negative.
+    ///
+    /// If memory is short the job may run at once, before this returns.
+    pub fn schedule(self, node: i32) {
+        // SAFETY: The callback takes back what `into_foreign` gave, exactly once.
+        unsafe {
+            sys::async_schedule_node_domain(
+                Some(callback::<J>),
+                self.0.into_foreign(),
+                node,
+                DOMAIN.0.get(),
+            );
+        }
+    }
 }
 
 /// Runs a job.
@@ -63,7 +71,7 @@ pub fn schedule<J: Job>(job: J, node: i32) -> Result {
 ///
 /// `data` must come from `into_foreign` of a box of `J`, which becomes this function's.
 unsafe extern "C" fn callback<J: Job>(data: *mut c_void, _cookie: sys::async_cookie_t) {
-    // SAFETY: `data` came from `into_foreign` in `schedule`, and the callback is called once.
+    // SAFETY: `data` came from `into_foreign` in `Prepared::schedule`, and the callback is called once.
     KBox::into_inner(unsafe { KBox::<J>::from_foreign(data) }).run();
 }
 

@@ -10,8 +10,8 @@ use kernel::{
 };
 use kernel_ext::{
     async_domain::{
-        self,
-        Job, //
+        Job,
+        Prepared, //
     },
     device::{
         DeviceType,
@@ -43,13 +43,16 @@ impl<T: DeviceType> Job for Unregister<T> {
 /// Registers `node` in the background; `wait_probe` waits for it.
 pub(crate) fn register<T: DeviceType>(node: ARef<Node<T>>) -> Result {
     let numa_node = node.numa_node();
-    async_domain::schedule(Register(node), numa_node)
+    Prepared::new(Register(node))?.schedule(numa_node);
+    Ok(())
 }
 
 /// Unregisters `node` in the background, for callers that hold its lock or run in one of its attributes.
 pub(crate) fn unregister<T: DeviceType>(node: &Node<T>) -> Result {
-    if !node.mark_dead() {
-        return Ok(());
+    // A node that is dead and that nobody is going to delete would be waited for for ever.
+    let job = Prepared::new(Unregister(ARef::from(node)))?;
+    if node.mark_dead() {
+        job.schedule(node.numa_node());
     }
-    async_domain::schedule(Unregister(ARef::from(node)), node.numa_node())
+    Ok(())
 }
