@@ -75,7 +75,8 @@ unsafe extern "C" fn callback<J: Job>(data: *mut c_void, _cookie: sys::async_coo
     KBox::into_inner(unsafe { KBox::<J>::from_foreign(data) }).run();
 }
 
-/// Waits until no job is left, those included that jobs scheduled meanwhile. Never call it from a job.
+/// Waits until no job is left, those included that jobs scheduled meanwhile. Never call it from a job, nor from what a
+/// job may call: registration probes drivers.
 pub fn drain() {
     // SAFETY: The domain is static.
     unsafe { sys::async_synchronize_full_domain(DOMAIN.0.get()) };

@@ -40,10 +40,30 @@ impl<T: DeviceType> Job for Unregister<T> {
     }
 }
 
+/// The registration of a device that only has to begin, which cannot fail.
+pub(crate) struct Registration<T: DeviceType> {
+    job: Prepared<Register<T>>,
+    numa_node: i32,
+}
+
+impl<T: DeviceType> Registration<T> {
+    /// Prepares to register `node`.
+    pub(crate) fn new(node: ARef<Node<T>>) -> Result<Self> {
+        Ok(Self {
+            numa_node: node.numa_node(),
+            job: Prepared::new(Register(node))?,
+        })
+    }
+
+    /// Registers the device in the background; `wait_probe` waits for it.
+    pub(crate) fn begin(self) {
+        self.job.schedule(self.numa_node);
+    }
+}
+
 /// Registers `node` in the background; `wait_probe` waits for it.
 pub(crate) fn register<T: DeviceType>(node: ARef<Node<T>>) -> Result {
-    let numa_node = node.numa_node();
-    Prepared::new(Register(node))?.schedule(numa_node);
+    Registration::new(node)?.begin();
     Ok(())
 }
 

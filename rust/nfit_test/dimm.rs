@@ -7,6 +7,7 @@ use crate::{
     answer::Answer,
     health::Health,
     labels::LabelArea,
+    module_parameters,
     security::Security,
     topology::{
         self,
@@ -108,12 +109,20 @@ impl TestDimm {
         activation: Arc<Activation>,
         member: usize,
     ) -> Result<Arc<Self>> {
-        let labels = LabelArea::new(description.number)?;
+        let labels = LabelArea::new(
+            description.number,
+            is_in(*module_parameters::labelled.value(), description),
+        )?;
+        let failing = if is_in(*module_parameters::unreadable.value(), description) {
+            1 << GET_CONFIG_DATA
+        } else {
+            0
+        };
         Arc::pin_init(
             pin_init!(Self {
                 description,
                 failure: Failure {
-                    functions: Atomic::new(0),
+                    functions: Atomic::new(failing),
                     code: Atomic::new(0),
                 },
                 labels <- labels,
@@ -194,6 +203,12 @@ impl SimulatedDevice for TestDimm {
     fn take_health_event(&self) -> bool {
         self.health.take_event()
     }
+}
+
+/// Whether the DIMM is one of `mask`, which has a bit for each number.
+fn is_in(mask: u32, description: &topology::Dimm) -> bool {
+    mask.checked_shr(description.number)
+        .is_some_and(|bits| bits & 1 != 0)
 }
 
 /// Whether the status of the last shutdown is to be kept: a byte, 0 or 1. There is nothing to keep.

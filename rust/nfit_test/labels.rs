@@ -19,6 +19,18 @@ use kernel::{
     str::CString,
     sync::Mutex, //
 };
+use nd_format::{
+    label::{
+        Extent,
+        Flags,
+        Label,
+        Layout,
+        Name,
+        Plan,
+        Store, //
+    },
+    uuid::Uuid, //
+};
 
 /// Bytes of a label area.
 const SIZE: usize = 128 << 10;
@@ -26,7 +38,7 @@ const SIZE: usize = 128 << 10;
 /// Most bytes that one function call moves.
 const LARGEST_TRANSFER: u32 = 4096;
 
-/// A label area. It begins with text that is no index of labels.
+/// A label area. It begins with text that is no index of labels, or with an index that names none.
 #[pin_data]
 pub(crate) struct LabelArea {
     #[pin]
@@ -34,11 +46,14 @@ pub(crate) struct LabelArea {
 }
 
 impl LabelArea {
-    pub(crate) fn new(number: u32) -> Result<impl PinInit<Self>> {
+    pub(crate) fn new(number: u32, indexed: bool) -> Result<impl PinInit<Self>> {
         let mut bytes = KVVec::from_elem(0, SIZE, GFP_KERNEL)?;
         let text = CString::try_from_fmt(fmt!("label{number}"))?;
         for (to, from) in bytes.iter_mut().zip(text.to_bytes()) {
             *to = *from;
+        }
+        if indexed {
+            write_index(&mut bytes)?;
         }
         Ok(pin_init!(Self {
             bytes <- new_mutex!(bytes),
@@ -70,6 +85,33 @@ impl LabelArea {
         let old = bytes.get_mut(range).ok_or(EINVAL)?;
         old.iter_mut().zip(new).for_each(|(to, from)| *to = *from);
         Answer::new(0)?.finish()
+    }
+}
+
+/// Makes a label area of `bytes` as it is when the last label was dropped: an index comes with the first one.
+fn write_index(bytes: &mut [u8]) -> Result {
+    let mut layout = Layout::discover(u32::try_from(bytes.len())?, bytes).map_err(|_| EINVAL)?;
+    let label = Label {
+        uuid: Uuid::NIL,
+        name: Name::EMPTY,
+        flags: Flags::NONE,
+        nlabel: 1,
+        position: 0,
+        cookie: 0,
+        lba_size: 0,
+        extent: Extent::new(0, 1).ok_or(EINVAL)?,
+        types: None,
+    };
+    let mut store = Store::new(bytes, &mut layout).map_err(|_| EINVAL)?;
+    complete(store.publish(&label, None).map_err(|_| EINVAL)?);
+    complete(store.remove(label.uuid));
+    Ok(())
+}
+
+/// Completes a change of an area that is in memory only.
+fn complete(mut plan: Plan<'_>) {
+    while plan.write().is_some() {
+        plan.confirm();
     }
 }
 

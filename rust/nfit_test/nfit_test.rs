@@ -142,5 +142,13 @@ module! {
             default: -1,
             description: "Number of a DIMM whose flush hints are addresses that cannot be mapped; -1 for none",
         },
+        labelled: u32 {
+            default: 0,
+            description: "A bit for each DIMM whose label area begins with an index",
+        },
+        unreadable: u32 {
+            default: 0,
+            description: "A bit for each DIMM whose labels cannot be read at first (fail_cmd is 0x20)",
+        },
     },
 }

@@ -16,6 +16,7 @@ pub use self::access::{
 };
 
 use crate::{
+    async_work::Registration,
     attributes::bus_type,
     bus::BusLock,
     claim::{
@@ -240,9 +241,9 @@ impl Content {
 
 /// Creates the namespaces of `region` and registers them in the background. Returns how many there are.
 ///
-/// There is at least one, as a seed is needed to make others.
+/// There is at least one, as a seed is needed to make others. If this fails, none of them was seen by anybody.
 pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
-    let mut created = KVec::new();
+    let mut created = KVVec::new();
     if region.is_labelled() {
         create_labelled(region, &mut region.bus().lock(), &mut created)?;
         if created.is_empty() {
@@ -257,13 +258,19 @@ pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
         let namespace = Namespace::create(region, Description::Region, content, ClaimClass::None)?;
         created.push(namespace, GFP_KERNEL)?;
     }
-    if let Some(first) = created.first() {
-        // The seed stands before anybody can see the namespace.
-        region.seeds().lock().set_namespace(first.clone())?;
-    }
+    let seed = created.first().cloned();
     let count = created.len();
+    let mut registrations = KVVec::with_capacity(count, GFP_KERNEL)?;
     for namespace in created {
-        crate::async_work::register(namespace)?;
+        registrations.push(Registration::new(namespace)?, GFP_KERNEL)?;
+    }
+    if let Some(seed) = seed {
+        // The seed stands before anybody can see the namespace.
+        region.seeds().lock().set_namespace(seed)?;
+    }
+    // From here on nothing fails: what was scheduled cannot be taken back without waiting for it.
+    for registration in registrations {
+        registration.begin();
     }
     Ok(count)
 }
@@ -271,7 +278,7 @@ pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
 fn create_labelled(
     region: &Node<Region>,
     lock: &mut BusLock<'_>,
-    created: &mut KVec<ARef<Node<Namespace>>>,
+    created: &mut KVVec<ARef<Node<Namespace>>>,
 ) -> Result {
     region.mend_labels(lock);
     for found in region.labelled_namespaces(lock)? {

@@ -88,7 +88,10 @@ fn enable(region: &Node<Region>) -> Result<Enabled> {
             region.registered_namespaces.store(namespaces, Relaxed);
         }
         Err(error) => {
-            disable(region);
+            // Nothing was scheduled, so there is nothing to wait for. Here that could not be done, either: the region may be
+            // probed by the job that registers it.
+            *region.seeds().lock() = Seeds::closed();
+            dev_err!(region, "its namespaces cannot be made: {error:?}\n");
             return Err(error);
         }
     }

@@ -1,0 +1,44 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# An interleave set of which one DIMM has labels when the modules are loaded, and those of another cannot be read: what is on the region
+# cannot be known, so it is not enabled. Detection comes to its end nevertheless, and so do those who wait for it.
+#
+# timeout: 180
+. "$LIB"
+. "${LIB%/*}/simulated.sh"
+
+# Of the DIMMs 0 and 1, which are in both regions.
+expect_ok unload_simulated
+trap - EXIT
+
+# in_time COMMAND...: ends within 20 seconds. What waits in vain cannot be stopped, so it is a process of its own.
+in_time() {
+	"$@" >/dev/null &
+	wait_for 20 test ! -e "/proc/$!/fd/1"
+	wait $! || fail "'$*' ended with status $?"
+}
+
+in_time modprobe nfit_test labelled=0x1 unreadable=0x2
+for bus in "$ND"/ndbus*; do
+	in_time cat "$bus/wait_probe"
+done
+trap unload_at_exit EXIT
+
+pair=$(region_of_ways 2) four=$(region_of_ways 4)
+for region in "$pair" "$four"; do
+	[ ! -e "$ND/$region/driver" ] || fail "$region is enabled although labels of a DIMM cannot be read"
+	[ -z "$(ls "$ND/$region" | grep '^namespace[0-9]')" ] || fail "$region has namespaces"
+done
+expect_kernel_message "$pair: its namespaces cannot be made"
+expect_eq "error of binding $pair again" "$(store /sys/bus/nd/drivers/nd_region/bind "$pair")" ENXIO
+
+# The labels are back.
+expect_eq "writing fail_cmd" "$(store /sys/devices/platform/nfit_test.0/nfit_test_dimm/test_dimm1/fail_cmd 0)" ok
+expect_ok ndctl enable-dimm -b "$N0" all
+expect_ok ndctl enable-region -b "$N0" all
+wait_for_buses
+for region in "$pair" "$four"; do
+	[ -e "$ND/$region/driver" ] || fail "$region is not enabled although all labels can be read"
+	expect_match "namespace seed of $region" "$(cat "$ND/$region/namespace_seed")" "namespace*.0"
+done
