@@ -8,6 +8,8 @@
 #
 # labels.pl FILE random SEED COUNT: overwrites COUNT bytes at random in what is not zero.
 #
+# labels.pl FILE fill COUNT SIZE: instead of the first label, COUNT of them like it, of SIZE bytes each, one after the other.
+#
 # UEFI 2.10, section 13.19.
 use strict;
 use warnings;
@@ -70,6 +72,26 @@ if ($what eq "random") {
 	srand $seed;
 	my @used = grep { substr($area, $_, 1) ne "\0" } 0 .. length($area) - 1;
 	substr($area, $used[rand @used], 1) = chr rand 256 for 1 .. $count;
+} elsif ($what eq "fill") {
+	my ($count, $bytes) = @changes;
+	my ($offset, $kind) = @{ $index{slots} };
+	my $slots = unpack $kind, substr $area, $offset, 4;
+	$count < $slots or die "$count labels in $slots slots of $file\n";
+	# A bit says that a slot is free, the lowest of a byte that of the first.
+	my $free = pack "b*", "0" x $count . "1" x ($slots - $count);
+	my ($first) = grep { substr($area, 2 * $size + $_ * 256, 16) ne "\0" x 16 } 0 .. $slots - 1;
+	my $label = substr $area, 2 * $size + $first * 256, 256;
+	my $dpa = unpack "Q<", substr $label, 104, 8;
+	for my $slot (0 .. $count - 1) {
+		substr($label, 0, 16) = pack "L<S<S<H4L>S>", 0x11111111, 0x1111, 0x4111, "8111", $slot, 0x1111;
+		@changes = ("flags=0", "slot=$slot", "dpa=" . ($dpa + $slot * $bytes), "rawsize=$bytes");
+		substr($area, 2 * $size + $slot * 256, 256) = changed($label, \%label);
+	}
+	for my $at (0, $size) {
+		substr($area, $at + 72, length $free) = $free;
+		@changes = ();
+		substr($area, $at, $size) = changed(substr($area, $at, $size), \%index);
+	}
 } elsif ($what eq "index") {
 	substr($area, $_ * $size, $size) = changed(substr($area, $_ * $size, $size), \%index) for 0, 1;
 } else {

@@ -4,6 +4,8 @@
 
 use crate::Region;
 use kernel::{
+    id_pool::IdPool,
+    new_spinlock,
     prelude::*,
     sync::{
         aref::ARef,
@@ -12,6 +14,7 @@ use kernel::{
             Full,
             Relaxed, //
         },
+        SpinLock, //
     },
 };
 use kernel_ext::device::Node;
@@ -87,8 +90,41 @@ pub(crate) struct ChildId {
     id: u32,
 }
 
-/// The numbers of one kind of children of a region.
-pub(crate) type ChildIds = IdBitmap<16>;
+/// The numbers of one kind of children of a region: as many as there is memory for, since labels can name many namespaces.
+#[pin_data]
+pub(crate) struct ChildIds {
+    #[pin]
+    pool: SpinLock<IdPool>,
+}
+
+impl ChildIds {
+    /// All numbers are free.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            pool <- new_spinlock!(IdPool::new()),
+        })
+    }
+
+    fn allocate(&self) -> Result<u32> {
+        loop {
+            let grow = {
+                let mut pool = self.pool.lock();
+                if let Some(id) = pool.find_unused_id(0) {
+                    let number = id.as_u32();
+                    let _ = id.acquire();
+                    return Ok(number);
+                }
+                pool.grow_request().ok_or(ENOSPC)?
+            };
+            let larger = grow.realloc(GFP_KERNEL)?;
+            self.pool.lock().grow(larger);
+        }
+    }
+
+    fn free(&self, id: u32) {
+        self.pool.lock().release_id(id as usize);
+    }
+}
 
 type ChildPool = fn(&Region) -> &ChildIds;
 

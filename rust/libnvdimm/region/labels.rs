@@ -82,9 +82,12 @@ impl Region {
     }
 
     /// Returns the namespaces that the labels make up. Those that are defective are refused with a message.
-    pub(crate) fn labelled_namespaces(&self, lock: &BusLock<'_>) -> Result<KVec<label::Namespace>> {
+    pub(crate) fn labelled_namespaces(
+        &self,
+        lock: &BusLock<'_>,
+    ) -> Result<KVVec<label::Namespace>> {
         let members = self.members(lock)?;
-        let mut found = KVec::new();
+        let mut found = KVVec::new();
         for namespace in Set::new(&members, self.label_identity()?).namespaces() {
             match namespace {
                 Ok(namespace) => found.push(namespace, GFP_KERNEL)?,

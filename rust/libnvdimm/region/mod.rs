@@ -78,9 +78,13 @@ pub struct Region {
     flush: SetOnce<Flush>,
     read_only: Atomic<bool>,
     align: Atomic<u64>,
+    #[pin]
     namespace_ids: ChildIds,
+    #[pin]
     btt_ids: ChildIds,
+    #[pin]
     pfn_ids: ChildIds,
+    #[pin]
     dax_ids: ChildIds,
     /// Namespaces that are registered, and those that were found.
     registered_namespaces: Atomic<usize>,
@@ -140,10 +144,10 @@ impl Region {
                 flush: SetOnce::new(),
                 read_only: Atomic::new(unarmed),
                 align: Atomic::new(align),
-                namespace_ids: ChildIds::new(),
-                btt_ids: ChildIds::new(),
-                pfn_ids: ChildIds::new(),
-                dax_ids: ChildIds::new(),
+                namespace_ids <- ChildIds::new(),
+                btt_ids <- ChildIds::new(),
+                pfn_ids <- ChildIds::new(),
+                dax_ids <- ChildIds::new(),
                 registered_namespaces: Atomic::new(0),
                 found_namespaces: Atomic::new(0),
                 labels_unsettled: Atomic::new(false),
