@@ -6,6 +6,7 @@
 #include <linux/device.h>
 #include <linux/huge_mm.h>
 #include <linux/numa.h>
+#include <linux/sched/mm.h>
 #include <linux/suspend.h>
 
 #ifdef CONFIG_X86
@@ -58,6 +59,21 @@ unsigned long rust_helper_nd_huge_pmd_size(void)
 unsigned long rust_helper_nd_huge_pud_size(void)
 {
 	return has_transparent_hugepage() && has_transparent_pud_hugepage() ? PUD_SIZE : 0;
+}
+
+unsigned int rust_helper_nd_memalloc_noio_save(void)
+{
+	return memalloc_noio_save();
+}
+
+void rust_helper_nd_memalloc_noio_restore(unsigned int flags)
+{
+	memalloc_noio_restore(flags);
+}
+
+bool rust_helper_nd_memalloc_is_noio(void)
+{
+	return current->flags & PF_MEMALLOC_NOIO;
 }
 
 /* Without hibernation it is an inline function that refuses. */

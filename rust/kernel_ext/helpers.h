@@ -13,6 +13,9 @@ void rust_helper_nd_set_dev_node(struct device *dev, int node);
 int rust_helper_nd_dev_to_node(struct device *dev);
 unsigned long rust_helper_nd_huge_pmd_size(void);
 unsigned long rust_helper_nd_huge_pud_size(void);
+unsigned int rust_helper_nd_memalloc_noio_save(void);
+void rust_helper_nd_memalloc_noio_restore(unsigned int flags);
+bool rust_helper_nd_memalloc_is_noio(void);
 int rust_helper_nd_hibernate_quiet_exec(int (*func)(void *data), void *data);
 
 #endif

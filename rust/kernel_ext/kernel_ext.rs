@@ -10,6 +10,7 @@
 //! - [`chrdev`], [`class`]: control nodes;
 //! - [`platform_device`]: devices that a module makes for its own driver;
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
+//! - [`memalloc`]: scopes in which memory is reclaimed with restraint;
 //! - [`debugfs`], [`trace`]: the directory of a module; tracepoints;
 //! - [`acpi`]: tables, methods and notifications;
 //! - [`key`]: secrets of the key service;
@@ -30,6 +31,7 @@ pub mod error;
 pub mod hibernate;
 pub mod huge_page;
 pub mod key;
+pub mod memalloc;
 pub mod memory;
 pub mod memregion;
 pub mod module;

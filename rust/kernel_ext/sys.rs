@@ -56,6 +56,12 @@ extern "C" {
     pub fn huge_pmd_size() -> ffi::c_ulong;
     #[link_name = "rust_helper_nd_huge_pud_size"]
     pub fn huge_pud_size() -> ffi::c_ulong;
+    #[link_name = "rust_helper_nd_memalloc_noio_save"]
+    pub fn memalloc_noio_save() -> ffi::c_uint;
+    #[link_name = "rust_helper_nd_memalloc_noio_restore"]
+    pub fn memalloc_noio_restore(flags: ffi::c_uint);
+    #[link_name = "rust_helper_nd_memalloc_is_noio"]
+    pub fn memalloc_is_noio() -> bool;
     #[link_name = "rust_helper_nd_hibernate_quiet_exec"]
     pub fn hibernate_quiet_exec(
         func: Option<unsafe extern "C" fn(data: *mut ffi::c_void) -> ffi::c_int>,

@@ -4,6 +4,7 @@
 
 use crate::{
     answer::Answer,
+    module_parameters,
     root::INVALID_INPUT,
     topology::Topology, //
 };
@@ -13,10 +14,14 @@ use kernel::{
     prelude::*,
     sync::Mutex, //
 };
+use kernel_ext::memalloc::NoIo;
 use nd::range_set::RangeSet;
 
 /// Bytes that are cleared together.
 pub(crate) const CLEAR_UNIT: u32 = 256;
+
+/// Status: the errors could not be cleared.
+const NOT_CLEARED: u32 = 5;
 
 /// Most errors of which one answer tells.
 pub(crate) const MAX_RECORDS: usize = 4096 / 24;
@@ -65,6 +70,10 @@ impl MediaErrors {
         else {
             return Answer::new(INVALID_INPUT)?.word(0)?.long(0)?.finish();
         };
+        if *module_parameters::noio_clear.value() != 0 && !NoIo::is_active() {
+            pr_err!("errors are cleared for nobody who may start I/O to get memory\n");
+            return Answer::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
+        }
         let len = range.end - range.start;
         self.forget(range)?;
         Answer::new(0)?.word(0)?.long(len)?.finish()

@@ -142,6 +142,10 @@ module! {
             default: -1,
             description: "Number of a DIMM whose flush hints are addresses that cannot be mapped; -1 for none",
         },
+        noio_clear: u8 {
+            default: 0,
+            description: "Clear media errors for those only who start no I/O to get memory, as disks do",
+        },
         labelled: u32 {
             default: 0,
             description: "A bit for each DIMM whose label area begins with an index",

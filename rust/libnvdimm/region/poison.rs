@@ -11,6 +11,7 @@ use crate::provider::{
     Command, //
 };
 use kernel::prelude::*;
+use kernel_ext::memalloc::NoIo;
 
 /// Bytes of the payload of `ARS_CAP` and of `CLEAR_ERROR`, input and output together (`include/uapi/linux/ndctl.h`).
 ///
@@ -60,6 +61,8 @@ impl Region {
             field.copy_from_slice(&value.to_le_bytes());
         }
 
+        // Disks ask for this in the middle of a write.
+        let _no_io = NoIo::enter();
         self.bus().operations().execute(
             self.bus(),
             None,
