@@ -36,7 +36,7 @@ pub struct Demotion(RepeatedWork<Target>);
 
 /// # Invariants
 ///
-/// `disk` is null, or valid until the work that it is the target of has been stopped.
+/// `disk` is null, or valid and not being removed until the work that it is the target of has been stopped.
 struct Target {
     disk: Atomic<*mut sys::gendisk>,
 }
@@ -46,7 +46,8 @@ impl Job for Target {
         let disk = self.disk.load(Acquire);
 
         if !disk.is_null() {
-            // SAFETY: The disk is valid by the type invariant: the work, which this is, was not stopped yet.
+            // SAFETY: The disk is valid, and its parents are there, by the type invariant: the work, which this is, was not
+            // stopped yet.
             unsafe { sys::set_disk_ro(disk, true) };
         }
         None
@@ -66,7 +67,7 @@ impl Demotion {
         Ok(Self(RepeatedWork::new(target)?))
     }
 
-    /// Makes the disk read only soon. Does nothing once the disk was removed.
+    /// Makes the disk read only soon. Does nothing once the disk is being removed.
     pub fn start(&self) {
         self.0.start();
     }
@@ -75,7 +76,7 @@ impl Demotion {
     ///
     /// # Safety
     ///
-    /// `disk` is valid until [`Self::detach`] was called.
+    /// `disk` is valid, and its removal does not begin, until [`Self::detach`] was called.
     pub(super) unsafe fn attach(&self, disk: *mut sys::gendisk) -> Result {
         // INVARIANT: By the safety requirements, as `detach` stops the work.
         self.0

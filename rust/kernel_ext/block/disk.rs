@@ -2,7 +2,7 @@
 
 //! A bio-based disk, from its announcement to its removal.
 //!
-//! Order of the end of a disk: `del_gendisk` waits for the requests under way and keeps new ones out, then the disk gives up
+//! Order of the end of a disk: what its driver has begun to do to it in the background comes to its end, `del_gendisk` waits for the requests under way and keeps new ones out, then the disk gives up
 //! its reference to the driver's value. Open files may outlive that; what they can still reach of a driver is its code, which
 //! [`Driver::MODULE`] keeps loaded, and [`Driver::GEOMETRY`], which is constant.
 //!
@@ -146,14 +146,15 @@ impl<T: Driver> Disk<T> {
             .badblocks()
             .map_or(ptr::null_mut(), |list| list.as_raw());
         if let Some(demotion) = driver.demotion() {
-            // SAFETY: `raw` is valid until `put_disk`, and `detach` is called before that: by the guard below, which is dropped
-            // before the one above, or when the disk is dropped.
+            // SAFETY: `raw` is valid until `put_disk` and removed by `del_gendisk`, and `detach` is called before either: by the
+            // guard below, which is dropped before the one above, or when the disk is dropped.
             unsafe { demotion.attach(raw)? };
         }
         let private = driver.into_foreign();
         let driver = ScopeGuard::new(|| {
             // SAFETY: `private` was made just above. The disk was not added, so no request borrows it.
-            detached(unsafe { Arc::<T>::from_foreign(private) })
+            let driver = unsafe { Arc::<T>::from_foreign(private) };
+            leave_alone(&*driver);
         });
 
         // SAFETY: `raw` is valid and nobody else has seen it. CAST: The kernel crate knows the list only by name.
@@ -229,23 +230,26 @@ impl<T: Driver> Disk<T> {
 impl<T: Driver> Drop for Disk<T> {
     fn drop(&mut self) {
         let raw = self.raw.as_ptr();
+        // SAFETY: The disk is valid, and the field does not change once it was added.
+        let private = unsafe { (*raw).private_data };
+
+        // Before the removal, which takes directories away that an event about the disk is named by.
+        // SAFETY: By the type invariant this is a driver made foreign, which is taken back below and nowhere else.
+        leave_alone(&*unsafe { Arc::<T>::borrow(private) });
 
         // SAFETY: The disk is valid and was added, by the type invariant.
         unsafe { sys::del_gendisk(raw) };
 
-        // SAFETY: The disk is valid; nothing but `from_foreign` below uses `private_data` after `del_gendisk`.
-        let private = unsafe { (*raw).private_data };
-
-        // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it any more.
-        detached(unsafe { Arc::<T>::from_foreign(private) });
+        // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it after `del_gendisk`.
+        drop(unsafe { Arc::<T>::from_foreign(private) });
 
         // SAFETY: This gives up the reference of the allocation, the last use of `raw`.
         unsafe { sys::put_disk(raw) };
     }
 }
 
-/// Drops what a disk had of its driver.
-fn detached<T: Driver>(driver: Arc<T>) {
+/// Has the driver of a disk demote it no more.
+fn leave_alone<T: Driver>(driver: &T) {
     if let Some(demotion) = driver.demotion() {
         demotion.detach();
     }
