@@ -58,18 +58,23 @@ expect_eq "attributes that show a pointer" "$shown" ""
 ! grep -rEl "$pointers" /sys/kernel/debug/nd* /sys/kernel/debug/btt* 2>/dev/null || fail "debugfs shows a pointer"
 
 # By ioctl, with a descriptor that is open for reading: what changes something is refused before anything is looked at.
+# Access mode 3 is for ioctl alone, and whoever has it may write and read the node.
 cat >ioctls.pl <<'PERL'
 use POSIX;
+my %modes = (O_RDONLY, "reading", O_RDWR, "writing", 3, "ioctl");
 for my $node ("/dev/ndctl0", "/dev/nmem1") {
-	for my $mode (O_RDONLY, O_RDWR) {
-		sysopen my $file, $node, $mode or die "$node: $!\n";
+	for my $mode (O_RDONLY, O_RDWR, 3) {
+		my $descriptor = POSIX::open($node, $mode) // die "$node: $!\n";
+		open my $file, "+<&=", $descriptor or die "$node: $!\n";
+		my $position = POSIX::lseek($descriptor, 4096, SEEK_SET);
+		print "$modes{$mode} $node lseek: ", $position < 0 ? $! + 0 : "ok", "\n";
 		for my $number (0 .. 11) {
 			# A command of each number with offset 0 and length 4; family and function 0 if it is CALL.
 			my $buffer = pack "L2", 0, $number == 5 || $number == 6 ? 4 : 0;
 			$buffer .= "\0" x 8184;
 			my $done = ioctl $file, 0xc0004e00 | 8 << 16 | $number, $buffer;
 			my $what = defined $done ? "ok" : (grep { $!{$_} } keys %!)[0];
-			print $mode == O_RDONLY ? "reading" : "writing", " $node $number: $what\n";
+			print "$modes{$mode} $node $number: $what\n";
 		}
 	}
 }
@@ -86,4 +91,10 @@ for number in 2 4 6 9 10; do
 		esac
 	done
 done
+for node in ndctl0 nmem1; do
+	for mode in reading writing ioctl; do
+		grep -q "^$mode /dev/$node lseek: ok" ioctls || fail "lseek on $node fails, opened for $mode"
+	done
+done
+! grep -q '^ioctl .*: EPERM' ioctls || fail "something is refused with access mode 3"
 grep -q 'reading /dev/nmem1 6: EPERM' ioctls || fail "labels can be written with a descriptor for reading"

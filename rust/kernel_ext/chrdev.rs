@@ -3,7 +3,7 @@
 //! Character devices whose only operation is ioctl.
 //!
 //! One [`Registration`] covers a major number and 256 minors. Opening never fails: what a minor stands for is looked up
-//! in each call, so an object may go while its node is open.
+//! in each call, so an object may go while its node is open. A seek is accepted and does nothing.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
@@ -18,8 +18,8 @@ use kernel::{
     ThisModule, //
 };
 
-/// `FMODE_WRITE`: the file was opened for writing.
-const MODE_WRITE: sys::fmode_t = 1 << 1;
+/// `O_ACCMODE`: the part of a file's flags that says what it was opened for; 0 is `O_RDONLY`.
+const ACCESS_MODE: c_uint = 3;
 
 /// Minors of a registration.
 pub const MINORS: u32 = 256;
@@ -29,7 +29,8 @@ pub const MINORS: u32 = 256;
 pub struct Call {
     /// Minor number of the node.
     pub minor: u32,
-    /// Whether the node was opened for writing.
+    /// Whether the node was opened for more than reading. That includes access mode 3, which is for ioctl only and takes the
+    /// permission to read and to write.
     pub writable: bool,
     /// The command number that user space passed.
     pub command: u32,
@@ -62,7 +63,6 @@ impl<O: Operations> Registration<O> {
         let operations = KBox::new(
             sys::file_operations {
                 owner: module.as_ptr(),
-                open: Some(sys::nonseekable_open),
                 unlocked_ioctl: Some(Self::ioctl_callback),
                 compat_ioctl: Some(Self::compat_ioctl_callback),
                 llseek: Some(sys::noop_llseek),
@@ -95,11 +95,11 @@ impl<O: Operations> Registration<O> {
     /// `file` must be an open file of this device.
     unsafe fn call(file: *mut sys::file, command: c_uint, argument: usize) -> c_long {
         // SAFETY: By the requirements of this function; an open file has an inode, whose number does not change.
-        let (number, mode) = unsafe { ((*(*file).f_inode).i_rdev, (*file).f_mode) };
+        let (number, flags) = unsafe { ((*(*file).f_inode).i_rdev, (*file).f_flags) };
         from_result(|| {
             O::ioctl(Call {
                 minor: number & 0xf_ffff,
-                writable: mode & MODE_WRITE != 0,
+                writable: flags & ACCESS_MODE != 0,
                 command,
                 argument,
             })
