@@ -8,7 +8,12 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-btt=$(seed btt region0)
+# Of the region whose DIMM has labels.
+unbind region1
+ndctl init-labels -f "$(cut -d, -f1 "$ND/region1/mapping0")" >init.out 2>&1 || fail "init-labels: $(cat init.out)"
+bind region1
+btt=$(seed btt region0) labelled=$(seed namespace region1)
+set_attribute "$labelled" uuid 22222222-2222-4222-8222-222222222222
 # Rows of: device, attribute, what is written, what is shown then.
 while IFS='|' read -r device attribute value shown; do
 	set_attribute "$device" "$attribute" "$value"
@@ -26,6 +31,9 @@ done <<-END
 	region0|read_only|false|0
 	namespace0.0|force_raw|true|1
 	namespace0.0|force_raw|0\\n\\0|0
+	$labelled|alt_name|a name\\n|a name
+	$labelled|alt_name|Größe 日本\\n|Größe 日本
+	$labelled|alt_name|\\0|
 	$btt|sector_size|0x1000|512 520 528 [4096] 4104 4160 4224 
 	$btt|sector_size|528\\n|512 520 [528] 4096 4104 4160 4224 
 	$btt|sector_size|01000\\0|[512] 520 528 4096 4104 4160 4224 
@@ -33,6 +41,11 @@ done <<-END
 	$btt|uuid|11234567-89ab-cdef-0123-456789abcdef and more|11234567-89ab-cdef-0123-456789abcdef
 	$btt|namespace|namespace0.0 \\t\\n\\0|namespace0.0
 END
+# A name is bytes, in whatever encoding.
+latin=$(printf '\351t\351')
+attribute "$ND/$labelled/alt_name" "$latin"
+expect_eq "a name that is not UTF-8" "$(show "$labelled" alt_name)" "$latin"
+set_attribute "$labelled" alt_name ''
 expect_eq "a claimed namespace's holder" "$(show namespace0.0 holder)" "$btt"
 expect_eq "the disk is read-only" "$(cat /sys/block/pmem0/ro)" 0
 set_attribute region0 read_only 1

@@ -51,6 +51,9 @@ use kernel::{
 /// Writes the value of an attribute. What goes past the end of a page is cut off.
 pub type Show<T> = fn(&Node<T>, &mut Formatter<'_>) -> Result;
 
+/// Writes the value of an attribute that need not be text to the first bytes of a page. Returns how many there are.
+pub type ShowBytes<T> = fn(&Node<T>, &mut [u8; PAGE_SIZE]) -> Result<usize>;
+
 /// Takes the bytes that were written to an attribute, up to the first NUL.
 pub type Store<T> = fn(&Node<T>, &[u8]) -> Result;
 
@@ -73,6 +76,12 @@ pub const HIDDEN: u16 = 0;
 /// Most bytes of a refused value that the log shows.
 const LOGGED: usize = 64;
 
+/// How an attribute is shown.
+enum Shown<T: DeviceType> {
+    Text(Show<T>),
+    Bytes(ShowBytes<T>),
+}
+
 /// An attribute of a [`Node<T>`].
 ///
 /// # Invariants
@@ -81,7 +90,7 @@ const LOGGED: usize = 64;
 #[repr(C)]
 pub struct Attribute<T: DeviceType> {
     raw: sys::device_attribute,
-    show: Option<Show<T>>,
+    show: Option<Shown<T>>,
     store: Option<Store<T>>,
     visible: Option<Visible<T>>,
     expected: Option<&'static str>,
@@ -93,17 +102,26 @@ unsafe impl<T: DeviceType> Sync for Attribute<T> {}
 impl<T: DeviceType> Attribute<T> {
     /// An attribute that everybody may read.
     pub const fn read_only(name: &'static CStr, show: Show<T>) -> Self {
-        Self::with_mode(name, READ_ONLY, Some(show), None)
+        Self::with_mode(name, READ_ONLY, Some(Shown::Text(show)), None)
     }
 
     /// An attribute that only root may read.
     pub const fn root_read_only(name: &'static CStr, show: Show<T>) -> Self {
-        Self::with_mode(name, ROOT_READ_ONLY, Some(show), None)
+        Self::with_mode(name, ROOT_READ_ONLY, Some(Shown::Text(show)), None)
     }
 
     /// An attribute that everybody may read and root may write.
     pub const fn read_write(name: &'static CStr, show: Show<T>, store: Store<T>) -> Self {
-        Self::with_mode(name, READ_WRITE, Some(show), Some(store))
+        Self::with_mode(name, READ_WRITE, Some(Shown::Text(show)), Some(store))
+    }
+
+    /// The same for one that need not be text.
+    pub const fn read_write_bytes(
+        name: &'static CStr,
+        show: ShowBytes<T>,
+        store: Store<T>,
+    ) -> Self {
+        Self::with_mode(name, READ_WRITE, Some(Shown::Bytes(show)), Some(store))
     }
 
     /// An attribute that only root may write, and nobody read.
@@ -113,7 +131,7 @@ impl<T: DeviceType> Attribute<T> {
 
     /// An attribute that only root may read and write.
     pub const fn root_read_write(name: &'static CStr, show: Show<T>, store: Store<T>) -> Self {
-        Self::with_mode(name, ROOT_READ_WRITE, Some(show), Some(store))
+        Self::with_mode(name, ROOT_READ_WRITE, Some(Shown::Text(show)), Some(store))
     }
 
     /// Lets `visible` decide, when the device is registered, with which mode the attribute appears.
@@ -138,7 +156,7 @@ impl<T: DeviceType> Attribute<T> {
     const fn with_mode(
         name: &'static CStr,
         mode: u16,
-        show: Option<Show<T>>,
+        show: Option<Shown<T>>,
         store: Option<Store<T>>,
     ) -> Self {
         // INVARIANT: The callbacks are those of this type.
@@ -196,13 +214,18 @@ impl<T: DeviceType> Attribute<T> {
         // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device alive during the call.
         let node = unsafe { Node::<T>::from_raw(dev) };
         // SAFETY: sysfs passes a page of which nobody else knows.
-        let page = unsafe { core::slice::from_raw_parts_mut(page.cast::<u8>(), PAGE_SIZE) };
+        let page = unsafe { &mut *page.cast::<[u8; PAGE_SIZE]>() };
         from_result(|| {
-            let show = attribute.show.ok_or(EIO)?;
-            let mut out = Formatter::new(page);
-            show(node, &mut out)?;
-            // The formatter counts what it had to drop, too.
-            Ok(out.bytes_written().min(PAGE_SIZE - 1) as isize)
+            let written = match attribute.show.as_ref().ok_or(EIO)? {
+                Shown::Text(show) => {
+                    let mut out = Formatter::new(page);
+                    show(node, &mut out)?;
+                    // The formatter counts what it had to drop, too.
+                    out.bytes_written()
+                }
+                Shown::Bytes(show) => show(node, page)?,
+            };
+            Ok(written.min(PAGE_SIZE - 1) as isize)
         })
     }
 

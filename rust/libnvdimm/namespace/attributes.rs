@@ -23,7 +23,6 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::BStr,
     sync::atomic::Relaxed, //
 };
 use kernel_ext::sysfs::{
@@ -129,11 +128,18 @@ static UUID: Attribute<Namespace> = Attribute::<Namespace>::read_write(
 )
 .expecting("a UUID that nobody on the bus has");
 
-static ALT_NAME: Attribute<Namespace> = Attribute::<Namespace>::read_write(
+static ALT_NAME: Attribute<Namespace> = Attribute::<Namespace>::read_write_bytes(
     c"alt_name",
-    |namespace, out| {
+    |namespace, page| {
+        // Whatever encoding it is in.
         let name = namespace.content.lock().name;
-        line!(out, "{}", BStr::from_bytes(name.text()))
+        // Not as a method: `Init` of the prelude has one of the same name.
+        let line = Iterator::chain(name.text().iter(), b"\n");
+        Ok(page
+            .iter_mut()
+            .zip(line)
+            .map(|(to, from)| *to = *from)
+            .count())
     },
     |namespace, input| {
         let configurable = Configurable::new(namespace)?;
