@@ -39,3 +39,21 @@ same 1 1048576 0 || fail "the BTT does not hold its data after it was detected a
 disk=$(disk_of namespace1.0)
 put 2 1048576 0
 same 2 1048576 0 || fail "the raw disk does not hold its data"
+
+# A list of bad sectors that is full, and a write into the middle of a run, which would split it: the write happens. What is good again
+# stays in the list.
+sector=0
+while [ "$sector" -lt 511 ]; do
+	echo "$((sector * 2)) 1"
+	sector=$((sector + 1))
+done | while read -r run; do
+	echo "$run" >/sys/block/pmem1/badblocks || fail "bad sector $run"
+done
+echo "4000 3" >/sys/block/pmem1/badblocks
+expect_eq "runs of bad sectors" "$(wc -l </sys/block/pmem1/badblocks)" 512
+for turn in 1 2; do
+	pattern 3 512 | dd of=/dev/pmem1 bs=512 seek=4001 oflag=direct 2>dd.log || fail "writing a bad sector for the $turn. time: $(cat dd.log)"
+done
+expect_eq "runs of bad sectors after the write" "$(wc -l </sys/block/pmem1/badblocks)" 512
+pattern 3 1536 | dd of=/dev/pmem1 bs=1536 iflag=fullblock seek=$((4000 * 512)) oflag=direct,seek_bytes 2>dd.log || fail "writing a run of bad sectors: $(cat dd.log)"
+expect_eq "runs of bad sectors after all of one was written" "$(wc -l </sys/block/pmem1/badblocks)" 511

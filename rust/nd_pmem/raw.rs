@@ -231,26 +231,33 @@ impl RawDriver {
     }
 
     /// Lets the provider clear the poison of the sectors of a request, so that they can be written.
+    ///
+    /// `EIO`, whatever the provider says: other errors have meanings of their own for those who submit requests.
     #[cold]
     fn clear_poison(&self, sector: u64, sectors: u64) -> Result {
         let position = sector * SECTOR_SIZE;
         let address = self.range.start() + position;
-        let cleared = self.region.clear_poison(address, sectors * SECTOR_SIZE)?;
+        let cleared = self
+            .region
+            .clear_poison(address, sectors * SECTOR_SIZE)
+            .map_err(|_| EIO)?;
 
-        self.range.invalidate(position, usize::try_from(cleared)?)?;
-        self.forget_bad(sector, cleared / SECTOR_SIZE)?;
+        self.range
+            .invalidate(position, usize::try_from(cleared)?)
+            .map_err(|_| EIO)?;
+        self.forget_bad(sector, cleared / SECTOR_SIZE);
         if cleared < sectors * SECTOR_SIZE {
             return Err(EIO);
         }
         Ok(())
     }
 
-    fn forget_bad(&self, first: u64, count: u64) -> Result {
+    fn forget_bad(&self, first: u64, count: u64) {
         if count != 0 {
-            self.badblocks.remove(BadRange { first, count })?;
+            // Sectors that a full list cannot be rid of stay in it, and are cleared once more some day.
+            let _ = self.badblocks.remove(BadRange { first, count });
             self.notify_badblocks();
         }
-        Ok(())
     }
 
     fn list_bad_sectors(&self) {
