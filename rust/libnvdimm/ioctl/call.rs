@@ -2,17 +2,17 @@
 
 //! Serves one call.
 //!
-//! What user space passes is copied once to decide about its size and once as a whole; the second copy decides, and must
-//! still have the size of the first.
+//! The length fields of what user space passes are read to decide about its size, and then all of it is copied. The copy decides,
+//! and its own fields must make up the same size.
 
 use super::{
     clear_error,
     envelope::{
         self,
+        field,
         wide_field,
         Target,
-        CALL_HEADER,
-        HEAD, //
+        CALL_HEADER, //
     },
 };
 use crate::{
@@ -69,13 +69,12 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
     };
 
     let user = UserPtr::from_addr(call.argument);
-    let mut known = [0u8; HEAD];
     if number == dimm_command::CALL {
-        let header = known.get_mut(..CALL_HEADER).ok_or(EINVAL)?;
+        let mut header = [0u8; CALL_HEADER];
         UserSlice::new(user, CALL_HEADER)
             .reader()
-            .read_slice(header)?;
-        check_family(bus, target, header)?;
+            .read_slice(&mut header)?;
+        check_family(bus, target, &header)?;
     }
     if number >= u64::BITS || commands & (1 << number) == 0 {
         return Err(ENOTTY);
@@ -84,23 +83,15 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
         return Err(EPERM);
     }
 
-    let size = match envelope::size(target, number, known.get(..0).unwrap_or_default()) {
-        // Fixed in length.
-        Ok(size) => size,
-        Err(error) if error == ENXIO || error == EFAULT => {
-            let length = read_head(user, &mut known)?;
-            envelope::size(target, number, known.get(..length).unwrap_or_default())?
-        }
-        Err(error) => return Err(error),
-    };
-
+    let size = envelope::size(target, number, |offset| read_field(user, offset))?;
     let mut buffer = KVVec::<u8>::with_capacity(size, GFP_KERNEL)?;
     UserSlice::new(user, size).read_all(&mut buffer, GFP_KERNEL)?;
     // Another thread may have changed the fields since they were looked at.
     if number == dimm_command::CALL {
         check_family(bus, target, &buffer)?;
     }
-    if envelope::size(target, number, &buffer)? != size {
+    let in_copy = |offset| field(&buffer, offset).ok_or(EINVAL);
+    if envelope::size(target, number, in_copy)? != size {
         return Err(EINVAL);
     }
 
@@ -137,22 +128,13 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
     Ok(0)
 }
 
-/// Reads as much of the first [`HEAD`] bytes at `user` as there is, and returns how much that was.
-///
-/// A call may be shorter than that and end where the process's memory ends, so the reads are small.
-fn read_head(user: UserPtr, head: &mut [u8; HEAD]) -> Result<usize> {
-    const STEP: usize = 4;
-    let mut reader = UserSlice::new(user, HEAD).reader();
-    for (index, word) in head.chunks_exact_mut(STEP).enumerate() {
-        if reader.read_slice(word).is_err() {
-            return if index == 0 {
-                Err(EFAULT)
-            } else {
-                Ok(index * STEP)
-            };
-        }
-    }
-    Ok(HEAD)
+/// Reads the 32-bit field at `offset` of what is at `user`.
+fn read_field(user: UserPtr, offset: usize) -> Result<usize> {
+    let mut bytes = [0u8; 4];
+    UserSlice::new(user.wrapping_byte_add(offset), bytes.len())
+        .reader()
+        .read_slice(&mut bytes)?;
+    Ok(u32::from_ne_bytes(bytes) as usize)
 }
 
 /// Checks that the bus knows the command family that a `CALL` names.

@@ -28,9 +28,6 @@ use kernel::prelude::*;
 /// Bytes of the header of a `CALL`.
 pub(super) const CALL_HEADER: usize = 64;
 
-/// Bytes from the start of a buffer that decide about its size.
-pub(super) const HEAD: usize = 256;
-
 /// Most bytes that a call may carry.
 pub(super) const MAX_SIZE: usize = 4 << 20;
 
@@ -41,35 +38,32 @@ pub(super) enum Target {
     Dimm,
 }
 
-/// Returns how long the buffer of command `number` is, given its bytes as far as they are known.
+/// Returns how long the buffer of command `number` is; `field` reads the 32-bit field at an offset of it.
 ///
-/// `ENOTTY`: there is no such command. `ENXIO`, `EFAULT`: a length field lies past the known bytes of the input or of the
-/// output. `EINVAL`: the length is nonsense, or more than [`MAX_SIZE`].
-pub(super) fn size(target: Target, number: u32, bytes: &[u8]) -> Result<usize> {
+/// `ENOTTY`: there is no such command. `EINVAL`: the length is nonsense, or more than [`MAX_SIZE`]. Other errors are those of `field`.
+pub(super) fn size(
+    target: Target,
+    number: u32,
+    field: impl Fn(usize) -> Result<usize>,
+) -> Result<usize> {
     let (input, output) = match (target, number) {
-        (_, dimm_command::CALL) => (
-            add(CALL_HEADER, field(bytes, 16).ok_or(ENXIO)?)?,
-            field(bytes, 20).ok_or(ENXIO)?,
-        ),
+        (_, dimm_command::CALL) => (add(CALL_HEADER, field(16)?)?, field(20)?),
         (Target::Dimm, dimm_command::SMART) => (0, 132),
         (Target::Dimm, dimm_command::SMART_THRESHOLD) => (0, 12),
         (Target::Dimm, dimm_command::FLAGS) => (0, 8),
         (Target::Dimm, dimm_command::GET_CONFIG_SIZE) => (0, 12),
-        (Target::Dimm, dimm_command::GET_CONFIG_DATA) => {
-            (8, add(4, field(bytes, 4).ok_or(ENXIO)?)?)
-        }
-        (Target::Dimm, dimm_command::SET_CONFIG_DATA) => {
-            (add(8, field(bytes, 4).ok_or(ENXIO)?)?, 4)
-        }
+        (Target::Dimm, dimm_command::GET_CONFIG_DATA) => (8, add(4, field(4)?)?),
+        (Target::Dimm, dimm_command::SET_CONFIG_DATA) => (add(8, field(4)?)?, 4),
         (Target::Dimm, dimm_command::VENDOR) => {
-            let input = add(8, field(bytes, 4).ok_or(ENXIO)?)?;
-            (input, add(8, field(bytes, add(input, 4)?).ok_or(EFAULT)?)?)
+            let input = add(8, field(4)?)?;
+            // The second length is behind the input, however long that is.
+            (input, add(8, field(add(input, 4)?)?)?)
         }
         (Target::Bus, bus_command::ARS_CAP) => (16, 16),
         (Target::Bus, bus_command::ARS_START) => (24, 8),
         (Target::Bus, bus_command::ARS_STATUS) => (
             0,
-            match field(bytes, 4).ok_or(EFAULT)? {
+            match field(4)? {
                 0..=4 => 8,
                 5..=7 => return Err(EINVAL),
                 length => length,
@@ -99,4 +93,28 @@ pub(super) fn wide_field(bytes: &[u8], offset: usize) -> Option<u64> {
 
 fn add(a: usize, b: usize) -> Result<usize> {
     a.checked_add(b).ok_or(EINVAL)
+}
+
+#[kernel::prelude::kunit_tests(nd_ioctl_envelope)]
+mod tests {
+    use super::*;
+
+    /// A `VENDOR` call with this much input, and room for as much output.
+    fn vendor(input: usize, output: usize) -> Result<usize> {
+        size(Target::Dimm, dimm_command::VENDOR, |offset| match offset {
+            4 => Ok(input),
+            place if place == 8 + input + 4 => Ok(output),
+            _ => Err(EFAULT),
+        })
+    }
+
+    #[test]
+    fn the_length_of_output_is_behind_the_input() {
+        for input in [0, 1, 240, 241, 4096] {
+            assert!(vendor(input, 20) == Ok(8 + input + 8 + 20));
+        }
+        assert!(vendor(MAX_SIZE - 16, 0) == Ok(MAX_SIZE));
+        assert!(vendor(MAX_SIZE - 16, 1) == Err(EINVAL));
+        assert!(vendor(u32::MAX as usize, 0) == Err(EINVAL));
+    }
 }
