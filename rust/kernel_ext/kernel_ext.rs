@@ -14,6 +14,7 @@
 //! - [`debugfs`], [`trace`]: the directory of a module; tracepoints;
 //! - [`acpi`]: tables, methods and notifications;
 //! - [`key`]: secrets of the key service;
+//! - [`module_parameter`]: switches for those who load a module;
 //! - [`hibernate`]: work for which the machine must stand still;
 //! - [`resource`]: the tree of physical addresses.
 
@@ -35,6 +36,7 @@ pub mod memalloc;
 pub mod memory;
 pub mod memregion;
 pub mod module;
+pub mod module_parameter;
 pub mod platform_device;
 pub mod repeated_work;
 pub mod resource;

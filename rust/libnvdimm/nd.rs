@@ -125,10 +125,8 @@ module! {
     license: "GPL",
     alias: ["nd:t1*", "nd:t2*"],
     imports_ns: ["DEVMEM"],
-    params: {
-        key_revalidate: u8 {
-            default: 1,
-            description: "Give DIMMs that are unlocked already their passphrase again",
-        },
-    },
+}
+
+kernel_ext::switches! {
+    KEY_REVALIDATE: "key_revalidate" = true, "Give DIMMs that are unlocked already their passphrase again";
 }

@@ -130,14 +130,6 @@ module! {
     description: "ACPI NVDIMM Firmware Interface Table (NFIT) provider",
     license: "GPL",
     params: {
-        force_enable_dimms: u8 {
-            default: 0,
-            description: "Register DIMMs that have no ACPI device",
-        },
-        disable_vendor_specific: u8 {
-            default: 0,
-            description: "Refuse vendor specific commands",
-        },
         override_dsm_mask: u64 {
             default: 0,
             description: "Functions that may be called instead of the documented ones; 0 for those",
@@ -146,13 +138,12 @@ module! {
             default: -1,
             description: "Command family to prefer, should a DIMM have several",
         },
-        no_init_ars: u8 {
-            default: 0,
-            description: "Have the firmware tell the media errors that it knows, but not look for more at first",
-        },
-        force_labels: u8 {
-            default: 0,
-            description: "Read labels that cannot be written",
-        },
     },
+}
+
+kernel_ext::switches! {
+    FORCE_ENABLE_DIMMS: "force_enable_dimms" = false, "Register DIMMs that have no ACPI device";
+    DISABLE_VENDOR_SPECIFIC: "disable_vendor_specific" = false, "Refuse vendor specific commands";
+    NO_INIT_ARS: "no_init_ars" = false, "Have the firmware tell the media errors that it knows, but not look for more at first";
+    FORCE_LABELS: "force_labels" = false, "Read labels that cannot be written";
 }

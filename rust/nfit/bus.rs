@@ -24,7 +24,6 @@ use crate::{
     },
     intel,
     merging::Merging,
-    module_parameters,
     scrub::{
         self,
         Scrub,
@@ -181,7 +180,7 @@ impl NfitBus {
 
     /// Has `target` scrubbed, now and whenever it is asked for.
     pub(crate) fn scrub_region(&self, target: Target, region: ARef<Node<Region>>) -> Result {
-        let long = *module_parameters::no_init_ars.value() == 0;
+        let long = !crate::NO_INIT_ARS.is_on();
         self.scrub
             .as_ref()
             .map_or(Ok(()), |scrub| scrub.add(target, region, long))

@@ -19,7 +19,6 @@ use crate::{
         self,
         LabelMethods, //
     },
-    module_parameters, //
 };
 use kernel::{
     device::Device,
@@ -88,7 +87,7 @@ impl Firmware {
         // A DIMM without a family has no labels, whatever methods it may have.
         let labels = match (&device, functions) {
             (FirmwareDevice::Acpi(device), Some(functions)) if !functions.prefers_own_labels => {
-                LabelMethods::of(device, *module_parameters::force_labels.value() != 0)
+                LabelMethods::of(device, crate::FORCE_LABELS.is_on())
             }
             _ => LabelMethods::default(),
         };
@@ -125,7 +124,7 @@ impl NfitDimm {
                 "no ACPI device for DIMM {}, expected one whose _ADR is that handle\n",
                 format_args!("{}", dimm.handle)
             );
-            if *module_parameters::force_enable_dimms.value() == 0 {
+            if !crate::FORCE_ENABLE_DIMMS.is_on() {
                 return None;
             }
         }

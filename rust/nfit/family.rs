@@ -83,7 +83,7 @@ impl DimmFunctions {
 
 /// The functions of a family that may be called if the device has them.
 fn allowed(family: DimmFamily) -> Functions {
-    let without_vendor = *module_parameters::disable_vendor_specific.value() != 0;
+    let without_vendor = crate::DISABLE_VENDOR_SPECIFIC.is_on();
     let forced = Functions::from_mask(*module_parameters::override_dsm_mask.value());
     if forced != Functions::NONE && !without_vendor {
         return forced.without(Functions::span(QUERY, QUERY));

@@ -22,7 +22,6 @@ use super::{
 };
 use crate::{
     bus::BusLock,
-    module_parameters,
     text,
     Dimm, //
 };
@@ -188,7 +187,7 @@ pub(crate) fn unlock(dimm: &Node<Dimm>, _lock: &BusLock<'_>) {
     }
     let outcome = match protection.lock {
         Lock::Disabled => return,
-        Lock::Unlocked if *module_parameters::key_revalidate.value() == 0 => return,
+        Lock::Unlocked if !crate::KEY_REVALIDATE.is_on() => return,
         Lock::Unlocked => requested_passphrase(dimm)
             .and_then(|key| security.change(dimm, Owner::User, key.bytes(), key.bytes())),
         Lock::Locked => requested_passphrase(dimm)
