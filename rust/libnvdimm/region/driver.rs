@@ -36,6 +36,7 @@ use kernel_ext::{
         DeviceType,
         Node, //
     },
+    memregion,
     module::ModuleReference, //
 };
 
@@ -129,4 +130,7 @@ fn disable(region: &Node<Region>) {
     }
     region.found_namespaces.store(0, Relaxed);
     region.registered_namespaces.store(0, Relaxed);
+    // The memory may be erased or belong to another region before it is used again, and what CPUs still hold of it must not be
+    // written back then. Where that is not possible, as in a guest, the memory cannot be erased either.
+    let _ = memregion::invalidate_caches();
 }
