@@ -18,6 +18,8 @@ pub enum Defect {
     Interrupted,
     /// A removal was interrupted: only some labels are left.
     Removed,
+    /// Labels that a creation might have left, or the change of the UUID of another namespace, of which labels are missing.
+    Unclear,
     /// A DIMM has no label.
     Missing {
         /// The DIMM.
@@ -82,6 +84,16 @@ pub enum Defect {
         /// The share of the DIMM at position 0.
         expected: u64,
     },
+    /// An update was interrupted, and the shares of DIMMs are at different offsets of their mappings: where the old ones
+    /// were cannot be inferred.
+    Offset {
+        /// The DIMM.
+        member: usize,
+        /// Bytes from the start of its mapping.
+        found: u64,
+        /// The offset of the label that tells the state of the namespace.
+        expected: u64,
+    },
     /// A label is neither the old nor the new one of an update.
     Disagree {
         /// The DIMM.
@@ -119,6 +131,9 @@ impl fmt::Display for Defect {
             Self::Removed => {
                 f.write_str("its removal was interrupted, expected labels on all DIMMs or none")
             }
+            Self::Unclear => f.write_str(
+                "it may be the new UUID of a namespace of which labels are missing, expected labels on all DIMMs",
+            ),
             Self::Missing { member } => {
                 write!(f, "mapping{member} has no label of it, expected one")
             }
@@ -171,6 +186,14 @@ impl fmt::Display for Defect {
             } => write!(
                 f,
                 "mapping{member}: rawsize is {found:#x}, expected {expected:#x} as in position 0"
+            ),
+            Self::Offset {
+                member,
+                found,
+                expected,
+            } => write!(
+                f,
+                "its update was interrupted, and mapping{member}: offset is {found:#x}, expected {expected:#x}"
             ),
             Self::Disagree { member } => write!(
                 f,

@@ -25,6 +25,7 @@ mod geometry;
 mod index;
 mod layout;
 mod namespace;
+mod offset;
 mod plan;
 mod publish;
 mod record;

@@ -12,7 +12,7 @@ use crate::uuid::Uuid;
 /// How the labels of a namespace were found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// Complete.
+    /// Complete. Labels whose shares are at different offsets are left as they are, even if some have the flag "updating".
     Settled,
     /// All there, but some still with the flag "updating".
     Unfinished,

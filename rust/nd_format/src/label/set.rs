@@ -19,7 +19,10 @@
 //!
 //! In the second and third row the old label is gone from DIMMs that have been written already. It is known all the
 //! same: the labels of a set differ in nothing but the position and the DPA, and an interleaved namespace is at the
-//! same offset of each mapping.
+//! same offset of each mapping. Where it is not, the labels are left alone, see `offset.rs`.
+//!
+//! Labels that a creation seems to have left are no residue while a namespace lacks labels for no such reason: they may be its
+//! new ones, under a new UUID.
 
 use super::{
     area::LabelArea,
@@ -73,7 +76,7 @@ pub struct Member<'a> {
 /// The DIMMs of a set, in the order of the region's mappings.
 #[derive(Clone, Copy, Debug)]
 pub struct Set<'a> {
-    members: &'a [Member<'a>],
+    pub(super) members: &'a [Member<'a>],
     identity: Identity,
 }
 
@@ -88,10 +91,17 @@ impl<'a> Set<'a> {
     /// They come in the order in which their labels are found. Linux numbers them by address, see
     /// [`by_address`](super::by_address).
     pub fn namespaces(self) -> impl Iterator<Item = Result<Namespace, Refused>> + 'a {
+        let mut is_damaged = None;
         self.candidates()
             .filter_map(move |uuid| match self.namespace(uuid) {
                 Ok(namespace) => Some(Ok(namespace)),
                 Err(Defect::Interrupted) if self.is_new_name(uuid) => None,
+                Err(Defect::Interrupted)
+                    if *is_damaged.get_or_insert_with(|| self.has_incomplete()) =>
+                {
+                    let defect = Defect::Unclear;
+                    Some(Err(Refused { uuid, defect }))
+                }
                 Err(defect) => Some(Err(Refused { uuid, defect })),
             })
     }
@@ -169,7 +179,7 @@ impl<'a> Set<'a> {
     }
 
     /// Tells whether `label` was written for this set.
-    fn has_cookie(&self, label: &Label) -> bool {
+    pub(super) fn has_cookie(&self, label: &Label) -> bool {
         [
             self.identity.cookie_of(self.members),
             self.identity.cookies.alternate,
@@ -195,7 +205,7 @@ impl<'a> Set<'a> {
     }
 
     /// The labels of `uuid`, in the order of the DIMMs.
-    fn labels(&self, uuid: Uuid) -> impl Iterator<Item = (usize, Label)> + '_ {
+    pub(super) fn labels(&self, uuid: Uuid) -> impl Iterator<Item = (usize, Label)> + '_ {
         (0..self.members.len())
             .filter_map(move |member| Some((member, self.label(member, uuid).ok().flatten()?)))
     }
@@ -264,7 +274,13 @@ impl<'a> Set<'a> {
             };
         }
         let Some(new) = labels().find(|label| !same_contents(label, &old)) else {
-            return Ok((first, State::Unfinished));
+            let is_sound = self.common_offset(uuid).is_ok();
+            let state = if is_sound {
+                State::Unfinished
+            } else {
+                State::Settled
+            };
+            return Ok((first, state));
         };
         let stray = self.labels(uuid).find(|(_, label)| {
             let is_new = label.flags.updating() && same_contents(label, &new);
@@ -272,7 +288,10 @@ impl<'a> Set<'a> {
         });
         match stray {
             Some((member, _)) => Err(Defect::Disagree { member }),
-            None => Ok((old, State::RolledBack { replaces: None })),
+            None => {
+                self.check_update(uuid, &old)?;
+                Ok((old, State::RolledBack { replaces: None }))
+            }
         }
     }
 
@@ -280,6 +299,7 @@ impl<'a> Set<'a> {
     fn incomplete(&self, uuid: Uuid, missing: usize) -> Result<(Label, State), Defect> {
         let mut labels = self.labels(uuid).map(|(_, label)| label);
         let Some(old) = labels.by_ref().find(|label| !label.flags.updating()) else {
+            self.common_offset(uuid)?;
             return Err(Defect::Interrupted);
         };
         if !self
@@ -288,39 +308,46 @@ impl<'a> Set<'a> {
         {
             return Err(Defect::Missing { member: missing });
         }
-        if let Some(replaces) = self.new_name(uuid, &old, missing) {
+        let Ok(offset) = self.common_offset(uuid) else {
+            return Err(Defect::Missing { member: missing });
+        };
+        if let Some(replaces) = self.new_name(uuid, &old, missing, offset) {
             let replaces = Some(replaces);
             return Ok((old, State::RolledBack { replaces }));
         }
-        let removed = |member| self.was_removed(member, uuid, &old);
+        let removed = |member| self.was_removed(member, uuid, &old, offset);
         if self.missing(uuid).all(removed) {
             return Err(Defect::Removed);
         }
         Err(Defect::Missing { member: missing })
     }
 
-    /// Tells whether the DIMM `member` had a label like `old`, and was told to drop it.
+    /// Tells whether the DIMM `member` had a label like `old` at `offset`, and was told to drop it.
     ///
     /// As long as a label of the DIMM is damaged, that one might be the label. What `ndctl init-labels` has made anew may still
     /// have the bytes of labels, but nobody removed these one by one.
-    fn was_removed(&self, member: usize, uuid: Uuid, old: &Label) -> bool {
-        self.members.get(member).is_some_and(|member| {
-            let area = member.area;
-            area.entries().all(|(_, label)| label.is_ok())
-                && !area.is_fresh()
-                && area
-                    .remnants_of(uuid)
-                    .map(|stored| stored.label)
-                    .filter(|label| !label.flags.updating() && self.has_cookie(label))
-                    .any(|label| same_contents(&label, old))
+    fn was_removed(&self, member: usize, uuid: Uuid, old: &Label, offset: u64) -> bool {
+        let area = self.members.get(member).map(|member| member.area);
+        area.is_some_and(|area| area.entries().all(|(_, label)| label.is_ok()) && !area.is_fresh())
+            && self
+                .former_offsets(member, uuid, old)
+                .any(|former| former == offset)
+    }
+
+    /// Tells whether there is a namespace of which labels are missing, and not since it was removed: labels of another UUID
+    /// may then be its new ones.
+    fn has_incomplete(&self) -> bool {
+        self.candidates().any(|uuid| {
+            self.missing(uuid).next().is_some()
+                && self.labels(uuid).any(|(_, label)| !label.flags.updating())
+                && !matches!(self.namespace(uuid), Ok(_) | Err(Defect::Removed))
         })
     }
 
-    /// The UUID that the namespace of the label `old`, which the DIMM `missing` has not, was about to get.
+    /// The UUID that the namespace of the label `old` at `offset`, which the DIMM `missing` has not, was about to get.
     ///
     /// The first label that looks like it decides, lest a crafted area be searched for every pair of labels.
-    fn new_name(&self, uuid: Uuid, old: &Label, missing: usize) -> Option<Uuid> {
-        let offset = self.share_offset(uuid, old)?;
+    fn new_name(&self, uuid: Uuid, old: &Label, missing: usize, offset: u64) -> Option<Uuid> {
         let stands_in = |member: usize, label: &Label| {
             label.flags.updating()
                 && self.check(member, label).is_ok()
@@ -365,24 +392,6 @@ impl<'a> Set<'a> {
         namespace.is_some_and(|namespace| {
             namespace.is_ok_and(|namespace| namespace.state.replaces() == Some(uuid))
         })
-    }
-
-    /// Tells whether a label of the DIMM `member` is of addresses from `offset` of its mapping on.
-    fn is_at(&self, member: usize, label: &Label, offset: u64) -> bool {
-        let start = self
-            .members
-            .get(member)
-            .map(|member| member.mapping.start());
-        start.and_then(|start| start.checked_add(offset)) == Some(label.extent.start())
-    }
-
-    /// Bytes from the start of the mapping to the share that the label `label` of `uuid` describes.
-    fn share_offset(&self, uuid: Uuid, label: &Label) -> Option<u64> {
-        let (member, label) = self
-            .labels(uuid)
-            .find(|(_, other)| other.position == label.position)?;
-        let mapping = self.members.get(member)?.mapping;
-        label.extent.start().checked_sub(mapping.start())
     }
 
     /// Makes the namespace that `label` describes.

@@ -292,6 +292,180 @@ fn labels_that_nobody_can_have_written() {
     );
 }
 
+/// Two DIMMs with the namespace 1, whose share starts at 16 MiB of the first DIMM and, as on a DIMM with labels of somebody else,
+/// `apart` later on the second.
+fn apart(apart: u64) -> [Dimm; 2] {
+    let mut dimms = [Dimm::blank(AREA), Dimm::blank(AREA)];
+    let starts = [16 * MIB, 16 * MIB + apart];
+    let mut targets: Vec<_> = dimms
+        .iter_mut()
+        .zip(starts)
+        .map(|(dimm, start)| dimm.target(Some(extent(start, 4 * MIB))))
+        .collect();
+    publish(&mut targets, &IDENTITY, &contents(1), None).unwrap();
+    dimms
+}
+
+/// Writes a label on one DIMM, as the first pass of an update does.
+fn update_on(dimm: &mut Dimm, old: Uuid, change: impl Fn(&mut Label)) {
+    let mut label = dimm.area().labels_of(old).next().unwrap().label;
+    label.flags = Flags::UPDATING;
+    change(&mut label);
+    let mut store = Store::new(&mut dimm.cache, &mut dimm.layout).unwrap();
+    let mut plan = store.publish(&label, Some(old)).unwrap();
+    while let Some(write) = plan.write() {
+        dimm.medium[write.offset as usize..][..write.bytes.len()].copy_from_slice(write.bytes);
+        plan.confirm();
+    }
+}
+
+/// What must be left alone: it is refused, and no residue.
+fn kept(found: Result<Namespace, Defect>) -> Defect {
+    let defect = found.unwrap_err();
+    assert!(!defect.is_residue(), "{defect}");
+    defect
+}
+
+/// Linux makes such namespaces, and takes the address from the first DIMM.
+#[test]
+fn shares_at_different_offsets() {
+    let mut dimms = apart(2 * MIB);
+    let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
+    assert_eq!((namespace.offset, namespace.size), (0, 8 * MIB));
+    assert_eq!(namespace.state, State::Settled);
+    // All of it is known, but nothing has to be.
+    edit(&mut dimms[1], uuid(1), |label| {
+        label.flags = Flags::UPDATING
+    });
+    assert_eq!(
+        namespaces_of(&dimms, MAPPING)[&uuid(1)],
+        Ok(namespace),
+        "finished by nobody"
+    );
+}
+
+#[test]
+fn a_new_uuid_of_shares_at_different_offsets() {
+    let mut dimms = apart(2 * MIB);
+    update_on(&mut dimms[0], uuid(1), |label| label.uuid = uuid(3));
+    let found = namespaces_of(&dimms, MAPPING);
+    assert_eq!(kept(found[&uuid(1)]), Defect::Missing { member: 0 });
+    assert_eq!(kept(found[&uuid(3)]), Defect::Unclear);
+}
+
+#[test]
+fn a_new_size_of_shares_at_different_offsets() {
+    // By 2 MiB the new share looks like one that has grown to the front, but for the old label, which is still in its slot.
+    for more in [MIB, 2 * MIB, 3 * MIB] {
+        let mut dimms = apart(2 * MIB);
+        update_on(&mut dimms[0], uuid(1), |label| {
+            label.extent = extent(16 * MIB, 4 * MIB + more)
+        });
+        let offset = Defect::Offset {
+            member: 0,
+            found: 0,
+            expected: 2 * MIB,
+        };
+        assert_eq!(
+            kept(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
+            offset,
+            "{more:#x} more"
+        );
+    }
+}
+
+#[test]
+fn a_removal_of_shares_at_different_offsets() {
+    for member in 0..2 {
+        let mut dimms = apart(2 * MIB);
+        retract_on(&mut dimms[member..][..1], uuid(1)).unwrap();
+        assert_eq!(
+            kept(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
+            Defect::Missing { member }
+        );
+    }
+}
+
+/// Three DIMMs: what is at one offset on the first two is not on the third.
+#[test]
+fn a_third_share_at_another_offset() {
+    let three = || {
+        let mut dimms = [(); 3].map(|()| Dimm::blank(AREA));
+        publish_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
+        edit(&mut dimms[2], uuid(1), |label| {
+            label.extent = extent(18 * MIB, 4 * MIB)
+        });
+        dimms
+    };
+    let mut dimms = three();
+    update_on(&mut dimms[0], uuid(1), |label| label.uuid = uuid(3));
+    let found = namespaces_of(&dimms, MAPPING);
+    assert_eq!(kept(found[&uuid(1)]), Defect::Missing { member: 0 });
+    assert_eq!(kept(found[&uuid(3)]), Defect::Unclear);
+
+    let mut dimms = three();
+    update_on(&mut dimms[0], uuid(1), |label| {
+        label.name = Name::new(b"new").unwrap()
+    });
+    assert!(matches!(
+        kept(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
+        Defect::Offset { .. }
+    ));
+
+    // A creation that reached the last two.
+    let mut dimms = three();
+    for dimm in &mut dimms[1..] {
+        edit(dimm, uuid(1), |label| label.flags = Flags::UPDATING);
+    }
+    retract_on(&mut dimms[..1], uuid(1)).unwrap();
+    assert!(matches!(
+        kept(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
+        Defect::Offset { .. }
+    ));
+}
+
+/// A namespace that grew to the front and lost the new part again: its labels of then may still be in free slots.
+#[test]
+fn labels_of_a_former_offset_prove_nothing() {
+    let mut dimms = pair();
+    for start in [16, 14, 16] {
+        let place = extent((8 + start) * MIB, 8 * MIB);
+        publish_on(&mut dimms, &contents(2), place, None).unwrap();
+    }
+    update_on(&mut dimms[0], uuid(2), |label| {
+        label.extent = extent(24 * MIB, 9 * MIB)
+    });
+    let namespace = namespaces_of(&dimms, MAPPING)[&uuid(2)].unwrap();
+    assert_eq!(namespace.state, State::RolledBack { replaces: None });
+    assert_eq!(namespace.offset, 16 * MIB);
+}
+
+/// What a creation has left may as well be the new name of a namespace that is incomplete.
+#[test]
+fn an_interrupted_creation_beside_damage() {
+    let mut dimms = pair();
+    publish_on(
+        &mut dimms[..1],
+        &contents(3),
+        extent(40 * MIB, 4 * MIB),
+        None,
+    )
+    .unwrap();
+    edit(&mut dimms[0], uuid(3), |label| {
+        label.flags = Flags::UPDATING;
+        label.nlabel = 2;
+    });
+    assert_eq!(
+        namespaces_of(&dimms, MAPPING)[&uuid(3)],
+        Err(Defect::Interrupted)
+    );
+    edit(&mut dimms[0], uuid(1), |label| label.cookie = 7);
+    let found = namespaces_of(&dimms, MAPPING);
+    assert_eq!(kept(found[&uuid(1)]), Defect::Missing { member: 0 });
+    assert_eq!(kept(found[&uuid(3)]), Defect::Unclear);
+    assert!(found[&uuid(2)].is_ok());
+}
+
 /// Labels of a full area.
 const FULL: u16 = 126;
 
