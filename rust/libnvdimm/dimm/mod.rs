@@ -13,8 +13,7 @@ pub(crate) use self::{
     driver::DimmDriver,
     label_area::{
         CachedArea,
-        LabelWriter,
-        Reservations, //
+        LabelWriter, //
     },
 };
 

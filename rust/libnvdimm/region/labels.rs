@@ -13,8 +13,7 @@ use crate::{
     bus::BusLock,
     dimm::{
         CachedArea,
-        LabelWriter,
-        Reservations, //
+        LabelWriter, //
     },
     text::Foreign, //
 };
@@ -26,9 +25,10 @@ use kernel_ext::device::Node;
 use nd_format::{
     label::{
         self,
-        dpa::{
-            self,
-            Reserved, //
+        room::{
+            common_extent,
+            Mappings,
+            Room, //
         },
         Cause,
         Contents,
@@ -114,9 +114,9 @@ impl Region {
     }
 
     /// Returns the range that the namespace `owner` shall have on each DIMM when its size is `size`, in whole units of the
-    /// region's alignment; `None` on all for 0.
+    /// region's alignment; `None` on all for 0. It is at the same offset of each mapping.
     ///
-    /// `ENXIO`: a DIMM is disabled, or there is no room next to what the namespace has.
+    /// `ENXIO`: a DIMM is disabled, there is no room next to what the namespace has, or its shares are at different offsets.
     pub(crate) fn place(
         &self,
         owner: Uuid,
@@ -125,79 +125,110 @@ impl Region {
     ) -> Result<KVec<Option<Extent>>> {
         let ways = self.mappings().len() as u64;
         let share = size.checked_div(ways).ok_or(ENXIO)?;
-        let mut extents = KVec::new();
+        let old = self.common_extent(owner, &self.extents(owner, lock)?)?;
+        let new = self.with_room(lock, |room| {
+            room.resize(old, share).map_err(|error| {
+                pr_err!(
+                    "region{}: namespace {}: {}\n",
+                    self.id(),
+                    Foreign(owner),
+                    Foreign(error)
+                );
+                ENXIO
+            })
+        })?;
+        let first = self.mappings().first().and_then(Mapping::extent);
+        let mut extents = KVec::with_capacity(self.mappings().len(), GFP_KERNEL)?;
         for mapping in self.mappings() {
-            let extent = self.with_reserved(mapping, lock, |reserved, range, align| {
-                reserved
-                    .resize(owner, range, align, share)
-                    .map_err(|error| {
-                        dev_err!(
-                            mapping.dimm(),
-                            "namespace {}: {}\n",
-                            Foreign(owner),
-                            Foreign(error)
-                        );
-                        ENXIO
-                    })
-            })?;
-            extents.push(extent, GFP_KERNEL)?;
+            let own = mapping.extent().ok_or(ENXIO)?;
+            extents.push(new.and_then(|new| new.moved(first?, own)), GFP_KERNEL)?;
         }
         Ok(extents)
     }
 
     /// Returns the range that the namespace `owner` has on each DIMM.
     pub(crate) fn extents(&self, owner: Uuid, lock: &BusLock<'_>) -> Result<KVec<Option<Extent>>> {
-        let mut extents = KVec::new();
+        let mut extents = KVec::with_capacity(self.mappings().len(), GFP_KERNEL)?;
         for mapping in self.mappings() {
-            let extent =
-                self.with_reserved(mapping, lock, |reserved, _, _| Ok(reserved.of(owner)))?;
-            extents.push(extent, GFP_KERNEL)?;
+            let dimm = mapping.dimm();
+            let mut reservations = dimm.area(lock).ok_or(ENXIO)?.reservations()?;
+            extents.push(reservations.check(dimm)?.of(owner), GFP_KERNEL)?;
         }
         Ok(extents)
     }
 
-    /// Returns the bytes that are free on all DIMMs.
+    /// Returns the range on the first DIMM of the namespace `owner`, which has `extents`; `ENXIO` if others are not at the same
+    /// offset.
+    fn common_extent(&self, owner: Uuid, extents: &[Option<Extent>]) -> Result<Option<Extent>> {
+        let own = self.mappings().iter().map(Mapping::extent);
+        let shares = own.zip(extents);
+        let shares = shares.filter_map(|(mapping, extent)| Some((mapping?, *extent)));
+        common_extent(shares).map_err(|apart| {
+            pr_err!(
+                "region{}: namespace {}: {}: its labels can be removed, but not changed\n",
+                self.id(),
+                Foreign(owner),
+                Foreign(apart)
+            );
+            ENXIO
+        })
+    }
+
+    /// Returns the bytes that are free on all DIMMs, in units that are at the same offset of each; 0 if one is disabled.
     pub(crate) fn available_size(&self, lock: &BusLock<'_>) -> u64 {
-        dpa::available_size(self.mappings().iter().map(|mapping| {
-            self.with_reserved(mapping, lock, |reserved, range, align| {
-                Ok(reserved.available(range, align))
-            })
-            .ok()
-        }))
+        let disabled = |mapping: &Mapping| mapping.dimm().area(lock).is_none();
+        if self.mappings().iter().any(disabled) {
+            return 0;
+        }
+        self.all_shares(self.with_room(lock, |room| Ok(room.available())))
     }
 
-    /// Returns the bytes that one new namespace can have.
+    /// Returns the bytes that one new namespace can have. DIMMs that are disabled do not count, as in Linux.
     pub(crate) fn max_available_extent(&self, lock: &BusLock<'_>) -> u64 {
-        dpa::max_available_extent(self.mappings().iter().map(|mapping| {
-            self.with_reserved(mapping, lock, |reserved, range, align| {
-                Ok(reserved.largest_gap(range, align))
-            })
-            .ok()
-        }))
+        self.all_shares(self.with_room(lock, |room| Ok(room.largest_gap())))
     }
 
-    /// Calls `f` with the reservations of a DIMM, the range of `mapping` and the alignment of shares.
-    fn with_reserved<R>(
+    /// Returns the bytes of all DIMMs, given those of each.
+    fn all_shares(&self, share: Result<u64>) -> u64 {
+        let ways = self.mappings().len() as u64;
+        share.map_or(0, |share| share.saturating_mul(ways))
+    }
+
+    /// Calls `f` with the room that DIMMs which are enabled have; `ENXIO` if none is.
+    fn with_room<R>(
         &self,
-        mapping: &Mapping,
         lock: &BusLock<'_>,
-        f: impl FnOnce(&Reserved<'_>, Extent, u64) -> Result<R>,
+        f: impl FnOnce(&Room<'_>) -> Result<R>,
     ) -> Result<R> {
-        let dimm = mapping.dimm();
-        let mut reservations: Reservations = dimm.area(lock).ok_or(ENXIO)?.reservations()?;
-        let reserved = reservations.check(dimm)?;
         let align = self
             .align()
             .checked_div(self.mappings().len() as u64)
             .ok_or(ENXIO)?;
-        f(&reserved, mapping.extent().ok_or(ENXIO)?, align)
+        let own = self.mappings().iter().filter_map(Mapping::extent);
+        let mappings = Mappings::new(own, align).ok_or(ENXIO)?;
+        let mut taken = KVVec::new();
+        let mut is_any_enabled = false;
+        for mapping in self.mappings() {
+            let Some(area) = mapping.dimm().area(lock) else {
+                continue;
+            };
+            is_any_enabled = true;
+            for extent in mappings.taken(area.area(), mapping.extent().ok_or(ENXIO)?) {
+                taken.push(extent, GFP_KERNEL)?;
+            }
+        }
+        if !is_any_enabled {
+            return Err(ENXIO);
+        }
+        f(&Room::new(mappings, &mut taken))
     }
 
     /// Writes the labels of a namespace on all DIMMs, in place of those of the same UUID and of `replaces`.
     ///
     /// Success means that the new labels count, if need be with a warning: they may not be finished.
     ///
-    /// `ENXIO`: a DIMM is disabled or has no free label slot. `EIO`: what an update left before could not be mended. Other
+    /// `ENXIO`: a DIMM is disabled or has no free label slot, or `extents` are at different offsets of the mappings: what an
+    /// interrupted update leaves of such labels cannot be judged. `EIO`: what an update left before could not be mended. Other
     /// errors are those of the provider.
     pub(crate) fn publish_labels(
         &self,
@@ -209,6 +240,7 @@ impl Region {
         if self.wants_mending() {
             return Err(EIO);
         }
+        self.common_extent(contents.uuid, extents)?;
         let identity = self.label_identity()?;
         let outcome = TakenAreas::take(self, lock)?.with_targets(extents, |targets| {
             label::publish(targets, &identity, contents, replaces)

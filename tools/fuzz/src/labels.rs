@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Label areas: labels are encoded to the bytes that they were decoded from; every namespace that the labels of a set make up
-//! lies within its mappings; an update of the areas is seen by whoever looks at them next.
+//! lies within its mappings; a new one gets addresses that nobody has; an update of the areas is seen by whoever looks at them next.
 //!
 //! Input: 1 byte of shape (bits 0 and 1: size; bit 2: two DIMMs; bit 3: leave checksums as they are), then the areas, of
 //! which each gets half if there are two. What the input does not have is zeroes.
@@ -17,6 +17,10 @@ use nd_format::{
         inspect,
         publish,
         retract,
+        room::{
+            Mappings,
+            Room, //
+        },
         Class,
         Contents,
         Extent,
@@ -133,17 +137,8 @@ fn check_area(bytes: &[u8], layout: &Layout) {
         }
     }
     let mut reserved: Vec<_> = reservations(area).collect();
-    match Reserved::sort(&mut reserved) {
-        Ok(reserved) => {
-            let mapping = mapping(0);
-            let available = reserved.available(mapping, 1 << 20);
-            assert!(reserved.largest_gap(mapping, 1 << 20) <= available && available <= MAPPING);
-            if let Ok(place) = reserved.place(mapping, 1 << 20, 2 << 20) {
-                assert!(mapping.covers(&place));
-                assert!(reservations(area).all(|other| !other.extent.overlaps(&place)));
-            }
-        }
-        Err(error) => drop(error.to_string()),
+    if let Err(error) = Reserved::sort(&mut reserved) {
+        drop(error.to_string());
     }
 }
 
@@ -157,6 +152,7 @@ fn check_set(areas: &[Vec<u8>], layouts: &[Layout]) {
             mapping: mapping(number),
         })
         .collect();
+    check_room(&members);
     let set = Set::new(&members, IDENTITY);
     for namespace in set.namespaces() {
         match namespace {
@@ -172,6 +168,28 @@ fn check_set(areas: &[Vec<u8>], layouts: &[Layout]) {
             }
             Err(refused) => drop(refused.defect.to_string()),
         }
+    }
+}
+
+/// A new namespace gets addresses that are free on each DIMM.
+fn check_room(members: &[Member<'_>]) {
+    let own = members.iter().map(|member| member.mapping);
+    let mappings = Mappings::new(own, 1 << 20).unwrap_or_else(|| panic!("no mappings"));
+    let taken = |member: &Member<'_>| -> Vec<Extent> {
+        let taken = mappings.taken(member.area, member.mapping);
+        taken.collect()
+    };
+    let mut taken: Vec<_> = members.iter().flat_map(taken).collect();
+    let room = Room::new(mappings, &mut taken);
+    assert!(room.largest_gap() <= room.available() && room.available() <= MAPPING);
+    let Ok(place) = room.place(2 << 20) else {
+        return;
+    };
+    for member in members {
+        let place = place.moved(mapping(0), member.mapping);
+        let place = place.unwrap_or_else(|| panic!("no such address"));
+        assert!(member.mapping.covers(&place));
+        assert!(reservations(member.area).all(|other| !other.extent.overlaps(&place)));
     }
 }
 

@@ -2,9 +2,9 @@
 
 //! The states that a medium can be in while it is written.
 
-use crate::world::{
-    Media,
-    Recorded, //
+use crate::{
+    wire::Recorded,
+    world::Media, //
 };
 
 /// Up to this many changed words, all their subsets are tried.

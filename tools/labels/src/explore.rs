@@ -8,13 +8,20 @@ use crate::{
         for_each,
         Cut, //
     },
-    history::Operation,
-    world::{
+    history::{
+        uuid,
+        Operation,
+        CHANGED, //
+    },
+    wire::{
         Fault,
         FaultKind,
         Lost,
+        Recorded, //
+    },
+    world::{
         Media,
-        Recorded,
+        Placement,
         View,
         World, //
     },
@@ -25,7 +32,10 @@ use anyhow::{
     Context as _,
     Result, //
 };
-use nd_format::label::Left;
+use nd_format::{
+    label::Left,
+    uuid::Uuid, //
+};
 
 /// What was explored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -62,6 +72,21 @@ pub struct Setup {
     pub area: usize,
     /// What is in it before the first label.
     pub fill: u8,
+    /// Units of DIMMs that somebody else has labels of.
+    pub others: &'static [Other],
+    /// How namespaces get their addresses.
+    pub placement: Placement,
+}
+
+/// Somebody else on a DIMM.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Other {
+    /// The DIMM.
+    pub member: usize,
+    /// The first unit.
+    pub first: u64,
+    /// How many units.
+    pub units: u64,
 }
 
 impl Setup {
@@ -75,6 +100,12 @@ impl Setup {
     fn perform(&self, history: &[Operation]) -> Result<(World, Media)> {
         let mut media = vec![vec![self.fill; self.area]; self.dimms];
         let mut world = World::mount(&media)?;
+        for (number, other) in (0xf0..).zip(self.others) {
+            let uuid = Uuid::from_bytes([number; 16]);
+            let log = world.occupy(other.member, uuid, other.first, other.units)?;
+            apply_all(&mut media, &log);
+        }
+        world.placement = self.placement;
         for operation in history {
             apply_all(&mut media, &operation.perform(&mut world)?.log);
         }
@@ -102,6 +133,58 @@ pub fn explore(setup: &Setup, history: &[Operation], mutation: Option<Mutation>)
         judge(&mut count, cut, media, &[&old, &new]).with_context(|| describe(history, &log, cut))
     })?;
     Ok(count)
+}
+
+/// Fails the power in every way during the last operation of `history`, on namespaces that are at other offsets of each DIMM:
+/// the driver may refuse them, but must neither show them elsewhere nor touch their labels.
+pub fn explore_apart(setup: &Setup, history: &[Operation]) -> Result<Count> {
+    let mut count = Count::default();
+    let Some((last, first)) = history.split_last() else {
+        return Ok(count);
+    };
+    let (mut world, media) = setup.perform(first)?;
+    let old = world.view()?;
+    let names: Vec<_> = CHANGED.into_iter().map(uuid).collect();
+    if !names.iter().any(|name| old.contains_key(name)) {
+        return Ok(count);
+    }
+    let log = last.perform(&mut world)?.log;
+    let new = world.view()?;
+    for_each(&media, &log, |cut, media| {
+        let judged = judge_apart(&mut count, media, [&old, &new], &names);
+        judged.with_context(|| describe(history, &log, cut))
+    })?;
+    Ok(count)
+}
+
+fn judge_apart(
+    count: &mut Count,
+    media: &Media,
+    [old, new]: [&View; 2],
+    names: &[Uuid],
+) -> Result<()> {
+    count.cuts += 1;
+    let mut world = World::mount(media)?;
+    let view = world.partial_view();
+    for (name, seen) in &view {
+        ensure!(
+            [old, new]
+                .iter()
+                .any(|expected| expected.get(name) == Some(seen)),
+            "found {name}: {seen:#?}, expected one of {old:#?}, {new:#?}"
+        );
+    }
+    count.old += u64::from(view == *old);
+    count.new += u64::from(view != *old && view == *new);
+    let before = world.labels_of(names);
+    world.mend()?;
+    let after = world.labels_of(names);
+    ensure!(before == after, "mending made {after:#?} of {before:#?}");
+    ensure!(
+        world.partial_view() == view,
+        "mending changed the namespaces"
+    );
+    Ok(())
 }
 
 /// Lets each write of the last but one operation of `history` fail, in every way, and then fails the power: while

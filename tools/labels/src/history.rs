@@ -92,7 +92,11 @@ pub fn histories(len: usize) -> Vec<Vec<Operation>> {
     })
 }
 
-fn uuid(number: u8) -> Uuid {
+/// The numbers of the namespace that operations change.
+pub const CHANGED: [u8; 2] = [1, 3];
+
+/// The UUID of the namespace `number`.
+pub fn uuid(number: u8) -> Uuid {
     Uuid::from_bytes([number; 16])
 }
 

@@ -8,10 +8,14 @@
 //! twice, and once the driver has mended what it found, no slot may be lost. The power may fail again while it
 //! does.
 //!
+//! A DIMM may have labels of somebody else, which must stay. Namespaces as Linux places them beside such labels are at another
+//! offset of each DIMM: these may be refused after a power failure, but nothing else may become of them.
+//!
 //! A write is torn at aligned words of eight bytes: any subset of the words that it changes may have reached the
 //! medium. Up to [`cuts::EXHAUSTIVE`] such words all subsets are tried, above it the likely ones.
 
 pub mod cuts;
 pub mod explore;
 pub mod history;
+pub mod wire;
 pub mod world;

@@ -11,7 +11,8 @@ use labels::{
         Count,
         Setup, //
     },
-    history::histories, //
+    history::histories,
+    world::Placement, //
 };
 use std::time::Instant;
 
@@ -35,6 +36,8 @@ fn main() -> Result<()> {
                 dimms,
                 area,
                 fill: 0,
+                others: &[],
+                placement: Placement::Together,
             };
             let started = Instant::now();
             let mut count = Count::default();

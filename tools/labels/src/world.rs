@@ -2,8 +2,16 @@
 
 //! An interleave set whose DIMMs record what is written to their label areas.
 
+use crate::wire::{
+    Broken,
+    Fault,
+    Recorded,
+    Recorder,
+    Wire, //
+};
 use anyhow::{
     anyhow,
+    bail,
     ensure,
     Context as _,
     Result, //
@@ -17,16 +25,21 @@ use nd_format::{
         },
         publish,
         retract,
+        room::{
+            common_extent,
+            Mappings,
+            Room, //
+        },
         Cause,
         Class,
         Contents,
         Extent,
         Failure,
         Identity,
+        Label,
         LabelArea,
         Layout,
         Left,
-        Medium,
         Member,
         Name,
         Namespace,
@@ -44,8 +57,7 @@ use nd_format::{
 };
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
-    fmt, //
+    collections::BTreeMap, //
 };
 
 /// Bytes that each DIMM gives to the set.
@@ -63,19 +75,18 @@ const IDENTITY: Identity = Identity {
     range_type: Guid::new(0x00000001_0002_0003_0404_040404040404),
 };
 
+/// What is in the labels of somebody else, who used a DIMM before.
+const OTHERS: Identity = Identity {
+    cookies: Cookies {
+        v1_1: 0x3131,
+        v1_2: 0x3232,
+        alternate: 0xb3b3,
+    },
+    ..IDENTITY
+};
+
 /// Label areas of all DIMMs, as the media have them.
 pub type Media = Vec<Vec<u8>>;
-
-/// A write that has reached a medium.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    /// Number of the DIMM.
-    pub member: usize,
-    /// Where in its label area.
-    pub offset: usize,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-}
 
 /// A namespace as a user sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,6 +139,29 @@ impl Dimm {
     fn area(&self) -> LabelArea<'_> {
         LabelArea::new(&self.bytes, &self.layout)
     }
+
+    /// The labels of somebody else.
+    fn others(&self) -> impl Iterator<Item = Label> + '_ {
+        let cookie = OTHERS.cookie(&self.area());
+        let labels = self.area().labels().map(|stored| stored.label);
+        labels.filter(move |label| label.cookie == cookie)
+    }
+
+    /// The range that the namespace `owner` has.
+    fn extent(&self, owner: Uuid) -> Option<Extent> {
+        let mut labels = self.area().labels_of(owner);
+        labels.next().map(|stored| stored.label.extent)
+    }
+}
+
+/// Who looks for addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Placement {
+    /// All DIMMs together.
+    #[default]
+    Together,
+    /// Each DIMM alone, as Linux does it.
+    Alone,
 }
 
 /// What an operation is to write.
@@ -139,49 +173,6 @@ pub struct Wanted {
     pub units: Option<u64>,
     /// UUID that the namespace had.
     pub replaces: Option<Uuid>,
-}
-
-/// How a write fails. The driver is told in each case.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FaultKind {
-    /// Nothing has reached the medium.
-    Lost,
-    /// The first half has.
-    Half,
-    /// All of it has.
-    Landed,
-}
-
-impl FaultKind {
-    /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Lost, Self::Half, Self::Landed];
-}
-
-/// A write that fails.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Fault {
-    /// How many writes succeed before.
-    pub after: usize,
-    /// What becomes of it.
-    pub kind: FaultKind,
-    /// Which later writes are lost.
-    pub then: Lost,
-}
-
-/// Writes that are lost after the one that failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lost {
-    /// None.
-    Nothing,
-    /// Those to the same DIMM.
-    Dimm,
-    /// All.
-    Everything,
-}
-
-impl Lost {
-    /// All choices.
-    pub const ALL: [Self; 3] = [Self::Nothing, Self::Dimm, Self::Everything];
 }
 
 /// What an operation has done.
@@ -205,74 +196,10 @@ impl Outcome {
 #[derive(Clone, Debug)]
 pub struct World {
     dimms: Vec<Dimm>,
+    /// How namespaces get their addresses.
+    pub placement: Placement,
     /// The write that is to fail, counted from the start of the next operation.
     pub fault: Option<Fault>,
-}
-
-/// Takes writes, and lets one of them fail.
-struct Recorder {
-    log: Vec<Recorded>,
-    seen: usize,
-    fault: Option<Fault>,
-    broken: Option<(Lost, usize)>,
-}
-
-impl Recorder {
-    fn new(fault: Option<Fault>) -> RefCell<Self> {
-        RefCell::new(Self {
-            log: Vec::new(),
-            seen: 0,
-            fault,
-            broken: None,
-        })
-    }
-
-    fn write(&mut self, mut write: Recorded) -> Result<(), Broken> {
-        let is_lost = match self.broken {
-            None | Some((Lost::Nothing, _)) => false,
-            Some((Lost::Dimm, member)) => member == write.member,
-            Some((Lost::Everything, _)) => true,
-        };
-        if is_lost {
-            return Err(Broken);
-        }
-        let fault = self.fault.filter(|fault| fault.after == self.seen);
-        self.seen += 1;
-        let Some(fault) = fault else {
-            self.log.push(write);
-            return Ok(());
-        };
-        self.broken = Some((fault.then, write.member));
-        let len = match fault.kind {
-            FaultKind::Lost => 0,
-            FaultKind::Half => write.bytes.len() / 2,
-            FaultKind::Landed => write.bytes.len(),
-        };
-        write.bytes.truncate(len);
-        self.log.push(write);
-        Err(Broken)
-    }
-}
-
-/// A write failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Broken;
-
-struct Wire<'a> {
-    recorder: &'a RefCell<Recorder>,
-    member: usize,
-}
-
-impl Medium for Wire<'_> {
-    type Error = Broken;
-
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Broken> {
-        self.recorder.borrow_mut().write(Recorded {
-            member: self.member,
-            offset: offset as usize,
-            bytes: bytes.to_vec(),
-        })
-    }
 }
 
 impl World {
@@ -282,35 +209,87 @@ impl World {
         let dimms = dimms.map(|(number, bytes)| Dimm::mount(number, bytes));
         Ok(Self {
             dimms: dimms.collect::<Result<_>>()?,
+            placement: Placement::Together,
             fault: None,
         })
     }
 
-    /// The namespaces, each as the user sees it. Residue of interrupted updates is none; any other defect is an
-    /// error.
+    /// Lets somebody else have units of the DIMM `member`. Returns the writes.
+    pub fn occupy(
+        &mut self,
+        member: usize,
+        uuid: Uuid,
+        first: u64,
+        units: u64,
+    ) -> Result<Vec<Recorded>> {
+        let recorder = Recorder::new(None);
+        let dimm = self.dimms.get_mut(member).context("DIMM")?;
+        let start = dimm.mapping.start() + first * UNIT;
+        let contents = Contents {
+            uuid,
+            name: Name::EMPTY,
+            lba_size: 0,
+            class: Class::None,
+        };
+        let store = Store::new(&mut dimm.bytes, &mut dimm.layout);
+        let store = store.map_err(|error| anyhow!("{error}"))?;
+        let extent = Extent::new(start, units * UNIT);
+        let wire = Wire {
+            recorder: &recorder,
+            member,
+        };
+        let mut targets = [Target::new(store, wire, extent)];
+        left(publish(&mut targets, &OTHERS, &contents, None))?;
+        Ok(recorder.into_inner().log)
+    }
+
+    /// The namespaces, each as the user sees it, and the labels of somebody else. Residue of interrupted updates is none; any
+    /// other defect is an error.
     pub fn view(&self) -> Result<View> {
-        let mut view = View::new();
-        for found in self.found() {
-            match found {
-                Ok(namespace) => {
-                    let seen = Seen {
-                        name: namespace.name,
-                        lba_size: namespace.lba_size,
-                        class: namespace.class,
-                        offset: namespace.offset,
-                        size: namespace.size,
-                    };
-                    view.insert(namespace.uuid, seen);
-                }
-                Err(refused) => ensure!(
-                    refused.defect.is_residue(),
-                    "namespace {}: {}",
-                    refused.uuid,
-                    refused.defect
-                ),
-            }
+        if let Some(refused) = self.refused().next() {
+            bail!("namespace {}: {}", refused.uuid, refused.defect);
         }
-        Ok(view)
+        Ok(self.partial_view())
+    }
+
+    /// The namespaces that are refused, but for residue.
+    fn refused(&self) -> impl Iterator<Item = Refused> {
+        let refused = self.found().into_iter().filter_map(Result::err);
+        refused.filter(|refused| !refused.defect.is_residue())
+    }
+
+    /// Like [`Self::view`], without namespaces that are refused.
+    pub fn partial_view(&self) -> View {
+        let namespaces = self.found().into_iter().flatten().map(|namespace| {
+            let seen = Seen {
+                name: namespace.name,
+                lba_size: namespace.lba_size,
+                class: namespace.class,
+                offset: namespace.offset,
+                size: namespace.size,
+            };
+            (namespace.uuid, seen)
+        });
+        let others = self.dimms.iter().flat_map(Dimm::others).map(|label| {
+            let seen = Seen {
+                name: label.name,
+                lba_size: label.lba_size,
+                class: label.class(),
+                offset: label.extent.start(),
+                size: label.extent.len(),
+            };
+            (label.uuid, seen)
+        });
+        namespaces.chain(others).collect()
+    }
+
+    /// The labels of the namespaces `uuids`, DIMM by DIMM.
+    pub fn labels_of(&self, uuids: &[Uuid]) -> Vec<Vec<Label>> {
+        let labels = |dimm: &Dimm| {
+            let labels = dimm.area().labels().map(|stored| stored.label);
+            labels.filter(|label| uuids.contains(&label.uuid)).collect()
+        };
+        self.dimms.iter().map(labels).collect()
     }
 
     fn found(&self) -> Vec<Result<Namespace, Refused>> {
@@ -342,7 +321,10 @@ impl World {
                     log.extend(self.publish(&contents, &extents, replaces)?.log);
                 }
                 Ok(_) => {}
-                Err(refused) => log.extend(self.remove(refused.uuid)?.log),
+                Err(refused) if refused.defect.is_residue() => {
+                    log.extend(self.remove(refused.uuid)?.log);
+                }
+                Err(_) => {}
             }
         }
         Ok(log)
@@ -359,7 +341,7 @@ impl World {
             );
         }
         for (member, dimm) in self.dimms.iter().enumerate() {
-            let taken = dimm.area().slots().taken().count();
+            let taken = dimm.area().slots().taken().count() - dimm.others().count();
             ensure!(
                 taken == found.len(),
                 "DIMM {member}: {taken} slots are taken by {} namespaces",
@@ -373,18 +355,21 @@ impl World {
     pub fn update(&mut self, wanted: &Wanted) -> Result<Outcome> {
         let uuid = wanted.contents.uuid;
         let owner = wanted.replaces.unwrap_or(uuid);
-        let mut extents = Vec::new();
-        for dimm in &self.dimms {
-            let reserved = dimm.reserved()?;
-            let reserved = Reserved::new(&reserved).map_err(|error| anyhow!("{error}"))?;
-            extents.push(match wanted.units {
-                Some(units) => reserved
-                    .resize(owner, dimm.mapping, UNIT, units * UNIT)
-                    .ok()
-                    .flatten(),
-                None => reserved.of(owner),
-            });
-        }
+        let extents = match (wanted.units, self.placement) {
+            (None, _) => {
+                let own = self.dimms.iter().map(|dimm| dimm.extent(owner));
+                own.collect()
+            }
+            (Some(units), Placement::Together) => place(&self.dimms, owner, units)?,
+            (Some(units), Placement::Alone) => {
+                let alone = |dimm| place(core::slice::from_ref(dimm), owner, units);
+                self.dimms
+                    .iter()
+                    .map(alone)
+                    .collect::<Result<Vec<_>>>()?
+                    .concat()
+            }
+        };
         if extents.contains(&None) || !self.has_room(uuid, wanted.replaces) {
             return Ok(Outcome::NONE);
         }
@@ -422,6 +407,20 @@ impl World {
     }
 }
 
+/// The ranges that the namespace `owner` gets, at the same offset of all DIMMs; [`None`] if there is no room.
+fn place(dimms: &[Dimm], owner: Uuid, units: u64) -> Result<Vec<Option<Extent>>> {
+    let own = dimms.iter().map(|dimm| (dimm.mapping, dimm.extent(owner)));
+    let old = common_extent(own).map_err(|error| anyhow!("{error}"))?;
+    let mappings = Mappings::new(dimms.iter().map(|dimm| dimm.mapping), UNIT);
+    let mappings = mappings.context("mappings")?;
+    let taken = |dimm: &Dimm| -> Vec<_> { mappings.taken(dimm.area(), dimm.mapping).collect() };
+    let mut taken: Vec<_> = dimms.iter().flat_map(taken).collect();
+    let new = Room::new(mappings, &mut taken).resize(old, units * UNIT);
+    let new = new.ok().flatten();
+    let moved = |dimm: &Dimm| new?.moved(dimms.first()?.mapping, dimm.mapping);
+    Ok(dimms.iter().map(moved).collect())
+}
+
 /// Tells failures of the medium, which are wanted, from others.
 fn left(result: Result<(), Failure<Broken>>) -> Result<Option<Left>> {
     match result {
@@ -447,16 +446,4 @@ fn targets<'a>(
             Ok(Target::new(store, Wire { recorder, member }, extent))
         })
         .collect()
-}
-
-impl fmt::Display for Recorded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "DIMM {}: {} bytes at {:#x}",
-            self.member,
-            self.bytes.len(),
-            self.offset
-        )
-    }
 }

@@ -5,21 +5,26 @@
 use labels::{
     explore::{
         explore,
+        explore_apart,
         explore_faults,
         Count,
+        Other,
         Setup, //
     },
     history::{
         histories,
         Operation, //
     },
-    world::Recorded, //
+    wire::Recorded,
+    world::Placement, //
 };
 
 const LARGE: Setup = Setup {
     dimms: 2,
     area: Setup::LARGE_LABELS,
     fill: 0,
+    others: &[],
+    placement: Placement::Together,
 };
 
 const SMALL: Setup = Setup {
@@ -61,6 +66,63 @@ fn an_area_full_of_old_bytes() {
         },
         2,
     );
+}
+
+/// Somebody else's label on the first unit of the second DIMM.
+const IN_FRONT: &[Other] = &[Other {
+    member: 1,
+    first: 0,
+    units: 1,
+}];
+
+#[test]
+fn a_dimm_that_was_used_before() {
+    for setup in [SMALL, LARGE] {
+        let others = IN_FRONT;
+        explore_all(&Setup { others, ..setup }, 2);
+    }
+}
+
+/// Half of each DIMM is free, but no unit of both.
+#[test]
+fn no_offset_is_free_on_both() {
+    let others = &[
+        Other {
+            member: 0,
+            first: 0,
+            units: 32,
+        },
+        Other {
+            member: 1,
+            first: 32,
+            units: 32,
+        },
+    ];
+    let setup = Setup { others, ..LARGE };
+    for history in (1..=2).flat_map(histories) {
+        let count = explore(&setup, &history, None).unwrap();
+        assert_eq!(count.new, 0, "{history:?}");
+    }
+}
+
+/// What the C driver makes there, and a power failure in one of its updates.
+#[test]
+fn shares_at_different_offsets_are_left_alone() {
+    let mut count = Count::default();
+    for setup in [SMALL, LARGE] {
+        let setup = Setup {
+            others: IN_FRONT,
+            placement: Placement::Alone,
+            ..setup
+        };
+        for last in Operation::ALL {
+            match explore_apart(&setup, &[Operation::Create, last]) {
+                Ok(explored) => count.add(&explored),
+                Err(violation) => panic!("{violation:?}"),
+            }
+        }
+    }
+    assert!(count.old > 0 && count.new > 0 && count.cuts > count.old + count.new);
 }
 
 #[test]
@@ -119,4 +181,12 @@ fn mutants_are_caught() {
     )
     .is_err());
     assert!(explore(&LARGE, &grown, None).is_ok());
+    let alone = Setup {
+        others: IN_FRONT,
+        placement: Placement::Alone,
+        ..LARGE
+    };
+    for last in [Operation::Grow, Operation::Rename, Operation::Remove] {
+        assert!(explore(&alone, &[Operation::Create, last], None).is_err());
+    }
 }

@@ -64,6 +64,18 @@ impl Extent {
         self.start < other.end() && other.start < self.end()
     }
 
+    /// The range of the same length that is at the same offset of `to` as this one of `from`; [`None`] if there are no such
+    /// addresses.
+    pub const fn moved(&self, from: Self, to: Self) -> Option<Self> {
+        match self.start.checked_add(to.start) {
+            Some(sum) => match sum.checked_sub(from.start) {
+                Some(start) => Self::new(start, self.len),
+                None => None,
+            },
+            None => None,
+        }
+    }
+
     /// The part of the range that begins and ends at multiples of `align`, if there is any.
     ///
     /// `align` is a power of two or any other number but 0.

@@ -11,7 +11,7 @@
 //!   refused alone. States that an interrupted update has left are told apart from damage, and mended by the next
 //!   update.
 //! * [`publish`] and [`retract`]: the update of the labels of one namespace on all DIMMs of its set.
-//! * [`dpa`]: free and reserved addresses of DIMMs.
+//! * [`dpa`]: reserved addresses of a DIMM; [`room`]: free ones, on all DIMMs of a set.
 //!
 //! Everything works on bytes that its user owns, and under a lock that its user holds: one that covers all DIMMs of
 //! a set.
@@ -29,6 +29,7 @@ mod offset;
 mod plan;
 mod publish;
 mod record;
+pub mod room;
 mod set;
 mod slots;
 

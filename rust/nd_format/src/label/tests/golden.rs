@@ -5,9 +5,10 @@
 //! Two regions: DIMMs 0 and 1 from DPA 0, DIMMs 0 to 3 from 16 MiB. `ndctl` creates a namespace by writing its UUID
 //! and its name, which drops labels that there are not, then its size, its sector size and its class.
 
-use super::super::dpa::{
-    reservations,
-    Reserved, //
+use super::super::room::{
+    common_extent,
+    Mappings,
+    Room, //
 };
 use super::*;
 use std::string::String;
@@ -84,18 +85,23 @@ fn create(dimms: &mut [Dimm], region: &Region, number: u8, share: u64, uses: (u6
     for (lba_size, class) in [(0, Class::None), (lba_size, Class::None), (lba_size, class)] {
         contents.lba_size = lba_size;
         contents.class = class;
-        let mut targets: Vec<_> = dimms
-            .iter_mut()
-            .map(|dimm| {
-                let mut list: Vec<_> = reservations(dimm.area()).collect();
-                let unit = 16 * MIB / region.ways as u64;
-                let extent = Reserved::sort(&mut list)
-                    .unwrap()
-                    .resize(contents.uuid, region.mapping, unit, share)
-                    .unwrap();
-                dimm.target(extent)
-            })
-            .collect();
+        let unit = 16 * MIB / region.ways as u64;
+        let mappings = Mappings::new([region.mapping], unit).unwrap();
+        let taken = |dimm: &Dimm| -> Vec<_> {
+            let taken = mappings.taken(dimm.area(), region.mapping);
+            taken.collect()
+        };
+        let mut taken: Vec<_> = dimms.iter().flat_map(taken).collect();
+        let own = |dimm: &Dimm| {
+            let mut labels = dimm.area().labels_of(contents.uuid);
+            (
+                region.mapping,
+                labels.next().map(|stored| stored.label.extent),
+            )
+        };
+        let old = common_extent(dimms.iter().map(own)).unwrap();
+        let extent = Room::new(mappings, &mut taken).resize(old, share).unwrap();
+        let mut targets: Vec<_> = dimms.iter_mut().map(|dimm| dimm.target(extent)).collect();
         publish(&mut targets, &region.identity, &contents, None).unwrap();
     }
 }

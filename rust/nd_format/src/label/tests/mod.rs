@@ -8,6 +8,7 @@ mod dpa;
 mod golden;
 mod index;
 mod record;
+mod room;
 mod set;
 mod slots;
 mod update;

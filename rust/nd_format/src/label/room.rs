@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Room for namespaces on the DIMMs of a set.
+//!
+//! A set uses a mapping, which is a range of each of its DIMMs, and hands it out in units: its alignment divided by the number
+//! of DIMMs. Addresses are interleaved, so a namespace has the same offset in each mapping, and room is what is free there on
+//! all DIMMs. Here it is told in addresses of the first DIMM, from which Linux computes those of namespaces.
+
+use super::{
+    area::LabelArea,
+    dpa::reservations,
+    extent::Extent, //
+};
+use crate::sort::insertion_sort_by_key;
+use core::fmt;
+
+/// The mappings of a set, as if all were that of the first DIMM.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mappings {
+    first: Extent,
+    align: u64,
+}
+
+impl Mappings {
+    /// The set with these `mappings`, the shortest of which limits all of them, and with units of `align` bytes; [`None`] if it
+    /// has none.
+    pub fn new(mappings: impl IntoIterator<Item = Extent>, align: u64) -> Option<Self> {
+        let mut mappings = mappings.into_iter();
+        let first = mappings.next()?;
+        let shortest = mappings.fold(first.len(), |len, mapping| len.min(mapping.len()));
+        Some(Self {
+            first: Extent::new(first.start(), shortest)?,
+            align,
+        })
+    }
+
+    /// What the labels in `area` reserve, which is that of a DIMM with this `mapping`, whoever they are of.
+    pub fn taken(self, area: LabelArea<'_>, mapping: Extent) -> impl Iterator<Item = Extent> + '_ {
+        let inside = move |extent: Extent| {
+            let start = extent.start().max(mapping.start());
+            Extent::between(start, extent.end().min(mapping.end()))
+        };
+        reservations(area)
+            .map(|reservation| reservation.extent)
+            // Units that a neighbour of the mapping reaches into are not free either.
+            .filter(move |extent| {
+                let units = extent.widened(self.align).unwrap_or(*extent);
+                units.overlaps(&mapping)
+            })
+            .filter_map(move |extent| {
+                let to_first = |extent: Extent| extent.moved(mapping, self.first);
+                to_first(extent).or_else(|| inside(extent).and_then(to_first))
+            })
+    }
+}
+
+/// Ranges that are free on all DIMMs of a set.
+///
+/// # Invariants
+///
+/// `taken` ascends, and no two of them overlap.
+#[derive(Clone, Copy, Debug)]
+pub struct Room<'a> {
+    mappings: Mappings,
+    taken: &'a [Extent],
+}
+
+impl<'a> Room<'a> {
+    /// What is left of `mappings` by [`Mappings::taken`] of all DIMMs, which come in any order.
+    pub fn new(mappings: Mappings, taken: &'a mut [Extent]) -> Self {
+        insertion_sort_by_key(taken, Extent::start);
+        let count = merge(taken);
+        Self {
+            mappings,
+            taken: taken.get(..count).unwrap_or(&[]),
+        }
+    }
+
+    /// The free ranges, in ascending order.
+    pub fn gaps(self) -> impl Iterator<Item = Extent> + 'a {
+        let mapping = self.mappings.first;
+        let inside = self.taken.iter().copied();
+        let inside = inside.filter(move |extent| extent.overlaps(&mapping));
+        // Each gap ends where a reservation, or the mapping, ends it.
+        let ends = inside
+            .clone()
+            .map(|extent| extent.start())
+            .chain([mapping.end()]);
+        let starts = [mapping.start()]
+            .into_iter()
+            .chain(inside.map(|extent| extent.end()));
+        starts
+            .zip(ends)
+            .filter_map(|(start, end)| Extent::between(start, end))
+    }
+
+    /// The free ranges as far as they are whole units, in ascending order.
+    fn unit_gaps(self) -> impl Iterator<Item = Extent> + 'a {
+        self.gaps()
+            .filter_map(move |gap| gap.narrowed(self.mappings.align))
+    }
+
+    /// Free bytes of each DIMM, in whole units.
+    ///
+    /// A reservation takes every unit that it touches. One that does not end with the mapping's last unit makes the
+    /// whole mapping unavailable.
+    pub fn available(&self) -> u64 {
+        let Mappings { first, align } = self.mappings;
+        let taken = self.taken.iter().try_fold(0u64, |taken, extent| {
+            let extent = extent.widened(align)?;
+            if !extent.overlaps(&first) {
+                return Some(taken);
+            }
+            if extent.end() > first.end() {
+                return None;
+            }
+            taken.checked_add(extent.len())
+        });
+        let free = taken.and_then(|taken| first.len().checked_sub(taken));
+        free.map_or(0, |free| free - free.checked_rem(align).unwrap_or(free))
+    }
+
+    /// Bytes of each DIMM in the largest free range of whole units.
+    pub fn largest_gap(&self) -> u64 {
+        let largest = self.unit_gaps().map(|gap| gap.len()).max().unwrap_or(0);
+        largest.min(self.available())
+    }
+
+    /// The range that a namespace gets of which each DIMM has `len` bytes: the lowest one that fits.
+    pub fn place(&self, len: u64) -> Result<Extent, NoSpace> {
+        self.unit_gaps()
+            .filter(|gap| gap.len() >= len)
+            .find_map(|gap| Extent::new(gap.start(), len))
+            .ok_or(NoSpace {
+                len,
+                adjacent: None,
+            })
+    }
+
+    /// The range that a namespace, which has `old`, has once its share of each DIMM is `len` bytes; [`None`] if that is
+    /// nothing.
+    ///
+    /// A namespace shrinks at its end. It grows into a gap next to it, of which the lower one is tried first.
+    pub fn resize(&self, old: Option<Extent>, len: u64) -> Result<Option<Extent>, NoSpace> {
+        if len == 0 {
+            return Ok(None);
+        }
+        let Some(old) = old else {
+            return self.place(len).map(Some);
+        };
+        let Some(more) = len.checked_sub(old.len()).filter(|&more| more != 0) else {
+            return Ok(Extent::new(old.start(), len));
+        };
+        self.unit_gaps()
+            .filter(|gap| gap.len() >= more)
+            .find_map(|gap| {
+                if gap.end() == old.start() {
+                    Extent::between(old.start() - more, old.end())
+                } else if gap.start() == old.end() {
+                    Extent::new(old.start(), len)
+                } else {
+                    None
+                }
+            })
+            .map(Some)
+            .ok_or(NoSpace {
+                len,
+                adjacent: Some(old),
+            })
+    }
+}
+
+/// Makes one range of those that overlap; `extents` ascend. Returns how many are left in front.
+fn merge(extents: &mut [Extent]) -> usize {
+    let mut count = 0usize;
+    for index in 0..extents.len() {
+        let Some(&next) = extents.get(index) else {
+            break;
+        };
+        let last = count.checked_sub(1).and_then(|last| extents.get_mut(last));
+        match last {
+            Some(last) if last.overlaps(&next) => {
+                let end = last.end().max(next.end());
+                *last = Extent::between(last.start(), end).unwrap_or(*last);
+            }
+            _ => {
+                if let Some(place) = extents.get_mut(count) {
+                    *place = next;
+                }
+                count += 1;
+            }
+        }
+    }
+    count
+}
+
+/// The range that a namespace has on the first DIMM, given the mapping of each DIMM and its range there: the ranges must be of
+/// one length and at one offset, or there must be none.
+pub fn common_extent(
+    shares: impl IntoIterator<Item = (Extent, Option<Extent>)>,
+) -> Result<Option<Extent>, Apart> {
+    let mut shares = shares.into_iter().enumerate();
+    let Some((_, (first, common))) = shares.next() else {
+        return Ok(None);
+    };
+    for (member, (mapping, found)) in shares {
+        let expected = common.and_then(|extent| extent.moved(first, mapping));
+        if found != expected {
+            return Err(Apart {
+                member,
+                found,
+                expected,
+            });
+        }
+    }
+    Ok(common)
+}
+
+/// The shares of a namespace are at different offsets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Apart {
+    /// The number of the mapping.
+    pub member: usize,
+    /// The range on that DIMM.
+    pub found: Option<Extent>,
+    /// The range that goes with that of the first DIMM.
+    pub expected: Option<Extent>,
+}
+
+impl fmt::Display for Apart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mapping{}: dpa is ", self.member)?;
+        write_extent(f, self.found)?;
+        f.write_str(", expected ")?;
+        write_extent(f, self.expected)
+    }
+}
+
+fn write_extent(f: &mut fmt::Formatter<'_>, extent: Option<Extent>) -> fmt::Result {
+    match extent {
+        Some(extent) => write!(f, "{extent}"),
+        None => f.write_str("none"),
+    }
+}
+
+/// A namespace does not fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoSpace {
+    /// Bytes that it should have on each DIMM.
+    pub len: u64,
+    /// The range that it has and that it should adjoin.
+    pub adjacent: Option<Extent>,
+}
+
+impl fmt::Display for NoSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.adjacent {
+            Some(old) => write!(
+                f,
+                "no dpa that is free on all DIMMs next to {old} to grow to {:#x} bytes",
+                self.len
+            ),
+            None => write!(
+                f,
+                "no dpa range of {:#x} bytes that is free on all DIMMs",
+                self.len
+            ),
+        }
+    }
+}

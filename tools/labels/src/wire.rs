@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writes to label areas, as they are recorded, and how they fail.
+
+use nd_format::label::Medium;
+use std::{
+    cell::RefCell,
+    fmt, //
+};
+
+/// A write that has reached a medium.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Number of the DIMM.
+    pub member: usize,
+    /// Where in its label area.
+    pub offset: usize,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "DIMM {}: {} bytes at {:#x}",
+            self.member,
+            self.bytes.len(),
+            self.offset
+        )
+    }
+}
+
+/// How a write fails. The driver is told in each case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// Nothing has reached the medium.
+    Lost,
+    /// The first half has.
+    Half,
+    /// All of it has.
+    Landed,
+}
+
+impl FaultKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Lost, Self::Half, Self::Landed];
+}
+
+/// A write that fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// How many writes succeed before.
+    pub after: usize,
+    /// What becomes of it.
+    pub kind: FaultKind,
+    /// Which later writes are lost.
+    pub then: Lost,
+}
+
+/// Writes that are lost after the one that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// None.
+    Nothing,
+    /// Those to the same DIMM.
+    Dimm,
+    /// All.
+    Everything,
+}
+
+impl Lost {
+    /// All choices.
+    pub const ALL: [Self; 3] = [Self::Nothing, Self::Dimm, Self::Everything];
+}
+
+/// Takes writes, and lets one of them fail.
+pub(crate) struct Recorder {
+    /// The writes that reached the media.
+    pub(crate) log: Vec<Recorded>,
+    seen: usize,
+    fault: Option<Fault>,
+    broken: Option<(Lost, usize)>,
+}
+
+impl Recorder {
+    /// Lets no write fail but `fault`.
+    pub(crate) fn new(fault: Option<Fault>) -> RefCell<Self> {
+        RefCell::new(Self {
+            log: Vec::new(),
+            seen: 0,
+            fault,
+            broken: None,
+        })
+    }
+
+    fn write(&mut self, mut write: Recorded) -> Result<(), Broken> {
+        let is_lost = match self.broken {
+            None | Some((Lost::Nothing, _)) => false,
+            Some((Lost::Dimm, member)) => member == write.member,
+            Some((Lost::Everything, _)) => true,
+        };
+        if is_lost {
+            return Err(Broken);
+        }
+        let fault = self.fault.filter(|fault| fault.after == self.seen);
+        self.seen += 1;
+        let Some(fault) = fault else {
+            self.log.push(write);
+            return Ok(());
+        };
+        self.broken = Some((fault.then, write.member));
+        let len = match fault.kind {
+            FaultKind::Lost => 0,
+            FaultKind::Half => write.bytes.len() / 2,
+            FaultKind::Landed => write.bytes.len(),
+        };
+        write.bytes.truncate(len);
+        self.log.push(write);
+        Err(Broken)
+    }
+}
+
+/// A write failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Broken;
+
+/// The way to the label area of a DIMM.
+pub(crate) struct Wire<'a> {
+    pub(crate) recorder: &'a RefCell<Recorder>,
+    pub(crate) member: usize,
+}
+
+impl Medium for Wire<'_> {
+    type Error = Broken;
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Broken> {
+        self.recorder.borrow_mut().write(Recorded {
+            member: self.member,
+            offset: offset as usize,
+            bytes: bytes.to_vec(),
+        })
+    }
+}
