@@ -90,11 +90,6 @@ pub trait Bus: Sized + 'static {
     fn after_probe(device: &Device, result: Result) {
         let _ = (device, result);
     }
-
-    /// Called after a driver's data were dropped.
-    fn after_remove(device: &Device) {
-        let _ = device;
-    }
 }
 
 /// The variables of an event that is being put together.
@@ -311,7 +306,6 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
         // SAFETY: The driver is bound, so `probe_callback` stored data of this type.
         let data = unsafe { device.drvdata_borrow::<D::Data<'_>>() };
         D::unbind(device, data);
-        B::after_remove(device);
         0
     }
 
