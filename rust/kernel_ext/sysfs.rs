@@ -417,9 +417,12 @@ impl<T: DeviceType> GroupList<T> {
 }
 
 /// Wakes up those who poll the attribute `name` of `dev`, in the directory `dir` below it if there is one.
+///
+/// `dev` must not be taken out of sysfs meanwhile: its directory, which is looked into, may go with it.
 pub fn notify(dev: &device::Device, dir: Option<&CStr>, name: &CStr) {
     let dev = ptr::from_ref(dev).cast::<sys::device>().cast_mut();
-    // SAFETY: `dev` is a valid device and the names are C strings; sysfs copes with attributes that do not exist.
+    // SAFETY: `dev` is a valid device that nobody takes out of sysfs, as the caller sees to, and the names are C strings; sysfs
+    // copes with a device that is not there and with attributes that do not exist.
     unsafe {
         sys::sysfs_notify(
             &raw mut (*dev).kobj,

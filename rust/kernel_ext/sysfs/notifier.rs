@@ -33,6 +33,8 @@ unsafe impl Sync for Notifier {}
 impl Notifier {
     /// For the attribute `name` of `device`, in the directory `directory` below it if there is one.
     ///
+    /// `device` must not be taken out of sysfs meanwhile: its directory, which is looked into, may go with it.
+    ///
     /// `ENOENT`: the device is not registered, or has no such attribute.
     pub fn new(device: &Device, directory: Option<&CStr>, name: &CStr) -> Result<Self> {
         let raw = ptr::from_ref(device).cast::<sys::device>();
@@ -49,8 +51,8 @@ impl Notifier {
         if parent.is_null() {
             return Err(ENOENT);
         }
-        // SAFETY: `parent` is the node of a device that the caller keeps alive, or one that we have a reference to; the name
-        // is a C string; sysfs has no namespaces for these.
+        // SAFETY: `parent` is the node of a device that nobody takes out of sysfs, as the caller of `new` sees to, or one that we
+        // have a reference to; the name is a C string; sysfs has no namespaces for these.
         let node = unsafe { sys::kernfs_find_and_get_ns(parent, name.as_char_ptr(), ptr::null()) };
         // INVARIANT: The function gives a reference away.
         NonNull::new(node).map(Self).ok_or(ENOENT)
