@@ -11,3 +11,8 @@
 wait_for 10 test -b /dev/pmem0
 expect_eq "size of pmem0 in sectors" "$(cat /sys/block/pmem0/size)" 131072
 ndctl list -BDRN
+
+# Power management leaves all of them alone.
+for device in "$ND"/* "$ND"/ndbus0/nd/*; do
+	[ ! -e "$device/power" ] || fail "$device has attributes of power management"
+done

@@ -4,20 +4,22 @@
 //!
 //! C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 
-use crate::sys;
-use core::ptr;
+use crate::{
+    device::{
+        DeviceType,
+        Node,
+        Table, //
+    },
+    sys,
+    sysfs::GroupList, //
+};
 use kernel::{
     device::Device,
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::to_result,
     fmt,
     prelude::*,
-    str::{
-        as_char_ptr_in_const_context,
-        CString, //
-    },
+    str::as_char_ptr_in_const_context,
+    sync::aref::ARef,
     types::Opaque, //
 };
 
@@ -48,7 +50,7 @@ impl Class {
         Ok(Registration(self))
     }
 
-    /// Makes a device of this class below `parent`, with a node in `/dev` for `major` and `minor`.
+    /// Makes a device of this class below `parent`, with a node in `/dev` for `major` and `minor`. The class must be registered.
     pub fn create_node(
         &'static self,
         parent: &Device,
@@ -56,24 +58,28 @@ impl Class {
         minor: u32,
         name: fmt::Arguments<'_>,
     ) -> Result<ClassNode> {
-        let name = CString::try_from_fmt(name)?;
         let number = device_number(major, minor);
-        // SAFETY: The class is static, and the driver core refuses one that is not registered; the parent is valid, and
-        // the format takes one string.
-        from_err_ptr(unsafe {
-            sys::device_create(
-                self.0.get(),
-                ptr::from_ref(parent).cast::<sys::device>().cast_mut(),
-                number,
-                ptr::null_mut(),
-                c"%s".as_char_ptr(),
-                name.as_char_ptr(),
-            )
-        })?;
-        Ok(ClassNode {
-            class: self,
+        let node = Node::in_class(
+            self,
+            &CONTROL,
+            parent,
             number,
-        })
+            name,
+            Ok::<_, Error>(Control),
+        )?;
+        node.register()?;
+        Ok(ClassNode(node))
+    }
+}
+
+/// What a node in `/dev` stands for, as far as the device tree knows.
+struct Control;
+
+static CONTROL: Table<Control> = Table::unnamed(GroupList::EMPTY);
+
+impl DeviceType for Control {
+    fn tables() -> &'static [&'static Table<Self>] {
+        const { &[&CONTROL] }
     }
 }
 
@@ -88,15 +94,11 @@ impl Drop for Registration {
 }
 
 /// A device of a class; dropping it removes it.
-pub struct ClassNode {
-    class: &'static Class,
-    number: sys::dev_t,
-}
+pub struct ClassNode(ARef<Node<Control>>);
 
 impl Drop for ClassNode {
     fn drop(&mut self) {
-        // SAFETY: The device was created in `Class::create_node`.
-        unsafe { sys::device_destroy(self.class.0.get(), self.number) };
+        self.0.unregister();
     }
 }
 

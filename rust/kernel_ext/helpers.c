@@ -51,6 +51,11 @@ int rust_helper_nd_dev_to_node(struct device *dev)
 	return dev_to_node(dev);
 }
 
+void rust_helper_nd_device_set_pm_not_required(struct device *dev)
+{
+	device_set_pm_not_required(dev);
+}
+
 unsigned long rust_helper_nd_huge_pmd_size(void)
 {
 	return has_transparent_hugepage() ? PMD_SIZE : 0;

@@ -11,6 +11,7 @@ void rust_helper_nd_device_lock(struct device *dev);
 void rust_helper_nd_device_unlock(struct device *dev);
 void rust_helper_nd_set_dev_node(struct device *dev, int node);
 int rust_helper_nd_dev_to_node(struct device *dev);
+void rust_helper_nd_device_set_pm_not_required(struct device *dev);
 unsigned long rust_helper_nd_huge_pmd_size(void);
 unsigned long rust_helper_nd_huge_pud_size(void);
 unsigned int rust_helper_nd_memalloc_noio_save(void);

@@ -52,6 +52,8 @@ extern "C" {
     pub fn set_dev_node(dev: *mut device, node: ffi::c_int);
     #[link_name = "rust_helper_nd_dev_to_node"]
     pub fn dev_to_node(dev: *mut device) -> ffi::c_int;
+    #[link_name = "rust_helper_nd_device_set_pm_not_required"]
+    pub fn device_set_pm_not_required(dev: *mut device);
     #[link_name = "rust_helper_nd_huge_pmd_size"]
     pub fn huge_pmd_size() -> ffi::c_ulong;
     #[link_name = "rust_helper_nd_huge_pud_size"]

@@ -117,6 +117,7 @@ impl KnobsRegistration {
             &CLASS,
             &TABLE,
             parent,
+            0,
             fmt!("test_dimm{number}"),
             Ok::<_, Error>(Knobs(dimm)),
         )?;

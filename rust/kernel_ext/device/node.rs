@@ -193,6 +193,22 @@ fn settled() -> impl PinInit<CondVar> {
     new_condvar!("nd_node")
 }
 
+/// Initialises a device, which power management is to leave alone: there is nothing to do for it.
+///
+/// Not a part of the generic function that calls it: the helper is not exported to the modules in which that is instantiated.
+///
+/// # Safety
+///
+/// `device` is zeroed, and nobody else knows of it.
+#[inline(never)]
+unsafe fn initialise(device: *mut sys::device) {
+    // SAFETY: By the requirements of this function; the second one wants an initialised device that was not added.
+    unsafe {
+        sys::device_initialize(device);
+        sys::device_set_pm_not_required(device);
+    }
+}
+
 impl<T: DeviceType> Node<T> {
     /// Makes a node named `name` that is not in sysfs yet.
     pub fn new(
@@ -217,16 +233,20 @@ impl<T: DeviceType> Node<T> {
     }
 
     /// Makes a node named `name` in `class`, on no bus, that is not in sysfs yet.
+    ///
+    /// `device_number` is that of its node in `/dev`, 0 for none.
     pub fn in_class(
         class: &'static Class,
         table: &'static Table<T>,
         parent: &Device,
+        device_number: u32,
         name: fmt::Arguments<'_>,
         data: impl PinInit<T, Error>,
     ) -> Result<ARef<Self>> {
         // SAFETY: The caller passes an initialised device that nobody else knows of yet, and the class is static.
         Self::create(table, Some(parent), name, data, |device| unsafe {
             (*device).class = class.as_ptr();
+            (*device).devt = device_number;
         })
     }
 
@@ -260,7 +280,7 @@ impl<T: DeviceType> Node<T> {
         // SAFETY: `node` was just allocated.
         let device = unsafe { (*node).device.get() };
         // SAFETY: The device is zeroed and nobody else knows of it.
-        unsafe { sys::device_initialize(device) };
+        unsafe { initialise(device) };
         // SAFETY: As above; the table is static, and the parent is kept by the node. After this, dropping the reference
         // runs the release callback.
         unsafe {
