@@ -41,7 +41,7 @@ use nd_format::{
         UpdateError, //
     },
     nfit::interleave::Cookies,
-    sort::insertion_sort_by_key,
+    sort::sort_by_key,
     uuid::Uuid, //
 };
 
@@ -99,7 +99,7 @@ impl Region {
                 ),
             }
         }
-        insertion_sort_by_key(&mut found, |namespace| {
+        sort_by_key(&mut found, |namespace| {
             label::by_address(self.start() + namespace.offset)
         });
         Ok(found)

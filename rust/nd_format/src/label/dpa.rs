@@ -7,7 +7,7 @@ use super::{
     extent::Extent, //
 };
 use crate::{
-    sort::insertion_sort_by_key,
+    sort::sort_by_key,
     uuid::Uuid, //
 };
 use core::fmt;
@@ -40,7 +40,7 @@ pub struct Reserved<'a>(&'a [Reservation]);
 impl<'a> Reserved<'a> {
     /// Sorts `list` and checks that no two of them overlap.
     pub fn sort(list: &'a mut [Reservation]) -> Result<Self, Overlap> {
-        insertion_sort_by_key(list, |reservation| reservation.extent.start());
+        sort_by_key(list, |reservation| reservation.extent.start());
         Self::new(list)
     }
 

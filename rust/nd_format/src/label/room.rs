@@ -11,7 +11,7 @@ use super::{
     dpa::reservations,
     extent::Extent, //
 };
-use crate::sort::insertion_sort_by_key;
+use crate::sort::sort_by_key;
 use core::fmt;
 
 /// The mappings of a set, as if all were that of the first DIMM.
@@ -68,7 +68,7 @@ pub struct Room<'a> {
 impl<'a> Room<'a> {
     /// What is left of `mappings` by [`Mappings::taken`] of all DIMMs, which come in any order.
     pub fn new(mappings: Mappings, taken: &'a mut [Extent]) -> Self {
-        insertion_sort_by_key(taken, Extent::start);
+        sort_by_key(taken, Extent::start);
         let count = merge(taken);
         Self {
             mappings,
