@@ -28,28 +28,6 @@ mark() {
 		open my $out, ">:raw", $file or die; print $out $bytes;' "$@"
 }
 
-# save NAME: the label areas of both DIMMs, as NAME.0 and NAME.1.
-save() {
-	for number in 0 1; do
-		ndctl read-labels -o "$1.$number" "$(dimm $number)" >/dev/null || fail "read-labels: $?"
-	done
-}
-
-# dimm MAPPING: the DIMM of this mapping of the region.
-dimm() {
-	cut -d, -f1 "$ND/$region/mapping$1"
-}
-
-# restore FILE0 FILE1: writes the label areas of both DIMMs, and enables the region again.
-restore() {
-	expect_ok ndctl disable-region -b "$N0" all
-	ndctl write-labels -i "$1" "$(dimm 0)" >/dev/null 2>&1 || fail "write-labels: $?"
-	ndctl write-labels -i "$2" "$(dimm 1)" >/dev/null 2>&1 || fail "write-labels: $?"
-	dmesg -C
-	expect_ok ndctl enable-region "$region"
-	wait_for_buses
-}
-
 names() {
 	ndctl list -r "$region" -N | jq -c '[.[].uuid]'
 }
@@ -72,38 +50,38 @@ settled() {
 
 reset_labels 1.1
 region=$(region_of_ways 2)
-save none
+save_labels none
 empty=$(slots)
 namespace=$(field "$(ndctl create-namespace -r "$region" -m raw -s 32M -u $first)" dev)
-save first
+save_labels first
 one=$(slots)
 expect_ok ndctl disable-namespace "$namespace"
 expect_eq "changing the UUID" "$(store "$ND/$namespace/uuid" $second)" ok
-save second
+save_labels second
 
 # All labels are there, marked.
 cp first.0 marked.0 && cp first.1 marked.1
 mark marked.0 $first && mark marked.1 $first
-restore marked.0 marked.1
+restore_labels marked.0 marked.1
 expect_kernel_message "$region: namespace $first: the update of its labels was interrupted"
 settled "[\"$first\"]" "$one"
 
 # A change of UUID that reached one DIMM: the old one holds.
 cp second.0 half.0 && mark half.0 $second
-restore half.0 first.1
+restore_labels half.0 first.1
 expect_kernel_message "$region: namespace $first: the update of its labels was interrupted"
 settled "[\"$first\"]" "$one"
 
 # A creation that reached one DIMM: there is nothing.
-restore marked.0 none.1
+restore_labels marked.0 none.1
 expect_kernel_message "$region: labels of namespace $first are dropped: its creation was interrupted"
 settled "" "$empty"
 
 # A DIMM that lost its labels for another reason: the namespace is refused, and nothing is dropped.
-restore first.0 none.1
+restore_labels first.0 none.1
 expect_kernel_message "$region: namespace $first refused: mapping1 has no label of it"
 expect_eq "the namespaces" "$(names)" ""
-restore first.0 first.1
+restore_labels first.0 first.1
 settled "[\"$first\"]" "$one"
 
 # Labels that cannot be written: the namespace is there, but nothing is changed until they can.

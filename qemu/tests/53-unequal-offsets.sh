@@ -12,26 +12,8 @@ UNIT=8388608
 first=11111111-1111-4111-8111-111111111111
 second=22222222-2222-4222-8222-222222222222
 
-# save NAME: the label areas of both DIMMs, as NAME.0 and NAME.1.
-save() {
-	for number in 0 1; do
-		ndctl read-labels -o "$1.$number" "$(dimm $number)" >/dev/null || fail "read-labels: $?"
-	done
-}
-
-# dimm MAPPING: the DIMM of this mapping of the region.
-dimm() {
-	cut -d, -f1 "$ND/$region/mapping$1"
-}
-
-# restore FILE0 FILE1: writes the label areas of both DIMMs, and enables the region again.
-restore() {
-	expect_ok ndctl disable-region -b "$N0" all
-	ndctl write-labels -i "$1" "$(dimm 0)" >/dev/null 2>&1 || fail "write-labels: $?"
-	ndctl write-labels -i "$2" "$(dimm 1)" >/dev/null 2>&1 || fail "write-labels: $?"
-	dmesg -C
-	expect_ok ndctl enable-region "$region"
-	wait_for_buses
+names() {
+	ndctl list -r "$region" -N | jq -c '[.[].uuid]'
 }
 
 # labels FROM TO UUID CHANGE...: the area TO is the area FROM with other labels.
@@ -40,10 +22,6 @@ labels() {
 	to=$2
 	shift 2
 	perl "${LIB%/*}/labels.pl" "$to" "$@" || fail "labels.pl $*: $?"
-}
-
-names() {
-	ndctl list -r "$region" -N | jq -c '[.[].uuid]'
 }
 
 # shown WHEN: the namespace is where it was, with its data.
@@ -65,20 +43,20 @@ free() {
 
 reset_labels 1.2
 region=$(region_of_ways 2)
-save none
+save_labels none
 created=$(ndctl create-namespace -r "$region" -m raw -s $((2 * UNIT)) -u $first)
 namespace=$(field "$created" dev) disk=/dev/$(field "$created" blockdev)
 address=$(cat "$ND/$namespace/resource")
 dd if=/dev/urandom of=data bs=1M count=15 status=none
 expect_ok dd if=data of="$disk" bs=1M oflag=direct status=none
-save equal
+save_labels equal
 expect_ok ndctl disable-namespace "$namespace"
 expect_eq "changing the UUID" "$(store "$ND/$namespace/uuid" $second)" ok
-save renamed
+save_labels renamed
 
 # What the C modules make if somebody else has the first unit of the second DIMM.
 labels equal.1 unequal.1 $first dpa=$UNIT
-restore equal.0 unequal.1
+restore_labels equal.0 unequal.1
 shown "with shares at different offsets"
 
 free 0 0
@@ -91,14 +69,14 @@ shown "after changes that were refused"
 
 # A change of the UUID that reached one DIMM: which namespace it was is not clear, so all labels stay.
 labels renamed.0 half.0 $second flags=8
-restore half.0 unequal.1
+restore_labels half.0 unequal.1
 expect_kernel_message "$region: namespace $first refused: mapping0 has no label of it"
 expect_kernel_message "$region: namespace $second refused: it may be the new UUID of a namespace"
 expect_eq "the namespaces after a change of the UUID was interrupted" "$(names)" ""
-save after
+save_labels after
 expect_ok cmp after.0 half.0
 expect_ok cmp after.1 unequal.1
-restore equal.0 unequal.1
+restore_labels equal.0 unequal.1
 shown "with its former labels"
 expect_ok ndctl destroy-namespace -f "$namespace"
 expect_eq "the namespaces" "$(names)" ""
@@ -106,7 +84,7 @@ free $((4 * UNIT)) $((4 * UNIT))
 
 # A new one beside labels of somebody else.
 labels equal.1 stale.1 $first cookie=1
-restore none.0 stale.1
+restore_labels none.0 stale.1
 free $((2 * UNIT)) $((2 * UNIT))
 namespace=$(field "$(ndctl create-namespace -r "$region" -m raw -u $second)" dev)
 expect_eq "the size of a new namespace" "$(cat "$ND/$namespace/size")" $((2 * UNIT))
@@ -118,7 +96,7 @@ free 0 0
 
 # Half of each DIMM is free, but not the same half.
 labels equal.0 stale.0 $first cookie=1 dpa=$UNIT
-restore stale.0 stale.1
+restore_labels stale.0 stale.1
 free 0 0
 seed=$(cat "$ND/$region/namespace_seed")
 expect_eq "the UUID of the seed" "$(store "$ND/$seed/uuid" $second)" ok

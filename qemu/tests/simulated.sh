@@ -67,6 +67,28 @@ end_raw() {
 	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
 }
 
+# save_labels NAME: the label areas of both DIMMs of $region, as NAME.0 and NAME.1.
+save_labels() {
+	for _number in 0 1; do
+		ndctl read-labels -o "$1.$_number" "$(dimm $_number)" >/dev/null || fail "read-labels: $?"
+	done
+}
+
+# dimm MAPPING: the DIMM of this mapping of $region.
+dimm() {
+	cut -d, -f1 "$ND/$region/mapping$1"
+}
+
+# restore_labels FILE0 FILE1: writes the label areas of both DIMMs of $region, and enables it again.
+restore_labels() {
+	expect_ok ndctl disable-region -b "$N0" all
+	ndctl write-labels -i "$1" "$(dimm 0)" >/dev/null 2>&1 || fail "write-labels: $?"
+	ndctl write-labels -i "$2" "$(dimm 1)" >/dev/null 2>&1 || fail "write-labels: $?"
+	dmesg -C
+	expect_ok ndctl enable-region "$region"
+	wait_for_buses
+}
+
 unload_at_exit() {
 	_status=$?
 	trap - EXIT

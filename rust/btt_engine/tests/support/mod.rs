@@ -18,13 +18,16 @@ use btt_engine::{
 };
 use nd_format::{
     btt::{
+        ArenaGeometry,
         LbaSize,
+        MapEntry,
         Version,
         NFREE, //
     },
     uuid::Uuid, //
 };
 use std::{
+    collections::BTreeSet,
     ops::Range,
     sync::{
         Arc,
@@ -362,4 +365,53 @@ pub fn read(btt: &Btt<Ram>, lba: u64, count: u64) -> Vec<u8> {
     let mut sink = Buffer::new(vec![0xee; (count * u64::from(btt.sector_size())) as usize]);
     btt.read(lba, count, &mut sink, 0).unwrap();
     sink.bytes
+}
+
+/// Offsets of the parts of the only arena on the medium.
+pub fn parts(btt: &Btt<Ram>) -> (u64, ArenaGeometry) {
+    let arena = btt.arenas().next().unwrap();
+    (btt.detected().version.initial_offset(), arena.info.geometry)
+}
+
+pub fn map_offset(btt: &Btt<Ram>, premap: u32) -> u64 {
+    let (origin, geometry) = parts(btt);
+    origin + geometry.map_entry_offset(premap).unwrap()
+}
+
+pub fn block_offset(btt: &Btt<Ram>, block: u32) -> u64 {
+    let (origin, geometry) = parts(btt);
+    origin + geometry.block_offset(block).unwrap()
+}
+
+pub fn entry(btt: &Btt<Ram>, premap: u32) -> MapEntry {
+    MapEntry::decode(btt.media().word(map_offset(btt, premap)), premap)
+}
+
+/// Opens the medium again and checks that every block is mapped or free, once.
+pub fn assert_permutation(setup: &Setup, media: &Ram) {
+    let btt = setup.open(media).unwrap().btt;
+    for arena in btt.arenas() {
+        let start = setup.version.initial_offset() + arena.offset;
+        let geometry = arena.info.geometry;
+        let word = |premap| media.word(start + geometry.map_entry_offset(premap).unwrap());
+        let mut blocks: BTreeSet<u32> = (0..geometry.external_nlba())
+            .map(|premap| MapEntry::decode(word(premap), premap).block)
+            .collect();
+        for lane in 0..geometry.nfree() {
+            let group = start + geometry.flog_group_offset(lane).unwrap();
+            let slot = |slot: usize| (0..4).map(move |field| group + slot as u64 * 16 + field * 4);
+            let group = [0, 1, 2, 3].map(|number| {
+                let fields: Vec<u32> = slot(number).map(|offset| media.word(offset)).collect();
+                nd_format::btt::flog::RawSlot {
+                    lba: fields[0],
+                    old_map: fields[1],
+                    new_map: fields[2],
+                    seq: fields[3],
+                }
+            });
+            blocks.insert(arena.flog_layout.newest(&group).unwrap().entry.old);
+        }
+        assert_eq!(blocks.len(), geometry.internal_nlba() as usize);
+        assert_eq!(blocks.last(), Some(&(geometry.internal_nlba() - 1)));
+    }
 }
