@@ -5,18 +5,18 @@
 //! A module has one directory at the root of debugfs, in which its devices make their own. [`Root`] is the static through
 //! which they find it; the module's instance holds the [`RootRegistration`] that makes and removes it.
 
-use core::{
-    cell::UnsafeCell,
-    hint, //
-};
+use core::cell::UnsafeCell;
 use kernel::{
     debugfs::Dir,
     prelude::*,
     sync::atomic::{
         Acquire,
         Atomic,
-        Relaxed,
         Release, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     },
 };
 
@@ -64,13 +64,12 @@ impl Root {
         self.with(|slot| slot.clone())
     }
 
-    /// Calls `f`, which must not sleep, with nobody else in it.
+    /// Calls `f` with nobody else in it.
     fn with<T>(&self, f: impl FnOnce(&mut Option<Dir>) -> T) -> T {
-        // Contention is rare and short: devices come and go seldom, and only a handle is copied under the lock.
+        // Contention is rare and short: devices come and go seldom, and only a handle is copied meanwhile. Who waits sleeps, as
+        // the other one may need this CPU to be done.
         while self.locked.cmpxchg(false, true, Acquire).is_err() {
-            while self.locked.load(Relaxed) {
-                hint::spin_loop();
-            }
+            fsleep(Delta::from_micros(100));
         }
 
         // SAFETY: This thread has just changed `locked` to `true`, and nobody else does before it is `false` again.

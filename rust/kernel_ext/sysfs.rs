@@ -22,7 +22,10 @@
 
 mod notifier;
 
-pub use self::notifier::Notifier;
+pub use self::notifier::{
+    AttributePath,
+    Notifier, //
+};
 
 use crate::{
     device::{
@@ -37,7 +40,6 @@ use core::{
     ptr, //
 };
 use kernel::{
-    device,
     error::from_result,
     page::PAGE_SIZE,
     prelude::*,
@@ -414,20 +416,4 @@ impl<T: DeviceType> GroupList<T> {
     pub(crate) const fn as_ptr(&self) -> *const *const sys::attribute_group {
         self.0
     }
-}
-
-/// Wakes up those who poll the attribute `name` of `dev`, in the directory `dir` below it if there is one.
-///
-/// `dev` must not be taken out of sysfs meanwhile: its directory, which is looked into, may go with it.
-pub fn notify(dev: &device::Device, dir: Option<&CStr>, name: &CStr) {
-    let dev = ptr::from_ref(dev).cast::<sys::device>().cast_mut();
-    // SAFETY: `dev` is a valid device that nobody takes out of sysfs, as the caller sees to, and the names are C strings; sysfs
-    // copes with a device that is not there and with attributes that do not exist.
-    unsafe {
-        sys::sysfs_notify(
-            &raw mut (*dev).kobj,
-            dir.map_or(ptr::null(), |dir| dir.as_char_ptr()),
-            name.as_char_ptr(),
-        )
-    };
 }

@@ -79,7 +79,7 @@ impl RawDisk {
         )?;
 
         // Without it nobody who polls the attribute is woken; all else works.
-        if let Ok(notifier) = disk.as_disk().badblocks_notifier() {
+        if let Ok(notifier) = disk.badblocks_notifier() {
             driver.badblocks_changed.populate(notifier);
         }
         Ok(Self {

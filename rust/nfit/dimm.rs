@@ -29,7 +29,7 @@ use kernel::{
 use kernel_ext::{
     acpi::NotifyHandler,
     device::Node,
-    sysfs, //
+    sysfs::AttributePath, //
 };
 use nd::{
     provider::{
@@ -303,7 +303,7 @@ impl NfitDimm {
 
 /// Wakes up those who poll the flags of a DIMM.
 pub(crate) fn health_changed(dimm: &Node<Dimm>) {
-    sysfs::notify(dimm.device(), Some(c"nfit"), c"flags");
+    dimm.notify(AttributePath::within(c"nfit", c"flags"));
 }
 
 /// Wakes up those who poll the flags of a DIMM when its health changes.

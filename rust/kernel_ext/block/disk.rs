@@ -16,7 +16,10 @@ use super::{
 use crate::{
     badblocks::Badblocks,
     sys,
-    sysfs::Notifier, //
+    sysfs::{
+        AttributePath,
+        Notifier, //
+    }, //
 };
 use core::{
     marker::PhantomData,
@@ -225,6 +228,20 @@ impl<T: Driver> Disk<T> {
         // SAFETY: `raw` is a valid, added disk by the type invariant, and it is not removed while `self` is borrowed.
         unsafe { DiskRef::from_raw(self.raw.as_ptr()) }
     }
+
+    /// What wakes those who poll the attribute `badblocks`.
+    pub fn badblocks_notifier(&self) -> Result<Notifier> {
+        let raw = self.raw.as_ptr();
+
+        // SAFETY: By the type invariant the disk is valid and was added, and so was the device in its `part0`; both are
+        // taken out of sysfs when `self` is dropped.
+        unsafe {
+            Notifier::of_device(
+                &raw const (*(*raw).part0).bd_device,
+                AttributePath::new(c"badblocks"),
+            )
+        }
+    }
 }
 
 impl<T: Driver> Drop for Disk<T> {
@@ -336,13 +353,5 @@ impl<'a> DiskRef<'a> {
     pub fn set_read_only(self, read_only: bool) {
         // SAFETY: The disk is valid by the type invariant.
         unsafe { sys::set_disk_ro(self.raw, read_only) };
-    }
-
-    /// What wakes those who poll the attribute `badblocks`.
-    pub fn badblocks_notifier(self) -> Result<Notifier> {
-        // SAFETY: The disk is valid by the type invariant, and the device in `part0` lives as long as the disk.
-        let device = unsafe { device::Device::from_raw(&raw mut (*(*self.raw).part0).bd_device) };
-
-        Notifier::new(device, None, c"badblocks")
     }
 }

@@ -7,6 +7,7 @@
 
 mod lock;
 mod node;
+mod presence;
 
 pub use self::{
     lock::DeviceLock,

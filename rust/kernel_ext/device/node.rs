@@ -7,6 +7,7 @@
 //! pending job or an open sysfs file may hold one. Its release function is part of this module's text, and references to
 //! devices do not pin modules; so nodes are counted, and the module must not go before [`wait_until_released`] returned.
 
+use super::presence::Presence;
 use crate::{
     bus::BusType,
     class::Class,
@@ -29,8 +30,6 @@ use kernel::{
     },
     error::to_result,
     fmt,
-    new_condvar,
-    new_mutex,
     prelude::*,
     str::{
         as_char_ptr_in_const_context,
@@ -45,9 +44,7 @@ use kernel::{
             Acquire,
             Atomic,
             Full, //
-        },
-        CondVar,
-        Mutex, //
+        }, //
     },
     time::{
         delay::fsleep,
@@ -132,29 +129,13 @@ impl<T: DeviceType> Table<T> {
 #[pin_data]
 pub struct Node<T: DeviceType> {
     #[pin]
-    device: Opaque<sys::device>,
-    dead: Atomic<bool>,
+    pub(super) device: Opaque<sys::device>,
     #[pin]
-    presence: Mutex<Presence>,
-    #[pin]
-    settled: CondVar,
+    pub(super) presence: Presence,
     #[pin]
     data: T,
     /// Dropped last: who waits for the parent to be [unshared](Self::wait_until_unshared) has waited for the data of its children.
     parent: Option<ARef<Device>>,
-}
-
-/// Where a node is on its way through sysfs. The steps that take long are done without the lock.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    /// Not added yet.
-    New,
-    /// Being added.
-    Arriving,
-    /// There.
-    Present,
-    /// Taken out, or never to be added.
-    Gone,
 }
 
 // SAFETY: `struct device` may be used and released on any thread, and so may `T` and the atomics.
@@ -176,21 +157,6 @@ pub struct NodeParameters<'a, T: DeviceType> {
     pub numa_node: i32,
     /// Number of its node in `/dev` (see [`device_number`](crate::class::device_number)), 0 for none.
     pub device_number: u32,
-}
-
-/// The lock of a new node.
-///
-/// Not a part of the generic functions around it: each module has its own copy of these and of the names in them, and lockdep wants
-/// one name for a key.
-#[inline(never)]
-fn presence() -> impl PinInit<Mutex<Presence>> {
-    new_mutex!(Presence::New, "nd_node")
-}
-
-/// The condition variable of a new node; see [`presence`].
-#[inline(never)]
-fn settled() -> impl PinInit<CondVar> {
-    new_condvar!("nd_node")
 }
 
 /// Initialises a device, which power management is to leave alone: there is nothing to do for it.
@@ -263,9 +229,7 @@ impl<T: DeviceType> Node<T> {
         let node = KBox::try_pin_init(
             try_pin_init!(Self {
                 device: Opaque::zeroed(),
-                dead: Atomic::new(false),
-                presence <- presence(),
-                settled <- settled(),
+                presence <- Presence::new(),
                 data <- data,
                 parent,
             }? Error),
@@ -354,67 +318,6 @@ impl<T: DeviceType> Node<T> {
     /// Takes the lock of the device.
     pub fn lock_device(&self) -> DeviceLock<'_> {
         DeviceLock::new(self.device())
-    }
-
-    /// Puts the device into sysfs and tells the bus, which may bind a driver before this returns.
-    ///
-    /// Fails with `EBUSY` for a node that was registered or unregistered before, else with the error of the driver core.
-    pub fn register(&self) -> Result {
-        {
-            let mut presence = self.presence.lock();
-            if *presence != Presence::New {
-                return Err(EBUSY);
-            }
-            *presence = Presence::Arriving;
-        }
-        // SAFETY: The device is initialised, and it is added only once, since it was new.
-        let added = to_result(unsafe { sys::device_add(self.device.get()) });
-        *self.presence.lock() = if added.is_ok() {
-            Presence::Present
-        } else {
-            Presence::Gone
-        };
-        self.settled.notify_all();
-        added
-    }
-
-    /// Tells whether [`Self::unregister`] was called, or [`Self::mark_dead`].
-    pub fn is_dead(&self) -> bool {
-        self.dead.load(Acquire)
-    }
-
-    /// Claims the right to unregister this device; only the first caller gets `true`.
-    pub fn mark_dead(&self) -> bool {
-        !self.dead.xchg(true, Full)
-    }
-
-    /// Unbinds the driver and takes the device out of sysfs, unless somebody else does or did.
-    ///
-    /// Takes the device lock, and waits for running attribute callbacks: never call it from one of them.
-    pub fn unregister(&self) {
-        if self.mark_dead() {
-            self.delete();
-        }
-    }
-
-    /// Unregisters a device after [`Self::mark_dead`] gave the right to.
-    pub fn delete(&self) {
-        {
-            let mut presence = self.presence.lock();
-            while *presence == Presence::Arriving {
-                self.settled.wait(&mut presence);
-            }
-            if core::mem::replace(&mut *presence, Presence::Gone) != Presence::Present {
-                return;
-            }
-        }
-        {
-            let _lock = self.lock_device();
-            // SAFETY: The device was added; its lock is held, as `kill_device` asks for.
-            unsafe { sys::kill_device(self.device.get()) };
-        }
-        // SAFETY: The device was added, and it is deleted only once, since it was present.
-        unsafe { sys::device_del(self.device.get()) };
     }
 
     /// Waits until nobody but the caller, who has this one reference, refers to an unregistered node or to a child of it. To be called

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waking those who poll an attribute, from where nothing may be looked up by name.
+//! Waking those who poll an attribute.
 //!
 //! C header: [`include/linux/kernfs.h`](srctree/include/linux/kernfs.h)
 
@@ -10,9 +10,37 @@ use core::ptr::{
     NonNull, //
 };
 use kernel::{
-    device::Device,
+    device::{
+        Bound,
+        Device, //
+    },
     prelude::*, //
 };
+
+/// An attribute of a device: its name, and the directory below that of the device that it is in, if it is in one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AttributePath {
+    directory: Option<&'static CStr>,
+    name: &'static CStr,
+}
+
+impl AttributePath {
+    /// `name`, in the device's own directory.
+    pub const fn new(name: &'static CStr) -> Self {
+        Self {
+            directory: None,
+            name,
+        }
+    }
+
+    /// `name`, in `directory` below it.
+    pub const fn within(directory: &'static CStr, name: &'static CStr) -> Self {
+        Self {
+            directory: Some(directory),
+            name,
+        }
+    }
+}
 
 /// Wakes those who poll one attribute.
 ///
@@ -31,28 +59,46 @@ unsafe impl Send for Notifier {}
 unsafe impl Sync for Notifier {}
 
 impl Notifier {
-    /// For the attribute `name` of `device`, in the directory `directory` below it if there is one.
+    /// For an attribute of `device`, which is in sysfs as long as it is bound to its driver.
     ///
-    /// `device` must not be taken out of sysfs meanwhile: its directory, which is looked into, may go with it.
-    ///
-    /// `ENOENT`: the device is not registered, or has no such attribute.
-    pub fn new(device: &Device, directory: Option<&CStr>, name: &CStr) -> Result<Self> {
+    /// `ENOENT`: the device has no such attribute.
+    pub fn new(device: &Device<Bound>, attribute: AttributePath) -> Result<Self> {
         let raw = ptr::from_ref(device).cast::<sys::device>();
-        // SAFETY: `device` is valid.
-        let root = unsafe { (*raw).kobj.sd };
-        let Some(directory) = directory else {
-            return Self::find(root, name);
-        };
-        let directory = Self::find(root, directory)?;
-        Self::find(directory.0.as_ptr(), name)
+        // SAFETY: `device` is valid, and a device leaves its driver before it is taken out of sysfs.
+        unsafe { Self::of_device(raw, attribute) }
     }
 
-    fn find(parent: *mut sys::kernfs_node, name: &CStr) -> Result<Self> {
+    /// For an attribute of `device`.
+    ///
+    /// `ENOENT`: the device has no such attribute.
+    ///
+    /// # Safety
+    ///
+    /// `device` is valid, was added, and is not taken out of sysfs during the call.
+    pub(crate) unsafe fn of_device(
+        device: *const sys::device,
+        attribute: AttributePath,
+    ) -> Result<Self> {
+        // SAFETY: By the requirements of this function.
+        let root = unsafe { (*device).kobj.sd };
+        let Some(directory) = attribute.directory else {
+            // SAFETY: The directory of a device that is in sysfs.
+            return unsafe { Self::find(root, attribute.name) };
+        };
+        // SAFETY: As above.
+        let directory = unsafe { Self::find(root, directory) }?;
+        // SAFETY: `directory` has a reference.
+        unsafe { Self::find(directory.0.as_ptr(), attribute.name) }
+    }
+
+    /// # Safety
+    ///
+    /// `parent` is null or a directory that is kept during the call.
+    unsafe fn find(parent: *mut sys::kernfs_node, name: &CStr) -> Result<Self> {
         if parent.is_null() {
             return Err(ENOENT);
         }
-        // SAFETY: `parent` is the node of a device that nobody takes out of sysfs, as the caller of `new` sees to, or one that we
-        // have a reference to; the name is a C string; sysfs has no namespaces for these.
+        // SAFETY: By the requirements of this function; the name is a C string; sysfs has no namespaces for these.
         let node = unsafe { sys::kernfs_find_and_get_ns(parent, name.as_char_ptr(), ptr::null()) };
         // INVARIANT: The function gives a reference away.
         NonNull::new(node).map(Self).ok_or(ENOENT)

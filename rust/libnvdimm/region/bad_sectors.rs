@@ -24,6 +24,10 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
     fmt::Write as _,
     page::PAGE_SIZE,
     prelude::*,
@@ -37,7 +41,10 @@ use kernel_ext::{
     },
     block::SECTOR_SIZE,
     device::Node,
-    sysfs::Notifier, //
+    sysfs::{
+        AttributePath,
+        Notifier, //
+    }, //
 };
 
 /// The bad sectors of a region.
@@ -86,9 +93,9 @@ impl Region {
     }
 
     /// Begins a new list, when the region is enabled.
-    pub(super) fn begin_bad_sectors(self: &Node<Self>) {
+    pub(super) fn begin_bad_sectors(self: &Node<Self>, bound: &Device<Bound>) {
         if self.bad_sectors.changed.as_ref().is_none() {
-            if let Ok(notifier) = Notifier::new(self.device(), None, c"badblocks") {
+            if let Ok(notifier) = Notifier::new(bound, AttributePath::new(c"badblocks")) {
                 self.bad_sectors.changed.populate(notifier);
             }
         }

@@ -23,6 +23,7 @@ use crate::{
 };
 use kernel::{
     device::{
+        Bound,
         Core,
         Device, //
     },
@@ -58,7 +59,7 @@ impl Driver<NdBus> for RegionDriver {
 
     fn probe<'bound>(device: &'bound Device<Core<'_>>) -> impl PinInit<Enabled, Error> + 'bound {
         match Kind::of(device) {
-            Some(Kind::Region(region)) => enable(region),
+            Some(Kind::Region(region)) => enable(device, region),
             _ => Err(ENODEV),
         }
     }
@@ -70,8 +71,8 @@ impl Driver<NdBus> for RegionDriver {
     }
 }
 
-/// Creates the namespaces of `region` and the first seeds.
-fn enable(region: &Node<Region>) -> Result<Enabled> {
+/// Creates the namespaces of `region`, whose device is `bound`, and the first seeds.
+fn enable(bound: &Device<Bound>, region: &Node<Region>) -> Result<Enabled> {
     let provider = ModuleReference::try_new(region.bus().module()).ok_or(ENXIO)?;
     security::admit(region)?;
     let mut labels = KVec::new();
@@ -81,7 +82,7 @@ fn enable(region: &Node<Region>) -> Result<Enabled> {
         }
     }
     prepare_fences(region)?;
-    region.begin_bad_sectors();
+    region.begin_bad_sectors(bound);
     *region.seeds().lock() = Seeds::open();
     match namespace::create_all(region) {
         Ok(namespaces) => {

@@ -31,7 +31,7 @@ use kernel_ext::{
         Job,
         RepeatedWork, //
     },
-    sysfs, //
+    sysfs::AttributePath, //
 };
 
 /// Seconds by which the time between two queries grows, and up to which.
@@ -128,7 +128,7 @@ impl Job for Watch {
         }
         overwrite.is_running.store(false, Relaxed);
         drop(lock);
-        sysfs::notify(dimm.device(), None, c"security");
+        dimm.notify(AttributePath::new(c"security"));
         None
     }
 }

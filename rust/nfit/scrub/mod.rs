@@ -52,7 +52,10 @@ use kernel_ext::{
         Job,
         RepeatedWork, //
     },
-    sysfs::Notifier, //
+    sysfs::{
+        AttributePath,
+        Notifier, //
+    }, //
 };
 use nd::{
     Bus,
@@ -188,7 +191,7 @@ impl Scrubber {
         if self.done.as_ref().is_some() {
             return;
         }
-        if let Ok(notifier) = Notifier::new(bus.device(), Some(c"nfit"), c"scrub") {
+        if let Ok(notifier) = bus.notifier(AttributePath::within(c"nfit", c"scrub")) {
             self.done.populate(notifier);
         }
     }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The guest tests: which scripts there are ([`script`]), in which order ([`plan`]), workers that do them ([`run`]), a boot as they
-//! see it ([`session`]), power cuts ([`powercut`],
-//! [`stamps`], [`campaign`]), both stacks side by side ([`compare`]), what the C stack said before ([`recorded`]), what came of it
-//! ([`report`]).
+//! see it ([`session`]), what it lost ([`leaks`]), power cuts ([`powercut`], [`stamps`], [`campaign`]), both stacks side by side
+//! ([`compare`]), what the C stack said before ([`recorded`]), what came of it ([`report`]).
 //!
 //! Scripts whose needs are equal share a boot: before each one the NVDIMMs are zeros and the modules freshly loaded, after each
 //! one the modules are unloaded, which must work. A script that takes its machine down costs the others only another boot.
 
 pub(crate) mod campaign;
 mod compare;
+mod leaks;
 pub(crate) mod media;
 mod plan;
 mod powercut;

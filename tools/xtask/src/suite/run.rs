@@ -3,6 +3,7 @@
 //! Workers: they take jobs from a queue, boot guests for them and report what came of each test.
 
 use super::{
+    leaks,
     media::Media,
     plan::Job,
     report::{
@@ -174,7 +175,7 @@ impl<'a> Run<'a> {
             }
             if usable && self.machine.kernel.flavour == Flavour::Debug {
                 let start = Instant::now();
-                let verdict = verdict_of(leaks(&mut session))?;
+                let verdict = verdict_of(leaks::look(&mut session))?;
                 self.report(&format!("leaks from {boot} on"), stack, start, verdict);
             }
             if usable {
@@ -210,7 +211,7 @@ impl<'a> Run<'a> {
                 one(&mut session, script, under, boot).with_context(in_boot)?;
             if usable && verdict == Verdict::Passed && self.machine.kernel.flavour == Flavour::Debug
             {
-                verdict = leaks(&mut session).with_context(in_boot)?;
+                verdict = leaks::look(&mut session).with_context(in_boot)?;
             }
             if usable {
                 session.halt().with_context(in_boot)?;
@@ -282,16 +283,6 @@ fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Resul
         Verdict::Failed(reasons.join("\n"))
     };
     Ok((verdict, usable))
-}
-
-/// Whether kmemleak finds nothing after all tests of a boot.
-fn leaks(session: &mut Session) -> Result<Verdict> {
-    let report = session.leaks()?;
-    Ok(if report.is_empty() {
-        Verdict::Passed
-    } else {
-        Verdict::Failed(format!("kmemleak reports:\n{report}"))
-    })
 }
 
 /// The ends of what a script printed and of what the kernel said, for a failure's reason.

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What kmemleak found after the tests of a boot, less what the kernel itself is known to lose, whichever modules run on it.
+
+use super::{
+    report::Verdict,
+    session::Session, //
+};
+use anyhow::Result;
+
+/// How kmemleak begins each allocation that nobody holds.
+const BEGINNING: &str = "unreferenced object ";
+
+/// What the backtraces of allocations that the kernel loses have in them.
+///
+/// A store to `bind` for a device that is not ready to be probed keeps its reason with the device, which is not deferred by
+/// that; `driver_deferred_probe_del()` frees the reasons of deferred devices only (drivers/base/dd.c).
+const OF_THE_KERNEL: [[&str; 2]; 1] =
+    [["device_set_deferred_probe_reason+", "device_driver_attach+"]];
+
+/// Whether kmemleak finds nothing that our modules may have lost. They are to be unloaded before.
+pub(super) fn look(session: &mut Session) -> Result<Verdict> {
+    let report = ours(&session.leaks()?);
+    Ok(if report.is_empty() {
+        Verdict::Passed
+    } else {
+        Verdict::Failed(format!("kmemleak reports:\n{report}"))
+    })
+}
+
+/// A report without the objects that the kernel loses. What is no object stays: it is not understood.
+fn ours(report: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = report;
+    while !rest.is_empty() {
+        let next = rest
+            .match_indices(BEGINNING)
+            .map(|(at, _)| at)
+            .find(|&at| at > 0)
+            .unwrap_or(rest.len());
+        let (object, others) = rest.split_at(next);
+        if !is_of_the_kernel(object) {
+            kept.push_str(object);
+        }
+        rest = others;
+    }
+    kept
+}
+
+fn is_of_the_kernel(object: &str) -> bool {
+    OF_THE_KERNEL
+        .iter()
+        .any(|functions| functions.iter().all(|function| object.contains(function)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REASON: &str = "\
+unreferenced object 0xff11000011c06b00 (size 32):
+  comm \"sh\", pid 134, jiffies 4294950727
+  backtrace (crc d4d7e014):
+    kasprintf+0x70/0x80
+    device_set_deferred_probe_reason+0x4a/0xe0
+    dev_err_probe+0xd8/0x100
+    device_driver_attach+0xd6/0x1e0
+    bind_store+0x195/0x1d0
+";
+    const NAMESPACE: &str = "\
+unreferenced object 0xff1100000d5ad740 (size 512):
+  comm \"sh\", pid 132, jiffies 4294959421
+  backtrace (crc 67b19a3a):
+    __kmalloc_noprof+0x402/0x6f0
+    device_driver_attach+0xd6/0x1e0
+";
+
+    #[test]
+    fn only_what_the_kernel_loses_is_left_out() {
+        assert_eq!(ours(&[REASON, NAMESPACE, REASON].concat()), NAMESPACE);
+        assert_eq!(
+            ours(&[NAMESPACE, REASON, NAMESPACE].concat()),
+            NAMESPACE.repeat(2)
+        );
+        assert_eq!(ours(&REASON.repeat(3)), "");
+    }
+
+    #[test]
+    fn what_is_not_understood_stays() {
+        let complaint = "kmemleak is disabled\n";
+        assert_eq!(ours(&[complaint, REASON].concat()), complaint);
+        assert_eq!(ours(""), "");
+    }
+}
