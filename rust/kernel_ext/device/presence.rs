@@ -60,14 +60,16 @@ enum Step {
 impl Presence {
     /// That of a new node.
     ///
-    /// Not a part of the generic function that calls it: each module would have its own copy of it and of the names in it, and lockdep
-    /// wants one name for a key.
+    /// Not a part of the generic function that calls it, and the locks are made before the initialiser, which is: that is compiled into
+    /// each module anew, with names of its own, and lockdep wants one name for a key.
     #[inline(never)]
     pub(super) fn new() -> impl PinInit<Self> {
+        let step = new_mutex!(Step::New, "nd_node");
+        let settled = new_condvar!("nd_node");
         pin_init!(Self {
             dead: Atomic::new(false),
-            step <- new_mutex!(Step::New, "nd_node"),
-            settled <- new_condvar!("nd_node"),
+            step <- step,
+            settled <- settled,
         })
     }
 }
