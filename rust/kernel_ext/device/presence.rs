@@ -21,7 +21,8 @@ use crate::{
 use core::mem;
 use kernel::{
     error::to_result,
-    new_condvar, new_mutex,
+    new_condvar,
+    new_mutex,
     prelude::*,
     sync::{
         atomic::{
@@ -31,7 +32,7 @@ use kernel::{
         },
         CondVar,
         Mutex, //
-    },
+    }, //
 };
 
 /// Whether a node is there.

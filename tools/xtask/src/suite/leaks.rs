@@ -11,12 +11,11 @@ use anyhow::Result;
 /// How kmemleak begins each allocation that nobody holds.
 const BEGINNING: &str = "unreferenced object ";
 
-/// What the backtraces of allocations that the kernel loses have in them.
+/// What the backtrace of an allocation has in it that the kernel loses.
 ///
 /// A store to `bind` for a device that is not ready to be probed keeps its reason with the device, which is not deferred by
 /// that; `driver_deferred_probe_del()` frees the reasons of deferred devices only (drivers/base/dd.c).
-const OF_THE_KERNEL: [[&str; 2]; 1] =
-    [["device_set_deferred_probe_reason+", "device_driver_attach+"]];
+const OF_THE_KERNEL: [&str; 2] = ["device_set_deferred_probe_reason+", "device_driver_attach+"];
 
 /// Whether kmemleak finds nothing that our modules may have lost. They are to be unloaded before.
 pub(super) fn look(session: &mut Session) -> Result<Verdict> {
@@ -30,27 +29,20 @@ pub(super) fn look(session: &mut Session) -> Result<Verdict> {
 
 /// A report without the objects that the kernel loses. What is no object stays: it is not understood.
 fn ours(report: &str) -> String {
-    let mut kept = String::new();
-    let mut rest = report;
-    while !rest.is_empty() {
-        let next = rest
-            .match_indices(BEGINNING)
-            .map(|(at, _)| at)
-            .find(|&at| at > 0)
-            .unwrap_or(rest.len());
-        let (object, others) = rest.split_at(next);
-        if !is_of_the_kernel(object) {
-            kept.push_str(object);
-        }
-        rest = others;
-    }
-    kept
-}
-
-fn is_of_the_kernel(object: &str) -> bool {
-    OF_THE_KERNEL
-        .iter()
-        .any(|functions| functions.iter().all(|function| object.contains(function)))
+    let (preamble, objects) = match report.find(BEGINNING) {
+        Some(first) => report.split_at(first),
+        None => (report, ""),
+    };
+    let objects = objects
+        .split(BEGINNING)
+        .skip(1)
+        .filter(|object| {
+            !OF_THE_KERNEL
+                .iter()
+                .all(|function| object.contains(function))
+        })
+        .flat_map(|object| [BEGINNING, object]);
+    std::iter::once(preamble).chain(objects).collect()
 }
 
 #[cfg(test)]
