@@ -28,10 +28,7 @@ compare_tree() {
 
 # fill KIND: a new file system on $disk, with the tree.
 fill() {
-	case $1 in
-	ext4) mkfs.ext4 -q -F "/dev/$disk" ;;
-	xfs) mkfs.xfs -q -f "/dev/$disk" ;;
-	esac
+	make_filesystem "$1"
 	mount -t "$1" "/dev/$disk" mounted
 	cp -a "$tree" mounted/tree
 	umount mounted
@@ -44,10 +41,7 @@ fill() {
 
 # check KIND: what the checker of the file system thinks, and the tree is still there.
 check() {
-	case $1 in
-	ext4) e2fsck -f -n "/dev/$disk" >check.out 2>&1 || fail "ext4 on $disk: $(cat check.out)" ;;
-	xfs) xfs_repair -n "/dev/$disk" >check.out 2>&1 || fail "xfs on $disk: $(cat check.out)" ;;
-	esac
+	check_filesystem "$1"
 	mount -t "$1" -o ro "/dev/$disk" mounted
 	compare_tree "on $1 of $disk after a new detection"
 	umount mounted

@@ -68,10 +68,7 @@ mkdir mounted
 for sector_size in 512 4096; do
 	make_btt namespace0.0 $sector_size
 	for kind in ext4 xfs; do
-		case $kind in
-		ext4) mkfs.ext4 -q -F "/dev/$disk" ;;
-		xfs) mkfs.xfs -q -f "/dev/$disk" ;;
-		esac
+		make_filesystem $kind
 		mount -t $kind "/dev/$disk" mounted
 		exercise 1 file.toml mounted/one &
 		exercise 2 file.toml mounted/two

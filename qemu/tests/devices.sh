@@ -153,6 +153,22 @@ same() {
 	pattern "$1" "$2" | cmp -s - read
 }
 
+# make_filesystem KIND: a new ext4 or xfs on $disk, whatever it holds.
+make_filesystem() {
+	case $1 in
+	ext4) mkfs.ext4 -q -F "/dev/$disk" ;;
+	xfs) mkfs.xfs -q -f "/dev/$disk" ;;
+	esac
+}
+
+# check_filesystem KIND: its own checker finds nothing wrong with the one on $disk, which is not mounted.
+check_filesystem() {
+	case $1 in
+	ext4) e2fsck -f -n "/dev/$disk" >check.out 2>&1 ;;
+	xfs) xfs_repair -n "/dev/$disk" >check.out 2>&1 ;;
+	esac || fail "$1 on $disk: $(cat check.out)"
+}
+
 # drop_caches: what is read next comes from the devices.
 drop_caches() {
 	sync

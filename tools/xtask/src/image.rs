@@ -29,7 +29,7 @@ use std::{
 const SUITE: &str = "trixie";
 
 /// What the tests call.
-const PACKAGES: [&str; 18] = [
+const PACKAGES: [&str; 19] = [
     "attr",
     "daxctl",
     "dmsetup",
@@ -43,6 +43,7 @@ const PACKAGES: [&str; 18] = [
     "parted",
     "procps",
     "psmisc",
+    "stress-ng",
     "udev",
     "util-linux",
     "uuid-runtime",
@@ -51,10 +52,13 @@ const PACKAGES: [&str; 18] = [
 ];
 
 /// What nobody reads in a guest.
-const LEFT_OUT: [&str; 3] = [
+const LEFT_OUT: [&str; 5] = [
     "/usr/share/doc/*",
     "/usr/share/man/*",
     "/usr/share/locale/*",
+    // stress-ng could stress a graphics card, too.
+    "/usr/lib/*/libLLVM*",
+    "/usr/lib/*/libgallium*",
 ];
 
 /// Where the kernel finds the first program, and its source in the checkout.
