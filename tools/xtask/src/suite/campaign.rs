@@ -10,7 +10,7 @@ use super::{
         CUTS, //
     },
     report::Tally,
-    results_directory,
+    results::Results,
     run::Run, //
 };
 use crate::{
@@ -64,7 +64,7 @@ pub(crate) fn run(campaign: &Campaign) -> Result<ExitCode> {
     let files = GuestFiles::prepare(&machine, &BTreeSet::from([Stack::Rust, Stack::C]))?;
     let seed = campaign.seed.unwrap_or_else(rand::random);
     println!("            seed of this campaign: {seed}");
-    let run = Run::new(&machine, files, results_directory()?);
+    let run = Run::new(&machine, files, Results::create()?);
     let jobs = chains(campaign.cuts, seed).map(Job::PowerCuts).collect();
     let total = u64::from(campaign.cuts);
     let outcomes = ui::step("power cuts", |step| {
@@ -88,7 +88,7 @@ pub(crate) fn run(campaign: &Campaign) -> Result<ExitCode> {
     outcomes
         .iter()
         .for_each(|outcome| tally.count(&outcome.verdict));
-    println!("            results: {}", run.results.display());
+    println!("            results: {}", run.results.path().display());
     Ok(tally.close())
 }
 

@@ -2,7 +2,7 @@
 
 //! The guest tests: which scripts there are ([`script`]), in which order ([`plan`]), workers that do them ([`run`]), a boot as they
 //! see it ([`session`]), what it lost ([`leaks`]), power cuts ([`powercut`], [`stamps`], [`campaign`]), both stacks side by side
-//! ([`compare`]), what the C stack said before ([`recorded`]), what came of it ([`report`]).
+//! ([`compare`]), what the C stack said before ([`recorded`]), what came of it ([`report`]) and where that is written ([`results`]).
 //!
 //! Scripts whose needs are equal share a boot: before each one the NVDIMMs are zeros and the modules freshly loaded, after each
 //! one the modules are unloaded, which must work. A script that takes its machine down costs the others only another boot.
@@ -15,6 +15,7 @@ mod plan;
 mod powercut;
 mod recorded;
 pub(crate) mod report;
+mod results;
 mod run;
 pub(crate) mod script;
 pub(crate) mod session;
@@ -35,7 +36,6 @@ use crate::{
 };
 use anyhow::{
     ensure,
-    Context,
     Result, //
 };
 use plan::Job;
@@ -45,18 +45,13 @@ use report::{
     Tally,
     Verdict, //
 };
+use results::Results;
 use run::Run;
 use script::Script;
 use std::{
     collections::BTreeSet,
-    fs,
-    path::PathBuf,
-    process::ExitCode,
-    time::SystemTime, //
+    process::ExitCode, //
 };
-
-/// Results of so many runs are kept.
-const KEPT_RUNS: usize = 10;
 
 /// Which tests to run.
 #[derive(clap::Args, Clone, Debug)]
@@ -148,13 +143,13 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
 
     let stacks = jobs.iter().flat_map(Job::stacks).collect::<BTreeSet<_>>();
     let files = GuestFiles::prepare(machine, &stacks)?;
-    let results = results_directory()?;
+    let results = Results::create()?;
     let records = Records::open(machine, &files.tools())?;
     let mut outcomes = Vec::new();
     let mut to_run = scripts.clone();
     if let Some(records) = records.as_ref().filter(|_| selection.recalls()) {
         for script in &mut to_run {
-            if let Some(outcome) = records.recall(script, &results)? {
+            if let Some(outcome) = records.recall(script, results.path())? {
                 outcome.print();
                 outcomes.push(outcome);
                 script.stacks.retain(|&stack| stack != Stack::C);
@@ -173,47 +168,17 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
             if passed.any(|outcome| outcome.name == name) {
                 records.keep(
                     script,
-                    &compare::printed(&run.results, Stack::C, &script.name),
+                    &compare::printed(run.results.path(), Stack::C, &script.name),
                 )?;
             }
         }
     }
-    outcomes.extend(compare::compare(&run.results, &scripts, &outcomes));
+    outcomes.extend(compare::compare(run.results.path(), &scripts, &outcomes));
     let mut tally = Tally::default();
     outcomes
         .iter()
         .for_each(|outcome| tally.count(&outcome.verdict));
-    println!("            results: {}", run.results.display());
+    println!("            results: {}", run.results.path().display());
     report::print_failures(&outcomes);
     Ok(tally)
-}
-
-/// A new directory for the results of this run, `target/results/<seconds since 1970>-<process>`; `latest` leads to it.
-fn results_directory() -> Result<PathBuf> {
-    let all = project::target_directory("results")?;
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let name = format!("{}-{}", now.as_secs(), std::process::id());
-    let directory = all.join(&name);
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
-    let latest = all.join("latest");
-    let link = all.join(format!("latest-{}", std::process::id()));
-    std::os::unix::fs::symlink(&name, &link)
-        .and_then(|()| fs::rename(&link, &latest))
-        .context("cannot link the latest results")?;
-
-    let entries = fs::read_dir(&all)
-        .context("cannot read the results")?
-        .flatten();
-    let mut runs = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir() && !path.is_symlink())
-        .collect::<Vec<_>>();
-    runs.sort();
-    for old in runs.iter().rev().skip(KEPT_RUNS) {
-        fs::remove_dir_all(old).with_context(|| format!("cannot remove {}", old.display()))?;
-    }
-    Ok(directory)
 }

@@ -329,7 +329,10 @@ impl Chain {
             return Ok(Survived::Cut);
         }
         let cycle = self.cycle(&mut session, &output, plan, stamps);
-        cycle.map_err(|reason| reason.context(traces(&session, NAME)))?;
+        cycle.map_err(|reason| match traces(&session, NAME) {
+            nothing if nothing.is_empty() => reason,
+            traces => reason.context(traces),
+        })?;
         if plan.load == Load::Look {
             session.halt()?;
             return Ok(Survived::Halted);
@@ -380,7 +383,9 @@ impl Chain {
         if let Some(reason) = broken {
             bail!("changing the labels failed: {reason}");
         }
-        judged.context("the guest did not get as far as reading the sectors")??;
+        judged.with_context(|| {
+            format!("the guest did not get as far as reading the sectors: {ending:?}")
+        })??;
         ensure!(
             ending == expected,
             "the guest's script ended with {ending:?} instead of {expected:?}"

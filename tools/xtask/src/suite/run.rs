@@ -11,6 +11,7 @@ use super::{
         Outcome,
         Verdict, //
     },
+    results::Results,
     script::{
         Boots,
         Hardware,
@@ -57,13 +58,13 @@ pub(super) struct Run<'a> {
     pub(super) machine: &'a Machine,
     pub(super) files: GuestFiles,
     /// The directory of this run's results.
-    pub(super) results: PathBuf,
+    pub(super) results: Results,
     outcomes: Mutex<Vec<Outcome>>,
 }
 
 impl<'a> Run<'a> {
     /// A run that has not begun.
-    pub(super) fn new(machine: &'a Machine, files: GuestFiles, results: PathBuf) -> Self {
+    pub(super) fn new(machine: &'a Machine, files: GuestFiles, results: Results) -> Self {
         Self {
             machine,
             files,
@@ -127,7 +128,7 @@ impl<'a> Run<'a> {
 
     /// Where the scripts of one boot write.
     pub(super) fn output_directory(&self, stack: Stack, boot: &str) -> Result<PathBuf> {
-        let directory = self.results.join(stack.name()).join(boot);
+        let directory = self.results.path().join(stack.name()).join(boot);
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
         Ok(directory)
