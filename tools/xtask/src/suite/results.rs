@@ -16,6 +16,7 @@ use std::{
         File,
         TryLockError, //
     },
+    io,
     path::{
         Path,
         PathBuf, //
@@ -40,6 +41,7 @@ impl Results {
     }
 
     fn create_below(all: &Path) -> Result<Self> {
+        let _one_run_at_a_time = lock(all).context("cannot lock the results")?;
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -57,20 +59,22 @@ impl Results {
         let directory = all.join(name);
         let create = || {
             fs::create_dir_all(&directory)?;
-            let lock = File::open(&directory)?;
-            lock.lock()?;
-            Ok::<_, std::io::Error>(lock)
+            lock(&directory)
         };
-        let lock = create().with_context(|| format!("cannot create {}", directory.display()))?;
-        Ok(Self {
-            directory,
-            _lock: lock,
-        })
+        let _lock = create().with_context(|| format!("cannot create {}", directory.display()))?;
+        Ok(Self { directory, _lock })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.directory
     }
+}
+
+/// Waits for the lock of a directory, which is given back when the file is dropped.
+fn lock(directory: &Path) -> io::Result<File> {
+    let file = File::open(directory)?;
+    file.lock()?;
+    Ok(file)
 }
 
 fn remove_old(all: &Path) -> Result<()> {
