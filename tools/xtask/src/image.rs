@@ -29,7 +29,7 @@ use std::{
 const SUITE: &str = "trixie";
 
 /// What the tests call.
-const PACKAGES: [&str; 19] = [
+const PACKAGES: [&str; 20] = [
     "attr",
     "daxctl",
     "dmsetup",
@@ -39,6 +39,7 @@ const PACKAGES: [&str; 19] = [
     "jq",
     "keyutils",
     "kmod",
+    "lvm2",
     "ndctl",
     "parted",
     "procps",
