@@ -2,6 +2,8 @@
 
 //! An arena in use: where its parts are on the medium, its lanes and its map locks.
 
+#[cfg(loom)]
+use crate::sync::weak;
 use crate::{
     buckets::{
         Buckets,
@@ -153,7 +155,7 @@ impl Arena {
 
     #[inline]
     pub(crate) fn is_read_only(&self) -> bool {
-        self.gate.state() == State::Closed
+        self.gate.is_closed()
     }
 
     /// Refuses writes from now on, as `error` has left one half done. Returns what its caller is told.
@@ -169,9 +171,16 @@ impl Arena {
         }
     }
 
+    /// Refuses the change of map words whose locks were waited for: whoever had them before may have left a write half done.
     #[inline]
-    pub(crate) fn check_writable(&self) -> Result<(), IoError> {
-        if self.is_read_only() {
+    pub(crate) fn check_writable(&self, _map: &MapGuard<'_>) -> Result<(), IoError> {
+        #[cfg(loom)]
+        if weak::is(weak::Side::GateUnderLocks) {
+            return Ok(());
+        }
+        // It was closed before the locks were given back, so who has them now sees that. A check in progress waits for this
+        // writer.
+        if self.gate.is_closed() {
             return Err(IoError::ReadOnly { arena: self.index });
         }
         Ok(())

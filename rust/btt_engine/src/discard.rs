@@ -60,11 +60,11 @@ impl<M: Media> Btt<M> {
         arena: &Arena,
         premaps: &Range<u32>,
     ) -> Result<u32, IoError> {
-        arena.check_writable()?;
         let start = premaps.start;
         let line_end = (start - start % WORDS_PER_BUCKET).saturating_add(WORDS_PER_BUCKET);
         let end = line_end.min(premaps.end);
         let map = arena.lock_map::<P>(start..end)?;
+        arena.check_writable(&map)?;
         self.discard_locked(arena, &map)?;
         Ok(end)
     }

@@ -5,6 +5,9 @@
 //! A writer looks at the gate when it holds its lane group. Whoever closes the gate for a while takes every lane group once
 //! afterwards: a writer that came before is through by then, and one that comes later sees the gate closed, because it got its
 //! group from the one who closed it.
+//!
+//! The gate is closed for good by a writer whose move is in doubt, before it gives its map locks back. So whoever waited for map locks
+//! looks at the gate again: the map may not have followed the flog, and nothing may be built on what it says.
 
 #[cfg(loom)]
 use crate::sync::weak;
@@ -52,6 +55,12 @@ impl Gate {
             word if word & CLOSED != 0 => State::Closed,
             _ => State::Paused,
         }
+    }
+
+    /// Whether the gate is closed for good.
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.word.load() & CLOSED != 0
     }
 
     /// Closes the gate for good. Returns whether nobody had done so before.

@@ -164,13 +164,12 @@ impl<M: Media> Btt<M> {
     /// It is a hint: the sector may have been written since, and then the map is left as it is. The caller still
     /// holds the block; else the same word could by now stand for new data in the same block.
     fn mark_lost<P: Patience>(&self, arena: &Arena, premap: u32, held: &Held) {
-        if arena.is_read_only() {
-            return;
-        }
         let Ok(map) = arena.lock_map::<P>(premap..premap + 1) else {
             return;
         };
-        if arena.map_word(self.media(), premap) != Ok(held.word) {
+        if arena.check_writable(&map).is_err()
+            || arena.map_word(self.media(), premap) != Ok(held.word)
+        {
             return;
         }
         let entry = MapEntry {

@@ -6,6 +6,8 @@
 //! all of them. Each sector is atomic by itself; the sectors of a request may become durable in any order until the
 //! request is done.
 
+#[cfg(loom)]
+use crate::sync::weak;
 use crate::{
     arena::Arena,
     btt::{
@@ -102,6 +104,7 @@ impl<M: Media> Btt<M> {
         // The locks are taken before the first store: a request without patience gets them now or not at all, and a locked
         // instruction after the stores would wait for them to drain, as the fence does anyway.
         let map = arena.lock_map::<P>(premaps.start..premaps.start + count)?;
+        arena.check_writable(&map)?;
         self.stage(arena, &mut group, &map, source)?;
         group.statistics.fences += 1;
         media.fence()?;
@@ -305,7 +308,8 @@ impl<M: Media> Btt<M> {
         map: &MapGuard<'_>,
     ) -> Result<(), IoError> {
         let media = self.media();
-        let settled = group.each(|lane| {
+        let mut result = Ok(());
+        let each = group.each(|lane| {
             let Some(Move { premap, new, .. }) = lane.committed() else {
                 return Ok(());
             };
@@ -313,10 +317,17 @@ impl<M: Media> Btt<M> {
                 state: MapState::Normal,
                 block: new,
             };
-            arena.set_map_entry(media, map, premap, entry)
+            if let Err(error) = arena.set_map_entry(media, map, premap, entry) {
+                // The flog is ahead of the map: recovery will finish the write, but until then nothing may be built on the map.
+                // The other sectors are not concerned.
+                result = result.and(Err(arena.interrupted(error)));
+                #[cfg(loom)]
+                if weak::is(weak::Side::Settling) {
+                    return result;
+                }
+            }
+            Ok(())
         });
-        // The flog is ahead of the map: recovery will finish the write, but until then nothing may be written, as the lanes hold
-        // blocks that the map still names.
-        settled.map_err(|error| arena.interrupted(error))
+        each.and(result)
     }
 }

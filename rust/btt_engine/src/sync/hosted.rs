@@ -398,6 +398,10 @@ pub mod weak {
         Reader,
         /// A writer's look at the gate.
         Gate,
+        /// The look at the gate with the map locks in hand.
+        GateUnderLocks,
+        /// The map words that come after one that cannot be stored.
+        Settling,
     }
 
     std::thread_local! {
