@@ -347,6 +347,13 @@ impl Arena {
         }
     }
 
+    /// Flushes the whole flog.
+    #[cold]
+    pub(crate) fn flush_flog<M: Media>(&self, media: &M) {
+        let geometry = &self.info.geometry;
+        media.flush(self.start + geometry.flog_offset(), geometry.flog_size());
+    }
+
     #[inline(always)]
     pub(crate) fn map_word_offset(&self, premap: u32) -> Result<u64, MediaError> {
         let offset = self.map + u64::from(premap) * MAP_ENTRY_SIZE;

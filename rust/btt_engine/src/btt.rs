@@ -175,6 +175,10 @@ impl<M: Media> Btt<M> {
                     arena.flush_map(&self.media, premap..premap + 1);
                 }
             }
+            if arena.is_read_only() {
+                // Entries may be there whose fence has failed. Whoever comes next finishes what they say.
+                arena.flush_flog(&self.media);
+            }
         }
         self.media.fence()
     }

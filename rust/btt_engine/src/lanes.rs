@@ -35,8 +35,8 @@ pub(crate) enum Condition {
     Ready,
     /// It had a media error and must be cleared first.
     MustClear,
-    /// The block, or the lane's flog, has an error that cannot be cleared: the lane is not used until the BTT is opened
-    /// again.
+    /// The block, or the lane's flog, has an error that cannot be cleared, or it is in doubt what the flog says: the lane is not
+    /// used until the BTT is opened again.
     Retired,
 }
 
@@ -209,6 +209,18 @@ impl Lane {
         };
         self.unsettled = Some(self.r#move.premap);
         Ok(())
+    }
+
+    /// Goes by the map again, which does not follow the move: whether the flog keeps it is for recovery to see.
+    ///
+    /// The lane is retired, so all that matters of it is which block is free.
+    #[cold]
+    pub(crate) fn take_back(&mut self) {
+        if self.turn == Turn::Committed {
+            self.turn = Turn::Idle;
+            self.free = self.r#move.new;
+            self.condition = Condition::Retired;
+        }
     }
 
     /// The move, if it has happened.

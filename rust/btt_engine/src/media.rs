@@ -20,6 +20,11 @@ use core::fmt;
 ///   [`Media::zero`], [`Media::clear`] and [`Source::copy_to`] include the flush of what they store.
 ///
 /// A fence also orders earlier stores before later ones as other threads see them.
+///
+/// # When it fails
+///
+/// A store that returns an error may have been carried out, and a fence that does may have made durable any part of what it should
+/// have. The engine then does not rely on it, and flushes anew what it needs to be durable.
 pub trait Media {
     /// Bytes of the namespace.
     fn size(&self) -> u64;

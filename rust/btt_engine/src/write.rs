@@ -27,6 +27,7 @@ use crate::{
     },
     media::{
         Media,
+        MediaError,
         Source, //
     },
     patience::{
@@ -39,7 +40,10 @@ use crate::{
         Guard, //
     },
 };
-use core::ops::Range;
+use core::{
+    convert::Infallible,
+    ops::Range, //
+};
 use nd_format::btt::{
     MapEntry,
     MapState, //
@@ -48,7 +52,8 @@ use nd_format::btt::{
 impl<M: Media> Btt<M> {
     /// Writes `count` sectors from `lba` on with the next bytes of `source`.
     ///
-    /// When this returns `Ok`, all sectors are durable. After an error each of them has its old or its new contents.
+    /// When this returns `Ok`, all sectors are durable. After an error each of them has its old or its new contents; which of them is
+    /// in doubt if the arena is read-only afterwards, until the BTT is opened again.
     /// `cpu` is any number; callers with different numbers do not wait for each other.
     #[inline]
     pub fn write<S: Source<M>>(
@@ -111,12 +116,12 @@ impl<M: Media> Btt<M> {
         map.unsettle();
         let committed = self.commit(arena, &mut group);
         group.statistics.fences += 1;
-        // If this fails, the flog says one thing to us and perhaps another after a power failure.
-        let durable = media.fence().map_err(|error| arena.interrupted(error));
-        let settled = self.settle(arena, &mut group, &map);
+        let settled = match media.fence() {
+            Ok(()) => self.settle(arena, &mut group, &map),
+            Err(error) => Err(self.abandon(arena, &mut group, &map, error)),
+        };
         // The first error is the one that says that it was the first.
         committed?;
-        durable?;
         settled?;
         group.statistics.batches += 1;
         group.statistics.sectors += u64::from(count);
@@ -321,6 +326,11 @@ impl<M: Media> Btt<M> {
                 // The flog is ahead of the map: recovery will finish the write, but until then nothing may be built on the map.
                 // The other sectors are not concerned.
                 result = result.and(Err(arena.interrupted(error)));
+                let word = arena.map_word(media, premap);
+                // A store that fails may have been carried out.
+                if word != Ok(entry.encode()) {
+                    lane.take_back();
+                }
                 #[cfg(loom)]
                 if weak::is(weak::Side::Settling) {
                     return result;
@@ -329,5 +339,30 @@ impl<M: Media> Btt<M> {
             Ok(())
         });
         each.and(result)
+    }
+
+    /// Ends a batch of which nobody can tell whether the flog is durable. Returns what its submitter is told.
+    ///
+    /// The map stays as it is: were one of its words durable and the entry of the flog lost, the block would be mapped and free. So the
+    /// sectors show what they held before, until recovery finds them moved or not.
+    #[cold]
+    fn abandon(
+        &self,
+        arena: &Arena,
+        group: &mut LaneGroup,
+        _map: &MapGuard<'_>,
+        error: MediaError,
+    ) -> IoError {
+        // While the locks are held: whoever waits for them must not build on a word that recovery may change.
+        let error = arena.interrupted(error);
+        #[cfg(loom)]
+        if weak::is(weak::Side::Doubt) {
+            return self.settle(arena, group, _map).err().unwrap_or(error);
+        }
+        let Ok(()) = group.each(|lane| {
+            lane.take_back();
+            Ok::<_, Infallible>(())
+        });
+        error
     }
 }

@@ -402,6 +402,8 @@ pub mod weak {
         GateUnderLocks,
         /// The map words that come after one that cannot be stored.
         Settling,
+        /// Leaving the map alone after a flog that may not be durable.
+        Doubt,
     }
 
     std::thread_local! {

@@ -86,13 +86,6 @@ pub(crate) fn map_word(disk: &Disk, lba: u64) -> u64 {
     4096 + arena.info.geometry.map_entry_offset(premap).unwrap()
 }
 
-/// Where the flog is.
-pub(crate) fn flog(disk: &Disk) -> Range<u64> {
-    let arena = disk.arenas().next().unwrap();
-    let start = 4096 + arena.info.geometry.flog_offset();
-    start..start + arena.info.geometry.flog_size()
-}
-
 /// What each of the [`SECTORS`] may hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Allowed(Vec<BTreeSet<u64>>);

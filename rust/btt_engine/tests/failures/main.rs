@@ -6,4 +6,5 @@
 
 mod disk;
 mod medium;
+mod one_by_one;
 mod waiting;
