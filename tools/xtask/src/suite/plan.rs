@@ -113,6 +113,7 @@ mod tests {
             compare: false,
             timeout: Duration::from_secs(1),
             boots: Boots::Shared,
+            sizes: Vec::new(),
             arguments: String::new(),
         };
         let mut scripts = vec![script("1", None), script("2", Some(1)), script("3", None)];

@@ -199,13 +199,17 @@ impl<'a> Run<'a> {
         let media = Media::create(&script.hardware)?;
         for (boot, &under) in (1..).zip(&stacks) {
             let output = self.output_directory(stack, &format!("{}-boot{boot}", script.name))?;
-            let setup = Session::setup(
+            let mut setup = Session::setup(
                 self.machine,
                 &script.hardware,
                 self.files.of(under)?,
                 &media,
                 &output,
             );
+            if let (Some(first), Some(size)) = (setup.nvdimms.first_mut(), script.first_size(boot))
+            {
+                first.size = size;
+            }
             let in_boot = || format!("in boot {boot}");
             let mut session = Session::boot(&setup, &output).with_context(in_boot)?;
             let (mut verdict, usable) =

@@ -87,6 +87,8 @@ pub(crate) struct Script {
     pub(crate) compare: bool,
     pub(crate) timeout: Duration,
     pub(crate) boots: Boots,
+    /// Bytes of the first NVDIMM in each boot, in turns; empty if it always has all of its file.
+    pub(crate) sizes: Vec<u64>,
     /// Words for its command line.
     pub(crate) arguments: String,
 }
@@ -129,6 +131,7 @@ impl Script {
             compare: false,
             timeout: DEFAULT_TIMEOUT,
             boots: Boots::Shared,
+            sizes: Vec::new(),
             arguments: String::new(),
         };
         let head = text
@@ -167,15 +170,39 @@ impl Script {
                         Err(_) => Boots::Stacks(words().map(parse_stack).collect::<Result<_>>()?),
                     }
                 }
+                "sizes" => script.sizes = words().map(parse_size).collect::<Result<_>>()?,
                 _ => {}
             }
         }
+        script.check_sizes()?;
         ensure!(!script.stacks.is_empty(), "stacks names none");
         ensure!(
             !script.compare || script.stacks.len() > 1,
             "compare needs two stacks"
         );
         Ok(script)
+    }
+
+    /// A smaller NVDIMM is a part of the file. Labels lie at the end of what QEMU maps, so that they would move.
+    fn check_sizes(&self) -> Result<()> {
+        if self.sizes.is_empty() {
+            return Ok(());
+        }
+        let first = self.hardware.nvdimms.first();
+        let first = first.context("sizes needs an NVDIMM")?;
+        ensure!(first.label == 0, "sizes needs an NVDIMM without labels");
+        ensure!(
+            self.sizes.iter().all(|&size| size <= first.size),
+            "sizes has more than the NVDIMM's file"
+        );
+        ensure!(self.boots != Boots::Shared, "sizes needs boots");
+        Ok(())
+    }
+
+    /// Returns the size of the first NVDIMM in this boot, counted from 1, if it differs between boots.
+    pub(crate) fn first_size(&self, boot: u32) -> Option<u64> {
+        let turn = (boot as usize).saturating_sub(1);
+        self.sizes.iter().copied().cycle().nth(turn)
     }
 }
 
@@ -281,6 +308,19 @@ mod tests {
     }
 
     #[test]
+    fn sizes_of_boots() {
+        let script = Script::parse(
+            "10-x",
+            "# needs: nvdimm=96M\n# boots: 3\n# sizes: 96M 64M 96M\n",
+        );
+        let script = script.unwrap();
+        let sizes = [1, 2, 3, 4].map(|boot| script.first_size(boot));
+        assert_eq!(sizes, [96, 64, 96, 96].map(|size| Some(size * MIB)));
+        let script = Script::parse("10-x", "# needs: nvdimm=96M\n# boots: 2\n").unwrap();
+        assert_eq!(script.first_size(1), None);
+    }
+
+    #[test]
     fn more_boots() {
         let turns = Boots::Stacks(vec![Stack::C, Stack::Rust]);
         let expected = Boots::Stacks(vec![Stack::C, Stack::Rust, Stack::C]);
@@ -295,5 +335,13 @@ mod tests {
         assert!(Script::parse("10-x", "# needs: label=128K\n").is_err());
         assert!(Script::parse("10-x", "# stacks: zig\n").is_err());
         assert!(Script::parse("10-x", "# stacks: rust\n# compare\n").is_err());
+        for head in [
+            "# boots: 2\n# sizes: 64M\n",
+            "# needs: nvdimm=64M\n# sizes: 64M\n",
+            "# needs: nvdimm=64M\n# boots: 2\n# sizes: 65M\n",
+            "# needs: nvdimm=64M,label=128K\n# boots: 2\n# sizes: 32M\n",
+        ] {
+            assert!(Script::parse("10-x", head).is_err(), "{head}");
+        }
     }
 }
