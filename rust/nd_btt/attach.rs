@@ -82,7 +82,7 @@ pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection
         })),
         Err(OpenError::NotFound(absence)) => {
             if !absence.permits_creation() {
-                dev_warn!(namespace, "has no BTT any more: {}\n", Text(absence));
+                dev_warn!(namespace, "has no BTT that can be used: {}\n", Text(absence));
             }
             Ok(Detection::Absent(media.into_range()))
         }
@@ -113,7 +113,8 @@ pub struct AttachedBtt {
 impl AttachedBtt {
     /// Opens the BTT that `device` stands for, or makes it if the namespace has none, and announces its disk.
     ///
-    /// A BTT that is on the medium stays as it is: `device` takes over its UUID and its sector size.
+    /// A BTT that is on the medium stays as it is: `device` takes over its UUID and its sector size. One that is damaged, or larger
+    /// than the namespace, is neither opened nor made anew.
     ///
     /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small. `EBUSY`: its memory is in use by
     /// somebody else. `ENOMEM`: anything else that keeps the BTT from being opened.

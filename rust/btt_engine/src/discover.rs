@@ -2,21 +2,33 @@
 
 //! Finding a BTT, and telling a namespace without one from a namespace whose BTT is damaged.
 //!
+//! A first info block with a good checksum that is of this namespace was meant to be there. If a field of it does not fit, as
+//! when the namespace has become smaller than its BTT, the BTT is damaged: with the old size its data are back. An info block
+//! that names another namespace is none, so that a new namespace may begin where an old one did.
+//!
 //! The first info block of an arena may be lost while its copy, the map and the flog are good. Making a new BTT there would
 //! destroy everything, so the copy is looked at, at the place where it is in an arena that fills the space there is. But a
 //! copy also survives where a BTT was given up on purpose, so it counts only if the first info block is unreadable or
 //! still recognisable:
 //!
-//! | First info block | Copy, flog | Result |
-//! |---|---|---|
-//! | good | | open |
-//! | unreadable, or the remains of the copy | good | restored from the copy |
-//! | all zeroes, as tools leave it when they destroy a BTT | | no BTT |
-//! | other data | good | no BTT, and none may be made until the block is zeroed |
-//! | unreadable | unreadable | the same |
-//! | else | | no BTT |
+//! | First info block | Copy | Flog | Result |
+//! |---|---|---|---|
+//! | good | | good | open |
+//! | good | | damaged | damaged |
+//! | good checksum, a field does not fit | | | damaged |
+//! | good checksum, of another namespace | | | no BTT |
+//! | unreadable, or the remains of the copy | good | good | restored from the copy |
+//! | unreadable, or the remains of the copy | good | damaged | damaged |
+//! | unreadable, or signature with a wrong checksum | none | | no BTT, and none may be made until the block is zeroed |
+//! | all zeroes, as tools leave it when they destroy a BTT | | | no BTT |
+//! | other data | good | | no BTT, and none may be made until the block is zeroed |
+//! | other data | none | | no BTT |
 //!
-//! Info blocks of later arenas are asked for by the arena before them, so that their copies count always.
+//! "No BTT" holds for one version. Where the first info block of the other version would be, a whole one that names this very
+//! namespace keeps a new BTT from being made, too.
+//!
+//! Info blocks of later arenas are asked for by the arena before them, so that their copies count whatever has become of the
+//! first one, unless that one is whole.
 
 use crate::{
     btt::OpenParams,
@@ -33,6 +45,7 @@ use nd_format::{
     btt::{
         info::{
             is_remnant,
+            parent_uuid,
             Place,
             INFO_LEN, //
         },
@@ -65,7 +78,7 @@ pub struct Detected {
 /// Why there is no BTT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Absence {
-    /// There is no info block, nor a copy of one that belongs to it.
+    /// There is no info block of this namespace, nor a copy of one.
     NoInfo(InfoError),
     /// The first info block was zeroed.
     Erased,
@@ -73,12 +86,19 @@ pub enum Absence {
     Unreadable(MediaError),
     /// Neither the first info block nor the place of its copy can be read.
     CopyUnreadable(MediaError),
-    /// Other data are where the first info block was, while all else is good.
+    /// Other data are where the first info block was, while its copy is good.
     Overwritten {
         /// Where the first info block should be.
         offset: u64,
         /// Where its copy is.
         copy: u64,
+    },
+    /// There is a whole info block of this namespace where another version has it.
+    OtherVersion {
+        /// Its version.
+        version: Version,
+        /// Where it is.
+        offset: u64,
     },
 }
 
@@ -86,8 +106,13 @@ impl Absence {
     /// Tells whether nothing of value is lost when a BTT is made here.
     pub fn permits_creation(&self) -> bool {
         match self {
-            Self::NoInfo(_) | Self::Erased | Self::Unreadable(_) => true,
-            Self::CopyUnreadable(_) | Self::Overwritten { .. } => false,
+            // What has the signature was an info block.
+            Self::NoInfo(error) => !matches!(error, InfoError::Checksum { .. }),
+            Self::Erased => true,
+            Self::Unreadable(_)
+            | Self::CopyUnreadable(_)
+            | Self::Overwritten { .. }
+            | Self::OtherVersion { .. } => false,
         }
     }
 }
@@ -97,14 +122,25 @@ impl fmt::Display for Absence {
         match self {
             Self::NoInfo(error) => error.fmt(f),
             Self::Erased => f.write_str("info block is all zeroes, expected BTT_ARENA_INFO"),
-            Self::Unreadable(error) => write!(f, "info block cannot be read and has no copy: {error}"),
-            Self::CopyUnreadable(error) => write!(f, "neither info block nor its copy can be read: {error}"),
+            Self::Unreadable(error) => {
+                write!(f, "info block cannot be read and has no copy: {error}")
+            }
+            Self::CopyUnreadable(error) => {
+                write!(f, "neither info block nor its copy can be read: {error}")
+            }
             Self::Overwritten { offset, copy } => write!(
                 f,
-                "info block at {offset:#x} was overwritten, but its copy at {copy:#x}, map and flog are intact; \
-                 zero the info block if the old data are not needed"
+                "info block at {offset:#x} was overwritten, but its copy at {copy:#x} is good"
             ),
+            Self::OtherVersion { version, offset } => write!(
+                f,
+                "there is no info block, but one of version {version} at {offset:#x}"
+            ),
+        }?;
+        if self.permits_creation() {
+            return Ok(());
         }
+        f.write_str("; zero the info block if the old data are not needed")
     }
 }
 
@@ -174,9 +210,6 @@ pub(crate) fn discover<M: Media>(
 ) -> Result<(Detected, Slots<Site>), OpenError> {
     let origin = params.version.initial_offset();
     let size = media.size().saturating_sub(origin);
-    if size < ARENA_MIN {
-        return Err(OpenError::TooSmall { size });
-    }
     let mut search = Search {
         media,
         params,
@@ -184,6 +217,14 @@ pub(crate) fn discover<M: Media>(
         copy: InfoBuffer::new()?,
         sites: Slots::with_capacity(1)?,
     };
+    if size < ARENA_MIN {
+        return Err(match search.whole(origin) {
+            Err(Damage::Invalid(error)) if error.is_misfit() => {
+                OpenError::BadArena { arena: 0, error }
+            }
+            _ => OpenError::TooSmall { size },
+        });
+    }
     let first = search.first(origin)?;
     let mut detected = Detected {
         uuid: first.uuid,
@@ -237,6 +278,8 @@ impl InfoBuffer {
 enum Copy {
     /// It and all else of the arena are good.
     Good(Info),
+    /// It is good, but not the rest of the arena.
+    Damaged(OpenError),
     /// There is no good copy.
     None,
     /// The place of the copy cannot be read.
@@ -257,46 +300,85 @@ impl<M: Media> Search<'_, M> {
     fn first(&mut self, start: u64) -> Result<Info, OpenError> {
         let damage = match self.whole(start) {
             Ok(info) => return self.keep(0, start, info, None),
-            Err(damage) => damage,
-        };
-        if let Damage::Invalid(error) = damage {
-            if !matches!(error, InfoError::Signature | InfoError::Checksum { .. }) {
+            Err(Damage::Invalid(error)) if error.is_misfit() => {
+                return Err(OpenError::BadArena { arena: 0, error });
+            }
+            Err(Damage::Invalid(error)) if error.is_whole() => {
                 return Err(OpenError::NotFound(Absence::NoInfo(error)));
             }
-        }
+            Err(damage) => damage,
+        };
         let copy = self.copy_offset(start);
         let found = self.copy(0, start, copy)?;
         let absence = match (damage, found) {
-            (Damage::Unreadable(_), Copy::Good(info)) => {
-                return self.keep(0, start, info, Some((copy, damage)));
-            }
             (Damage::Unreadable(error), Copy::Unreadable) => Absence::CopyUnreadable(error),
             (Damage::Unreadable(error), Copy::None) => Absence::Unreadable(error),
-            (Damage::Invalid(_), Copy::Good(info)) => {
-                match (self.block.as_array(), self.copy.as_array()) {
-                    (Some(block), Some(copy_block)) if is_remnant(block, copy_block) => {
-                        return self.keep(0, start, info, Some((copy, damage)));
-                    }
-                    (Some(block), _) if block.iter().all(|&byte| byte == 0) => Absence::Erased,
-                    _ => Absence::Overwritten {
-                        offset: start,
-                        copy,
-                    },
-                }
+            (Damage::Invalid(error), Copy::None | Copy::Unreadable) => match self.other_version() {
+                Some(other) if error == InfoError::Signature => other,
+                _ => Absence::NoInfo(error),
+            },
+            (damage, Copy::Good(_) | Copy::Damaged(_)) if self.is_erased(&damage) => {
+                Absence::Erased
             }
-            (Damage::Invalid(error), _) => Absence::NoInfo(error),
+            (damage, Copy::Good(info)) if self.is_recognisable(&damage) => {
+                return self.keep(0, start, info, Some((copy, damage)));
+            }
+            (damage, Copy::Damaged(error)) if self.is_recognisable(&damage) => return Err(error),
+            (_, Copy::Good(_) | Copy::Damaged(_)) => Absence::Overwritten {
+                offset: start,
+                copy,
+            },
         };
         Err(OpenError::NotFound(absence))
+    }
+
+    /// Tells whether the info block that was read last is zeroes.
+    fn is_erased(&self, damage: &Damage) -> bool {
+        matches!(damage, Damage::Invalid(_)) && self.block.0.iter().all(|&byte| byte == 0)
+    }
+
+    /// Tells whether the info block that was read last belongs to the copy that was, as far as can be told.
+    fn is_recognisable(&mut self, damage: &Damage) -> bool {
+        match (damage, self.block.as_array(), self.copy.as_array()) {
+            (Damage::Invalid(_), Some(block), Some(copy)) => is_remnant(block, copy),
+            (damage, ..) => matches!(damage, Damage::Unreadable(_)),
+        }
+    }
+
+    /// Looks for a whole info block that names this namespace where the other version has it.
+    #[inline(never)]
+    fn other_version(&mut self) -> Option<Absence> {
+        let version = match self.params.version {
+            Version::V1_1 => Version::V2_0,
+            Version::V2_0 => Version::V1_1,
+        };
+        let offset = version.initial_offset();
+        let place = Place {
+            version,
+            ..self.place(offset)
+        };
+        let block = self.copy.read(self.media, offset).ok()?;
+        if parent_uuid(block) != self.params.namespace_uuid {
+            return None;
+        }
+        match Info::decode(block, &place) {
+            Err(error) if !error.is_misfit() => None,
+            _ => Some(Absence::OtherVersion { version, offset }),
+        }
     }
 
     /// Finds an arena that another one points to.
     fn later(&mut self, arena: u32, start: u64, first: &Detected) -> Result<Info, OpenError> {
         let info = match self.whole(start) {
             Ok(info) => self.keep(arena, start, info, None)?,
+            Err(Damage::Invalid(error)) if error.is_whole() => {
+                return Err(OpenError::BadArena { arena, error });
+            }
             Err(damage) => {
                 let copy = self.copy_offset(start);
                 match (self.copy(arena, start, copy)?, damage) {
                     (Copy::Good(info), _) => self.keep(arena, start, info, Some((copy, damage)))?,
+                    (Copy::Damaged(error), _) => return Err(error),
                     (_, Damage::Unreadable(error)) => return Err(error.into()),
                     (_, Damage::Invalid(error)) => {
                         return Err(OpenError::BadArena { arena, error })
@@ -386,7 +468,7 @@ impl<M: Media> Search<'_, M> {
         match Plan::new(self.media, arena, start, &info) {
             Ok(_) => Ok(Copy::Good(info)),
             Err(OpenError::NoMemory) => Err(OpenError::NoMemory),
-            Err(_) => Ok(Copy::None),
+            Err(error) => Ok(Copy::Damaged(error)),
         }
     }
 }

@@ -110,11 +110,11 @@ pub enum OpenError {
         /// Bytes that a BTT could use.
         size: u64,
     },
-    /// Neither info block of an arena but the first can be used.
+    /// The first info block of an arena is whole and does not fit; or it is of a later arena, and its copy cannot be used either.
     BadArena {
         /// Number of the arena.
         arena: u32,
-        /// What is wrong with the first one.
+        /// What is wrong with the first info block.
         error: InfoError,
     },
     /// An arena is not of the same BTT as the first one.

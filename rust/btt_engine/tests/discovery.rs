@@ -11,7 +11,9 @@ use btt_engine::{
     Absence,
     Btt,
     IoError,
+    Media as _,
     OpenError,
+    OpenParams,
     Opened, //
 };
 use nd_format::{
@@ -93,13 +95,7 @@ fn each_version_is_looked_for_in_its_own_place() {
         setup(made).create(&media);
         assert!(setup(made).open(&media).is_ok());
         let error = refused(&setup(other), &media);
-        assert!(
-            matches!(
-                error,
-                OpenError::NotFound(Absence::NoInfo(_) | Absence::Erased)
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, OpenError::NotFound(_)), "{error}");
     }
 }
 
@@ -176,14 +172,14 @@ fn a_foreign_block_with_all_else_intact_is_refused_for_creation() {
         OpenError::NotFound(Absence::Overwritten { offset: 4096, copy })
     );
     assert!(!error.permits_creation());
-    // The copy alone does not make a BTT: here the flog is gone.
+    // A good copy is enough to ask first, whatever the flog is like.
     let flog = 4096 + geometry.flog_offset();
     media.fill(flog..flog + 64, 0x77);
+    assert_eq!(refused(&setup, &media), error);
+    // Given up on purpose, though.
+    media.fill(4096..8192, 0);
     let error = refused(&setup, &media);
-    assert_eq!(
-        error,
-        OpenError::NotFound(Absence::NoInfo(InfoError::Signature))
-    );
+    assert_eq!(error, OpenError::NotFound(Absence::Erased));
     assert!(error.permits_creation());
 }
 
@@ -219,6 +215,203 @@ fn the_btt_of_another_namespace_is_none() {
         expected: Uuid::NIL,
     };
     assert_eq!(error, OpenError::NotFound(Absence::NoInfo(expected)));
+}
+
+/// Puts the right checksum into a block.
+fn seal(block: &mut [u8; 4096]) {
+    let sum = checksum(block);
+    block[4088..].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Changes bytes of the info block at `offset` and corrects its checksum.
+fn forge(media: &Ram, offset: u64, at: usize, bytes: &[u8]) {
+    let mut block: [u8; 4096] = media.get(offset);
+    block[at..at + bytes.len()].copy_from_slice(bytes);
+    seal(&mut block);
+    media.put(offset, &block);
+}
+
+/// The first `size` bytes of a medium, as a namespace of that size shows them.
+fn beginning(media: &Ram, size: u64) -> Ram {
+    let part = Ram::new(size);
+    part.put(0, &media.bytes()[..size as usize]);
+    part
+}
+
+/// The arena is damaged, and no BTT may be made over it.
+fn expect_bad_arena(error: OpenError, arena: u32, words: &str) {
+    assert!(!error.permits_creation(), "{error}");
+    assert!(
+        matches!(error, OpenError::BadArena { arena: found, .. } if found == arena),
+        "{error}"
+    );
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+#[test]
+fn a_btt_that_is_larger_than_its_namespace_is_damaged() {
+    for version in [Version::V1_1, Version::V2_0] {
+        let setup = Setup {
+            version,
+            ..Setup::default()
+        };
+        let btt = setup.fresh(24 * MIB);
+        write(&btt, 7, 1, 1, 0);
+        let media = btt.media().clone();
+        let page = 4096;
+        for size in [
+            24 * MIB - page,
+            20 * MIB,
+            16 * MIB + page,
+            16 * MIB,
+            16 * MIB - page,
+            MIB,
+        ] {
+            let error = refused(&setup, &beginning(&media, size));
+            expect_bad_arena(error, 0, "info2off is 0x");
+            assert!(error.to_string().contains("expected at most 0x"), "{error}");
+        }
+        // The size is back, and so are the data.
+        let larger = Ram::new(25 * MIB);
+        larger.put(0, &media.bytes());
+        for media in [media, larger] {
+            let opened = setup.open(&media).unwrap();
+            assert_eq!(read(&opened.btt, 7, 1), pattern(&opened.btt, 7, 1, 1));
+        }
+    }
+}
+
+#[test]
+fn a_field_that_does_not_fit_is_damage() {
+    let fields: [(usize, &[u8], &str); 12] = [
+        (52, &[2, 0, 0, 0], "version is 2.0, expected 1.1"),
+        (56, &[1, 2, 0, 0], "external_lbasize is 513"),
+        (60, &[0; 4], "internal_nlba is"),
+        (64, &[0, 2, 0, 0], "internal_lbasize is 512"),
+        (68, &[0; 4], "internal_nlba is 0"),
+        (72, &[0; 4], "nfree is 0"),
+        (76, &[0; 4], "infosize is 0"),
+        (80, &[0, 16, 0, 0, 0, 0, 0, 0], "nextoff is 0x1000"),
+        (88, &[0; 8], "dataoff is 0x0"),
+        (96, &[0; 8], "mapoff is 0x0"),
+        (104, &[1], "logoff is"),
+        (112, &[0xff; 8], "info2off is 0xffffffffffffffff"),
+    ];
+    for (at, bytes, words) in fields {
+        let (setup, media, _) = written();
+        forge(&media, 4096, at, bytes);
+        // The copy is good: nobody knows which of the two is meant.
+        expect_bad_arena(refused(&setup, &media), 0, words);
+    }
+}
+
+#[test]
+fn a_smaller_namespace_over_the_btt_of_another_may_be_used() {
+    let (setup, media, _) = written();
+    forge(&media, 4096, 32, &[3; 16]);
+    for size in [18 * MIB, 16 * MIB + 4096] {
+        let media = beginning(&media, size);
+        let error = refused(&setup, &media);
+        assert!(
+            matches!(
+                error,
+                OpenError::NotFound(Absence::NoInfo(InfoError::ParentUuid { .. }))
+            ),
+            "{error}"
+        );
+        assert!(error.permits_creation());
+        setup.create(&media);
+        assert!(setup.open(&media).is_ok());
+    }
+}
+
+#[test]
+fn damage_whose_copy_is_not_where_the_size_says_is_left_alone() {
+    // The namespace became smaller or larger, and then the first info block was lost.
+    let (setup, media, _) = written();
+    for size in [18 * MIB, 22 * MIB] {
+        let media = || {
+            let resized = Ram::new(size);
+            let bytes = media.bytes();
+            resized.put(0, &bytes[..bytes.len().min(size as usize)]);
+            resized
+        };
+        let torn = media();
+        torn.fill(5000..5008, 0xff);
+        let error = refused(&setup, &torn);
+        assert!(!error.permits_creation(), "{error}");
+        let unreadable = media();
+        unreadable.poison(4096..4608);
+        let error = refused(&setup, &unreadable);
+        assert!(!error.permits_creation(), "{error}");
+        // What is all zeroes was given up, and what has no signature is no info block.
+        for byte in [0, 0x77] {
+            let none = media();
+            none.fill(4096..8192, byte);
+            let error = refused(&setup, &none);
+            assert!(error.permits_creation(), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_info_block_that_was_never_good_may_not_be_written_over_unread() {
+    // As in the C driver: the medium may have held a BTT, or not.
+    let setup = Setup::default();
+    let media = Ram::new(SIZE);
+    media.poison(4096..4608);
+    assert!(!refused(&setup, &media).permits_creation());
+    media.write_bytes(4096, &[0; 4096]).unwrap();
+    assert!(refused(&setup, &media).permits_creation());
+}
+
+#[test]
+fn a_damaged_flog_does_not_make_a_good_copy_none() {
+    let damages: [fn(&Ram); 2] = [
+        |media| media.poison(4096..4608),
+        |media| media.fill(4096..4608, 0xff),
+    ];
+    for damage in damages {
+        let (setup, media, geometry) = written();
+        damage(&media);
+        let group = 4096 + geometry.flog_group_offset(9).unwrap();
+        media.fill(group..group + 64, 0x77);
+        let error = refused(&setup, &media);
+        assert!(
+            matches!(error, OpenError::BadFlog { lane: 9, .. }),
+            "{error}"
+        );
+        media.poison(group..group + 64);
+        let error = refused(&setup, &media);
+        assert!(matches!(error, OpenError::Media(_)), "{error}");
+    }
+}
+
+#[test]
+fn the_own_btt_of_another_version_is_not_written_over() {
+    let namespace_uuid = Uuid::from_bytes([3; 16]);
+    for (made, other) in [
+        (Version::V1_1, Version::V2_0),
+        (Version::V2_0, Version::V1_1),
+    ] {
+        for (parent, permits) in [(namespace_uuid, false), (Uuid::from_bytes([4; 16]), true)] {
+            let setup = Setup {
+                version: made,
+                ..Setup::default()
+            };
+            let media = Ram::new(SIZE);
+            setup.create(&media);
+            forge(&media, made.initial_offset(), 32, parent.as_bytes());
+            let params = OpenParams {
+                version: other,
+                namespace_uuid,
+                groups: 1,
+            };
+            let error = probe(&media, &params).unwrap_err();
+            assert!(matches!(error, OpenError::NotFound(_)), "{error}");
+            assert_eq!(error.permits_creation(), permits, "{error}");
+        }
+    }
 }
 
 /// Two arenas of 16 MiB: smaller than any that we make, but good.
@@ -283,6 +476,31 @@ fn a_later_arena_is_restored_whatever_is_in_its_info_block() {
         let restored = opened.restored.unwrap();
         assert_eq!((restored.arena, restored.offset), (1, ARENA_MIN));
         assert!(setup.open(&media).unwrap().restored.is_none());
+    }
+}
+
+#[test]
+fn a_later_arena_that_does_not_fit_is_not_written_over() {
+    // Whole, with a good copy: somebody meant it to be so.
+    let fields: [(usize, &[u8], &str); 4] = [
+        (32, &[3; 16], "parent_uuid is"),
+        (52, &[1, 0, 1, 0], "version is 1.1, expected 2.0"),
+        (72, &[0; 4], "nfree is 0"),
+        (112, &[0, 0, 0, 2], "info2off is 0x2000000"),
+    ];
+    for (at, bytes, words) in fields {
+        let (setup, media, _) = two_arenas();
+        forge(&media, ARENA_MIN, at, bytes);
+        expect_bad_arena(refused(&setup, &media), 1, words);
+    }
+}
+
+#[test]
+fn arenas_behind_the_end_of_the_namespace_are_damage() {
+    let (setup, media, _) = two_arenas();
+    for size in [2 * ARENA_MIN - 4096, ARENA_MIN] {
+        let error = refused(&setup, &beginning(&media, size));
+        expect_bad_arena(error, 0, "nextoff is 0x1000000");
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
 };
 use anyhow::Result;
 use btt_engine::{
+    Absence,
     ArenaInfo,
     Btt,
     OpenError,
@@ -17,6 +18,7 @@ use btt_engine::{
 };
 use nd_format::{
     btt::{
+        InfoError,
         MapState,
         Version, //
     },
@@ -133,8 +135,17 @@ pub fn open(
         (Err(OpenError::NotFound(_)), Err(error)) if !matches!(error, OpenError::NotFound(_)) => {
             Err(error)
         }
+        (Err(first), Err(second)) if is_nothing(&first) => Err(second),
         (Err(error), Err(_)) => Err(error),
     }
+}
+
+/// Tells whether an error says no more than that there is nothing.
+fn is_nothing(error: &OpenError) -> bool {
+    matches!(
+        error,
+        OpenError::TooSmall { .. } | OpenError::NotFound(Absence::NoInfo(InfoError::Signature))
+    )
 }
 
 /// Looks at an open BTT; at all of its map if `whole` is set. `progress` is told how many sectors were looked at.

@@ -240,15 +240,16 @@ fn a_truncated_image_is_damaged_and_not_overwritten() {
         .write(true)
         .open(fixture.path("image"))
         .unwrap();
-    file.set_len(20 << 20).unwrap();
-    for command in ["check", "create"] {
-        let (code, text) = fixture.run(&[command, "image"]);
-        assert_eq!(code, if command == "check" { 1 } else { 2 }, "{text}");
-        assert_eq!(text.lines().count(), 1, "{text}");
-        assert!(
-            text.contains("size of the namespace is 0x13ff000"),
-            "{text}"
-        );
+    // Also where there is no room for the smallest BTT.
+    for (mib, most) in [(20, "0x13fe000"), (8, "0x7fe000")] {
+        file.set_len(mib << 20).unwrap();
+        for command in ["check", "create"] {
+            let (code, text) = fixture.run(&[command, "image"]);
+            assert_eq!(code, if command == "check" { 1 } else { 2 }, "{text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
+            let words = format!("arena 0: info2off is 0x1ffe000, expected at most {most} ");
+            assert!(text.contains(&words), "{text}");
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 //! Whole BTTs: a good one, of one or two arenas, damaged wherever the input says, is found, opened and used.
 //!
 //! - Looking for a BTT stores nothing, and comes to the same result as opening it.
+//! - No BTT may be made over an info block of the namespace that can be told to be one, fit or not; one that is larger than its
+//!   namespace is damaged.
 //! - Opening it a second time finds nothing left to do.
 //! - The engine stays within the namespace, and aligned, whatever the media say ([`Sparse`] asserts it).
 //! - What was just written is read back; what was just discarded reads as zeroes.
 //!
-//! Input: which BTT (1 byte); a number of damages (1), each a place (1 byte of kind, 4 of index), a length (1) and as many
+//! Input: which BTT (1 byte, low half) and how much of its end the namespace lacks (high half); a number of damages (1), each a place (1 byte of kind, 4 of index), a length (1) and as many
 //! bytes; then requests until the input ends (kind 1, sector 4, count 1).
 
 use crate::{
@@ -25,15 +27,23 @@ use btt_engine::{
     probe,
     Btt,
     CreateParams,
+    Media as _,
+    OpenError,
     OpenParams, //
 };
 use nd_format::{
     btt::{
-        info::INFO_LEN,
+        info::{
+            Place,
+            INFO_LEN, //
+        },
         ArenaGeometry,
         ArenaSpan,
+        Info,
+        InfoError,
         LbaSize,
         Version,
+        INFO_SIZE,
         NFREE, //
     },
     uuid::Uuid, //
@@ -101,6 +111,15 @@ impl Base {
         MADE[index].get_or_init(make).clone()
     }
 
+    /// Bytes of the namespace: all, a page less, or so many sixteenths less.
+    fn cut_size(self, cut: u8) -> u64 {
+        match cut {
+            0 => self.size,
+            1 => self.size - INFO_SIZE,
+            _ => self.size - self.size / 16 * u64::from(cut - 1),
+        }
+    }
+
     /// Where an arena starts, and how it is laid out.
     fn arena(self, number: u32) -> (u64, ArenaGeometry) {
         let origin = self.version.initial_offset();
@@ -158,12 +177,43 @@ fn patch_info(medium: &Sparse, from: u64, to: u64, at: u64, bytes: &[u8]) {
     medium.patch(to, &block);
 }
 
+/// Checks that a BTT may be made where one was not found: nothing there is an info block of this namespace.
+fn check_permission(medium: &Sparse, params: &OpenParams) {
+    let start = params.version.initial_offset();
+    let place = Place {
+        version: params.version,
+        namespace_uuid: params.namespace_uuid,
+        available: medium.size() - start,
+    };
+    assert!(!medium.is_bad(start, INFO_SIZE), "it cannot be read");
+    let (mut block, mut copy) = ([0; INFO_LEN], [0; INFO_LEN]);
+    medium.peek(start, &mut block);
+    match Info::decode(&block, &place) {
+        Err(InfoError::ParentUuid { .. }) => return,
+        Err(InfoError::Signature) => {}
+        other => panic!("there is one: {other:?}"),
+    }
+    if block.iter().all(|&byte| byte == 0) {
+        return;
+    }
+    let span = ArenaSpan::at(0, place.available).unwrap_or_else(|| panic!("there is no room"));
+    let offset = span.size - span.size % INFO_SIZE - INFO_SIZE;
+    if medium.is_bad(start + offset, INFO_SIZE) {
+        return;
+    }
+    medium.peek(start + offset, &mut copy);
+    let info = Info::decode(&copy, &place);
+    assert!(info.is_err() || info.is_ok_and(|info| info.geometry.info2_offset() != offset));
+}
+
 pub(crate) fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let index = usize::from(input.u8()) % BASES.len();
+    let which = input.u8();
+    let (index, cut) = (usize::from(which & 0x0f) % BASES.len(), which >> 4);
     let base = BASES[index];
-    let medium = Sparse::new(base.size, Base::pages(index));
-    for _ in 0..input.u8() % 16 {
+    let medium = Sparse::new(base.cut_size(cut), Base::pages(index));
+    let damages = input.u8() % 16;
+    for _ in 0..damages {
         let (kind, index, len) = (input.u8(), input.u32(), input.u8());
         base.damage(&medium, kind, index, input.take(len.into()));
     }
@@ -182,6 +232,13 @@ pub(crate) fn run(bytes: &[u8]) {
         (Err(error), Err(probed)) => {
             assert_eq!(error, probed);
             assert_eq!(medium.stores(), 0, "a refusal has changed the medium");
+            if error.permits_creation() {
+                check_permission(&medium, &params);
+            }
+            assert!(
+                damages > 0 || matches!(error, OpenError::BadArena { arena: 0, .. }),
+                "{error}"
+            );
             return drop(error.to_string());
         }
         (opened, probed) => panic!("probed: {probed:?}, opened: {}", opened.is_ok()),
@@ -262,7 +319,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     (0..BASES.len() as u8)
         .flat_map(|base| {
             let requests = &requests;
-            damages.map(|damage| [&[base], damage, requests].concat())
+            // Whole, a page less, and half of it.
+            [0, 1, 9].into_iter().flat_map(move |cut| {
+                damages.map(|damage| [&[base | cut << 4], damage, requests].concat())
+            })
         })
         .collect()
 }

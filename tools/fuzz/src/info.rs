@@ -12,12 +12,14 @@ use nd_format::{
         info::{
             checksum,
             is_remnant,
+            parent_uuid,
             Place,
             INFO_LEN, //
         },
         ArenaGeometry,
         ArenaSpan,
         Info,
+        InfoError,
         LbaSize,
         Version,
         INFO_SIZE, //
@@ -50,7 +52,16 @@ pub(crate) fn run(bytes: &[u8]) {
     }
     let info = match Info::decode(&block, &place) {
         Ok(info) => info,
-        Err(error) => return drop(error.to_string()),
+        Err(error) => {
+            // What is whole and names this namespace, or none, is an info block of it, fit or not.
+            let is_sealed = block[CHECKSUM..] == checksum(&block).to_le_bytes();
+            let parent = parent_uuid(&block);
+            let is_own = parent.is_nil() || parent == place.namespace_uuid;
+            let is_whole = is_sealed && error != InfoError::Signature;
+            assert_eq!(error.is_whole(), is_whole, "{error}");
+            assert_eq!(error.is_misfit(), is_whole && is_own, "{error}");
+            return drop(error.to_string());
+        }
     };
     check_geometry(&info.geometry, place.available);
     assert!(info.next_offset == 0 || info.next_offset >= info.geometry.end());

@@ -101,7 +101,7 @@ pub enum GeometryError {
         /// Its value.
         found: u64,
     },
-    /// A part starts before the part in front of it ends, or the last one ends behind the space there is.
+    /// A part starts before the part in front of it ends.
     Overlap {
         /// Name of the field.
         field: &'static str,
@@ -109,6 +109,15 @@ pub enum GeometryError {
         found: u64,
         /// The value that it must have at least.
         least: u64,
+    },
+    /// The arena ends behind the space there is: the namespace has become smaller, or the numbers are wrong.
+    PastEnd {
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        found: u64,
+        /// The value that it may have at most.
+        most: u64,
     },
 }
 
@@ -139,6 +148,9 @@ impl fmt::Display for GeometryError {
                 write!(f, "{field} is {found:#x}, expected a multiple of {FLOG_GROUP_SIZE}")
             }
             Self::Overlap { field, found, least } => write!(f, "{field} is {found:#x}, expected at least {least:#x}"),
+            Self::PastEnd { field, found, most } => {
+                write!(f, "{field} is {found:#x}, expected at most {most:#x} in a namespace of this size")
+            }
         }
     }
 }
@@ -214,8 +226,8 @@ impl ArenaGeometry {
                 return Err(GeometryError::Misaligned { field, found });
             }
         }
-        // Offsets are compared from the front to the back, so that each sum starts from a number already known to be
-        // below `available`. The lengths are products of a 30-bit and a 21-bit number.
+        // Offsets are compared from the front to the back, and the end of the last part with the space there is: whatever else is
+        // wrong with an arena of a larger namespace is told first. The lengths are products of a 30-bit and a 21-bit number.
         let geometry = Self {
             lba_size,
             internal_lba_size: media.internal_lba_size,
@@ -242,14 +254,18 @@ impl ArenaGeometry {
                     least,
                 });
             }
-            end = found
-                .checked_add(size)
-                .filter(|&end| end <= available)
-                .ok_or(GeometryError::Overlap {
-                    field: "size of the namespace",
-                    found: available,
-                    least: found.saturating_add(size),
-                })?;
+            end = found.checked_add(size).ok_or(GeometryError::PastEnd {
+                field,
+                found,
+                most: available.saturating_sub(size),
+            })?;
+        }
+        if end > available {
+            return Err(GeometryError::PastEnd {
+                field: "info2off",
+                found: geometry.info2_offset,
+                most: available.saturating_sub(INFO_SIZE),
+            });
         }
         Ok(geometry)
     }

@@ -149,8 +149,8 @@ pub struct Place {
 impl Info {
     /// Decodes the info block `block` of an arena.
     ///
-    /// Errors other than [`InfoError::Signature`] and [`InfoError::Checksum`] mean that somebody meant the block to be as
-    /// it is.
+    /// Errors other than [`InfoError::Signature`] and [`InfoError::Checksum`] mean that the block was written as it is:
+    /// [`InfoError::is_misfit`] tells whether for this namespace.
     pub fn decode(block: &[u8; INFO_LEN], place: &Place) -> Result<Self, InfoError> {
         let (raw, _) = RawInfo::ref_from_prefix(block).map_err(|_| InfoError::Signature)?;
         if raw.signature != SIGNATURE {
@@ -237,6 +237,11 @@ impl Info {
     }
 }
 
+/// The UUID of the namespace that a block names, good or not; nil if it names none.
+pub fn parent_uuid(block: &[u8; INFO_LEN]) -> Uuid {
+    RawInfo::ref_from_prefix(block).map_or(Uuid::NIL, |(raw, _)| raw.parent_uuid)
+}
+
 /// The checksum that a block should have.
 pub fn checksum(block: &[u8; INFO_LEN]) -> u64 {
     fletcher64_le_without(block, CHECKSUM_OFFSET)
@@ -303,6 +308,22 @@ pub enum InfoError {
         /// Largest possible one.
         most: u64,
     },
+}
+
+impl InfoError {
+    /// Tells whether the block is whole and of this namespace, and a field of it does not fit: there is a BTT, which is damaged
+    /// or larger than the namespace.
+    pub fn is_misfit(&self) -> bool {
+        match self {
+            Self::Version { .. } | Self::Geometry(_) | Self::NextOffset { .. } => true,
+            Self::Signature | Self::Checksum { .. } | Self::ParentUuid { .. } => false,
+        }
+    }
+
+    /// Tells whether the block is whole, with a good checksum, be it of this namespace or of another.
+    pub fn is_whole(&self) -> bool {
+        self.is_misfit() || matches!(self, Self::ParentUuid { .. })
+    }
 }
 
 impl fmt::Display for InfoError {
