@@ -25,6 +25,7 @@ pub use attach::{
     AttachedBtt,
     Detection, //
 };
+pub use text::Text;
 
 use kernel::prelude::*;
 use kernel_ext::debugfs::RootRegistration;

@@ -6,7 +6,7 @@ use core::fmt::Display;
 use kernel::fmt;
 
 /// Prints a value that implements the `Display` of the language, which messages of the kernel do not take.
-pub(crate) struct Text<T>(pub(crate) T);
+pub struct Text<T>(pub T);
 
 impl<T: Display> fmt::Display for Text<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

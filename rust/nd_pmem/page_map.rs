@@ -31,6 +31,7 @@ use nd::{
     PageMap,
     PageMapConfig, //
 };
+use nd_btt::Text;
 use nd_format::page_map::{
     Defect,
     Info,
@@ -52,8 +53,8 @@ impl PageMapDisk {
     /// Opens the page map that `device` stands for, or makes it if the namespace has none with its UUID, and announces the disk
     /// of the data.
     ///
-    /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small, or read-only and without page map.
-    /// `EINVAL`: it does not begin at the start of a section of memory. `EBUSY`: its memory is in use. `EOPNOTSUPP`: there is a
+    /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small, or read-only and without page map, or it
+    /// cannot be read whether there is one. `EINVAL`: it does not begin at the start of a section of memory. `EBUSY`: its memory is in use. `EOPNOTSUPP`: there is a
     /// page map of this UUID with another configuration, or one that cannot be used.
     pub(crate) fn new(bound: &Device<Bound>, device: &Node<PageMap>) -> Result<Self> {
         // A seed, which nobody has configured yet, is refused without a word.
@@ -64,15 +65,31 @@ impl PageMapDisk {
             .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
 
         let info = match read(&namespace, &range)? {
-            Ok(found) if found.purpose == Purpose::FileSystem && found.uuid == config.uuid => {
+            Block::Read(Ok(found))
+                if found.purpose == Purpose::FileSystem && found.uuid == config.uuid =>
+            {
                 check(device, &found, &config)?;
                 found
             }
-            Ok(_) | Err(Defect::Absent) => create(device, &namespace, &range, &config)?,
-            Err(Defect::Unusable { field, found }) => {
-                return Err(refuse(&namespace, field, found));
+            Block::Read(Ok(_) | Err(Defect::Absent)) => {
+                create(device, &namespace, &range, &config)?
+            }
+            Block::Read(Err(misfit)) => return Err(refuse(&namespace, misfit)),
+            Block::Unreadable => {
+                dev_err!(
+                    device,
+                    "the info block of its namespace at {INFO_OFFSET:#x} cannot be read: write zeroes there if there is none\n"
+                );
+                return Err(ENXIO);
             }
         };
+        if let Some(pages) = info.truncated(range.len()) {
+            dev_warn!(
+                device,
+                "the end of its data is missing: npfns is {}, its namespace has room for {pages}\n",
+                info.pages
+            );
+        }
         let data = info.data(range.len()).ok_or(ENXIO)?;
         if info.location == Location::Pmem {
             clear_poison(&namespace, &range, MAP_OFFSET..data.start)?;
@@ -103,34 +120,42 @@ impl Drop for PageMapDisk {
 /// `EOPNOTSUPP`: there is one that cannot be used.
 pub(crate) fn detect(namespace: &OpenNamespace, range: &PmemRange) -> Result<Option<Info>> {
     match read(namespace, range)? {
-        Ok(info) => Ok(Some(info)),
-        Err(Defect::Absent) => Ok(None),
-        Err(Defect::Unusable { field, found }) => Err(refuse(namespace, field, found)),
+        Block::Read(Ok(info)) => Ok(Some(info)),
+        // The raw disk can be written, which gets rid of the media error.
+        Block::Read(Err(Defect::Absent)) | Block::Unreadable => Ok(None),
+        Block::Read(Err(misfit)) => Err(refuse(namespace, misfit)),
     }
 }
 
-/// An info block that cannot be read is none: the sectors may be written to get rid of the media error.
-fn read(namespace: &OpenNamespace, range: &PmemRange) -> Result<Result<Info, Defect>> {
+/// The place of the info block.
+enum Block {
+    /// What is there.
+    Read(Result<Info, Defect>),
+    /// There are media errors.
+    Unreadable,
+}
+
+fn read(namespace: &OpenNamespace, range: &PmemRange) -> Result<Block> {
     let mut block = KVec::from_elem(0u8, INFO_LEN, GFP_KERNEL)?;
 
     match range.read(INFO_OFFSET, &mut block) {
-        Ok(()) => Ok(Info::read(
+        Ok(()) => Ok(Block::Read(Info::read(
             &block,
             namespace.uuid(),
             range.start(),
             range.len(),
-        )),
-        Err(AccessError::OutOfRange { .. } | AccessError::Poisoned { .. }) => {
-            Ok(Err(Defect::Absent))
-        }
+        ))),
+        Err(AccessError::OutOfRange { .. }) => Ok(Block::Read(Err(Defect::Absent))),
+        Err(AccessError::Poisoned { .. }) => Ok(Block::Unreadable),
         Err(error) => Err(error.into()),
     }
 }
 
-fn refuse(namespace: &OpenNamespace, field: &str, found: u64) -> Error {
+fn refuse(namespace: &OpenNamespace, misfit: Defect) -> Error {
     dev_err!(
         namespace.node(),
-        "its page map cannot be used: {field} is {found:#x} at {INFO_OFFSET:#x}, which does not fit (write 1 to force_raw to get at it as it is)\n"
+        "its page map at {INFO_OFFSET:#x} cannot be used: {} (write 1 to force_raw to get at it as it is)\n",
+        Text(misfit)
     );
     eopnotsupp()
 }

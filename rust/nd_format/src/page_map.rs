@@ -23,7 +23,10 @@ use crate::{
     fletcher::fletcher64_le_without,
     uuid::Uuid, //
 };
-use core::ops::Range;
+use core::{
+    fmt,
+    ops::Range, //
+};
 use zerocopy::{
     byteorder::{
         LittleEndian,
@@ -128,6 +131,8 @@ pub struct Info {
     pub end_trunc: u32,
     /// The data are aligned to so many bytes, a power of two.
     pub align: u64,
+    /// Pages of data. Fewer are there if the namespace has become smaller.
+    pub pages: u64,
 }
 
 /// Why a namespace has no page map that can be used.
@@ -135,13 +140,56 @@ pub struct Info {
 pub enum Defect {
     /// There is no info block of this namespace.
     Absent,
-    /// There is one, and `field` is `found`, which nobody could use.
-    Unusable {
+    /// There is one, and `field` is `found`, which does not fit.
+    Misfit {
         /// Name of the field.
         field: &'static str,
         /// Its value.
         found: u64,
+        /// What it should be.
+        expected: Expected,
     },
+}
+
+/// What a field of an info block should be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expected {
+    /// A number of this range, ends included.
+    Within(u64, u64),
+    /// A power of two up to this one.
+    PowerOfTwo(u64),
+    /// A number that makes this address a multiple of the other number.
+    Aligned {
+        /// The address, in bytes.
+        address: u64,
+        /// What it should be a multiple of.
+        to: u64,
+    },
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("there is no info block of this namespace"),
+            Self::Misfit {
+                field,
+                found,
+                expected,
+            } => write!(f, "{field} is {found:#x}, expected {expected}"),
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Within(least, most) => write!(f, "{least:#x} to {most:#x}"),
+            Self::PowerOfTwo(most) => write!(f, "a power of two up to {most:#x}"),
+            Self::Aligned { address, to } => {
+                write!(f, "one that makes {address:#x} a multiple of {to:#x}")
+            }
+        }
+    }
 }
 
 /// Why there cannot be a page map.
@@ -190,6 +238,7 @@ impl Info {
             data_offset,
             end_trunc: u32::try_from(end_trunc).map_err(|_| NoRoom::TooSmall)?,
             align,
+            pages: (size - end_trunc - data_offset) / PAGE_SIZE,
         })
     }
 
@@ -214,8 +263,38 @@ impl Info {
             true => field.get(),
             false => 0,
         };
-        let unusable = |field, found| Err(Defect::Unusable { field, found });
+        let since_1_4 = |field: u32, before: u32| if minor >= 4 { field } else { before };
+        let misfit = |field, found, expected| {
+            Err(Defect::Misfit {
+                field,
+                found,
+                expected,
+            })
+        };
         let data_offset = raw.data_offset.get();
+        let location = match raw.mode.get() {
+            1 => Location::Ram,
+            2 => Location::Pmem,
+            mode => return misfit("mode", mode.into(), Expected::Within(1, 2)),
+        };
+        // What a larger page, or a larger page structure, has in the namespace is for kernels that have such.
+        // CAST: 4096 and 64.
+        let limits = [
+            ("page_size", raw.page_size.get(), 0, PAGE_SIZE as u32),
+            (
+                "page_struct_size",
+                raw.page_structure.get().into(),
+                PAGE_STRUCTURE as u32,
+                u32::MAX,
+            ),
+        ];
+        for (field, found, least, most) in limits {
+            let fits = (least..=most).contains(&since_1_4(found, least));
+            if location == Location::Pmem && !fits {
+                let expected = Expected::Within(least.into(), most.into());
+                return misfit(field, found.into(), expected);
+            }
+        }
         let align = match since(2, raw.align) {
             0 => data_offset
                 .checked_ilog2()
@@ -227,37 +306,58 @@ impl Info {
             purpose,
             uuid: raw.uuid,
             parent_uuid: raw.parent_uuid,
-            location: match raw.mode.get() {
-                1 => Location::Ram,
-                2 => Location::Pmem,
-                mode => return unusable("mode", mode.into()),
-            },
+            location,
             start_pad: since(1, raw.start_pad),
             data_offset,
             end_trunc: since(1, raw.end_trunc),
             align,
+            pages: raw.pages.get(),
         };
-        let first_data = start
-            .checked_add(info.start_pad.into())
-            .and_then(|first| first.checked_add(data_offset));
         if !align.is_power_of_two() || align > size {
-            return unusable("align", align);
+            return misfit("align", align, Expected::PowerOfTwo(size));
         }
-        if data_offset % PAGE_SIZE != 0 || first_data.is_none_or(|address| address % align != 0) {
-            return unusable("dataoff", data_offset);
-        }
-        if info.data(size).is_none() {
-            return unusable("dataoff", data_offset);
+        // The info block itself is no data, and there are some.
+        let unused = u64::from(info.start_pad) + u64::from(info.end_trunc);
+        let most = size.saturating_sub(unused).saturating_sub(1);
+        if !(MAP_OFFSET..=most).contains(&data_offset) {
+            return misfit("dataoff", data_offset, Expected::Within(MAP_OFFSET, most));
         }
         // Powers of two divide 2^64, so that sums may wrap around.
-        if start.wrapping_add(info.start_pad.into()) % SECTION != 0 {
-            return unusable("start_pad", info.start_pad.into());
-        }
+        let first = start.wrapping_add(info.start_pad.into());
         let end = start.wrapping_add(size);
-        if end.wrapping_sub(info.end_trunc.into()) % SECTION != 0 {
-            return unusable("end_trunc", info.end_trunc.into());
+        let aligned = [
+            ("dataoff", data_offset, data_offset, PAGE_SIZE),
+            (
+                "dataoff",
+                data_offset,
+                first.wrapping_add(data_offset),
+                align,
+            ),
+            ("start_pad", info.start_pad.into(), first, SECTION),
+            (
+                "end_trunc",
+                info.end_trunc.into(),
+                end.wrapping_sub(info.end_trunc.into()),
+                SECTION,
+            ),
+        ];
+        match aligned
+            .into_iter()
+            .find(|(.., address, to)| address % to != 0)
+        {
+            Some((field, found, address, to)) => {
+                misfit(field, found, Expected::Aligned { address, to })
+            }
+            None => Ok(info),
         }
-        Ok(info)
+    }
+
+    /// Returns the pages that a namespace of `size` bytes has for the data, if the page map was made for more: the namespace has
+    /// become smaller, and the end of the data is missing.
+    pub fn truncated(&self, size: u64) -> Option<u64> {
+        let data = self.data(size).unwrap_or_default();
+        let pages = (data.end - data.start) / PAGE_SIZE;
+        (pages < self.pages).then_some(pages)
     }
 
     /// Where the data are in a namespace of `size` bytes; `None` if there are none.
@@ -387,11 +487,85 @@ mod tests {
         seal(&mut other);
         assert_eq!(
             read(&other, PARENT),
-            Err(Defect::Unusable {
+            Err(Defect::Misfit {
                 field: "mode",
-                found: 3
+                found: 3,
+                expected: Expected::Within(1, 2),
             })
         );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_and_not_absent() {
+        let size = 64 * MIB;
+        let fields: [(usize, &[u8], &str); 9] = [
+            (56, &[0; 8], "dataoff is 0x0, expected 0x2000 to 0x3ffffff"),
+            (
+                56,
+                &[0, 16, 0],
+                "dataoff is 0x1000, expected 0x2000 to 0x3ffffff",
+            ),
+            (
+                56,
+                &[0, 0, 0, 4],
+                "dataoff is 0x4000000, expected 0x2000 to 0x3ffffff",
+            ),
+            (
+                56,
+                &[1],
+                "dataoff is 0x200001, expected one that makes 0x200001 a multiple of 0x1000",
+            ),
+            (
+                76,
+                &[0, 16],
+                "start_pad is 0x1000, expected one that makes 0x100001000 a multiple of 0x200000",
+            ),
+            (
+                80,
+                &[0, 16],
+                "end_trunc is 0x1000, expected one that makes 0x103fff000 a multiple of 0x200000",
+            ),
+            (
+                84,
+                &[0, 48],
+                "align is 0x3000, expected a power of two up to 0x4000000",
+            ),
+            (
+                88,
+                &[0, 0, 1],
+                "page_size is 0x10000, expected 0x0 to 0x1000",
+            ),
+            (
+                92,
+                &[32],
+                "page_struct_size is 0x20, expected 0x40 to 0xffffffff",
+            ),
+        ];
+        for (at, bytes, words) in fields {
+            let info = plan(Location::Pmem, 4096, size).unwrap();
+            let mut block = block(&info, size);
+            block[at..at + bytes.len()].copy_from_slice(bytes);
+            seal(&mut block);
+            let defect = Info::read(&block, PARENT, START, size).unwrap_err();
+            assert_eq!(std::format!("{defect}"), words);
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_has_become_smaller() {
+        let info = plan(Location::Pmem, 4096, 96 * MIB).unwrap();
+        let block = block(&info, 96 * MIB);
+        // The beginning of the data is where it was, as in the C driver.
+        let read = |size| Info::read(&block, PARENT, START, size);
+        let smaller = read(64 * MIB).unwrap();
+        assert_eq!(smaller.data(64 * MIB), Some(2 * MIB..64 * MIB));
+        assert_eq!(smaller.truncated(64 * MIB), Some(62 * MIB / 4096));
+        assert_eq!(smaller.truncated(96 * MIB), None);
+        assert_eq!(smaller.truncated(128 * MIB), None);
+        // Not even that is there, or not all of a section.
+        for size in [2 * MIB, 65 * MIB] {
+            assert!(matches!(read(size), Err(Defect::Misfit { .. })));
+        }
     }
 
     #[test]
