@@ -1,33 +1,76 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `damage`: makes an image of a BTT, uses it, and damages it in a way that the seed decides.
+//! `damage`: makes an image of a BTT, uses it, and damages it in a way that a seed decides; or makes one as others leave it.
 //!
-//! It prints one word for what it did, by which a test knows what checkers should find: see [`Damage`].
+//! It prints one word for what it did, by which a test knows what checkers should find: see [`Damage`] and [`Writer`].
 
 mod image;
+mod writers;
 
-use anyhow::Result;
-use clap::Parser;
+use anyhow::{
+    Context,
+    Result, //
+};
+use clap::{
+    Parser,
+    ValueEnum as _, //
+};
 use image::Subject;
+use nd_format::{
+    btt::LbaSize,
+    uuid::Uuid, //
+};
 use rand::{
     rngs::SmallRng,
     seq::IndexedRandom,
     RngExt,
     SeedableRng, //
 };
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    path::PathBuf, //
+};
+use writers::Writer;
 
 /// Makes an image of a BTT that is damaged, or not.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Decides about everything.
-    seed: u64,
+    /// A number, which decides about everything; or who leaves the image: linux, early-linux, zero-flags, pmemblk, firmware,
+    /// many-lanes, few-lanes, misplaced.
+    #[arg(value_parser = Order::parse)]
+    order: Order,
     /// File to be made.
     image: PathBuf,
     /// Bytes of the image.
     #[arg(long, default_value_t = 17 << 20)]
     size: u64,
+    /// Bytes of a sector, of an image that others leave.
+    #[arg(long, default_value_t = 4096)]
+    sector_size: u32,
+    /// UUID of the namespace, of an image that others leave.
+    #[arg(long, value_parser = uuid)]
+    namespace: Option<Uuid>,
+}
+
+/// What is to be made.
+#[derive(Clone, Copy)]
+enum Order {
+    Damage(u64),
+    Foreign(Writer),
+}
+
+impl Order {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(seed) => Ok(Self::Damage(seed)),
+            Err(_) => Writer::from_str(text, false).map(Self::Foreign),
+        }
+    }
+}
+
+fn uuid(text: &str) -> Result<Uuid, &'static str> {
+    Uuid::parse(text.as_bytes()).map_err(|_| "expected a UUID")
 }
 
 /// What was done to the image.
@@ -67,10 +110,12 @@ enum Damage {
     FlogNumber,
     /// Slots are used that no driver uses.
     FlogSlots,
+    /// The BTT was made in a larger namespace.
+    Larger,
 }
 
 impl Damage {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Good,
         Self::Interrupted,
         Self::FirstInfo,
@@ -88,6 +133,7 @@ impl Damage {
         Self::FlogEqual,
         Self::FlogNumber,
         Self::FlogSlots,
+        Self::Larger,
     ];
 
     /// The word for it.
@@ -105,13 +151,41 @@ impl Damage {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let mut random = SmallRng::seed_from_u64(arguments.seed);
+    let seed = match arguments.order {
+        Order::Damage(seed) => seed,
+        Order::Foreign(writer) => return foreign(&arguments, writer),
+    };
+    let mut random = SmallRng::seed_from_u64(seed);
     // Every kind comes in turn, good ones twice as often as each of the others.
-    let turn = arguments.seed as usize % (Damage::ALL.len() + 1);
+    let turn = seed as usize % (Damage::ALL.len() + 1);
     let damage = Damage::ALL.get(turn).copied().unwrap_or(Damage::Good);
-    let subject = Subject::make(&arguments.image, arguments.size, &mut random)?;
+    let larger = match damage {
+        Damage::Larger => random.random_range(1..1024) * 4096,
+        _ => 0,
+    };
+    let subject = Subject::make(&arguments.image, arguments.size + larger, &mut random)?;
     apply(&subject, damage, &mut random)?;
+    if larger != 0 {
+        File::options()
+            .write(true)
+            .open(&arguments.image)?
+            .set_len(arguments.size)?;
+    }
     println!("{}", damage.name());
+    Ok(())
+}
+
+/// Makes an image as others leave it.
+fn foreign(arguments: &Arguments, writer: Writer) -> Result<()> {
+    let lba_size = LbaSize::from_bytes(arguments.sector_size).context("no such sector size")?;
+    let uuids = [
+        Uuid::from_bytes([7; 16]),
+        arguments.namespace.unwrap_or_default(),
+    ];
+    writer.make(&arguments.image, arguments.size, lba_size, uuids)?;
+    if let Some(value) = writer.to_possible_value() {
+        println!("{}", value.get_name());
+    }
     Ok(())
 }
 
@@ -169,5 +243,7 @@ fn apply(subject: &Subject, damage: Damage, random: &mut SmallRng) -> Result<()>
             subject.set_numbers(lane, numbers.choose(random).copied().unwrap_or([2, 0]))
         }
         Damage::FlogSlots => subject.use_all_slots(lane),
+        // The file is cut off afterwards.
+        Damage::Larger => Ok(()),
     }
 }
