@@ -17,14 +17,16 @@ use kernel::{
 use kernel_ext::memalloc::NoIo;
 use nd::range_set::RangeSet;
 
-/// Bytes that are cleared together.
-pub(crate) const CLEAR_UNIT: u32 = 256;
-
 /// Status: the errors could not be cleared.
 const NOT_CLEARED: u32 = 5;
 
 /// Most errors of which one answer tells.
 pub(crate) const MAX_RECORDS: usize = 4096 / 24;
+
+/// Bytes that are cleared together, not zero.
+pub(crate) fn clear_unit() -> u32 {
+    (*module_parameters::clear_unit.value()).max(1)
+}
 
 /// The media errors of a bus. The lock is a leaf.
 #[pin_data]
@@ -61,9 +63,9 @@ impl MediaErrors {
 
     /// Clears errors: first address and length, in whole units.
     ///
-    /// The answer: status, reserved, bytes cleared (8 bytes).
+    /// The answer: status, reserved, bytes cleared (8 bytes). Parameters of the module say how much is cleared at once.
     pub(crate) fn clear(&self, topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
-        let unit = u64::from(CLEAR_UNIT);
+        let unit = u64::from(clear_unit());
         let Some((range, _)) = topology
             .range_input(input)
             .filter(|(range, _)| range.start % unit == 0 && range.end % unit == 0)
@@ -75,8 +77,16 @@ impl MediaErrors {
             return Answer::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
         }
         let len = range.end - range.start;
-        self.forget(range)?;
-        Answer::new(0)?.word(0)?.long(len)?.finish()
+        let most = *module_parameters::clear_max.value();
+        if most != 0 && len > most {
+            return Answer::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
+        }
+        let cleared = match *module_parameters::clear_part.value() {
+            0 => len,
+            part => len.min(part - part % unit),
+        };
+        self.forget(range.start..range.start + cleared)?;
+        Answer::new(0)?.word(0)?.long(cleared)?.finish()
     }
 
     /// Tells all errors: status, their number, then first address and length of each (8 bytes each).

@@ -146,6 +146,18 @@ module! {
             default: 0,
             description: "Clear media errors for those only who start no I/O to get memory, as disks do",
         },
+        clear_unit: u32 {
+            default: 256,
+            description: "Bytes of media errors that are cleared together",
+        },
+        clear_max: u64 {
+            default: 0,
+            description: "Most bytes of media errors that are cleared at once; more are not cleared at all. 0 for any",
+        },
+        clear_part: u64 {
+            default: 0,
+            description: "Bytes of media errors that are cleared of a longer range; 0 for all",
+        },
         labelled: u32 {
             default: 0,
             description: "A bit for each DIMM whose label area begins with an index",

@@ -5,8 +5,8 @@
 use crate::{
     answer::Answer,
     media_errors::{
+        self,
         MediaErrors,
-        CLEAR_UNIT,
         MAX_RECORDS, //
     },
     root::INVALID_INPUT,
@@ -78,7 +78,11 @@ impl Scrub {
     /// cleared, flags.
     pub(crate) fn capabilities(topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
         let (status, answer, unit) = match topology.range_input(input) {
-            Some(_) => (BOTH_KINDS, HEADER + MAX_RECORDS * RECORD, CLEAR_UNIT),
+            Some(_) => (
+                BOTH_KINDS,
+                HEADER + MAX_RECORDS * RECORD,
+                media_errors::clear_unit(),
+            ),
             None => (INVALID_INPUT, 0, 0),
         };
         Answer::new(status)?
