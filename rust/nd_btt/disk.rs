@@ -163,6 +163,11 @@ impl BttDriver {
 
     #[inline]
     fn execute(&self, bio: &Bio) -> Result {
+        // Nothing to do, wherever that is: the sector of such a request has no meaning.
+        if bio.is_empty() {
+            return Ok(());
+        }
+
         let cpu = CpuId::current().as_u32() as usize;
         let lba = bio.sector() >> self.sector_shift;
         // The block layer does not look at this, and partitions of a few kinds end within a sector.

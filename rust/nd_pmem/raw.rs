@@ -192,6 +192,10 @@ impl RawDriver {
         if bio.preflush() {
             self.region.fence();
         }
+        // A pure flush, whose sector may lie outside of the disk.
+        if bio.is_empty() {
+            return Ok(());
+        }
 
         match bio.operation() {
             Operation::Read(sink) => self.read(bio, sink),

@@ -120,6 +120,10 @@ impl Bio {
     }
 
     /// Where the request begins, in sectors of 512 bytes from the start of the disk.
+    ///
+    /// The block layer has checked that the request lies within the disk, unless it [is empty](Self::is_empty). The sector of
+    /// an empty request has no meaning and may be any number: the device mapper computes that of a flush as if it were a
+    /// write, and the result may wrap around.
     #[inline]
     pub fn sector(&self) -> u64 {
         // SAFETY: `raw` is valid by the type invariant.
@@ -141,7 +145,7 @@ impl Bio {
 
     /// Where the request begins, in bytes from the start of the disk.
     ///
-    /// The block layer has checked it against the capacity of the disk, so it cannot overflow.
+    /// That of an [empty](Self::is_empty) request has no meaning, like its [sector](Self::sector).
     #[inline]
     pub fn position(&self) -> u64 {
         self.sector() << SECTOR_SHIFT
