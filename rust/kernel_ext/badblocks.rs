@@ -16,6 +16,9 @@ use kernel::{
 /// Most sectors that the C functions are told at once: they count some of them in an `int`, and never end if that overflows.
 const STEP: u64 = 1 << 30;
 
+/// Most sectors of a run in the C structure (`BB_MAX_LEN`).
+const MOST: u64 = 512;
+
 /// A run of bad sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRange {
@@ -132,15 +135,29 @@ impl Badblocks {
         Ok(())
     }
 
-    /// Takes sectors off the list; `ENOSPC` if that splits a run and the list is full.
+    /// Takes sectors off the list.
+    ///
+    /// If that splits a run and the list is full, the sectors behind them in the run go off as well: nothing can be read that is
+    /// on the list although it is good, while what is bad and not on it is found out when it is read. `ENOSPC`: even that
+    /// was not possible, as others were changing the list.
     pub fn remove(&self, range: BadRange) -> Result {
-        for step in range.steps() {
-            // SAFETY: The list was initialised, by the type invariant.
-            if !unsafe { sys::badblocks_clear(self.as_raw(), step.first, step.count) } {
-                return Err(ENOSPC);
-            }
-        }
-        Ok(())
+        range.steps().try_for_each(|step| {
+            self.remove_step(step).or_else(|_| {
+                // A run is within `MOST` sectors from any sector of it on.
+                let rest = self.search_step(BadRange {
+                    count: step.count.max(MOST),
+                    ..step
+                });
+                rest.map_or(Ok(()), |rest| self.remove_step(rest))
+            })
+        })
+    }
+
+    fn remove_step(&self, BadRange { first, count }: BadRange) -> Result {
+        // SAFETY: The list was initialised, by the type invariant.
+        let removed = unsafe { sys::badblocks_clear(self.as_raw(), first, count) };
+
+        removed.then_some(()).ok_or(ENOSPC)
     }
 
     /// Writes the list as sysfs shows it, one `<first> <count>` line per run, to a buffer of one page; returns its length.
@@ -157,5 +174,53 @@ impl PinnedDrop for Badblocks {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: The list was initialised, by the type invariant, and nobody uses it any more.
         unsafe { sys::badblocks_exit(self.as_raw()) };
+    }
+}
+
+#[kernel::prelude::kunit_tests(nd_kernel_ext_badblocks)]
+mod tests {
+    use super::*;
+
+    /// Entries of a list.
+    const ROOM: u64 = 512;
+
+    fn range(first: u64, count: u64) -> BadRange {
+        BadRange { first, count }
+    }
+
+    #[test]
+    fn what_is_found_is_within_what_was_asked_for() -> Result {
+        let list = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
+        list.add(range(10, 10))?;
+
+        assert!(list.find(0, 10).is_none());
+        assert!(list.find(0, 15) == Some(range(10, 5)));
+        assert!(list.find(15, 100) == Some(range(15, 5)));
+        list.remove(range(12, 2))?;
+        assert!(list.find(0, 100) == Some(range(10, 2)));
+        assert!(list.find(12, 100) == Some(range(14, 6)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_list_keeps_no_sector_that_is_good() -> Result {
+        let list = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
+        for index in 0..ROOM {
+            list.add(range(index * 100, 8))?;
+        }
+        assert!(list.add(range(ROOM * 100, 8)).is_err());
+
+        // In the middle of the first run: what lies before it stays, as do the other runs.
+        list.remove(range(3, 2))?;
+        assert!(list.find(0, 100) == Some(range(0, 3)));
+        assert!(list.find(3, 97).is_none());
+        assert!(list.find(100, 100) == Some(range(100, 8)));
+
+        // At the ends of a run there is nothing to split.
+        list.remove(range(100, 2))?;
+        list.remove(range(206, 2))?;
+        assert!(list.find(100, 100) == Some(range(102, 6)));
+        assert!(list.find(200, 100) == Some(range(200, 6)));
+        Ok(())
     }
 }

@@ -8,15 +8,13 @@ use btt_engine::{
     Sink,
     Source, //
 };
+use core::ops::Range;
 use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
 use kernel_ext::{
-    badblocks::{
-        BadRange,
-        Badblocks, //
-    },
+    badblocks::Badblocks,
     block::{
         self,
         SECTOR_SHIFT,
@@ -81,60 +79,35 @@ impl PmemMedia {
 
     #[cold]
     fn touches_bad(&self, offset: u64, len: u64) -> bool {
-        let sectors = Sectors::touched_by(offset, len);
+        let Range { start, end } = sectors_touched_by(offset, len);
 
-        self.badblocks.find(sectors.first, sectors.count).is_some()
+        self.badblocks.find(start, end - start).is_some()
     }
 
     /// Clears the media errors of the sectors that a range touches.
     fn clear_errors(&self, offset: u64, len: u64) -> Result<(), MediaError> {
-        let sectors = Sectors::touched_by(offset, len);
-
-        while let Some(bad) = self.badblocks.find(sectors.first, sectors.count) {
-            self.clear_bad(bad)
-                .map_err(|_| MediaError::Poison { offset, len })?;
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn clear_bad(&self, bad: BadRange) -> Result {
-        let address = self.range.start() + (bad.first << SECTOR_SHIFT);
-        let len = bad.count << SECTOR_SHIFT;
-
-        let cleared = self.region.clear_poison(address, len)?;
-        self.range
-            .invalidate(bad.first << SECTOR_SHIFT, usize::try_from(cleared)?)?;
-        if cleared < len {
-            return Err(EIO);
-        }
-        self.badblocks.remove(bad)
+        self.region
+            .clear_poison(
+                &self.range,
+                &self.badblocks,
+                sectors_touched_by(offset, len),
+            )
+            .map_err(|_| MediaError::Poison { offset, len })
     }
 }
 
-/// A run of sectors of 512 bytes, the unit in which media errors are known and cleared.
-struct Sectors {
-    first: u64,
-    count: u64,
+/// Returns the sectors of which at least a part belongs to a range, in the units in which media errors are known and cleared.
+#[inline]
+fn sectors_touched_by(offset: u64, len: u64) -> Range<u64> {
+    let first = offset >> SECTOR_SHIFT;
+    let end = offset.saturating_add(len).div_ceil(SECTOR_SIZE);
+
+    first..end.max(first)
 }
 
-impl Sectors {
-    /// The sectors of which at least a part belongs to a range.
-    #[inline]
-    fn touched_by(offset: u64, len: u64) -> Self {
-        let first = offset >> SECTOR_SHIFT;
-        let end = offset.saturating_add(len).div_ceil(SECTOR_SIZE);
-
-        Self {
-            first,
-            count: end.saturating_sub(first),
-        }
-    }
-
-    /// Whether the sectors hold nothing but the range.
-    fn are_exactly(offset: u64, len: u64) -> bool {
-        offset % SECTOR_SIZE == 0 && len % SECTOR_SIZE == 0
-    }
+/// Whether a range is whole sectors.
+fn is_whole_sectors(offset: u64, len: u64) -> bool {
+    offset % SECTOR_SIZE == 0 && len % SECTOR_SIZE == 0
 }
 
 /// Says in the words of the engine why an access to `len` bytes at `offset` failed.
@@ -218,7 +191,7 @@ impl Media for PmemMedia {
 
     fn clear(&self, offset: u64, len: u64) -> Result<(), MediaError> {
         // Clearing a sector loses all of it. One that the block shares with a neighbour must stay as it is.
-        if !Sectors::are_exactly(offset, len) {
+        if !is_whole_sectors(offset, len) {
             self.check(offset, len)?;
         }
         self.zero(offset, len)

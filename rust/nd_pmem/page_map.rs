@@ -215,23 +215,23 @@ fn create(
 fn clear_poison(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64>) -> Result {
     let region = namespace.region();
     let bad_sectors = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
-    let len = part.end.saturating_sub(part.start);
-    region.list_bad_sectors(range.start() + part.start, len, &bad_sectors);
+    region.list_bad_sectors(range.start(), part.end, &bad_sectors);
 
-    while let Some(bad) = bad_sectors.find(0, len / SECTOR_SIZE) {
-        let offset = part.start + bad.first * SECTOR_SIZE;
-        let wanted = bad.count * SECTOR_SIZE;
-        let cleared = region.clear_poison(range.start() + offset, wanted)?;
-        range.invalidate(offset, usize::try_from(cleared)?)?;
-        if cleared < wanted {
-            dev_err!(
-                namespace.node(),
-                "media errors at {offset:#x} could not be cleared: {cleared} bytes of {wanted} were\n"
-            );
-            return Err(EIO);
-        }
-        range.zero(offset, wanted)?;
-        bad_sectors.remove(bad)?;
+    let mut next = part.start / SECTOR_SIZE;
+    let end = part.end / SECTOR_SIZE;
+    while let Some(bad) = bad_sectors.find(next, end.saturating_sub(next)) {
+        let offset = bad.first * SECTOR_SIZE;
+        next = bad.first + bad.count;
+        region
+            .clear_poison(range, &bad_sectors, bad.first..next)
+            .inspect_err(|_| {
+                dev_err!(
+                    namespace.node(),
+                    "media errors of {} sectors at {offset:#x} could not be cleared\n",
+                    bad.count
+                );
+            })?;
+        range.zero(offset, bad.count * SECTOR_SIZE)?;
     }
     Ok(())
 }

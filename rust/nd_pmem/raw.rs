@@ -6,6 +6,7 @@
 //! controller when it ends, not in a cache, but it is promised to be durable only after a flush or with FUA, when the
 //! region was fenced as well.
 
+use core::ops::Range;
 use kernel::{
     device::{
         Bound,
@@ -19,10 +20,7 @@ use kernel::{
     },
 };
 use kernel_ext::{
-    badblocks::{
-        BadRange,
-        Badblocks, //
-    },
+    badblocks::Badblocks,
     block::{
         self,
         Bio,
@@ -229,7 +227,7 @@ impl RawDriver {
                 // The provider may sleep.
                 return Err(EAGAIN);
             }
-            self.clear_poison(bio.sector(), sectors)?;
+            self.clear_poison(bio.sector()..bio.sector() + sectors)?;
         }
         Ok(self.range.write_rest(bio.position(), source)?)
     }
@@ -238,30 +236,14 @@ impl RawDriver {
     ///
     /// `EIO`, whatever the provider says: other errors have meanings of their own for those who submit requests.
     #[cold]
-    fn clear_poison(&self, sector: u64, sectors: u64) -> Result {
-        let position = sector * SECTOR_SIZE;
-        let address = self.range.start() + position;
-        let cleared = self
+    fn clear_poison(&self, sectors: Range<u64>) -> Result {
+        let outcome = self
             .region
-            .clear_poison(address, sectors * SECTOR_SIZE)
-            .map_err(|_| EIO)?;
+            .clear_poison(&self.range, &self.badblocks, sectors);
 
-        self.range
-            .invalidate(position, usize::try_from(cleared)?)
-            .map_err(|_| EIO)?;
-        self.forget_bad(sector, cleared / SECTOR_SIZE);
-        if cleared < sectors * SECTOR_SIZE {
-            return Err(EIO);
-        }
-        Ok(())
-    }
-
-    fn forget_bad(&self, first: u64, count: u64) {
-        if count != 0 {
-            // Sectors that a full list cannot be rid of stay in it, and are cleared once more some day.
-            let _ = self.badblocks.remove(BadRange { first, count });
-            self.notify_badblocks();
-        }
+        // Some may have been cleared before one could not be.
+        self.notify_badblocks();
+        outcome.map_err(|_| EIO)
     }
 
     fn list_bad_sectors(&self) {

@@ -4,14 +4,32 @@
 //!
 //! The provider does it with a command, in units of its own (ACPI 6.5, 9.20.7.6). One that has no such command has
 //! nothing to clear: a store repairs the memory.
+//!
+//! Firmware may refuse a large range, or clear only the start of it, and what it does to the good sectors of a range is not
+//! defined. So just what is bad is cleared, in small steps.
 
 use super::Region;
 use crate::provider::{
     bus_command,
     Command, //
 };
-use kernel::prelude::*;
-use kernel_ext::memalloc::NoIo;
+use core::ops::Range;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+use kernel_ext::{
+    badblocks::{
+        BadRange,
+        Badblocks, //
+    },
+    block::SECTOR_SIZE,
+    memalloc::NoIo,
+    memory::PmemRange, //
+};
+
+/// Most bytes that are cleared at once, unless the provider's unit is larger.
+const STEP: u64 = PAGE_SIZE as u64;
 
 /// Bytes of the payload of `ARS_CAP` and of `CLEAR_ERROR`, input and output together (`include/uapi/linux/ndctl.h`).
 ///
@@ -26,37 +44,94 @@ const PAYLOAD: usize = 32;
 const STATUS_MASK: u32 = 0xffff;
 
 impl Region {
-    /// Clears the poison of `len` bytes at the physical address `address`. The content is lost; what it is then is not
-    /// said. Returns how many bytes are usable again, counted from `address`.
+    /// Clears the poison of what `bad_sectors` has of the sectors `wanted`, and takes it off the list. The sectors are of 512
+    /// bytes, and count from the start of `memory`, a part of the region. What they hold then is not said.
     ///
-    /// `ENXIO`: the provider cannot clear just this range. Other errors are those of the provider.
-    pub fn clear_poison(&self, address: u64, len: u64) -> Result<u64> {
+    /// `EIO` or an error of the provider: something could not be cleared. `ENXIO`: the provider clears in units that are
+    /// larger than what is bad, and the unit is not part of `wanted`. What was cleared before is off the list then.
+    pub fn clear_poison(
+        &self,
+        memory: &PmemRange,
+        bad_sectors: &Badblocks,
+        wanted: Range<u64>,
+    ) -> Result {
+        let end = wanted.end.min(memory.len() / SECTOR_SIZE);
+        let mut next = wanted.start;
+
+        // The list is looked at after each step: the provider may have slept, and others add to the list.
+        while let Some(bad) = bad_sectors.find(next, end.saturating_sub(next)) {
+            next = self.clear_first(memory, bad_sectors, bad, wanted.start..end)?;
+        }
+        Ok(())
+    }
+
+    /// Clears as much of `bad` as is cleared at once. Returns the sector behind it.
+    fn clear_first(
+        &self,
+        memory: &PmemRange,
+        bad_sectors: &Badblocks,
+        bad: BadRange,
+        wanted: Range<u64>,
+    ) -> Result<u64> {
+        // Cannot overflow: all of them are sectors of `memory`.
+        let address = |sector: u64| memory.start() + sector * SECTOR_SIZE;
+        let bytes = address(bad.first)..address(bad.first + bad.count);
+        let wanted = address(wanted.start)..address(wanted.end);
+
+        let exact = step(&bytes, 1, &wanted).ok_or(ENXIO)?;
+        let unit = self.clearing_unit(exact)?;
+        let step = step(&bytes, unit, &wanted).ok_or(ENXIO)?;
+        let cleared = self.clear_at_once(step.clone())?;
+
+        // The first and the last sector that are whole in what was cleared.
+        let offset = step.start - memory.start();
+        let first = offset.div_ceil(SECTOR_SIZE);
+        let end = (offset + cleared) / SECTOR_SIZE;
+        memory.invalidate(offset, usize::try_from(cleared)?)?;
+        if let Some(count) = end.checked_sub(first).filter(|count| *count != 0) {
+            // What stays on the list could be written, but never read again.
+            bad_sectors.remove(BadRange { first, count })?;
+        }
+
+        // No progress, no second attempt.
+        if end <= bad.first {
+            return Err(EIO);
+        }
+        Ok(end)
+    }
+
+    /// Returns the unit in which the provider clears `range`, in bytes; a power of two.
+    fn clearing_unit(&self, range: Range<u64>) -> Result<u64> {
         if !self.bus().operations().clears_poison_by_command() {
-            self.poison_cleared(&(address..address.saturating_add(len)));
-            return Ok(len);
+            return Ok(1);
         }
-
-        let capability = self.poison_command(bus_command::ARS_CAP, address, len)?;
+        let capability = self.poison_command(bus_command::ARS_CAP, range)?;
         let unit = u64::from(word(&capability, 24)?);
-        let mask = unit.wrapping_sub(1);
-        if !unit.is_power_of_two() || (address | len) & mask != 0 {
-            return Err(ENXIO);
-        }
+        unit.is_power_of_two().then_some(unit).ok_or(ENXIO)
+    }
 
-        let cleared = self.poison_command(bus_command::CLEAR_ERROR, address, len)?;
-        let low = word(&cleared, 24)?;
-        let high = word(&cleared, 28)?;
-        // The firmware is not believed to have cleared more than it was told to.
-        let cleared = (u64::from(high) << 32 | u64::from(low)).min(len);
-        self.poison_cleared(&(address..address.saturating_add(cleared)));
+    /// Clears a range, which is whole units of the provider. Returns how many bytes are usable again, counted from its start.
+    fn clear_at_once(&self, range: Range<u64>) -> Result<u64> {
+        let len = range.end - range.start;
+
+        let cleared = if self.bus().operations().clears_poison_by_command() {
+            let answer = self.poison_command(bus_command::CLEAR_ERROR, range.clone())?;
+            let low = word(&answer, 24)?;
+            let high = word(&answer, 28)?;
+            // The firmware is not believed to have cleared more than it was told to.
+            (u64::from(high) << 32 | u64::from(low)).min(len)
+        } else {
+            len
+        };
+        self.poison_cleared(&(range.start..range.start + cleared));
         Ok(cleared)
     }
 
-    fn poison_command(&self, number: u32, address: u64, len: u64) -> Result<[u8; PAYLOAD]> {
+    fn poison_command(&self, number: u32, range: Range<u64>) -> Result<[u8; PAYLOAD]> {
         let mut payload = [0; PAYLOAD];
         for (field, value) in payload
             .chunks_exact_mut(size_of::<u64>())
-            .zip([address, len])
+            .zip([range.start, range.end - range.start])
         {
             field.copy_from_slice(&value.to_le_bytes());
         }
@@ -79,6 +154,18 @@ impl Region {
     }
 }
 
+/// Returns the first piece of the addresses `bad` that is to be cleared at once: up to the end of a page, in whole units of
+/// `unit` bytes, a power of two. `None`: a unit of it is not part of `wanted`.
+fn step(bad: &Range<u64>, unit: u64, wanted: &Range<u64>) -> Option<Range<u64>> {
+    let within = unit.checked_sub(1)?;
+    let start = bad.start & !within;
+    let last = bad.end.checked_sub(1)? | within;
+    let last = last.min(start | (STEP.max(unit) - 1));
+    let step = start..last.checked_add(1)?;
+
+    (wanted.start <= step.start && step.end <= wanted.end).then_some(step)
+}
+
 /// The 32-bit word at `offset` of a payload.
 fn word(payload: &[u8; PAYLOAD], offset: usize) -> Result<u32> {
     let bytes = payload
@@ -86,4 +173,39 @@ fn word(payload: &[u8; PAYLOAD], offset: usize) -> Result<u32> {
         .and_then(|rest| rest.first_chunk())
         .ok_or(EINVAL)?;
     Ok(u32::from_le_bytes(*bytes))
+}
+
+#[kernel::prelude::kunit_tests(nd_poison)]
+mod tests {
+    use super::*;
+
+    const ALL: Range<u64> = 0x10000..0x20000;
+
+    #[test]
+    fn what_is_bad_is_cleared_and_no_more() {
+        assert!(step(&(0x10200..0x10400), 1, &ALL) == Some(0x10200..0x10400));
+        assert!(step(&(0x10200..0x10400), 256, &ALL) == Some(0x10200..0x10400));
+    }
+
+    #[test]
+    fn a_step_ends_with_its_page() {
+        assert!(step(&(0x10e00..0x13000), 256, &ALL) == Some(0x10e00..0x11000));
+        assert!(step(&(0x11000..0x13000), 256, &ALL) == Some(0x11000..0x12000));
+    }
+
+    #[test]
+    fn units_are_cleared_whole() {
+        assert!(step(&(0x10200..0x10400), 4096, &ALL) == Some(0x10000..0x11000));
+        assert!(step(&(0x10e00..0x11200), 4096, &ALL) == Some(0x10000..0x11000));
+        assert!(step(&(0x12200..0x16000), 8192, &ALL) == Some(0x12000..0x14000));
+    }
+
+    #[test]
+    fn no_unit_reaches_past_what_is_wanted() {
+        assert!(step(&(0x10200..0x10400), 4096, &(0x10200..0x20000)).is_none());
+        assert!(step(&(0x1f200..0x1f400), 4096, &(0x10000..0x1f400)).is_none());
+        assert!(step(&(0x10200..0x10400), 1 << 32, &ALL).is_none());
+        assert!(step(&(u64::MAX - 1..u64::MAX), 1 << 32, &ALL).is_none());
+        assert!(step(&(0x10200..0x10200), 256, &(0x10200..0x10300)).is_none());
+    }
 }
