@@ -169,14 +169,8 @@ impl BttDriver {
         }
 
         let cpu = CpuId::current().as_u32() as usize;
-        let lba = bio.sector() >> self.sector_shift;
-        // The block layer does not look at this, and partitions of a few kinds end within a sector.
-        let Some(count) = whole_sectors(bio.len(), self.sector_shift + SECTOR_SHIFT) else {
-            return Err(self.report(format_args!(
-                "a request has {} bytes, expected whole sectors of {}",
-                bio.len(),
-                self.btt.sector_size()
-            )));
+        let Some((lba, count)) = whole_sectors(bio.sector(), bio.len(), self.sector_shift) else {
+            return Err(self.refuse(bio));
         };
 
         if self.metadata != 0 {
@@ -308,6 +302,17 @@ impl BttDriver {
         }
     }
 
+    /// Says that a request begins or ends within a sector.
+    #[cold]
+    fn refuse(&self, bio: &Bio) -> Error {
+        self.report(format_args!(
+            "a request has {} bytes from byte {} on, expected whole sectors of {}",
+            bio.len(),
+            bio.position(),
+            self.btt.sector_size()
+        ))
+    }
+
     /// What the submitter is told.
     #[cold]
     fn failure(&self, bio: &Bio, error: IoError) -> Error {
@@ -355,10 +360,18 @@ impl BttDriver {
     }
 }
 
-/// Sectors of `1 << shift` bytes that `len` bytes are; `None` if they are no whole number of them.
+/// Returns the first sector of a request and how many it covers. The request begins at `sector`, counted in 512 bytes, and has
+/// `len` bytes; sectors are `1 << shift` times as large. `None`: it begins or ends within one of them.
+///
+/// The block layer does not look at this. Partitions of many formats count in 512 bytes, so they may begin and end there.
 #[inline]
-fn whole_sectors(len: usize, shift: u32) -> Option<u64> {
-    (len & ((1 << shift) - 1) == 0).then_some(len as u64 >> shift)
+fn whole_sectors(sector: u64, len: usize, shift: u32) -> Option<(u64, u64)> {
+    let len = len as u64;
+    let shift_of_bytes = shift + SECTOR_SHIFT;
+    // Of the position in bytes, the bits that are lost are not those within a sector.
+    let within = ((sector << SECTOR_SHIFT) | len) & ((1 << shift_of_bytes) - 1);
+
+    (within == 0).then_some((sector >> shift, len >> shift_of_bytes))
 }
 
 impl Drop for BttDriver {
@@ -394,10 +407,19 @@ mod tests {
 
     #[test]
     fn a_part_of_a_sector_is_no_request() {
-        assert_eq!(whole_sectors(0, 12), Some(0));
-        assert_eq!(whole_sectors(8192, 12), Some(2));
-        assert_eq!(whole_sectors(512, 9), Some(1));
-        assert_eq!(whole_sectors(512, 12), None);
-        assert_eq!(whole_sectors(4096 + 512, 12), None);
+        assert_eq!(whole_sectors(0, 8192, 3), Some((0, 2)));
+        assert_eq!(whole_sectors(16, 4096, 3), Some((2, 1)));
+        assert_eq!(whole_sectors(7, 512, 0), Some((7, 1)));
+        assert_eq!(whole_sectors(8, 512, 3), None);
+        assert_eq!(whole_sectors(8, 4096 + 512, 3), None);
+    }
+
+    #[test]
+    fn no_request_begins_within_a_sector() {
+        for sector in 1..8 {
+            assert_eq!(whole_sectors(sector, 4096, 3), None);
+            assert_eq!(whole_sectors((1 << 55) - sector, 4096, 3), None);
+        }
+        assert_eq!(whole_sectors(1 << 54, 4096, 3), Some((1 << 51, 1)));
     }
 }
