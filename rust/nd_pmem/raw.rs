@@ -47,10 +47,20 @@ use nd::{
 
 /// A raw disk on a namespace, removed when dropped.
 pub(crate) struct RawDisk {
-    // Drop order: the disk goes first, with the requests under way.
+    // Drop order: the disk goes first, with the requests under way and those that its removal submits; then they are made
+    // durable.
     disk: Disk<RawDriver>,
     driver: Arc<RawDriver>,
-    region: ARef<Node<Region>>,
+    region: FencedRegion,
+}
+
+/// A region whose memory is fenced when this is dropped.
+struct FencedRegion(ARef<Node<Region>>);
+
+impl Drop for FencedRegion {
+    fn drop(&mut self) {
+        self.0.fence();
+    }
 }
 
 impl RawDisk {
@@ -83,7 +93,7 @@ impl RawDisk {
         Ok(Self {
             disk,
             driver,
-            region,
+            region: FencedRegion(region),
         })
     }
 
@@ -95,22 +105,17 @@ impl RawDisk {
 
     /// Makes the disk read only, or writable again, as its region is.
     pub(crate) fn follow_region(&self) {
-        let read_only = self.region.is_read_only();
+        let region = &self.region.0;
+        let read_only = region.is_read_only();
 
         if self.disk.as_disk().is_read_only() != read_only {
             dev_info!(
-                self.region,
+                region,
                 "is now {}, and its disk as well\n",
                 if read_only { "read only" } else { "writable" }
             );
             self.disk.as_disk().set_read_only(read_only);
         }
-    }
-}
-
-impl Drop for RawDisk {
-    fn drop(&mut self) {
-        self.region.fence();
     }
 }
 
