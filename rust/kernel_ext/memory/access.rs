@@ -130,8 +130,7 @@ impl PmemRange {
                 .ok_or(AccessError::ShortRequest { missing: left })?;
 
             // SAFETY: `from` is mapped for at least `left` bytes; the chunk is valid for its length, at most `left`, and a
-            // vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping: without struct
-            // pages for the range nobody can submit it.
+            // vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping, by the type invariant.
             unsafe { poison::copy(chunk.address, from, chunk.len) }.map_err(|poison::Poison| {
                 AccessError::Poisoned {
                     offset: offset + (len - left) as u64,
@@ -151,8 +150,8 @@ impl PmemRange {
 
         for chunk in sink.chunks() {
             // SAFETY: `from` is mapped for what is left of the request, of which the chunk is a part; the chunk is valid for its
-            // length, and a vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping: without
-            // struct pages for the range nobody can submit it.
+            // length, and a vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping, by the
+            // type invariant.
             unsafe { poison::copy(chunk.address, from, chunk.len) }.map_err(|poison::Poison| {
                 AccessError::Poisoned {
                     offset: self.offset_of(from),
@@ -171,7 +170,7 @@ impl PmemRange {
 
         for chunk in source.chunks() {
             // SAFETY: `to` is mapped for what is left of the request, of which the chunk is a part; the chunk is valid for its
-            // length. Memory of a request is no part of the mapping: without struct pages for the range nobody can submit it.
+            // length. Memory of a request is no part of the mapping, by the type invariant.
             unsafe { persist::copy(to, chunk.address, chunk.len) };
             to = to.wrapping_add(chunk.len);
         }
@@ -196,7 +195,7 @@ impl PmemRange {
                 .ok_or(AccessError::ShortRequest { missing: left })?;
 
             // SAFETY: `to` is mapped for at least `left` bytes; the chunk is valid for its length, at most `left`. Memory of
-            // a request is no part of the mapping: without struct pages for the range nobody can submit it.
+            // a request is no part of the mapping, by the type invariant.
             unsafe { persist::copy(to, chunk.address, chunk.len) };
             to = to.wrapping_add(chunk.len);
             left -= chunk.len;

@@ -22,6 +22,8 @@ use kernel::{
 pub enum MapError {
     /// The range is empty, or does not fit in the address space.
     Invalid,
+    /// The range does not begin with a page.
+    Misaligned,
     /// Somebody else has reserved a part of the range.
     Busy,
     /// The range cannot be mapped with write-back caching, or there is no memory for the page tables.
@@ -33,7 +35,7 @@ pub enum MapError {
 impl From<MapError> for Error {
     fn from(error: MapError) -> Self {
         match error {
-            MapError::Invalid => EINVAL,
+            MapError::Invalid | MapError::Misaligned => EINVAL,
             MapError::Busy => EBUSY,
             MapError::NotMapped | MapError::NoMemory => ENOMEM,
         }
@@ -44,6 +46,7 @@ impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Invalid => "is empty or does not fit in the address space",
+            Self::Misaligned => "does not begin with a page",
             Self::Busy => "is in use by somebody else (see /proc/iomem)",
             Self::NotMapped => "cannot be mapped with write-back caching",
             Self::NoMemory => "cannot be reserved: out of memory",
@@ -137,7 +140,10 @@ enum Backing {
 ///
 /// # Invariants
 ///
-/// `address` is that of `len` bytes, mapped as long as `_backing` lives, and aligned to pages.
+/// - `address` is that of `len` bytes, mapped as long as `_backing` lives, and aligned to pages.
+/// - No memory of a request is part of the mapping, as nobody is given the pages behind it: no allocator owns those of reserved
+///   physical addresses, if they have a `struct page` at all, and a [`ProviderMemory`](super::ProviderMemory) keeps its own to
+///   itself.
 pub struct PmemRange {
     address: NonNull<u8>,
     len: usize,
@@ -153,17 +159,23 @@ unsafe impl Sync for PmemRange {}
 
 impl PmemRange {
     /// Reserves `len` bytes of physical addresses from `start` on, under `name`, and maps them.
+    ///
+    /// [`MapError::Misaligned`]: `start` is not the start of a page.
     pub fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
         let mapped = usize::try_from(len).map_err(|_| MapError::Invalid)?;
 
         if len == 0 || start.checked_add(len).is_none() {
             return Err(MapError::Invalid);
         }
+        // What the rest of the page holds is not this range's, and a word that is aligned in memory need not be so in the range.
+        if start % PAGE_SIZE as u64 != 0 {
+            return Err(MapError::Misaligned);
+        }
 
         let reservation = Reservation::new(name, start, len)?;
         let mapping = Mapping::new(start, mapped)?;
 
-        // INVARIANT: The mapping is of the range, which begins with a page.
+        // INVARIANT: The mapping is of the range, which begins with a page; what could be reserved is owned by no allocator.
         Ok(Self {
             address: mapping.address,
             len: mapped,
@@ -177,14 +189,17 @@ impl PmemRange {
 
     /// Takes `memory`, which plays the physical addresses from `start` on.
     ///
-    /// [`MapError::Invalid`]: it is empty, or not aligned to pages.
+    /// [`MapError::Invalid`]: it is empty. [`MapError::Misaligned`]: it does not begin with a page.
     pub fn lent(start: u64, memory: ProviderRange) -> Result<Self, MapError> {
         let address = memory.address();
-        if memory.is_empty() || address.addr().get() % PAGE_SIZE != 0 {
+        if memory.is_empty() {
             return Err(MapError::Invalid);
         }
+        if address.addr().get() % PAGE_SIZE != 0 {
+            return Err(MapError::Misaligned);
+        }
 
-        // INVARIANT: The memory is mapped as long as it lives; the alignment was checked.
+        // INVARIANT: The memory is mapped as long as it lives; the alignment was checked; no pages of it are given away.
         Ok(Self {
             address,
             len: memory.len(),
@@ -195,14 +210,16 @@ impl PmemRange {
 
     /// Gives up all but the bytes `part`, counted from the start. They stay reserved and mapped with the rest.
     ///
-    /// [`MapError::Invalid`]: there are none, or they are not in the range or not aligned to pages.
+    /// [`MapError::Invalid`]: there are none, or they are not in the range. [`MapError::Misaligned`]: they do not begin with a page.
     pub fn narrow(self, part: Range<u64>) -> Result<Self, MapError> {
         let len = usize::try_from(part.end.saturating_sub(part.start)).unwrap_or(0);
         let address = self.address(part.start, len).and_then(NonNull::new);
-        let Some(address) = address.filter(|_| len != 0 && part.start % PAGE_SIZE as u64 == 0)
-        else {
+        let Some(address) = address.filter(|_| len != 0) else {
             return Err(MapError::Invalid);
         };
+        if part.start % PAGE_SIZE as u64 != 0 {
+            return Err(MapError::Misaligned);
+        }
 
         // INVARIANT: `len` bytes from `address` on are a part of the range, and aligned like its start.
         Ok(Self {
