@@ -2,8 +2,9 @@
 
 //! `<debugfs>/btt/bttR.I/`: what a BTT looks like, what it has done, and whether it is sound.
 //!
-//! `statistics` has a line of a name and a number for each counter. A `1` written to `check` checks map
-//! and free lists while the disk is in use, and reading it gives the result of the last check ([`btt_engine::Btt::check`]).
+//! `statistics` has a line of a name and a number for each counter. A `1` written to `check` checks map and free lists while
+//! the disk is in use, until the writer gets a signal, and reading it gives the result of the last check
+//! ([`btt_engine::Btt::check`]). Readers do not wait for a check.
 //!
 //! In `arenaN/` there is one value a file:
 //!
@@ -56,7 +57,7 @@ struct Content {
     arenas: KVec<Arena>,
     driver: Arc<BttDriver>,
     #[pin]
-    check: Mutex<LastCheck>,
+    check: LastCheck,
 }
 
 impl BttDirectory {
@@ -69,10 +70,7 @@ impl BttDirectory {
         let content = try_pin_init!(Content {
             arenas: Arena::all(driver.btt().arenas())?,
             driver: driver.clone(),
-            check <- new_mutex!(LastCheck {
-                driver: driver.clone(),
-                result: None,
-            }),
+            check <- LastCheck::new(driver.clone()),
         });
 
         let scope = root.scope(content, name, |content: &Content, directory| {
@@ -106,34 +104,52 @@ fn show_statistics(driver: &Arc<BttDriver>, f: &mut Formatter<'_>) -> fmt::Resul
     Ok(())
 }
 
-/// The last check, and what it takes to make one.
+/// The last check, and what it takes to make one. The lock is a leaf.
+#[pin_data]
 struct LastCheck {
     driver: Arc<BttDriver>,
-    result: Option<Result<Report, CheckError>>,
+    #[pin]
+    result: Mutex<Option<Result<Report, CheckError>>>,
 }
 
-fn show_check(check: &Mutex<LastCheck>, f: &mut Formatter<'_>) -> fmt::Result {
-    match check.lock().result {
+impl LastCheck {
+    fn new(driver: Arc<BttDriver>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            driver,
+            result <- new_mutex!(None),
+        })
+    }
+}
+
+fn show_check(check: &LastCheck, f: &mut Formatter<'_>) -> fmt::Result {
+    // Copied, as the lock is not to be held for what takes long.
+    let result = *check.result.lock();
+
+    match result {
         None => writeln!(f, "not checked yet"),
         Some(Ok(report)) => writeln!(f, "{report}"),
         Some(Err(CheckError::NoMemory)) => writeln!(f, "no memory to check"),
         Some(Err(CheckError::Busy)) => writeln!(f, "being checked by somebody else"),
+        Some(Err(CheckError::Interrupted)) => writeln!(f, "interrupted by a signal"),
     }
 }
 
-/// Checks; `EINVAL` if anything but a `1` is written.
-fn run_check(check: &Mutex<LastCheck>, reader: &mut UserSliceReader) -> Result {
+/// Checks. `EINVAL`: anything but a `1` is written. `EBUSY`: it is being checked already, and the result will be of that check.
+/// `EINTR`: the writer got a signal.
+fn run_check(check: &LastCheck, reader: &mut UserSliceReader) -> Result {
     if reader.read::<u8>()? != b'1' {
         return Err(EINVAL);
     }
 
-    let mut check = check.lock();
     let result = check.driver.check();
-    check.result = Some(result);
+    if result != Err(CheckError::Busy) {
+        *check.result.lock() = Some(result);
+    }
     match result {
         Ok(_) => Ok(()),
         Err(CheckError::NoMemory) => Err(ENOMEM),
         Err(CheckError::Busy) => Err(EBUSY),
+        Err(CheckError::Interrupted) => Err(EINTR),
     }
 }
 

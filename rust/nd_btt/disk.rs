@@ -251,9 +251,9 @@ impl BttDriver {
         }
     }
 
-    /// Checks map and free lists, and says so in the log if there are defects.
+    /// Checks map and free lists, until the caller gets a signal, and says so in the log if there are defects.
     pub(crate) fn check(&self) -> Result<Report, CheckError> {
-        let report = self.btt.check()?;
+        let report = self.btt.check_while(|| !current!().signal_pending())?;
 
         if report.defects != 0 {
             dev_err!(self.device, "check: {}\n", Text(report));

@@ -148,6 +148,8 @@ pub enum CheckError {
     Busy,
     /// There was not enough memory: a bit for each block of an arena.
     NoMemory,
+    /// Whoever asked for it did not want to wait any more.
+    Interrupted,
 }
 
 impl From<NoMemory> for CheckError {
@@ -159,6 +161,11 @@ impl From<NoMemory> for CheckError {
 impl<M: Media> Btt<M> {
     /// Checks all arenas, one after the other. Changes nothing. Writers of an arena wait meanwhile.
     pub fn check(&self) -> Result<Report, CheckError> {
+        self.check_while(|| true)
+    }
+
+    /// The same, as long as `goes_on` says so, which is asked now and then: the map of a large BTT takes minutes.
+    pub fn check_while(&self, goes_on: impl Fn() -> bool) -> Result<Report, CheckError> {
         let mut report = Report::default();
         for arena in self.all_arenas() {
             let geometry = arena.geometry();
@@ -166,7 +173,7 @@ impl<M: Media> Btt<M> {
             let _pause = arena.pause().ok_or(CheckError::Busy)?;
             // Every lane group is had here, so no writer is under way when it comes to the map.
             self.check_lanes(arena, &mut used, &mut report);
-            self.check_map(arena, &mut used, &mut report);
+            self.check_map(arena, &mut used, &mut report, &goes_on)?;
             report.arenas += 1;
         }
         Ok(report)
@@ -212,7 +219,13 @@ impl<M: Media> Btt<M> {
         Ok(())
     }
 
-    fn check_map(&self, arena: &Arena, used: &mut BlockSet, report: &mut Report) {
+    fn check_map(
+        &self,
+        arena: &Arena,
+        used: &mut BlockSet,
+        report: &mut Report,
+        goes_on: &impl Fn() -> bool,
+    ) -> Result<(), CheckError> {
         for premap in 0..arena.geometry().external_nlba() {
             report.sectors += 1;
             if let Err(defect) = self.check_sector(arena, premap, used) {
@@ -221,8 +234,12 @@ impl<M: Media> Btt<M> {
             if premap % WORDS_WITHOUT_BREAK == WORDS_WITHOUT_BREAK - 1 {
                 // The longest wait: others may want the CPU.
                 relax(u32::MAX);
+                if !goes_on() {
+                    return Err(CheckError::Interrupted);
+                }
             }
         }
+        Ok(())
     }
 
     #[inline]

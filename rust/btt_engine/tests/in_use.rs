@@ -8,6 +8,7 @@ mod support;
 
 use btt_engine::{
     Btt,
+    CheckError,
     Defect,
     IoError,
     Media,
@@ -23,6 +24,7 @@ use nd_format::btt::{
 use std::{
     sync::atomic::{
         AtomicBool,
+        AtomicU64,
         Ordering, //
     },
     thread,
@@ -276,4 +278,22 @@ fn a_check_finds_defects() {
     };
     assert_eq!(first(&btt), flog);
     assert!(format!("{}", btt.check().unwrap()).starts_with("1 defects in 1 arenas"));
+}
+
+#[test]
+fn a_check_can_be_interrupted() {
+    let btt = Setup {
+        lba_size: 512,
+        ..Setup::default()
+    }
+    .fresh(64 * MIB);
+    let answers = AtomicU64::new(0);
+
+    let interrupted = btt.check_while(|| answers.fetch_add(1, Ordering::Relaxed) != 0);
+    assert_eq!(interrupted, Err(CheckError::Interrupted));
+    assert_eq!(answers.load(Ordering::Relaxed), 1);
+
+    // Writers and the next check find the gate open.
+    write(&btt, 5, 1, 7, 0);
+    assert_eq!(btt.check().unwrap().defects, 0);
 }
