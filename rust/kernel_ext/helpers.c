@@ -6,6 +6,7 @@
 #include <linux/device.h>
 #include <linux/huge_mm.h>
 #include <linux/numa.h>
+#include <linux/pgtable.h>
 #include <linux/sched/mm.h>
 #include <linux/suspend.h>
 
@@ -82,6 +83,14 @@ bool rust_helper_nd_memalloc_is_noio(void)
 }
 
 /* Without hibernation it is an inline function that refuses. */
+bool rust_helper_nd_is_mapped(const void *address)
+{
+	unsigned int level;
+	pte_t *entry = lookup_address((unsigned long)address, &level);
+
+	return entry && pte_present(*entry);
+}
+
 int rust_helper_nd_hibernate_quiet_exec(int (*func)(void *data), void *data)
 {
 	return hibernate_quiet_exec(func, data);

@@ -16,7 +16,8 @@ use crate::{
 };
 use kernel::{
     fmt,
-    prelude::*, //
+    prelude::*,
+    warn_on, //
 };
 
 /// Why an access failed. Nothing was stored, except where a method says otherwise.
@@ -92,6 +93,19 @@ impl PmemRange {
         }
     }
 
+    /// Returns the error of a load at `offset` that has failed.
+    #[cold]
+    #[inline(never)]
+    fn poisoned(&self, offset: u64) -> AccessError {
+        let is_mapped = self
+            .address(offset, 0)
+            .is_some_and(|address| poison::is_mapped(address));
+
+        // A load fails in the same way if the mapping is gone. That is no media error, and must not be hidden as one.
+        warn_on!(!is_mapped);
+        AccessError::Poisoned { offset }
+    }
+
     /// Fills a buffer from the medium. After an error its content is undefined, though initialised.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), AccessError> {
         let mut position = offset;
@@ -102,7 +116,7 @@ impl PmemRange {
 
             // SAFETY: `from` is mapped for the length of the piece, which belongs to us alone and is short enough.
             unsafe { poison::copy(piece.as_mut_ptr(), from, piece.len()) }
-                .map_err(|poison::Poison| AccessError::Poisoned { offset: position })?;
+                .map_err(|poison::Poison| self.poisoned(position))?;
             position += piece.len() as u64;
         }
 
@@ -131,11 +145,8 @@ impl PmemRange {
 
             // SAFETY: `from` is mapped for at least `left` bytes; the chunk is valid for its length, at most `left`, and a
             // vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping, by the type invariant.
-            unsafe { poison::copy(chunk.address, from, chunk.len) }.map_err(|poison::Poison| {
-                AccessError::Poisoned {
-                    offset: offset + (len - left) as u64,
-                }
-            })?;
+            unsafe { poison::copy(chunk.address, from, chunk.len) }
+                .map_err(|poison::Poison| self.poisoned(offset + (len - left) as u64))?;
             from = from.wrapping_add(chunk.len);
             left -= chunk.len;
         }
@@ -152,11 +163,8 @@ impl PmemRange {
             // SAFETY: `from` is mapped for what is left of the request, of which the chunk is a part; the chunk is valid for its
             // length, and a vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping, by the
             // type invariant.
-            unsafe { poison::copy(chunk.address, from, chunk.len) }.map_err(|poison::Poison| {
-                AccessError::Poisoned {
-                    offset: self.offset_of(from),
-                }
-            })?;
+            unsafe { poison::copy(chunk.address, from, chunk.len) }
+                .map_err(|poison::Poison| self.poisoned(self.offset_of(from)))?;
             from = from.wrapping_add(chunk.len);
         }
 
@@ -224,7 +232,7 @@ impl PmemRange {
         let from = self.word::<u32>(offset)?;
 
         // SAFETY: `from` is mapped and aligned.
-        unsafe { poison::load_u32(from) }.map_err(|poison::Poison| AccessError::Poisoned { offset })
+        unsafe { poison::load_u32(from) }.map_err(|poison::Poison| self.poisoned(offset))
     }
 
     /// Loads an aligned 64-bit word at once, in the byte order of the CPU.
@@ -233,7 +241,7 @@ impl PmemRange {
         let from = self.word::<u64>(offset)?;
 
         // SAFETY: `from` is mapped and aligned.
-        unsafe { poison::load_u64(from) }.map_err(|poison::Poison| AccessError::Poisoned { offset })
+        unsafe { poison::load_u64(from) }.map_err(|poison::Poison| self.poisoned(offset))
     }
 
     /// Stores an aligned 32-bit word at once, to the cache: not flushed.

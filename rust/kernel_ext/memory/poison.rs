@@ -3,7 +3,7 @@
 //! Loads that survive the machine check of a poisoned cache line.
 //!
 //! An entry in the exception table tells the machine-check handler that a load may fail, and where to go on if it does. An
-//! ordinary page fault goes the same way, so these loads can be tested without broken hardware.
+//! ordinary page fault goes the same way, so these loads can be tested without broken hardware. [`is_mapped`] tells the two apart.
 //!
 //! C header: [`arch/x86/include/asm/extable_fixup_types.h`](srctree/arch/x86/include/asm/extable_fixup_types.h)
 
@@ -14,6 +14,12 @@ use kernel::prelude::*;
 /// A load met poison: the medium has lost the content of at least one of the cache lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Poison;
+
+/// Tells whether the kernel has a mapping for `address`. If it has none, a load that failed there has not met poison.
+pub(super) fn is_mapped(address: *const u8) -> bool {
+    // SAFETY: The function looks at page tables only, and takes any address.
+    unsafe { sys::is_mapped(address.cast()) }
+}
 
 /// Defines a function that loads one word.
 ///
@@ -182,5 +188,13 @@ mod tests {
             assert!(load_u64(ptr::without_provenance(UNMAPPED)) == Err(Poison));
             assert!(line_is_zero(ptr::without_provenance(UNMAPPED)) == Err(Poison));
         }
+    }
+
+    #[test]
+    fn an_address_without_mapping_is_told() {
+        let word = 0u8;
+
+        assert!(is_mapped(&word));
+        assert!(!is_mapped(ptr::without_provenance(UNMAPPED)));
     }
 }
