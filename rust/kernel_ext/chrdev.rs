@@ -14,8 +14,7 @@ use kernel::{
         from_result,
         to_result, //
     },
-    prelude::*,
-    ThisModule, //
+    prelude::*, //
 };
 
 /// `O_ACCMODE`: the part of a file's flags that says what it was opened for; 0 is `O_RDONLY`.
@@ -40,45 +39,47 @@ pub struct Call {
 
 /// The operations of a character device.
 pub trait Operations: 'static {
+    /// The module that registers the device. It cannot be unloaded while a file of the device is open.
+    const MODULE: &'static ThisModule;
+
     /// Serves a call, native or from a 32-bit process: arguments must have the same layout for both.
     fn ioctl(call: Call) -> Result<c_long>;
 }
 
 /// Keeps a character device registered.
+///
+/// Open files may outlive it. All that they reach is the constant table of operations and the code behind
+/// it, which [`Operations::MODULE`] keeps loaded.
+///
+/// # Invariants
+///
+/// `major` with its first [`MINORS`] minors was registered under `name`.
 pub struct Registration<O: Operations> {
     major: u32,
     name: &'static CStr,
-    operations: KBox<sys::file_operations>,
-    _operations: PhantomData<O>,
+    _operations: PhantomData<fn() -> O>,
 }
 
-// SAFETY: The C functions may be called on any thread, and the table is not changed once it is registered.
-unsafe impl<O: Operations> Send for Registration<O> {}
-// SAFETY: As above.
-unsafe impl<O: Operations> Sync for Registration<O> {}
-
 impl<O: Operations> Registration<O> {
+    const OPERATIONS: &'static sys::file_operations = &sys::file_operations {
+        owner: O::MODULE.as_ptr(),
+        unlocked_ioctl: Some(Self::ioctl_callback),
+        compat_ioctl: Some(Self::compat_ioctl_callback),
+        llseek: Some(sys::noop_llseek),
+        ..pin_init::zeroed()
+    };
+
     /// Registers a device called `name` in `/proc/devices`, with a major number of the kernel's choice.
-    pub fn new(name: &'static CStr, module: &'static ThisModule) -> Result<Self> {
-        let operations = KBox::new(
-            sys::file_operations {
-                owner: module.as_ptr(),
-                unlocked_ioctl: Some(Self::ioctl_callback),
-                compat_ioctl: Some(Self::compat_ioctl_callback),
-                llseek: Some(sys::noop_llseek),
-                ..pin_init::zeroed()
-            },
-            GFP_KERNEL,
-        )?;
-        // SAFETY: The name is static; the table is freed only after the device is unregistered.
-        let major = unsafe {
-            sys::__register_chrdev(0, 0, MINORS, name.as_char_ptr(), &raw const *operations)
-        };
+    pub fn new(name: &'static CStr) -> Result<Self> {
+        // SAFETY: The name is a C string. The table is constant; files that are open hold a reference to the module
+        // that it is part of, which is its owner.
+        let major =
+            unsafe { sys::__register_chrdev(0, 0, MINORS, name.as_char_ptr(), Self::OPERATIONS) };
         to_result(major)?;
+        // INVARIANT: The device was just registered; what is not negative fits.
         Ok(Self {
-            major: u32::try_from(major)?,
+            major: major.unsigned_abs(),
             name,
-            operations,
             _operations: PhantomData,
         })
     }
@@ -94,7 +95,8 @@ impl<O: Operations> Registration<O> {
     ///
     /// `file` must be an open file of this device.
     unsafe fn call(file: *mut sys::file, command: c_uint, argument: usize) -> c_long {
-        // SAFETY: By the requirements of this function; an open file has an inode, whose number does not change.
+        // SAFETY: By the requirements of this function the file is valid, and stays open during the call. An open file
+        // has an inode, whose number does not change; flags that change meanwhile are not those that are looked at.
         let (number, flags) = unsafe { ((*(*file).f_inode).i_rdev, (*file).f_flags) };
         from_result(|| {
             O::ioctl(Call {
@@ -116,7 +118,7 @@ impl<O: Operations> Registration<O> {
         command: c_uint,
         argument: c_ulong,
     ) -> c_long {
-        // SAFETY: The kernel calls this with an open file of the device that it belongs to.
+        // SAFETY: By the requirements of this function `file` is an open file of this device, which the system call keeps.
         unsafe { Self::call(file, command, argument) }
     }
 
@@ -131,15 +133,15 @@ impl<O: Operations> Registration<O> {
         argument: c_ulong,
     ) -> c_long {
         // The upper half of a 32-bit process's argument is not its own to set.
-        // SAFETY: The kernel calls this with an open file of the device that it belongs to.
+        // SAFETY: By the requirements of this function `file` is an open file of this device, which the system call keeps.
         unsafe { Self::call(file, command, argument & 0xffff_ffff) }
     }
 }
 
 impl<O: Operations> Drop for Registration<O> {
     fn drop(&mut self) {
-        // SAFETY: The device was registered in `Self::new`. Open files pin the module, and with it this registration.
+        // SAFETY: By the type invariant these numbers were registered under this name, and they are unregistered once.
+        // Files that are open go on to use the constant table.
         unsafe { sys::__unregister_chrdev(self.major, 0, MINORS, self.name.as_char_ptr()) };
-        let _ = &self.operations;
     }
 }

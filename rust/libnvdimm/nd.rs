@@ -106,8 +106,8 @@ impl kernel::InPlaceModule for Libnvdimm {
         // Fields are initialised in the order in which they stand here.
         try_pin_init!(Self {
             bus: driver_core::Registration::new()?,
-            bus_nodes: ioctl::register_bus_nodes(module)?,
-            dimm_nodes: ioctl::register_dimm_nodes(module)?,
+            bus_nodes: ioctl::register_bus_nodes()?,
+            dimm_nodes: ioctl::register_dimm_nodes()?,
             class: bus::CLASS.register()?,
             _settled: Settled,
             bus_driver <- driver::Registration::new(c"nd_bus", module),

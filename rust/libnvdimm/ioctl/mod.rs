@@ -18,8 +18,7 @@ use kernel::{
     sync::atomic::{
         Atomic,
         Relaxed, //
-    },
-    ThisModule, //
+    }, //
 };
 use kernel_ext::chrdev::{
     Call,
@@ -34,6 +33,8 @@ static DIMM_MAJOR: Atomic<u32> = Atomic::new(0);
 pub(crate) struct BusNode;
 
 impl Operations for BusNode {
+    const MODULE: &'static ThisModule = &crate::THIS_MODULE;
+
     fn ioctl(call: Call) -> Result<c_long> {
         let bus = bus::find(call.minor).ok_or(ENXIO)?;
         call::serve(&bus, None, call)
@@ -44,6 +45,8 @@ impl Operations for BusNode {
 pub(crate) struct DimmNode;
 
 impl Operations for DimmNode {
+    const MODULE: &'static ThisModule = &crate::THIS_MODULE;
+
     fn ioctl(call: Call) -> Result<c_long> {
         let dimm = dimm::find(call.minor).ok_or(ENXIO)?;
         call::serve(dimm.bus(), Some(&dimm), call)
@@ -51,15 +54,15 @@ impl Operations for DimmNode {
 }
 
 /// Registers the nodes of buses.
-pub(crate) fn register_bus_nodes(module: &'static ThisModule) -> Result<Registration<BusNode>> {
-    let nodes = Registration::new(c"ndctl", module)?;
+pub(crate) fn register_bus_nodes() -> Result<Registration<BusNode>> {
+    let nodes = Registration::new(c"ndctl")?;
     BUS_MAJOR.store(nodes.major(), Relaxed);
     Ok(nodes)
 }
 
 /// Registers the nodes of DIMMs.
-pub(crate) fn register_dimm_nodes(module: &'static ThisModule) -> Result<Registration<DimmNode>> {
-    let nodes = Registration::new(c"dimmctl", module)?;
+pub(crate) fn register_dimm_nodes() -> Result<Registration<DimmNode>> {
+    let nodes = Registration::new(c"dimmctl")?;
     DIMM_MAJOR.store(nodes.major(), Relaxed);
     Ok(nodes)
 }
