@@ -17,7 +17,21 @@ use kernel::{
 };
 
 /// A parameter that is on or off, made by [`switches!`](crate::switches).
+///
+/// The C side writes to it as to a `bool`, one byte: when the module is loaded, before any of its code runs.
+/// The parameter is read only in sysfs, and stays so if the mode of the file is changed
+/// (`param_attr_store` is left out for it). So no write races with a read. One that did would be of one
+/// byte as well, and the read, which is atomic, would find the value from before or after.
+///
+/// # Invariants
+///
+/// The byte is 0 or 1.
+#[repr(transparent)]
 pub struct Switch(Atomic<bool>);
+
+// What the C side writes to has to be a `bool`.
+const _: () =
+    assert!(size_of::<Switch>() == size_of::<bool>() && align_of::<Switch>() == align_of::<bool>());
 
 impl Switch {
     #[doc(hidden)]
@@ -88,24 +102,65 @@ pub const fn parameter(
     module: &'static ThisModule,
     switch: &'static Switch,
 ) -> KernelParam {
+    KernelParam::new(raw_parameter(name, module, switch))
+}
+
+const fn raw_parameter(
+    name: &'static str,
+    module: &'static ThisModule,
+    switch: &'static Switch,
+) -> sys::kernel_param {
     const READ_ONLY: u16 = 0o444;
 
     let name = match CStr::from_bytes_with_nul(name.as_bytes()) {
         Ok(name) => name,
         Err(_) => c"",
     };
-    KernelParam::new(sys::kernel_param {
+    sys::kernel_param {
         name: as_char_ptr_in_const_context(name),
         mod_: module.as_ptr(),
-        // SAFETY: A static of the kernel that does not change.
+        // SAFETY: This is the address of a static of the kernel, which is there as long as the kernel is.
         ops: &raw const sys::param_ops_bool,
         perm: READ_ONLY,
         // As of parameters of loadable modules in C: they are set when the module is loaded.
         level: -1,
         flags: 0,
         __bindgen_anon_1: sys::kernel_param__bindgen_ty_1 {
-            // `struct kernel_param_ops` for booleans writes one byte, before the module runs and never again.
+            // INVARIANT: `param_ops_bool` writes 0 or 1 to one byte, which is all of a `Switch`.
             arg: ptr::from_ref(switch).cast_mut().cast(),
         },
-    })
+    }
+}
+
+#[kernel::prelude::kunit_tests(nd_kernel_ext_parameter)]
+mod tests {
+    use super::*;
+    use kernel::error::to_result;
+
+    static SWITCH: Switch = Switch::new(false);
+
+    /// Sets the switch as the kernel does when it loads a module.
+    fn set(value: &CStr) -> Result {
+        // SAFETY: Null stands for code that is built in. Setting a parameter does not look at its module.
+        static NO_MODULE: ThisModule = unsafe { ThisModule::from_ptr(ptr::null_mut()) };
+
+        let parameter = raw_parameter("kunit\0", &NO_MODULE, &SWITCH);
+        // SAFETY: `raw_parameter` stores the address of a table that the kernel keeps.
+        let set = unsafe { (*parameter.ops).set }.ok_or(EINVAL)?;
+        // SAFETY: The value is a C string, and the parameter is one for this function. The byte that it writes belongs to
+        // the test alone.
+        to_result(unsafe { set(value.as_char_ptr(), &raw const parameter) })
+    }
+
+    #[test]
+    fn what_the_kernel_writes_is_what_is_read() -> Result {
+        assert!(!SWITCH.is_on());
+        set(c"Y")?;
+        assert!(SWITCH.is_on());
+        assert!(set(c"maybe").is_err());
+        assert!(SWITCH.is_on());
+        set(c"0")?;
+        assert!(!SWITCH.is_on());
+        Ok(())
+    }
 }
