@@ -28,7 +28,8 @@ pub fn store_fence() {
 /// `address` is mapped for writes.
 #[inline(always)]
 pub(super) unsafe fn write_line_back(address: *mut u8) {
-    // SAFETY: By the safety requirements; the instructions have no other effect than to write the line back.
+    // SAFETY: By the safety requirements the address is mapped, so none of the instructions faults; they change no register
+    // and no flag, and of memory only where its content is.
     unsafe {
         asm!(
             "771:",
@@ -87,7 +88,8 @@ pub(super) unsafe fn write_back(address: *mut u8, len: usize) {
 /// - the ranges do not overlap.
 #[inline(always)]
 pub(super) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
-    // SAFETY: By the safety requirements. The copy is made by assembly and tolerates concurrent stores to `from`.
+    // SAFETY: By the safety requirements both ranges are valid and do not overlap. The copy is made by assembly and tolerates
+    // concurrent stores to `from`.
     unsafe { sys::__memcpy_flushcache(to.cast(), from.cast(), len) };
 }
 
@@ -130,7 +132,8 @@ pub(super) unsafe fn zero(to: *mut u8, len: usize) {
 ///
 /// `line` is aligned to 64 bytes and valid for writes of as many.
 unsafe fn zero_line(line: *mut u8) {
-    // SAFETY: By the safety requirements.
+    // SAFETY: By the safety requirements all eight words are mapped for writes. Like other stores of hardware, these tolerate
+    // concurrent accesses. Registers and flags stay as they are.
     unsafe {
         asm!(
             "movnti [{line}], {zero}",
@@ -148,17 +151,20 @@ unsafe fn zero_line(line: *mut u8) {
     };
 }
 
+/// Fills a part of a cache line with zeroes by stores to the cache, and writes the line back.
+///
+/// The stores are volatile, as those to words are: others may access the bytes at the same time.
+///
 /// # Safety
 ///
-/// `to` is valid for writes of `len` bytes.
+/// `to` is mapped for accesses of `len` bytes, by the CPU alone or by others as well.
 unsafe fn zero_cached(to: *mut u8, len: usize) {
-    if len != 0 {
-        // SAFETY: By the safety requirements.
-        unsafe {
-            to.write_bytes(0, len);
-            write_back(to, len);
-        }
+    for offset in 0..len {
+        // SAFETY: By the safety requirements the byte is mapped; bytes are always aligned.
+        unsafe { to.wrapping_add(offset).write_volatile(0) };
     }
+    // SAFETY: By the safety requirements all of the range is mapped.
+    unsafe { write_back(to, len) };
 }
 
 #[kernel::prelude::kunit_tests(nd_kernel_ext_persist)]
