@@ -8,7 +8,8 @@
 use crate::sys;
 use kernel::{
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    types::Opaque, //
 };
 
 /// What a range is described as.
@@ -61,14 +62,14 @@ pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
 
     /// # Safety
     ///
-    /// `resource` must be valid, and `walk` the [`Walk`] with an `F`, which nobody else uses meanwhile.
+    /// `resource` must be valid, and `walk` a [`Walk`] with an `F` that nothing else uses during the call.
     unsafe extern "C" fn callback<F: FnMut(AddressRange) -> Result>(
         resource: *mut sys::resource,
         walk: *mut c_void,
     ) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the requirements of this function; the walk makes one call at a time.
         let walk = unsafe { &mut *walk.cast::<Walk<'_, F>>() };
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the requirements of this function the resource is valid: it is a copy that the walk has made.
         let range = unsafe {
             AddressRange {
                 first: (*resource).start,
@@ -103,7 +104,7 @@ pub fn has_description(range: AddressRange, description: Description) -> bool {
     let Ok(size) = usize::try_from(range.last.saturating_sub(range.first).saturating_add(1)) else {
         return false;
     };
-    // SAFETY: There are no requirements.
+    // SAFETY: The function takes numbers, and reads the tree under its lock, which spins.
     let answer = unsafe { sys::region_intersects(range.first, size, MEMORY, description.as_raw()) };
     // CAST: Small constants that C happens to type otherwise.
     answer == sys::REGION_INTERSECTS as c_int
@@ -113,34 +114,34 @@ pub fn has_description(range: AddressRange, description: Description) -> bool {
 ///
 /// # Invariants
 ///
-/// The resource is in the tree.
-pub struct InsertedRange(Pin<KBox<sys::resource>>);
+/// The resource is in the tree. It is accessed under the lock of the tree alone, by the C side, which keeps
+/// pointers to it.
+pub struct InsertedRange(Pin<KBox<Opaque<sys::resource>>>);
 
-// SAFETY: The tree is guarded by a lock of its own; the resource is not accessed but through it.
+// SAFETY: By the type invariant only the C side accesses the resource, from any thread; it may be removed on any.
 unsafe impl Send for InsertedRange {}
 
-// SAFETY: As above.
+// SAFETY: There is nothing that can be done through a shared reference.
 unsafe impl Sync for InsertedRange {}
 
 impl InsertedRange {
     /// Describes `range`, below whatever covers it and above whatever it covers. `EBUSY`: it overlaps something in
     /// part.
     pub fn new(range: AddressRange, description: Description) -> Result<Self> {
-        let mut resource = KBox::pin(
-            sys::resource {
+        let resource = KBox::pin(
+            Opaque::new(sys::resource {
                 start: range.first,
                 end: range.last,
                 name: description.name().as_char_ptr(),
                 flags: MEMORY,
                 desc: description.as_raw(),
                 ..pin_init::zeroed()
-            },
+            }),
             GFP_KERNEL,
         )?;
-        // SAFETY: The root of the tree is valid. The resource is, too, and stays in place until it is removed.
-        to_result(unsafe {
-            sys::insert_resource(&raw mut sys::iomem_resource, &raw mut *resource)
-        })?;
+        // SAFETY: The root of the tree is a static of the kernel. The resource is initialised, with a static name, is in no
+        // tree, and stays in place until it is removed.
+        to_result(unsafe { sys::insert_resource(&raw mut sys::iomem_resource, resource.get()) })?;
         // INVARIANT: It was just inserted.
         Ok(Self(resource))
     }
@@ -148,20 +149,20 @@ impl InsertedRange {
 
 impl Drop for InsertedRange {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the resource is in the tree.
-        unsafe { sys::remove_resource(&raw mut *self.0) };
+        // SAFETY: By the type invariant the resource is in the tree, from which it is removed once.
+        unsafe { sys::remove_resource(self.0.get()) };
     }
 }
 
 /// The NUMA node of memory at `address` that is not system memory, negative if there is none.
 pub fn address_node(address: u64) -> i32 {
-    // SAFETY: There are no requirements.
+    // SAFETY: The function takes a number, and looks it up in a table that does not change after boot.
     unsafe { sys::memory_add_physaddr_to_nid(address) }
 }
 
 /// The NUMA node that memory at `address` would get as system memory, negative if there is none.
 pub fn target_node(address: u64) -> i32 {
-    // SAFETY: There are no requirements.
+    // SAFETY: The function takes a number, and looks it up in tables that do not change after boot.
     unsafe { sys::phys_to_target_node(address) }
 }
 
