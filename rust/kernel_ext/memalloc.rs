@@ -25,7 +25,7 @@ impl NoIo {
     /// Begins a scope, which ends when this is dropped.
     pub fn enter() -> Self {
         Self {
-            // SAFETY: There are no requirements.
+            // SAFETY: The function sets a flag of the current task, in whatever context.
             flags: unsafe { sys::memalloc_noio_save() },
             _not_send: NotThreadSafe,
         }
@@ -33,7 +33,7 @@ impl NoIo {
 
     /// Tells whether the current task is in such a scope.
     pub fn is_active() -> bool {
-        // SAFETY: There are no requirements.
+        // SAFETY: The helper reads a flag of the current task, in whatever context.
         unsafe { sys::memalloc_is_noio() }
     }
 }

@@ -16,7 +16,7 @@ pub struct RegionId(u32);
 impl RegionId {
     /// Takes the lowest free number.
     pub fn allocate() -> Result<Self> {
-        // SAFETY: There are no requirements.
+        // SAFETY: The function takes flags for its allocation, which may sleep.
         let id = unsafe { sys::memregion_alloc(sys::GFP_KERNEL) };
         to_result(id)?;
         Ok(Self(u32::try_from(id)?))
@@ -30,9 +30,9 @@ impl RegionId {
 
 impl Drop for RegionId {
     fn drop(&mut self) {
-        // The number came from the allocator, which gives positive ones.
+        // The number came from the allocator, which gives none that is negative.
         if let Ok(id) = i32::try_from(self.0) {
-            // SAFETY: The number was allocated in `Self::allocate`.
+            // SAFETY: The number was allocated in `Self::allocate`, and is given back once.
             unsafe { sys::memregion_free(id) };
         }
     }
@@ -42,10 +42,11 @@ impl Drop for RegionId {
 ///
 /// `ENXIO`: that is not possible here. A guest, for one, cannot do it.
 pub fn invalidate_caches() -> Result {
-    // SAFETY: There are no requirements.
+    // SAFETY: The function looks at features of the machine, which do not change.
     if !unsafe { sys::cpu_cache_has_invalidate_memregion() } {
         return Err(ENXIO);
     }
-    // SAFETY: There are no requirements; this length stands for everything.
+    // SAFETY: It can be done, as was just checked. All caches are written back before they are invalidated, so no store
+    // is lost; this length stands for everything. The function waits for other CPUs, so it may sleep.
     to_result(unsafe { sys::cpu_cache_invalidate_memregion(0, usize::MAX) })
 }

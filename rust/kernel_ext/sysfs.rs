@@ -215,7 +215,8 @@ impl<T: DeviceType> Attribute<T> {
         let attribute = unsafe { Self::from_raw(attribute) };
         // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device alive during the call.
         let node = unsafe { Node::<T>::from_raw(dev) };
-        // SAFETY: sysfs passes a page of which nobody else knows.
+        // SAFETY: `sysfs_kf_seq_show` passes the buffer of a `seq_file`, which it has filled with zeroes up to a page, and
+        // which belongs to this call alone: the mutex of the file is held.
         let page = unsafe { &mut *page.cast::<[u8; PAGE_SIZE]>() };
         from_result(|| {
             let written = match attribute.show.as_ref().ok_or(EIO)? {
@@ -246,7 +247,8 @@ impl<T: DeviceType> Attribute<T> {
         let attribute = unsafe { Self::from_raw(attribute) };
         // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device alive during the call.
         let node = unsafe { Node::<T>::from_raw(dev) };
-        // SAFETY: sysfs passes `count` bytes, which it does not change during the call.
+        // SAFETY: `kernfs_fop_write_iter` passes a buffer of more than `count` bytes that it has copied from user space, and
+        // which belongs to this call alone.
         let bytes = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), count) };
         from_result(|| {
             let store = attribute.store.ok_or(EIO)?;

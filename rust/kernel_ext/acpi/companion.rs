@@ -38,11 +38,13 @@ impl AcpiDevice {
     /// The ACPI companion of `device`, if it has one.
     pub fn companion_of(device: &Device<Bound>) -> Option<&Self> {
         let raw = ptr::from_ref(device).cast::<sys::device>();
-        // SAFETY: `raw` is a valid device, and its firmware node does not change while a driver is bound.
+        // SAFETY: `raw` is a valid device. Its firmware node is set before a driver can bind, by `device_add` at the latest,
+        // and is taken away after the driver has left.
         let fwnode = unsafe { (*raw).fwnode };
-        // SAFETY: The function copes with null and with nodes of other kinds.
+        // SAFETY: The node is null or valid, of whatever kind; the function checks both.
         let companion = unsafe { sys::to_acpi_device_node(fwnode) };
-        // SAFETY: A device keeps a reference to its companion; the result lives no longer than `device` is borrowed.
+        // SAFETY: `acpi_bind_one` took a reference to the companion for the device, and `acpi_unbind_one` gives it back after
+        // the driver has left, so not while `device`, which is bound, is borrowed.
         NonNull::new(companion).map(|companion| unsafe { Self::from_raw(companion) })
     }
 
