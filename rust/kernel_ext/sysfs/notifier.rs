@@ -49,8 +49,52 @@ impl AttributePath {
 ///
 /// # Invariants
 ///
-/// The pointer is a node of sysfs, of which this owns a reference.
-pub struct Notifier(NonNull<sys::kernfs_node>);
+/// The node is a file.
+pub struct Notifier(Found);
+
+/// A node of sysfs, of whatever type.
+///
+/// # Invariants
+///
+/// The pointer is a valid node, of which this owns a reference.
+struct Found(NonNull<sys::kernfs_node>);
+
+impl Found {
+    /// Looks for `name`. `ENOENT`: there is no directory, or nothing of that name in it.
+    ///
+    /// # Safety
+    ///
+    /// `parent` is null, or a directory that is kept during the call.
+    unsafe fn in_directory(parent: *mut sys::kernfs_node, name: &CStr) -> Result<Self> {
+        if parent.is_null() {
+            return Err(ENOENT);
+        }
+        // SAFETY: By the requirements of this function `parent` is a valid directory; the name is a C string, which is only
+        // read; null stands for no namespace.
+        let node = unsafe { sys::kernfs_find_and_get_ns(parent, name.as_char_ptr(), ptr::null()) };
+        // INVARIANT: The function returns a node with a reference for the caller, or null.
+        NonNull::new(node).map(Self).ok_or(ENOENT)
+    }
+
+    /// Returns the node if it is of this type, else `ENOENT`.
+    fn of_type(self, expected: sys::kernfs_node_type) -> Result<Self> {
+        // SAFETY: By the type invariant the node is valid. Other bits of the flags may change meanwhile, the type does not.
+        let flags = unsafe { (&raw const (*self.0.as_ptr()).flags).read_volatile() };
+
+        if u32::from(flags) & sys::KERNFS_TYPE_MASK == expected {
+            Ok(self)
+        } else {
+            Err(ENOENT)
+        }
+    }
+}
+
+impl Drop for Found {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant a reference is owned, and it is given up once.
+        unsafe { sys::kernfs_put(self.0.as_ptr()) };
+    }
+}
 
 // SAFETY: The reference belongs to no thread, and nodes are counted atomically.
 unsafe impl Send for Notifier {}
@@ -61,7 +105,7 @@ unsafe impl Sync for Notifier {}
 impl Notifier {
     /// For an attribute of `device`, which is in sysfs as long as it is bound to its driver.
     ///
-    /// `ENOENT`: the device has no such attribute.
+    /// `ENOENT`: the device has no such attribute: there is nothing of that name, or it is not a file in a directory.
     pub fn new(device: &Device<Bound>, attribute: AttributePath) -> Result<Self> {
         let raw = ptr::from_ref(device).cast::<sys::device>();
         // SAFETY: `device` is valid, and a device leaves its driver before it is taken out of sysfs.
@@ -79,41 +123,54 @@ impl Notifier {
         device: *const sys::device,
         attribute: AttributePath,
     ) -> Result<Self> {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: By the requirements of this function the device is in sysfs during the call, and so is its directory.
         let root = unsafe { (*device).kobj.sd };
-        let Some(directory) = attribute.directory else {
-            // SAFETY: The directory of a device that is in sysfs.
-            return unsafe { Self::find(root, attribute.name) };
+        let attribute = match attribute.directory {
+            None => {
+                // SAFETY: `root` is null or the directory of the device, which stays during the call.
+                unsafe { Found::in_directory(root, attribute.name) }?
+            }
+            Some(directory) => {
+                // SAFETY: As for an attribute without a directory of its own: `root` is null or stays during the call.
+                let directory = unsafe { Found::in_directory(root, directory) }?
+                    .of_type(sys::kernfs_node_type_KERNFS_DIR)?;
+                // SAFETY: This is a directory, of which `directory` owns a reference.
+                unsafe { Found::in_directory(directory.0.as_ptr(), attribute.name) }?
+            }
         };
-        // SAFETY: As above.
-        let directory = unsafe { Self::find(root, directory) }?;
-        // SAFETY: `directory` has a reference.
-        unsafe { Self::find(directory.0.as_ptr(), attribute.name) }
-    }
-
-    /// # Safety
-    ///
-    /// `parent` is null or a directory that is kept during the call.
-    unsafe fn find(parent: *mut sys::kernfs_node, name: &CStr) -> Result<Self> {
-        if parent.is_null() {
-            return Err(ENOENT);
-        }
-        // SAFETY: By the requirements of this function; the name is a C string; sysfs has no namespaces for these.
-        let node = unsafe { sys::kernfs_find_and_get_ns(parent, name.as_char_ptr(), ptr::null()) };
-        // INVARIANT: The function gives a reference away.
-        NonNull::new(node).map(Self).ok_or(ENOENT)
+        // INVARIANT: The node was found in sysfs, and is a file.
+        Ok(Self(attribute.of_type(sys::kernfs_node_type_KERNFS_FILE)?))
     }
 
     /// Wakes them. Those who are not there any more because the device is gone are no trouble.
     pub fn notify(&self) {
-        // SAFETY: By the type invariant; the function copes with nodes that were removed.
-        unsafe { sys::kernfs_notify(self.0.as_ptr()) };
+        // SAFETY: By the type invariants this is a valid file. It may have been removed, then nobody has it open.
+        unsafe { sys::kernfs_notify(self.0 .0.as_ptr()) };
     }
 }
 
-impl Drop for Notifier {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant the reference is ours.
-        unsafe { sys::kernfs_put(self.0.as_ptr()) };
+#[kernel::prelude::kunit_tests(nd_kernel_ext_notifier)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_are_attributes() -> Result {
+        let registration = kernel::faux::Registration::new(c"nd_kunit", None)?;
+        let device: &Device = registration.as_ref();
+        let _child = kernel::faux::Registration::new(c"nd_kunit_child", Some(device))?;
+        // SAFETY: A faux device is bound to its driver until it is unregistered, which `registration` keeps away.
+        let device = unsafe { device.as_bound() };
+        let exists = |path| Notifier::new(device, path).is_ok();
+
+        assert!(exists(AttributePath::new(c"uevent")));
+        assert!(exists(AttributePath::within(c"nd_kunit_child", c"uevent")));
+        assert!(!exists(AttributePath::new(c"nothing")));
+        // A directory and a link.
+        assert!(!exists(AttributePath::new(c"nd_kunit_child")));
+        assert!(!exists(AttributePath::new(c"subsystem")));
+        // The kernel would take what a file or a link keeps for the names in it.
+        assert!(!exists(AttributePath::within(c"uevent", c"nothing")));
+        assert!(!exists(AttributePath::within(c"subsystem", c"devices")));
+        Ok(())
     }
 }
