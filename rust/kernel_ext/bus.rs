@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A bus of one's own: its type, its drivers, and events that reach them.
+//! A bus that a module owns: its type, its drivers, and events that reach them.
 //!
 //! A module implements [`Bus`] for a marker type and holds a [`Registration`]. Drivers implement [`Driver`] and are
-//! registered with `kernel::driver::Registration<Adapter<B, D>>`.
+//! registered with `kernel::driver::Registration<Adapter<B, D>>`. They keep the bus registered: dropping its
+//! [`Registration`] waits for them.
 //!
 //! The driver core calls a driver with the lock of its device held. [`notify`] takes that lock as well, so a driver sees
 //! no event before its `probe` is done or after its `unbind` began.
@@ -11,7 +12,10 @@
 //! C header: [`include/linux/device/bus.h`](srctree/include/linux/device/bus.h)
 
 use crate::{
-    device::DeviceLock,
+    device::{
+        wait_until,
+        DeviceLock, //
+    },
     sys, //
 };
 use core::{
@@ -33,30 +37,100 @@ use kernel::{
     },
     prelude::*,
     str::as_char_ptr_in_const_context,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        }, //
+    },
     types::Opaque, //
 };
 
-/// The C part of a bus: a static of the module that owns it.
-#[repr(transparent)]
-pub struct BusType(Opaque<sys::bus_type>);
+/// The C part of the bus `B`: a static of the module that owns it.
+///
+/// # Invariants
+///
+/// - The callbacks in `raw` are those of `B`.
+/// - All drivers on it are the C part of a [`RawDriver<B>`] with a role, and were registered by an
+///   [`Adapter`] of `B`; `raw` is given to nothing else that registers drivers.
+pub struct BusType<B: Bus> {
+    raw: Opaque<sys::bus_type>,
+    drivers: Drivers,
+    _bus: PhantomData<fn() -> B>,
+}
 
-// SAFETY: The driver core reads the structure only, from any thread.
-unsafe impl Sync for BusType {}
+// SAFETY: The driver core reads the structure only, from any thread; the count is atomic.
+unsafe impl<B: Bus> Sync for BusType<B> {}
 
-impl BusType {
-    /// A bus whose devices and drivers are judged by `B`.
-    pub const fn new<B: Bus>() -> Self {
-        Self(Opaque::new(sys::bus_type {
-            name: as_char_ptr_in_const_context(B::NAME),
-            match_: Some(match_callback::<B>),
-            uevent: Some(uevent_callback::<B>),
-            ..pin_init::zeroed()
-        }))
+impl<B: Bus> BusType<B> {
+    /// Returns a bus whose devices and drivers are judged by `B`.
+    #[expect(
+        clippy::new_without_default,
+        reason = "it is only of use in a static, which cannot be made from a default"
+    )]
+    pub const fn new() -> Self {
+        // INVARIANT: The callbacks are those of `B`, and there are no drivers.
+        Self {
+            raw: Opaque::new(sys::bus_type {
+                name: as_char_ptr_in_const_context(B::NAME),
+                match_: Some(match_callback::<B>),
+                uevent: Some(uevent_callback::<B>),
+                ..pin_init::zeroed()
+            }),
+            drivers: Drivers::new(),
+            _bus: PhantomData,
+        }
     }
 
     pub(crate) fn as_ptr(&self) -> *const sys::bus_type {
-        self.0.get()
+        self.raw.get()
+    }
+}
+
+/// The drivers that keep a bus registered: how many there are, or that there may be none.
+///
+/// The driver core lets a bus go that has drivers. It would then forget to take them off their devices when
+/// they are unregistered, and go on to call them.
+struct Drivers(Atomic<i32>);
+
+impl Drivers {
+    /// The bus is not registered: there may be no drivers.
+    const CLOSED: i32 = -1;
+
+    const fn new() -> Self {
+        Self(Atomic::new(Self::CLOSED))
+    }
+
+    /// Lets drivers come; `false` if they may come already.
+    fn open(&self) -> bool {
+        self.0.cmpxchg(Self::CLOSED, 0, Full).is_ok()
+    }
+
+    /// Lets no drivers come any more; `false` while there are some.
+    fn close(&self) -> bool {
+        self.0.cmpxchg(0, Self::CLOSED, Full).is_ok()
+    }
+
+    /// Counts one more driver; `false` if it may not come, or there is no number for it.
+    fn enter(&self) -> bool {
+        let mut count = self.0.load(Relaxed);
+        while count != Self::CLOSED {
+            let Some(more) = count.checked_add(1) else {
+                return false;
+            };
+            match self.0.cmpxchg(count, more, Full) {
+                Ok(_) => return true,
+                Err(found) => count = found,
+            }
+        }
+        false
+    }
+
+    /// Counts a driver less, which was counted before.
+    fn leave(&self) {
+        self.0.fetch_sub(1, Full);
     }
 }
 
@@ -72,7 +146,7 @@ pub trait Bus: Sized + 'static {
     type Event: Copy;
 
     /// Returns the one static [`BusType`] of this bus.
-    fn bus_type() -> &'static BusType;
+    fn bus_type() -> &'static BusType<Self>;
 
     /// Tells whether a driver that says `driver` of itself takes `device`.
     fn matches(device: &Device, driver: &Self::Match) -> bool;
@@ -116,7 +190,8 @@ unsafe extern "C" fn match_callback<B: Bus>(
 ) -> c_int {
     // SAFETY: The driver core calls this with a device of the bus, which it keeps alive.
     let device = unsafe { Device::from_raw(device) };
-    // SAFETY: All drivers of the bus were registered by an `Adapter` of `B`.
+    // SAFETY: The driver core calls this with a driver on a bus that has this callback, which is a `BusType<B>`. By
+    // its invariant the driver is that of a `RawDriver<B>`, which the driver core keeps registered during the call.
     let driver = unsafe { RawDriver::<B>::from_raw(driver) };
     driver
         .role
@@ -140,35 +215,61 @@ unsafe extern "C" fn uevent_callback<B: Bus>(
 }
 
 /// Keeps a bus registered.
-pub struct Registration<B: Bus>(PhantomData<B>);
+///
+/// Dropping it waits until the drivers of the bus are unregistered.
+///
+/// # Invariants
+///
+/// `bus` is registered, and its drivers may come since it is.
+pub struct Registration<B: Bus> {
+    bus: &'static BusType<B>,
+}
 
 impl<B: Bus> Registration<B> {
-    /// Makes the bus known. Fails with `EEXIST` if there is one of that name, such as that of another implementation.
+    /// Makes the bus known. Fails with `EEXIST` if there is one of that name, such as that of another implementation,
+    /// or if it is registered already.
     pub fn new() -> Result<Self> {
-        // SAFETY: The bus type is static.
-        to_result(unsafe { sys::bus_register(B::bus_type().as_ptr()) })?;
-        Ok(Self(PhantomData))
+        let bus = B::bus_type();
+
+        if !bus.drivers.open() {
+            return Err(EEXIST);
+        }
+        // SAFETY: The bus type is static. It is not registered, or else `open` would have failed.
+        let registered = to_result(unsafe { sys::bus_register(bus.as_ptr()) });
+        if let Err(error) = registered {
+            Self::close(bus);
+            return Err(error);
+        }
+        // INVARIANT: It was just registered, and opened for drivers before.
+        Ok(Self { bus })
+    }
+
+    /// Waits until there are no drivers, and lets no more come.
+    fn close(bus: &BusType<B>) {
+        wait_until(
+            || bus.drivers.close(),
+            || pr_warn!("waiting for the drivers of the bus {}\n", B::NAME),
+        );
     }
 }
 
 impl<B: Bus> Drop for Registration<B> {
     fn drop(&mut self) {
-        // SAFETY: The bus was registered in `Self::new`.
-        unsafe { sys::bus_unregister(B::bus_type().as_ptr()) };
+        Self::close(self.bus);
+        // SAFETY: By the type invariant the bus is registered. Its drivers are gone, and none can come.
+        unsafe { sys::bus_unregister(self.bus.as_ptr()) };
     }
 }
 
 /// What the bus must know of a driver.
 struct Role<B: Bus> {
+    /// The bus that it was registered on.
+    bus: &'static BusType<B>,
     takes: B::Match,
     notify: fn(&Device<CoreInternal<'_>>, B::Event),
 }
 
-/// A `device_driver` with its role.
-///
-/// # Invariants
-///
-/// Drivers of the bus `B` are all of this type.
+/// A `device_driver` with its role, which it has as long as it is registered.
 #[repr(C)]
 pub struct RawDriver<B: Bus> {
     driver: sys::device_driver,
@@ -189,9 +290,10 @@ impl<B: Bus> RawDriver<B> {
     ///
     /// # Safety
     ///
-    /// `driver` must be a registered driver of the bus `B`.
+    /// `driver` must be on a [`BusType<B>`], and stay registered as long as the returned reference is used.
     unsafe fn from_raw<'a>(driver: *const sys::device_driver) -> &'a Self {
-        // SAFETY: By the type invariant; the C part is the first field.
+        // SAFETY: By the invariants of `BusType` it is the C part, that is the first field, of a value of this type. The
+        // value is pinned while it is registered, and `Adapter` changes it before and after that only.
         unsafe { &*driver.cast::<Self>() }
     }
 }
@@ -253,27 +355,41 @@ unsafe impl<B: Bus, D: Driver<B>> driver::RegistrationOps for Adapter<B, D> {
         module: &'static ThisModule,
     ) -> Result {
         let raw = registration.get();
-        // SAFETY: The driver is not registered yet, so nobody else looks at it.
+        let bus = B::bus_type();
+
+        if !bus.drivers.enter() {
+            pr_err!("{name} is not registered: there is no bus {}\n", B::NAME);
+            return Err(EINVAL);
+        }
+        // SAFETY: The driver is valid, and it is not registered yet, so nothing else refers to it.
         unsafe {
             (*raw).role = Some(Role {
+                bus,
                 takes: D::TAKES,
                 notify: Self::notify,
             });
             (*raw).driver.name = name.as_char_ptr();
             (*raw).driver.owner = module.as_ptr();
-            (*raw).driver.bus = B::bus_type().as_ptr();
+            (*raw).driver.bus = bus.as_ptr();
             (*raw).driver.suppress_bind_attrs = D::SUPPRESS_BIND;
             (*raw).driver.probe = Some(Self::probe_callback);
             (*raw).driver.remove = Some(Self::remove_callback);
             (*raw).driver.shutdown = Some(Self::shutdown_callback);
         }
-        // SAFETY: The caller keeps the driver pinned until `unregister`.
+        // SAFETY: The caller keeps the driver pinned until `unregister`; its fields were set just above, and the bus
+        // type is static. INVARIANT: The driver is that of a `RawDriver<B>` with a role.
         to_result(unsafe { sys::driver_register(&raw mut (*raw).driver) })
+            .inspect_err(|_| bus.drivers.leave())
     }
 
     unsafe fn unregister(registration: &Opaque<RawDriver<B>>) {
-        // SAFETY: The caller says that the driver was registered.
-        unsafe { sys::driver_unregister(&raw mut (*registration.get()).driver) };
+        let raw = registration.get();
+        // SAFETY: The caller says that the driver was registered with `register`. That counted it, so the bus is there.
+        unsafe { sys::driver_unregister(&raw mut (*raw).driver) };
+        // SAFETY: The driver is not registered any more, so nothing else refers to it.
+        if let Some(role) = unsafe { (*raw).role.take() } {
+            role.bus.drivers.leave();
+        }
     }
 }
 
@@ -284,7 +400,7 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
     ///
     /// To be called by the driver core alone, with a device of the bus `B` whose lock it holds.
     unsafe extern "C" fn probe_callback(device: *mut sys::device) -> c_int {
-        // SAFETY: The driver core calls this with a device of the bus, whose lock it holds.
+        // SAFETY: By the requirements of this function the device is valid during the call, and its lock is held.
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
         from_result(|| {
             B::before_probe(device)?;
@@ -301,9 +417,9 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
     ///
     /// To be called by the driver core alone, with a device that the driver is bound to and whose lock it holds.
     unsafe extern "C" fn remove_callback(device: *mut sys::device) -> c_int {
-        // SAFETY: The driver core calls this with a device of the bus that this driver is bound to, with its lock held.
+        // SAFETY: By the requirements of this function the device is valid during the call, and its lock is held.
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
-        // SAFETY: The driver is bound, so `probe_callback` stored data of this type.
+        // SAFETY: The driver is bound, so `probe_callback` has stored data of this type, which go when this has returned.
         let data = unsafe { device.drvdata_borrow::<D::Data<'_>>() };
         D::unbind(device, data);
         0
@@ -315,16 +431,16 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
     ///
     /// To be called by the driver core alone, with a device that the driver is bound to and whose lock it holds.
     unsafe extern "C" fn shutdown_callback(device: *mut sys::device) {
-        // SAFETY: The driver core calls this with a device of the bus that this driver is bound to, with its lock held.
+        // SAFETY: By the requirements of this function the device is valid during the call, and its lock is held.
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
-        // SAFETY: The driver is bound, so `probe_callback` stored data of this type.
+        // SAFETY: The driver is bound, so `probe_callback` has stored data of this type, which go when this has returned.
         let data = unsafe { device.drvdata_borrow::<D::Data<'_>>() };
         D::shutdown(device, data);
     }
 
     fn notify(device: &Device<CoreInternal<'_>>, event: B::Event) {
-        // SAFETY: `notify` below calls this for the driver that is bound to the device, with the lock of the device held:
-        // `probe_callback` is done.
+        // SAFETY: `notify` below calls this for the driver that is bound to the device, with the lock of the device
+        // held: `probe_callback` is done, and stored data of this type.
         let data = unsafe { device.drvdata_borrow::<D::Data<'_>>() };
         D::notify(device, data, event);
     }
@@ -335,7 +451,7 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
 /// Does nothing for a device of another bus. Takes the lock of `device`.
 pub fn notify<B: Bus>(device: &Device, event: B::Event) {
     let raw = ptr::from_ref(device).cast::<sys::device>().cast_mut();
-    // SAFETY: `device` is valid; its bus never changes.
+    // SAFETY: `device` is valid; its bus does not change once it is initialised.
     if !ptr::eq(unsafe { (*raw).bus }, B::bus_type().as_ptr()) {
         return;
     }
@@ -343,10 +459,11 @@ pub fn notify<B: Bus>(device: &Device, event: B::Event) {
     if !lock.is_bound() {
         return;
     }
-    // SAFETY: A driver is bound to the device and stays while the lock is held; on this bus it is a `RawDriver<B>`.
+    // SAFETY: A driver is bound to the device, and stays registered while the lock is held, as it would first have to
+    // leave the device. It is a driver of the device's bus, which is a `BusType<B>`.
     let driver = unsafe { RawDriver::<B>::from_raw((*raw).driver) };
     if let Some(role) = &driver.role {
-        // SAFETY: The device is bound and its lock is held.
+        // SAFETY: `raw` is valid, its lock is held, and its driver, which this is, has bound.
         (role.notify)(unsafe { Device::<CoreInternal<'_>>::from_raw(raw) }, event);
     }
 }
@@ -362,11 +479,11 @@ pub fn find_device<B: Bus>(mut condition: impl FnMut(&Device) -> bool) -> Option
     ///
     /// # Safety
     ///
-    /// `data` must be a search of which nobody else knows, and `device` a valid device.
+    /// `data` must be a [`Search`] that nothing else uses during the call, and `device` a valid device.
     unsafe extern "C" fn callback(device: *mut sys::device, data: *mut c_void) -> c_int {
-        // SAFETY: `data` is the search below, and nobody else uses it during the walk.
+        // SAFETY: By the requirements of this function; the walk makes one call at a time.
         let search = unsafe { &mut *data.cast::<Search<'_>>() };
-        // SAFETY: The driver core holds a reference to the device during the call.
+        // SAFETY: By the requirements of this function: the driver core holds a reference to the device during the call.
         let device = unsafe { Device::from_raw(device) };
         if !(search.condition)(device) {
             return 0;
@@ -379,7 +496,8 @@ pub fn find_device<B: Bus>(mut condition: impl FnMut(&Device) -> bool) -> Option
         condition: &mut condition,
         found: None,
     };
-    // SAFETY: The bus type is static, and the search outlives the walk.
+    // SAFETY: The bus type is static; a bus that is not registered is refused. The callback expects a search, which
+    // outlives the walk and is not used otherwise meanwhile.
     unsafe {
         sys::bus_for_each_dev(
             B::bus_type().as_ptr(),
@@ -389,4 +507,60 @@ pub fn find_device<B: Bus>(mut condition: impl FnMut(&Device) -> bool) -> Option
         );
     }
     search.found
+}
+
+#[kernel::prelude::kunit_tests(nd_kernel_ext_bus)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bus_stays_while_it_has_drivers() {
+        let drivers = Drivers::new();
+
+        // Not registered: no driver.
+        assert!(!drivers.enter());
+        assert!(drivers.open());
+        assert!(!drivers.open());
+        assert!(drivers.enter());
+        assert!(drivers.enter());
+        drivers.leave();
+        assert!(!drivers.close());
+        drivers.leave();
+        assert!(drivers.close());
+        assert!(!drivers.enter());
+    }
+
+    struct Lonely;
+
+    static LONELY: BusType<Lonely> = BusType::new();
+
+    impl Bus for Lonely {
+        const NAME: &'static CStr = c"nd_kunit_bus";
+
+        type Match = ();
+        type Event = ();
+
+        fn bus_type() -> &'static BusType<Self> {
+            &LONELY
+        }
+
+        fn matches(_device: &Device, (): &()) -> bool {
+            false
+        }
+
+        fn uevent(_device: &Device, _event: &mut Uevent<'_>) -> Result {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_bus_is_registered_once() {
+        let registration = Registration::<Lonely>::new();
+
+        assert!(registration.is_ok());
+        assert!(Registration::<Lonely>::new().is_err_and(|error| error == EEXIST));
+        // That one failed changes nothing.
+        assert!(LONELY.drivers.enter());
+        LONELY.drivers.leave();
+    }
 }

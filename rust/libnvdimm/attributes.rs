@@ -79,6 +79,6 @@ fn target_node<T: DeviceType>(node: &Node<T>) -> Option<i32> {
 }
 
 /// The bus type, for parameters of new nodes.
-pub(crate) fn bus_type() -> &'static kernel_ext::bus::BusType {
+pub(crate) fn bus_type() -> &'static kernel_ext::bus::BusType<NdBus> {
     <NdBus as kernel_ext::bus::Bus>::bus_type()
 }

@@ -18,7 +18,7 @@ use kernel_ext::bus::{
 /// The bus type.
 pub struct NdBus;
 
-static BUS_TYPE: BusType = BusType::new::<NdBus>();
+static BUS_TYPE: BusType<NdBus> = BusType::new();
 
 /// Type numbers that drivers match, as in `MODALIAS=nd:t<number>`.
 pub(crate) mod type_id {
@@ -84,7 +84,7 @@ impl Bus for NdBus {
     type Match = TypeMask;
     type Event = Event;
 
-    fn bus_type() -> &'static BusType {
+    fn bus_type() -> &'static BusType<Self> {
         &BUS_TYPE
     }
 

@@ -9,6 +9,8 @@ mod lock;
 mod node;
 mod presence;
 
+pub(crate) use self::node::wait_until;
+
 pub use self::{
     lock::DeviceLock,
     node::{

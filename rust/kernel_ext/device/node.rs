@@ -9,7 +9,10 @@
 
 use super::presence::Presence;
 use crate::{
-    bus::BusType,
+    bus::{
+        Bus,
+        BusType, //
+    },
     class::Class,
     device::DeviceLock,
     sys,
@@ -70,7 +73,7 @@ pub fn wait_until_released() {
 }
 
 /// Waits for `condition`, which others bring about in their own time, and calls `complain` every ten seconds.
-fn wait_until(condition: impl Fn() -> bool, complain: impl Fn()) {
+pub(crate) fn wait_until(condition: impl Fn() -> bool, complain: impl Fn()) {
     const ROUNDS: u32 = 1000;
 
     let mut waited = 0u32;
@@ -144,9 +147,9 @@ unsafe impl<T: DeviceType> Send for Node<T> {}
 unsafe impl<T: DeviceType> Sync for Node<T> {}
 
 /// What a new node is to be, besides its data.
-pub struct NodeParameters<'a, T: DeviceType> {
+pub struct NodeParameters<'a, T: DeviceType, B: Bus> {
     /// The bus that it is put on.
-    pub bus: &'static BusType,
+    pub bus: &'static BusType<B>,
     /// Its parent in the device tree.
     pub parent: Option<&'a Device>,
     /// One of [`DeviceType::tables`].
@@ -177,8 +180,8 @@ unsafe fn initialise(device: *mut sys::device) {
 
 impl<T: DeviceType> Node<T> {
     /// Makes a node named `name` that is not in sysfs yet.
-    pub fn new(
-        parameters: &NodeParameters<'_, T>,
+    pub fn new<B: Bus>(
+        parameters: &NodeParameters<'_, T, B>,
         name: fmt::Arguments<'_>,
         data: impl PinInit<T, Error>,
     ) -> Result<ARef<Self>> {
