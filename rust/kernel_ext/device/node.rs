@@ -15,6 +15,7 @@ use crate::{
     },
     class::Class,
     device::DeviceLock,
+    resource::online_node,
     sys,
     sysfs::GroupList, //
 };
@@ -156,7 +157,7 @@ pub struct NodeParameters<'a, T: DeviceType, B: Bus> {
     pub table: &'static Table<T>,
     /// Further groups of attributes.
     pub groups: GroupList<T>,
-    /// NUMA node, negative for none.
+    /// NUMA node, negative for none. One that is not online is replaced by the nearest one that is.
     pub numa_node: i32,
     /// Number of its node in `/dev` (see [`device_number`](crate::class::device_number)), 0 for none.
     pub device_number: u32,
@@ -185,18 +186,20 @@ impl<T: DeviceType> Node<T> {
         name: fmt::Arguments<'_>,
         data: impl PinInit<T, Error>,
     ) -> Result<ARef<Self>> {
+        // Allocators take the node of a device for an index.
+        let numa_node = online_node(parameters.numa_node);
         Self::create(
             parameters.table,
             parameters.parent,
             name,
             data,
             // SAFETY: The caller passes an initialised device that nobody else knows of yet, and all that is put in is
-            // static.
+            // static. The NUMA node is one that the kernel has, or negative.
             |device| unsafe {
                 (*device).bus = parameters.bus.as_ptr();
                 (*device).groups = parameters.groups.as_ptr().cast_mut();
                 (*device).devt = parameters.device_number;
-                sys::set_dev_node(device, parameters.numa_node);
+                sys::set_dev_node(device, numa_node);
             },
         )
     }
