@@ -8,6 +8,7 @@
 #include <linux/numa.h>
 #include <linux/pgtable.h>
 #include <linux/sched/mm.h>
+#include <linux/string.h>
 #include <linux/suspend.h>
 
 #ifdef CONFIG_X86
@@ -94,4 +95,9 @@ bool rust_helper_nd_is_mapped(const void *address)
 int rust_helper_nd_hibernate_quiet_exec(int (*func)(void *data), void *data)
 {
 	return hibernate_quiet_exec(func, data);
+}
+
+void rust_helper_nd_memzero_explicit(void *start, size_t len)
+{
+	memzero_explicit(start, len);
 }

@@ -19,5 +19,6 @@ void rust_helper_nd_memalloc_noio_restore(unsigned int flags);
 bool rust_helper_nd_memalloc_is_noio(void);
 bool rust_helper_nd_is_mapped(const void *address);
 int rust_helper_nd_hibernate_quiet_exec(int (*func)(void *data), void *data);
+void rust_helper_nd_memzero_explicit(void *start, size_t len);
 
 #endif

@@ -71,6 +71,8 @@ extern "C" {
         func: Option<unsafe extern "C" fn(data: *mut ffi::c_void) -> ffi::c_int>,
         data: *mut ffi::c_void,
     ) -> ffi::c_int;
+    #[link_name = "rust_helper_nd_memzero_explicit"]
+    pub fn memzero_explicit(start: *mut ffi::c_void, len: usize);
 }
 
 // Of include/nd_trace.h.

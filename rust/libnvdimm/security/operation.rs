@@ -159,7 +159,7 @@ fn erase(security: &dyn Security, dimm: &Node<Dimm>, owner: Owner, key: Serial) 
 
 type Key = Secret<{ size_of::<Passphrase>() }>;
 
-/// The passphrase of a key. `EOPNOTSUPP`: the kernel has no keys that could be used.
+/// The passphrase of a key. `EOPNOTSUPP`: the kernel has no keys that could be used. `ENOMEM`: there is no memory for it.
 fn passphrase(serial: Serial) -> Result<Key> {
     if serial == 0 {
         return Err(enokey());
@@ -169,7 +169,7 @@ fn passphrase(serial: Serial) -> Result<Key> {
 
 fn old_passphrase(serial: Serial) -> Result<Key> {
     if serial == 0 {
-        return Ok(Key::zero());
+        return Key::zero();
     }
     passphrase(serial)
 }
@@ -210,9 +210,14 @@ pub(crate) fn unlock(dimm: &Node<Dimm>, _lock: &BusLock<'_>) {
 
 fn requested_passphrase(dimm: &Node<Dimm>) -> Result<Key> {
     let Some(id) = &dimm.description().unique_id else {
-        return Ok(Key::zero());
+        return Key::zero();
     };
     let id = core::str::from_utf8(id.to_bytes()).map_err(|_| EINVAL)?;
     let description = CString::try_from_fmt(fmt!("nvdimm:{id}"))?;
-    Ok(key::request(&description).unwrap_or(Key::zero()))
+    match key::request(&description) {
+        // Zeroes would be a wrong passphrase, and DIMMs count those.
+        Err(error) if error == ENOMEM => Err(error),
+        Err(_) => Key::zero(),
+        found => found,
+    }
 }

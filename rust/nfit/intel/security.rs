@@ -7,7 +7,8 @@ use crate::dimm::NfitDimm;
 use kernel::prelude::*;
 use kernel_ext::{
     device::Node,
-    error::eopnotsupp, //
+    error::eopnotsupp,
+    key, //
 };
 use nd::{
     security::{
@@ -72,7 +73,10 @@ impl nd::security::Security for Security {
             Owner::User => function::SET_PASSPHRASE,
             Owner::Master => function::SET_MASTER_PASSPHRASE,
         };
-        match call(dimm, function, [*old, *new].as_flattened())? {
+        let mut input = [*old, *new];
+        let outcome = call(dimm, function, input.as_flattened());
+        key::wipe(input.as_flattened_mut());
+        match outcome? {
             0 => Ok(()),
             status::WRONG_PASSPHRASE => Err(EINVAL),
             status::NOT_SUPPORTED => Err(eopnotsupp()),
