@@ -14,6 +14,7 @@
 #ifdef CONFIG_X86
 #include <asm/alternative.h>
 #include <asm/cpufeatures.h>
+#include <asm/extable.h>
 #include <asm/extable_fixup_types.h>
 #endif
 
@@ -29,6 +30,15 @@ static_assert((__force u32)BLK_FEAT_ATOMIC_WRITES == 1u << 14);
 #ifdef CONFIG_X86
 static_assert(EX_TYPE_DEFAULT_MCE_SAFE == 14);
 static_assert(sizeof(struct alt_instr) == 14);
+static_assert(offsetof(struct alt_instr, instr_offset) == 0);
+static_assert(offsetof(struct alt_instr, repl_offset) == 4);
+static_assert(offsetof(struct alt_instr, ft_flags) == 8);
+static_assert(offsetof(struct alt_instr, instrlen) == 12);
+static_assert(offsetof(struct alt_instr, replacementlen) == 13);
+static_assert(sizeof(struct exception_table_entry) == 12);
+static_assert(offsetof(struct exception_table_entry, insn) == 0);
+static_assert(offsetof(struct exception_table_entry, fixup) == 4);
+static_assert(offsetof(struct exception_table_entry, data) == 8);
 static_assert(X86_FEATURE_CLFLUSHOPT == 9 * 32 + 23);
 static_assert(X86_FEATURE_CLWB == 9 * 32 + 24);
 #endif
