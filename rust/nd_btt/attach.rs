@@ -99,18 +99,18 @@ pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection
     }
 }
 
-/// A BTT in use: its disk, removed when dropped.
-pub struct AttachedBtt {
+/// A BTT in use: its disk, removed when dropped. It borrows the bound device, so it cannot outlive the binding.
+pub struct AttachedBtt<'bound> {
     // Drop order: the disk goes first, with the requests under way. The last one to refer to the driver then has it make the map
     // durable.
-    disk: Disk<BttDriver>,
+    disk: Disk<'bound, BttDriver>,
     driver: Arc<BttDriver>,
     _directory: BttDirectory,
     device: ARef<Node<nd::Btt>>,
     region: ARef<Node<Region>>,
 }
 
-impl AttachedBtt {
+impl<'bound> AttachedBtt<'bound> {
     /// Opens the BTT that `device` stands for, or makes it if the namespace has none, and announces its disk.
     ///
     /// A BTT that is on the medium stays as it is: `device` takes over its UUID and its sector size. One that is damaged, or larger
@@ -118,7 +118,7 @@ impl AttachedBtt {
     ///
     /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small. `EBUSY`: its memory is in use by
     /// somebody else. `ENOMEM`: anything else that keeps the BTT from being opened.
-    pub fn new(bound: &Device<Bound>, device: &Node<nd::Btt>) -> Result<Self> {
+    pub fn new(bound: &'bound Device<Bound>, device: &Node<nd::Btt>) -> Result<Self> {
         let namespace = OpenNamespace::of(Kind::Btt(device))?;
         let config = device.config()?;
         check_size(device, &namespace)?;
@@ -136,6 +136,7 @@ impl AttachedBtt {
                 capacity,
                 limits,
                 read_only: region.is_read_only() || driver.btt().is_read_only(),
+                demotion: Some(driver.demotion()),
             },
         )?;
 
@@ -173,7 +174,7 @@ impl AttachedBtt {
     }
 }
 
-impl Drop for AttachedBtt {
+impl Drop for AttachedBtt<'_> {
     fn drop(&mut self) {
         self.device.set_disk_size(0);
     }

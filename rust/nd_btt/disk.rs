@@ -25,6 +25,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        Arc, //
     },
 };
 use kernel_ext::{
@@ -57,7 +58,7 @@ pub(crate) struct BttDriver {
     /// What is counted of what the engine does not do, or fails to do.
     counters: Counters,
     /// Makes the disk read only when the engine refuses to write any more.
-    demotion: Demotion,
+    demotion: Arc<Demotion>,
 }
 
 /// Counters of events that are rare or have no lock of their own.
@@ -127,6 +128,11 @@ impl BttDriver {
             counters: Counters::default(),
             demotion: Demotion::new()?,
         })
+    }
+
+    /// Returns what makes the disk read only, for the one who makes the disk.
+    pub(crate) fn demotion(&self) -> Arc<Demotion> {
+        self.demotion.clone()
     }
 
     /// The BTT.
@@ -388,10 +394,6 @@ impl Driver for BttDriver {
         heads: 64,
         sectors: 32,
     });
-
-    fn demotion(&self) -> Option<&Demotion> {
-        Some(&self.demotion)
-    }
 
     #[inline]
     fn submit(self: Pin<&Self>, mut bio: Bio) {

@@ -44,19 +44,19 @@ use nd_format::page_map::{
 };
 
 /// The disk of a page map, removed when dropped.
-pub(crate) struct PageMapDisk {
-    disk: RawDisk,
+pub(crate) struct PageMapDisk<'bound> {
+    disk: RawDisk<'bound>,
     device: ARef<Node<PageMap>>,
 }
 
-impl PageMapDisk {
+impl<'bound> PageMapDisk<'bound> {
     /// Opens the page map that `device` stands for, or makes it if the namespace has none with its UUID, and announces the disk
     /// of the data.
     ///
     /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small, or read-only and without page map, or it
     /// cannot be read whether there is one. `EINVAL`: it does not begin at the start of a section of memory. `EBUSY`: its memory is in use. `EOPNOTSUPP`: there is a
     /// page map of this UUID with another configuration, or one that cannot be used.
-    pub(crate) fn new(bound: &Device<Bound>, device: &Node<PageMap>) -> Result<Self> {
+    pub(crate) fn new(bound: &'bound Device<Bound>, device: &Node<PageMap>) -> Result<Self> {
         // A seed, which nobody has configured yet, is refused without a word.
         let namespace = OpenNamespace::of(Kind::PageMap(device))?;
         let config = device.config()?;
@@ -104,12 +104,12 @@ impl PageMapDisk {
     }
 
     /// The disk.
-    pub(crate) fn disk(&self) -> &RawDisk {
+    pub(crate) fn disk(&self) -> &RawDisk<'bound> {
         &self.disk
     }
 }
 
-impl Drop for PageMapDisk {
+impl Drop for PageMapDisk<'_> {
     fn drop(&mut self) {
         self.device.set_data(0..0);
     }

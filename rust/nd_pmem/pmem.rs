@@ -40,17 +40,17 @@ use nd_btt::AttachedBtt;
 struct PmemDriver;
 
 /// What became of a device: its disk.
-enum Personality {
+enum Personality<'bound> {
     /// The namespace as it is.
-    Raw(RawDisk),
+    Raw(RawDisk<'bound>),
     /// The BTT of a BTT device.
-    Btt(AttachedBtt),
+    Btt(AttachedBtt<'bound>),
     /// The data behind a page map.
-    PageMap(PageMapDisk),
+    PageMap(PageMapDisk<'bound>),
 }
 
-impl Personality {
-    fn new(device: &Device<Core<'_>>) -> Result<Self> {
+impl<'bound> Personality<'bound> {
+    fn new(device: &'bound Device<Core<'_>>) -> Result<Self> {
         match Kind::of(device).ok_or(ENODEV)? {
             kind @ Kind::Namespace(_) => {
                 let namespace = OpenNamespace::of(kind)?;
@@ -65,17 +65,17 @@ impl Personality {
 }
 
 impl Driver<NdBus> for PmemDriver {
-    type Data<'bound> = Personality;
+    type Data<'bound> = Personality<'bound>;
 
     const TAKES: TypeMask = TypeMask::NAMESPACE;
 
     fn probe<'bound>(
         device: &'bound Device<Core<'_>>,
-    ) -> impl PinInit<Personality, Error> + 'bound {
+    ) -> impl PinInit<Personality<'bound>, Error> + 'bound {
         Personality::new(device)
     }
 
-    fn shutdown<'bound>(device: &'bound Device<Core<'_>>, personality: Pin<&Personality>) {
+    fn shutdown<'bound>(device: &'bound Device<Core<'_>>, personality: Pin<&Personality<'bound>>) {
         match (Kind::of(device), personality.get_ref()) {
             (_, Personality::Btt(btt)) => btt.write_back(),
             (Some(Kind::Namespace(namespace)), _) => namespace.region().fence(),
@@ -86,7 +86,7 @@ impl Driver<NdBus> for PmemDriver {
 
     fn notify<'bound>(
         _device: &'bound Device<Bound>,
-        personality: Pin<&Personality>,
+        personality: Pin<&Personality<'bound>>,
         event: Event,
     ) {
         match (event, personality.get_ref()) {

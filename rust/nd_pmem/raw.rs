@@ -45,11 +45,11 @@ use nd::{
     Region, //
 };
 
-/// A raw disk on a namespace, removed when dropped.
-pub(crate) struct RawDisk {
+/// A raw disk on a namespace, removed when dropped. It borrows the bound device, so it cannot outlive the binding.
+pub(crate) struct RawDisk<'bound> {
     // Drop order: the disk goes first, with the requests under way and those that its removal submits; then they are made
     // durable.
-    disk: Disk<RawDriver>,
+    disk: Disk<'bound, RawDriver>,
     driver: Arc<RawDriver>,
     region: FencedRegion,
 }
@@ -63,10 +63,10 @@ impl Drop for FencedRegion {
     }
 }
 
-impl RawDisk {
+impl<'bound> RawDisk<'bound> {
     /// Announces the disk of `namespace` as a child of `device`, the namespace's own.
     pub(crate) fn new(
-        device: &Device<Bound>,
+        device: &'bound Device<Bound>,
         namespace: &Node<Namespace>,
         range: PmemRange,
     ) -> Result<Self> {
@@ -83,6 +83,7 @@ impl RawDisk {
                 capacity,
                 limits: limits(namespace),
                 read_only: region.is_read_only(),
+                demotion: None,
             },
         )?;
 

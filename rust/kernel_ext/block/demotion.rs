@@ -27,10 +27,11 @@ use kernel::{
 
 /// Makes a disk read only, in the background.
 ///
-/// A request cannot do so itself: user space is told, which takes memory and locks, and whoever has submitted the request may
-/// be a file system that holds some.
+/// A request cannot do so itself: user space is told, which takes memory and locks, and the submitter of the
+/// request may be a file system that holds some.
 ///
-/// The driver of the disk owns it and shows it by [`Driver::demotion`](super::Driver::demotion); which disk it is for is then known as soon as
+/// It is shared by the driver of the disk, which starts it, and by the disk, which is made with it
+/// ([`Parameters::demotion`](super::Parameters::demotion)): which disk it is for is then known as soon as
 /// requests arrive.
 pub struct Demotion(RepeatedWork<Target>);
 
@@ -56,7 +57,7 @@ impl Job for Target {
 
 impl Demotion {
     /// Prepares to demote a disk that is not known yet.
-    pub fn new() -> Result<Self> {
+    pub fn new() -> Result<Arc<Self>> {
         // INVARIANT: The pointer is null.
         let target = Arc::new(
             Target {
@@ -64,7 +65,7 @@ impl Demotion {
             },
             GFP_KERNEL,
         )?;
-        Ok(Self(RepeatedWork::new(target)?))
+        Ok(Arc::new(Self(RepeatedWork::new(target)?), GFP_KERNEL)?)
     }
 
     /// Makes the disk read only soon. Does nothing once the disk is being removed.
@@ -72,23 +73,30 @@ impl Demotion {
         self.0.start();
     }
 
-    /// Says which disk it is; `EBUSY` if it is for another one already.
+    /// Says which disk it is, until the attachment is dropped; it is of no use for a disk after that.
+    ///
+    /// `EBUSY`: it is, or was, for another disk.
     ///
     /// # Safety
     ///
-    /// `disk` is valid, and its removal does not begin, until [`Self::detach`] was called.
-    pub(super) unsafe fn attach(&self, disk: *mut sys::gendisk) -> Result {
-        // INVARIANT: By the safety requirements, as `detach` stops the work.
+    /// `disk` is valid, and its removal does not begin, until the attachment has been dropped.
+    pub(super) unsafe fn attach(self: Arc<Self>, disk: *mut sys::gendisk) -> Result<Attachment> {
+        // INVARIANT: By the safety requirements, as the attachment stops the work when it is dropped.
         self.0
             .job()
             .disk
             .cmpxchg(ptr::null_mut(), disk, Full)
-            .map(drop)
-            .map_err(|_| EBUSY)
+            .map_err(|_| EBUSY)?;
+        Ok(Attachment(self))
     }
+}
 
-    /// Waits until the disk is not used any more, and leaves it alone from now on.
-    pub(super) fn detach(&self) {
-        self.0.stop();
+/// Keeps a [`Demotion`] attached to a disk. When dropped it waits until the disk is not used any more, and
+/// the demotion leaves it alone from then on.
+pub(super) struct Attachment(Arc<Demotion>);
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.0 .0.stop();
     }
 }

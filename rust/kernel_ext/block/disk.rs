@@ -2,13 +2,15 @@
 
 //! A bio-based disk, from its announcement to its removal.
 //!
-//! Order of the end of a disk: what its driver has begun to do to it in the background comes to its end, `del_gendisk` waits for the requests under way and keeps new ones out, then the disk gives up
-//! its reference to the driver's value. Open files may outlive that; what they can still reach of a driver is its code, which
-//! [`Driver::MODULE`] keeps loaded, and [`Driver::GEOMETRY`], which is constant.
+//! Order of the end of a disk: its [`Demotion`] is stopped, `del_gendisk` waits for the requests under way
+//! and keeps new ones out, then the disk gives up its reference to the driver's value. Open files may
+//! outlive that; what they can still reach of a driver is its code, which [`Driver::MODULE`] keeps loaded,
+//! and [`Driver::GEOMETRY`], which is constant.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
 use super::{
+    demotion::Attachment,
     Bio,
     Demotion,
     Limits, //
@@ -73,13 +75,10 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// The request has to be ended before this returns: afterwards the driver may go away.
     fn submit(self: Pin<&Self>, bio: Bio);
 
-    /// The bad blocks that the attribute `badblocks` of the disk shows, and to which it adds.
+    /// Returns the bad blocks that the attribute `badblocks` of the disk shows, and to which it adds.
+    ///
+    /// Asked once, when the disk is made: what is returned is borrowed until the disk is removed.
     fn badblocks(&self) -> Option<&Badblocks> {
-        None
-    }
-
-    /// What makes the disk read only if a request finds that it has to be.
-    fn demotion(&self) -> Option<&Demotion> {
         None
     }
 }
@@ -94,25 +93,35 @@ pub struct Parameters<'a> {
     pub limits: Limits,
     /// Whether it begins as read only.
     pub read_only: bool,
+    /// What makes it read only later, if a request finds that it has to be.
+    pub demotion: Option<Arc<Demotion>>,
 }
 
 /// A disk that is announced to the system, and removed when dropped.
 ///
+/// It borrows its parent, which is bound for `'bound`: a disk cannot be kept for longer than the driver
+/// of its parent is.
+///
 /// # Invariants
 ///
-/// `raw` is a valid disk that was added with `device_add_disk`; its `private_data` is an `Arc<T>` made foreign.
-pub struct Disk<T: Driver> {
+/// - `raw` is a valid disk that was added with `device_add_disk`; its `private_data` is an `Arc<T>` made
+///   foreign, which is taken back by `drop` alone;
+/// - `demotion` is attached to `raw`, if it is there.
+pub struct Disk<'bound, T: Driver> {
     raw: NonNull<sys::gendisk>,
+    demotion: Option<Attachment>,
     _driver: PhantomData<T>,
+    _parent: PhantomData<&'bound device::Device<device::Bound>>,
 }
 
-// SAFETY: A disk may be removed by any thread, and its driver may be used and dropped by any thread.
-unsafe impl<T: Driver> Send for Disk<T> {}
+// SAFETY: A disk may be removed by any thread, its driver may be used and dropped by any thread, and so may
+// what is attached to it.
+unsafe impl<T: Driver> Send for Disk<'_, T> {}
 
 // SAFETY: The methods of a shared disk may be called by any thread, concurrently.
-unsafe impl<T: Driver> Sync for Disk<T> {}
+unsafe impl<T: Driver> Sync for Disk<'_, T> {}
 
-impl<T: Driver> Disk<T> {
+impl<'bound, T: Driver> Disk<'bound, T> {
     const OPERATIONS: &'static sys::block_device_operations = &sys::block_device_operations {
         submit_bio: Some(Self::submit_bio),
         getgeo: if T::GEOMETRY.is_some() {
@@ -128,39 +137,45 @@ impl<T: Driver> Disk<T> {
     ///
     /// Its partitions are scanned, so requests may arrive before this returns.
     pub fn new(
-        parent: &device::Device<device::Bound>,
+        parent: &'bound device::Device<device::Bound>,
         driver: Arc<T>,
         parameters: Parameters<'_>,
     ) -> Result<Self> {
         let capacity = parameters.limits.whole_blocks(parameters.capacity);
         let raw = allocate(parent, parameters.limits)?;
         let disk = ScopeGuard::new_with_data(raw, |raw| {
-            // SAFETY: The disk was allocated above and nobody else has seen it: this is its only reference.
+            // SAFETY: The disk was allocated above and was not added: this gives up its only reference.
             unsafe { sys::put_disk(raw) }
         });
 
-        // SAFETY: `raw` is valid and nobody else has seen it.
+        // SAFETY: `raw` is valid, and nothing else refers to its name, as it was not added yet.
         NullTerminatedFormatter::new(unsafe { &mut (*raw).disk_name })
             .ok_or(EINVAL)?
             .write_fmt(parameters.name)?;
 
-        // The attribute that uses the list goes away in `del_gendisk`, before the driver, in which the list is pinned.
-        let badblocks = driver
-            .badblocks()
-            .map_or(ptr::null_mut(), |list| list.as_raw());
-        if let Some(demotion) = driver.demotion() {
-            // SAFETY: `raw` is valid until `put_disk` and removed by `del_gendisk`, and `detach` is called before either: by the
-            // guard below, which is dropped before the one above, or when the disk is dropped.
-            unsafe { demotion.attach(raw)? };
-        }
+        let demotion = parameters
+            .demotion
+            .map(|demotion| {
+                // SAFETY: `raw` is valid until `put_disk` and removed by `del_gendisk`. The attachment is dropped
+                // before either: before the guard above, which was made before it, or first by `Disk::drop`.
+                unsafe { demotion.attach(raw) }
+            })
+            .transpose()?;
         let private = driver.into_foreign();
         let driver = ScopeGuard::new(|| {
-            // SAFETY: `private` was made just above. The disk was not added, so no request borrows it.
-            let driver = unsafe { Arc::<T>::from_foreign(private) };
-            leave_alone(&*driver);
+            // SAFETY: `private` was made just above. The disk was not added, so no request borrows it, and nothing
+            // looks at the list of bad blocks.
+            drop(unsafe { Arc::<T>::from_foreign(private) });
         });
+        // SAFETY: `private` was made above. It is taken back by the guard above if there will be no disk, else by
+        // `Disk::drop`. Until then the value is borrowed here, so the list, which `badblocks` has to return for any
+        // such borrow, stays where it is. The attribute that uses it goes away in `del_gendisk`, before that.
+        let badblocks = unsafe { Arc::<T>::borrow(private) }
+            .badblocks()
+            .map_or(ptr::null_mut(), |list| list.as_raw());
 
-        // SAFETY: `raw` is valid and nobody else has seen it. CAST: The kernel crate knows the list only by name.
+        // SAFETY: `raw` is valid, and nothing else refers to it, as it was not added yet: its fields can be set, and no lock
+        // is needed for its capacity. CAST: The kernel crate knows the list only by name.
         unsafe {
             (*raw).bb = badblocks.cast();
             (*raw).fops = Self::OPERATIONS;
@@ -174,11 +189,14 @@ impl<T: Driver> Disk<T> {
         to_result(unsafe { sys::device_add_disk(parent, raw, ptr::null_mut()) })?;
 
         driver.dismiss();
-        // INVARIANT: The disk was added just above, and its `private_data` was set before.
+        // INVARIANT: The disk was added just above, its `private_data` was set before, and `demotion` was
+        // attached to it.
         Ok(Self {
             // SAFETY: `from_err_ptr` passes only what `__blk_alloc_disk` returns as a disk, which is not null.
             raw: unsafe { NonNull::new_unchecked(disk.dismiss()) },
+            demotion,
             _driver: PhantomData,
+            _parent: PhantomData,
         })
     }
 
@@ -209,12 +227,14 @@ impl<T: Driver> Disk<T> {
         };
         // CAST: The kernel crate knows `struct hd_geometry` only by name; ours is the full type.
         let geometry = geometry.cast::<sys::hd_geometry>();
-        // SAFETY: By the safety requirements; this may run after `del_gendisk`, so it uses the disk only.
+        // SAFETY: By the safety requirements the disk is valid during the call, and it has been opened, so it was added. This
+        // may run after `del_gendisk`, so it does not use the driver.
         let capacity = unsafe { DiskRef::from_raw(disk) }.capacity();
         let cylinder = u64::from(heads) * u64::from(sectors);
         let cylinders = capacity.checked_div(cylinder).unwrap_or(0);
 
-        // SAFETY: By the safety requirements. CAST: The field has always been too small for large disks.
+        // SAFETY: By the safety requirements `geometry` is valid for writes. CAST: The field has always been too small for
+        // large disks.
         unsafe {
             (*geometry).heads = heads;
             (*geometry).sectors = sectors;
@@ -244,15 +264,14 @@ impl<T: Driver> Disk<T> {
     }
 }
 
-impl<T: Driver> Drop for Disk<T> {
+impl<T: Driver> Drop for Disk<'_, T> {
     fn drop(&mut self) {
         let raw = self.raw.as_ptr();
         // SAFETY: The disk is valid, and the field does not change once it was added.
         let private = unsafe { (*raw).private_data };
 
         // Before the removal, which takes directories away that an event about the disk is named by.
-        // SAFETY: By the type invariant this is a driver made foreign, which is taken back below and nowhere else.
-        leave_alone(&*unsafe { Arc::<T>::borrow(private) });
+        drop(self.demotion.take());
 
         // SAFETY: The disk is valid and was added, by the type invariant.
         unsafe { sys::del_gendisk(raw) };
@@ -262,13 +281,6 @@ impl<T: Driver> Drop for Disk<T> {
 
         // SAFETY: This gives up the reference of the allocation, the last use of `raw`.
         unsafe { sys::put_disk(raw) };
-    }
-}
-
-/// Has the driver of a disk demote it no more.
-fn leave_alone<T: Driver>(driver: &T) {
-    if let Some(demotion) = driver.demotion() {
-        demotion.detach();
     }
 }
 
@@ -297,11 +309,11 @@ fn allocate(parent: &device::Device<device::Bound>, limits: Limits) -> Result<*m
     })
 }
 
-/// A disk, whatever its driver.
+/// A disk, whatever its driver. It may be removed meanwhile.
 ///
 /// # Invariants
 ///
-/// `raw` is a valid disk that was added, while `'a` lasts.
+/// `raw` is a disk that was added, and stays valid while `'a` lasts.
 #[derive(Clone, Copy)]
 pub struct DiskRef<'a> {
     raw: *mut sys::gendisk,
@@ -311,7 +323,7 @@ pub struct DiskRef<'a> {
 impl<'a> DiskRef<'a> {
     /// # Safety
     ///
-    /// `raw` is a valid disk that was added, and remains valid while `'a` lasts.
+    /// `raw` is a disk that was added, and stays valid while `'a` lasts.
     #[inline]
     pub(super) unsafe fn from_raw(raw: *mut sys::gendisk) -> Self {
         // INVARIANT: By the safety requirements.
