@@ -161,15 +161,13 @@ impl<'bound> AttachedBtt<'bound> {
 
     /// Makes the disk read only, or writable again, as its region is. A BTT that refuses to write stays read only.
     pub fn follow_region(&self) {
-        let disk = self.disk.as_disk();
-
         // Again, if it changes: the BTT may begin to refuse while its disk is made writable.
         loop {
             let read_only = self.region.is_read_only() || self.driver.btt().is_read_only();
-            if disk.is_read_only() == read_only {
+            if self.disk.is_read_only() == read_only {
                 break;
             }
-            disk.set_read_only(read_only);
+            self.disk.set_read_only(read_only);
         }
     }
 }

@@ -109,13 +109,13 @@ impl<'bound> RawDisk<'bound> {
         let region = &self.region.0;
         let read_only = region.is_read_only();
 
-        if self.disk.as_disk().is_read_only() != read_only {
+        if self.disk.is_read_only() != read_only {
             dev_info!(
                 region,
                 "is now {}, and its disk as well\n",
                 if read_only { "read only" } else { "writable" }
             );
-            self.disk.as_disk().set_read_only(read_only);
+            self.disk.set_read_only(read_only);
         }
     }
 }

@@ -243,10 +243,19 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         0
     }
 
-    /// The disk, for what does not depend on its driver.
-    pub fn as_disk(&self) -> DiskRef<'_> {
+    /// Tells whether the disk is read only.
+    pub fn is_read_only(&self) -> bool {
         // SAFETY: `raw` is a valid, added disk by the type invariant, and it is not removed while `self` is borrowed.
-        unsafe { DiskRef::from_raw(self.raw.as_ptr()) }
+        unsafe { DiskRef::from_raw(self.raw.as_ptr()) }.is_read_only()
+    }
+
+    /// Makes the disk read only, or writable again. User space is told if this changes anything.
+    ///
+    /// Requests cannot do so ([`Demotion`]): the event names the directories of the disk, which `del_gendisk` takes away
+    /// before it waits for requests.
+    pub fn set_read_only(&self, read_only: bool) {
+        // SAFETY: The disk is valid and was added, by the type invariant, and it is not removed while `self` is borrowed.
+        unsafe { sys::set_disk_ro(self.raw.as_ptr(), read_only) };
     }
 
     /// What wakes those who poll the attribute `badblocks`.
@@ -359,11 +368,5 @@ impl<'a> DiskRef<'a> {
         let state = unsafe { (&raw const (*self.raw).state).read_volatile() };
 
         state & (1 << sys::GD_READ_ONLY) != 0
-    }
-
-    /// Makes the disk read only, or writable again. User space is told if this changes anything.
-    pub fn set_read_only(self, read_only: bool) {
-        // SAFETY: The disk is valid by the type invariant.
-        unsafe { sys::set_disk_ro(self.raw, read_only) };
     }
 }
