@@ -35,6 +35,10 @@ pub use range::{
     MapError,
     PmemRange, //
 };
+pub(crate) use range::{
+    Reservation,
+    Use, //
+};
 
 #[cfg(not(CONFIG_X86_64))]
 compile_error!("persistent memory needs primitives that were written for x86-64 only");

@@ -5,7 +5,13 @@
 //! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h),
 //! [`include/linux/numa.h`](srctree/include/linux/numa.h)
 
-use crate::sys;
+use crate::{
+    memory::{
+        Reservation,
+        Use, //
+    },
+    sys, //
+};
 use kernel::{
     error::to_result,
     prelude::*,
@@ -125,9 +131,18 @@ unsafe impl Send for InsertedRange {}
 unsafe impl Sync for InsertedRange {}
 
 impl InsertedRange {
-    /// Describes `range`, below whatever covers it and above whatever it covers. `EBUSY`: it overlaps something in
-    /// part.
+    /// Describes `range`, below whatever covers it and above whatever it covers.
+    ///
+    /// `EBUSY`: it overlaps something in part, is reserved, or belongs to a device or the firmware. A description makes memory
+    /// of a range, so nothing else may get one.
     pub fn new(range: AddressRange, description: Description) -> Result<Self> {
+        let len = range
+            .last
+            .checked_sub(range.first)
+            .and_then(|last| last.checked_add(1))
+            .ok_or(EINVAL)?;
+        // Nothing else can be there, nor come to be there, until it is described.
+        let _reservation = Reservation::new(description.name(), range.first, len, Use::Memory)?;
         let resource = KBox::pin(
             Opaque::new(sys::resource {
                 start: range.first,

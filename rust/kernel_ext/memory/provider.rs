@@ -6,7 +6,8 @@
 use super::{
     range::{
         Mapping,
-        Reservation, //
+        Reservation,
+        Use, //
     },
     MapError, //
 };
@@ -63,12 +64,13 @@ impl ProviderMemory {
         )?)
     }
 
-    /// Takes `len` bytes of physical addresses from `start` on, as they are, and reserves them under `name`.
+    /// Takes `len` bytes of physical addresses from `start` on, as they are, and reserves them under `name`. Errors as those of
+    /// [`PmemRange::new`](super::PmemRange::new).
     pub fn physical(name: &CStr, start: u64, len: usize) -> Result<Arc<Self>> {
         if start.checked_add(len as u64).is_none() || len == 0 {
             return Err(MapError::Invalid.into());
         }
-        let reservation = Reservation::new(name, start, len as u64)?;
+        let reservation = Reservation::new(name, start, len as u64, Use::Memory)?;
         let mapping = Mapping::new(start, len)?;
 
         // INVARIANT: The mapping is of `len` bytes, and memory is always initialised.

@@ -24,8 +24,10 @@ pub enum MapError {
     Invalid,
     /// The range does not begin with a page.
     Misaligned,
-    /// Somebody else has reserved a part of the range.
+    /// A part of the range is reserved by another driver, or is System RAM, or the range lies beyond all addresses.
     Busy,
+    /// The range is not memory that a provider may use: it belongs to a device or to the firmware.
+    Foreign,
     /// The range cannot be mapped with write-back caching, or there is no memory for the page tables.
     NotMapped,
     /// There is no memory for the name of the reservation.
@@ -36,7 +38,7 @@ impl From<MapError> for Error {
     fn from(error: MapError) -> Self {
         match error {
             MapError::Invalid | MapError::Misaligned => EINVAL,
-            MapError::Busy => EBUSY,
+            MapError::Busy | MapError::Foreign => EBUSY,
             MapError::NotMapped | MapError::NoMemory => ENOMEM,
         }
     }
@@ -48,39 +50,87 @@ impl fmt::Display for MapError {
             Self::Invalid => "is empty or does not fit in the address space",
             Self::Misaligned => "does not begin with a page",
             Self::Busy => "is in use by somebody else (see /proc/iomem)",
+            Self::Foreign => "belongs to a device or to the firmware (see /proc/iomem)",
             Self::NotMapped => "cannot be mapped with write-back caching",
             Self::NoMemory => "cannot be reserved: out of memory",
         })
     }
 }
 
-/// A range of physical addresses that nobody else can reserve. It is shown in `/proc/iomem` under its name.
+/// What a range may be described as in the tree of physical addresses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Memory of a provider: persistent, reserved by the firmware, or not described at all.
+    Memory,
+    /// Registers: not described, reserved by the firmware, or of a device whose driver has not reserved them.
+    Registers,
+}
+
+impl Use {
+    /// Tells whether a range may be used in this way that has `description`, and nothing above it if `is_bare`.
+    ///
+    /// What belongs to a device has no description, as there is nothing to say but its name: it is no memory. ACPI's tables and
+    /// storage, and the memory of a crash kernel, are nothing of these.
+    fn admits(self, description: c_ulong, is_bare: bool) -> bool {
+        // CAST: Small constants that C happens to type otherwise.
+        const NONE: c_ulong = sys::IORES_DESC_NONE as c_ulong;
+        const RESERVED: c_ulong = sys::IORES_DESC_RESERVED as c_ulong;
+        const SOFT_RESERVED: c_ulong = sys::IORES_DESC_SOFT_RESERVED as c_ulong;
+        const PERSISTENT: c_ulong = sys::IORES_DESC_PERSISTENT_MEMORY as c_ulong;
+        const LEGACY: c_ulong = sys::IORES_DESC_PERSISTENT_MEMORY_LEGACY as c_ulong;
+
+        match description {
+            NONE => is_bare || self == Self::Registers,
+            RESERVED => true,
+            SOFT_RESERVED | PERSISTENT | LEGACY => self == Self::Memory,
+            _ => false,
+        }
+    }
+}
+
+/// A range of physical addresses that nothing else can reserve, and that is no System RAM: that is always busy. It is shown in
+/// `/proc/iomem` under its name.
 ///
 /// # Invariants
 ///
 /// The range was reserved with `request_mem_region` under `_name`, which lives as long as the reservation.
-pub(super) struct Reservation {
+pub(crate) struct Reservation {
     start: u64,
     len: u64,
     _name: CString,
 }
 
 impl Reservation {
-    pub(super) fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
+    /// Reserves `len` bytes from `start` on. [`MapError::Foreign`]: they are described as something else than `for_use`.
+    pub(crate) fn new(name: &CStr, start: u64, len: u64, for_use: Use) -> Result<Self, MapError> {
         let name = CString::try_from(name).map_err(|_| MapError::NoMemory)?;
 
         // SAFETY: The name is a valid C string. INVARIANT: It is kept until the reservation is given up.
         let region = unsafe { sys::request_mem_region(start, len, name.as_char_ptr()) };
 
         if region.is_null() {
-            Err(MapError::Busy)
-        } else {
-            Ok(Self {
-                start,
-                len,
-                _name: name,
-            })
+            return Err(MapError::Busy);
         }
+        // INVARIANT: It was just reserved.
+        let reservation = Self {
+            start,
+            len,
+            _name: name,
+        };
+        // What covers a new reservation gives it its description; the root has none.
+        //
+        // SAFETY: The region is ours, and valid until it is given up. Its description does not change; its parent may, to
+        // another parent of that.
+        let (description, parent) = unsafe {
+            (
+                (*region).desc,
+                (&raw const (*region).parent).read_volatile(),
+            )
+        };
+        if !for_use.admits(description, parent == &raw mut sys::iomem_resource) {
+            return Err(MapError::Foreign);
+        }
+        Ok(reservation)
     }
 }
 
@@ -161,6 +211,7 @@ impl PmemRange {
     /// Reserves `len` bytes of physical addresses from `start` on, under `name`, and maps them.
     ///
     /// [`MapError::Misaligned`]: `start` is not the start of a page.
+    /// Only memory is mapped that a provider may use: see [`MapError::Busy`] and [`MapError::Foreign`].
     pub fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
         let mapped = usize::try_from(len).map_err(|_| MapError::Invalid)?;
 
@@ -172,7 +223,7 @@ impl PmemRange {
             return Err(MapError::Misaligned);
         }
 
-        let reservation = Reservation::new(name, start, len)?;
+        let reservation = Reservation::new(name, start, len, Use::Memory)?;
         let mapping = Mapping::new(start, mapped)?;
 
         // INVARIANT: The mapping is of the range, which begins with a page; what could be reserved is owned by no allocator.
