@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What firmware may describe oddly: a disk in memory that is no multiple of pages long, as that of an ISO image from the network, and a
-# flush hint that cannot be mapped, which costs its region alone.
+# What firmware may describe oddly: a disk in memory that is no multiple of pages long, as that of an ISO image from the network, and
+# flush hints that cannot be used, which cost their region alone: not aligned, in the kernel's image, or beyond all addresses. A DIMM with one
+# that can be used does not need the others.
 #
 # timeout: 300
 . "$LIB"
@@ -43,7 +44,43 @@ expect_kernel_message "$four.*flush hint"
 expect_eq "binding $four" "$(store /sys/bus/nd/drivers/nd_region/bind "$four")" ENXIO
 expect_eq "deep_flush of $four" "$(cat "$ND/$four/deep_flush")" 1
 
+# load_bad_hints WORDS: loads the module with these parameters for flush hints, and finds the regions.
+load_bad_hints() {
+	unload_simulated
+	dmesg -C
+	# shellcheck disable=SC2086
+	modprobe nfit_test $*
+	wait_for_buses
+	pair=$(region_of_ways 2) four=$(region_of_ways 4)
+}
+
+image=$(sed -n 's/^ *0*\([1-9a-f][0-9a-f]*\)-[0-9a-f]* : Kernel code$/0x\1/p' /proc/iomem)
+[ -n "$image" ] || fail "/proc/iomem does not show the kernel's code"
+for address in "$image" 0x1000000000000000; do
+	load_bad_hints bad_hint=2 bad_hint_at="$address"
+	[ -e "$ND/$pair/driver" ] || fail "hint at $address: $pair is not enabled"
+	[ ! -e "$ND/$four/driver" ] || fail "hint at $address: $four is enabled"
+	expect_kernel_message "$four.*flush hint $address of nmem.*iomem"
+	expect_eq "binding $four" "$(store /sys/bus/nd/drivers/nd_region/bind "$four")" ENXIO
+done
+
+load_bad_hints bad_hint=2 bad_hint_at="$image" bad_hints=3
+[ -e "$ND/$four/driver" ] || fail "$four is not enabled, though five hints are good"
+expect_kernel_message "$four.*flush hint $image of nmem.*is used instead"
+expect_eq "deep_flush of $four" "$(store "$ND/$four/deep_flush" 1)" ok
+
+# A page with hints of two regions is reserved once, and given up with them.
+FREE=3000000000
+load_bad_hints bad_hint=0 bad_hint_at=0x$FREE
+bus=$(basename "$(readlink -f "$ND/$four/..")")
+[ -e "$ND/$pair/driver" ] || fail "$pair is not enabled"
+[ -e "$ND/$four/driver" ] || fail "$four is not enabled"
+expect_eq "what is reserved of the page" "$(sed -n "s/^ *$FREE-/-/p" /proc/iomem)" "-3000000fff : $bus"
+expect_eq "deep_flush of $pair" "$(store "$ND/$pair/deep_flush" 1)" ok
+expect_eq "deep_flush of $four" "$(store "$ND/$four/deep_flush" 1)" ok
 unload_simulated
+expect_eq "what is reserved of the page afterwards" "$(sed -n "s/^ *$FREE-/-/p" /proc/iomem)" ""
+
 load_simulated
 four=$(region_of_ways 4)
 [ -e "$ND/$four/driver" ] || fail "$four is not enabled without the bad hint"

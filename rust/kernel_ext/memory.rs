@@ -25,7 +25,11 @@ mod provider;
 mod range;
 
 pub use access::AccessError;
-pub use flush_hint::FlushHint;
+pub use flush_hint::{
+    FlushHint,
+    HintError,
+    HintPages, //
+};
 pub use persist::store_fence;
 pub use provider::{
     ProviderMemory,

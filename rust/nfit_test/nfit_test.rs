@@ -140,7 +140,15 @@ module! {
         },
         bad_hint: i32 {
             default: -1,
-            description: "Number of a DIMM whose flush hints are addresses that cannot be mapped; -1 for none",
+            description: "Number of a DIMM whose flush hints are bad; -1 for none",
+        },
+        bad_hint_at: u64 {
+            default: 0,
+            description: "Physical address of the first flush hint of the DIMM bad_hint, the others follow it; 0 for addresses that are not aligned",
+        },
+        bad_hints: u16 {
+            default: 8,
+            description: "How many of the 8 flush hints of the DIMM bad_hint are bad, from the first one on",
         },
         noio_clear: u8 {
             default: 0,

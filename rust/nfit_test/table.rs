@@ -159,12 +159,19 @@ fn flush_hints(bytes: &mut KVec<u8>, dimm: &Dimm) -> Result {
             reserved: [0; 6],
         },
     )?;
-    let first = if i64::from(*module_parameters::bad_hint.value()) == i64::from(dimm.number) {
-        NOWHERE
-    } else {
-        hint_page(dimm)
+    let is_bad = i64::from(*module_parameters::bad_hint.value()) == i64::from(dimm.number);
+    let bad = match *module_parameters::bad_hint_at.value() {
+        _ if !is_bad => 0,
+        0 => NOWHERE,
+        address => address,
     };
-    for address in (first..).step_by(HINT).take(usize::from(HINTS)) {
+    for number in 0..HINTS {
+        let first = if bad != 0 && number < *module_parameters::bad_hints.value() {
+            bad
+        } else {
+            hint_page(dimm)
+        };
+        let address = first.wrapping_add(u64::from(number) * HINT as u64);
         push(bytes, &address.to_le_bytes())?;
     }
     Ok(())

@@ -38,12 +38,14 @@ use kernel::{
     new_condvar,
     new_mutex,
     prelude::*,
+    str::CString,
     sync::{
         aref::ARef,
         lock::{
             mutex::MutexBackend,
             Guard, //
         },
+        Arc,
         CondVar,
         LockedBy,
         Mutex, //
@@ -59,6 +61,7 @@ use kernel_ext::{
         NodeParameters,
         Table, //
     },
+    memory::HintPages, //
 };
 
 /// As many buses as there are minors for their control nodes.
@@ -73,6 +76,8 @@ pub struct Bus {
     description: BusDescription,
     #[pin]
     bad_ranges: BadRanges,
+    /// Reserved while a region writes to hints in them.
+    hint_pages: Arc<HintPages>,
     #[pin]
     state: Mutex<State>,
     #[pin]
@@ -163,6 +168,10 @@ impl Bus {
         &self.bad_ranges
     }
 
+    pub(crate) fn hint_pages(&self) -> &Arc<HintPages> {
+        &self.hint_pages
+    }
+
     /// Takes the lock of the bus.
     pub fn lock(&self) -> BusLock<'_> {
         BusLock {
@@ -232,6 +241,7 @@ impl Bus {
     pub fn register(parent: &Device, description: BusDescription) -> Result<BusRegistration> {
         let id = StaticId::allocate(&IDS)?;
         let number = id.get();
+        let hint_pages = HintPages::new(&CString::try_from_fmt(fmt!("ndbus{number}"))?)?;
         let node = Node::new(
             &NodeParameters {
                 bus: bus_type(),
@@ -246,6 +256,7 @@ impl Bus {
                 id,
                 description,
                 bad_ranges <- BadRanges::new(),
+                hint_pages,
                 state <- new_mutex!(State {
                     probes: 0,
                     calls: 0,
