@@ -12,11 +12,9 @@
 //! C header: [`include/linux/device/bus.h`](srctree/include/linux/device/bus.h)
 
 use crate::{
-    device::{
-        wait_until,
-        DeviceLock, //
-    },
-    sys, //
+    device::DeviceLock,
+    sys,
+    wait::wait_until, //
 };
 use core::{
     marker::PhantomData,

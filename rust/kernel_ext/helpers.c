@@ -7,6 +7,7 @@
 #include <linux/huge_mm.h>
 #include <linux/numa.h>
 #include <linux/pgtable.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/string.h>
 #include <linux/suspend.h>
@@ -86,6 +87,12 @@ unsigned int rust_helper_nd_memalloc_noio_save(void)
 void rust_helper_nd_memalloc_noio_restore(unsigned int flags)
 {
 	memalloc_noio_restore(flags);
+}
+
+/* Without RCU for tasks it is another name of synchronize_rcu. */
+void rust_helper_nd_synchronize_rcu_tasks(void)
+{
+	synchronize_rcu_tasks();
 }
 
 bool rust_helper_nd_memalloc_is_noio(void)

@@ -16,6 +16,7 @@ unsigned long rust_helper_nd_huge_pmd_size(void);
 unsigned long rust_helper_nd_huge_pud_size(void);
 unsigned int rust_helper_nd_memalloc_noio_save(void);
 void rust_helper_nd_memalloc_noio_restore(unsigned int flags);
+void rust_helper_nd_synchronize_rcu_tasks(void);
 bool rust_helper_nd_memalloc_is_noio(void);
 bool rust_helper_nd_is_mapped(const void *address);
 int rust_helper_nd_hibernate_quiet_exec(int (*func)(void *data), void *data);

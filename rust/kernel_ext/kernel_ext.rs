@@ -43,6 +43,7 @@ pub mod resource;
 mod sys;
 pub mod sysfs;
 pub mod trace;
+mod wait;
 
 /// Prefix of messages that are not about a device, as `module!` defines it for modules.
 const __LOG_PREFIX: &[u8] = b"libnvdimm\0";

@@ -66,6 +66,8 @@ extern "C" {
     pub fn memalloc_is_noio() -> bool;
     #[link_name = "rust_helper_nd_is_mapped"]
     pub fn is_mapped(address: *const ffi::c_void) -> bool;
+    #[link_name = "rust_helper_nd_synchronize_rcu_tasks"]
+    pub fn synchronize_rcu_tasks();
     #[link_name = "rust_helper_nd_hibernate_quiet_exec"]
     pub fn hibernate_quiet_exec(
         func: Option<unsafe extern "C" fn(data: *mut ffi::c_void) -> ffi::c_int>,

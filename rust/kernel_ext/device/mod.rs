@@ -9,7 +9,6 @@ mod lock;
 mod node;
 mod presence;
 
-pub(crate) use self::node::wait_until;
 
 pub use self::{
     lock::DeviceLock,

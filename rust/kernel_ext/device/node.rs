@@ -17,7 +17,11 @@ use crate::{
     device::DeviceLock,
     resource::online_node,
     sys,
-    sysfs::GroupList, //
+    sysfs::GroupList,
+    wait::{
+        wait_for_returns,
+        wait_until, //
+    },
 };
 use core::{
     marker::PhantomData,
@@ -50,17 +54,14 @@ use kernel::{
             Full, //
         }, //
     },
-    time::{
-        delay::fsleep,
-        Delta, //
-    },
     types::Opaque, //
 };
 
 /// Nodes of all types that were created and not released yet.
 static LIVE: Atomic<usize> = Atomic::new(0);
 
-/// Waits until no node is left. To be called before the module goes that holds their release function.
+/// Waits until no node is left, and the release function of the last one has returned. To be called before the module goes that
+/// holds their release function.
 pub fn wait_until_released() {
     wait_until(
         || LIVE.load(Acquire) == 0,
@@ -71,22 +72,8 @@ pub fn wait_until_released() {
             );
         },
     );
-}
-
-/// Waits for `condition`, which others bring about in their own time, and calls `complain` every ten seconds.
-pub(crate) fn wait_until(condition: impl Fn() -> bool, complain: impl Fn()) {
-    const ROUNDS: u32 = 1000;
-
-    let mut waited = 0u32;
-    while !condition() {
-        if waited % ROUNDS == ROUNDS - 1 {
-            complain();
-        }
-        waited = waited.wrapping_add(1);
-        // Most are done in no time.
-        let pause = if waited < 10 { 1 } else { 10 };
-        fsleep(Delta::from_millis(pause));
-    }
+    // A node is not counted any more while its release function has still to return.
+    wait_for_returns();
 }
 
 /// What a [`Node`] stands for.
