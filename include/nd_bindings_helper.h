@@ -5,7 +5,6 @@
  */
 #include <keys/encrypted-type.h>
 #include <linux/acpi.h>
-#include <linux/async.h>
 #include <linux/badblocks.h>
 #include <linux/blkdev.h>
 #include <linux/blk-integrity.h>

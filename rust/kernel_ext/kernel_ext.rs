@@ -6,7 +6,7 @@
 //! here and nothing of `kernel::bindings`.
 //!
 //! - [`bus`], [`device`], [`sysfs`]: a bus type, its devices and drivers, and their attributes;
-//! - [`async_domain`], [`repeated_work`]: registration and other work in the background;
+//! - [`jobs`], [`repeated_work`], [`workqueue`]: registration and other work in the background;
 //! - [`chrdev`], [`class`]: control nodes;
 //! - [`platform_device`]: devices that a module makes for its own driver;
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
@@ -19,7 +19,6 @@
 //! - [`resource`]: the tree of physical addresses.
 
 pub mod acpi;
-pub mod async_domain;
 pub mod badblocks;
 pub mod block;
 pub mod bus;
@@ -31,6 +30,7 @@ pub mod device;
 pub mod error;
 pub mod hibernate;
 pub mod huge_page;
+pub mod jobs;
 pub mod key;
 pub mod memalloc;
 pub mod memory;
@@ -44,6 +44,7 @@ mod sys;
 pub mod sysfs;
 pub mod trace;
 mod wait;
+pub mod workqueue;
 
 /// Prefix of messages that are not about a device, as `module!` defines it for modules.
 const __LOG_PREFIX: &[u8] = b"libnvdimm\0";

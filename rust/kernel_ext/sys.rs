@@ -24,15 +24,7 @@
 
 pub use kernel::bindings::*;
 use kernel::ffi;
-use pin_init::{
-    MaybeZeroable,
-    Zeroable, //
-};
-
-// bindgen does not do this by itself.
-//
-// SAFETY: `__BindgenBitfieldUnit<Storage>` is a newtype around `Storage`.
-unsafe impl<Storage> Zeroable for __BindgenBitfieldUnit<Storage> where Storage: Zeroable {}
+use pin_init::MaybeZeroable;
 
 type __kernel_size_t = usize;
 type __kernel_ssize_t = isize;

@@ -9,13 +9,13 @@ use kernel::{
     sync::aref::ARef, //
 };
 use kernel_ext::{
-    async_domain::{
-        Job,
-        Prepared, //
-    },
     device::{
         DeviceType,
         Node, //
+    },
+    jobs::{
+        Job,
+        Prepared, //
     },
 };
 

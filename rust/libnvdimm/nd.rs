@@ -68,10 +68,10 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
-    async_domain,
     bus as driver_core,
     chrdev,
-    class, //
+    class,
+    jobs, //
 };
 
 /// The module's registrations, in the order in which they are undone.
@@ -88,6 +88,7 @@ struct Libnvdimm {
     dimm_nodes: chrdev::Registration<ioctl::DimmNode>,
     bus_nodes: chrdev::Registration<ioctl::BusNode>,
     bus: driver_core::Registration<NdBus>,
+    jobs: jobs::Registration,
 }
 
 /// When dropped, waits until nothing is left that would run code of this module.
@@ -96,7 +97,7 @@ struct Settled;
 impl Drop for Settled {
     fn drop(&mut self) {
         // Providers are gone, for they depend on this module; what they left to do in the background may not be.
-        async_domain::drain();
+        jobs::drain();
         kernel_ext::device::wait_until_released();
     }
 }
@@ -105,6 +106,7 @@ impl kernel::InPlaceModule for Libnvdimm {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         // Fields are initialised in the order in which they stand here.
         try_pin_init!(Self {
+            jobs: jobs::Registration::new(c"nd")?,
             bus: driver_core::Registration::new()?,
             bus_nodes: ioctl::register_bus_nodes()?,
             dimm_nodes: ioctl::register_dimm_nodes()?,

@@ -53,7 +53,6 @@ use kernel::{
     ThisModule, //
 };
 use kernel_ext::{
-    async_domain,
     device::{
         DeviceLock,
         DeviceType,
@@ -61,6 +60,7 @@ use kernel_ext::{
         NodeParameters,
         Table, //
     },
+    jobs,
     memory::HintPages, //
 };
 
@@ -289,7 +289,7 @@ impl Drop for CallGuard<'_> {
 /// Waits until everything on `bus` that was to be registered is, and its probes are done.
 pub(crate) fn wait_probe(bus: &Node<Bus>) -> Result {
     bus.operations().flush_probe(bus)?;
-    async_domain::drain();
+    jobs::drain();
     // Whoever probes holds the lock of the device.
     bus.for_each_child(|child| {
         drop(DeviceLock::new(child));
@@ -318,14 +318,14 @@ impl BusRegistration {
     /// A provider does so before it registers regions: without the labels of its DIMMs a region would pass for one that
     /// has none.
     pub fn wait_for_dimms(&self) {
-        async_domain::drain();
+        jobs::drain();
     }
 }
 
 impl Drop for BusRegistration {
     fn drop(&mut self) {
         self.0.close();
-        async_domain::drain();
+        jobs::drain();
         // Regions use DIMMs, so they go first.
         while let Some(region) = self.0.find_child::<Region>(|region| !region.is_dead()) {
             region.unregister();

@@ -31,12 +31,12 @@ use kernel::{
     sync::atomic::Relaxed,
 };
 use kernel_ext::{
-    async_domain,
     bus::Driver,
     device::{
         DeviceType,
         Node, //
     },
+    jobs,
     memregion,
     module::ModuleReference, //
 };
@@ -120,7 +120,7 @@ fn disable(region: &Node<Region>) {
     *region.seeds().lock() = Seeds::closed();
     // What a probe had begun to create when the seeds were closed turns up in the next round.
     loop {
-        async_domain::drain();
+        jobs::drain();
         // Personalities go before the namespaces that they claim.
         let gone = unregister_all::<Btt>(region)
             + unregister_all::<PageMap>(region)
