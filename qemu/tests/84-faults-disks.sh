@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Memory fails while disks come and go: a raw disk, a BTT that is made and found, a region with all that is in it.
+# Memory fails while disks come and go: a raw disk, a BTT that is made, found and given up, a region with all that is in it.
 #
 # needs: nvdimm=64M
 # timeout: 400
@@ -32,4 +32,13 @@ unbind_with_faults nd_region region0
 bind_with_faults nd_region region0
 disk=$(disk_of "$(show namespace0.0 holder)")
 same 1 65536 0 || fail "$disk is not what it was before the faults in its region"
+
+# A BTT that is not the seed goes with its claim. Nothing could bring it back, so no fault may be survived.
+btt=$(show namespace0.0 holder)
+[ "$btt" != "$(seed btt region0)" ] || fail "$btt is the seed"
+unbind "$btt"
+set_with_faults "$btt" namespace "" namespace0.0
+settle
+[ ! -e "$ND/$btt" ] || fail "$btt is still there"
+expect_eq "who holds namespace0.0" "$(show namespace0.0 holder)" ""
 expect_no_complaints 100

@@ -40,6 +40,21 @@ change_with_faults size 16777216 --undo size 0 --undo uuid $first
 change_with_faults alt_name archive --undo alt_name '\0'
 change_with_faults uuid $second --undo uuid $first
 change_with_faults size 33554432 --undo size 16777216
+
+# Another namespace goes when it is given up. Nothing could bring it back, so no fault may be survived.
+bind "$namespace"
+second_namespace=$(seed namespace region0)
+[ "$second_namespace" != "$namespace" ] || fail "$namespace is still the seed"
+set_attribute "$second_namespace" uuid 33333333-3333-4333-8333-333333333333
+set_attribute "$second_namespace" size 16777216
+bind "$second_namespace"
+unbind "$second_namespace"
+[ "$second_namespace" != "$(seed namespace region0)" ] || fail "$second_namespace is still the seed"
+faults --or EINVAL --undo "$ND/$second_namespace/size" 16777216 write "$ND/$second_namespace/size" 0
+settle
+[ ! -e "$ND/$second_namespace" ] || fail "$second_namespace is still there"
+unbind "$namespace"
+
 unbind_with_faults nd_region region0
 bind_with_faults nd_region region0 --or EINVAL --or ENXIO
 namespace=

@@ -67,12 +67,27 @@ pub(crate) fn register<T: DeviceType>(node: ARef<Node<T>>) -> Result {
     Ok(())
 }
 
-/// Unregisters `node` in the background, for callers that hold its lock or run in one of its attributes.
-pub(crate) fn unregister<T: DeviceType>(node: &Node<T>) -> Result {
-    // A node that is dead and that nobody is going to delete would be waited for for ever.
-    let job = Prepared::new(Unregister(ARef::from(node)))?;
-    if node.mark_dead() {
-        job.schedule(node.numa_node());
+/// The removal of a device that only has to begin, which cannot fail: for callers that hold its lock or run in one of its
+/// attributes. Whoever gives something up together with the device prepares its removal before.
+pub(crate) struct Removal<T: DeviceType> {
+    job: Prepared<Unregister<T>>,
+    node: ARef<Node<T>>,
+}
+
+impl<T: DeviceType> Removal<T> {
+    /// Prepares to unregister `node`.
+    pub(crate) fn new(node: &Node<T>) -> Result<Self> {
+        let node = ARef::from(node);
+        Ok(Self {
+            job: Prepared::new(Unregister(node.clone()))?,
+            node,
+        })
     }
-    Ok(())
+
+    /// Unregisters the device in the background, unless somebody else does or did.
+    pub(crate) fn begin(self) {
+        if self.node.mark_dead() {
+            self.job.schedule(self.node.numa_node());
+        }
+    }
 }

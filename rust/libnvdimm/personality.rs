@@ -6,7 +6,7 @@
 
 use crate::text::line;
 use crate::{
-    async_work,
+    async_work::Removal,
     bus::BusLock,
     claim::{
         Claim,
@@ -124,11 +124,17 @@ impl<'a, T: Personality> Configurable<'a, T> {
     }
 
     /// Drops the claim and the configuration, and the device itself if there is no more use for it.
+    ///
+    /// `ENOMEM`: all is as it was.
     fn release(&self) -> Result {
+        // Both hold as long as the lock of the device is held and no driver is bound.
+        let goes = self.claimed_namespace().is_some() && !is_seed(self.personality);
+        let removal = goes.then(|| Removal::new(self.personality)).transpose()?;
         let released = core::mem::take(&mut *self.identity().lock());
         self.reset();
-        if released.claim.is_some() && !is_seed(self.personality) {
-            async_work::unregister(self.personality)?;
+        drop(released);
+        if let Some(removal) = removal {
+            removal.begin();
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::{
     Namespace, //
 };
 use crate::{
-    async_work,
+    async_work::Removal,
     bus::BusLock,
     claim::ClaimClass,
     personality::Personality as _,
@@ -113,8 +113,18 @@ impl<'a> Configurable<'a> {
     }
 
     /// Takes the labels away. What is left is an empty namespace, which goes unless somebody may still want it.
+    ///
+    /// `ENOMEM`: all is as it was.
     fn remove(&mut self, uuid: Uuid) -> Result {
         let region = self.region();
+        // No other becomes the seed, nor ceases to be, while nothing is being probed.
+        let is_seed = region
+            .seeds()
+            .lock()
+            .namespace()
+            .is_some_and(|seed| ptr::eq(seed, self.namespace));
+        let goes = self.namespace.index() != 0 && !is_seed;
+        let removal = goes.then(|| Removal::new(self.namespace)).transpose()?;
         region.retract_labels(uuid, &mut self.lock)?;
         {
             let mut content = self.namespace.content.lock();
@@ -124,13 +134,8 @@ impl<'a> Configurable<'a> {
                 ..Content::EMPTY
             };
         }
-        let is_seed = region
-            .seeds()
-            .lock()
-            .namespace()
-            .is_some_and(|seed| ptr::eq(seed, self.namespace));
-        if self.namespace.index() != 0 && !is_seed {
-            async_work::unregister(self.namespace)?;
+        if let Some(removal) = removal {
+            removal.begin();
         }
         Ok(())
     }
