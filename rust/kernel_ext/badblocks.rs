@@ -16,8 +16,8 @@ use kernel::{
 /// Most sectors that the C functions are told at once: they count some of them in an `int`, and never end if that overflows.
 const STEP: u64 = 1 << 30;
 
-/// Most sectors of a run in the C structure (`BB_MAX_LEN`).
-const MOST: u64 = 512;
+/// Most sectors of an entry of the list (`BB_MAX_LEN`); a longer run has several.
+const LONGEST_RUN: u64 = sys::BB_MAX_LEN as u64;
 
 /// A run of bad sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,18 +101,9 @@ impl Badblocks {
             .find_map(|step| self.search_step(step))
     }
 
-    fn search_step(&self, BadRange { first, count }: BadRange) -> Option<BadRange> {
-        let mut bad = BadRange { first: 0, count: 0 };
-
-        // SAFETY: The list was initialised, by the type invariant; the results are written to fields of our own.
-        let found = unsafe {
-            sys::badblocks_check(self.as_raw(), first, count, &mut bad.first, &mut bad.count)
-        };
-        // 1 says that all bad blocks found are acknowledged, -1 that some are not; both are bad.
-        if found == 0 {
-            return None;
-        }
-
+    fn search_step(&self, step: BadRange) -> Option<BadRange> {
+        let BadRange { first, count } = step;
+        let bad = self.check(step)?;
         let start = bad.first.max(first);
         let end = bad
             .first
@@ -122,6 +113,18 @@ impl Badblocks {
             first: start,
             count: end.saturating_sub(start),
         })
+    }
+
+    /// The first run that has sectors in a step, as a whole.
+    fn check(&self, BadRange { first, count }: BadRange) -> Option<BadRange> {
+        let mut bad = BadRange { first: 0, count: 0 };
+
+        // SAFETY: The list was initialised, by the type invariant; the results are written to fields of our own.
+        let found = unsafe {
+            sys::badblocks_check(self.as_raw(), first, count, &mut bad.first, &mut bad.count)
+        };
+        // 1 says that all bad blocks found are acknowledged, -1 that some are not; both are bad.
+        (found != 0).then_some(bad)
     }
 
     /// Adds sectors; `ENOSPC` if the list is full.
@@ -135,29 +138,37 @@ impl Badblocks {
         Ok(())
     }
 
-    /// Takes sectors off the list.
-    ///
-    /// If that splits a run and the list is full, the sectors behind them in the run go off as well: nothing can be read that is
-    /// on the list although it is good, while what is bad and not on it is found out when it is read. `ENOSPC`: even that
-    /// was not possible, as others were changing the list.
-    pub fn remove(&self, range: BadRange) -> Result {
-        range.steps().try_for_each(|step| {
-            self.remove_step(step).or_else(|_| {
-                // A run is within `MOST` sectors from any sector of it on.
-                let rest = self.search_step(BadRange {
-                    count: step.count.max(MOST),
+    /// Takes sectors off the list, in any case. If that splits a run and the list is full, the rest of the run goes as well: a
+    /// sector that is bad and not in the list fails when it is read, but a good one that is would be given up for lost.
+    pub fn remove(&self, range: BadRange) {
+        for step in range.steps() {
+            if self.try_remove(step) {
+                continue;
+            }
+            let count = self.rest_of_run(step).unwrap_or(LONGEST_RUN);
+            if !self.try_remove(BadRange { count, ..step }) {
+                // The list was changed meanwhile. This splits no run, as none is longer.
+                self.try_remove(BadRange {
+                    count: LONGEST_RUN,
                     ..step
                 });
-                rest.map_or(Ok(()), |rest| self.remove_step(rest))
-            })
-        })
+            }
+        }
     }
 
-    fn remove_step(&self, BadRange { first, count }: BadRange) -> Result {
+    /// Takes a step off the list; `false` if it is in the middle of a run and the list is full.
+    fn try_remove(&self, BadRange { first, count }: BadRange) -> bool {
         // SAFETY: The list was initialised, by the type invariant.
-        let removed = unsafe { sys::badblocks_clear(self.as_raw(), first, count) };
+        unsafe { sys::badblocks_clear(self.as_raw(), first, count) }
+    }
 
-        removed.then_some(()).ok_or(ENOSPC)
+    /// How many sectors are left, from the first one of `step` on, of the run that this is in the middle of.
+    fn rest_of_run(&self, step: BadRange) -> Option<u64> {
+        let run = self.check(step)?;
+        run.first
+            .checked_add(run.count)?
+            .checked_sub(step.first)
+            .filter(|rest| *rest >= step.count)
     }
 
     /// Writes the list as sysfs shows it, one `<first> <count>` line per run, to a buffer of one page; returns its length.
@@ -181,46 +192,67 @@ impl PinnedDrop for Badblocks {
 mod tests {
     use super::*;
 
-    /// Entries of a list.
-    const ROOM: u64 = 512;
-
-    fn range(first: u64, count: u64) -> BadRange {
-        BadRange { first, count }
+    /// Runs of 8 sectors, 8 good ones between them, as many as there is room for.
+    fn full() -> Result<Pin<KBox<Badblocks>>> {
+        let list = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
+        let mut first = 0;
+        while list.add(BadRange { first, count: 8 }).is_ok() {
+            first += 16;
+        }
+        assert_eq!(first, 512 * 16);
+        Ok(list)
     }
 
     #[test]
     fn what_is_found_is_within_what_was_asked_for() -> Result {
+        let range = |first, count| BadRange { first, count };
         let list = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
         list.add(range(10, 10))?;
 
         assert!(list.find(0, 10).is_none());
         assert!(list.find(0, 15) == Some(range(10, 5)));
         assert!(list.find(15, 100) == Some(range(15, 5)));
-        list.remove(range(12, 2))?;
+        list.remove(range(12, 2));
         assert!(list.find(0, 100) == Some(range(10, 2)));
         assert!(list.find(12, 100) == Some(range(14, 6)));
         Ok(())
     }
 
     #[test]
-    fn a_full_list_keeps_no_sector_that_is_good() -> Result {
-        let list = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
-        for index in 0..ROOM {
-            list.add(range(index * 100, 8))?;
+    fn sectors_are_taken_off_a_full_list() -> Result {
+        let list = full()?;
+        list.remove(BadRange {
+            first: 82,
+            count: 2,
+        });
+        assert!(list.find(82, 2).is_none());
+        // The run that could not be split has lost its rest, the others nothing.
+        for run in [(64, 8), (80, 2), (96, 8)] {
+            let bad = BadRange {
+                first: run.0,
+                count: run.1,
+            };
+            assert_eq!(list.find(run.0, 16), Some(bad));
         }
-        assert!(list.add(range(ROOM * 100, 8)).is_err());
+        Ok(())
+    }
 
-        // In the middle of the first run: what lies before it stays, as do the other runs.
-        list.remove(range(3, 2))?;
-        assert!(list.find(0, 100) == Some(range(0, 3)));
-        assert!(list.find(3, 97).is_none());
-        assert!(list.find(100, 100) == Some(range(100, 8)));
-
-        // At the ends of a run there is nothing to split.
-        list.remove(range(100, 2))?;
-        list.remove(range(206, 2))?;
-        assert!(list.find(100, 100) == Some(range(102, 6)));
-        assert!(list.find(200, 100) == Some(range(200, 6)));
+    #[test]
+    fn a_run_is_split_if_there_is_room() -> Result {
+        let list = full()?;
+        list.remove(BadRange { first: 0, count: 8 });
+        list.remove(BadRange {
+            first: 82,
+            count: 2,
+        });
+        for run in [(80, 2), (84, 4)] {
+            let bad = BadRange {
+                first: run.0,
+                count: run.1,
+            };
+            assert_eq!(list.find(run.0, run.1), Some(bad));
+        }
+        assert!(list.find(82, 2).is_none());
         Ok(())
     }
 }

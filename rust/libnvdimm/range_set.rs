@@ -35,12 +35,24 @@ impl RangeSet {
         self.insert(merged)
     }
 
-    /// Takes `range` out. `ENOMEM`: there is no room for what may be left of a range on both sides; nothing is taken out.
-    pub fn forget(&mut self, range: Range<u64>, flags: Flags) -> Result {
+    /// Takes `range` out, in any case. Memory is needed only if a range is split in two; if there is none, all of it after `range`
+    /// is taken out as well.
+    ///
+    /// For a set of what is bad that is the safe side: a bad address that is not in the set fails when it is read, but a good one
+    /// that is would be given up for lost.
+    pub fn forget(&mut self, range: Range<u64>, flags: Flags) {
+        self.forget_with(range, |ranges| ranges.reserve(1, flags).is_ok());
+    }
+
+    /// [`Self::forget`], with `make_room` for one more range, which tells whether there is room.
+    fn forget_with(
+        &mut self,
+        range: Range<u64>,
+        make_room: impl FnOnce(&mut KVec<Range<u64>>) -> bool,
+    ) {
         if range.is_empty() {
-            return Ok(());
+            return;
         }
-        self.0.reserve(1, flags)?;
         let mut rest = None;
         self.0.retain(|known| {
             if known.end <= range.start || range.end <= known.start {
@@ -57,7 +69,12 @@ impl RangeSet {
             *known = after;
             !known.is_empty()
         });
-        rest.map_or(Ok(()), |rest| self.insert(rest))
+        if let Some(rest) = rest {
+            if make_room(&mut self.0) {
+                // There is room, so this does not fail.
+                let _ = self.insert(rest);
+            }
+        }
     }
 
     /// The ranges, ascending.
@@ -118,14 +135,40 @@ mod tests {
     #[test]
     fn forgetting_trims_and_splits() -> Result {
         let mut list = ranges(&[(10, 20), (30, 40), (50, 60)])?;
-        list.forget(15..35, GFP_KERNEL)?;
+        list.forget(15..35, GFP_KERNEL);
         assert!(are(&list, &[(10, 15), (35, 40), (50, 60)]));
-        list.forget(52..54, GFP_KERNEL)?;
+        list.forget(52..54, GFP_KERNEL);
         assert!(are(&list, &[(10, 15), (35, 40), (50, 52), (54, 60)]));
-        list.forget(0..53, GFP_KERNEL)?;
+        list.forget(0..53, GFP_KERNEL);
         assert!(are(&list, &[(54, 60)]));
-        list.forget(54..60, GFP_KERNEL)?;
+        list.forget(54..60, GFP_KERNEL);
         assert!(are(&list, &[]));
+        Ok(())
+    }
+
+    #[test]
+    fn without_memory_all_is_forgotten_that_should_be() -> Result {
+        let mut list = ranges(&[(10, 20), (30, 40), (50, 60)])?;
+        // The rest of what would have been split goes, too, but no other.
+        list.forget_with(52..54, |_| false);
+        assert!(are(&list, &[(10, 20), (30, 40), (50, 52)]));
+        list.forget_with(12..14, |_| false);
+        assert!(are(&list, &[(10, 12), (30, 40), (50, 52)]));
+        Ok(())
+    }
+
+    #[test]
+    fn memory_is_taken_for_a_split_alone() -> Result {
+        let mut asked = 0;
+        let mut list = ranges(&[(10, 20), (30, 40), (50, 60)])?;
+        for range in [0..5, 20..30, 10..20, 30..32, 38..40, 32..38, 45..55, 0..100] {
+            list.forget_with(range, |_| {
+                asked += 1;
+                false
+            });
+        }
+        assert!(are(&list, &[]));
+        assert_eq!(asked, 0);
         Ok(())
     }
 }

@@ -32,9 +32,9 @@ impl BadRanges {
         self.ranges.lock().add(range, GFP_ATOMIC)
     }
 
-    /// Notes that `range` is good again. `ENOMEM`: it would split an entry, and there is no room; the entry stays.
-    pub(crate) fn forget(&self, range: Range<u64>) -> Result {
-        self.ranges.lock().forget(range, GFP_ATOMIC)
+    /// Notes that `range` is good again. If there is no memory, more may be forgotten.
+    pub(crate) fn forget(&self, range: Range<u64>) {
+        self.ranges.lock().forget(range, GFP_ATOMIC);
     }
 
     /// Calls `f`, which must not sleep, for each bad part of `range`, ascending.

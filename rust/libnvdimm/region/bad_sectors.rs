@@ -103,8 +103,7 @@ impl Region {
             first: 0,
             count: self.size().div_ceil(SECTOR_SIZE),
         };
-        // Cannot fail, as it splits no run.
-        self.bad_sectors.list.remove(everything).ok();
+        self.bad_sectors.list.remove(everything);
         self.list_bad_sectors(self.start(), self.size(), &self.bad_sectors.list);
     }
 
@@ -154,13 +153,7 @@ impl Region {
             first,
             count: end - first,
         };
-        if self.bad_sectors.list.remove(range).is_err() {
-            dev_warn!(
-                self.bus(),
-                "region{}: its list of bad sectors is full, sectors that were cleared stay in it\n",
-                self.id()
-            );
-        }
+        self.bad_sectors.list.remove(range);
         self.notify_bad_sectors();
     }
 
@@ -180,8 +173,7 @@ impl Bus {
     }
 
     fn forget_bad_range(&self, cleared: &Range<u64>) {
-        // An entry that could not be split stays: sectors that are good are cleared once more some day.
-        let _ = self.bad_ranges().forget(cleared.clone());
+        self.bad_ranges().forget(cleared.clone());
     }
 
     /// Notes that user space has cleared the poison of physical addresses, wherever they are.

@@ -89,8 +89,7 @@ impl Region {
         let end = (offset + cleared) / SECTOR_SIZE;
         memory.invalidate(offset, usize::try_from(cleared)?)?;
         if let Some(count) = end.checked_sub(first).filter(|count| *count != 0) {
-            // What stays on the list could be written, but never read again.
-            bad_sectors.remove(BadRange { first, count })?;
+            bad_sectors.remove(BadRange { first, count });
         }
 
         // No progress, no second attempt.
