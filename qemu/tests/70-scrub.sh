@@ -111,3 +111,19 @@ expect_eq "errors that the firmware knows" "$(injected "$namespace")" ""
 expect_ok read_sectors "$disk" "$middle" 8
 find_errors
 expect_eq "bad sectors after one more scrub" "$(bad_sectors "$disk")" ""
+
+# The firmware notes errors when it begins with a range, and tells them a second later, when they may have been overwritten. One of these writes
+# is done while the range is being scrubbed, whether it is the first or the second one.
+inject "$namespace" "$middle" 3 --no-notify
+find_errors
+expect_eq "bad sectors before the scrub" "$(bad_sectors "$disk")" "$middle 3,"
+expect_eq "a request" "$(store "$scrub" 1)" ok
+expect_ok write_sectors "$disk" "$middle" 1
+sleep 1
+expect_ok write_sectors "$disk" $((middle + 1)) 1
+sleep 1
+expect_ok write_sectors "$disk" $((middle + 2)) 1
+scrubbed
+expect_eq "bad sectors after a scrub during which they were overwritten" "$(bad_sectors "$disk")" ""
+expect_eq "bad sectors of the region" "$(cat "$ND/$region/badblocks")" ""
+expect_ok read_sectors "$disk" "$middle" 3

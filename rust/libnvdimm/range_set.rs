@@ -89,6 +89,25 @@ impl RangeSet {
             .filter(|part| !part.is_empty())
     }
 
+    /// Calls `f` for each part of `range` that is not in the set, ascending, until it fails.
+    pub fn each_without(
+        &self,
+        range: Range<u64>,
+        mut f: impl FnMut(Range<u64>) -> Result,
+    ) -> Result {
+        let mut start = range.start;
+        for known in self.within(range.clone()) {
+            if start < known.start {
+                f(start..known.start)?;
+            }
+            start = known.end;
+        }
+        if start < range.end {
+            f(start..range.end)?;
+        }
+        Ok(())
+    }
+
     /// Puts `range`, which touches no other, in its place. There must be room.
     fn insert(&mut self, range: Range<u64>) -> Result {
         let place = self
@@ -169,6 +188,24 @@ mod tests {
         }
         assert!(are(&list, &[]));
         assert_eq!(asked, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_not_in_the_set() -> Result {
+        let list = ranges(&[(10, 20), (30, 40)])?;
+        for (range, expected) in [
+            (0..50, &[(0, 10), (20, 30), (40, 50)][..]),
+            (10..20, &[]),
+            (12..35, &[(20, 30)]),
+            (20..30, &[(20, 30)]),
+            (5..15, &[(5, 10)]),
+            (7..7, &[]),
+        ] {
+            let mut without = RangeSet::new();
+            list.each_without(range, |part| without.add(part, GFP_KERNEL))?;
+            assert!(are(&without, expected));
+        }
         Ok(())
     }
 }

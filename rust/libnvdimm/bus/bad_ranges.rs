@@ -4,6 +4,9 @@
 //!
 //! The list outlives the regions that are enabled and disabled over it: whoever comes to use memory copies its part into a
 //! list of sectors of its own ([`crate::Region::list_bad_sectors`]).
+//!
+//! A scrub tells what was bad when it came by, perhaps minutes later. What was cleared meanwhile is good, and may have been
+//! written since. So all that is cleared is remembered until the next scrub begins, and left out of the results.
 
 use crate::range_set::RangeSet;
 use core::ops::Range;
@@ -13,32 +16,113 @@ use kernel::{
     sync::SpinLock, //
 };
 
-/// The bad ranges of a bus. Its lock is a leaf; writers of sectors take it, so nobody sleeps under it.
+/// The bad ranges of a bus. Its lock is a leaf; writers of sectors take it, so nothing sleeps under it.
 #[pin_data]
 pub(crate) struct BadRanges {
     #[pin]
-    ranges: SpinLock<RangeSet>,
+    lists: SpinLock<Lists>,
+}
+
+#[derive(Default)]
+struct Lists {
+    bad: RangeSet,
+    /// What was cleared after the last scrub began, of which results may come.
+    cleared: RangeSet,
+    /// Whether there was no memory to remember something that was cleared.
+    is_unsure: bool,
+}
+
+impl Lists {
+    /// Adds what of `range` was not cleared since the scrub began. `ENOMEM`: there is no room for it, or what was cleared is
+    /// not known.
+    fn add(&mut self, range: Range<u64>) -> Result {
+        if self.is_unsure {
+            return Err(ENOMEM);
+        }
+        let Self { bad, cleared, .. } = self;
+        cleared.each_without(range, |part| bad.add(part, GFP_ATOMIC))
+    }
+
+    fn forget(&mut self, range: Range<u64>) {
+        self.is_unsure |= self.cleared.add(range.clone(), GFP_ATOMIC).is_err();
+        self.bad.forget(range, GFP_ATOMIC);
+    }
+
+    fn scrub_begins(&mut self) {
+        self.cleared = RangeSet::new();
+        self.is_unsure = false;
+    }
 }
 
 impl BadRanges {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            ranges <- new_spinlock!(RangeSet::new()),
+            lists <- new_spinlock!(Lists::default()),
         })
     }
 
-    /// Notes that `range` is bad. `ENOMEM`: there is no room for it in the list.
+    /// Notes that a scrub has found `range` bad. Errors as those of [`Lists::add`].
     pub(crate) fn add(&self, range: Range<u64>) -> Result {
-        self.ranges.lock().add(range, GFP_ATOMIC)
+        self.lists.lock().add(range)
     }
 
     /// Notes that `range` is good again. If there is no memory, more may be forgotten.
     pub(crate) fn forget(&self, range: Range<u64>) {
-        self.ranges.lock().forget(range, GFP_ATOMIC);
+        self.lists.lock().forget(range);
+    }
+
+    /// Notes that results are of a scrub that has not begun yet, from now on.
+    pub(crate) fn scrub_begins(&self) {
+        self.lists.lock().scrub_begins();
     }
 
     /// Calls `f`, which must not sleep, for each bad part of `range`, ascending.
     pub(crate) fn each_within(&self, range: Range<u64>, f: impl FnMut(Range<u64>)) {
-        self.ranges.lock().within(range).for_each(f);
+        self.lists.lock().bad.within(range).for_each(f);
+    }
+}
+
+#[kernel::prelude::kunit_tests(nd_bad_ranges)]
+mod tests {
+    use super::*;
+
+    fn are(lists: &Lists, expected: &[Range<u64>]) -> bool {
+        lists.bad.iter().eq(expected.iter().cloned())
+    }
+
+    #[test]
+    fn results_do_not_tell_of_what_was_cleared_since() -> Result {
+        let mut lists = Lists::default();
+        lists.add(0x1000..0x3000)?;
+        lists.scrub_begins();
+        lists.forget(0x1800..0x2000);
+        lists.forget(0x5000..0x5200);
+        lists.add(0x1000..0x3000)?;
+        lists.add(0x5000..0x5400)?;
+        assert!(are(
+            &lists,
+            &[0x1000..0x1800, 0x2000..0x3000, 0x5200..0x5400]
+        ));
+        lists.scrub_begins();
+        lists.add(0x1800..0x1a00)?;
+        assert!(are(
+            &lists,
+            &[0x1000..0x1a00, 0x2000..0x3000, 0x5200..0x5400]
+        ));
+        Ok(())
+    }
+
+    #[test]
+    fn results_are_not_taken_if_it_is_not_known_what_was_cleared() -> Result {
+        let mut lists = Lists {
+            is_unsure: true,
+            ..Lists::default()
+        };
+        assert_eq!(lists.add(0x1000..0x2000), Err(ENOMEM));
+        assert!(are(&lists, &[]));
+        lists.scrub_begins();
+        lists.add(0x1000..0x2000)?;
+        assert!(are(&lists, &[0x1000..0x2000]));
+        Ok(())
     }
 }

@@ -165,11 +165,17 @@ impl Region {
 }
 
 impl Bus {
-    /// Notes that the content of `len` bytes from the physical address `start` on is lost.
+    /// Notes that a scrub has found the content of `len` bytes from the physical address `start` on to be lost. What was cleared since the
+    /// scrub began is left out.
     ///
     /// Whoever does so tells the regions afterwards ([`Region::revalidate_poison`]). `ENOMEM`: it could not be noted.
     pub fn add_bad_range(&self, start: u64, len: u64) -> Result {
         self.bad_ranges().add(start..start.saturating_add(len))
+    }
+
+    /// Notes that a scrub is about to begin, of which all results are that are [noted](Self::add_bad_range) from now on.
+    pub fn scrub_begins(&self) {
+        self.bad_ranges().scrub_begins();
     }
 
     fn forget_bad_range(&self, cleared: &Range<u64>) {

@@ -147,7 +147,7 @@ impl Scrub {
                 true
             }
         }) == Ok(true)
-            && scrubber.firmware.start(target, Depth::Short) == Ok(Started::Yes)
+            && scrubber.start(bus, target, Depth::Short) == Ok(Started::Yes)
         {
             let _ = scrubber.firmware.progress(|progress| {
                 add_results(bus, &progress);
@@ -194,6 +194,12 @@ impl Scrubber {
         if let Ok(notifier) = bus.notifier(AttributePath::within(c"nfit", c"scrub")) {
             self.done.populate(notifier);
         }
+    }
+
+    /// Asks the firmware to scrub `target`. Results are of this scrub from now on.
+    fn start(&self, bus: &Node<Bus>, target: &Target, depth: Depth) -> Result<Started> {
+        bus.scrub_begins();
+        self.firmware.start(target, depth)
     }
 }
 
@@ -243,7 +249,7 @@ impl Job for Scrubber {
                 Next::Done => break,
                 Next::Nothing => return None,
             };
-            match self.firmware.start(&target, depth) {
+            match self.start(region.bus(), &target, depth) {
                 Ok(Started::Yes) => {
                     self.state.lock().started(&target);
                     return Some(seconds(FIRST_PAUSE));
