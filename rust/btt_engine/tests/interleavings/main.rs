@@ -8,6 +8,8 @@
 
 #![cfg(loom)]
 
+mod failures;
+
 use btt_engine::{
     weak,
     Btt,
@@ -17,6 +19,7 @@ use btt_engine::{
     Sink,
     Source, //
 };
+use failures::Faults;
 use loom::{
     sync::{
         atomic::{
@@ -51,7 +54,8 @@ const RUBBISH: u64 = 99;
 
 /// A medium whose map and data loom watches. The flog is for the owner of a lane only, whose lock loom watches.
 struct Watched {
-    info: [u8; 4096],
+    // On the heap: the stacks of loom's threads are small.
+    info: Vec<u8>,
     geometry: ArenaGeometry,
     map: Vec<AtomicU32>,
     /// Touched before each access to a map word, see [`Watched::map_word`].
@@ -60,6 +64,7 @@ struct Watched {
     data: Vec<[AtomicU64; 2]>,
     flog: Mutex<HashMap<u64, u64>>,
     bad: Mutex<Option<u32>>,
+    faults: Faults,
 }
 
 impl Watched {
@@ -104,7 +109,7 @@ impl Watched {
             }
         };
         Self {
-            info,
+            info: info.to_vec(),
             geometry,
             map: (0..sectors).map(|_| AtomicU32::new(0)).collect(),
             accesses: (0..sectors).map(|_| AtomicU32::new(0)).collect(),
@@ -113,6 +118,27 @@ impl Watched {
                 .collect(),
             flog: Mutex::new(flog.collect()),
             bad: Mutex::new(None),
+            faults: Faults::default(),
+        }
+    }
+
+    /// The same medium, as it looks to the only thread that is left.
+    fn again(&self) -> Self {
+        let word = |word: &AtomicU32| AtomicU32::new(word.load(Relaxed));
+        let block = |block: &[AtomicU64; 2]| {
+            block
+                .each_ref()
+                .map(|word| AtomicU64::new(word.load(Relaxed)))
+        };
+        Self {
+            info: self.info.clone(),
+            geometry: self.geometry,
+            map: self.map.iter().map(word).collect(),
+            accesses: self.map.iter().map(|_| AtomicU32::new(0)).collect(),
+            data: self.data.iter().map(block).collect(),
+            flog: Mutex::new(self.flog.lock().unwrap().clone()),
+            bad: Mutex::new(*self.bad.lock().unwrap()),
+            faults: Faults::default(),
         }
     }
 
@@ -135,9 +161,14 @@ impl Watched {
     /// Loom compares a store with the last access only: a load by the same thread hides one of another thread before it, and
     /// then the store is not tried before that. An access that is a load and a store hides nothing; relaxed, it orders nothing.
     fn map_word(&self, offset: u64) -> &AtomicU32 {
-        let sector = ((offset - self.geometry.map_offset()) / 4) as usize;
+        let sector = self.sector(offset) as usize;
         self.accesses[sector].fetch_add(1, Relaxed);
         &self.map[sector]
+    }
+
+    /// The sector of a map word.
+    fn sector(&self, offset: u64) -> u32 {
+        ((offset - self.geometry.map_offset()) / 4) as u32
     }
 
     fn block(&self, offset: u64) -> &[AtomicU64; 2] {
@@ -159,11 +190,15 @@ impl Media for Watched {
     }
 
     fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError> {
-        self.map_word(offset).store(value, Relaxed);
+        // Before the access, which other threads may come in front of.
+        let word = self.map_word(offset);
+        self.faults.store_map(self.sector(offset))?;
+        word.store(value, Relaxed);
         Ok(())
     }
 
     fn store64(&self, offset: u64, value: u64) -> Result<(), MediaError> {
+        self.faults.store_flog(offset)?;
         self.flog.lock().unwrap().insert(offset, value);
         Ok(())
     }
@@ -206,7 +241,7 @@ impl Media for Watched {
     fn fence(&self) -> Result<(), MediaError> {
         // It orders stores as others see them, and no more.
         loom::sync::atomic::fence(loom::sync::atomic::Ordering::Release);
-        Ok(())
+        self.faults.fence()
     }
 }
 

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A request whose stores and fences fail, and another one that waits for one of its locks.
+//!
+//! What the medium asserts: once the map is behind the flog, or may be, nobody changes those words any more, and nobody but the request
+//! that failed stores to the flog. What is left is opened again.
+
+use super::{
+    model,
+    read,
+    weak,
+    Watched,
+    Word,
+    RUBBISH, //
+};
+use btt_engine::{
+    Btt,
+    IoError,
+    MediaError, //
+};
+use loom::{
+    sync::Arc,
+    thread::{
+        self,
+        ThreadId, //
+    },
+};
+use std::{
+    ops::Range,
+    sync::Mutex, //
+};
+
+/// An access that fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// The map word of a sector has become bad since it was read.
+    Map(u32),
+    /// This store to the flog, of those of the thread.
+    Flog(usize),
+    /// This fence of the thread.
+    Fence(usize),
+}
+
+/// Accesses of one thread that fail.
+#[derive(Default)]
+pub(super) struct Faults(Mutex<Option<Armed>>);
+
+struct Armed {
+    thread: ThreadId,
+    fault: Fault,
+    /// Sectors of the thread's request.
+    sectors: Range<u32>,
+    stores: usize,
+    fences: usize,
+    /// Whether the map may be behind the flog. Not so for sectors whose map words the thread goes on to store.
+    in_doubt: bool,
+}
+
+impl Faults {
+    /// Lets accesses of this thread fail, whose next request is for these sectors.
+    fn arm(&self, fault: Fault, sectors: Range<u32>) {
+        *self.0.lock().unwrap() = Some(Armed {
+            thread: thread::current().id(),
+            fault,
+            sectors,
+            stores: 0,
+            fences: 0,
+            in_doubt: false,
+        });
+    }
+
+    fn with(
+        &self,
+        f: impl FnOnce(&mut Armed, bool) -> Result<(), MediaError>,
+    ) -> Result<(), MediaError> {
+        let mut armed = self.0.lock().unwrap();
+        match &mut *armed {
+            Some(armed) => {
+                let is_own = armed.thread == thread::current().id();
+                f(armed, is_own)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A map word is about to be stored.
+    pub(super) fn store_map(&self, sector: u32) -> Result<(), MediaError> {
+        self.with(|armed, is_own| {
+            if is_own && armed.fault == Fault::Map(sector) {
+                armed.in_doubt = true;
+                return Err(poison());
+            }
+            let goes_on = is_own && matches!(armed.fault, Fault::Map(_));
+            let is_wrong = armed.in_doubt && armed.sectors.contains(&sector) && !goes_on;
+            assert!(!is_wrong, "a map word in doubt is stored");
+            Ok(())
+        })
+    }
+
+    /// Half an entry is about to be stored to the flog.
+    pub(super) fn store_flog(&self, _: u64) -> Result<(), MediaError> {
+        self.with(|armed, is_own| {
+            if is_own {
+                armed.stores += 1;
+                if armed.fault == Fault::Flog(armed.stores) {
+                    // Of one sector the second half is the one that decides.
+                    armed.in_doubt = armed.stores == 2;
+                    return Err(poison());
+                }
+            }
+            let is_other = !is_own && armed.sectors.len() == 1;
+            assert!(
+                !(armed.in_doubt && is_other),
+                "a move is built on a map in doubt"
+            );
+            Ok(())
+        })
+    }
+
+    pub(super) fn fence(&self) -> Result<(), MediaError> {
+        self.with(|armed, is_own| {
+            if is_own {
+                armed.fences += 1;
+                if armed.fault == Fault::Fence(armed.fences) {
+                    armed.in_doubt = armed.fences == 2;
+                    return Err(MediaError::Flush);
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn poison() -> MediaError {
+    MediaError::Poison { offset: 0, len: 4 }
+}
+
+/// What the other thread does meanwhile.
+type Other = fn(&Btt<Watched>) -> Result<(), IoError>;
+
+/// One thread writes 10 to a sector, which fails; another one does something with it. Tells what became of both, and
+/// whether the arena refuses writes now, by `expected`.
+fn one_sector(groups: usize, fault: Fault, other: Other, may_go_on: bool) {
+    model(move || {
+        let btt = Watched::new(2, 2).open(groups);
+        let failing = thread::spawn({
+            let btt = btt.clone();
+            move || {
+                btt.media().faults.arm(fault, 0..1);
+                btt.write(0, 1, &mut Word(10), 0)
+            }
+        });
+        let result = other(&btt);
+        let failed = failing.join().unwrap();
+        assert!(failed.is_err());
+        assert!(matches!(failed, Err(IoError::Interrupted { .. })) != may_go_on);
+        assert_eq!(btt.is_read_only(), !may_go_on);
+        if may_go_on {
+            assert_eq!(result, Ok(()));
+        } else {
+            assert!(matches!(result, Ok(()) | Err(IoError::ReadOnly { .. })));
+        }
+        let shown = read(&btt, 0, 0);
+        assert_ne!(shown, 10);
+        assert_eq!(btt.check().unwrap().defects, 0);
+        let again = recovered(&btt);
+        let word = read(&again, 0, 0);
+        assert!(word == shown || word == 10 && !may_go_on, "{word}");
+        assert_eq!(read(&again, 1, 0), 1);
+    });
+}
+
+/// Opens what is left and checks that each block has one owner, also after more writes.
+fn recovered(btt: &Arc<Btt<Watched>>) -> Arc<Btt<Watched>> {
+    let again = btt.media().again().open(1);
+    assert_eq!(again.check().unwrap().defects, 0);
+    again
+}
+
+fn write_20(btt: &Btt<Watched>) -> Result<(), IoError> {
+    btt.write(0, 1, &mut Word(20), 1)
+}
+
+fn discard(btt: &Btt<Watched>) -> Result<(), IoError> {
+    btt.discard(0, 1)
+}
+
+fn check(btt: &Btt<Watched>) -> Result<(), IoError> {
+    assert_eq!(btt.check().unwrap().defects, 0);
+    Ok(())
+}
+
+const SECOND_FENCE: Fault = Fault::Fence(2);
+const SECOND_HALF: Fault = Fault::Flog(2);
+
+#[test]
+fn a_writer_waits_for_a_map_lock_and_the_second_fence_fails() {
+    one_sector(2, SECOND_FENCE, write_20, false);
+}
+
+#[test]
+fn a_writer_waits_for_a_lane_group_and_the_second_fence_fails() {
+    one_sector(1, SECOND_FENCE, write_20, false);
+}
+
+#[test]
+fn a_discard_waits_and_the_second_fence_fails() {
+    one_sector(1, SECOND_FENCE, discard, false);
+}
+
+#[test]
+fn a_check_waits_and_the_second_fence_fails() {
+    one_sector(1, SECOND_FENCE, check, false);
+}
+
+#[test]
+fn a_writer_waits_for_a_map_lock_and_the_second_half_fails() {
+    one_sector(2, SECOND_HALF, write_20, false);
+}
+
+#[test]
+fn a_writer_waits_for_a_map_lock_and_the_map_fails() {
+    one_sector(2, Fault::Map(0), write_20, false);
+}
+
+#[test]
+fn a_discard_waits_and_the_map_fails() {
+    one_sector(1, Fault::Map(0), discard, false);
+}
+
+#[test]
+fn a_check_waits_and_the_map_fails() {
+    one_sector(1, Fault::Map(0), check, false);
+}
+
+/// Locks are taken one after the other: a batch has one of them when it waits for another one.
+#[test]
+fn a_batch_waits_for_a_writer_whose_second_fence_fails() {
+    model(|| {
+        let btt = Watched::new(18, 4).open(2);
+        let failing = thread::spawn({
+            let btt = btt.clone();
+            move || {
+                btt.media().faults.arm(SECOND_FENCE, 16..17);
+                btt.write(16, 1, &mut Word(10), 0)
+            }
+        });
+        let result = btt.write(15, 2, &mut Word(20), 1);
+        assert!(matches!(
+            failing.join().unwrap(),
+            Err(IoError::Interrupted { .. })
+        ));
+        let expected = match result {
+            Ok(()) => (20, 20),
+            Err(IoError::ReadOnly { .. }) => (15, 16),
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!((read(&btt, 15, 0), read(&btt, 16, 0)), expected);
+        let again = recovered(&btt);
+        assert_eq!((read(&again, 15, 0), read(&again, 16, 0)), (expected.0, 10));
+    });
+}
+
+/// Nothing has happened then: the other request is carried out.
+#[test]
+fn a_writer_waits_and_the_first_fence_fails() {
+    one_sector(2, Fault::Fence(1), write_20, true);
+    one_sector(1, Fault::Fence(1), write_20, true);
+}
+
+#[test]
+fn a_writer_waits_and_the_first_half_fails() {
+    one_sector(2, Fault::Flog(1), write_20, true);
+}
+
+/// A reader that waits for the map lock of a lost sector, to mark it.
+#[test]
+fn an_error_mark_waits_and_the_second_fence_fails() {
+    model(|| {
+        let media = Watched::new(1, 1);
+        *media.bad.lock().unwrap() = Some(0);
+        let btt = media.open(1);
+        let failing = thread::spawn({
+            let btt = btt.clone();
+            move || {
+                btt.media().faults.arm(SECOND_FENCE, 0..1);
+                btt.write(0, 1, &mut Word(10), 0)
+            }
+        });
+        let read = btt.read(0, 1, &mut Word(RUBBISH), 0);
+        assert!(read.is_err());
+        assert!(matches!(
+            failing.join().unwrap(),
+            Err(IoError::Interrupted { .. })
+        ));
+        recovered(&btt);
+    });
+}
+
+/// A batch of two sectors, with map locks of their own: the map does not follow for the first one, and somebody waits for the second.
+fn a_batch_and(other: fn(&Btt<Watched>) -> Result<(), IoError>) {
+    model(move || {
+        let btt = Watched::new(18, 4).open(2);
+        let failing = thread::spawn({
+            let btt = btt.clone();
+            move || {
+                btt.media().faults.arm(Fault::Map(15), 15..17);
+                btt.write(15, 2, &mut Word(10), 0)
+            }
+        });
+        let result = other(&btt);
+        assert!(matches!(
+            failing.join().unwrap(),
+            Err(IoError::Interrupted { .. })
+        ));
+        assert!(matches!(result, Ok(()) | Err(IoError::ReadOnly { .. })));
+        // Whoever came first: the sector behind the one that failed has moved.
+        assert_eq!(read(&btt, 16, 0), 10, "the map has not followed");
+        assert_eq!(read(&btt, 15, 0), 15);
+        assert_eq!(btt.check().unwrap().defects, 0);
+        let again = recovered(&btt);
+        assert_eq!((read(&again, 15, 0), read(&again, 16, 0)), (10, 10));
+    });
+}
+
+fn write_16(btt: &Btt<Watched>) -> Result<(), IoError> {
+    btt.write(16, 1, &mut Word(20), 1)
+}
+
+#[test]
+fn a_writer_waits_for_a_batch_that_is_left_half_done() {
+    a_batch_and(write_16);
+}
+
+#[test]
+fn a_discard_waits_for_a_batch_that_is_left_half_done() {
+    a_batch_and(|btt| btt.discard(16, 1));
+}
+
+#[test]
+#[should_panic(expected = "a map word in doubt is stored")]
+fn mutant_gate_not_looked_at_with_the_map_locks() {
+    weak::set(weak::Side::GateUnderLocks);
+    a_batch_and(write_16);
+}
+
+#[test]
+#[should_panic(expected = "a map word in doubt is stored")]
+fn mutant_discard_that_does_not_look_at_the_gate() {
+    weak::set(weak::Side::GateUnderLocks);
+    a_batch_and(|btt| btt.discard(16, 1));
+}
+
+#[test]
+#[should_panic(expected = "the map has not followed")]
+fn mutant_settling_stops_at_the_first_error() {
+    weak::set(weak::Side::Settling);
+    a_batch_and(write_16);
+}
+
+#[test]
+#[should_panic(expected = "a map word in doubt is stored")]
+fn mutant_map_stored_after_a_failed_fence() {
+    weak::set(weak::Side::Doubt);
+    one_sector(2, SECOND_FENCE, write_20, false);
+}
+
+#[test]
+#[should_panic(expected = "a move is built on a map in doubt")]
+fn mutant_gate_not_looked_at_after_a_failed_fence() {
+    weak::set(weak::Side::GateUnderLocks);
+    one_sector(2, SECOND_FENCE, write_20, false);
+}
