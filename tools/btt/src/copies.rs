@@ -70,7 +70,7 @@ pub fn rewrite(image: &Image, opened: &Opened<Image>) -> Result<()> {
     Ok(())
 }
 
-/// Puts the copy of the first info block in its place, if there is a good copy and no good first one.
+/// Puts the copy of the first info block in its place, if there is a good copy and no whole first one.
 ///
 /// It does not ask why: a zeroed info block means that the BTT was given up, so this is for users who say otherwise.
 /// Whether the rest of the BTT is good remains to be seen.
@@ -85,7 +85,8 @@ pub fn restore_first(image: &Image, version: Option<Version>, namespace_uuid: Uu
             namespace_uuid,
             available,
         };
-        if info_at(image, origin, &place)?.is_ok() {
+        // A whole one is not replaced, be it of another size or of another namespace: the copy may be older.
+        if info_at(image, origin, &place)?.map_or_else(|error| error.is_whole(), |_| true) {
             return Ok(());
         }
         if let Some((_, block)) = copy_of(image, origin, &place)? {

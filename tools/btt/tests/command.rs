@@ -270,6 +270,37 @@ fn what_was_given_up_comes_back_only_when_asked() {
 }
 
 #[test]
+fn an_older_copy_does_not_replace_a_whole_info_block() {
+    let fixture = Fixture::new();
+    let resize = |mib: u64| {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(fixture.path("image"))
+            .unwrap();
+        file.set_len(mib << 20).unwrap();
+    };
+    // A smaller BTT, then a larger one over it, whose data have not reached the copy of the smaller one.
+    resize(20);
+    assert_eq!(fixture.run(&["create", "--force", "image"]).0, 0);
+    resize(32);
+    assert_eq!(fixture.run(&["create", "--force", "image"]).0, 0);
+    resize(20);
+    let before = fixture.image();
+    let restore = ["repair", "--restore-info", "image", "--backup", "backup"];
+    let (code, text) = fixture.run(&restore);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("info2off is 0x1ffe000"), "{text}");
+    assert!(fixture.image() == before);
+    // Nor does it do so by itself where only the signature is left.
+    fixture.put(4096 + 16, &[0xff; 4080]);
+    let before = fixture.image();
+    let (code, text) = fixture.run(&["check", "image"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("was overwritten"), "{text}");
+    assert!(fixture.image() == before);
+}
+
+#[test]
 fn a_copy_that_differs_is_made_anew() {
     let fixture = Fixture::new();
     let good = fixture.image();

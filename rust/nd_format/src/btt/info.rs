@@ -254,15 +254,15 @@ fn stored_checksum(block: &[u8; INFO_LEN]) -> u64 {
 
 /// Tells whether `damaged` is still recognisable as what is left, or what was about to become, of the info block `copy`.
 ///
-/// Either a word of the signature, of the UUID or the checksum has survived: nothing else has them at this place. Or the
-/// block is zeroes but for some words of the copy, as a power failure leaves an info block that is written for the
-/// first time. A block of zeroes is no remnant.
+/// Either a word of the UUID or the checksum has survived: nothing else has them at this place. Or the block is zeroes but
+/// for some words of the copy, as a power failure leaves an info block that is written for the first time. A block of
+/// zeroes is no remnant, nor is one that shares the signature alone: that may be of a later BTT, which had another size.
 pub fn is_remnant(damaged: &[u8; INFO_LEN], copy: &[u8; INFO_LEN]) -> bool {
     const WORD: usize = 8;
     const NOTHING: [u8; WORD] = [0; WORD];
     let words = damaged.chunks_exact(WORD).zip(copy.chunks_exact(WORD));
     let is_same = |(found, copy): (&[u8], &[u8])| found == copy && found != NOTHING;
-    let marks = [0..16, 16..32, CHECKSUM_OFFSET..INFO_LEN];
+    let marks = [16..32, CHECKSUM_OFFSET..INFO_LEN];
     let marks = marks.into_iter().flatten().step_by(WORD);
     let mut marks = marks.filter_map(|mark| words.clone().nth(mark / WORD));
     let is_partial = words
