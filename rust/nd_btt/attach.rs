@@ -82,7 +82,11 @@ pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection
         })),
         Err(OpenError::NotFound(absence)) => {
             if !absence.permits_creation() {
-                dev_warn!(namespace, "has no BTT that can be used: {}\n", Text(absence));
+                dev_warn!(
+                    namespace,
+                    "has no BTT that can be used: {}\n",
+                    Text(absence)
+                );
             }
             Ok(Detection::Absent(media.into_range()))
         }
