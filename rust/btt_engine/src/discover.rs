@@ -218,12 +218,7 @@ pub(crate) fn discover<M: Media>(
         sites: Slots::with_capacity(1)?,
     };
     if size < ARENA_MIN {
-        return Err(match search.whole(origin) {
-            Err(Damage::Invalid(error)) if error.is_misfit() => {
-                OpenError::BadArena { arena: 0, error }
-            }
-            _ => OpenError::TooSmall { size },
-        });
+        return Err(search.in_too_little(origin, size));
     }
     let first = search.first(origin)?;
     let mut detected = Detected {
@@ -330,6 +325,20 @@ impl<M: Media> Search<'_, M> {
             },
         };
         Err(OpenError::NotFound(absence))
+    }
+
+    /// Says what is in a namespace that has no room for an arena: nothing, or the beginning of a BTT.
+    fn in_too_little(&mut self, start: u64, size: u64) -> OpenError {
+        let too_small = OpenError::TooSmall { size };
+        if size < INFO_SIZE {
+            return too_small;
+        }
+        match self.whole(start) {
+            Err(Damage::Invalid(error)) if error.is_misfit() => {
+                OpenError::BadArena { arena: 0, error }
+            }
+            _ => too_small,
+        }
     }
 
     /// Tells whether the info block that was read last is zeroes.
