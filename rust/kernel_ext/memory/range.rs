@@ -313,3 +313,68 @@ impl PmemRange {
         address.addr().wrapping_sub(self.address.addr().get()) as u64
     }
 }
+
+#[kernel::prelude::kunit_tests(nd_kernel_ext_range)]
+mod tests {
+    use super::{
+        super::{
+            FlushHint,
+            HintError,
+            HintPages, //
+        },
+        *,
+    };
+    use crate::resource::{
+        AddressRange,
+        Description,
+        InsertedRange, //
+    };
+
+    const PAGE: u64 = PAGE_SIZE as u64;
+
+    /// RAM on every PC.
+    const RAM: u64 = 1 << 20;
+
+    /// The memory of a VGA adapter on every PC: a part of what the first PCI bus has.
+    const VGA: u64 = 0xa0000;
+
+    /// More than any CPU can address.
+    const NOWHERE: u64 = 1 << 60;
+
+    fn map(start: u64) -> Result<(), MapError> {
+        PmemRange::new(c"nd_kunit", start, PAGE).map(|_| ())
+    }
+
+    #[test]
+    fn only_memory_is_mapped_as_such() {
+        assert!(map(RAM) == Err(MapError::Busy));
+        assert!(map(NOWHERE) == Err(MapError::Busy));
+        // Unless a driver has it.
+        assert!(matches!(map(VGA), Err(MapError::Foreign | MapError::Busy)));
+    }
+
+    #[test]
+    fn nothing_becomes_memory_by_a_description() {
+        for first in [RAM, VGA] {
+            let range = AddressRange {
+                first,
+                last: first + PAGE - 1,
+            };
+            let described = InsertedRange::new(range, Description::PersistentMemory);
+            assert!(described.err() == Some(EBUSY));
+        }
+    }
+
+    #[test]
+    fn no_hint_is_in_memory() -> Result {
+        let pages = HintPages::new(c"nd_kunit")?;
+        for (address, error) in [
+            (RAM, HintError::Taken),
+            (NOWHERE, HintError::Taken),
+            (RAM + 4, HintError::Misaligned),
+        ] {
+            assert!(FlushHint::map(&pages, address).err() == Some(error));
+        }
+        Ok(())
+    }
+}
