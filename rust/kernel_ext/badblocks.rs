@@ -140,20 +140,24 @@ impl Badblocks {
 
     /// Takes sectors off the list, in any case. If that splits a run and the list is full, the rest of the run goes as well: a
     /// sector that is bad and not in the list fails when it is read, but a good one that is would be given up for lost.
-    pub fn remove(&self, range: BadRange) {
+    ///
+    /// Returns the first sector after what was taken off.
+    pub fn remove(&self, range: BadRange) -> u64 {
+        let mut end = range.first.saturating_add(range.count);
         for step in range.steps() {
             if self.try_remove(step) {
                 continue;
             }
-            let count = self.rest_of_run(step).unwrap_or(LONGEST_RUN);
-            if !self.try_remove(BadRange { count, ..step }) {
+            let rest = |count| BadRange { count, ..step };
+            let mut count = self.rest_of_run(step).unwrap_or(LONGEST_RUN);
+            if !self.try_remove(rest(count)) {
                 // The list was changed meanwhile. This splits no run, as none is longer.
-                self.try_remove(BadRange {
-                    count: LONGEST_RUN,
-                    ..step
-                });
+                count = LONGEST_RUN;
+                self.try_remove(rest(count));
             }
+            end = end.max(step.first.saturating_add(count));
         }
+        end
     }
 
     /// Takes a step off the list; `false` if it is in the middle of a run and the list is full.
@@ -221,10 +225,11 @@ mod tests {
     #[test]
     fn sectors_are_taken_off_a_full_list() -> Result {
         let list = full()?;
-        list.remove(BadRange {
+        let end = list.remove(BadRange {
             first: 82,
             count: 2,
         });
+        assert_eq!(end, 88);
         assert!(list.find(82, 2).is_none());
         // The run that could not be split has lost its rest, the others nothing.
         for run in [(64, 8), (80, 2), (96, 8)] {

@@ -71,6 +71,11 @@ impl BadRanges {
         self.lists.lock().forget(range);
     }
 
+    /// Forgets `range`, good or bad, until a scrub finds it again.
+    pub(crate) fn leave_out(&self, range: Range<u64>) {
+        self.lists.lock().bad.forget(range, GFP_ATOMIC);
+    }
+
     /// Notes that results are of a scrub that has not begun yet, from now on.
     pub(crate) fn scrub_begins(&self) {
         self.lists.lock().scrub_begins();

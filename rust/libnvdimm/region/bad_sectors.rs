@@ -65,11 +65,24 @@ impl BadSectors {
 }
 
 impl Region {
-    /// Adds to `list` what is known to be bad of `len` bytes from the physical address `start` on. Sectors count from there.
+    /// Adds to `list`, of whoever uses them, what is known to be bad of `len` bytes from the physical address `start` on. Sectors count
+    /// from there.
     ///
-    /// A list that is full is left incomplete: what is not in it ends in a machine check instead of being refused before.
+    /// A list that is full is left incomplete: what is not in it ends in a machine check instead of being refused before. Writes do not
+    /// clear it either, so it is forgotten until a scrub finds it again: later it would be taken for bad though it was written.
     pub fn list_bad_sectors(&self, start: u64, len: u64, list: &Badblocks) {
+        if let Some(left_out) = self.fill(list, start, len) {
+            self.bus()
+                .bad_ranges()
+                .leave_out(left_out..start.saturating_add(len));
+        }
+    }
+
+    /// Adds to `list` what is known to be bad of `len` bytes from the physical address `start` on. Returns the first address that is not
+    /// in the list because it is full.
+    fn fill(&self, list: &Badblocks, start: u64, len: u64) -> Option<u64> {
         let mut dropped = 0_u64;
+        let mut left_out = None;
         self.bus()
             .bad_ranges()
             .each_within(start..start.saturating_add(len), |bad| {
@@ -81,6 +94,7 @@ impl Region {
                 };
                 if list.add(range).is_err() {
                     dropped += 1;
+                    left_out.get_or_insert(bad.start);
                 }
             });
         if dropped != 0 {
@@ -90,6 +104,7 @@ impl Region {
                 self.id()
             );
         }
+        left_out
     }
 
     /// Begins a new list, when the region is enabled.
@@ -104,7 +119,7 @@ impl Region {
             count: self.size().div_ceil(SECTOR_SIZE),
         };
         self.bad_sectors.list.remove(everything);
-        self.list_bad_sectors(self.start(), self.size(), &self.bad_sectors.list);
+        self.fill(&self.bad_sectors.list, self.start(), self.size());
     }
 
     pub(super) fn show_bad_sectors(&self, out: &mut Formatter<'_>) -> Result {
@@ -125,7 +140,7 @@ impl Region {
             if !lock.is_bound() {
                 return;
             }
-            self.list_bad_sectors(self.start(), self.size(), &self.bad_sectors.list);
+            self.fill(&self.bad_sectors.list, self.start(), self.size());
         }
         self.notify_bad_sectors();
         notify_children(self, Event::RevalidatePoison);

@@ -89,7 +89,14 @@ impl Region {
         let end = (offset + cleared) / SECTOR_SIZE;
         memory.invalidate(offset, usize::try_from(cleared)?)?;
         if let Some(count) = end.checked_sub(first).filter(|count| *count != 0) {
-            bad_sectors.remove(BadRange { first, count });
+            let removed = bad_sectors.remove(BadRange { first, count });
+            let removed = removed.min(memory.len() / SECTOR_SIZE);
+            if end < removed {
+                // From now on a write would not clear it.
+                self.bus()
+                    .bad_ranges()
+                    .leave_out(address(end)..address(removed));
+            }
         }
 
         // No progress, no second attempt.
