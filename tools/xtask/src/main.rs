@@ -18,6 +18,7 @@ mod cache;
 mod cargo;
 mod debian;
 mod demo;
+mod firmware;
 mod fuzz;
 mod host;
 mod image;

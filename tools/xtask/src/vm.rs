@@ -7,6 +7,10 @@
 
 use crate::{
     accelerator::Accelerator,
+    firmware::{
+        self,
+        Firmware, //
+    },
     image,
     monitor::Monitor,
     process::{
@@ -110,6 +114,8 @@ pub(crate) struct Setup {
     pub(crate) nvdimms: Vec<Nvdimm>,
     /// NVDIMMs to plug into the running machine.
     pub(crate) spares: Vec<Nvdimm>,
+    /// Firmware of ours, in place of what QEMU makes for `nvdimms` and `spares`: there are none then.
+    pub(crate) firmware: Option<Firmware>,
     /// The socket of QEMU's monitor, if there shall be one. Its path must be short.
     pub(crate) monitor: Option<PathBuf>,
     /// More words for the kernel's command line.
@@ -149,6 +155,7 @@ impl Setup {
             memory: 1024 * MIB,
             nvdimms: Vec::new(),
             spares: Vec::new(),
+            firmware: None,
             monitor: None,
             kernel_arguments: Vec::new(),
             boot_timeout: BOOT_TIMEOUT,
@@ -170,8 +177,12 @@ impl Setup {
     fn command(&self) -> Command {
         // The kernel ends QEMU when we are killed ourselves and cannot.
         let mut command = Command::new("setpriv");
+        let machine = match self.firmware {
+            None => "q35,nvdimm=on",
+            Some(_) => "q35,nvdimm=off",
+        };
         command
-            .args(["--pdeathsig", "KILL", QEMU, "-machine", "q35,nvdimm=on"])
+            .args(["--pdeathsig", "KILL", QEMU, "-machine", machine])
             .args(self.accelerator.arguments());
         command.args([
             "-nodefaults",
@@ -182,24 +193,11 @@ impl Setup {
             "-rtc",
             "base=utc",
         ]);
-        let modules = self.nvdimms.iter().chain(&self.spares);
-        let backed = modules
-            .clone()
-            .map(|nvdimm| nvdimm.size + nvdimm.label)
-            .sum::<u64>();
-        // Room for the alignment of each module, too.
-        let slots = modules.count().max(1) as u64;
-        let most = self.memory + (backed / (1024 * MIB) + slots + 1) * 1024 * MIB;
-        if most >= WIDE && self.accelerator != Accelerator::Kvm {
-            // The last one counts.
-            command.args(["-cpu", "max,phys-bits=46"]);
-        }
         command.arg("-smp").arg(self.cpus.to_string());
-        command.arg("-m").arg(format!(
-            "{}M,slots={slots},maxmem={}M",
-            self.memory / MIB,
-            most / MIB
-        ));
+        match &self.firmware {
+            None => self.add_memory(&mut command),
+            Some(firmware) => self.add_firmware(&mut command, firmware),
+        }
 
         command
             .arg("-kernel")
@@ -264,12 +262,62 @@ impl Setup {
         command
     }
 
+    /// RAM, and slots for NVDIMMs.
+    fn add_memory(&self, command: &mut Command) {
+        let modules = self.nvdimms.iter().chain(&self.spares);
+        let backed = modules
+            .clone()
+            .map(|nvdimm| nvdimm.size + nvdimm.label)
+            .sum::<u64>();
+        // Room for the alignment of each module, too.
+        let slots = modules.count().max(1) as u64;
+        let most = self.memory + (backed / (1024 * MIB) + slots + 1) * 1024 * MIB;
+        if most >= WIDE && self.accelerator != Accelerator::Kvm {
+            // The last one counts.
+            command.args(["-cpu", "max,phys-bits=46"]);
+        }
+        command.arg("-m").arg(format!(
+            "{}M,slots={slots},maxmem={}M",
+            self.memory / MIB,
+            most / MIB
+        ));
+    }
+
+    /// Tables of ours, and the memory that they are about between two parts of the RAM.
+    fn add_firmware(&self, command: &mut Command, firmware: &Firmware) {
+        let above = self.memory.saturating_sub(firmware::BASE);
+        command.args(["-m", &format!("{}B", self.memory + firmware.memory)]);
+        for (node, size) in [(0, firmware::BASE), (2, above)] {
+            command
+                .arg("-object")
+                .arg(format!("memory-backend-ram,id=ram{node},size={size}"));
+        }
+        let fixed = format!(
+            "memory-backend-file,id=ram1,share=on,size={},mem-path=",
+            firmware.memory
+        );
+        command.arg("-object").arg(option(&fixed, &firmware.file));
+        let last = self.cpus.saturating_sub(1);
+        command
+            .arg("-numa")
+            .arg(format!("node,nodeid=0,memdev=ram0,cpus=0-{last}"));
+        command.args(["-numa", "node,nodeid=1,memdev=ram1"]);
+        command.args(["-numa", "node,nodeid=2,memdev=ram2"]);
+        for table in [&firmware.ssdt, &firmware.nfit] {
+            command.arg("-acpitable").arg(option("file=", table));
+        }
+    }
+
     fn kernel_command_line(&self) -> String {
         // On a busy host the emulated timer may be late for the kernel's check of it.
         let fixed =
             "console=ttyS0 root=/dev/vda rootfstype=squashfs ro panic=-1 loglevel=5 no_timer_check";
         let mut line = format!("{fixed} init={}", image::INIT);
-        for word in &self.kernel_arguments {
+        let reserved = self
+            .firmware
+            .iter()
+            .map(|firmware| &firmware.kernel_argument);
+        for word in reserved.chain(&self.kernel_arguments) {
             line.push(' ');
             line.push_str(word);
         }

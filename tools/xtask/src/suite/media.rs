@@ -6,7 +6,10 @@
 //! the host. That took most of the time of large writes.
 
 use super::script::Hardware;
-use crate::vm::Nvdimm;
+use crate::{
+    firmware::Firmware,
+    vm::Nvdimm, //
+};
 use anyhow::{
     Context,
     Result, //
@@ -23,12 +26,16 @@ const RESERVE: u64 = 4;
 /// NVDIMMs of a test with their files, which outlive a boot: those that are there at boot, then the spares. Removed when dropped.
 pub(crate) struct Media {
     nvdimms: Vec<Nvdimm>,
+    /// Firmware of ours, for each boot.
+    firmware: Vec<Firmware>,
+    /// The memory that it is about.
+    memory: Option<Nvdimm>,
     /// Where the files are. Its path is short enough for a socket.
     directory: TempDir,
 }
 
 impl Media {
-    /// New files, all zeros.
+    /// New files, all zeros, and the tables of the firmware if there is any of ours.
     pub(crate) fn create(hardware: &Hardware) -> Result<Self> {
         let needs = hardware.nvdimms.iter().chain(&hardware.spares);
         let size = needs.clone().map(|need| need.size + need.label).sum();
@@ -44,12 +51,35 @@ impl Media {
         });
         let nvdimms = nvdimms.collect::<Vec<_>>();
         nvdimms.iter().try_for_each(Nvdimm::create)?;
-        Ok(Self { nvdimms, directory })
+        let firmware = hardware
+            .firmware
+            .iter()
+            .map(|name| Firmware::build(name, directory.path()))
+            .collect::<Result<Vec<_>>>()?;
+        let largest = firmware.iter().max_by_key(|firmware| firmware.memory);
+        let memory = largest.map(|firmware| Nvdimm {
+            file: firmware.file.clone(),
+            size: firmware.memory,
+            label: 0,
+        });
+        memory.iter().try_for_each(Nvdimm::create)?;
+        Ok(Self {
+            nvdimms,
+            firmware,
+            memory,
+            directory,
+        })
     }
 
     /// All of them.
     pub(crate) fn nvdimms(&self) -> &[Nvdimm] {
         &self.nvdimms
+    }
+
+    /// The firmware of this boot, the first one being 1.
+    pub(crate) fn firmware(&self, boot: u32) -> Option<&Firmware> {
+        let index = usize::try_from(boot.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.firmware.get(index).or(self.firmware.last())
     }
 
     /// A directory that is there as long as they are.
@@ -68,7 +98,10 @@ impl Media {
 
     /// Makes them zeros again. The guest has no driver on them.
     pub(crate) fn erase(&self) -> Result<()> {
-        self.nvdimms.iter().try_for_each(Nvdimm::erase)
+        self.nvdimms
+            .iter()
+            .chain(&self.memory)
+            .try_for_each(Nvdimm::erase)
     }
 }
 

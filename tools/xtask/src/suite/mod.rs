@@ -23,6 +23,8 @@ pub(crate) mod stamps;
 
 use crate::{
     cargo,
+    firmware,
+    host,
     kernel::{
         self,
         Flavour, //
@@ -142,6 +144,13 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
     ensure!(!jobs.is_empty(), "no guest test is called like that");
 
     let stacks = jobs.iter().flat_map(Job::stacks).collect::<BTreeSet<_>>();
+    if scripts
+        .iter()
+        .any(|script| !script.hardware.firmware.is_empty())
+    {
+        let (package, compiler) = firmware::COMPILER;
+        host::install_more(&machine.cache, &[(package, Some(compiler))])?;
+    }
     let files = GuestFiles::prepare(machine, &stacks)?;
     let results = Results::create()?;
     let records = Records::open(machine, &files.tools())?;

@@ -42,9 +42,11 @@ use std::{
 };
 
 /// What a test sees of the host, besides its own script.
-const SURROUNDINGS: [&str; 4] = [
+const SURROUNDINGS: [&str; 6] = [
+    "qemu/firmware",
     "qemu/guest",
     "qemu/tests",
+    "tools/xtask/src/firmware",
     "tools/xtask/src/vm.rs",
     "tools/xtask/src/suite/session.rs",
 ];

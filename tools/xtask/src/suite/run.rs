@@ -210,6 +210,7 @@ impl<'a> Run<'a> {
             {
                 first.size = size;
             }
+            setup.firmware = media.firmware(boot).cloned();
             let in_boot = || format!("in boot {boot}");
             let mut session = Session::boot(&setup, &output).with_context(in_boot)?;
             let (mut verdict, usable) =

@@ -44,6 +44,8 @@ pub(crate) struct Hardware {
     /// More words for the kernel's command line.
     pub(crate) kernel_arguments: Vec<String>,
     pub(crate) cpus: Option<u32>,
+    /// Descriptions in qemu/firmware: one for each boot, the last one also for those that follow. Empty: QEMU's own firmware.
+    pub(crate) firmware: Vec<String>,
 }
 
 /// How often a script is called, and under which modules.
@@ -159,6 +161,7 @@ impl Script {
                 "cpus" => {
                     script.hardware.cpus = Some(value.trim().parse().context("cpus is no number")?)
                 }
+                "firmware" => script.hardware.firmware = words().map(str::to_owned).collect(),
                 "stacks" => script.stacks = words().map(parse_stack).collect::<Result<_>>()?,
                 "timeout" => {
                     script.timeout =
@@ -176,6 +179,11 @@ impl Script {
         }
         script.check_sizes()?;
         ensure!(!script.stacks.is_empty(), "stacks names none");
+        ensure!(
+            script.hardware.firmware.is_empty()
+                || script.hardware.nvdimms.is_empty() && script.hardware.spares.is_empty(),
+            "a guest with firmware of ours has no NVDIMMs of QEMU's"
+        );
         ensure!(
             !script.compare || script.stacks.len() > 1,
             "compare needs two stacks"
@@ -299,6 +307,12 @@ mod tests {
     }
 
     #[test]
+    fn firmware_for_each_boot() {
+        let script = Script::parse("10-x", "# firmware: large small\n# boots: 2\n").unwrap();
+        assert_eq!(script.hardware.firmware, ["large", "small"]);
+    }
+
+    #[test]
     fn boots_of_alternating_stacks() {
         let script = Script::parse("10-x", "# boots: c rust c\n").unwrap();
         assert_eq!(
@@ -343,5 +357,6 @@ mod tests {
         ] {
             assert!(Script::parse("10-x", head).is_err(), "{head}");
         }
+        assert!(Script::parse("10-x", "# needs: nvdimm=1M\n# firmware: large\n").is_err());
     }
 }

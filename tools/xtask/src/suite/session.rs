@@ -131,6 +131,7 @@ impl Session {
         let (nvdimms, spares) = media.nvdimms().split_at(hardware.nvdimms.len());
         setup.nvdimms = nvdimms.to_vec();
         setup.spares = spares.to_vec();
+        setup.firmware = media.firmware(1).cloned();
         setup.monitor = Some(media.directory().join("monitor"));
         setup
             .kernel_arguments
