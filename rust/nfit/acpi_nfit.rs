@@ -15,8 +15,8 @@
 //! Behind root device and DIMMs there is ACPI, or another module that plays the firmware ([`SimulatedProvider`]), down to
 //! the functions of `_DSM`; all the rest is the same for both.
 //!
-//! The table is read with the pure crate [`nd_format::nfit`], which trusts none of it. A table that contradicts
-//! itself is refused as a whole, with one message, and nothing of it is registered.
+//! The table is read with the pure crate [`nd_format::nfit`], which trusts none of it. A DIMM or a range about which it
+//! contradicts itself is left out, with one message. A table whose structures cannot be told apart is refused as a whole.
 //!
 //! # Lock order
 //!

@@ -126,12 +126,22 @@ impl Source {
             errno(error)
         })?;
         for structure in parsed.table.structures() {
-            if let Structure::Unknown { kind, .. } = structure {
-                dev_warn!(
-                    device,
-                    "NFIT: structure of unknown type {} is skipped\n",
-                    kind
-                );
+            match structure {
+                Structure::Unknown { kind, .. } => {
+                    dev_warn!(
+                        device,
+                        "NFIT: structure of unknown type {} is skipped\n",
+                        kind
+                    );
+                }
+                Structure::Malformed(malformed) => {
+                    dev_err!(
+                        device,
+                        "NFIT: {}, it is skipped\n",
+                        format_args!("{malformed}")
+                    );
+                }
+                _ => {}
             }
         }
         Ok(parsed)

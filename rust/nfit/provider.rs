@@ -3,7 +3,8 @@
 //! What was found so far, and the merge of a table into it.
 //!
 //! A table is merged at boot and whenever the firmware notifies of a change. DIMMs and ranges that are known are left
-//! alone, new ones are registered, and a table that lacks a known one is refused: nothing can be unplugged.
+//! alone, new ones are registered, and a table that lacks a known one is refused: nothing can be unplugged. Each DIMM and
+//! each range is judged alone: what cannot be used is left out, with a message, and its neighbours come up.
 
 use crate::{
     bus::NfitBus,
@@ -155,8 +156,8 @@ impl Provider {
         let found = self.look_for_dimms(inventory, &table)?;
         let plans = self.plan_ranges(inventory, &found, &table)?;
 
-        // From here on the table is believed. What stops the merge now, shortage of memory or a range that overlaps a part of another resource,
-        // leaves what was registered before: it goes with the provider, or is known to the merge after the next notification.
+        // From here on the table is believed. Shortage of memory, which stops the merge now, leaves what was registered before: it goes with
+        // the provider, or is known to the merge after the next notification.
         let bus = match &mut inventory.bus {
             Some(bus) => bus,
             none => none.insert(NfitBus::register(
@@ -182,7 +183,17 @@ impl Provider {
                 .firmware
                 .as_ref()
                 .and_then(|firmware| firmware.device.acpi().map(ARef::from));
-            let node = dimm.register(&bus, table.flush_hints(handle))?;
+            let node = match dimm.register(&bus, table.flush_hints(handle)) {
+                Ok(node) => node,
+                Err(error) => {
+                    dev_err!(
+                        self.device,
+                        "DIMM {} is left out: it cannot be registered ({error:?})\n",
+                        format_args!("{handle}")
+                    );
+                    continue;
+                }
+            };
             inventory.dimms.push(
                 KnownDimm {
                     handle,
@@ -210,9 +221,20 @@ impl Provider {
             let target = plan
                 .scrub_target()
                 .filter(|target| ours.look_for_errors(&bus, target));
-            let (registered, region) = plan.register(&bus, persistence, |handle| {
+            let registered = plan.register(&bus, persistence, |handle| {
                 inventory.dimm(handle).map(ARef::from)
-            })?;
+            });
+            let (registered, region) = match registered {
+                Ok(registered) => registered,
+                Err(error) => {
+                    dev_err!(
+                        self.device,
+                        "NFIT: range {} is left out: it cannot be registered ({error:?})\n",
+                        identity.index
+                    );
+                    continue;
+                }
+            };
             inventory.ranges.push(
                 KnownRange {
                     identity,
@@ -221,13 +243,19 @@ impl Provider {
                 GFP_KERNEL,
             )?;
             if let Some(target) = target {
-                ours.scrub_region(target, region)?;
+                if let Err(error) = ours.scrub_region(target, region) {
+                    dev_warn!(
+                        self.device,
+                        "range {} is not scrubbed ({error:?})\n",
+                        identity.index
+                    );
+                }
             }
         }
         Ok(())
     }
 
-    /// The ranges of `table` that are not known yet and become regions.
+    /// The ranges of `table` that are not known yet and become regions. Those that cannot are left out.
     fn plan_ranges<'t>(
         &self,
         inventory: &Inventory,
@@ -251,21 +279,33 @@ impl Provider {
                 continue;
             }
             if let Some(kind) = region::kind_of(range) {
-                let plan = Plan::new(&self.device, table, range, kind, find)?;
-                plans.push((identity, plan), GFP_KERNEL)?;
+                // What is wrong with the range was said, and does not concern its neighbours.
+                match Plan::new(&self.device, table, range, kind, find) {
+                    Ok(plan) => plans.push((identity, plan), GFP_KERNEL)?,
+                    Err(ENOMEM) => return Err(ENOMEM),
+                    Err(_) => {}
+                }
             }
         }
         Ok(plans)
     }
 
-    /// The DIMMs of `table` that are not known yet, ascending by handle.
+    /// The DIMMs of `table` that are not known yet, ascending by handle. Those that cannot be put together are left out, and with them the
+    /// ranges that they are a part of.
     fn look_for_dimms(&self, inventory: &Inventory, table: &Nfit<'_>) -> Result<KVec<NfitDimm>> {
         let mut found = KVec::new();
         for dimm in table.dimms() {
-            let dimm = dimm.map_err(|error| {
-                dev_err!(self.device, "NFIT refused: {}\n", format_args!("{error}"));
-                ENODEV
-            })?;
+            let dimm = match dimm {
+                Ok(dimm) => dimm,
+                Err(error) => {
+                    dev_err!(
+                        self.device,
+                        "NFIT: a DIMM is left out: {}\n",
+                        format_args!("{error}")
+                    );
+                    continue;
+                }
+            };
             if inventory
                 .dimms
                 .iter()

@@ -99,8 +99,9 @@ struct Part {
 impl<'t> Plan<'t> {
     /// Checks `range` of `table`, which becomes a region of this `kind`. `find` gives the DIMM of a handle.
     ///
-    /// `EINVAL`: the range is empty, wraps around or is not made of pages, although it is no disk in memory. `ENODEV`: a mapping
-    /// has no DIMM, or a DIMM no control region. `ENXIO`: there are too many mappings.
+    /// `EINVAL`: the range is empty, wraps around or is not made of pages, although it is no disk in memory; or a mapping cannot be read.
+    /// `ENODEV`: a mapping has no DIMM, or a DIMM no control region. `ENXIO`: there are too many mappings. A message of `reporter` says
+    /// which.
     pub(crate) fn new<'d>(
         reporter: &Device,
         table: &Nfit<'t>,
@@ -113,6 +114,15 @@ impl<'t> Plan<'t> {
         // A disk in memory is as long as the image in it.
         let any_length = range.kind().is_virtual() && count == 0;
         let addresses = addresses(reporter, range, any_length)?;
+        if let Some(malformed) = table.malformed_mapping_of(range) {
+            dev_err!(
+                reporter,
+                "NFIT: range {} is left out: it has a mapping at offset {:#x} that cannot be read\n",
+                index,
+                malformed.offset
+            );
+            return Err(EINVAL);
+        }
         let is_memory = matches!(range.kind(), RangeKind::Persistent | RangeKind::Volatile);
         let mut parts = KVec::with_capacity(count, GFP_KERNEL)?;
         let mut members = KVec::with_capacity(count, GFP_KERNEL)?;
@@ -121,7 +131,7 @@ impl<'t> Plan<'t> {
             let Some(dimm) = find(device) else {
                 dev_err!(
                     reporter,
-                    "NFIT refused: range {} has a mapping of DIMM {}, expected one that is in use\n",
+                    "NFIT: range {} is left out: it has a mapping of DIMM {}, expected one that is in use\n",
                     index,
                     format_args!("{device}")
                 );
@@ -130,7 +140,7 @@ impl<'t> Plan<'t> {
             let Some(control_region) = &dimm.control_region else {
                 dev_err!(
                     reporter,
-                    "NFIT refused: range {} has a mapping of DIMM {}, expected one with a control region\n",
+                    "NFIT: range {} is left out: it has a mapping of DIMM {}, expected one with a control region\n",
                     index,
                     format_args!("{device}")
                 );
@@ -145,7 +155,7 @@ impl<'t> Plan<'t> {
             if !is_whole_pages(dpa) || !is_whole_pages(size) {
                 dev_err!(
                     reporter,
-                    "NFIT refused: range {} has a mapping of DIMM {} at {:#x}, length {:#x}, expected whole pages\n",
+                    "NFIT: range {} is left out: it has a mapping of DIMM {} at {:#x}, length {:#x}, expected whole pages\n",
                     index,
                     format_args!("{device}"),
                     dpa,
@@ -166,7 +176,7 @@ impl<'t> Plan<'t> {
         let set = interleave::InterleaveSet::new(&members).map_err(|error| {
             dev_err!(
                 reporter,
-                "NFIT refused: range {}: {}\n",
+                "NFIT: range {} is left out: {}\n",
                 index,
                 format_args!("{error}")
             );
@@ -291,7 +301,7 @@ fn addresses(reporter: &Device, range: &SystemRange, any_length: bool) -> Result
         _ => {
             dev_err!(
                 reporter,
-                "NFIT refused: range {} has base {:#x}, length {:#x}, expected whole pages below 2^64\n",
+                "NFIT: range {} is left out: it has base {:#x}, length {:#x}, expected whole pages below 2^64\n",
                 range.index.get(),
                 range.base.get(),
                 range.length.get()

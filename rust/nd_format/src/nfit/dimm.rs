@@ -34,6 +34,13 @@ pub enum DimmError {
         /// The index that they name.
         index: u16,
     },
+    /// A mapping of the DIMM, or its flush hints, cannot be read: what they say of it is not known.
+    Malformed {
+        /// The DIMM.
+        handle: DeviceHandle,
+        /// Where the structure begins.
+        offset: usize,
+    },
 }
 
 impl fmt::Display for DimmError {
@@ -42,6 +49,10 @@ impl fmt::Display for DimmError {
             Self::NoControlRegion { handle, index } => write!(
                 f,
                 "DIMM {handle} names control region {index}, expected one that is in the table"
+            ),
+            Self::Malformed { handle, offset } => write!(
+                f,
+                "DIMM {handle} has a structure at offset {offset:#x} that cannot be read, expected one of a legal length"
             ),
         }
     }

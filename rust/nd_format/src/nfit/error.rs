@@ -51,7 +51,7 @@ pub enum Error {
         /// Bytes up to the end of the table.
         available: usize,
     },
-    /// A structure has not the length that its type demands.
+    /// A structure has not the length that its type demands, and is too short to tell what it is about: anything may lack it.
     WrongLength {
         /// Where the structure begins.
         offset: usize,

@@ -176,6 +176,22 @@ impl Mapping {
     }
 }
 
+/// A mapping up to what tells which one it is.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct MappingKey {
+    /// Type 1.
+    pub(super) header: StructureHeader,
+    /// The DIMM.
+    pub(super) handle: U32,
+    /// SMBIOS handle of the DIMM.
+    pub(super) physical_id: U16,
+    /// Number of the mapped region within the DIMM.
+    pub(super) region_id: U16,
+    /// The range.
+    pub(super) range_index: U16,
+}
+
 /// State of a DIMM, as the firmware found it at boot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct MappingFlags(u16);
@@ -350,6 +366,16 @@ pub struct FlushHintsHeader {
     pub count: U16,
     /// Zero.
     pub reserved: [u8; 6],
+}
+
+/// Flush hints up to the DIMM.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct FlushHintsKey {
+    /// Type 6.
+    pub(super) header: StructureHeader,
+    /// The DIMM.
+    pub(super) handle: U32,
 }
 
 /// Type 7: what the platform promises at power loss.

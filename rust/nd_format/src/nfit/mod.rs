@@ -18,6 +18,8 @@
 //! ```
 //!
 //! * [`structures`] walks the bytes; every length is checked against the rule of its type and the end of the table.
+//! * Of a structure that breaks the rule of its type, the rest of the table does without; what it may be a part of is refused, as far as it
+//!   would look complete without it ([`Malformed`], [`Nfit::malformed_mapping_of`], [`DimmError`]).
 //! * [`Nfit`] is a table of which the walk succeeded; its views (ranges, mappings, DIMMs, hints) borrow from the bytes.
 //! * [`interleave`] turns the mappings of a range into the cookies that namespace labels carry.
 //! * [`dsm`] knows the command families of the devices behind the table, [`health`], [`ars`], [`activation`] and [`security`] some
@@ -71,6 +73,7 @@ pub use structures::{
     structures,
     FlushHints,
     Interleave,
+    Malformed,
     Structure,
     Structures, //
 };

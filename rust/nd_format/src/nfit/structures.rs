@@ -9,15 +9,20 @@ use super::{
         DataWindow,
         DeviceHandle,
         FlushHintsHeader,
+        FlushHintsKey,
         InterleaveHeader,
         Mapping,
+        MappingKey,
         StructureHeader,
         SystemRange, //
     },
     Error,
     LengthRule, //
 };
-use core::mem::size_of;
+use core::{
+    fmt,
+    mem::size_of, //
+};
 use zerocopy::{
     little_endian::{
         U32,
@@ -48,6 +53,8 @@ pub enum Structure<'a> {
     FlushHints(FlushHints<'a>),
     /// What the platform promises.
     Capabilities(&'a Capabilities),
+    /// A structure that has not the length that its type demands. It is for the caller to report it.
+    Malformed(Malformed<'a>),
     /// A type that this crate does not know. It is for the caller to report it.
     Unknown {
         /// The type.
@@ -75,9 +82,99 @@ pub struct FlushHints<'a> {
     pub addresses: &'a [U64],
 }
 
+/// A structure that has not the length that its type demands. Where the next one begins is known, so only what this one is about is in doubt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Malformed<'a> {
+    /// Where the structure begins.
+    pub offset: usize,
+    /// Its type.
+    pub kind: u16,
+    /// What its type demands.
+    pub expected: LengthRule,
+    bytes: &'a [u8],
+}
+
+impl<'a> Malformed<'a> {
+    /// The error of a table in which this structure cannot be passed over.
+    pub(super) fn as_error(&self) -> Error {
+        Error::WrongLength {
+            offset: self.offset,
+            kind: self.kind,
+            // CAST: It was a length of sixteen bits.
+            found: self.bytes.len() as u16,
+            expected: self.expected,
+        }
+    }
+
+    /// What the structure is about, as far as it matters to others.
+    ///
+    /// `None`: it cannot be told, because the structure ends before the field that says so.
+    pub(super) fn subject(&self) -> Option<Subject> {
+        match self.kind {
+            kind::MAPPING => {
+                let (fields, _) = MappingKey::ref_from_prefix(self.bytes).ok()?;
+                Some(Subject::Mapping {
+                    device: DeviceHandle(fields.handle.get()),
+                    range_index: fields.range_index.get(),
+                })
+            }
+            kind::FLUSH_HINTS => {
+                let (fields, _) = FlushHintsKey::ref_from_prefix(self.bytes).ok()?;
+                Some(Subject::FlushHints {
+                    device: DeviceHandle(fields.handle.get()),
+                })
+            }
+            // What refers to a range or a control region finds it missing. What is missing of the others promises nothing.
+            _ => Some(Subject::Itself),
+        }
+    }
+}
+
+impl fmt::Display for Malformed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            offset,
+            kind,
+            expected,
+            bytes,
+        } = self;
+        let found = bytes.len();
+        write!(
+            f,
+            "structure at offset {offset:#x} (type {kind}) has length {found}, expected {expected}"
+        )
+    }
+}
+
+/// What a malformed structure is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Subject {
+    /// A part of this DIMM in this range.
+    Mapping {
+        device: DeviceHandle,
+        range_index: u16,
+    },
+    /// Where to flush this DIMM.
+    FlushHints { device: DeviceHandle },
+    /// Nothing that could be taken for complete without it.
+    Itself,
+}
+
+/// Types of structures (ACPI 6.5, table 5.130).
+mod kind {
+    pub(super) const RANGE: u16 = 0;
+    pub(super) const MAPPING: u16 = 1;
+    pub(super) const INTERLEAVE: u16 = 2;
+    pub(super) const SMBIOS: u16 = 3;
+    pub(super) const CONTROL_REGION: u16 = 4;
+    pub(super) const DATA_WINDOW: u16 = 5;
+    pub(super) const FLUSH_HINTS: u16 = 6;
+    pub(super) const CAPABILITIES: u16 = 7;
+}
+
 /// Walks the structures of a table, which begin at the first byte of `bytes`.
 ///
-/// The walk ends at the end of the bytes, or after the first error. Zeroes up to the end are padding, which some
+/// The walk ends at the end of the bytes, or after the first error, which hides what may follow. Zeroes up to the end are padding, which some
 /// firmware leaves there; a structure of length zero before anything else is an error.
 pub fn structures(bytes: &[u8]) -> Structures<'_> {
     Structures {
@@ -115,12 +212,14 @@ impl<'a> Structures<'a> {
             found,
             available,
         })?;
-        let structure = Structure::decode(kind, bytes).map_err(|expected| Error::WrongLength {
-            offset,
-            kind,
-            found,
-            expected,
-        })?;
+        let structure = Structure::decode(kind, bytes).unwrap_or_else(|expected| {
+            Structure::Malformed(Malformed {
+                offset,
+                kind,
+                expected,
+                bytes,
+            })
+        });
         self.rest = rest;
         self.offset = offset.saturating_add(length);
         Ok(structure)
@@ -149,24 +248,24 @@ impl<'a> Structure<'a> {
     /// Takes the `bytes` of a whole structure; the error is the length that its type demands.
     fn decode(kind: u16, bytes: &'a [u8]) -> Result<Self, LengthRule> {
         Ok(match kind {
-            0 => Self::Range(decode_range(bytes)?),
-            1 => Self::Mapping(exactly(bytes)?),
-            2 => {
+            kind::RANGE => Self::Range(decode_range(bytes)?),
+            kind::MAPPING => Self::Mapping(exactly(bytes)?),
+            kind::INTERLEAVE => {
                 let (header, lines) = at_least::<InterleaveHeader>(bytes)?;
                 let lines = elements(bytes, lines, header.line_count.get())?;
                 Self::Interleave(Interleave { header, lines })
             }
-            3 => Self::Smbios(bytes),
-            4 => Self::ControlRegion(at_least(bytes)?.0),
-            5 => Self::DataWindow(exactly(bytes)?),
-            6 => {
+            kind::SMBIOS => Self::Smbios(bytes),
+            kind::CONTROL_REGION => Self::ControlRegion(at_least(bytes)?.0),
+            kind::DATA_WINDOW => Self::DataWindow(exactly(bytes)?),
+            kind::FLUSH_HINTS => {
                 let (header, addresses) = at_least::<FlushHintsHeader>(bytes)?;
                 Self::FlushHints(FlushHints {
                     device: DeviceHandle(header.handle.get()),
                     addresses: elements(bytes, addresses, u32::from(header.count.get()))?,
                 })
             }
-            7 => Self::Capabilities(at_least(bytes)?.0),
+            kind::CAPABILITIES => Self::Capabilities(at_least(bytes)?.0),
             _ => Self::Unknown { kind, bytes },
         })
     }

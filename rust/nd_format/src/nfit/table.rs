@@ -20,14 +20,16 @@ use super::{
     structures::{
         structures,
         FlushHints,
-        Structure, //
+        Malformed,
+        Structure,
+        Subject, //
     },
     Error, //
 };
 use core::iter;
 use zerocopy::FromBytes;
 
-/// A table whose structures all have legal lengths.
+/// A table that can be walked to its end, and whose malformed structures tell what they are about.
 ///
 /// # Invariants
 ///
@@ -40,7 +42,12 @@ pub struct Nfit<'a> {
 impl<'a> Nfit<'a> {
     /// Takes structures without a header, as the `_FIT` method gives them.
     pub fn from_structures(bytes: &'a [u8]) -> Result<Self, Error> {
-        structures(bytes).try_for_each(|structure| structure.map(drop))?;
+        structures(bytes).try_for_each(|structure| match structure? {
+            Structure::Malformed(malformed) if malformed.subject().is_none() => {
+                Err(malformed.as_error())
+            }
+            _ => Ok(()),
+        })?;
         // INVARIANT: The walk above came to the end.
         Ok(Self { bytes })
     }
@@ -96,6 +103,22 @@ impl<'a> Nfit<'a> {
         let index = range.index.get();
         self.mappings()
             .filter(move |mapping| index != 0 && mapping.range_index.get() == index)
+    }
+
+    /// The structures that have not the length that their type demands, in the order of the table.
+    pub fn malformed(&self) -> impl Iterator<Item = Malformed<'a>> + Clone + use<'a> {
+        self.structures().filter_map(|structure| match structure {
+            Structure::Malformed(malformed) => Some(malformed),
+            _ => None,
+        })
+    }
+
+    /// A mapping into `range` that cannot be read, if there is one: the others are not all of the range then.
+    pub fn malformed_mapping_of(&self, range: &SystemRange) -> Option<Malformed<'a>> {
+        let index = range.index.get();
+        self.malformed().find(|malformed| {
+            matches!(malformed.subject(), Some(Subject::Mapping { range_index, .. }) if range_index == index)
+        })
     }
 
     /// The control region of an index.
@@ -165,6 +188,17 @@ impl<'a> Nfit<'a> {
             })
     }
 
+    /// A mapping of `handle`, or its flush hints, that cannot be read.
+    fn malformed_structure_of(self, handle: DeviceHandle) -> Option<Malformed<'a>> {
+        self.malformed()
+            .find(|malformed| match malformed.subject() {
+                Some(Subject::Mapping { device, .. } | Subject::FlushHints { device }) => {
+                    device == handle
+                }
+                _ => false,
+            })
+    }
+
     fn dimm(self, handle: DeviceHandle) -> Result<Dimm<'a>, DimmError> {
         let mut dimm = Dimm {
             handle,
@@ -173,6 +207,10 @@ impl<'a> Nfit<'a> {
             backs_persistent_memory: false,
             control_region: None,
         };
+        if let Some(malformed) = self.malformed_structure_of(handle) {
+            let offset = malformed.offset;
+            return Err(DimmError::Malformed { handle, offset });
+        }
         let mut missing = None;
         for (mapping, kind) in self.nvdimm_mappings(handle) {
             dimm.physical_id = mapping.physical_id.get();

@@ -69,6 +69,15 @@ fn error(bytes: &[u8]) -> String {
     Nfit::from_structures(bytes).unwrap_err().to_string()
 }
 
+/// What the table of `bytes` says of the one structure in it that is malformed.
+fn complaint(bytes: &[u8]) -> String {
+    let table = Nfit::from_structures(bytes).unwrap();
+    let mut malformed = table.malformed();
+    let complaint = malformed.next().unwrap().to_string();
+    assert!(malformed.next().is_none());
+    complaint
+}
+
 #[test]
 fn lengths_are_checked() {
     let zero_length = [sample::qemu(1), vec![0; 4], sample::qemu(1)].concat();
@@ -86,17 +95,26 @@ fn lengths_are_checked() {
         "structure at offset 0x0 has 3 bytes up to the end of the table, expected a header of 4"
     );
     assert_eq!(
-        error(&sample::structure(1, &[&[0; 40]])),
+        complaint(&sample::structure(1, &[&[0; 40]])),
         "structure at offset 0x0 (type 1) has length 44, expected 48"
     );
     assert_eq!(
-        error(&sample::structure(7, &[&[0; 8]])),
+        error(&sample::structure(1, &[&[0; 9]])),
+        "structure at offset 0x0 (type 1) has length 13, expected 48"
+    );
+    assert_eq!(
+        error(&sample::structure(6, &[&[0; 3]])),
+        "structure at offset 0x0 (type 6) has length 7, expected at least 16"
+    );
+    assert_eq!(
+        complaint(&sample::structure(7, &[&[0; 8]])),
         "structure at offset 0x0 (type 7) has length 12, expected at least 16"
     );
     for (kind, length) in [(2, 15), (4, 31), (5, 39), (5, 41), (6, 15)] {
+        let found = complaint(&sample::structure(kind, &[&vec![0; length - 4]]));
         assert!(
-            Nfit::from_structures(&sample::structure(kind, &[&vec![0; length - 4]])).is_err(),
-            "type {kind} of {length} bytes"
+            found.contains(&std::format!("(type {kind}) has length {length},")),
+            "{found}"
         );
     }
 }
@@ -111,15 +129,19 @@ fn location_cookie_goes_with_its_flag() {
         bytes.extend([0xcc; 8]);
         bytes
     };
-    assert!(Nfit::from_structures(&with_cookie(7)).is_ok());
+    let flagged = with_cookie(7);
     assert_eq!(
-        error(&with_cookie(3)),
+        Nfit::from_structures(&flagged).unwrap().malformed().count(),
+        0
+    );
+    assert_eq!(
+        complaint(&with_cookie(3)),
         "structure at offset 0x0 (type 0) has length 64, expected 56"
     );
     let mut without_cookie = plain.clone();
     without_cookie[6] = 7;
     assert_eq!(
-        error(&without_cookie),
+        complaint(&without_cookie),
         "structure at offset 0x0 (type 0) has length 56, expected 64"
     );
 }
@@ -135,15 +157,21 @@ fn counts_are_checked_against_the_structure() {
     );
     hints[8] = 3;
     assert_eq!(
-        error(&hints),
+        complaint(&hints),
         "structure at offset 0x0 (type 6) has length 32, expected at least 40"
     );
 
     let lines =
         |count: u32| sample::structure(2, &[&[1, 0, 0, 0], &count.to_le_bytes(), &[0; 4], &[0; 8]]);
-    assert!(Nfit::from_structures(&lines(2)).is_ok());
-    assert!(Nfit::from_structures(&lines(3)).is_err());
-    assert!(Nfit::from_structures(&lines(u32::MAX)).is_err());
+    assert_eq!(
+        Nfit::from_structures(&lines(2))
+            .unwrap()
+            .malformed()
+            .count(),
+        0
+    );
+    complaint(&lines(3));
+    complaint(&lines(u32::MAX));
 }
 
 #[test]
@@ -204,8 +232,12 @@ fn look_at_everything(bytes: &[u8]) {
             Err(error) => drop(error.to_string()),
         }
     }
+    for malformed in table.malformed() {
+        drop(malformed.to_string());
+    }
     for range in table.ranges() {
         let _ = range.bounds();
+        let _ = table.malformed_mapping_of(range);
         let members: Vec<Member> = table
             .mappings_of(range)
             .filter_map(|mapping| {

@@ -193,6 +193,94 @@ fn control_region_may_be_absent_but_not_missing() {
     );
 }
 
+/// A table of two DIMMs with a range each: `structures(n)` is what there is of number n.
+fn two_dimms(structures: impl Fn(u16) -> Vec<Vec<u8>>) -> Vec<u8> {
+    (1..=2).flat_map(structures).flatten().collect()
+}
+
+fn plain_dimm(number: u16) -> Vec<Vec<u8>> {
+    let mapping = sample::mapping(&MappingFields {
+        handle: number.into(),
+        range: number,
+        control_region: number,
+        size: 4096,
+        region_offset: 0,
+        flags: 0,
+    });
+    std::vec![
+        sample::range(number, sample::PERSISTENT, u64::from(number) << 12, 4096),
+        mapping,
+        sample::control_region(number, number.into()),
+        sample::flush_hints(number.into(), &[0x1000]),
+        sample::capabilities(1, 1),
+    ]
+}
+
+/// A structure cut to so many bytes, or with zeros at its end.
+fn resized(mut structure: Vec<u8>, length: u16) -> Vec<u8> {
+    structure.resize(length.into(), 0);
+    structure[2..4].copy_from_slice(&length.to_le_bytes());
+    structure
+}
+
+#[test]
+fn a_malformed_structure_costs_what_it_is_about() {
+    // Which structure of DIMM 1 has which length; whether its range, its DIMM and its mapping are still there.
+    let cases = [
+        (0, 57, false, true, true),
+        (1, 49, true, false, false),
+        (2, 31, true, false, true),
+        (3, 23, true, false, true),
+        (4, 15, true, true, true),
+    ];
+    for (spoilt, length, has_range, has_dimm, is_complete) in cases {
+        let bytes = two_dimms(|number| {
+            let mut structures = plain_dimm(number);
+            if number == 1 {
+                structures[spoilt] = resized(structures[spoilt].clone(), length);
+            }
+            structures
+        });
+        let table = Nfit::from_structures(&bytes).unwrap();
+        assert_eq!(table.malformed().count(), 1, "{spoilt}");
+
+        let ranges = table.ranges().collect::<Vec<_>>();
+        assert_eq!(ranges.len(), 1 + usize::from(has_range), "{spoilt}");
+        for range in ranges {
+            let is_good = range.index.get() == 2 || is_complete;
+            assert_eq!(
+                table.malformed_mapping_of(range).is_none(),
+                is_good,
+                "{spoilt}"
+            );
+        }
+        let dimms = table
+            .dimms()
+            .filter_map(Result::ok)
+            .map(|dimm| dimm.handle.0);
+        let dimms = dimms.collect::<Vec<_>>();
+        // A DIMM whose range is not there is none.
+        let expected: &[u32] = if has_dimm && has_range { &[1, 2] } else { &[2] };
+        assert_eq!(dimms, expected, "{spoilt}");
+    }
+}
+
+#[test]
+fn a_dimm_with_a_mapping_that_cannot_be_read_is_refused() {
+    // The other mapping may say that the DIMM is not armed.
+    let good = plain_dimm(1);
+    let bytes = [good.concat(), resized(good[1].clone(), 49)].concat();
+    let table = Nfit::from_structures(&bytes).unwrap();
+    let error = table.dimms().next().unwrap().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        std::format!(
+            "DIMM 0x1 has a structure at offset {:#x} that cannot be read, expected one of a legal length",
+            good.concat().len()
+        )
+    );
+}
+
 #[test]
 fn control_region_with_windows_is_the_better() {
     let mut with_windows = sample::control_region(2, 0xbeef);
