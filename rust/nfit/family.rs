@@ -30,18 +30,43 @@ pub(crate) struct DimmFunctions {
     pub(crate) prefers_own_labels: bool,
 }
 
+/// What speaks for a family that a DIMM answers to, ascending.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fitness {
+    /// It has the query, and nothing that could be called.
+    NoFunctions,
+    /// It has functions.
+    Functions,
+    /// The administrator asks for it.
+    Preferred,
+}
+
 impl DimmFunctions {
     /// Asks a DIMM. Also returns a bit for each family that it answers to.
+    ///
+    /// The family is the first one that has a function besides the query, or else the first one at all: there is firmware that answers
+    /// with the query alone to any GUID.
     pub(crate) fn of(device: &FirmwareDevice) -> (Option<Self>, u64) {
-        let answers = |family: &DimmFamily| advertised(device, family.guid(), 1).contains(QUERY);
         let preferred = *module_parameters::default_dsm_family.value();
-
-        let mut chosen = None;
         let mut families = 0;
-        for family in DimmFamily::ALL.into_iter().filter(answers) {
+        let mut chosen = None;
+        let mut best = Fitness::NoFunctions;
+        for family in DimmFamily::ALL {
+            let functions = advertised(device, family.guid(), 1);
+            if !functions.contains(QUERY) {
+                continue;
+            }
             families |= 1 << family.number();
-            if chosen.is_none() || i64::from(family.number()) == i64::from(preferred) {
+            let fitness = if i64::from(family.number()) == i64::from(preferred) {
+                Fitness::Preferred
+            } else if functions != Functions::span(QUERY, QUERY) {
+                Fitness::Functions
+            } else {
+                Fitness::NoFunctions
+            };
+            if chosen.is_none() || fitness > best {
                 chosen = Some(family);
+                best = fitness;
             }
         }
         (chosen.map(|family| Self::within(device, family)), families)
