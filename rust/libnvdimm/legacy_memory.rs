@@ -53,11 +53,11 @@ impl LegacyRange {
         size.and_then(|size| size.checked_add(1)).ok_or(EINVAL)
     }
 
-    /// Lets `device` say that the range cannot be used because of `error`.
+    /// Lets `device` say that the range is left out because of `error`.
     pub fn complain(&self, device: &Device, error: &Error) {
         dev_err!(
             device,
-            "range {:#x} to {:#x}: {:?}\n",
+            "range {:#x} to {:#x} is left out: {:?}\n",
             self.addresses.first,
             self.addresses.last,
             error

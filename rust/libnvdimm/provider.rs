@@ -231,8 +231,8 @@ pub struct RegionDescription {
     pub kind: RegionKind,
     /// First physical address, a multiple of the page size.
     pub start: u64,
-    /// Bytes: a multiple of the page size, unless it is a region without DIMMs and page structures. A disk in memory is as long as the
-    /// image in it.
+    /// Bytes: a multiple of the page size, unless it is a region without DIMMs. A disk in memory is as long as the image in it, and
+    /// `memmap=` takes any length.
     pub size: u64,
     /// The DIMMs behind it, at most [`MAX_MAPPINGS`].
     pub mappings: KVec<MappingDescription>,

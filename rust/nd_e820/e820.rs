@@ -55,7 +55,8 @@ struct Silent;
 
 impl BusOperations for Silent {}
 
-/// Registers a bus and a region for each range. `ENXIO`: there is no range, or one could not be registered.
+/// Registers a bus and a region for each range. A range that cannot be a region is left out, with a message. `ENXIO`: there is no range, or
+/// none of them can.
 fn register(device: &Device) -> Result<BusRegistration> {
     let registration = Bus::register(
         device,
@@ -69,13 +70,14 @@ fn register(device: &Device) -> Result<BusRegistration> {
             private: KBox::new((), GFP_KERNEL)?,
         },
     )?;
+    let mut found = false;
     for range in LegacyRange::all(device)? {
-        register_range(registration.bus(), range).map_err(|error| {
-            range.complain(device, &error);
-            ENXIO
-        })?;
+        match register_range(registration.bus(), range) {
+            Ok(()) => found = true,
+            Err(error) => range.complain(device, &error),
+        }
     }
-    Ok(registration)
+    found.then_some(registration).ok_or(ENXIO)
 }
 
 fn register_range(bus: &Node<Bus>, range: LegacyRange) -> Result {

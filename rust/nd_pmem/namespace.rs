@@ -3,7 +3,10 @@
 //! What becomes of a namespace: a raw disk, unless something else was made of it.
 
 use crate::page_map;
-use kernel::prelude::*;
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 use kernel_ext::{
     error::eopnotsupp,
     memory::PmemRange, //
@@ -42,9 +45,23 @@ pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
         }
         Detection::Absent(range) => match page_map::detect(namespace, &range)? {
             Some(found) => Err(give_away(namespace, &found)?),
-            None => Ok(range),
+            None => check_pages(namespace).map(|()| range),
         },
     }
+}
+
+/// `EINVAL`, and a message: the namespace is to have page structures, and is not made of pages.
+fn check_pages(namespace: &OpenNamespace) -> Result {
+    let page = PAGE_SIZE as u64;
+    if namespace.region().has_page_map() && namespace.size() % page != 0 {
+        dev_err!(
+            namespace.node(),
+            "has no raw disk: its size is {:#x}, expected a multiple of {page:#x} (write 1 to force_raw to do without page structures)\n",
+            namespace.size()
+        );
+        return Err(EINVAL);
+    }
+    Ok(())
 }
 
 /// Makes a device for the page map that was found, and says why the namespace is not driven raw.

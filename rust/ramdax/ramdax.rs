@@ -24,6 +24,7 @@ use kernel::{
         Core,
         Device, //
     },
+    page::PAGE_SIZE,
     platform,
     prelude::*,
     sync::aref::ARef, //
@@ -94,7 +95,8 @@ struct RangeDimm {
     labels: u64,
 }
 
-/// Registers a bus, and a DIMM and a region for each range. `ENXIO`: there is no range.
+/// Registers a bus, and a DIMM and a region for each range. A range that cannot be a DIMM is left out, with a message. `ENXIO`: there is no
+/// range, or none of them can.
 fn register(device: &Device) -> Result<BusRegistration> {
     let ranges = LegacyRange::all(device)?;
     let registration = Bus::register(
@@ -111,17 +113,39 @@ fn register(device: &Device) -> Result<BusRegistration> {
     )?;
     let mut dimms = KVec::with_capacity(ranges.len(), GFP_KERNEL)?;
     for range in ranges {
-        let dimm = register_dimm(registration.bus(), range)
-            .inspect_err(|error| range.complain(device, error))?;
-        dimms.push(dimm, GFP_KERNEL)?;
+        match check(device, &range).and_then(|()| register_dimm(registration.bus(), range)) {
+            Ok(dimm) => dimms.push(dimm, GFP_KERNEL)?,
+            Err(error) => range.complain(device, &error),
+        }
     }
     registration.wait_for_dimms();
+    let mut found = false;
     for dimm in dimms {
         let range = dimm.range;
-        register_region(registration.bus(), dimm)
-            .inspect_err(|error| range.complain(device, error))?;
+        match register_region(registration.bus(), dimm) {
+            Ok(()) => found = true,
+            Err(error) => range.complain(device, &error),
+        }
     }
-    Ok(registration)
+    found.then_some(registration).ok_or(ENXIO)
+}
+
+/// `EINVAL`, and a message: the range is not made of pages, or no larger than a label area.
+fn check(device: &Device, range: &LegacyRange) -> Result {
+    let page = PAGE_SIZE as u64;
+    let size = range.size()?;
+    if range.addresses.first % page != 0 || size % page != 0 || size <= label_area::SIZE.into() {
+        dev_err!(
+            device,
+            "range {:#x}+{:#x}: expected multiples of {:#x}, and more than the {:#x} of a label area\n",
+            range.addresses.first,
+            size,
+            page,
+            label_area::SIZE
+        );
+        return Err(EINVAL);
+    }
+    Ok(())
 }
 
 fn register_dimm(bus: &Node<Bus>, range: LegacyRange) -> Result<RangeDimm> {

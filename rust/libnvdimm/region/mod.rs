@@ -271,7 +271,7 @@ pub(crate) fn notify_children(region: &Node<Region>, event: Event) {
 fn check(bus: &Node<Bus>, description: &RegionDescription) -> Result {
     let page = PAGE_SIZE as u64;
     let whole_pages = |value: u64| value % page == 0;
-    let any_size = description.mappings.is_empty() && !description.page_map;
+    let any_size = description.mappings.is_empty();
     if !whole_pages(description.start)
         || !(any_size || whole_pages(description.size))
         || description.size == 0
