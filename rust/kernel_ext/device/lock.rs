@@ -60,6 +60,15 @@ impl Drop for DeviceLock<'_> {
     }
 }
 
+/// Tells whether `device` has a driver, or is about to get one or to lose it.
+///
+/// Without the lock of the device this may change at once. A bus that lets no probe begin meanwhile
+/// ([`Bus::before_probe`](crate::bus::Bus::before_probe)) knows that a device without a driver is not used.
+pub fn has_driver(device: &Device) -> bool {
+    // SAFETY: `device` is a valid device. The pointer is a single word, which is looked at and not followed.
+    unsafe { !(&raw const (*raw(device)).driver).read_volatile().is_null() }
+}
+
 fn raw(device: &Device) -> *mut sys::device {
     ptr::from_ref(device).cast::<sys::device>().cast_mut()
 }

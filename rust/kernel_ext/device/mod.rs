@@ -11,7 +11,10 @@ mod presence;
 
 
 pub use self::{
-    lock::DeviceLock,
+    lock::{
+        has_driver,
+        DeviceLock, //
+    },
     node::{
         for_each_child,
         normal,

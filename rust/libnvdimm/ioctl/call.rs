@@ -102,13 +102,13 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
         _ => number,
     };
     let clears_errors = dimm.is_none() && number == bus_command::CLEAR_ERROR;
-    if clears_errors {
-        clear_error::check(bus, &buffer)?;
-    }
     {
         let object = dimm.map_or_else(|| bus.device(), |dimm| dimm.device());
         let (_device_lock, bus_lock) = bus.lock_idle(object);
         bus.operations().clear_to_send(bus, dimm, function)?;
+        if clears_errors {
+            clear_error::check(bus, &buffer, &bus_lock)?;
+        }
         if let Some(dimm) = dimm {
             // What enabled regions make of the labels would no longer be what is in them.
             if function == dimm_command::SET_CONFIG_DATA && dimm.is_active(&bus_lock) {

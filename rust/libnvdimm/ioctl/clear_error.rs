@@ -10,6 +10,7 @@ use super::envelope::{
     wide_field, //
 };
 use crate::{
+    bus::BusLock,
     page_map::Purpose,
     personality::Personality as _,
     Bus,
@@ -24,7 +25,7 @@ use kernel::{
 use kernel_ext::{
     block::SECTOR_SIZE,
     device::{
-        DeviceLock,
+        has_driver,
         Node, //
     },
 };
@@ -32,11 +33,12 @@ use kernel_ext::{
 /// Low half of a status: what the firmware has to say; 0 is success.
 const STATUS_MASK: usize = 0xffff;
 
-/// Checks a command that is about to be executed.
+/// Checks a command that is about to be executed under `_lock`, which was taken while no device was being probed:
+/// a namespace that is not in use now does not come to be used before the lock is released.
 ///
 /// `EBUSY`: a namespace that a driver uses, as it is or through a personality, lies wholly within the range. A namespace of
 /// a `dax` device may be: the processes that map it hear of what happens to it.
-pub(super) fn check(bus: &Node<Bus>, payload: &[u8]) -> Result {
+pub(super) fn check(bus: &Node<Bus>, payload: &[u8], _lock: &BusLock<'_>) -> Result {
     let (Some(start), Some(len)) = (wide_field(payload, 0), wide_field(payload, 8)) else {
         return Ok(());
     };
@@ -62,7 +64,7 @@ pub(super) fn check(bus: &Node<Bus>, payload: &[u8]) -> Result {
     })
 }
 
-/// The namespace that `child` of a region uses, if a driver is bound to it.
+/// The namespace that `child` of a region uses, if it has a driver. One that is just leaving counts.
 fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
     let namespace = match Kind::of(child)? {
         Kind::Namespace(namespace) => ARef::from(namespace),
@@ -72,7 +74,7 @@ fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
         }
         _ => return None,
     };
-    DeviceLock::new(child).is_bound().then_some(namespace)
+    has_driver(child).then_some(namespace)
 }
 
 /// Notes what a command has cleared.
