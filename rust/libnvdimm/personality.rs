@@ -96,15 +96,21 @@ pub(crate) struct Configurable<'a, T: Personality> {
 }
 
 impl<'a, T: Personality> Configurable<'a, T> {
-    /// Takes the locks of the device and the bus; `EBUSY` if a driver is bound.
+    /// Takes the locks of the device and the bus; `EBUSY` if a driver is bound. `ENODEV`: the device is going, since its
+    /// claim was released, or its region is being disabled.
     pub(crate) fn new(personality: &'a Node<T>) -> Result<Self> {
         let device_lock = personality.lock_device();
         if device_lock.is_bound() {
             return Err(EBUSY);
         }
+        let lock = Node::data(personality).region_node().bus().lock();
+        // What it claimed would be of no use, and be taken from others for a while.
+        if personality.is_dead() {
+            return Err(ENODEV);
+        }
         Ok(Self {
             personality,
-            lock: Node::data(personality).region_node().bus().lock(),
+            lock,
             _device_lock: device_lock,
         })
     }

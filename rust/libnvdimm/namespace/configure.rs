@@ -43,10 +43,15 @@ pub(super) struct Configurable<'a> {
 }
 
 impl<'a> Configurable<'a> {
-    /// Waits until `namespace` may be changed; `EBUSY` if it is in use.
+    /// Waits until `namespace` may be changed; `EBUSY` if it is in use. `ENODEV`: it is going, since its labels were
+    /// taken away, or its region is being disabled.
     pub(super) fn new(namespace: &'a Node<Namespace>) -> Result<Self> {
         let region = Node::data(namespace).region();
         let (device_lock, mut lock) = region.bus().lock_idle(namespace.device());
+        // New labels would outlive it, and take space that no device shows.
+        if namespace.is_dead() {
+            return Err(ENODEV);
+        }
         if device_lock.is_bound() || namespace.holder().is_some() {
             return Err(EBUSY);
         }
