@@ -84,40 +84,44 @@ impl Seeds {
 
 /// Creates the seeds of a region that was just enabled, but for that of namespaces.
 pub(crate) fn create_all(region: &Node<Region>) {
-    create_btt(region);
-    create_page_map(region, Purpose::FileSystem);
-    create_page_map(region, Purpose::Device);
+    create_btt(region, None);
+    create_page_map(region, Purpose::FileSystem, None);
+    create_page_map(region, Purpose::Device, None);
 }
 
-fn create_btt(region: &Node<Region>) {
-    replace(region, "BTT", Btt::create_seed(region), |seeds| {
+fn create_btt(region: &Node<Region>, old: Option<&Node<Btt>>) {
+    replace(region, "BTT", Btt::create_seed(region), old, |seeds| {
         &mut seeds.btt
     });
 }
 
-fn create_page_map(region: &Node<Region>, purpose: Purpose) {
+fn create_page_map(region: &Node<Region>, purpose: Purpose, old: Option<&Node<PageMap>>) {
     let created = PageMap::create_seed(region, purpose);
     match purpose {
-        Purpose::FileSystem => replace(region, "pfn", created, |seeds| &mut seeds.pfn),
-        Purpose::Device => replace(region, "dax", created, |seeds| &mut seeds.dax),
+        Purpose::FileSystem => replace(region, "pfn", created, old, |seeds| &mut seeds.pfn),
+        Purpose::Device => replace(region, "dax", created, old, |seeds| &mut seeds.dax),
     }
 }
 
-/// Puts `created` into the place that `select` finds, and registers it. If there is no memory for a seed the region goes
-/// without.
+/// Puts `created` into the place that `select` finds, unless `old` is there no more, and registers it. If there is no memory
+/// for a seed the region goes without.
 fn replace<T: DeviceType>(
     region: &Node<Region>,
     kind: &str,
     created: Result<ARef<Node<T>>>,
+    old: Option<&Node<T>>,
     select: fn(&mut Seeds) -> &mut Option<ARef<Node<T>>>,
 ) {
     let registered = created.and_then(|seed| {
         let replaced = {
             let mut seeds = region.seeds().lock();
-            if !seeds.open {
+            let open = seeds.open;
+            let place = select(&mut seeds);
+            // The region is being disabled, or somebody else has replaced it since the caller looked.
+            if !open || place.as_deref().map(ptr::from_ref) != old.map(ptr::from_ref) {
                 return Ok(());
             }
-            select(&mut seeds).replace(seed.clone())
+            place.replace(seed.clone())
         };
         drop(replaced);
         async_work::register(seed)
@@ -133,13 +137,13 @@ pub(crate) fn advance(device: Kind<'_>) {
         Kind::Namespace(namespace) => advance_namespace(namespace),
         Kind::Btt(btt) => {
             if personality::is_seed(btt) {
-                create_btt(btt.region());
+                create_btt(btt.region(), Some(btt));
             }
             advance_claimed(btt);
         }
         Kind::PageMap(page_map) => {
             if personality::is_seed(page_map) {
-                create_page_map(page_map.region(), page_map.purpose());
+                create_page_map(page_map.region(), page_map.purpose(), Some(page_map));
             }
             advance_claimed(page_map);
         }
@@ -163,6 +167,8 @@ fn advance_namespace(namespace: &Node<Namespace>) {
         .is_some_and(|seed| ptr::eq(seed, namespace));
     if is_seed && region.is_labelled() {
         let created = Namespace::create_seed(region);
-        replace(region, "namespace", created, |seeds| &mut seeds.namespace);
+        replace(region, "namespace", created, Some(namespace), |seeds| {
+            &mut seeds.namespace
+        });
     }
 }
