@@ -27,8 +27,12 @@ use kernel::{
         Core,
         Device, //
     },
-    prelude::*, //
+    prelude::*,
     sync::atomic::Relaxed,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
 };
 use kernel_ext::{
     bus::Driver,
@@ -114,6 +118,11 @@ fn unregister_all<T: DeviceType>(region: &Node<Region>) -> usize {
     gone
 }
 
+/// Tells whether `region` has a child of one kind, be it one that is going.
+fn has<T: DeviceType>(region: &Node<Region>) -> bool {
+    region.find_child::<T>(|_| true).is_some()
+}
+
 /// Unregisters all that is on `region`.
 fn disable(region: &Node<Region>) {
     // From here on nothing new is scheduled. What was scheduled before comes to its end, so that it can be unregistered.
@@ -125,9 +134,14 @@ fn disable(region: &Node<Region>) {
         let gone = unregister_all::<Btt>(region)
             + unregister_all::<PageMap>(region)
             + unregister_all::<Namespace>(region);
-        if gone == 0 {
+        if gone != 0 {
+            continue;
+        }
+        // One that is dead is deleted by another thread, which may not have scheduled that yet.
+        if !has::<Btt>(region) && !has::<PageMap>(region) && !has::<Namespace>(region) {
             break;
         }
+        fsleep(Delta::from_millis(1));
     }
     region.found_namespaces.store(0, Relaxed);
     region.registered_namespaces.store(0, Relaxed);
