@@ -59,20 +59,27 @@ impl Driver<NdBus> for DimmDriver {
 /// A DIMM whose memory is locked is enabled nevertheless, so that it can be unlocked and its namespaces be listed.
 fn enable(dimm: &Node<Dimm>) -> Result<Enabled> {
     security::unlock(dimm, &dimm.bus().lock());
-    let area = if dimm.has_label_commands() {
-        let Reading { area, locked } = CachedArea::read(dimm).inspect_err(|&error| {
-            if error == EACCES {
-                dimm.locked.store(true, Relaxed);
-            }
-        })?;
-        dimm.locked.store(locked, Relaxed);
-        if locked {
-            dev_warn!(dimm, "is locked: its namespaces cannot be used\n");
+    loop {
+        let changes = dimm.label_changes();
+        let area = read_labels(dimm)?;
+        if dimm.enable(area, changes) {
+            return Ok(Enabled(dimm.into()));
         }
-        area
-    } else {
-        None
-    };
-    dimm.enable(area);
-    Ok(Enabled(dimm.into()))
+    }
+}
+
+fn read_labels(dimm: &Node<Dimm>) -> Result<Option<CachedArea>> {
+    if !dimm.has_label_commands() {
+        return Ok(None);
+    }
+    let Reading { area, locked } = CachedArea::read(dimm).inspect_err(|&error| {
+        if error == EACCES {
+            dimm.locked.store(true, Relaxed);
+        }
+    })?;
+    dimm.locked.store(locked, Relaxed);
+    if locked {
+        dev_warn!(dimm, "is locked: its namespaces cannot be used\n");
+    }
+    Ok(area)
 }

@@ -85,6 +85,8 @@ struct Labels {
     enabled: bool,
     /// Enabled regions that use it.
     holders: usize,
+    /// How often it was changed: what was read from the medium before the last time is old.
+    changes: u64,
 }
 
 impl Labels {
@@ -187,7 +189,14 @@ impl Dimm {
         self.note_labels(&area);
         if let Some(labels) = self.labels.access_mut(lock) {
             labels.area = Some(area);
+            labels.changes = labels.changes.wrapping_add(1);
         }
+    }
+
+    /// Returns how often the label area was changed, for [`Self::enable`].
+    fn label_changes(&self) -> u64 {
+        let lock = self.bus.lock();
+        self.labels.access(&lock).map_or(0, |labels| labels.changes)
     }
 
     /// Tells whether an enabled region uses the label area.
@@ -202,11 +211,18 @@ impl Dimm {
         self.description.commands & NEEDED == NEEDED
     }
 
-    fn enable(&self, area: Option<CachedArea>) {
+    /// Enables the DIMM with `area`, which was read when its labels had been changed `changes` times. Returns `false` if
+    /// they have been changed since: then they are to be read again.
+    ///
+    /// Regions that were enabled all the time go on with the area that they know. They may have changed labels while the
+    /// medium was read, and been disabled since.
+    fn enable(&self, area: Option<CachedArea>, changes: u64) -> bool {
         let mut lock = self.bus.lock();
         if let Some(labels) = self.labels.access_mut(&mut lock) {
+            if labels.area.is_none() && labels.changes != changes {
+                return false;
+            }
             labels.enabled = true;
-            // Regions that were enabled all the time go on with the area that they know.
             if labels.area.is_none() {
                 if let Some(area) = &area {
                     self.note_labels(area);
@@ -214,6 +230,7 @@ impl Dimm {
                 labels.area = area;
             }
         }
+        true
     }
 
     fn disable(&self) {
