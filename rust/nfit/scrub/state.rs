@@ -94,7 +94,11 @@ pub(super) enum Next {
 }
 
 impl State {
+    /// Adds a range, which is asked for. `ENXIO`: there are no more scrubs.
     pub(super) fn add(&mut self, target: Target, region: ARef<Node<Region>>, long: bool) -> Result {
+        if self.is_stopped {
+            return Err(ENXIO);
+        }
         self.ranges.push(
             Range {
                 target,
