@@ -113,11 +113,11 @@ impl<'a> Nfit<'a> {
         })
     }
 
-    /// A mapping into `range` that cannot be read, if there is one: the others are not all of the range then.
+    /// A mapping into `range` that cannot be read, if there is one: the others are not all of the range then. A range of index 0 has none.
     pub fn malformed_mapping_of(&self, range: &SystemRange) -> Option<Malformed<'a>> {
         let index = range.index.get();
         self.malformed().find(|malformed| {
-            matches!(malformed.subject(), Some(Subject::Mapping { range_index, .. }) if range_index == index)
+            matches!(malformed.subject(), Some(Subject::Mapping { range_index, .. }) if index != 0 && range_index == index)
         })
     }
 

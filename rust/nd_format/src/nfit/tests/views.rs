@@ -282,6 +282,23 @@ fn a_dimm_with_a_mapping_that_cannot_be_read_is_refused() {
 }
 
 #[test]
+fn a_range_of_index_0_has_no_mapping_that_could_be_malformed() {
+    let unmapped = sample::mapping(&MappingFields {
+        handle: 1,
+        range: 0,
+        control_region: 0,
+        size: 0,
+        region_offset: 0,
+        flags: 0,
+    });
+    let range = sample::range(0, sample::PERSISTENT, 0x1000, 0x1000);
+    let bytes = [range, resized(unmapped, 49)].concat();
+    let table = Nfit::from_structures(&bytes).unwrap();
+    let range = table.ranges().next().unwrap();
+    assert!(table.malformed_mapping_of(range).is_none());
+}
+
+#[test]
 fn control_region_with_windows_is_the_better() {
     let mut with_windows = sample::control_region(2, 0xbeef);
     with_windows[30] = 1;
