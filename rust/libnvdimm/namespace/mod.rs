@@ -24,6 +24,7 @@ use crate::{
         Holder, //
     },
     ids::ChildId,
+    text::Foreign,
     Region, //
 };
 use kernel::{
@@ -227,10 +228,14 @@ impl Content {
         sector_size: 0,
     };
 
-    /// What the labels of `found` say.
-    fn of(found: &label::Namespace, region: &Region) -> Result<Self> {
-        Ok(Self {
-            start: region.start().checked_add(found.offset).ok_or(ENXIO)?,
+    /// What the labels of `found` say. `None`: that is not within `region`, whose mappings may be larger than its range.
+    fn of(found: &label::Namespace, region: &Region) -> Option<Self> {
+        let end = found.offset.checked_add(found.size)?;
+        if end > region.size() {
+            return None;
+        }
+        Some(Self {
+            start: region.start().checked_add(found.offset)?,
             size: found.size,
             uuid: Some(found.uuid),
             name: found.name,
@@ -282,7 +287,17 @@ fn create_labelled(
 ) -> Result {
     region.mend_labels(lock);
     for found in region.labelled_namespaces(lock)? {
-        let content = Content::of(&found, region)?;
+        let Some(content) = Content::of(&found, region) else {
+            dev_err!(
+                region,
+                "namespace {} refused: it is at {:#x}+{:#x} of the region, expected an end of at most {:#x}\n",
+                Foreign(found.uuid),
+                found.offset,
+                found.size,
+                region.size()
+            );
+            continue;
+        };
         let namespace = Namespace::create(region, Description::Labels, content, found.class)?;
         created.push(namespace, GFP_KERNEL)?;
     }
