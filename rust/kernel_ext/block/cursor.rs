@@ -44,6 +44,7 @@ pub(crate) struct Chunk {
 /// # Invariants
 ///
 /// - `address` is valid for accesses of `left` bytes while `'a` lasts, and `left <= remaining`;
+/// - `left` is zero only if `remaining` is;
 /// - if `left < remaining`, `next` points to a valid vector that holds at least one of the bytes that follow, or to an
 ///   empty vector that is followed by such a vector, and so forth.
 pub(super) struct Cursor<'a> {
@@ -106,10 +107,10 @@ impl<'a> Cursor<'a> {
         if cursor.remaining != 0 {
             // SAFETY: As there are bytes, the iterator stands at a valid vector.
             cursor.next = unsafe { vectors.add(position.bi_idx as usize) };
-            // INVARIANT: The bytes before `bi_bvec_done` in the first vector were used up before, and the block layer keeps
-            // `bi_bvec_done` less than the length of that vector.
-            // SAFETY: `next` points to a valid vector which is not used up.
+            // The bytes before `bi_bvec_done` in the first vector were used up before.
+            // SAFETY: `next` points to a valid vector, and the block layer keeps `bi_bvec_done` at most its length.
             unsafe { cursor.enter_vector(position.bi_bvec_done as usize) };
+            cursor.leave_empty_vectors();
         }
 
         cursor
@@ -137,29 +138,25 @@ impl<'a> Cursor<'a> {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// Goes on to a vector with bytes that were not handed out, unless the current one has some. `false` at the end of the request.
+    /// Goes on to a vector with bytes that were not handed out, unless the current one has some or the
+    /// request ends here. This establishes the invariant of `left`.
     #[inline(always)]
-    fn reach_bytes(&mut self) -> bool {
-        if self.remaining == 0 {
-            return false;
-        }
-
-        while self.left == 0 {
+    fn leave_empty_vectors(&mut self) {
+        while self.left == 0 && self.remaining != 0 {
             // SAFETY: `left < remaining`, so `next` is a valid vector by the type invariant.
             unsafe { self.enter_vector(0) };
         }
-
-        true
     }
 
-    /// Takes the next bytes that are contiguous, at most `max`; `None` at the end of the request and for a `max` of zero.
-    #[inline]
+    /// Takes the next bytes that are contiguous, at most `max`. Returns `None` at the end of the
+    /// request and for a `max` of zero.
+    #[inline(always)]
     fn take(&mut self, max: usize) -> Option<Chunk> {
-        if max == 0 || !self.reach_bytes() {
+        let len = max.min(self.left);
+        if len == 0 {
             return None;
         }
 
-        let len = max.min(self.left);
         // INVARIANT: `address` is valid for `left` bytes, and `len` is at most that.
         let chunk = Chunk {
             address: self.address,
@@ -169,27 +166,14 @@ impl<'a> Cursor<'a> {
         self.address = self.address.wrapping_add(len);
         self.left -= len;
         self.remaining -= len;
+        self.leave_empty_vectors();
         Some(chunk)
     }
 
     /// All that is left of the request, vector by vector.
     #[inline]
     fn chunks(mut self) -> impl Iterator<Item = Chunk> + use<'a> {
-        iter::from_fn(move || {
-            if !self.reach_bytes() {
-                return None;
-            }
-
-            // INVARIANT: `address` is valid for `left` bytes.
-            let chunk = Chunk {
-                address: self.address,
-                len: self.left,
-            };
-
-            self.remaining -= self.left;
-            self.left = 0;
-            Some(chunk)
-        })
+        iter::from_fn(move || self.take(self.left))
     }
 }
 
@@ -322,14 +306,16 @@ mod tests {
     fn the_rest_comes_vector_by_vector() -> Result {
         let page = Page::alloc_page(GFP_KERNEL)?;
         let mut vectors = [
+            vector(&page, 0, 0),
             vector(&page, 1024, 2048),
             vector(&page, 0, 0),
             vector(&page, 512, 1536),
         ];
-        let mut bio = request(&mut vectors, 0, 512, 1536 + 1024);
+        // The first vector may be empty, too.
+        let mut bio = request(&mut vectors, 0, 0, 2048 + 1024);
         // SAFETY: The request is valid, and its vectors hold more bytes than it has.
         let mut cursor = unsafe { Cursor::new(NonNull::from(&mut bio)) };
-        cursor.take(1024).ok_or(EINVAL)?;
+        cursor.take(1536).ok_or(EINVAL)?;
 
         let mut pieces = cursor.chunks();
         let piece = pieces.next().ok_or(EINVAL)?;
