@@ -373,11 +373,12 @@ impl BttDriver {
 #[inline]
 fn whole_sectors(sector: u64, len: usize, shift: u32) -> Option<(u64, u64)> {
     let len = len as u64;
-    let shift_of_bytes = shift + SECTOR_SHIFT;
-    // Of the position in bytes, the bits that are lost are not those within a sector.
-    let within = ((sector << SECTOR_SHIFT) | len) & ((1 << shift_of_bytes) - 1);
+    // A sector has 512 or 4096 bytes, so no shift is too wide; of the position in bytes, the bits that are
+    // lost are not those within a sector.
+    let shift_of_bytes = shift.wrapping_add(SECTOR_SHIFT);
+    let within = ((sector << SECTOR_SHIFT) | len) & !u64::MAX.wrapping_shl(shift_of_bytes);
 
-    (within == 0).then_some((sector >> shift, len >> shift_of_bytes))
+    (within == 0).then_some((sector.wrapping_shr(shift), len.wrapping_shr(shift_of_bytes)))
 }
 
 impl Drop for BttDriver {

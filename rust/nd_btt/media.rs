@@ -111,7 +111,9 @@ fn is_whole_sectors(offset: u64, len: u64) -> bool {
 }
 
 /// Says in the words of the engine why an access to `len` bytes at `offset` failed.
-#[cold]
+//
+// Inlined: each error is a constant then, and what was loaded stays in a register.
+#[inline(always)]
 fn media_error(error: AccessError, offset: u64, len: u64) -> MediaError {
     match error {
         AccessError::Poisoned { .. } => MediaError::Poison { offset, len },

@@ -93,16 +93,24 @@ impl PmemRange {
         }
     }
 
-    /// Returns the error of a load at `offset` that has failed.
+    /// Looks at why a load at `offset` has failed. It fails in the same way if the mapping is gone: that is
+    /// no media error, and must not be hidden as one.
+    //
+    // It returns nothing: the error is a constant for whoever loads, so that a word stays in a register.
     #[cold]
     #[inline(never)]
-    fn poisoned(&self, offset: u64) -> AccessError {
+    fn expect_mapped(&self, offset: u64) {
         let is_mapped = self
             .address(offset, 0)
             .is_some_and(|address| poison::is_mapped(address));
 
-        // A load fails in the same way if the mapping is gone. That is no media error, and must not be hidden as one.
         warn_on!(!is_mapped);
+    }
+
+    /// Returns the error of a load at `offset` that has failed.
+    #[inline(always)]
+    fn poisoned(&self, offset: u64) -> AccessError {
+        self.expect_mapped(offset);
         AccessError::Poisoned { offset }
     }
 
