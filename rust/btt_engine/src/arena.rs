@@ -2,7 +2,7 @@
 
 //! An arena in use: where its parts are on the medium, its lanes and its map locks.
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 use crate::sync::weak;
 use crate::{
     buckets::{
@@ -174,7 +174,7 @@ impl Arena {
     /// Refuses the change of map words whose locks were waited for: whoever had them before may have left a write half done.
     #[inline]
     pub(crate) fn check_writable(&self, _map: &MapGuard<'_>) -> Result<(), IoError> {
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         if weak::is(weak::Side::GateUnderLocks) {
             return Ok(());
         }

@@ -124,6 +124,6 @@ pub use recover::LostWord;
 pub use statistics::Statistics;
 #[cfg(all(feature = "watch", not(CONFIG_RUST)))]
 pub use sync::watch;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub use sync::weak;
 pub use sync::NoMemory;

@@ -28,7 +28,7 @@ mod in_kernel;
 #[cfg(all(feature = "watch", not(CONFIG_RUST)))]
 pub mod watch;
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub use hosted::weak;
 #[cfg(not(CONFIG_RUST))]
 pub(crate) use hosted::{

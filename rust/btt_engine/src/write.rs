@@ -6,7 +6,7 @@
 //! all of them. Each sector is atomic by itself; the sectors of a request may become durable in any order until the
 //! request is done.
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 use crate::sync::weak;
 use crate::{
     arena::Arena,
@@ -331,7 +331,7 @@ impl<M: Media> Btt<M> {
                 if word != Ok(entry.encode()) {
                     lane.take_back();
                 }
-                #[cfg(loom)]
+                #[cfg(any(loom, shuttle))]
                 if weak::is(weak::Side::Settling) {
                     return result;
                 }
@@ -355,7 +355,7 @@ impl<M: Media> Btt<M> {
     ) -> IoError {
         // While the locks are held: whoever waits for them must not build on a word that recovery may change.
         let error = arena.interrupted(error);
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         if weak::is(weak::Side::Doubt) {
             return self.settle(arena, group, _map).err().unwrap_or(error);
         }

@@ -382,8 +382,8 @@ fn access_barrier() {
     fence(Ordering::SeqCst);
 }
 
-/// Leaves out a part of what keeps threads apart, to see that loom notices.
-#[cfg(loom)]
+/// Leaves out a part of what keeps threads apart, to see that loom and shuttle notice.
+#[cfg(any(loom, shuttle))]
 pub mod weak {
     extern crate std;
 

@@ -27,8 +27,8 @@ use std::{
     time::Duration,
 };
 
-/// Bytes of the medium: the least that an arena takes, and what is in front of it.
-pub(crate) const SIZE: u64 = (16 << 20) + 4096;
+/// Bytes of the medium: enough for more than 4096 sectors of that size, some of which share a map lock.
+pub(crate) const SIZE: u64 = 18 << 20;
 
 /// Bytes that a media error takes away at a time.
 pub(crate) const UNIT: u64 = 512;

@@ -288,6 +288,33 @@ fn the_map_does_not_follow_a_flog_that_is_not_durable() {
     }
 }
 
+/// A map lock remembers one line of those that share it, until a fence has made it durable.
+#[test]
+fn a_first_fence_that_fails_forgets_no_line() {
+    let image = fresh();
+    for outcome in Outcome::ALL {
+        let medium = Medium::new(&image, &[]);
+        let disk = open(&medium).unwrap().btt;
+        let mut allowed = Allowed::fresh();
+        // 256 locks, a line of 16 words each.
+        let far = 126 + 256 * 16;
+        write(&disk, far, &[1], 0).unwrap();
+        // Half an entry and the two words of the data come before.
+        medium.set_fault(Some(Fault {
+            first: 3,
+            stays: false,
+            outcome,
+        }));
+        let failed = write(&disk, 126, &[1126], 1);
+        assert_eq!(failed, Err(IoError::Media(MediaError::Flush)));
+        allowed.note(126, &[1126], failed);
+        medium.set_fault(None);
+        write(&disk, far, &[2], 1).unwrap();
+        let mut counts = Counts::default();
+        judge(&medium, &allowed, &mut counts, "a line was forgotten");
+    }
+}
+
 /// A medium on which three writes of different lanes are not in the map, and one block of which is to be cleared.
 fn interrupted() -> (Image, Allowed) {
     let mut allowed = Allowed::fresh();

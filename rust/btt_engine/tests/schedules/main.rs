@@ -13,7 +13,10 @@
 mod medium;
 
 use btt_engine::{
+    weak,
     Btt,
+    Defect,
+    IoError,
     OpenParams, //
 };
 use crash::trace::{
@@ -177,6 +180,25 @@ fn requests(fault: Option<Fault>, images: &Arc<AtomicU64>) {
         .into_iter()
         .for_each(|thread| thread.join().unwrap());
     judge(&medium, &history, images);
+    let report = btt.check().unwrap();
+    // What cannot be read is a defect.
+    assert!(
+        report.defects == 0 || matches!(report.first, Some(Defect::Map(_))),
+        "{report}"
+    );
+}
+
+/// What became of a request, which may fail if the medium may.
+fn outcome(btt: &Btt<Traced>, result: Result<(), IoError>) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(IoError::Media(_) | IoError::Interrupted { .. } | IoError::ReadOnly { .. })
+            if btt.media().may_fail() =>
+        {
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn one_request(btt: &Btt<Traced>, history: &History, cpu: usize, word: u64) {
@@ -185,7 +207,7 @@ fn one_request(btt: &Btt<Traced>, history: &History, cpu: usize, word: u64) {
     let kind = thread_rng().gen_range(0..6);
     if kind == 0 {
         let mut sink = Words(Vec::new());
-        btt.read(lba, count, &mut sink, cpu).unwrap();
+        outcome(btt, btt.read(lba, count, &mut sink, cpu));
         return;
     }
     let words: Vec<u64> = match kind {
@@ -193,13 +215,15 @@ fn one_request(btt: &Btt<Traced>, history: &History, cpu: usize, word: u64) {
         _ => (word..word + count).collect(),
     };
     let number = history.begin(lba, &words, btt.media().step());
-    if kind == 1 {
-        btt.discard(lba, count).unwrap();
+    let result = if kind == 1 {
+        btt.discard(lba, count)
     } else {
         btt.write(lba, count, &mut Words(words.clone()), cpu)
-            .unwrap();
+    };
+    // One that fails may be carried out by recovery.
+    if outcome(btt, result) {
+        history.end(number, words.len(), btt.media().step());
     }
-    history.end(number, words.len(), btt.media().step());
 }
 
 /// How many schedules are tried.
@@ -240,6 +264,30 @@ fn random_schedules() {
 #[test]
 fn pct_schedules() {
     check(None, true, schedules(2_000));
+}
+
+#[test]
+fn random_schedules_of_a_medium_that_fails() {
+    check(Some(Fault::Failing), false, schedules(2_000));
+}
+
+#[test]
+fn pct_schedules_of_a_medium_that_fails() {
+    check(Some(Fault::Failing), true, schedules(2_000));
+}
+
+#[test]
+#[should_panic(expected = "after a power failure")]
+fn mutant_gate_not_looked_at_with_the_map_locks() {
+    weak::set(weak::Side::GateUnderLocks);
+    check(Some(Fault::Failing), false, 2_000);
+}
+
+#[test]
+#[should_panic(expected = "after a power failure")]
+fn mutant_map_stored_after_a_failed_fence() {
+    weak::set(weak::Side::Doubt);
+    check(Some(Fault::Failing), false, 2_000);
 }
 
 #[test]

@@ -13,6 +13,10 @@ use btt_engine::{
 };
 use crash::trace::Arena;
 use shuttle::{
+    rand::{
+        thread_rng,
+        Rng, //
+    },
     sync::atomic::{
         AtomicU64,
         Ordering, //
@@ -21,6 +25,7 @@ use shuttle::{
 };
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{
         Arc,
         Mutex,
@@ -30,14 +35,30 @@ use std::{
 
 const BLOCK: u64 = 512;
 
-/// A part of the protocol that is left out, to see that it is missed.
+/// What the medium does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
-    /// Every fence with an even number does nothing.
+    /// Every fence with an even number does nothing, to see that it is missed.
     EveryOtherFence,
-    /// Map words are not flushed.
+    /// Map words are not flushed, to see that this is missed.
     NoMapFlush,
+    /// A store or a fence fails, or words of the map are lost and stay so: which one and when, is left to chance.
+    Failing,
 }
+
+/// An access that fails.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    /// A store, which may have been carried out.
+    Store { carried_out: bool },
+    /// A fence. Of the words that the thread has flushed, each one is durable or not, and is not flushed any more.
+    Fence,
+    /// The words of a unit of the map are lost, of which there are two.
+    Loss { second: bool },
+}
+
+/// Stores and fences of which one fails.
+const ACCESSES: usize = 400;
 
 #[derive(Clone, Debug, Default)]
 struct Cell {
@@ -61,6 +82,35 @@ pub(crate) type Image = BTreeMap<u64, u64>;
 struct State {
     cells: BTreeMap<u64, Cell>,
     fences: usize,
+    /// The failure that is to come, and the stores and fences until then.
+    failure: Option<(usize, Failure)>,
+    /// Words of the map that are lost.
+    lost: Range<u64>,
+}
+
+impl State {
+    /// Whether this access fails.
+    fn fails(&mut self, fits: impl Fn(Failure) -> bool) -> Option<Failure> {
+        let (left, failure) = self.failure.as_mut()?;
+        if *left > 0 {
+            *left -= 1;
+            return None;
+        }
+        // It waits for an access of its kind.
+        let failure = *failure;
+        if !fits(failure) {
+            return None;
+        }
+        self.failure = None;
+        Some(failure)
+    }
+
+    fn good(&self, offset: u64, len: u64) -> Result<(), MediaError> {
+        if self.lost.contains(&offset) {
+            return Err(MediaError::Poison { offset, len });
+        }
+        Ok(())
+    }
 }
 
 /// The medium. Clones are the same one.
@@ -88,9 +138,22 @@ impl Traced {
             let pending = Vec::new();
             (offset, Cell { durable, pending })
         });
+        let mut random = thread_rng();
+        let failure = match random.gen_range(0..4) {
+            0 => Failure::Fence,
+            1 => Failure::Store {
+                carried_out: random.gen_range(0..2) == 0,
+            },
+            _ => Failure::Loss {
+                second: random.gen_range(0..2) == 0,
+            },
+        };
+        let number = random.gen_range(0..ACCESSES);
         let state = State {
             cells: cells.collect(),
             fences: 0,
+            failure: (fault == Some(Fault::Failing)).then_some((number, failure)),
+            lost: 0..0,
         };
         Self(Arc::new(Inner {
             arena,
@@ -105,15 +168,38 @@ impl Traced {
         self.0.state.lock().unwrap()
     }
 
+    /// Whether requests may fail.
+    pub(crate) fn may_fail(&self) -> bool {
+        self.0.fault == Some(Fault::Failing)
+    }
+
     /// Lets another thread go on, and tells the time.
     pub(crate) fn step(&self) -> u64 {
         self.0.step.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn store(&self, offset: u64, value: u64) {
+    fn store(&self, offset: u64, len: u64, value: u64) -> Result<(), MediaError> {
         let mut state = self.state();
-        let cell = state.cells.entry(offset).or_default();
-        cell.pending.push((value, Vec::new()));
+        let map = self.0.arena.map();
+        let failure = state.fails(|failure| !matches!(failure, Failure::Fence));
+        if let Some(Failure::Loss { second }) = failure {
+            let middle = map.start + (map.end - map.start) / 2;
+            state.lost = if second {
+                middle..map.end
+            } else {
+                map.start..middle
+            };
+        }
+        state.good(offset, len)?;
+        let fails = matches!(failure, Some(Failure::Store { .. }));
+        if !fails || matches!(failure, Some(Failure::Store { carried_out: true })) {
+            let cell = state.cells.entry(offset).or_default();
+            cell.pending.push((value, Vec::new()));
+        }
+        if fails {
+            return Err(MediaError::Poison { offset, len });
+        }
+        Ok(())
     }
 
     /// What a power failure leaves if `choose` picks, below its argument, what became durable of each word.
@@ -143,19 +229,18 @@ impl Media for Traced {
     fn load32(&self, offset: u64) -> Result<u32, MediaError> {
         self.step();
         let state = self.state();
+        state.good(offset, 4)?;
         Ok(state.cells.get(&offset).map_or(0, Cell::visible) as u32)
     }
 
     fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError> {
         self.step();
-        self.store(offset, value.into());
-        Ok(())
+        self.store(offset, 4, value.into())
     }
 
     fn store64(&self, offset: u64, value: u64) -> Result<(), MediaError> {
         self.step();
-        self.store(offset, value);
-        Ok(())
+        self.store(offset, 8, value)
     }
 
     fn read_bytes(&self, offset: u64, bytes: &mut [u8]) -> Result<(), MediaError> {
@@ -210,17 +295,25 @@ impl Media for Traced {
         if self.0.fault == Some(Fault::EveryOtherFence) && state.fences % 2 == 0 {
             return Ok(());
         }
+        let fails = state.fails(|failure| matches!(failure, Failure::Fence));
         for cell in state.cells.values_mut() {
             let reached = cell
                 .pending
                 .iter()
                 .rposition(|(_, flushed_by)| flushed_by.contains(&thread));
-            if let Some(reached) = reached {
+            let is_made_durable = fails.is_none() || thread_rng().gen_range(0..2) == 0;
+            if let (Some(reached), true) = (reached, is_made_durable) {
                 cell.durable = cell.pending[reached].0;
                 cell.pending.drain(..=reached);
             }
+            for (_, flushed_by) in &mut cell.pending {
+                flushed_by.retain(|&by| by != thread);
+            }
         }
-        Ok(())
+        match fails {
+            Some(_) => Err(MediaError::Flush),
+            None => Ok(()),
+        }
     }
 }
 
