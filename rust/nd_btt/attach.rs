@@ -231,6 +231,7 @@ fn open(
         restored,
         lost_word,
         finished_writes,
+        postponed,
     } = open_or_create(device, namespace, media, config)?;
 
     trace::btt_recovery(device.device().name(), finished_writes);
@@ -239,6 +240,9 @@ fn open(
     }
     if let Some(lost) = lost_word {
         dev_warn!(device, "{}\n", Text(lost));
+    }
+    if let Some(postponed) = postponed {
+        dev_warn!(device, "{}\n", Text(postponed));
     }
     if finished_writes != 0 {
         dev_info!(

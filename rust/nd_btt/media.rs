@@ -128,6 +128,11 @@ impl Media for PmemMedia {
         self.range.len()
     }
 
+    /// Of a region whose DIMMs are unarmed, or that was made so by its attribute.
+    fn is_read_only(&self) -> bool {
+        self.region.is_read_only()
+    }
+
     #[inline(always)]
     fn load32(&self, offset: u64) -> Result<u32, MediaError> {
         self.check(offset, 4)?;

@@ -24,7 +24,8 @@ use crate::{
     patience::Patience,
     sync::{
         Guard,
-        LockRing, //
+        LockRing,
+        Slots, //
     },
     tracking::Tracked,
 };
@@ -32,6 +33,7 @@ use core::ops::Range;
 use nd_format::btt::{
     geometry::MAP_ENTRY_SIZE,
     ArenaGeometry,
+    FlogEntry,
     FlogLayout,
     Info,
     MapEntry, //
@@ -80,6 +82,8 @@ pub(crate) struct Arena {
     buckets: Buckets,
     /// Whether writers may come in.
     gate: Gate,
+    /// Writes that recovery could not finish, as the medium is read-only, in the order of their sectors. The gate is closed if there are any.
+    unfinished: Slots<FlogEntry>,
 }
 
 /// What an [`Arena`] is made of.
@@ -93,6 +97,7 @@ pub(crate) struct Parts {
     pub(crate) groups: LockRing<LaneGroup>,
     pub(crate) buckets: Buckets,
     pub(crate) gate: Gate,
+    pub(crate) unfinished: Slots<FlogEntry>,
 }
 
 impl Arena {
@@ -109,6 +114,7 @@ impl Arena {
             groups: parts.groups,
             buckets: parts.buckets,
             gate: parts.gate,
+            unfinished: parts.unfinished,
         }
     }
 
@@ -151,6 +157,21 @@ impl Arena {
         // CAST: The smaller one of two numbers of which one has 32 bits.
         let len = wanted.min(u64::from(count - premap)) as u32;
         Some(premap..premap + len)
+    }
+
+    /// Whether some sectors are not where the map says.
+    #[inline]
+    pub(crate) fn has_unfinished(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
+
+    /// Block of a sector that is not where the map says.
+    #[cold]
+    pub(crate) fn moved(&self, premap: u32) -> Option<u32> {
+        let found = self
+            .unfinished
+            .binary_search_by_key(&premap, |entry| entry.lba);
+        Some(self.unfinished.get(found.ok()?)?.new)
     }
 
     #[inline]

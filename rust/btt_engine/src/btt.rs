@@ -31,6 +31,7 @@ use crate::{
     tracking::ReadTable,
 };
 use core::{
+    fmt,
     ops::Range,
     slice, //
 };
@@ -60,6 +61,32 @@ pub struct Opened<M> {
     pub lost_word: Option<LostWord>,
     /// Writes that a power failure had interrupted between flog and map, and that were finished.
     pub finished_writes: u32,
+    /// What was not done as the medium is read-only, if there was something to do.
+    pub postponed: Option<Postponed>,
+}
+
+/// What opening a BTT leaves to be done as its medium is read-only. The arenas concerned refuse to be written until the BTT is opened again; they
+/// can be read, as if it had been done.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Postponed {
+    /// First info blocks that are to be restored from their copies.
+    pub info_blocks: u32,
+    /// Writes that a power failure has interrupted and that are to be finished.
+    pub writes: u32,
+}
+
+impl fmt::Display for Postponed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            info_blocks,
+            writes,
+        } = self;
+        write!(
+            f,
+            "its medium is read only: {writes} interrupted writes are not finished and {info_blocks} info blocks not restored, \
+             and nothing is written until that is done"
+        )
+    }
 }
 
 /// A BTT in use. Any number of threads may call its methods at a time.
@@ -111,16 +138,23 @@ impl<M: Media> Btt<M> {
     /// their copies and finishes interrupted writes. An arena is read-only if its info block says that it has an error, or if
     /// it cannot be told whether one of its writes was interrupted.
     ///
+    /// If the medium [is read-only](Media::is_read_only) nothing is stored. An arena where that would have been necessary is read-only
+    /// until the BTT is opened again. Its sectors can be read as if it had been done.
+    ///
     /// Nothing is changed when this fails, unless it is the medium that fails, or there is no memory for the arenas in the end: what was
     /// restored and finished by then is what the next opening would do.
     pub fn open(media: M, params: &OpenParams) -> Result<Opened<M>, OpenError> {
         let (detected, sites) = discover::discover(&media, params)?;
-        let restored = restore(&media, &sites)?;
-        let finished_writes = finish(&media, &sites)?;
+        let postponed = media.is_read_only().then(|| postpone(&sites));
+        let restored = match postponed {
+            Some(_) => None,
+            None => restore(&media, &sites)?,
+        };
+        let finished_writes = finish(&media, &sites, postponed.is_none())?;
         let lost_word = sites.iter().find_map(|site| site.plan.lost_word);
         Ok(Opened {
             btt: Self {
-                arenas: arenas(sites, params)?,
+                arenas: arenas(sites, params, postponed.is_some())?,
                 table: ReadTable::new(params.groups)?,
                 media,
                 detected,
@@ -128,6 +162,7 @@ impl<M: Media> Btt<M> {
             restored,
             lost_word,
             finished_writes,
+            postponed: postponed.filter(|postponed| *postponed != Postponed::default()),
         })
     }
 
@@ -206,31 +241,54 @@ impl<M: Media> Btt<M> {
     }
 }
 
-/// Finishes the writes that were interrupted. Returns how many there were. All that lanes and map say is durable then.
-fn finish<M: Media>(media: &M, sites: &Slots<Site>) -> Result<u32, OpenError> {
+/// What would have to be stored.
+fn postpone(sites: &Slots<Site>) -> Postponed {
+    let mut postponed = Postponed::default();
+    for site in sites.iter() {
+        postponed.info_blocks += u32::from(site.restored.is_some());
+        postponed.writes += site.plan.unfinished();
+    }
+    postponed
+}
+
+/// Finishes the writes that were interrupted, if that `may_store`. Returns how many there were. All that lanes and map say is durable
+/// then.
+fn finish<M: Media>(media: &M, sites: &Slots<Site>, may_store: bool) -> Result<u32, OpenError> {
     for site in sites.iter() {
         site.plan.flush_flog(media);
     }
     media.fence()?;
     let mut finished_writes = 0;
     for site in sites.iter() {
-        finished_writes += site.plan.finish(media)?;
+        if may_store {
+            finished_writes += site.plan.finish(media)?;
+        }
         site.plan.flush_map(media);
     }
     media.fence()?;
     Ok(finished_writes)
 }
 
-/// Puts the arenas into use.
+/// Puts the arenas into use. `postponed` tells whether they are as they were found.
 //
 // Not inlined: the discovery, which needs the stack, is over by then.
 #[inline(never)]
-fn arenas(sites: Slots<Site>, params: &OpenParams) -> Result<Slots<Arena>, OpenError> {
+fn arenas(
+    sites: Slots<Site>,
+    params: &OpenParams,
+    postponed: bool,
+) -> Result<Slots<Arena>, OpenError> {
     let mut arenas = Slots::with_capacity(sites.len())?;
     let mut sectors = 0;
-    for (index, Site { plan, .. }) in (0..).zip(sites.into_elements()) {
+    for (index, site) in (0..).zip(sites.into_elements()) {
+        let Site { mut plan, restored } = site;
         let info = plan.info;
-        let is_read_only = info.error || plan.lost_word.is_some();
+        let mut unfinished = Slots::with_capacity(0)?;
+        let mut is_read_only = info.error || plan.lost_word.is_some();
+        if postponed {
+            unfinished = plan.take_unfinished()?;
+            is_read_only |= restored.is_some() || !unfinished.is_empty();
+        }
         arenas.push(Arena::new(Parts {
             index,
             start: plan.start,
@@ -241,6 +299,7 @@ fn arenas(sites: Slots<Site>, params: &OpenParams) -> Result<Slots<Arena>, OpenE
             groups: plan.into_groups(params.groups)?,
             buckets: Buckets::new()?,
             gate: Gate::new(is_read_only)?,
+            unfinished,
         }))?;
         sectors += u64::from(info.geometry.external_nlba());
     }

@@ -246,7 +246,11 @@ impl<M: Media> Btt<M> {
     fn check_sector(&self, arena: &Arena, premap: u32, used: &mut BlockSet) -> Result<(), Defect> {
         let word = arena.map_word(self.media(), premap);
         let word = word.map_err(|error: MediaError| Defect::Map(error.into()))?;
-        let block = arena.decode(word, premap).map_err(Defect::Map)?.block;
+        let entry = arena.decode(word, premap).map_err(Defect::Map)?;
+        let block = match arena.has_unfinished() {
+            true => arena.moved(premap).unwrap_or(entry.block),
+            false => entry.block,
+        };
         match used.insert(block) {
             Some(true) => Ok(()),
             _ => Err(Defect::SharedBlock {

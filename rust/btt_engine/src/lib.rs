@@ -92,7 +92,8 @@ pub use arena::ArenaInfo;
 pub use btt::{
     Btt,
     OpenParams,
-    Opened, //
+    Opened,
+    Postponed, //
 };
 pub use check::{
     CheckError,

@@ -29,6 +29,13 @@ pub trait Media {
     /// Bytes of the namespace.
     fn size(&self) -> u64;
 
+    /// Whether nothing is to be stored but what a request asks for. This may change at any time.
+    ///
+    /// It is asked when a BTT is opened, and before a sector that cannot be read is marked as lost.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// Loads a word, at a multiple of 4, in one access.
     fn load32(&self, offset: u64) -> Result<u32, MediaError>;
 

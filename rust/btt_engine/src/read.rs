@@ -21,6 +21,7 @@ use crate::{
     },
     tracking::Reading,
 };
+use core::ops::Range;
 use nd_format::btt::{
     MapEntry,
     MapState, //
@@ -76,8 +77,35 @@ impl<M: Media> Btt<M> {
     ) -> Result<(), IoError> {
         let mut request = Request { reading: None, cpu };
         for Part { arena, premaps } in self.parts(lba, count)? {
+            if arena.has_unfinished() {
+                self.read_moved::<S, P>(arena, premaps, sink, &mut request)?;
+                continue;
+            }
             for premap in premaps {
                 self.read_sector::<S, P>(arena, premap, sink, &mut request)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads sectors of an arena some of which are not where the map says. Nobody writes there.
+    #[cold]
+    fn read_moved<'a, S: Sink<M>, P: Patience>(
+        &'a self,
+        arena: &Arena,
+        premaps: Range<u32>,
+        sink: &mut S,
+        request: &mut Request<'a>,
+    ) -> Result<(), IoError> {
+        for premap in premaps {
+            match arena.moved(premap) {
+                Some(block) => {
+                    let Some(offset) = arena.block_offset(block) else {
+                        return Err(arena.bad_map_entry(premap, block));
+                    };
+                    sink.copy_from(self.media(), offset, arena.sector_size())?;
+                }
+                None => self.read_sector::<S, P>(arena, premap, sink, request)?,
             }
         }
         Ok(())
@@ -164,6 +192,9 @@ impl<M: Media> Btt<M> {
     /// It is a hint: the sector may have been written since, and then the map is left as it is. The caller still
     /// holds the block; else the same word could by now stand for new data in the same block.
     fn mark_lost<P: Patience>(&self, arena: &Arena, premap: u32, held: &Held) {
+        if self.media().is_read_only() {
+            return;
+        }
         let Ok(map) = arena.lock_map::<P>(premap..premap + 1) else {
             return;
         };

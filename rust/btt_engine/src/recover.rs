@@ -11,7 +11,8 @@
 //! which recovery needs such a word; all other sectors can be read. Without an entry of the flog, on the other hand, any sector may
 //! be shown as it was before its last write: the BTT is not opened.
 //!
-//! All metadata are read and checked first ([`Plan`]); only then anything is stored.
+//! All metadata are read and checked first ([`Plan`]); only then anything is stored. If the medium is read-only nothing is: the arena
+//! keeps the entries of writes to be finished, shows their sectors as recovery would leave them, and is closed.
 
 use crate::{
     error::OpenError,
@@ -29,7 +30,10 @@ use crate::{
         Slots, //
     },
 };
-use core::fmt;
+use core::{
+    fmt,
+    mem, //
+};
 use nd_format::btt::{
     flog::{
         RawSlot,
@@ -173,6 +177,19 @@ impl Plan {
             }),
             None => Ok(()),
         }
+    }
+
+    /// How many writes are to be finished.
+    pub(crate) fn unfinished(&self) -> u32 {
+        // CAST: There are not more than lanes.
+        self.unfinished.len() as u32
+    }
+
+    /// Takes the writes out that are to be finished, in the order of their sectors.
+    pub(crate) fn take_unfinished(&mut self) -> Result<Slots<FlogEntry>, NoMemory> {
+        let mut unfinished = mem::replace(&mut self.unfinished, Slots::with_capacity(0)?);
+        unfinished.sort_unstable_by_key(|entry| entry.lba);
+        Ok(unfinished)
     }
 
     /// Flushes the flog, so that nothing is built upon what a former owner stored but did not make durable.

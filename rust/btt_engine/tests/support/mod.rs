@@ -51,6 +51,7 @@ struct State {
     failing_fence: Option<usize>,
     failing_word: Option<u64>,
     stores: usize,
+    read_only: bool,
 }
 
 impl State {
@@ -104,6 +105,7 @@ impl Ram {
             failing_fence: None,
             failing_word: None,
             stores: 0,
+            read_only: false,
         })))
     }
 
@@ -118,6 +120,11 @@ impl Ram {
     /// Everything can be read again, as it was.
     pub fn forget_poison(&self) {
         self.state().poison.clear();
+    }
+
+    /// Lets nothing be stored but what requests ask for.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.state().read_only = read_only;
     }
 
     pub fn set_clearable(&self, clearable: bool) {
@@ -176,6 +183,10 @@ impl Ram {
 }
 
 impl Media for Ram {
+    fn is_read_only(&self) -> bool {
+        self.state().read_only
+    }
+
     fn size(&self) -> u64 {
         self.state().bytes.len() as u64
     }
