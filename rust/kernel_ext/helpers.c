@@ -7,6 +7,7 @@
 #include <linux/huge_mm.h>
 #include <linux/numa.h>
 #include <linux/pgtable.h>
+#include <linux/pm_domain.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/string.h>
@@ -67,6 +68,11 @@ int rust_helper_nd_dev_to_node(struct device *dev)
 void rust_helper_nd_device_set_pm_not_required(struct device *dev)
 {
 	device_set_pm_not_required(dev);
+}
+
+void rust_helper_nd_dev_pm_domain_set(struct device *dev, struct dev_pm_domain *domain)
+{
+	dev_pm_domain_set(dev, domain);
 }
 
 unsigned long rust_helper_nd_huge_pmd_size(void)

@@ -5,6 +5,7 @@
 
 #include <linux/types.h>
 
+struct dev_pm_domain;
 struct device;
 
 void rust_helper_nd_device_lock(struct device *dev);
@@ -12,6 +13,7 @@ void rust_helper_nd_device_unlock(struct device *dev);
 void rust_helper_nd_set_dev_node(struct device *dev, int node);
 int rust_helper_nd_dev_to_node(struct device *dev);
 void rust_helper_nd_device_set_pm_not_required(struct device *dev);
+void rust_helper_nd_dev_pm_domain_set(struct device *dev, struct dev_pm_domain *domain);
 unsigned long rust_helper_nd_huge_pmd_size(void);
 unsigned long rust_helper_nd_huge_pud_size(void);
 unsigned int rust_helper_nd_memalloc_noio_save(void);

@@ -46,6 +46,8 @@ extern "C" {
     pub fn dev_to_node(dev: *mut device) -> ffi::c_int;
     #[link_name = "rust_helper_nd_device_set_pm_not_required"]
     pub fn device_set_pm_not_required(dev: *mut device);
+    #[link_name = "rust_helper_nd_dev_pm_domain_set"]
+    pub fn dev_pm_domain_set(dev: *mut device, domain: *mut dev_pm_domain);
     #[link_name = "rust_helper_nd_huge_pmd_size"]
     pub fn huge_pmd_size() -> ffi::c_ulong;
     #[link_name = "rust_helper_nd_huge_pud_size"]

@@ -5,6 +5,7 @@
 use crate::{
     debugfs::BttDirectory,
     disk::BttDriver,
+    hibernation::Hibernation,
     media::PmemMedia,
     text::Text, //
 };
@@ -34,6 +35,7 @@ use kernel_ext::{
         Parameters, //
     },
     device::Node,
+    hibernate,
     memory::PmemRange,
     trace, //
 };
@@ -105,8 +107,9 @@ pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection
 
 /// A BTT in use: its disk, removed when dropped. It borrows the bound device, so it cannot outlive the binding.
 pub struct AttachedBtt<'bound> {
-    // Drop order: the disk goes first, with the requests under way. The last one to refer to the driver then has it make the map
-    // durable.
+    // Drop order: requests that wait for the machine to go on are let go. Then the disk goes, with
+    // the requests under way. The last one to refer to the driver then has it make the map durable.
+    _hibernation: hibernate::Registration<Hibernation>,
     disk: Disk<'bound, BttDriver>,
     driver: Arc<BttDriver>,
     _directory: BttDirectory,
@@ -129,6 +132,10 @@ impl<'bound> AttachedBtt<'bound> {
 
         let driver = open(device, &namespace, &config)?;
         let directory = BttDirectory::new(device.device().name(), &driver)?;
+        let hibernation = hibernate::Registration::new(
+            fmt!("nd_btt-{}", device.device().name()),
+            Hibernation(driver.clone()),
+        )?;
         let (capacity, limits) = (driver.capacity(), driver.limits()?);
         let region: ARef<Node<Region>> = namespace.region().into();
         device.set_disk_size(capacity << kernel_ext::block::SECTOR_SHIFT);
@@ -145,6 +152,7 @@ impl<'bound> AttachedBtt<'bound> {
         )?;
 
         Ok(Self {
+            _hibernation: hibernation,
             disk,
             driver,
             _directory: directory,

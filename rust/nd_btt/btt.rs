@@ -16,6 +16,7 @@
 mod attach;
 mod debugfs;
 mod disk;
+mod hibernation;
 mod media;
 mod metadata;
 mod text;

@@ -319,6 +319,25 @@ impl BttDriver {
         ))
     }
 
+    /// Goes on with the memory of a hibernation image.
+    pub(crate) fn resume(&self) {
+        match self.btt.resume() {
+            Ok(0) => (),
+            Ok(finished) => dev_info!(
+                self.device,
+                "{finished} writes that were interrupted while the machine was off were finished\n"
+            ),
+            Err(error) => dev_crit!(
+                self.device,
+                "could not be recovered after hibernation: {}; the disk is read only until it is attached again\n",
+                Text(error)
+            ),
+        }
+        if self.btt.is_read_only() {
+            self.demotion.start();
+        }
+    }
+
     /// What the submitter is told.
     #[cold]
     fn failure(&self, bio: &Bio, error: IoError) -> Error {

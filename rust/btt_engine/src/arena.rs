@@ -5,6 +5,7 @@
 #[cfg(any(loom, shuttle))]
 use crate::sync::weak;
 use crate::{
+    btt::ArenaState,
     buckets::{
         Buckets,
         MapGuard,
@@ -22,14 +23,19 @@ use crate::{
         MediaError, //
     },
     patience::Patience,
+    recover::Plan,
     sync::{
         Guard,
         LockRing,
+        NoMemory,
         Slots, //
     },
     tracking::Tracked,
 };
-use core::ops::Range;
+use core::{
+    mem,
+    ops::Range, //
+};
 use nd_format::btt::{
     geometry::MAP_ENTRY_SIZE,
     ArenaGeometry,
@@ -82,8 +88,9 @@ pub(crate) struct Arena {
     buckets: Buckets,
     /// Whether writers may come in.
     gate: Gate,
-    /// Writes that recovery could not finish, as the medium is read-only, in the order of their sectors. The gate is closed if there are any.
-    unfinished: Slots<FlogEntry>,
+    /// Writes that recovery could not finish, as the medium is read-only, in the order of their
+    /// sectors. The gate is closed if there are any. There is one lock.
+    unfinished: LockRing<Slots<FlogEntry>>,
 }
 
 /// What an [`Arena`] is made of.
@@ -97,7 +104,7 @@ pub(crate) struct Parts {
     pub(crate) groups: LockRing<LaneGroup>,
     pub(crate) buckets: Buckets,
     pub(crate) gate: Gate,
-    pub(crate) unfinished: Slots<FlogEntry>,
+    pub(crate) unfinished: LockRing<Slots<FlogEntry>>,
 }
 
 impl Arena {
@@ -161,22 +168,74 @@ impl Arena {
 
     /// Whether some sectors are not where the map says.
     #[inline]
-    pub(crate) fn has_unfinished(&self) -> bool {
-        !self.unfinished.is_empty()
+    pub(crate) fn is_behind(&self) -> bool {
+        self.gate.is_behind()
     }
 
     /// Block of a sector that is not where the map says.
     #[cold]
     pub(crate) fn moved(&self, premap: u32) -> Option<u32> {
-        let found = self
-            .unfinished
-            .binary_search_by_key(&premap, |entry| entry.lba);
-        Some(self.unfinished.get(found.ok()?)?.new)
+        let unfinished = self.unfinished.lock(0);
+        let found = unfinished.binary_search_by_key(&premap, |entry| entry.lba);
+        Some(unfinished.get(found.ok()?)?.new)
+    }
+
+    /// Takes over what recovery has left. To be called while the arena is frozen, or not used yet.
+    pub(crate) fn set_state(&self, state: ArenaState) {
+        let is_behind = !state.unfinished.is_empty();
+        *self.unfinished.lock(0) = state.unfinished;
+        self.gate.set_behind(is_behind);
+        if state.is_closed {
+            self.gate.close();
+        }
     }
 
     #[inline]
     pub(crate) fn is_read_only(&self) -> bool {
         self.gate.is_closed()
+    }
+
+    /// Refuses writes from now on.
+    pub(crate) fn close(&self) {
+        self.gate.close();
+    }
+
+    /// Lets no map word and no lane change until [`thaw`](Self::thaw). Waits for those who came
+    /// before.
+    pub(crate) fn freeze(&self) {
+        self.gate.freeze();
+        self.groups().for_each(drop);
+        // Only now: writers under way want them.
+        self.buckets.hold(self.premaps());
+    }
+
+    /// Ends what [`freeze`](Self::freeze) began.
+    pub(crate) fn thaw(&self) {
+        self.buckets.release(self.premaps());
+        self.gate.thaw();
+    }
+
+    /// Takes other lanes instead of those of a frozen arena. All words of the map are durable.
+    pub(crate) fn set_lanes(&self, groups: &LockRing<LaneGroup>) -> Result<(), NoMemory> {
+        for number in 0..self.groups.len() {
+            // One lock at a time.
+            let mut new = mem::replace(&mut *groups.lock(number), LaneGroup::empty()?);
+            let mut old = self.groups.lock(number);
+            new.statistics = old.statistics;
+            *old = new;
+        }
+        self.buckets.forget_lines();
+        Ok(())
+    }
+
+    fn premaps(&self) -> Range<u32> {
+        0..self.info.geometry.external_nlba()
+    }
+
+    /// Whether a plan is for this very arena.
+    pub(crate) fn is_at(&self, plan: &Plan) -> bool {
+        let found = (plan.start, plan.info, plan.flog_layout);
+        found == (self.start, self.info, self.flog_layout)
     }
 
     /// Refuses writes from now on, as `error` has left one half done. Returns what its caller is told.
@@ -192,15 +251,16 @@ impl Arena {
         }
     }
 
-    /// Refuses the change of map words whose locks were waited for: whoever had them before may have left a write half done.
+    /// Refuses the change of map words whose locks were waited for. A request that had them before
+    /// may have left a write half done.
     #[inline]
     pub(crate) fn check_writable(&self, _map: &MapGuard<'_>) -> Result<(), IoError> {
         #[cfg(any(loom, shuttle))]
         if weak::is(weak::Side::GateUnderLocks) {
             return Ok(());
         }
-        // It was closed before the locks were given back, so who has them now sees that. A check in progress waits for this
-        // writer.
+        // It was closed before the locks were given back, so who has them now sees that. A check in
+        // progress waits for this writer.
         if self.gate.is_closed() {
             return Err(IoError::ReadOnly { arena: self.index });
         }

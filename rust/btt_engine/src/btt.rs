@@ -27,7 +27,11 @@ use crate::{
         MediaError, //
     },
     recover::LostWord,
-    sync::Slots,
+    sync::{
+        LockRing,
+        NoMemory,
+        Slots, //
+    },
     tracking::ReadTable,
 };
 use core::{
@@ -36,7 +40,10 @@ use core::{
     slice, //
 };
 use nd_format::{
-    btt::Version,
+    btt::{
+        FlogEntry,
+        Version, //
+    },
     uuid::Uuid, //
 };
 
@@ -65,8 +72,8 @@ pub struct Opened<M> {
     pub postponed: Option<Postponed>,
 }
 
-/// What opening a BTT leaves to be done as its medium is read-only. The arenas concerned refuse to be written until the BTT is opened again; they
-/// can be read, as if it had been done.
+/// What opening a BTT leaves to be done as its medium is read-only. The arenas concerned refuse to
+/// be written until the BTT is opened again; they can be read, as if it had been done.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Postponed {
     /// First info blocks that are to be restored from their copies.
@@ -93,6 +100,7 @@ impl fmt::Display for Postponed {
 pub struct Btt<M> {
     media: M,
     detected: Detected,
+    params: OpenParams,
     arenas: Slots<Arena>,
     table: ReadTable,
 }
@@ -138,31 +146,30 @@ impl<M: Media> Btt<M> {
     /// their copies and finishes interrupted writes. An arena is read-only if its info block says that it has an error, or if
     /// it cannot be told whether one of its writes was interrupted.
     ///
-    /// If the medium [is read-only](Media::is_read_only) nothing is stored. An arena where that would have been necessary is read-only
-    /// until the BTT is opened again. Its sectors can be read as if it had been done.
+    /// If the medium [is read-only](Media::is_read_only) nothing is stored. An arena where that
+    /// would have been necessary is read-only until the BTT is opened again. Its sectors can be
+    /// read as if it had been done.
     ///
     /// Nothing is changed when this fails, unless it is the medium that fails, or there is no memory for the arenas in the end: what was
     /// restored and finished by then is what the next opening would do.
     pub fn open(media: M, params: &OpenParams) -> Result<Opened<M>, OpenError> {
         let (detected, sites) = discover::discover(&media, params)?;
-        let postponed = media.is_read_only().then(|| postpone(&sites));
-        let restored = match postponed {
-            Some(_) => None,
-            None => restore(&media, &sites)?,
-        };
-        let finished_writes = finish(&media, &sites, postponed.is_none())?;
+        let recovered = Recovered::new(&media, &sites)?;
         let lost_word = sites.iter().find_map(|site| site.plan.lost_word);
         Ok(Opened {
             btt: Self {
-                arenas: arenas(sites, params, postponed.is_some())?,
+                arenas: arenas(sites, params, &recovered)?,
                 table: ReadTable::new(params.groups)?,
                 media,
                 detected,
+                params: *params,
             },
-            restored,
+            restored: recovered.restored,
             lost_word,
-            finished_writes,
-            postponed: postponed.filter(|postponed| *postponed != Postponed::default()),
+            finished_writes: recovered.finished_writes,
+            postponed: recovered
+                .postponed
+                .filter(|postponed| *postponed != Postponed::default()),
         })
     }
 
@@ -211,11 +218,17 @@ impl<M: Media> Btt<M> {
                 }
             }
             if arena.is_read_only() {
-                // Entries may be there whose fence has failed. Whoever comes next finishes what they say.
+                // Entries may be there whose fence has failed. The next driver finishes what they
+                // say.
                 arena.flush_flog(&self.media);
             }
         }
         self.media.fence()
+    }
+
+    /// How it was opened.
+    pub(crate) fn params(&self) -> &OpenParams {
+        &self.params
     }
 
     #[inline]
@@ -241,6 +254,54 @@ impl<M: Media> Btt<M> {
     }
 }
 
+/// What was stored to recover a BTT.
+pub(crate) struct Recovered {
+    /// The last info block that was restored from its copy.
+    restored: Option<Restored>,
+    /// Writes that were finished.
+    pub(crate) finished_writes: u32,
+    /// What was not stored, if the medium is read-only.
+    postponed: Option<Postponed>,
+}
+
+/// In which state recovery leaves an arena.
+pub(crate) struct ArenaState {
+    /// Writes that are not finished.
+    pub(crate) unfinished: Slots<FlogEntry>,
+    /// Whether it must not be written.
+    pub(crate) is_closed: bool,
+}
+
+impl Recovered {
+    /// Does what the plans want. All that lanes and map say is durable then.
+    pub(crate) fn new<M: Media>(media: &M, sites: &Slots<Site>) -> Result<Self, OpenError> {
+        let postponed = media.is_read_only().then(|| postpone(sites));
+        let restored = match postponed {
+            Some(_) => None,
+            None => restore(media, sites)?,
+        };
+        Ok(Self {
+            restored,
+            finished_writes: finish(media, sites, postponed.is_none())?,
+            postponed,
+        })
+    }
+
+    /// Takes from a plan what it leaves to be done.
+    pub(crate) fn take_state(&self, site: &mut Site) -> Result<ArenaState, NoMemory> {
+        let mut unfinished = Slots::with_capacity(0)?;
+        let mut is_closed = site.plan.info.error || site.plan.lost_word.is_some();
+        if self.postponed.is_some() {
+            unfinished = site.plan.take_unfinished()?;
+            is_closed |= site.restored.is_some() || !unfinished.is_empty();
+        }
+        Ok(ArenaState {
+            unfinished,
+            is_closed,
+        })
+    }
+}
+
 /// What would have to be stored.
 fn postpone(sites: &Slots<Site>) -> Postponed {
     let mut postponed = Postponed::default();
@@ -251,8 +312,8 @@ fn postpone(sites: &Slots<Site>) -> Postponed {
     postponed
 }
 
-/// Finishes the writes that were interrupted, if that `may_store`. Returns how many there were. All that lanes and map say is durable
-/// then.
+/// Finishes the writes that were interrupted, if that `may_store`. Returns how many there were. All
+/// that lanes and map say is durable then.
 fn finish<M: Media>(media: &M, sites: &Slots<Site>, may_store: bool) -> Result<u32, OpenError> {
     for site in sites.iter() {
         site.plan.flush_flog(media);
@@ -269,27 +330,22 @@ fn finish<M: Media>(media: &M, sites: &Slots<Site>, may_store: bool) -> Result<u
     Ok(finished_writes)
 }
 
-/// Puts the arenas into use. `postponed` tells whether they are as they were found.
+/// Puts the arenas into use.
 //
 // Not inlined: the discovery, which needs the stack, is over by then.
 #[inline(never)]
 fn arenas(
     sites: Slots<Site>,
     params: &OpenParams,
-    postponed: bool,
+    recovered: &Recovered,
 ) -> Result<Slots<Arena>, OpenError> {
     let mut arenas = Slots::with_capacity(sites.len())?;
     let mut sectors = 0;
-    for (index, site) in (0..).zip(sites.into_elements()) {
-        let Site { mut plan, restored } = site;
+    for (index, mut site) in (0..).zip(sites.into_elements()) {
+        let state = recovered.take_state(&mut site)?;
+        let plan = site.plan;
         let info = plan.info;
-        let mut unfinished = Slots::with_capacity(0)?;
-        let mut is_read_only = info.error || plan.lost_word.is_some();
-        if postponed {
-            unfinished = plan.take_unfinished()?;
-            is_read_only |= restored.is_some() || !unfinished.is_empty();
-        }
-        arenas.push(Arena::new(Parts {
+        let arena = Arena::new(Parts {
             index,
             start: plan.start,
             origin: params.version.initial_offset(),
@@ -298,9 +354,11 @@ fn arenas(
             flog_layout: plan.flog_layout,
             groups: plan.into_groups(params.groups)?,
             buckets: Buckets::new()?,
-            gate: Gate::new(is_read_only)?,
-            unfinished,
-        }))?;
+            gate: Gate::new()?,
+            unfinished: LockRing::new(1, |_| Slots::with_capacity(0))?,
+        });
+        arena.set_state(state);
+        arenas.push(arena)?;
         sectors += u64::from(info.geometry.external_nlba());
     }
     Ok(arenas)

@@ -20,7 +20,10 @@ use crate::sync::{
     Parking,
     Slots, //
 };
-use core::ops::Range;
+use core::{
+    mem,
+    ops::Range, //
+};
 
 /// Locks of an arena. Loom makes them anew for each interleaving.
 const BUCKETS: u32 = if cfg!(loom) { 2 } else { 256 };
@@ -86,6 +89,25 @@ impl Buckets {
             buckets: self,
             premaps,
         })
+    }
+
+    /// Waits for all locks that `premaps` have, and keeps them until [`release`](Self::release).
+    pub(crate) fn hold(&self, premaps: Range<u32>) {
+        mem::forget(self.lock(premaps));
+    }
+
+    /// Gives back what [`hold`](Self::hold) has taken for the same sectors.
+    pub(crate) fn release(&self, premaps: Range<u32>) {
+        drop(MapGuard {
+            buckets: self,
+            premaps,
+        });
+    }
+
+    /// Forgets which lines have words that are not durable, as all are. To be called by who has all
+    /// locks.
+    pub(crate) fn forget_lines(&self) {
+        self.locks.iter().for_each(|lock| lock.set_number(0));
     }
 
     #[inline]

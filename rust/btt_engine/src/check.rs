@@ -247,7 +247,7 @@ impl<M: Media> Btt<M> {
         let word = arena.map_word(self.media(), premap);
         let word = word.map_err(|error: MediaError| Defect::Map(error.into()))?;
         let entry = arena.decode(word, premap).map_err(Defect::Map)?;
-        let block = match arena.has_unfinished() {
+        let block = match arena.is_behind() {
             true => arena.moved(premap).unwrap_or(entry.block),
             false => entry.block,
         };

@@ -103,6 +103,8 @@ impl From<MediaError> for IoError {
 /// A BTT could not be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OpenError {
+    /// Another BTT, or one that was changed in its layout, is where this one was.
+    Replaced,
     /// There is no BTT. Whether one may be made is for [`crate::Absence::permits_creation`] to say.
     NotFound(crate::Absence),
     /// The namespace has no room for an arena.
@@ -189,6 +191,7 @@ impl OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::Replaced => f.write_str("another layout is on the medium than the one in use"),
             Self::NotFound(absence) => absence.fmt(f),
             Self::TooSmall { size } => write!(
                 f,

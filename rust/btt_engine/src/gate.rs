@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The gate through which writers of an arena go: open, closed for good, or closed for a while.
+//! The gate through which writers of an arena go: open, closed for good, or closed for a while, by
+//! a check or by hibernation.
 //!
 //! A writer looks at the gate when it holds its lane group. Whoever closes the gate for a while takes every lane group once
 //! afterwards: a writer that came before is through by then, and one that comes later sees the gate closed, because it got its
 //! group from the one who closed it.
 //!
-//! The gate is closed for good by a writer whose move is in doubt, before it gives its map locks back. So whoever waited for map locks
-//! looks at the gate again: the map may not have followed the flog, and nothing may be built on what it says.
+//! The gate is closed for good by a writer whose move is in doubt, before it gives its map locks
+//! back. So a request that waited for map locks looks at the gate again: the map may not have
+//! followed the flog, and nothing may be built on what it says.
 
 #[cfg(loom)]
 use crate::sync::weak;
@@ -19,8 +21,12 @@ use crate::sync::{
 
 /// Writes are refused from now on.
 const CLOSED: u64 = 1 << 0;
-/// Writes wait.
+/// Writes wait for a check.
 const PAUSED: u64 = 1 << 1;
+/// Writes wait for the machine to go on.
+const FROZEN: u64 = 1 << 2;
+/// Some sectors are not where the map says. Writes are refused as well.
+const BEHIND: u64 = 1 << 3;
 
 /// What a writer finds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,9 +43,10 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(closed: bool) -> Result<Self, NoMemory> {
+    /// A gate that is open.
+    pub(crate) fn new() -> Result<Self, NoMemory> {
         Ok(Self {
-            word: PaddedWord::new(if closed { CLOSED } else { 0 }),
+            word: PaddedWord::new(0),
             parking: Parking::new()?,
         })
     }
@@ -68,15 +75,41 @@ impl Gate {
         self.change(|word| word | CLOSED) & CLOSED == 0
     }
 
+    /// Whether some sectors are not where the map says.
+    #[inline]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.word.load() & BEHIND != 0
+    }
+
+    /// Notes whether some sectors are not where the map says; if so, the gate is closed for good.
+    pub(crate) fn set_behind(&self, behind: bool) {
+        self.change(|word| match behind {
+            true => word | BEHIND | CLOSED,
+            false => word & !BEHIND,
+        });
+    }
+
+    /// Lets writers wait until [`thaw`](Self::thaw) is called.
+    pub(crate) fn freeze(&self) {
+        self.change(|word| word | FROZEN);
+    }
+
+    /// Lets writers in that wait since [`freeze`](Self::freeze).
+    pub(crate) fn thaw(&self) {
+        self.change(|word| word & !FROZEN);
+        self.parking.unpark_all();
+    }
+
     /// Closes the gate until the value is dropped; `None` if somebody else has done so.
     pub(crate) fn pause(&self) -> Option<Pause<'_>> {
         let before = self.change(|word| word | PAUSED);
         (before & PAUSED == 0).then_some(Pause { gate: self })
     }
 
-    /// Waits until the gate is not paused any more.
+    /// Waits until the gate is neither paused nor frozen any more.
     pub(crate) fn wait(&self) {
-        self.parking.park_while(|| self.word.load() & PAUSED != 0);
+        self.parking
+            .park_while(|| self.word.load() & (PAUSED | FROZEN) != 0);
     }
 
     /// Changes the word at once and returns what it was before.

@@ -13,7 +13,10 @@ use crate::{
         MediaError, //
     },
     statistics::Statistics,
-    sync::Slots,
+    sync::{
+        NoMemory,
+        Slots, //
+    },
 };
 use nd_format::btt::{
     flog::{
@@ -35,8 +38,8 @@ pub(crate) enum Condition {
     Ready,
     /// It had a media error and must be cleared first.
     MustClear,
-    /// The block, or the lane's flog, has an error that cannot be cleared, or it is in doubt what the flog says: the lane is not
-    /// used until the BTT is opened again.
+    /// The block, or the lane's flog, has an error that cannot be cleared, or it is in doubt what
+    /// the flog says: the lane is not used until the BTT is opened again.
     Retired,
 }
 
@@ -211,7 +214,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Goes by the map again, which does not follow the move: whether the flog keeps it is for recovery to see.
+    /// Goes by the map again, which does not follow the move: whether the flog keeps it is for
+    /// recovery to see.
     ///
     /// The lane is retired, so all that matters of it is which block is free.
     #[cold]
@@ -252,6 +256,11 @@ impl LaneGroup {
             span: 0,
             statistics: Statistics::default(),
         }
+    }
+
+    /// Makes a group without lanes.
+    pub(crate) fn empty() -> Result<Self, NoMemory> {
+        Ok(Self::new(Slots::with_capacity(0)?))
     }
 
     /// The lanes of the group.

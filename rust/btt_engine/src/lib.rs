@@ -78,6 +78,7 @@ mod discard;
 mod discover;
 mod error;
 mod gate;
+mod hibernate;
 mod lanes;
 mod media;
 mod patience;

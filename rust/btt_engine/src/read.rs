@@ -77,7 +77,7 @@ impl<M: Media> Btt<M> {
     ) -> Result<(), IoError> {
         let mut request = Request { reading: None, cpu };
         for Part { arena, premaps } in self.parts(lba, count)? {
-            if arena.has_unfinished() {
+            if arena.is_behind() {
                 self.read_moved::<S, P>(arena, premaps, sink, &mut request)?;
                 continue;
             }

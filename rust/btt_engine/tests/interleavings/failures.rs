@@ -2,13 +2,15 @@
 
 //! A request whose stores and fences fail, and another one that waits for one of its locks.
 //!
-//! What the medium asserts: once the map is behind the flog, or may be, nobody changes those words any more, and nobody but the request
-//! that failed stores to the flog. What is left is opened again.
+//! What the medium asserts: once the map is behind the flog, or may be, those words do not change
+//! any more, and no request but the one that failed stores to the flog. What is left is opened
+//! again.
 
 use super::{
     model,
     read,
     weak,
+    write,
     Watched,
     Word,
     RUBBISH, //
@@ -27,7 +29,13 @@ use loom::{
 };
 use std::{
     ops::Range,
-    sync::Mutex, //
+    sync::{
+        atomic::{
+            AtomicBool,
+            Ordering, //
+        },
+        Mutex, //
+    },
 };
 
 /// An access that fails.
@@ -43,7 +51,11 @@ pub(super) enum Fault {
 
 /// Accesses of one thread that fail.
 #[derive(Default)]
-pub(super) struct Faults(Mutex<Option<Armed>>);
+pub(super) struct Faults {
+    armed: Mutex<Option<Armed>>,
+    /// Whether nothing may be stored.
+    still: AtomicBool,
+}
 
 struct Armed {
     thread: ThreadId,
@@ -52,14 +64,15 @@ struct Armed {
     sectors: Range<u32>,
     stores: usize,
     fences: usize,
-    /// Whether the map may be behind the flog. Not so for sectors whose map words the thread goes on to store.
+    /// Whether the map may be behind the flog. Not so for sectors whose map words the thread goes
+    /// on to store.
     in_doubt: bool,
 }
 
 impl Faults {
     /// Lets accesses of this thread fail, whose next request is for these sectors.
     fn arm(&self, fault: Fault, sectors: Range<u32>) {
-        *self.0.lock().unwrap() = Some(Armed {
+        *self.armed.lock().unwrap() = Some(Armed {
             thread: thread::current().id(),
             fault,
             sectors,
@@ -73,7 +86,7 @@ impl Faults {
         &self,
         f: impl FnOnce(&mut Armed, bool) -> Result<(), MediaError>,
     ) -> Result<(), MediaError> {
-        let mut armed = self.0.lock().unwrap();
+        let mut armed = self.armed.lock().unwrap();
         match &mut *armed {
             Some(armed) => {
                 let is_own = armed.thread == thread::current().id();
@@ -83,8 +96,19 @@ impl Faults {
         }
     }
 
+    /// Lets no store come until this is called with `false`.
+    fn expect_still(&self, still: bool) {
+        self.still.store(still, Ordering::Relaxed);
+    }
+
+    fn assert_not_still(&self) {
+        let still = self.still.load(Ordering::Relaxed);
+        assert!(!still, "a store to a frozen medium");
+    }
+
     /// A map word is about to be stored.
     pub(super) fn store_map(&self, sector: u32) -> Result<(), MediaError> {
+        self.assert_not_still();
         self.with(|armed, is_own| {
             if is_own && armed.fault == Fault::Map(sector) {
                 armed.in_doubt = true;
@@ -99,6 +123,7 @@ impl Faults {
 
     /// Half an entry is about to be stored to the flog.
     pub(super) fn store_flog(&self, _: u64) -> Result<(), MediaError> {
+        self.assert_not_still();
         self.with(|armed, is_own| {
             if is_own {
                 armed.stores += 1;
@@ -138,8 +163,8 @@ fn poison() -> MediaError {
 /// What the other thread does meanwhile.
 type Other = fn(&Btt<Watched>) -> Result<(), IoError>;
 
-/// One thread writes 10 to a sector, which fails; another one does something with it. Tells what became of both, and
-/// whether the arena refuses writes now, by `expected`.
+/// One thread writes 10 to a sector, which fails; another one does something with it. Tells what
+/// became of both, and whether the arena refuses writes now, by `expected`.
 fn one_sector(groups: usize, fault: Fault, other: Other, may_go_on: bool) {
     model(move || {
         let btt = Watched::new(2, 2).open(groups);
@@ -297,7 +322,8 @@ fn an_error_mark_waits_and_the_second_fence_fails() {
     });
 }
 
-/// A batch of two sectors, with map locks of their own: the map does not follow for the first one, and somebody waits for the second.
+/// A batch of two sectors, with map locks of their own: the map does not follow for the first one,
+/// and another request waits for the second.
 fn a_batch_and(other: fn(&Btt<Watched>) -> Result<(), IoError>) {
     model(move || {
         let btt = Watched::new(18, 4).open(2);
@@ -314,7 +340,7 @@ fn a_batch_and(other: fn(&Btt<Watched>) -> Result<(), IoError>) {
             Err(IoError::Interrupted { .. })
         ));
         assert!(matches!(result, Ok(()) | Err(IoError::ReadOnly { .. })));
-        // Whoever came first: the sector behind the one that failed has moved.
+        // In either order the sector behind the one that failed has moved.
         assert_eq!(read(&btt, 16, 0), 10, "the map has not followed");
         assert_eq!(read(&btt, 15, 0), 15);
         assert_eq!(btt.check().unwrap().defects, 0);
@@ -335,6 +361,40 @@ fn a_writer_waits_for_a_batch_that_is_left_half_done() {
 #[test]
 fn a_discard_waits_for_a_batch_that_is_left_half_done() {
     a_batch_and(|btt| btt.discard(16, 1));
+}
+
+/// Hibernation, while another thread does something: it is through before, or waits until the
+/// machine goes on.
+fn hibernation_and(groups: usize, other: Other) {
+    model(move || {
+        let btt = Watched::new(2, 2).open(groups);
+        let busy = thread::spawn({
+            let btt = btt.clone();
+            move || other(&btt).unwrap()
+        });
+        btt.freeze();
+        btt.media().faults.expect_still(true);
+        thread::yield_now();
+        btt.media().faults.expect_still(false);
+        assert_eq!(btt.resume(), Ok(0));
+        write(&btt, 1, 30, 0);
+        busy.join().unwrap();
+        assert!(matches!(read(&btt, 0, 0), 0 | 20));
+        assert_eq!(read(&btt, 1, 0), 30);
+        assert_eq!(btt.check().unwrap().defects, 0);
+        assert_eq!(read(&recovered(&btt), 1, 0), 30);
+    });
+}
+
+#[test]
+fn hibernation_and_a_writer() {
+    hibernation_and(1, write_20);
+    hibernation_and(2, write_20);
+}
+
+#[test]
+fn hibernation_and_a_discard() {
+    hibernation_and(1, discard);
 }
 
 #[test]

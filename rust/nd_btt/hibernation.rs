@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A BTT whose machine hibernates: the image may be written to this very BTT, and what the engine
+//! knows of its medium is outdated when the machine is started again from it.
+
+use crate::{
+    disk::BttDriver,
+    text::Text, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+use kernel_ext::hibernate::Sleeper;
+
+/// Tells the engine.
+pub(crate) struct Hibernation(pub(crate) Arc<BttDriver>);
+
+impl Sleeper for Hibernation {
+    fn freeze(&self) {
+        self.0.btt().freeze();
+    }
+
+    fn thaw(&self) {
+        self.0.btt().thaw();
+    }
+
+    fn restore(&self) {
+        self.0.resume();
+    }
+
+    fn power_off(&self) {
+        self.0.write_back();
+    }
+}
