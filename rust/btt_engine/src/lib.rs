@@ -37,23 +37,29 @@
 //!
 //! # When something fails
 //!
-//! A fence that fails may have made durable anything of what was flushed, or nothing, and what was flushed before it counts as not
-//! flushed any more. A store that fails may have been carried out.
+//! A fence that fails may have made durable anything of what was flushed, or nothing, and what was
+//! flushed before it counts as not flushed any more. A store that fails may have been carried out.
 //!
-//! | What fails | What holds then |
-//! |---|---|
-//! | a store of data or of a first half, fence 1 | nothing has happened: the newest slots are whole, and nobody forgets what is still to be flushed. The arena stays writable; a lane whose slot could not be stored is retired |
-//! | the store of a second half | its sector may have moved; lane and map go by the old block. The other sectors of the batch go on. Closed |
-//! | fence 2 | any sector of the batch may have moved. **No map word is stored**: durable before its entry in the flog it would name a block that is free as well. Lanes and map go by the old blocks. Closed |
-//! | the store of a map word | the sector has moved, and readers see the old block. The other sectors of the batch go on. Closed |
-//! | the fence of a discard | each sector is old or zero, as when the power fails; nothing is built on that. The arena stays writable |
-//! | a store or fence of [`Btt::open`] | it fails, and the next one does the same again |
-//! | the fence of [`Btt::write_back`] | as after a power failure: recovery makes up for it |
+//! - A store of data or of a first half, or fence 1: nothing has happened. The newest slots are
+//!   whole, and what is still to be flushed is not forgotten. The arena stays writable. A lane
+//!   whose slot could not be stored is retired.
+//! - The store of a second half: its sector may have moved. Lane and map go by the old block. The
+//!   other sectors of the batch go on. *The arena is closed.*
+//! - Fence 2: any sector of the batch may have moved. No map word is stored: durable before its
+//!   entry in the flog, it would name a block that is free as well. Lanes and map go by the old
+//!   blocks. *The arena is closed.*
+//! - The store of a map word: the sector has moved, and readers see the old block. The other
+//!   sectors of the batch go on. *The arena is closed.*
+//! - The fence of a discard: each sector is old or zero, as when the power fails. Nothing is built
+//!   on that. The arena stays writable.
+//! - A store or fence of [`Btt::open`]: it fails, and the next one does the same again.
+//! - The fence of [`Btt::write_back`]: recovery makes up for it, as after a power failure.
 //!
-//! *Closed* means that the arena is read-only until the BTT is opened again, which recovers it: each sector of the batch is old or new
-//! then. The gate is closed before the map locks are given back, and whoever gets a map lock looks at the gate before anything is
-//! built on the map. So no request that was acknowledged depends on what is in doubt. A lane that took part with a sector in doubt is
-//! retired, and its free block is the one that the map does not name, so that a check finds each block once.
+//! A closed arena is read-only until the BTT is opened again. That recovers it, and each sector of
+//! the batch is old or new then. The gate is closed before the map locks are given back, and each
+//! request looks at the gate when it has its map locks. So no acknowledged request depends on what
+//! is in doubt. A lane in doubt is retired, and its free block is the one that the map does not
+//! name, so that a check finds each block once.
 //!
 //! # Locks
 //!
@@ -62,9 +68,10 @@
 //! and no bucket, so that the reader gets its bucket and leaves. Nothing is locked while the medium's errors are
 //! cleared but the lane group that owns the block.
 //!
-//! [`Btt::check`] pauses the gate ([`gate`]) of an arena and then takes its lane groups, one at a time. A writer that finds the
-//! gate paused gives its lane group back and waits with nothing locked. One that has a lane group is waited for; so with map locks in
-//! hand it matters only whether the gate is closed for good.
+//! [`Btt::check`] pauses the gate ([`gate`]) of an arena and then takes its lane groups, one at a
+//! time. A writer that finds the gate paused gives its lane group back and waits with nothing
+//! locked. One that has a lane group is waited for; so with map locks in hand it matters only
+//! whether the gate is closed for good.
 
 #![cfg_attr(not(CONFIG_RUST), no_std)]
 #![forbid(unsafe_code)]

@@ -23,8 +23,9 @@ use core::fmt;
 ///
 /// # When it fails
 ///
-/// A store that returns an error may have been carried out, and a fence that does may have made durable any part of what it should
-/// have. The engine then does not rely on it, and flushes anew what it needs to be durable.
+/// A store that returns an error may have been carried out, and a fence that does may have made
+/// durable any part of what it should have. The engine then does not rely on it, and flushes anew
+/// what it needs to be durable.
 pub trait Media {
     /// Bytes of the namespace.
     fn size(&self) -> u64;

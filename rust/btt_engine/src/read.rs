@@ -88,7 +88,8 @@ impl<M: Media> Btt<M> {
         Ok(())
     }
 
-    /// Reads sectors of an arena some of which are not where the map says. Nobody writes there.
+    /// Reads sectors of an arena some of which are not where the map says. Nothing is written
+    /// there.
     #[cold]
     fn read_moved<'a, S: Sink<M>, P: Patience>(
         &'a self,

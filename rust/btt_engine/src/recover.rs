@@ -11,8 +11,9 @@
 //! which recovery needs such a word; all other sectors can be read. Without an entry of the flog, on the other hand, any sector may
 //! be shown as it was before its last write: the BTT is not opened.
 //!
-//! All metadata are read and checked first ([`Plan`]); only then anything is stored. If the medium is read-only nothing is: the arena
-//! keeps the entries of writes to be finished, shows their sectors as recovery would leave them, and is closed.
+//! All metadata are read and checked first ([`Plan`]); only then anything is stored. If the medium
+//! is read-only nothing is: the arena keeps the entries of writes to be finished, shows their
+//! sectors as recovery would leave them, and is closed.
 
 use crate::{
     error::OpenError,

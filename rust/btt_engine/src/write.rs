@@ -52,9 +52,10 @@ use nd_format::btt::{
 impl<M: Media> Btt<M> {
     /// Writes `count` sectors from `lba` on with the next bytes of `source`.
     ///
-    /// When this returns `Ok`, all sectors are durable. After an error each of them has its old or its new contents; which of them is
-    /// in doubt if the arena is read-only afterwards, until the BTT is opened again.
-    /// `cpu` is any number; callers with different numbers do not wait for each other.
+    /// When this returns `Ok`, all sectors are durable. After an error each of them has its old or
+    /// its new contents; which of them is in doubt if the arena is read-only afterwards, until the
+    /// BTT is opened again. `cpu` is any number; callers with different numbers do not wait for
+    /// each other.
     #[inline]
     pub fn write<S: Source<M>>(
         &self,
@@ -323,8 +324,8 @@ impl<M: Media> Btt<M> {
                 block: new,
             };
             if let Err(error) = arena.set_map_entry(media, map, premap, entry) {
-                // The flog is ahead of the map: recovery will finish the write, but until then nothing may be built on the map.
-                // The other sectors are not concerned.
+                // The flog is ahead of the map: recovery will finish the write, but until then
+                // nothing may be built on the map. The other sectors are not concerned.
                 result = result.and(Err(arena.interrupted(error)));
                 let word = arena.map_word(media, premap);
                 // A store that fails may have been carried out.
@@ -341,10 +342,12 @@ impl<M: Media> Btt<M> {
         each.and(result)
     }
 
-    /// Ends a batch of which nobody can tell whether the flog is durable. Returns what its submitter is told.
+    /// Ends a batch whose entries in the flog may be durable or not. Returns what its submitter is
+    /// told.
     ///
-    /// The map stays as it is: were one of its words durable and the entry of the flog lost, the block would be mapped and free. So the
-    /// sectors show what they held before, until recovery finds them moved or not.
+    /// The map stays as it is: were one of its words durable and the entry of the flog lost, the
+    /// block would be mapped and free. So the sectors show what they held before, until recovery
+    /// finds them moved or not.
     #[cold]
     fn abandon(
         &self,
@@ -353,7 +356,8 @@ impl<M: Media> Btt<M> {
         _map: &MapGuard<'_>,
         error: MediaError,
     ) -> IoError {
-        // While the locks are held: whoever waits for them must not build on a word that recovery may change.
+        // While the locks are held: requests that wait for them must not build on a word that
+        // recovery may change.
         let error = arena.interrupted(error);
         #[cfg(any(loom, shuttle))]
         if weak::is(weak::Side::Doubt) {

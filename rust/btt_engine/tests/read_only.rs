@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A medium that is read-only: a BTT is opened without a store, and shows what it would show otherwise.
+//! A medium that is read-only: a BTT is opened without a store, and shows what it would show
+//! otherwise.
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -18,7 +19,8 @@ use nd_format::btt::{
 };
 use support::*;
 
-/// Sectors whose last write was acknowledged and did not get into the map, and one whose write was before that.
+/// Sectors whose last write was acknowledged and did not get into the map, and one whose write was
+/// before that.
 const INTERRUPTED: [u32; 4] = [600, 5, 130, 4];
 const OTHER: u64 = 3;
 
@@ -115,7 +117,8 @@ fn an_info_block_is_used_from_its_copy_and_restored_later() {
     assert!(!opened.btt.is_read_only());
 }
 
-/// Nothing is to be stored, so it depends on the disk alone whether writes come: the medium may become writable.
+/// Nothing is to be stored, so it depends on the disk alone whether writes come: the medium may
+/// become writable.
 #[test]
 fn a_clean_btt_refuses_nothing() {
     let setup = Setup::default();

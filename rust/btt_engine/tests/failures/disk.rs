@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A BTT on such a medium, what its sectors may hold, and the verdict on what a power failure leaves.
+//! A BTT on such a medium, what its sectors may hold, and the verdict on what a power failure
+//! leaves.
 
 use super::medium::{
     Image,
@@ -28,8 +29,8 @@ use std::{
     ops::Range, //
 };
 
-/// Sectors that the tests use: the words of the first half and those of the second are in two units of the map that are lost
-/// one by one, and have different locks.
+/// Sectors that the tests use: the words of the first half and those of the second are in two units
+/// of the map that are lost one by one, and have different locks.
 pub(crate) const SECTORS: Range<u64> = 124..132;
 
 /// Lanes of the arena.
@@ -138,8 +139,9 @@ impl Allowed {
         Ok(())
     }
 
-    /// Opens what a power failure has left, without errors, and checks that each block has one owner, that sectors hold what they
-    /// may, and that they go on doing so while others are written through each lane.
+    /// Opens what a power failure has left, without errors, and checks that each block has one
+    /// owner, that sectors hold what they may, and that they go on doing so while others are
+    /// written through each lane.
     pub(crate) fn judge(&self, image: &Image) -> Result<(), String> {
         let medium = Medium::new(image, &[]);
         let disk = open(&medium).map_err(|error| error.to_string())?.btt;
@@ -161,7 +163,8 @@ impl Allowed {
         self.check(&disk)
     }
 
-    /// The same with the errors as they are: it is opened, or it is the medium that keeps it from being opened.
+    /// The same with the errors as they are: it is opened, or it is the medium that keeps it from
+    /// being opened.
     pub(crate) fn judge_bad(&self, image: &Image, bad: &[Range<u64>]) -> Result<(), String> {
         match open(&Medium::new(image, bad)) {
             Ok(opened) => self.check(&opened.btt),

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A medium that knows which stores are durable, and whose stores and fences fail when they are told to.
+//! A medium that knows which stores are durable, and whose stores and fences fail when they are
+//! told to.
 //!
-//! Between two fences each word becomes durable or not by itself. A fence that fails may have made durable everything, nothing or a
-//! part of what its thread had flushed; the rest counts as not flushed any more, as a host that could not write its page cache
-//! back takes the pages for clean. A store that fails may have been carried out.
+//! Between two fences each word becomes durable or not by itself. A fence that fails may have made
+//! durable everything, nothing or a part of what its thread had flushed; the rest counts as not
+//! flushed any more, as a host that could not write its page cache back takes the pages for clean.
+//! A store that fails may have been carried out.
 
 use btt_engine::{
     Media,
@@ -27,7 +29,8 @@ use std::{
     time::Duration,
 };
 
-/// Bytes of the medium: enough for more than 4096 sectors of that size, some of which share a map lock.
+/// Bytes of the medium: enough for more than 4096 sectors of that size, some of which share a map
+/// lock.
 pub(crate) const SIZE: u64 = 18 << 20;
 
 /// Bytes that a media error takes away at a time.
@@ -40,7 +43,8 @@ pub(crate) enum Outcome {
     Nothing,
     /// All that was asked for.
     Everything,
-    /// Of a fence: every other word is durable. Of a store: nothing, and the words around it have a media error from now on.
+    /// Of a fence: every other word is durable. Of a store: nothing, and the words around it have a
+    /// media error from now on.
     Damage,
 }
 
@@ -118,7 +122,8 @@ impl Medium {
         self.0.lock().unwrap()
     }
 
-    /// Lets accesses fail from now on, or none any more. Returns how many stores and fences there were since this was called before.
+    /// Lets accesses fail from now on, or none any more. Returns how many stores and fences there
+    /// were since this was called before.
     pub(crate) fn set_fault(&self, fault: Option<Fault>) -> usize {
         let mut state = self.state();
         state.fault = fault;
@@ -148,7 +153,8 @@ impl Medium {
         self.state().looks.contains(&thread)
     }
 
-    /// What a power failure leaves if `choose` picks, below its argument, what became durable of each word.
+    /// What a power failure leaves if `choose` picks, below its argument, what became durable of
+    /// each word.
     pub(crate) fn image(&self, mut choose: impl FnMut(usize) -> usize) -> Image {
         let state = self.state();
         let cells = state.cells.iter().map(|(&offset, cell)| {
@@ -185,7 +191,7 @@ impl Medium {
         let waits = *random % 16 == 0;
         drop(state);
         if waits {
-            // A yield gives nothing away as long as nobody else is there, or all of the time if others are.
+            // A yield gives nothing away on an idle machine, and far too much on a busy one.
             thread::sleep(Duration::from_micros(20));
         }
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Each store and each fence of a request fails, one after the other, in each way that it may; then alone, or with all that follow.
+//! Each store and each fence of a request fails, one after the other, in each way that it may; then
+//! alone, or with all that follow.
 //!
-//! After the request that failed, others come, and the BTT is given up. At each of these moments the power may fail, or the driver
-//! may go without that: what is left is opened again and judged.
+//! After the request that failed, others come, and the BTT is given up. At each of these moments
+//! the power may fail, or the driver may go without that: what is left is opened again and judged.
 
 use super::{
     disk::{
@@ -315,7 +316,8 @@ fn a_first_fence_that_fails_forgets_no_line() {
     }
 }
 
-/// A medium on which three writes of different lanes are not in the map, and one block of which is to be cleared.
+/// A medium on which three writes of different lanes are not in the map, and one block of which is
+/// to be cleared.
 fn interrupted() -> (Image, Allowed) {
     let mut allowed = Allowed::fresh();
     let medium = Medium::new(&fresh(), &[]);
@@ -408,7 +410,8 @@ fn giving_up() {
 fn clearing() {
     let image = fresh();
     let mut counts = Counts::default();
-    // Which lane comes next, its group knows; so all blocks that belong to none of the sectors have one.
+    // Which lane comes next, its group knows; so all blocks that belong to none of the sectors have
+    // one.
     let free: BTreeSet<u64> = {
         let medium = Medium::new(&image, &[]);
         let disk = open(&medium).unwrap().btt;

@@ -43,7 +43,8 @@ fn unit(disk: &Disk) -> Range<u64> {
     end - UNIT..end
 }
 
-/// A writes 127 and 128, whose map words it has read when that of 127 is lost. B waits for the word of 128 meanwhile.
+/// A writes 127 and 128, whose map words it has read when that of 127 is lost. B waits for the word
+/// of 128 meanwhile.
 ///
 /// Returns the medium, what B was told, and what 128 holds.
 fn interrupted_batch(
@@ -128,7 +129,8 @@ struct Change {
     carried_out: bool,
 }
 
-/// What sectors may hold: whatever was put there, unless something else was begun later and carried out.
+/// What sectors may hold: whatever was put there, unless something else was begun later and carried
+/// out.
 fn allowed(changes: &[Change]) -> Allowed {
     let mut allowed = Allowed::fresh();
     for lba in SECTORS {
@@ -152,7 +154,8 @@ fn allowed(changes: &[Change]) -> Allowed {
     allowed
 }
 
-/// Four threads; a unit of the map is lost at some moment and stays so. Returns whether a write was left half done.
+/// Four threads; a unit of the map is lost at some moment and stays so. Returns whether a write was
+/// left half done.
 fn run(seed: u64) -> bool {
     let medium = Medium::new(&fresh(), &[]);
     let disk = open(&medium).unwrap().btt;

@@ -42,7 +42,8 @@ pub(crate) enum Fault {
     EveryOtherFence,
     /// Map words are not flushed, to see that this is missed.
     NoMapFlush,
-    /// A store or a fence fails, or words of the map are lost and stay so: which one and when, is left to chance.
+    /// A store or a fence fails, or words of the map are lost and stay so: which one and when, is
+    /// left to chance.
     Failing,
 }
 
@@ -51,7 +52,8 @@ pub(crate) enum Fault {
 enum Failure {
     /// A store, which may have been carried out.
     Store { carried_out: bool },
-    /// A fence. Of the words that the thread has flushed, each one is durable or not, and is not flushed any more.
+    /// A fence. Of the words that the thread has flushed, each one is durable or not, and is not
+    /// flushed any more.
     Fence,
     /// The words of a unit of the map are lost, of which there are two.
     Loss { second: bool },
