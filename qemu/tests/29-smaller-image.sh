@@ -3,11 +3,12 @@
 #
 # The image of an NVDIMM becomes smaller than its BTT, and has its old size again in the boot after that. The BTT is damaged
 # meanwhile: no disk is offered, neither its own nor the raw one, and a BTT that is configured by hand does not go over it. The C
-# driver says nothing of the size: its BTT device claims the namespace and meets the end of it when it reads the log.
+# driver says nothing of the size: its BTT device claims the namespace and meets the end of it when it reads the log. Data that are
+# not needed are given up with ndctl.
 #
 # needs: nvdimm=96M
-# boots: 3
-# sizes: 96M 64M 96M
+# boots: 4
+# sizes: 96M 64M 96M 64M
 # stacks: rust c
 # timeout: 300
 . "$LIB"
@@ -50,6 +51,7 @@ case $BOOT in
 	no_disks
 	misfit='info2off is 0x5ffe000, expected at most 0x3ffe000'
 	holder=$(show namespace0.0 holder)
+	ndctl list -NXi
 	if [ "$STACK" = rust ]; then
 		expect_eq "holder of the smaller namespace" "$holder" ""
 	else
@@ -58,7 +60,6 @@ case $BOOT in
 		expect_eq "the error of binding it" "$(driver bind nd_pmem "$holder")" ENOMEM
 		release "$holder"
 	fi
-	ndctl list -Ni
 	checksum
 	before=$sum
 
@@ -106,5 +107,16 @@ case $BOOT in
 	expect_data
 	release "$btt"
 	ndctl check-namespace namespace0.0 >check.out 2>&1 || fail "check-namespace: $(cat check.out)"
+	;;
+4)
+	settle
+	no_disks
+	ndctl create-namespace -f -e namespace0.0 -m sector -l 4096 >create.out 2>&1 || fail "create-namespace: $(cat create.out)"
+	btt=$(show namespace0.0 holder)
+	[ -n "$btt" ] || fail "namespace0.0 has no BTT"
+	[ "$(show "$btt" uuid)" != "$uuid" ] || fail "the BTT is the one from before"
+	disk=$(disk_of "$btt")
+	put 3 "$part" 0
+	same 3 "$part" 0 || fail "the new BTT does not keep data"
 	;;
 esac

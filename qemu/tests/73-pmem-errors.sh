@@ -4,8 +4,9 @@
 # A file system on a disk of which sectors are declared bad by hand: its file cannot be read there, nor through a mapping, until
 # it is written.
 #
-# timeout: 240
+# timeout: 300
 . "$LIB"
+. "${LIB%/*}/devices.sh"
 . "${LIB%/*}/simulated.sh"
 . "${LIB%/*}/errors.sh"
 
@@ -53,3 +54,34 @@ expect_eq "bad sectors of the data" "$(bad_sectors "$disk")" "8 1,"
 expect_lost "$disk" 8 1
 expect_ok write_sectors "$disk" 8 1
 expect_eq "bad sectors of the data after a write" "$(bad_sectors "$disk")" ""
+
+# The info block cannot be read: no page map is found, and none is made over it until somebody has written there.
+raw
+inject "$namespace" 8 1
+find_errors
+end_raw
+region=region${disk#pmem}
+bad=$(cat "$ND/$region/badblocks")
+expect_match "bad sectors of the region without the info block" "$bad" "* 1"
+expect_ok ndctl enable-namespace "$namespace" >/dev/null
+expect_eq "disk without the info block" "$(disk_of "$namespace")" "$disk"
+expect_ok ndctl disable-namespace "$namespace" >/dev/null
+
+configure() {
+	pfn=$(seed pfn "$region")
+	set_attribute "$pfn" uuid "$(uuidgen)"
+	set_attribute "$pfn" mode pmem
+	set_attribute "$pfn" namespace "$namespace"
+}
+
+configure
+expect_eq "the error of a page map over what cannot be read" "$(driver bind nd_pmem "$pfn")" ENXIO
+expect_kernel_message "$pfn: the info block of its namespace at 0x1000 cannot be read"
+expect_eq "bad sectors of the region afterwards" "$(cat "$ND/$region/badblocks")" "$bad"
+set_attribute "$pfn" namespace ''
+raw
+expect_ok write_sectors "$disk" 8 8
+end_raw
+configure
+bind "$pfn"
+expect_eq "disk of the new page map" "$(disk_of "$pfn")" "$disk"
