@@ -224,16 +224,9 @@ impl Provider {
             let registered = plan.register(&bus, persistence, |handle| {
                 inventory.dimm(handle).map(ARef::from)
             });
-            let (registered, region) = match registered {
-                Ok(registered) => registered,
-                Err(error) => {
-                    dev_err!(
-                        self.device,
-                        "NFIT: range {} is left out: it cannot be registered ({error:?})\n",
-                        identity.index
-                    );
-                    continue;
-                }
+            // Why it is left out was said.
+            let Ok((registered, region)) = registered else {
+                continue;
             };
             inventory.ranges.push(
                 KnownRange {

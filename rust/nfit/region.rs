@@ -217,7 +217,7 @@ impl<'t> Plan<'t> {
         })
     }
 
-    /// Registers the region on `bus`. `find` gives the DIMM of a handle, registered by now.
+    /// Registers the region on `bus`. `find` gives the DIMM of a handle, registered by now. A message says what an error is about.
     pub(crate) fn register(
         self,
         bus: &Node<Bus>,
@@ -228,7 +228,15 @@ impl<'t> Plan<'t> {
         for part in &self.parts {
             mappings.push(
                 MappingDescription {
-                    dimm: find(part.device).ok_or(ENODEV)?,
+                    dimm: find(part.device).ok_or_else(|| {
+                        dev_err!(
+                            bus,
+                            "NFIT: range {} is left out: its DIMM {} is not there\n",
+                            self.range.index.get(),
+                            format_args!("{}", part.device)
+                        );
+                        ENODEV
+                    })?,
                     dpa: part.dpa,
                     size: part.size,
                     position: part.position,
@@ -260,7 +268,14 @@ impl<'t> Plan<'t> {
                 groups: attributes::region(),
                 private: KBox::new(NfitRegion { range_index }, GFP_KERNEL)?,
             },
-        )?;
+        )
+        .inspect_err(|error| {
+            dev_err!(
+                bus,
+                "NFIT: range {} is left out: it cannot be registered ({error:?})\n",
+                range_index
+            );
+        })?;
         let registered = Registered {
             _inserted: inserted,
         };
@@ -282,7 +297,7 @@ impl<'t> Plan<'t> {
             .inspect_err(|_| {
                 dev_err!(
                     bus,
-                    "range {} refused: {:#x} to {:#x} overlaps a part of another resource\n",
+                    "NFIT: range {} is left out: {:#x} to {:#x} overlaps a part of another resource\n",
                     self.range.index.get(),
                     self.addresses.first,
                     self.addresses.last
