@@ -43,6 +43,14 @@ const PAYLOAD: usize = 32;
 /// Low half of a status: what the firmware has to say; 0 is success.
 const STATUS_MASK: u32 = 0xffff;
 
+/// How far a step has got, as sectors behind its last ones.
+struct Done {
+    /// What was cleared.
+    cleared: u64,
+    /// What was taken off the list of bad sectors: more, if that had no room for what was left of a run.
+    off_list: u64,
+}
+
 impl Region {
     /// Clears the poison of what `bad_sectors` has of the sectors `wanted`, and takes it off the list. The sectors are of 512
     /// bytes, and count from the start of `memory`, a part of the region. What they hold then is not said.
@@ -57,22 +65,37 @@ impl Region {
     ) -> Result {
         let end = wanted.end.min(memory.len() / SECTOR_SIZE);
         let mut next = wanted.start;
+        // What is before it was taken off the list, though it may not have been cleared yet.
+        let mut off_list = next;
 
-        // The list is looked at after each step: the provider may have slept, and others add to the list.
-        while let Some(bad) = bad_sectors.find(next, end.saturating_sub(next)) {
-            next = self.clear_first(memory, bad_sectors, bad, wanted.start..end)?;
+        loop {
+            let left = off_list.min(end).saturating_sub(next);
+            let bad = if left != 0 {
+                BadRange {
+                    first: next,
+                    count: left,
+                }
+            } else {
+                // The list is looked at after each step: the provider may have slept, and others add to the list.
+                match bad_sectors.find(next, end.saturating_sub(next)) {
+                    Some(bad) => bad,
+                    None => return Ok(()),
+                }
+            };
+            let step = self.clear_first(memory, bad_sectors, bad, wanted.start..end)?;
+            next = step.cleared;
+            off_list = off_list.max(step.off_list);
         }
-        Ok(())
     }
 
-    /// Clears as much of `bad` as is cleared at once. Returns the sector behind it.
+    /// Clears as much of `bad` as is cleared at once.
     fn clear_first(
         &self,
         memory: &PmemRange,
         bad_sectors: &Badblocks,
         bad: BadRange,
         wanted: Range<u64>,
-    ) -> Result<u64> {
+    ) -> Result<Done> {
         // Cannot overflow: all of them are sectors of `memory`.
         let address = |sector: u64| memory.start() + sector * SECTOR_SIZE;
         let bytes = address(bad.first)..address(bad.first + bad.count);
@@ -88,14 +111,16 @@ impl Region {
         let first = offset.div_ceil(SECTOR_SIZE);
         let end = (offset + cleared) / SECTOR_SIZE;
         memory.invalidate(offset, usize::try_from(cleared)?)?;
+        let mut off_list = end;
         if let Some(count) = end.checked_sub(first).filter(|count| *count != 0) {
-            let removed = bad_sectors.remove(BadRange { first, count });
-            let removed = removed.min(memory.len() / SECTOR_SIZE);
-            if end < removed {
-                // From now on a write would not clear it.
+            off_list = bad_sectors
+                .remove(BadRange { first, count })
+                .min(memory.len() / SECTOR_SIZE);
+            if end < off_list {
+                // A later write would not clear it.
                 self.bus()
                     .bad_ranges()
-                    .leave_out(address(end)..address(removed));
+                    .leave_out(address(end)..address(off_list));
             }
         }
 
@@ -103,7 +128,10 @@ impl Region {
         if end <= bad.first {
             return Err(EIO);
         }
-        Ok(end)
+        Ok(Done {
+            cleared: end,
+            off_list,
+        })
     }
 
     /// Returns the unit in which the provider clears `range`, in bytes; a power of two.
