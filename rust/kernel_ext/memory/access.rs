@@ -141,7 +141,7 @@ impl PmemRange {
     }
 
     /// Fills the next `len` bytes of a request from the medium. After an error some of them may be filled.
-    #[inline]
+    #[inline(always)]
     pub fn read_to(&self, offset: u64, sink: &mut Sink<'_>, len: usize) -> Result<(), AccessError> {
         let mut from = self.bytes(offset, len)?;
         let mut left = len;
@@ -195,7 +195,7 @@ impl PmemRange {
     }
 
     /// Stores the next `len` bytes of a request, flushed. After [`AccessError::ShortRequest`] some of them may be stored.
-    #[inline]
+    #[inline(always)]
     pub fn write_from(
         &self,
         offset: u64,
