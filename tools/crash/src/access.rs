@@ -148,6 +148,21 @@ pub(crate) enum Access {
     Flush(u32),
     /// Waits until everything is durable that was flushed.
     Fence,
+    /// Closes the gate of an arena for good.
+    Close(u8),
+}
+
+/// How an access fails, or a load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failure {
+    /// Once: the same access may succeed the next time.
+    Once,
+    /// From now on: the line, or the block, cannot be read any more.
+    Poison,
+}
+
+impl Failure {
+    pub(crate) const ALL: [Self; 2] = [Self::Once, Self::Poison];
 }
 
 /// What a request wants to know before it goes on.
@@ -161,6 +176,8 @@ pub(crate) enum Question {
     Bad(Block),
     /// Which line does a map lock remember?
     Line(u16),
+    /// Is the gate of an arena closed?
+    Gate(u8),
 }
 
 /// An answer; that to [`Question::Lanes`] is one for each lane.
@@ -174,6 +191,12 @@ pub(crate) enum Answer {
     Bad(bool),
     /// Sectors of a line of the map, one bit each; none if there is no such line, or nothing of ours in it.
     Line(u32),
+    /// Whether a gate is closed.
+    Gate(bool),
+    /// A map word cannot be read.
+    Unreadable,
+    /// Not to a question: the access with this number since the last answer has failed.
+    Fails(u8),
 }
 
 /// How a request ended.
@@ -185,6 +208,8 @@ pub(crate) enum Result {
     Lost,
     /// It would have had to wait, and has done nothing.
     Refused,
+    /// With an error, after an access that has failed, or a gate that was closed.
+    GivenUp,
     /// As it should not.
     Failed(String),
 }
@@ -202,6 +227,8 @@ pub(crate) enum Kind {
     Read,
     /// Not a request: the block of a sector gets a media error.
     Poison,
+    /// Not a request: the line of a sector's map word gets a media error.
+    PoisonMap,
 }
 
 /// A request.
@@ -225,6 +252,11 @@ impl Request {
 
     pub(crate) fn is_write(&self) -> bool {
         matches!(self.kind, Kind::Write | Kind::TryWrite)
+    }
+
+    /// Whether sectors are to have other contents afterwards.
+    pub(crate) fn changes(&self) -> bool {
+        self.is_write() || self.kind == Kind::Discard
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
         TOKEN_JUNK, //
     },
     cell::Cell,
+    image::Lost,
     layout::Layout,
     program::{
         Names,
@@ -46,15 +47,23 @@ pub(crate) struct Canon {
     symmetric: bool,
     /// Whether entries that are over are kept, with all that depends on them.
     keep_entries: bool,
+    /// Whether accesses fail.
+    failures: bool,
 }
 
 impl Canon {
-    pub(crate) fn new(layout: &Layout, symmetric: bool, keep_entries: bool) -> Self {
+    pub(crate) fn new(
+        layout: &Layout,
+        symmetric: bool,
+        keep_entries: bool,
+        failures: bool,
+    ) -> Self {
         Self {
             layout: layout.clone(),
             shape: Shape::of(layout),
             symmetric,
             keep_entries,
+            failures,
         }
     }
 
@@ -63,7 +72,7 @@ impl Canon {
             state.forget_settled_lines();
         }
         for lane in 0..self.shape.lanes {
-            if state.owners[lane].is_none() && state.is_lane_settled(&self.shape, lane) {
+            if state.owners[lane].is_none() && self.is_settled(state, lane) {
                 self.turn(state, lane);
                 self.forget_older_side(state, lane);
                 if !self.keep_entries {
@@ -80,32 +89,38 @@ impl Canon {
         });
         self.rename(state, programs);
         self.forget_free_blocks(state, programs);
+        if self.failures {
+            // Writes that fail leave many of them without a fence.
+            self.forget_dead_tokens(state);
+        }
         self.order_threads(state, |running| {
             (running.request, running.node, running.done)
         });
         self.name_tokens(state);
     }
 
+    /// Whether no half of a lane's flog is on its way. The first half of the older slot may be, which a write has left that failed.
+    fn is_settled(&self, state: &State, lane: usize) -> bool {
+        let Some((newest, _)) = self.newest(state, lane) else {
+            return false;
+        };
+        let mut halves = [(0, 0), (0, 1), (1, 0), (1, 1)].into_iter();
+        halves.all(|(side, half)| {
+            let cell = &state.cells[self.shape.flog(lane, side, half)];
+            cell.is_settled() || (side, half) == (1 - newest, 0)
+        })
+    }
+
     /// Makes the newest entry of a lane that of side 0, with sequence number 1. Returns whether that could be done.
     pub(crate) fn turn(&self, state: &mut State, lane: usize) -> bool {
         let cell = |side, half| self.shape.flog(lane, side, half);
-        let seq = |state: &State, side| {
-            state
-                .entry(&self.shape, lane, side)
-                .map(|entry| entry.1.seq)
+        let Some((newest, seq)) = self.newest(state, lane) else {
+            return false;
         };
-        let (first, second) = (seq(state, 0), seq(state, 1));
-        let newest = match (first, second) {
-            (None, None) => return false,
-            (Some(first), Some(second)) if second == next_seq(first) => 1,
-            (None, Some(_)) => 1,
-            (Some(_), _) => 0,
-        };
-        let turns = match [first, second][newest] {
-            Some(1) => 0,
-            Some(2) => 2,
-            Some(_) => 1,
-            None => return false,
+        let turns = match seq {
+            1 => 0,
+            2 => 2,
+            _ => 1,
         };
         if newest == 1 {
             for half in 0..2 {
@@ -129,6 +144,19 @@ impl Canon {
         true
     }
 
+    /// The side of a lane that has the newest visible entry, and its sequence number.
+    pub(crate) fn newest(&self, state: &State, lane: usize) -> Option<(usize, u8)> {
+        let seq = |side| {
+            let entry = state.entry(&self.shape, lane, side);
+            entry.map(|(_, second)| second.seq)
+        };
+        match (seq(0), seq(1)) {
+            (Some(first), Some(second)) if second == next_seq(first) => Some((1, second)),
+            (Some(first), _) => Some((0, first)),
+            (None, second) => Some((1, second?)),
+        }
+    }
+
     fn forget_older_side(&self, state: &mut State, lane: usize) {
         let [first, second] = [0, 1].map(|half| self.shape.flog(lane, 1, half));
         if state.cells[first].visible() != BLANK || state.cells[second].visible() != BLANK {
@@ -147,10 +175,9 @@ impl Canon {
             return;
         };
         let map = &state.cells[usize::from(sector)];
-        if map
-            .candidates()
-            .all(|value| Map::of(value).block != first.old)
-        {
+        let is_lost = state.lost.word(sector.into());
+        let names_old = |value| Map::of(value).block == first.old;
+        if !is_lost && !map.candidates().any(names_old) {
             let [half, other] = [0, 1].map(|half| self.shape.flog(lane, 0, half));
             state.cells[half] = Cell::new(
                 First {
@@ -199,7 +226,8 @@ impl Canon {
                 .map(|(_, owner)| *owner);
             let allowed = state.allowed[usize::from(sector)].count_ones();
             let line = state.line(sector.into()) != 0;
-            (under_way, named.count(), flags, lock, line, allowed)
+            let lost = state.lost.word(sector.into());
+            (under_way, named.count(), flags, lock, line, lost, allowed)
         });
         let place = |sector: u8| sectors.iter().position(|&other| other == sector);
         lanes.sort_by_cached_key(|&lane| {
@@ -209,7 +237,8 @@ impl Canon {
                 cell.candidates().count()
             });
             let halves: Vec<_> = halves.collect();
-            (state.owners[usize::from(lane)], sector, halves)
+            let lost = state.lost.flog(lane.into());
+            (state.owners[usize::from(lane)], sector, halves, lost)
         });
         let inverse = |order: &[u8]| {
             let mut names = vec![0; order.len()];
@@ -315,6 +344,8 @@ impl Canon {
             for (lane, &name) in names.lanes.iter().enumerate() {
                 state.owners[usize::from(name)] = owners[lane];
             }
+            let lost = std::mem::take(&mut state.lost);
+            state.lost = renamed(lost, &names);
             for running in state.threads.iter_mut().flatten() {
                 running.request = programs.renamed_request(running.request, &names);
             }
@@ -333,7 +364,9 @@ impl Canon {
     /// Forgets what blocks hold that nobody can ever read without writing them first.
     fn forget_free_blocks(&self, state: &mut State, programs: &Programs) {
         let mut used: u32 = 0;
-        for sector in 0..self.shape.sectors {
+        let lost = state.lost;
+        let readable = || (0..self.shape.sectors).filter(|&sector| !lost.word(sector));
+        for sector in readable() {
             for value in state.cells[sector].candidates() {
                 used |= 1 << Map::of(value).block;
             }
@@ -349,11 +382,13 @@ impl Canon {
             if let (None, Some((first, second))) =
                 (state.owners[lane], state.entry(&self.shape, lane, 0))
             {
-                let named = (0..self.shape.sectors).any(|sector| {
+                let named = readable().any(|sector| {
                     let mut words = state.cells[sector].candidates();
                     words.any(|value| Map::of(value).block == first.old)
                 });
-                if first.sector.is_none() && second.new == Some(first.old) && !named {
+                let is_settled = self.is_settled(state, lane);
+                let moves_nothing = first.sector.is_none() && second.new == Some(first.old);
+                if is_settled && moves_nothing && !named {
                     used &= !(1 << first.old);
                 }
             }
@@ -366,6 +401,27 @@ impl Canon {
         }
         for block in (0..self.shape.blocks as Block).filter(|block| used & 1 << block == 0) {
             state.cells[self.shape.data(block)] = Cell::new(TOKEN_JUNK);
+        }
+    }
+
+    /// Takes contents for rubbish that no sector may ever have again.
+    fn forget_dead_tokens(&self, state: &mut State) {
+        let mut alive: Tokens = (1 << TOKEN_FIRST) - 1;
+        state.allowed.iter().for_each(|&allowed| alive |= allowed);
+        let named = alive;
+        for running in state.threads.iter_mut().flatten() {
+            // What is over is over already.
+            running.over &= named;
+            alive |= running.legal;
+            running.also.iter().for_each(|&also| alive |= also);
+            let tokens = running.tokens.iter();
+            tokens.for_each(|&token| alive |= 1 << token);
+        }
+        for cell in &mut state.cells[self.shape.metadata()..] {
+            cell.rename(|token| match alive & 1 << token {
+                0 => TOKEN_JUNK,
+                _ => token,
+            });
         }
     }
 
@@ -405,6 +461,9 @@ impl Canon {
         for running in state.threads.iter_mut().flatten() {
             running.legal = mask(running.legal);
             running.over = mask(running.over);
+            for also in &mut running.also {
+                *also = mask(*also);
+            }
         }
     }
 
@@ -421,4 +480,20 @@ impl Canon {
             *owner = 1 - *owner;
         }
     }
+}
+
+/// The same metadata with other names.
+fn renamed(lost: Lost, names: &Names) -> Lost {
+    let mut renamed = Lost::default();
+    for (sector, &name) in names.sectors.iter().enumerate() {
+        if lost.word(sector) {
+            renamed.lose_word(name.into());
+        }
+    }
+    for (lane, &name) in names.lanes.iter().enumerate() {
+        if lost.flog(lane) {
+            renamed.lose_flog(name.into());
+        }
+    }
+    renamed
 }

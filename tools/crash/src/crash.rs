@@ -3,7 +3,8 @@
 //! Power failures: every image that one can leave of a state, judged, and the states that recovery makes of them.
 //!
 //! What recovery does depends on the metadata only, so each combination of them is recovered once. For each combination every
-//! block that the recovered map names must hold, in all that the block may hold, what its sector may read as.
+//! block that the recovered map names must hold, in all that the block may hold, what its sector may read as. Nothing follows upon an image
+//! without the flog of a lane: it must be refused.
 
 use crate::{
     access::{
@@ -17,11 +18,16 @@ use crate::{
         JUNK,
         TOKEN_FIRST,
         TOKEN_JUNK,
+        TOKEN_LOST,
         TOKEN_TORN, //
     },
     cell::Cell,
     encoding::Encoding,
-    image::Image,
+    foreign,
+    image::{
+        Image,
+        Lost, //
+    },
     judge,
     layout::{
         Layout,
@@ -53,9 +59,12 @@ struct Recovered {
     entries: Vec<[Value; 2]>,
     /// Second half of the older slot of each lane.
     older: Vec<Value>,
+    /// Arenas that are read-only, one bit each.
+    read_only: u8,
 }
 
-type Verdict = Result<Rc<Recovered>, String>;
+/// There is no recovery without the flog of a lane.
+type Verdict = Result<Option<Rc<Recovered>>, String>;
 
 /// An image that is not as it should be.
 pub(crate) struct Bad {
@@ -148,8 +157,9 @@ impl Court {
                 .map(|(&index, values): (&usize, _)| values[index])
                 .collect();
             self.images += of_data;
-            let result = match self.verdict(&words) {
-                Ok(after) => self.sectors(state, depth, &of_blocks, &after, &mut recovered),
+            let result = match self.verdict(&words, state.lost) {
+                Ok(None) => Ok(()),
+                Ok(Some(after)) => self.sectors(state, depth, &of_blocks, &after, &mut recovered),
                 Err(what) => Err((what, Vec::new())),
             };
             if let Err((what, held)) = result {
@@ -183,6 +193,11 @@ impl Court {
         let mut reads: Vec<Vec<Value>> = Vec::with_capacity(self.shape.sectors);
         for (sector, &value) in after.map.iter().enumerate() {
             let map = Map::of(value);
+            if state.lost.word(sector) {
+                check_lost(state, sector).map_err(|what| (what, Vec::new()))?;
+                reads.push(vec![TOKEN_JUNK]);
+                continue;
+            }
             let bad = state.bad & 1 << map.block != 0;
             let held = &of_blocks[usize::from(map.block)];
             for &token in held {
@@ -211,6 +226,8 @@ impl Court {
             key.extend(&after.older);
             key.extend(held());
             key.extend([state.bad as Value, (state.bad >> 16) as Value]);
+            key.extend(key_of(state.lost));
+            key.push(state.failures.into());
             if is_news(&mut self.known, key, depth) {
                 recovered(self.state_after(state, after, held()));
             }
@@ -242,6 +259,10 @@ impl Court {
         for (sector, (&value, token)) in after.map.iter().zip(held).enumerate() {
             let map = Map::of(value);
             cells[sector] = Cell::new(value);
+            if state.lost.word(sector) {
+                allowed[sector] = 1 << TOKEN_LOST;
+                continue;
+            }
             cells[shape.data(map.block)] = Cell::new(token);
             allowed[sector] = 1 << contents(map, state.bad & 1 << map.block != 0, token);
         }
@@ -256,6 +277,9 @@ impl Court {
         State {
             cells,
             bad: state.bad,
+            lost: state.lost,
+            closed: after.read_only,
+            failures: state.failures,
             allowed,
             threads: [None; 2],
             owners: vec![None; shape.lanes],
@@ -265,16 +289,18 @@ impl Court {
     }
 
     /// What recovery makes of metadata.
-    fn verdict(&mut self, words: &[Value]) -> Verdict {
-        if let Some(verdict) = self.verdicts.get(words) {
+    fn verdict(&mut self, words: &[Value], lost: Lost) -> Verdict {
+        let mut key = words.to_vec();
+        key.extend(key_of(lost));
+        if let Some(verdict) = self.verdicts.get(&key) {
             return verdict.clone();
         }
-        let verdict = self.recover(words);
-        self.verdicts.insert(words.to_vec(), verdict.clone());
+        let verdict = self.recover(words, lost);
+        self.verdicts.insert(key, verdict.clone());
         verdict
     }
 
-    fn recover(&mut self, words: &[Value]) -> Verdict {
+    fn recover(&mut self, words: &[Value], lost: Lost) -> Verdict {
         let count = if self.all_formats {
             self.layouts.len()
         } else {
@@ -286,15 +312,20 @@ impl Court {
             let Some(encoding) = self.encoding(words, &self.initial(words), variety) else {
                 continue;
             };
-            let image = self.image(&encoding, words, None);
+            let mut image = self.image(&encoding, words, None);
+            image.lost = lost;
             let (nested, after) = judge::judge(encoding.layout(), &image)?;
             self.nested += nested as u64;
+            let Some(after) = after else {
+                return Ok(None);
+            };
             let after = self.decode(&encoding, words, &after)?;
             if *result.get_or_insert_with(|| after.clone()) != after {
                 return Err("the format makes a difference".into());
             }
         }
-        result.map(Rc::new).ok_or_else(|| "no format fits".into())
+        let result = result.ok_or("no format fits")?;
+        Ok(Some(Rc::new(result)))
     }
 
     /// Sectors whose map words are the initial ones, and their blocks.
@@ -349,6 +380,7 @@ impl Court {
         let mut image = Image {
             words: vec![0; layout.cells()],
             bad: 0,
+            lost: Lost::default(),
         };
         for (sector, &word) in words[..self.shape.sectors].iter().enumerate() {
             image.words[layout.cell(Place::Map(sector))] = encoding.map_word(word).into();
@@ -382,14 +414,17 @@ impl Court {
         &self,
         encoding: &Encoding,
         words: &[Value],
-        after: &crate::foreign::Recovered,
+        after: &foreign::Recovered,
     ) -> Result<Recovered, String> {
         let shape = &self.shape;
         let map: Option<Vec<Value>> = after
             .map
             .iter()
             .enumerate()
-            .map(|(sector, &word)| encoding.map_value(sector, word))
+            .map(|(sector, &word)| match word {
+                foreign::UNREADABLE => Some(words[sector]),
+                word => encoding.map_value(sector, word),
+            })
             .collect();
         let map = map.ok_or("the map names a block that is not used")?;
         let mut entries = Vec::new();
@@ -427,6 +462,7 @@ impl Court {
             map,
             entries,
             older,
+            read_only: after.read_only,
         })
     }
 
@@ -446,6 +482,7 @@ impl Court {
         let encoding = self.encoding(words, &self.initial(words), 0);
         let encoding = encoding.unwrap_or_else(|| Encoding::new(&self.layouts, 0, &[], true));
         let mut image = self.image(&encoding, words, Some(&data));
+        image.lost = state.lost;
         for block in 0..self.shape.blocks {
             image.bad |= u64::from(state.bad >> block & 1) << encoding.real(block as Block);
         }
@@ -455,6 +492,21 @@ impl Court {
             layout: encoding.layout().clone(),
         })
     }
+}
+
+fn check_lost(state: &State, sector: usize) -> Result<(), String> {
+    if state.allowed[sector] & 1 << TOKEN_LOST == 0 {
+        let expected = token_names(state.allowed[sector]);
+        return Err(format!("sector {sector} is lost, expected {expected}"));
+    }
+    Ok(())
+}
+
+/// Lost metadata as a part of a key; nothing if there are none.
+pub(crate) fn key_of(lost: Lost) -> impl Iterator<Item = Value> {
+    let bits = lost.bits();
+    let parts = (0..4).map(move |part| (bits >> (16 * part)) as Value);
+    parts.take(if lost.is_empty() { 0 } else { 4 })
 }
 
 /// What a power failure may leave of a word, each once.

@@ -29,7 +29,10 @@ use crate::{
     },
     encoding,
     faults::Fault,
-    image::Image,
+    image::{
+        Image,
+        Lost, //
+    },
     layout::{
         Layout,
         Used, //
@@ -40,7 +43,10 @@ use crate::{
         Shape,
         State, //
     },
-    step::Machine,
+    step::{
+        check_legal,
+        Machine, //
+    },
 };
 use rustc_hash::FxHashMap;
 use std::collections::{
@@ -76,6 +82,8 @@ pub(crate) struct Plan {
     pub(crate) keep_entries: bool,
     /// Whether each image is judged in all formats.
     pub(crate) all_formats: bool,
+    /// Accesses of a history that fail, at most.
+    pub(crate) failures: u8,
     /// Requests and power failures of a history, at most.
     pub(crate) depth: usize,
     /// States after which the exploration ends although it is not closed.
@@ -181,6 +189,7 @@ struct Explorer {
     waiting: BTreeMap<u16, VecDeque<Waiting>>,
     bytes: Vec<u8>,
     depth: usize,
+    failures: u8,
 }
 
 /// Explores a plan with a fault, or none, up to the first violation. `progress` returns whether to go on.
@@ -198,24 +207,30 @@ pub(crate) fn explore(
         machine: Machine {
             shape: Shape::of(&layouts[0]),
             requests: plan.requests.clone(),
-            programs: Programs::new(&layouts, &plan.requests, errors, fault),
-            canon: Canon::new(&layouts[0], plan.symmetric, plan.keep_entries),
+            programs: Programs::new(&layouts, &plan.requests, errors, plan.failures > 0, fault),
+            canon: Canon::new(
+                &layouts[0],
+                plan.symmetric,
+                plan.keep_entries,
+                plan.failures > 0,
+            ),
             layout: layouts[0].clone(),
             fault,
             all: plan.all,
             threads: plan.threads,
         },
         court: Court::new(&layouts, plan.all_formats),
-        reopening: Reopening::new(fault == Some(Fault::NoFlushWhenOpened)),
+        reopening: Reopening::new(fault == Some(Fault::NoFlushWhenOpened), plan.failures > 0),
         seen: FxHashMap::default(),
         origins: Vec::new(),
         at_once: Vec::new(),
         waiting: BTreeMap::new(),
         bytes: Vec::new(),
         depth: plan.depth,
+        failures: plan.failures,
     };
     let mut count = Count::default();
-    let mut first = initial_state(&layouts[0]);
+    let mut first = initial_state(&layouts[0], plan.failures);
     explorer.normalise(&mut first);
     explorer.add(first, 0, 0, 0);
     while let Some(Waiting {
@@ -351,18 +366,30 @@ impl Explorer {
 
     /// Lets another owner open the BTT of a quiet state.
     fn reopen(&mut self, state: &State, index: u32, depth: u16) -> Result<(), Violation> {
-        match self.reopening.reopen(&self.court, state) {
-            Ok(None) => Ok(()),
-            Ok(Some(mut after)) => {
-                self.normalise(&mut after);
-                self.add(after, index, REOPENING, depth + 1);
+        let opened = self.reopening.reopen(&self.court, state);
+        let checked = opened.and_then(|opened| {
+            for after in &opened {
+                check_visible(self.court.shape(), after)?;
+            }
+            Ok(opened)
+        });
+        match checked {
+            Ok(opened) => {
+                for mut after in opened {
+                    self.normalise(&mut after);
+                    self.add(after, index, REOPENING, depth + 1);
+                }
                 Ok(())
             }
-            Err(what) => Err(Violation {
-                history: self.history(index),
-                what,
-                image: None,
-            }),
+            Err(what) => {
+                let mut history = self.history(index);
+                history.push("opened again".into());
+                Err(Violation {
+                    history,
+                    what,
+                    image: None,
+                })
+            }
         }
     }
 
@@ -381,7 +408,7 @@ impl Explorer {
         });
         for (step, result) in stepped {
             count.steps += 1;
-            let begins = step >= crate::state::THREADS;
+            let begins = self.machine.begins(step);
             if begins && usize::from(depth) >= plan.depth {
                 continue;
             }
@@ -409,7 +436,7 @@ impl Explorer {
             at = origin.from;
         }
         steps.reverse();
-        let mut state = initial_state(&self.machine.layout);
+        let mut state = initial_state(&self.machine.layout, self.failures);
         self.normalise(&mut state);
         let mut history = Vec::new();
         for Origin { step, print, .. } in steps {
@@ -422,7 +449,7 @@ impl Explorer {
             } else if step == REOPENING {
                 history.push("opened again".into());
                 let after = self.reopening.reopen(&self.court, &state);
-                next.extend(after.ok().flatten());
+                next.extend(after.unwrap_or_default());
             } else {
                 history.push(self.machine.describe(&state, step.into()));
                 self.machine.steps(&state, |_, taken, stepped| {
@@ -449,8 +476,18 @@ impl Explorer {
     }
 }
 
+/// Checks that all sectors read as they may.
+fn check_visible(shape: &Shape, state: &State) -> Result<(), String> {
+    for sector in 0..shape.sectors {
+        let token = state.visible_token(shape, sector);
+        check_legal(state.allowed[sector], token)
+            .map_err(|what| format!("opened again, sector {sector}: {what}"))?;
+    }
+    Ok(())
+}
+
 /// A new BTT.
-fn initial_state(layout: &Layout) -> State {
+fn initial_state(layout: &Layout, failures: u8) -> State {
     let shape = Shape::of(layout);
     let mut cells: Vec<Cell> =
         vec![Cell::new(crate::access::TOKEN_JUNK); shape.metadata() + shape.blocks];
@@ -489,6 +526,9 @@ fn initial_state(layout: &Layout) -> State {
     State {
         cells,
         bad: 0,
+        lost: Lost::default(),
+        closed: 0,
+        failures,
         allowed,
         threads: [None; 2],
         owners: vec![None; shape.lanes],

@@ -50,9 +50,31 @@ pub(crate) enum Fault {
     NoClear,
     /// Map words are not flushed when a BTT is opened.
     NoFlushWhenOpened,
+    /// The gate is not looked at with map locks in hand.
+    NoSecondLook,
+    /// A write that could not store a map word does not store those that come after it.
+    SettleStops,
+    /// A write stores map words although its second fence has failed.
+    MapAfterFailedFence,
+    /// A fence that fails is taken for one that does not.
+    FenceNeverFails,
+    /// The gate is not closed.
+    NoClose,
 }
 
 impl Fault {
+    /// Whether only a failure shows it.
+    pub(crate) fn needs_failures(self) -> bool {
+        matches!(
+            self,
+            Self::NoSecondLook
+                | Self::SettleStops
+                | Self::MapAfterFailedFence
+                | Self::FenceNeverFails
+                | Self::NoClose
+        )
+    }
+
     /// What a request does with the fault, from access number `seen` on.
     pub(crate) fn apply(
         self,

@@ -8,6 +8,46 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+/// Metadata that cannot be read: map words of sectors, and flog groups of lanes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Lost(u64);
+
+impl Lost {
+    const FIRST_LANE: usize = 32;
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// One bit for each sector, and for each lane, for keys and fingerprints.
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn lose_word(&mut self, sector: usize) {
+        self.0 |= 1 << sector;
+    }
+
+    pub(crate) fn lose_flog(&mut self, lane: usize) {
+        self.0 |= 1 << (Self::FIRST_LANE + lane);
+    }
+
+    /// Whether the map word of a sector is lost.
+    pub(crate) fn word(self, sector: usize) -> bool {
+        self.0 >> sector & 1 != 0
+    }
+
+    /// Whether the flog group of a lane is lost.
+    pub(crate) fn flog(self, lane: usize) -> bool {
+        self.0 >> (Self::FIRST_LANE + lane) & 1 != 0
+    }
+
+    /// Whether any flog group is lost.
+    pub(crate) fn any_flog(self) -> bool {
+        self.0 >> Self::FIRST_LANE != 0
+    }
+}
+
 /// Contents of a medium.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Image {
@@ -15,6 +55,8 @@ pub(crate) struct Image {
     pub(crate) words: Vec<u64>,
     /// Blocks with a media error, one bit each.
     pub(crate) bad: u64,
+    /// Metadata with a media error.
+    pub(crate) lost: Lost,
 }
 
 impl Image {

@@ -10,6 +10,9 @@
 //! | Is recovery safe from power failures itself? | every image before each fence of the recovery comes to the same result |
 //! | Does recovery do nothing the second time? | opened again |
 //!
+//! A BTT with a flog group that cannot be read must be refused, and left as it is. An arena with such a map word must be read-only if recovery needs
+//! that word, and only then.
+//!
 //! What the sectors hold is then a matter of looking at the blocks that the recovered map names.
 
 use crate::{
@@ -83,6 +86,9 @@ pub(crate) fn contents(layout: &Layout, image: &Image, sector: usize, word: u32)
     const ERROR: u32 = 0b01;
     const ZERO: u32 = 0b10;
     let arena = layout.arena_of_sector(sector);
+    if image.lost.word(sector) {
+        return Contents::Lost;
+    }
     let block = arena.block(foreign::block(word, arena.premap(sector)));
     match (word >> 30, block) {
         (ERROR, _) | (_, None) => Contents::Lost,
@@ -99,8 +105,18 @@ pub(crate) fn contents(layout: &Layout, image: &Image, sector: usize, word: u32)
 }
 
 /// Judges the metadata of an image. Returns how many images of interrupted recoveries were judged, too, and what the
-/// metadata are after recovery.
-pub(crate) fn judge(layout: &Layout, image: &Image) -> Result<(usize, Recovered), String> {
+/// metadata are after recovery; `None` if there is none, as a flog group is lost.
+pub(crate) fn judge(layout: &Layout, image: &Image) -> Result<(usize, Option<Recovered>), String> {
+    if image.lost.any_flog() {
+        let medium = Medium::new(layout, image);
+        if open(layout, &medium, 1).is_ok() {
+            return Err("opened without the flog of a lane".into());
+        }
+        if medium.cells().visible() != *image {
+            return Err("not opened, but changed".into());
+        }
+        return Ok((0, None));
+    }
     let recovered =
         foreign::recover(layout, image, false).map_err(|error| format!("C driver: {error}"))?;
     let backwards = foreign::recover(layout, image, true)?;
@@ -116,7 +132,10 @@ pub(crate) fn judge(layout: &Layout, image: &Image) -> Result<(usize, Recovered)
     let medium = Medium::new(layout, image);
     let nested = Rc::new(Nested(RefCell::new(Vec::new())));
     medium.begin(0, Some(nested.clone()));
-    open(layout, &medium, 1)?;
+    let opened = open(layout, &medium, 1)?;
+    let read_only = (0..).zip(opened.btt.arenas());
+    let read_only = read_only.map(|(number, arena)| u8::from(arena.read_only) << number);
+    let read_only = read_only.sum();
     for image in nested.0.borrow().iter() {
         let again = foreign::recover(layout, image, false)?;
         if again != recovered {
@@ -126,10 +145,14 @@ pub(crate) fn judge(layout: &Layout, image: &Image) -> Result<(usize, Recovered)
         }
     }
     let after = medium.cells().visible();
-    let word = |sector| after.words[layout.cell(Place::Map(sector))] as u32;
+    let word = |sector| match after.lost.word(sector) {
+        true => foreign::UNREADABLE,
+        false => after.words[layout.cell(Place::Map(sector))] as u32,
+    };
     let ours = Recovered {
         map: (0..layout.sectors()).map(word).collect(),
         free: foreign::recover(layout, &after, false)?.free,
+        read_only,
     };
     if ours != recovered {
         return Err(format!(
@@ -144,5 +167,5 @@ pub(crate) fn judge(layout: &Layout, image: &Image) -> Result<(usize, Recovered)
         ));
     }
     let nested = nested.0.borrow().len();
-    Ok((nested, ours))
+    Ok((nested, Some(ours)))
 }

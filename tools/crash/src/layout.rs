@@ -5,7 +5,10 @@
 //! Sectors, lanes and blocks are numbered through all arenas. A block is one that may ever belong to one of the sectors or
 //! lanes; all others stay as they are. Of a block its first and its last word are kept, which suffices to see it torn.
 
-use crate::image::Image;
+use crate::image::{
+    Image,
+    Lost, //
+};
 use nd_format::{
     btt::{
         geometry::{
@@ -238,6 +241,14 @@ impl Layout {
         u64::from(arena.first_lba + arena.premap(sector))
     }
 
+    /// The sectors whose map words are in the same cache line as that of a sector, which is one of them.
+    pub(crate) fn line_of(&self, sector: usize) -> impl Iterator<Item = usize> + '_ {
+        let arena = self.arena_of_sector(sector);
+        let line = |sector| arena.premap(sector) / WORDS_OF_LINE;
+        let mates = arena.sectors.clone();
+        mates.filter(move |&mate| line(mate) == line(sector))
+    }
+
     /// What a sector holds in a new arena.
     pub(crate) fn initial_word(sector: usize) -> u64 {
         (sector as u64) << 8 | 0x0100_0000
@@ -248,6 +259,7 @@ impl Layout {
         let mut image = Image {
             words: vec![0; self.cells()],
             bad: 0,
+            lost: Lost::default(),
         };
         for arena in &self.0.arenas {
             for block in arena.blocks.clone() {

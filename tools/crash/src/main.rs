@@ -59,6 +59,9 @@ struct Arguments {
     /// Do not hunt mutants.
     #[arg(long)]
     no_mutants: bool,
+    /// Hunt only mutants whose names contain this.
+    #[arg(long, default_value = "")]
+    mutant: String,
     /// Where images of violations go.
     #[arg(long, default_value = ".")]
     images: PathBuf,
@@ -76,7 +79,11 @@ fn main() -> Result<()> {
             violations += usize::from(!explore(&plan, &arguments.images)?);
         }
     }
-    let survivors = if arguments.no_mutants { 0 } else { hunt() };
+    let survivors = if arguments.no_mutants {
+        0
+    } else {
+        hunt(&arguments.mutant)
+    };
     ensure!(
         goes_on(),
         "interrupted: what is printed above is all that was done"
@@ -161,10 +168,11 @@ fn save(violation: &Violation, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Hunts all mutants. Returns how many survived.
-fn hunt() -> usize {
+/// Hunts all mutants whose names contain `wanted`. Returns how many survived.
+fn hunt(wanted: &str) -> usize {
     let mut survivors = 0;
-    for mutant in mutants::ALL {
+    let mutants = mutants::ALL.into_iter();
+    for mutant in mutants.filter(|mutant| mutant.name().contains(wanted)) {
         let found = mutant.hunt(MUTANT_STATES, goes_on);
         if !goes_on() {
             break;

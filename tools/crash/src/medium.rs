@@ -7,9 +7,15 @@
 //! flushed it; a fence of that thread makes the last marked value, and with it the ones before, durable. Without any of
 //! these a pending value may have become durable at any moment. So after a power failure a cell holds its durable
 //! value or any of its pending ones, independently of all other cells: this is the *strict* medium, weaker than any real one.
+//!
+//! An access can be made to fail ([`Medium::fail_at`]). A fence that fails forgets the marks of its thread and makes nothing durable.
 
 use crate::{
-    image::Image,
+    access::Failure,
+    image::{
+        Image,
+        Lost, //
+    },
     layout::{
         Layout,
         Place,
@@ -74,6 +80,12 @@ impl Cell {
         }
     }
 
+    fn forget_flushes(&mut self, thread: u8) {
+        for pending in &mut self.pending {
+            pending.flushed_by &= !(1 << thread);
+        }
+    }
+
     fn candidates(&self) -> impl Iterator<Item = u64> + '_ {
         std::iter::once(self.durable).chain(self.pending.iter().map(|pending| pending.value))
     }
@@ -85,6 +97,8 @@ pub(crate) struct Cells {
     cells: Vec<Cell>,
     /// Blocks with a media error, one bit each.
     bad: u64,
+    /// Metadata with a media error.
+    lost: Lost,
 }
 
 impl Cells {
@@ -97,6 +111,7 @@ impl Cells {
         Self {
             cells: cells.collect(),
             bad: image.bad,
+            lost: image.lost,
         }
     }
 
@@ -105,7 +120,13 @@ impl Cells {
         Image {
             words: self.cells.iter().map(Cell::visible).collect(),
             bad: self.bad,
+            lost: self.lost,
         }
+    }
+
+    /// Metadata with a media error.
+    pub(crate) fn lost(&self) -> Lost {
+        self.lost
     }
 
     /// What a power failure can leave of a cell now.
@@ -122,6 +143,7 @@ impl Cells {
         Image {
             words: words.collect(),
             bad: self.bad,
+            lost: self.lost,
         }
     }
 
@@ -133,6 +155,7 @@ impl Cells {
         let mut image = Image {
             words: self.cells.iter().map(|cell| cell.durable).collect(),
             bad: self.bad,
+            lost: self.lost,
         };
         let mut open: Vec<(usize, Vec<u64>)> = Vec::new();
         for (index, cell) in self.cells.iter().enumerate() {
@@ -174,6 +197,20 @@ struct Shared {
     thread: Slot<u8>,
     observer: RefCell<Option<Rc<dyn Observer>>>,
     ignores_flushes_of_map: Slot<bool>,
+    /// Accesses before the one that is to fail, and how.
+    trouble: Slot<Option<(u32, Failure)>>,
+    /// The access that has failed.
+    failed: Slot<Option<Failed>>,
+}
+
+/// An access that has failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failed {
+    /// A load or a store of a word of metadata.
+    Word(Place),
+    /// A store of data, or the clearing of a block.
+    Block,
+    Fence,
 }
 
 /// A simulated medium. Clones are the same medium.
@@ -188,7 +225,14 @@ impl Medium {
             thread: Slot::new(0),
             observer: RefCell::new(None),
             ignores_flushes_of_map: Slot::new(false),
+            trouble: Slot::new(None),
+            failed: Slot::new(None),
         }))
+    }
+
+    /// Metadata with a media error.
+    pub(crate) fn lost(&self) -> Lost {
+        self.0.cells.borrow().lost
     }
 
     /// Begins a request of `thread`; `observer` sees it.
@@ -217,9 +261,71 @@ impl Medium {
         self.0.cells.borrow_mut().bad |= 1 << block;
     }
 
+    /// Lets the access that comes after `count` others fail: a load of a map word, a store, the clearing of a block, or a fence.
+    pub(crate) fn fail_at(&self, count: u32, failure: Failure) {
+        self.0.trouble.set(Some((count, failure)));
+        self.0.failed.set(None);
+    }
+
+    /// Lets no access fail any more. Returns the one that has.
+    pub(crate) fn stop_failing(&self) -> Option<Failed> {
+        self.0.trouble.set(None);
+        self.0.failed.take()
+    }
+
+    /// Gives metadata a media error: the line of a map word, or a flog group.
+    pub(crate) fn lose(&self, place: Place) {
+        let lost = &mut self.0.cells.borrow_mut().lost;
+        match place {
+            Place::Map(sector) => {
+                let line = self.0.layout.line_of(sector);
+                line.for_each(|sector| lost.lose_word(sector));
+            }
+            Place::Flog(lane, _) => lost.lose_flog(lane),
+            Place::Data(..) => {}
+        }
+    }
+
+    /// Counts an access. Tells how it fails, if it is the one that is to.
+    fn trouble(&self, what: Failed) -> Option<Failure> {
+        let (count, failure) = self.0.trouble.get()?;
+        let now = count == 0;
+        let rest = (!now).then(|| (count - 1, failure));
+        self.0.trouble.set(rest);
+        if now {
+            self.0.failed.set(Some(what));
+        }
+        now.then_some(failure)
+    }
+
+    fn is_lost(&self, place: Place) -> bool {
+        let lost = self.0.cells.borrow().lost;
+        match place {
+            Place::Map(sector) => lost.word(sector),
+            Place::Flog(lane, _) => lost.flog(lane),
+            Place::Data(..) => false,
+        }
+    }
+
+    /// An access to a word of metadata: it fails if that is lost, or if it is the one that is to fail.
+    fn attempt(&self, place: Place) -> Result<(), MediaError> {
+        let failure = self.trouble(Failed::Word(place));
+        if failure == Some(Failure::Poison) {
+            self.lose(place);
+        }
+        if failure.is_some() || self.is_lost(place) {
+            return Err(MediaError::Poison {
+                offset: self.0.layout.offset(place),
+                len: self.0.layout.word_len(place) as u64,
+            });
+        }
+        Ok(())
+    }
+
     fn store(&self, offset: u64, value: u64) -> Result<(), MediaError> {
         let place = self.0.layout.place(offset);
         let place = place.ok_or(MediaError::OutOfRange { offset, len: 8 })?;
+        self.attempt(place)?;
         let cell = self.0.layout.cell(place);
         self.0.cells.borrow_mut().cells[cell].store(value);
         Ok(())
@@ -229,9 +335,17 @@ impl Medium {
     fn store_block(&self, offset: u64, len: u64, value: u64) -> Result<(), MediaError> {
         let block = self.0.layout.block_at(offset);
         let block = block.ok_or(MediaError::OutOfRange { offset, len })?;
-        for word in 0..BLOCK_WORDS {
+        let failure = self.trouble(Failed::Block);
+        if failure == Some(Failure::Poison) {
+            self.set_bad(block);
+        }
+        let words = if failure.is_some() { 1 } else { BLOCK_WORDS };
+        for word in 0..words {
             let cell = self.0.layout.cell(Place::Data(block, word));
             self.0.cells.borrow_mut().cells[cell].store(value);
+        }
+        if failure.is_some() {
+            return Err(MediaError::Poison { offset, len });
         }
         self.flush(offset, len);
         Ok(())
@@ -248,8 +362,11 @@ impl Media for Medium {
     }
 
     fn load32(&self, offset: u64) -> Result<u32, MediaError> {
-        let place = self.0.layout.place(offset);
-        Ok(place.map_or(0, |place| self.visible(place) as u32))
+        let Some(place) = self.0.layout.place(offset) else {
+            return Ok(0);
+        };
+        self.attempt(place)?;
+        Ok(self.visible(place) as u32)
     }
 
     fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError> {
@@ -267,6 +384,9 @@ impl Media for Medium {
         }
         for (offset, bytes) in (offset..).step_by(8).zip(bytes.chunks_exact_mut(8)) {
             let place = self.0.layout.place(offset);
+            if place.is_some_and(|place| self.is_lost(place)) {
+                return Err(MediaError::Poison { offset, len: 8 });
+            }
             let word = place.map_or(0, |place| self.visible(place));
             bytes.copy_from_slice(&word.to_le_bytes());
         }
@@ -313,6 +433,12 @@ impl Media for Medium {
         }
         let thread = self.0.thread.get();
         let cells = &mut self.0.cells.borrow_mut().cells;
+        if self.trouble(Failed::Fence).is_some() {
+            cells
+                .iter_mut()
+                .for_each(|cell| cell.forget_flushes(thread));
+            return Err(MediaError::Flush);
+        }
         cells.iter_mut().for_each(|cell| cell.fence(thread));
         Ok(())
     }

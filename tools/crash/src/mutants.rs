@@ -21,7 +21,7 @@ pub struct Mutant {
 }
 
 /// All of them.
-pub const ALL: [Mutant; 16] = [
+pub const ALL: [Mutant; 21] = [
     mutant("no fence 1", Fault::NoFence(0)),
     mutant("no fence 2", Fault::NoFence(1)),
     mutant("data are not flushed", Fault::NoFlush(Flushed::Data, 0)),
@@ -65,6 +65,17 @@ pub const ALL: [Mutant; 16] = [
         "map words are not flushed when a BTT is opened",
         Fault::NoFlushWhenOpened,
     ),
+    mutant(
+        "the gate is not looked at after the map locks",
+        Fault::NoSecondLook,
+    ),
+    mutant("settling stops at the first error", Fault::SettleStops),
+    mutant(
+        "the map is stored after a failed fence",
+        Fault::MapAfterFailedFence,
+    ),
+    mutant("a failed fence is not noticed", Fault::FenceNeverFails),
+    mutant("the gate is not closed", Fault::NoClose),
 ];
 
 const fn mutant(name: &'static str, fault: Fault) -> Mutant {
@@ -87,9 +98,9 @@ impl Mutant {
         limit: usize,
         go_on: impl Fn() -> bool,
     ) -> Option<(&'static str, Violation)> {
-        let plans = plans::all()
-            .into_iter()
-            .filter(|plan| plan.name().contains(self.plans));
+        let plans = plans::all().into_iter().filter(|plan| {
+            plan.name().contains(self.plans) && plan.has_failures() == self.fault.needs_failures()
+        });
         plans.into_iter().find_map(|plan| {
             let violation = plan
                 .clone()

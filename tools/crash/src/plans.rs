@@ -35,6 +35,11 @@ impl Plan {
         self.0.name
     }
 
+    /// Whether accesses fail.
+    pub(crate) fn has_failures(&self) -> bool {
+        self.0.failures > 0
+    }
+
     /// The same with another number of states after which to stop.
     #[must_use]
     pub fn limited(mut self, limit: usize) -> Self {
@@ -211,6 +216,60 @@ pub fn all() -> Vec<Plan> {
             })
             .0
         })),
+        symmetric(failing(plan(
+            "2 sectors, 2 lanes, a failure",
+            &APART[..2],
+            2,
+            |used| {
+                writes(used)
+                    .chain(discards(used, 1))
+                    .chain(lost_lines(used))
+                    .collect()
+            },
+        ))),
+        symmetric(every_access(failing(plan(
+            "2 sectors, 2 lanes, a failure, every access",
+            &APART[..2],
+            2,
+            |used| writes(used).chain(discards(used, 1)).collect(),
+        )))),
+        symmetric(failing(plan(
+            "2 sectors, 2 lanes, media errors, a failure",
+            &APART[..2],
+            2,
+            |used| {
+                writes(used)
+                    .chain(discards(used, 1))
+                    .chain(errors(used))
+                    .chain(lost_lines(used))
+                    .collect()
+            },
+        ))),
+        failing(plan(
+            "2 neighbours, 2 lanes, batches, a failure",
+            &NEIGHBOURS[1..3],
+            2,
+            |used| {
+                let batches = [(1, 2), (2, 1)].into_iter();
+                batches
+                    .flat_map(|(count, groups)| writes_of(used, count, groups))
+                    .chain(discards(used, 1))
+                    .chain(discards(used, 2))
+                    .chain(lost_lines(used))
+                    .collect()
+            },
+        )),
+        failing(plan(
+            "2 neighbours, 3 lanes, batches, a failure",
+            &NEIGHBOURS[1..3],
+            3,
+            |used| {
+                // Of 2 groups the first has 1 lane, the second has 2.
+                let batch = writes_of(used, 2, 2).filter(|batch| batch.group == 1);
+                let single = writes_of(used, 1, 2).filter(|write| write.group == 0);
+                single.chain(batch).collect()
+            },
+        )),
         plan(
             "3 sectors, two of one lock, 2 lanes",
             &ONE_LOCK,
@@ -257,9 +316,16 @@ fn plan(
         symmetric: false,
         keep_entries: false,
         all_formats: false,
+        failures: 0,
         depth: usize::MAX,
         limit: usize::MAX,
     })
+}
+
+/// Lets one access of each history fail.
+fn failing(mut plan: Plan) -> Plan {
+    plan.0.failures = 1;
+    plan
 }
 
 /// Takes states for one that differ only in which sector or lane is which.
@@ -327,6 +393,11 @@ fn errors(used: Used) -> impl Iterator<Item = Request> {
             request(Kind::Read, sector, 1),
         ]
     })
+}
+
+/// Lines of the map that become unreadable.
+fn lost_lines(used: Used) -> impl Iterator<Item = Request> {
+    runs(used, 1).map(|sector| request(Kind::PoisonMap, sector, 1))
 }
 
 fn request(kind: Kind, sector: u8, count: u8) -> Request {

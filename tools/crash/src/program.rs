@@ -23,7 +23,8 @@ use crate::{
     layout::Layout,
     script::{
         self,
-        Run, //
+        Run,
+        Script, //
     },
     state::members, //
 };
@@ -101,6 +102,8 @@ pub(crate) struct Programs {
     fault: Option<Fault>,
     /// Whether blocks can be bad.
     errors: bool,
+    /// Whether accesses can fail.
+    failures: bool,
     stretches: Vec<Stretch>,
     nodes: FxHashMap<Key, Node>,
 }
@@ -110,6 +113,7 @@ impl Programs {
         layouts: &[Layout],
         requests: &[Request],
         errors: bool,
+        failures: bool,
         fault: Option<Fault>,
     ) -> Self {
         Self {
@@ -117,6 +121,7 @@ impl Programs {
             requests: requests.to_vec(),
             fault,
             errors,
+            failures,
             stretches: Vec::new(),
             nodes: FxHashMap::default(),
         }
@@ -162,7 +167,7 @@ impl Programs {
                 }
                 Answer::Map(value) => *value = names.map(Map::of(*value)).pack(),
                 Answer::Line(sectors) => *sectors = names.line(*sectors),
-                Answer::Bad(_) => {}
+                Answer::Bad(_) | Answer::Gate(_) | Answer::Unreadable | Answer::Fails(_) => {}
             }
         }
         self.find(key)
@@ -199,12 +204,22 @@ impl Programs {
         self.at(node).key.answers.len()
     }
 
+    /// Whether blocks can be bad.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors
+    }
+
+    /// Whether a request has met a failure, or a gate that was closed.
+    pub(crate) fn has_failed(&self, node: Node) -> bool {
+        script::has_failed(&self.at(node).key.answers)
+    }
+
     /// First halves of the lanes that a request has taken, as it found them.
     pub(crate) fn lanes(&self, node: Node) -> impl Iterator<Item = (u8, First)> + '_ {
         let answers = self.at(node).key.answers.iter();
         answers.filter_map(|answer| match answer {
             Answer::Lane(lane, value) => Some((*lane, First::of(*value)?)),
-            Answer::Map(_) | Answer::Bad(_) | Answer::Line(_) => None,
+            _ => None,
         })
     }
 
@@ -229,7 +244,13 @@ impl Programs {
         let mut runs = VARIETIES.into_iter().map(|variety| {
             let encoding = Encoding::new(&self.layouts, variety, &initial, false);
             let layout = encoding.layout().clone();
-            let Run { log, seen, end } = script::run(encoding, &request, &key.answers, self.errors);
+            let script = Script {
+                answers: key.answers.clone(),
+                errors: self.errors,
+                failures: self.failures,
+                fault: self.fault,
+            };
+            let Run { log, seen, end } = script::run(encoding, &request, script);
             let accesses = match self.fault {
                 Some(fault) => fault.apply(&request, &layout, &log, seen),
                 None => log[seen..].to_vec(),
@@ -257,10 +278,12 @@ fn questions_of_map<'a>(
     answers: &'a [Answer],
 ) -> impl Iterator<Item = (u8, Map)> + 'a {
     let words = answers.iter().filter_map(|answer| match answer {
-        Answer::Map(value) => Some(Map::of(*value)),
-        Answer::Lane(..) | Answer::Bad(_) | Answer::Line(_) => None,
+        Answer::Map(value) => Some(Some(Map::of(*value))),
+        Answer::Unreadable => Some(None),
+        _ => None,
     });
     // Requests of more than one sector ask for each word once, in order; a read asks for one word again and again.
     let sectors = request.sectors().map(|sector| sector as u8);
-    sectors.zip(words)
+    let known = sectors.zip(words);
+    known.filter_map(|(sector, map)| Some((sector, map?)))
 }

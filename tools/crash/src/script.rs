@@ -19,6 +19,7 @@ use crate::{
         Value, //
     },
     encoding::Encoding,
+    faults::Fault,
     layout::{
         Place,
         WORDS_OF_LINE, //
@@ -55,6 +56,9 @@ use std::rc::Rc;
 /// Map locks of an arena, and the word after them.
 const WORDS_OF_ARENA: u32 = 257;
 
+/// A gate that is closed, as the engine's `gate` has it.
+const CLOSED: u64 = 1;
+
 /// A word in the map that names no block, for what the engine looks at while it opens.
 const NOWHERE: u32 = 0x3fff_fffe;
 
@@ -70,9 +74,31 @@ pub(crate) struct Run {
     pub(crate) end: End,
 }
 
+/// What a request is told.
+pub(crate) struct Script {
+    pub(crate) answers: Vec<Answer>,
+    /// Whether blocks can be bad.
+    pub(crate) errors: bool,
+    /// Whether accesses can fail, so that gates can be closed.
+    pub(crate) failures: bool,
+    /// A part of the protocol that is left out.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// Whether something has failed, or was closed, among the answers.
+pub(crate) fn has_failed(answers: &[Answer]) -> bool {
+    let failed = |answer: &Answer| {
+        matches!(
+            answer,
+            Answer::Fails(_) | Answer::Unreadable | Answer::Gate(true)
+        )
+    };
+    answers.iter().any(failed)
+}
+
 /// Runs a request of the engine as far as the answers go.
-pub(crate) fn run(encoding: Encoding, request: &Request, answers: &[Answer], errors: bool) -> Run {
-    let medium = Scripted::new(encoding, request, answers, errors);
+pub(crate) fn run(encoding: Encoding, request: &Request, script: Script) -> Run {
+    let medium = Scripted::new(encoding, request, script);
     let shared = medium.0.clone();
     watch::start(move |event| shared.watch(event));
     let result = catch_unwind(AssertUnwindSafe(|| medium.clone().request(request)));
@@ -98,8 +124,13 @@ struct Shared {
     lanes: Vec<Value>,
     /// Lanes of each group of each arena, one bit each.
     groups: Vec<u16>,
-    answers: Vec<Answer>,
-    errors: bool,
+    script: Script,
+    /// Fences that were asked for.
+    fences: Cell<usize>,
+    /// Whether a store of a map word has failed.
+    map_failed: Cell<bool>,
+    /// What the fault has the request come to, whatever the engine says.
+    given_up: Cell<bool>,
     /// Answers that were used.
     used: Cell<usize>,
     /// Whether the BTT is open.
@@ -117,10 +148,10 @@ struct Shared {
 struct Scripted(Rc<Shared>);
 
 impl Scripted {
-    fn new(encoding: Encoding, request: &Request, answers: &[Answer], errors: bool) -> Self {
+    fn new(encoding: Encoding, request: &Request, script: Script) -> Self {
         let layout = encoding.layout().clone();
         let mut lanes: Vec<Option<First>> = vec![None; layout.lanes()];
-        for answer in answers {
+        for answer in &script.answers {
             if let Answer::Lane(lane, value) = answer {
                 lanes[usize::from(*lane)] = First::of(*value);
             }
@@ -153,8 +184,10 @@ impl Scripted {
             lanes: lanes.iter().flatten().map(|lane| lane.pack()).collect(),
             groups,
             encoding,
-            answers: answers.to_vec(),
-            errors,
+            script,
+            fences: Cell::new(0),
+            map_failed: Cell::new(false),
+            given_up: Cell::new(false),
             used: Cell::new(0),
             running: Cell::new(false),
             log: RefCell::default(),
@@ -189,12 +222,15 @@ impl Scripted {
             Kind::TryWrite => btt.try_write(lba, count, &mut data, request.group.into()),
             Kind::Discard => btt.discard(lba, count),
             Kind::Read => btt.read(lba, count, &mut data, request.group.into()),
-            Kind::Poison => Ok(()),
+            Kind::Poison | Kind::PoisonMap => Ok(()),
         };
+        let failed = has_failed(&shared.script.answers);
         match result {
+            Ok(()) if shared.given_up.get() => Result::GivenUp,
             Ok(()) => Result::Done,
-            Err(IoError::Lost { .. } | IoError::Media(MediaError::Poison { .. })) => Result::Lost,
             Err(IoError::WouldBlock) => Result::Refused,
+            Err(_) if failed => Result::GivenUp,
+            Err(IoError::Lost { .. } | IoError::Media(MediaError::Poison { .. })) => Result::Lost,
             Err(error) => Result::Failed(format!("request failed: {error}")),
         }
     }
@@ -211,13 +247,41 @@ impl Shared {
     /// The next answer. There is no way on without one.
     fn ask(&self, question: Question) -> Answer {
         let used = self.used.get();
-        let Some(&answer) = self.answers.get(used) else {
+        let Some(&answer) = self.script.answers.get(used) else {
             self.asked.set(Some(question));
             resume_unwind(Box::new(Enough));
         };
         self.used.set(used + 1);
         self.seen.set(self.log.borrow().len());
         answer
+    }
+
+    /// Does an access, unless it is the one that fails now.
+    fn attempt(&self, access: Access) -> std::result::Result<(), MediaError> {
+        let (used, seen) = (self.used.get(), self.seen.get());
+        let number = self.log.borrow().len() - seen;
+        if let Some(&Answer::Fails(fails)) = self.script.answers.get(used) {
+            if usize::from(fails) == number && self.running.get() {
+                self.used.set(used + 1);
+                self.seen.set(seen + number);
+                return Err(MediaError::Poison { offset: 0, len: 0 });
+            }
+        }
+        self.note(access);
+        Ok(())
+    }
+
+    /// Whether a map lock is held.
+    fn has_map_lock(&self) -> bool {
+        let log = self.log.borrow();
+        let count = |is: fn(&Access) -> bool| log.iter().filter(|access| is(access)).count();
+        let taken = count(|access| matches!(access, Access::Acquire(_)));
+        taken > count(|access| matches!(access, Access::Release(_)))
+    }
+
+    /// Whether the request has the fault.
+    fn has(&self, fault: Fault) -> bool {
+        self.script.fault == Some(fault)
     }
 
     fn wrong(&self, what: String) {
@@ -242,7 +306,7 @@ impl Shared {
             Event::Recall(Id(word)) => {
                 let sectors = match self.ask(Question::Line(word as u16)) {
                     Answer::Line(sectors) => sectors,
-                    Answer::Lane(..) | Answer::Map(_) | Answer::Bad(_) => 0,
+                    _ => 0,
                 };
                 self.note(Access::Recall(word as u16));
                 let line = members(sectors).next().map(|sector| self.line_of(sector));
@@ -257,14 +321,29 @@ impl Shared {
                 let sectors = sectors.fold(0, |sectors, sector| sectors | 1 << sector);
                 self.note(Access::Remember(word as u16, sectors));
             }
-            Event::Load(Id(word)) => {
+            Event::Load(Id(word)) if !self.is_of_table(word) => {
+                if !self.script.failures || self.has(Fault::NoSecondLook) && self.has_map_lock() {
+                    return None;
+                }
+                let arena = (word / WORDS_OF_ARENA) as u8;
+                let closed = self.ask(Question::Gate(arena)) == Answer::Gate(true);
+                return closed.then_some(CLOSED);
+            }
+            Event::Load(_) => {
                 let looked = self.log.borrow().last() == Some(&Access::Look);
-                if self.is_of_table(word) && !looked {
+                if !looked {
                     self.note(Access::Look);
                 }
             }
-            Event::Store(Id(word), _) if !self.is_of_table(word) => {
-                self.wrong("an arena became read-only".into());
+            Event::Store(Id(word), value) if !self.is_of_table(word) => {
+                if self.has(Fault::NoClose) {
+                    return None;
+                }
+                if self.script.failures && value == CLOSED {
+                    self.note(Access::Close((word / WORDS_OF_ARENA) as u8));
+                } else {
+                    self.wrong("an arena became read-only".into());
+                }
             }
             Event::Store(_, value) => {
                 let arena = (value >> 32).checked_sub(1).map(|arena| arena as usize);
@@ -347,7 +426,7 @@ impl Media for Scripted {
         };
         match self.0.ask(Question::Map(sector as u8)) {
             Answer::Map(value) => Ok(self.0.encoding.map_word(value)),
-            Answer::Lane(..) | Answer::Bad(_) | Answer::Line(_) => Err(MediaError::Flush),
+            _ => Err(MediaError::Poison { offset, len: 4 }),
         }
     }
 
@@ -358,8 +437,17 @@ impl Media for Scripted {
             Some(Place::Map(sector)) => encoding.map_value(sector, word),
             _ => None,
         };
+        if self.0.map_failed.get() && self.0.has(Fault::SettleStops) {
+            return Err(MediaError::Poison { offset, len: 4 });
+        }
         match (place.and_then(|place| self.0.cell(place)), value) {
-            (Some(cell), Some(value)) => self.0.note(Access::Store(cell, value)),
+            (Some(cell), Some(value)) => {
+                let result = self.0.attempt(Access::Store(cell, value));
+                self.0
+                    .map_failed
+                    .set(self.0.map_failed.get() || result.is_err());
+                return result;
+            }
             _ => self.0.wrong(format!("{word:#x} was stored at {offset:#x}")),
         }
         Ok(())
@@ -373,7 +461,7 @@ impl Media for Scripted {
             _ => None,
         };
         match (place.and_then(|place| self.0.cell(place)), value) {
-            (Some(cell), Some(value)) => self.0.note(Access::Store(cell, value)),
+            (Some(cell), Some(value)) => return self.0.attempt(Access::Store(cell, value)),
             _ => self.0.wrong(format!("{word:#x} was stored at {offset:#x}")),
         }
         Ok(())
@@ -406,7 +494,7 @@ impl Media for Scripted {
 
     fn is_bad(&self, offset: u64, _len: u64) -> bool {
         match self.0.block_at(offset) {
-            Some(block) if self.0.errors && self.0.running.get() => {
+            Some(block) if self.0.script.errors && self.0.running.get() => {
                 self.0.ask(Question::Bad(block)) == Answer::Bad(true)
             }
             _ => false,
@@ -430,8 +518,21 @@ impl Media for Scripted {
     }
 
     fn fence(&self) -> std::result::Result<(), MediaError> {
-        self.0.note(Access::Fence);
-        Ok(())
+        if !self.0.running.get() {
+            return Ok(());
+        }
+        let number = self.0.fences.replace(self.0.fences.get() + 1);
+        let result = self.0.attempt(Access::Fence);
+        if result.is_err() && number == 1 && self.0.has(Fault::MapAfterFailedFence) {
+            // The engine closes the gate before it goes on, and then says that it has failed.
+            self.0.note(Access::Close(0));
+            self.0.given_up.set(true);
+            return Ok(());
+        }
+        if self.0.has(Fault::FenceNeverFails) {
+            return Ok(());
+        }
+        result.map_err(|_| MediaError::Flush)
     }
 }
 
@@ -451,7 +552,7 @@ impl Source<Scripted> for Data {
         let block = media.0.block_at(offset);
         let len = len.into();
         let block = block.ok_or(MediaError::OutOfRange { offset, len })?;
-        media.0.note(Access::Data(block, self.index));
+        media.0.attempt(Access::Data(block, self.index))?;
         media.0.note(Access::Flush(1 << media.0.data_cell(block)));
         self.index += 1;
         Ok(())

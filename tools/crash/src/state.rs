@@ -8,9 +8,12 @@ use crate::{
         First,
         Map,
         Second,
-        Value, //
+        Value,
+        TOKEN_LOST,
+        TOKEN_ZERO, //
     },
     cell::Cell,
+    image::Lost,
     layout::Layout,
     program::Node, //
 };
@@ -72,6 +75,12 @@ pub(crate) struct Running {
     pub(crate) legal: Tokens,
     /// What sectors may no longer read as when a write or discard of them has returned.
     pub(crate) over: Tokens,
+    /// What each sector may read as all the same: contents of requests that failed meanwhile.
+    pub(crate) also: [Tokens; MOST_SECTORS],
+    /// Sectors, one bit each, of which it is not known any more whether the request will have changed them.
+    pub(crate) doubtful: u8,
+    /// Sectors, one bit each, that could not have had the new contents before.
+    pub(crate) adds: u8,
 }
 
 /// A state.
@@ -81,6 +90,12 @@ pub(crate) struct State {
     pub(crate) cells: Vec<Cell>,
     /// Blocks with media errors, one bit each.
     pub(crate) bad: u32,
+    /// Metadata with media errors.
+    pub(crate) lost: Lost,
+    /// Arenas whose gates are closed, one bit each.
+    pub(crate) closed: u8,
+    /// Accesses that may still fail.
+    pub(crate) failures: u8,
     /// What each sector may read as.
     pub(crate) allowed: Vec<Tokens>,
     pub(crate) threads: [Option<Running>; THREADS],
@@ -101,12 +116,6 @@ impl State {
     pub(crate) fn entry(&self, shape: &Shape, lane: usize, side: usize) -> Option<(First, Second)> {
         let half = |half| self.cells[shape.flog(lane, side, half)].visible();
         Some((First::of(half(0))?, Second::of(half(1))?))
-    }
-
-    /// Whether no half of a lane's flog is on its way.
-    pub(crate) fn is_lane_settled(&self, shape: &Shape, lane: usize) -> bool {
-        let cells = shape.flog(lane, 0, 0)..shape.flog(lane + 1, 0, 0);
-        self.cells[cells].iter().all(Cell::is_settled)
     }
 
     /// The sectors of the line that a map lock remembers.
@@ -135,6 +144,9 @@ impl State {
 
     /// What a sector reads as.
     pub(crate) fn visible_token(&self, shape: &Shape, sector: usize) -> Value {
+        if self.lost.word(sector) {
+            return TOKEN_LOST;
+        }
         let map = self.map(sector);
         let bad = self.bad & 1 << map.block != 0;
         contents(map, bad, self.cells[shape.data(map.block)].visible())
@@ -166,7 +178,13 @@ impl State {
             bytes.push(running.reading.unwrap_or(Block::MAX));
             bytes.extend(running.legal.to_le_bytes());
             bytes.extend(running.over.to_le_bytes());
+            for also in running.also {
+                bytes.extend(also.to_le_bytes());
+            }
+            bytes.extend([running.doubtful, running.adds]);
         }
+        bytes.extend(self.lost.bits().to_le_bytes());
+        bytes.extend([self.closed, self.failures]);
         bytes.extend(self.owners.iter().map(|owner| owner.unwrap_or(u8::MAX)));
         bytes.push(self.locks.len() as u8);
         for (lock, owner) in &self.locks {
@@ -187,10 +205,6 @@ pub(crate) fn members(bits: u32) -> impl Iterator<Item = usize> {
 
 /// What a sector reads as if its map word is `map`, and its block is bad, or holds `held`.
 pub(crate) fn contents(map: Map, bad: bool, held: Value) -> Value {
-    use crate::access::{
-        TOKEN_LOST,
-        TOKEN_ZERO, //
-    };
     match map.flags {
         Map::ERROR => TOKEN_LOST,
         Map::ZERO => TOKEN_ZERO,

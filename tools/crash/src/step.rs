@@ -17,6 +17,7 @@ use crate::{
     access::{
         Access,
         Answer,
+        Failure,
         First,
         Kind,
         Question,
@@ -31,6 +32,7 @@ use crate::{
         TOKEN_ZERO, //
     },
     canon::Canon,
+    cell::Cell,
     faults::Fault,
     layout::{
         Layout,
@@ -41,6 +43,7 @@ use crate::{
         Programs, //
     },
     state::{
+        contents,
         Running,
         Shape,
         State,
@@ -52,6 +55,12 @@ use crate::{
 
 /// Words of the engine for each arena, of which the first are the map locks.
 const WORDS_OF_ARENA: u16 = 257;
+
+/// Number of the step in which a request begins, of the first one of them.
+const BEGINS: usize = THREADS;
+
+/// Number of the step in which the next access of thread 0 fails once. Those of the other thread, and of lasting failures, come after it.
+const FAILS: usize = 0x4000;
 
 /// What is next for a thread.
 #[derive(Clone, Debug)]
@@ -88,30 +97,143 @@ impl Machine {
         if !self.all {
             let mut eager = (0..THREADS).filter(|&thread| self.is_eager(state, thread));
             if let Some(thread) = eager.next() {
-                let stepped = self.go_on(state, thread);
-                take(self, thread, stepped);
+                self.step(state, thread, &mut take);
                 return;
             }
         }
         for thread in 0..THREADS {
             if state.threads[thread].is_some() && self.is_enabled(state, thread) {
-                let stepped = self.go_on(state, thread);
-                take(self, thread, stepped);
+                self.step(state, thread, &mut take);
             }
         }
         let idle = (0..self.threads).find(|&thread| state.threads[thread].is_none());
         if let Some(thread) = idle {
             for request in 0..self.requests.len() {
                 if let Some(stepped) = self.begin(state, thread, request) {
-                    take(self, THREADS + request, stepped);
+                    take(self, BEGINS + request, stepped);
                 }
             }
         }
     }
 
+    /// The next step of a thread: done, and failed in each way.
+    fn step(
+        &mut self,
+        state: &State,
+        thread: usize,
+        take: &mut impl FnMut(&mut Self, usize, Stepped),
+    ) {
+        let stepped = self.go_on(state, thread);
+        take(self, thread, stepped);
+        for (number, failure) in Failure::ALL.into_iter().enumerate() {
+            if self.may_fail(state, thread, failure) {
+                let mut state = state.clone();
+                state.failures -= 1;
+                let stepped = self.fail(state, thread, failure);
+                take(self, FAILS + number * THREADS + thread, stepped);
+            }
+        }
+    }
+
+    /// Whether the next access of a thread can fail in this way.
+    fn may_fail(&self, state: &State, thread: usize, failure: Failure) -> bool {
+        let lasts = failure == Failure::Poison;
+        state.failures > 0
+            && match self.next(state, thread) {
+                Some(Next::Access(Access::Store(cell, _))) => !self.is_lost(state, cell),
+                Some(Next::Access(Access::Data(..))) => !lasts || self.programs.has_errors(),
+                Some(Next::Access(Access::Fence)) => !lasts,
+                Some(Next::Ask(Question::Map(sector))) => !state.lost.word(sector.into()),
+                _ => false,
+            }
+    }
+
+    /// Lets the next access of a thread fail.
+    fn fail(&mut self, mut state: State, thread: usize, failure: Failure) -> Stepped {
+        let (next, Some(mut running)) = (self.next(&state, thread), state.threads[thread]) else {
+            return Stepped { state, wrong: None };
+        };
+        let request = self.requests[usize::from(running.request)];
+        let lasts = failure == Failure::Poison;
+        let mut answer = Answer::Fails(running.done);
+        match next {
+            Some(Next::Access(Access::Store(cell, _))) => {
+                if lasts {
+                    self.lose(&mut state, cell);
+                }
+                if request.sectors().contains(&cell.into()) {
+                    running.doubtful |= 1 << (cell - request.sector);
+                }
+            }
+            Some(Next::Access(Access::Data(block, _))) => {
+                state.cells[self.shape.data(block)].store(TOKEN_TORN);
+                state.bad |= u32::from(lasts) << block;
+            }
+            Some(Next::Access(Access::Fence)) => {
+                for cell in &mut state.cells {
+                    cell.forget_flushes(thread);
+                }
+                running.doubtful = u8::MAX;
+            }
+            Some(Next::Ask(Question::Map(sector))) => {
+                if lasts {
+                    self.lose(&mut state, sector);
+                }
+                answer = Answer::Unreadable;
+            }
+            _ => {}
+        }
+        running.node = self.programs.answer(running.node, [answer]);
+        running.done = 0;
+        state.threads[thread] = Some(running);
+        self.canon.normalise(&mut state, &mut self.programs);
+        Stepped { state, wrong: None }
+    }
+
+    /// Gives the line of a word of metadata a media error.
+    fn lose(&self, state: &mut State, cell: u8) {
+        let cell = usize::from(cell);
+        if let Some(half) = cell.checked_sub(self.shape.sectors) {
+            let lane = half / 4;
+            state.lost.lose_flog(lane);
+            // Whatever is in it does not matter any more.
+            let cells = self.shape.flog(lane, 0, 0)..self.shape.flog(lane + 1, 0, 0);
+            state.cells[cells].iter_mut().for_each(Cell::settle);
+            return;
+        }
+        for sector in self.layout.line_of(cell) {
+            state.lost.lose_word(sector);
+            state.cells[sector].settle();
+            state.allowed[sector] = 1 << TOKEN_LOST;
+            for running in state.threads.iter_mut().flatten() {
+                let request = &self.requests[usize::from(running.request)];
+                if request.kind == Kind::Read && request.sectors().contains(&sector) {
+                    running.legal |= 1 << TOKEN_LOST;
+                }
+            }
+        }
+    }
+
+    fn is_lost(&self, state: &State, cell: u8) -> bool {
+        match usize::from(cell).checked_sub(self.shape.sectors) {
+            None => state.lost.word(cell.into()),
+            Some(half) => half / 4 < self.shape.lanes && state.lost.flog(half / 4),
+        }
+    }
+
+    /// Whether a request begins in a step.
+    pub(crate) fn begins(&self, step: usize) -> bool {
+        (BEGINS..FAILS).contains(&step)
+    }
+
     /// What a step does, in words.
     pub(crate) fn describe(&self, state: &State, step: usize) -> String {
-        match step.checked_sub(THREADS) {
+        if let Some(number) = step.checked_sub(FAILS) {
+            let what = self.describe(state, number % THREADS);
+            let how = Failure::ALL[number / THREADS % Failure::ALL.len()];
+            return format!("{what} FAILS ({how:?})");
+        }
+        match step.checked_sub(BEGINS) {
             Some(request) => {
                 let thread = state.threads.iter().position(Option::is_none);
                 let thread = thread.unwrap_or_default();
@@ -195,9 +317,24 @@ impl Machine {
                 _ => false,
             },
             Some(Next::Ask(Question::Map(sector))) => {
-                request.kind != Kind::Read && is_locked(sector.into())
+                // A line that becomes unreadable is seen by readers.
+                let is_read =
+                    state.threads.iter().flatten().any(|running| {
+                        self.requests[usize::from(running.request)].kind == Kind::Read
+                    });
+                !(is_read && state.failures > 0) && is_locked(sector.into())
             }
             Some(Next::Ask(Question::Bad(_))) => request.is_write(),
+            // It stays as it is if nothing fails any more.
+            Some(Next::Ask(Question::Gate(arena))) => {
+                let failed = |running: &Running| self.programs.has_failed(running.node);
+                let others = state.threads.iter().enumerate();
+                let mut others = others.filter(|(other, _)| *other != thread);
+                state.closed & 1 << arena != 0
+                    || state.failures == 0
+                        && state.lost.is_empty()
+                        && !others.any(|(_, other)| other.as_ref().is_some_and(failed))
+            }
             Some(Next::Ask(Question::Line(lock))) => holds(lock),
             Some(Next::Return(_)) => true,
             Some(Next::Ask(Question::Lanes(_))) | None => false,
@@ -214,9 +351,12 @@ impl Machine {
         index as u16 * WORDS_OF_ARENA + (line % 256) as u16
     }
 
-    /// Begins a request, and does its first step, if that is possible now.
+    /// Begins a request, and does its first step, if that is possible now. Without a flog there is nothing to be seen any more.
     fn begin(&mut self, state: &State, thread: usize, number: usize) -> Option<Stepped> {
         let request = self.requests[number];
+        if state.lost.any_flog() {
+            return None;
+        }
         let mut state = state.clone();
         if request.kind == Kind::Poison {
             // Only for states in which it is clear what is lost.
@@ -226,7 +366,22 @@ impl Machine {
             }
             state.bad |= 1 << block;
             let sector = usize::from(request.sector);
-            state.allowed[sector] = 1 << state.visible_token(&self.shape, sector);
+            let token = 1 << state.visible_token(&self.shape, sector);
+            let doubts = state.allowed[sector] & !(1 << self.contents_of(&state, sector));
+            state.allowed[sector] = match doubts {
+                0 => token,
+                // What a request that failed may have left can be lost as well.
+                doubts => token | doubts | 1 << TOKEN_LOST,
+            };
+            self.canon.normalise(&mut state, &mut self.programs);
+            return Some(Stepped { state, wrong: None });
+        }
+        if request.kind == Kind::PoisonMap {
+            if !state.is_quiet() || state.failures == 0 || state.lost.word(request.sector.into()) {
+                return None;
+            }
+            state.failures -= 1;
+            self.lose(&mut state, request.sector);
             self.canon.normalise(&mut state, &mut self.programs);
             return Some(Stepped { state, wrong: None });
         }
@@ -238,24 +393,37 @@ impl Machine {
             reading: None,
             legal: 0,
             over: 0,
+            also: [0; MOST_SECTORS],
+            doubtful: 0,
+            adds: 0,
         };
         let mut fresh = fresh_tokens(&self.shape, &state);
         for (index, sector) in request.sectors().enumerate() {
             let token = match request.kind {
                 Kind::Write | Kind::TryWrite => fresh.next()?,
                 Kind::Discard => TOKEN_ZERO,
-                Kind::Read | Kind::Poison => {
+                Kind::Read | Kind::Poison | Kind::PoisonMap => {
                     running.legal |= state.allowed[sector];
                     continue;
                 }
             };
             running.tokens[index] = token as u8;
+            if state.allowed[sector] & 1 << token == 0 {
+                running.adds |= 1 << index;
+            }
             running.over |= state.allowed[sector] & !self.under_way(&state, sector) & FRESH;
             self.allow(&mut state, sector, token);
         }
         state.threads[thread] = Some(running);
         self.is_enabled(&state, thread)
             .then(|| self.go_on(&state, thread))
+    }
+
+    /// What a sector would read as without media errors.
+    fn contents_of(&self, state: &State, sector: usize) -> Value {
+        let map = state.map(sector);
+        let held = state.cells[self.shape.data(map.block)].visible();
+        contents(map, false, held)
     }
 
     /// Lets a sector have other contents, also for those who read it just now.
@@ -274,7 +442,7 @@ impl Machine {
         let running = state.threads.iter().flatten();
         running.fold(0, |tokens, running| {
             let request = &self.requests[usize::from(running.request)];
-            let is_ours = request.kind != Kind::Read && request.sectors().contains(&sector);
+            let is_ours = request.changes() && request.sectors().contains(&sector);
             match is_ours.then(|| running.tokens[sector - usize::from(request.sector)]) {
                 Some(token) => tokens | 1 << token,
                 None => tokens,
@@ -287,6 +455,12 @@ impl Machine {
         let mut state = state.clone();
         let mut wrong = None;
         match self.next(&state, thread) {
+            Some(Next::Access(Access::Store(cell, _))) if self.is_lost(&state, cell) => {
+                return self.fail(state, thread, Failure::Once);
+            }
+            Some(Next::Ask(Question::Map(sector))) if state.lost.word(sector.into()) => {
+                return self.fail(state, thread, Failure::Once);
+            }
             Some(Next::Access(access)) => {
                 wrong = self.access(&mut state, thread, access).err();
                 if let Some(running) = &mut state.threads[thread] {
@@ -317,6 +491,11 @@ impl Machine {
         let me = thread as u8;
         let Some(running) = state.threads[thread] else {
             return Ok(());
+        };
+        let request = self.requests[usize::from(running.request)];
+        // Its words are not durable before its fence.
+        let is_of_discard = |cell: u8| {
+            request.kind == Kind::Discard && request.sectors().contains(&usize::from(cell))
         };
         match access {
             Access::Unlock(lanes) => {
@@ -352,7 +531,12 @@ impl Machine {
                 check_legal(running.legal, token)?;
             }
             Access::Zeroes => check_legal(running.legal, TOKEN_ZERO)?,
-            Access::Store(cell, value) => state.cells[usize::from(cell)].store(value),
+            Access::Store(cell, value) => {
+                state.cells[usize::from(cell)].store(value);
+                if let (Some(running), true) = (&mut state.threads[thread], is_of_discard(cell)) {
+                    running.doubtful |= 1 << (cell - request.sector);
+                }
+            }
             Access::Flush(cells) => {
                 for (index, cell) in state.cells.iter_mut().enumerate() {
                     if cells & 1 << index != 0 {
@@ -360,7 +544,15 @@ impl Machine {
                     }
                 }
             }
-            Access::Fence => state.cells.iter_mut().for_each(|cell| cell.fence(thread)),
+            Access::Fence => {
+                state.cells.iter_mut().for_each(|cell| cell.fence(thread));
+                if let (Some(running), Kind::Discard) = (&mut state.threads[thread], request.kind) {
+                    // What it has stored is there to stay.
+                    running.doubtful = 0;
+                    running.adds = 0;
+                }
+            }
+            Access::Close(arena) => state.closed |= 1 << arena,
         }
         Ok(())
     }
@@ -374,30 +566,109 @@ impl Machine {
         let lanes = match question {
             Question::Map(sector) => {
                 let word = state.cells[usize::from(sector)].visible();
+                self.overrule(state, thread, sector.into());
                 return Ok(vec![Answer::Map(word)]);
             }
             Question::Bad(block) => return Ok(vec![Answer::Bad(state.bad & 1 << block != 0)]),
+            Question::Gate(arena) => {
+                return Ok(vec![Answer::Gate(state.closed & 1 << arena != 0)]);
+            }
             Question::Line(lock) => return Ok(vec![Answer::Line(state.line(lock))]),
             Question::Lanes(lanes) => lanes,
         };
         let mut answers = Vec::new();
         for lane in (0..self.shape.lanes).filter(|lane| lanes & 1 << lane != 0) {
-            if state.owners[lane].is_none() {
-                if !self.canon.turn(state, lane) {
-                    return Err(format!(
-                        "lane {lane} is taken with an entry that is not durable"
-                    ));
-                }
-                state.owners[lane] = Some(thread as u8);
+            let mut side = 0;
+            if self.is_closed(state, lane) {
+                // Nobody will use the lane, whatever is in it.
+                side = self.canon.newest(state, lane).map_or(0, |(side, _)| side);
+            } else if state.owners[lane].is_none() && !self.canon.turn(state, lane) {
+                return Err(format!(
+                    "lane {lane} is taken with an entry that is not durable"
+                ));
             }
-            let first = state.cells[self.shape.flog(lane, 0, 0)].visible();
-            let second = Second::of(state.cells[self.shape.flog(lane, 0, 1)].visible());
+            state.owners[lane].get_or_insert(thread as u8);
+            let first = state.cells[self.shape.flog(lane, side, 0)].visible();
+            let second = Second::of(state.cells[self.shape.flog(lane, side, 1)].visible());
             let (Some(first), Some(_)) = (First::of(first), second) else {
                 return Err(format!("lane {lane} has no newest entry"));
             };
             answers.push(Answer::Lane(lane as u8, first.pack()));
         }
         Ok(answers)
+    }
+
+    /// A request that changes a sector has loaded its map word: what failed before will not come after it.
+    fn overrule(&self, state: &mut State, thread: usize, sector: usize) {
+        if let Some(running) = &mut state.threads[thread] {
+            let request = &self.requests[usize::from(running.request)];
+            if request.changes() && request.sectors().contains(&sector) {
+                running.also[sector - usize::from(request.sector)] = 0;
+            }
+        }
+    }
+
+    fn is_closed(&self, state: &State, lane: usize) -> bool {
+        let mut arenas = self.layout.arenas().iter();
+        let arena = arenas.position(|arena| arena.lanes.contains(&lane));
+        arena.is_some_and(|arena| state.closed & 1 << arena != 0)
+    }
+
+    /// Ends a request with an error: each of its sectors has its old or its new contents.
+    ///
+    /// It may turn out later which, if the store of its own map word or a fence has failed, or if a discard has stored the word and
+    /// had no fence. Otherwise it is as it is now.
+    fn give_up(
+        &self,
+        state: &mut State,
+        thread: usize,
+        request: &Request,
+        running: &Running,
+    ) -> Result<(), String> {
+        for cell in &mut state.cells {
+            cell.forget_flushes(thread);
+        }
+        if request.kind == Kind::Read {
+            return Ok(());
+        }
+        for (index, sector) in request.sectors().enumerate() {
+            let own = 1 << running.tokens[index];
+            let visible = state.visible_token(&self.shape, sector);
+            check_legal(state.allowed[sector], visible)
+                .map_err(|what| format!("after a request that failed, sector {sector}: {what}"))?;
+            let under_way = self.under_way(state, sector);
+            // A discard is not followed by a fence then.
+            let is_doubtful = running.doubtful & 1 << index != 0;
+            if is_doubtful || under_way & 1 << visible != 0 {
+                self.keep_also(state, sector, own);
+            } else if own == 1 << visible && own & FRESH != 0 {
+                self.settle(state, sector, own | under_way | running.also[index]);
+            } else if own != 1 << visible && running.adds & 1 << index != 0 {
+                state.allowed[sector] &= !own | under_way | running.also[index];
+            }
+        }
+        Ok(())
+    }
+
+    /// Contents of a request that failed may replace those of one that is still under way.
+    fn keep_also(&self, state: &mut State, sector: usize, own: Tokens) {
+        for running in state.threads.iter_mut().flatten() {
+            let request = &self.requests[usize::from(running.request)];
+            if request.changes() && request.sectors().contains(&sector) {
+                running.also[sector - usize::from(request.sector)] |= own;
+            }
+        }
+    }
+
+    /// From now on a sector has these contents.
+    fn settle(&self, state: &mut State, sector: usize, tokens: Tokens) {
+        state.allowed[sector] = tokens;
+        for running in state.threads.iter_mut().flatten() {
+            let request = &self.requests[usize::from(running.request)];
+            if request.changes() && request.sectors().contains(&sector) {
+                running.also[sector - usize::from(request.sector)] &= tokens;
+            }
+        }
     }
 
     /// Makes a promise of a request.
@@ -417,6 +688,7 @@ impl Machine {
                 }
                 return Ok(());
             }
+            (Ended::GivenUp, _) => return self.give_up(state, thread, &request, &running),
             (Ended::Refused, _) => return Err("a request that waits was refused".into()),
             (Ended::Failed(what), _) => return Err(what.clone()),
         }
@@ -426,18 +698,18 @@ impl Machine {
         if request.kind == Kind::Read {
             return Ok(());
         }
-        for sector in request.sectors() {
+        for (index, sector) in request.sectors().enumerate() {
             let token = state.visible_token(&self.shape, sector);
-            check_legal(state.allowed[sector], token)
+            check_legal(state.allowed[sector] & !running.over, token)
                 .map_err(|what| format!("at the end of a request, sector {sector}: {what}"))?;
             let under_way = self.under_way(state, sector);
-            state.allowed[sector] = if under_way & 1 << token == 0 {
-                1 << token | under_way
+            if (under_way | running.also[index]) & 1 << token == 0 {
+                self.settle(state, sector, 1 << token | under_way | running.also[index]);
             } else {
                 // The other thread's request came later, but may still be lost; then the sector is as this one, or
-                // one before it that was under way at the same time, has left it.
-                state.allowed[sector] & !running.over
-            };
+                // one before it that was under way at the same time, has left it. So it is with one that has failed meanwhile.
+                state.allowed[sector] &= !running.over;
+            }
         }
         Ok(())
     }
@@ -446,7 +718,7 @@ impl Machine {
 /// Contents that have no meaning by themselves.
 const FRESH: Tokens = !((1 << TOKEN_FIRST) - 1);
 
-fn check_legal(legal: Tokens, token: Value) -> Result<(), String> {
+pub(crate) fn check_legal(legal: Tokens, token: Value) -> Result<(), String> {
     if legal & 1 << token == 0 {
         return Err(format!(
             "it reads as {}, expected one of {}",
@@ -483,6 +755,7 @@ fn fresh_tokens(shape: &Shape, state: &State) -> impl Iterator<Item = Value> {
     }
     for running in state.threads.iter().flatten() {
         used |= running.legal | running.over;
+        running.also.iter().for_each(|&also| used |= also);
         running.tokens.iter().for_each(|&token| used |= 1 << token);
     }
     (0..32).filter(move |token| used & 1 << token == 0)

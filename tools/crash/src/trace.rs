@@ -4,7 +4,10 @@
 //! the verdict on an image of it.
 
 use crate::{
-    image::Image,
+    image::{
+        Image,
+        Lost, //
+    },
     judge::{
         self,
         Contents, //
@@ -80,8 +83,10 @@ impl Arena {
                 .map(|place| word(self.0.offset(place)))
                 .collect(),
             bad: 0,
+            lost: Lost::default(),
         };
         let (_, recovered) = judge::judge(&self.0, &image)?;
+        let recovered = recovered.ok_or("a flog is lost")?;
         let contents =
             recovered.map.iter().enumerate().map(|(sector, &word)| {
                 match judge::contents(&self.0, &image, sector, word) {

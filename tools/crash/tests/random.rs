@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Long random histories with power failures.
+//! Long random histories with power failures, and some in which stores and fences fail as well.
+
+use crash::random::{
+    self,
+    Kind, //
+};
 
 /// Requests of a history.
 const REQUESTS: usize = 25_000;
@@ -8,12 +13,30 @@ const REQUESTS: usize = 25_000;
 #[test]
 fn long_histories() {
     for seed in 1..=4 {
-        match crash::random::run(seed * 0x9e37_79b9, REQUESTS) {
+        match random::run(seed * 0x9e37_79b9, REQUESTS, Kind::Power) {
             Ok(tally) => {
                 assert!(
                     tally.requests >= REQUESTS
                         && tally.power_failures > REQUESTS / 10
                         && tally.reopenings > REQUESTS / 10,
+                    "{tally:?}"
+                );
+                println!("seed {seed}: {tally:?}");
+            }
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+}
+
+#[test]
+fn long_histories_with_failures() {
+    for seed in 1..=4 {
+        match random::run(seed * 0x9e37_79b9, REQUESTS, Kind::Failures) {
+            Ok(tally) => {
+                assert!(
+                    tally.failures > REQUESTS / 10
+                        && tally.failed_requests > REQUESTS / 10
+                        && tally.beginnings > REQUESTS / 100,
                     "{tally:?}"
                 );
                 println!("seed {seed}: {tally:?}");

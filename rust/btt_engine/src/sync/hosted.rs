@@ -220,7 +220,9 @@ impl PaddedWord {
     /// Loads the word; later accesses come after it.
     pub(crate) fn load(&self) -> u64 {
         #[cfg(feature = "watch")]
-        tell(Event::Load(self.id));
+        if let Some(value) = tell(Event::Load(self.id)) {
+            self.word.store(value, Ordering::Release);
+        }
         self.word.load(Ordering::Acquire)
     }
 

@@ -34,7 +34,7 @@ pub enum Event {
     Recall(Id),
     /// It is stored.
     Remember(Id, u64),
-    /// A word is loaded.
+    /// A word is loaded. The watcher may have stored another value before, as another thread.
     Load(Id),
     /// A word is stored or replaced.
     Store(Id, u64),
@@ -48,7 +48,8 @@ std::thread_local! {
     static WORDS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Tells `watcher` what this thread does from now on. Ids begin at 0 again. It has an answer to [`Event::Recall`] only.
+/// Tells `watcher` what this thread does from now on. Ids begin at 0 again. It has an answer to [`Event::Recall`] and to
+/// [`Event::Load`] only.
 pub fn start(watcher: impl Fn(Event) -> Option<u64> + 'static) {
     WATCHER.set(Some(Box::new(watcher)));
     LOCKS.set(0);
