@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What power failures leave of label updates, on two DIMMs: the namespaces are as before or as after the update, the labels are mended
-# when the region is enabled, and no slot is lost. When they cannot be mended, nothing is changed until they can.
+# What power failures leave of label updates, on two DIMMs: the namespaces are as before or as after the update. Enabling the region
+# writes nothing; the labels are written again when the namespace is changed, and no slot is lost. What is left of a creation or a
+# removal is refused, and is given up by the user.
 #
 # timeout: 300
 . "$LIB"
@@ -36,7 +37,18 @@ slots() {
 	echo "$(cat "$ND/$(dimm 0)/available_slots") $(cat "$ND/$(dimm 1)/available_slots")"
 }
 
-# settled NAMES SLOTS: the namespaces have these UUIDs, so many slots are free, and there was nothing to mend any more.
+# written FILE0 FILE1: enabling the region has left both areas as they were written.
+written() {
+	expect_ok ndctl disable-region "$region"
+	save_labels now
+	expect_ok cmp now.0 "$1"
+	expect_ok cmp now.1 "$2"
+	dmesg -C
+	expect_ok ndctl enable-region "$region"
+	wait_for_buses
+}
+
+# settled NAMES SLOTS: the namespaces have these UUIDs, so many slots are free, and no label is refused.
 settled() {
 	expect_eq "the namespaces" "$(names)" "$1"
 	expect_eq "the free slots" "$(slots)" "$2"
@@ -44,8 +56,22 @@ settled() {
 	dmesg -C
 	expect_ok ndctl enable-region "$region"
 	wait_for_buses
-	! dmesg | grep -q "interrupted" || fail "something is left to be mended"
+	! dmesg | grep -q "interrupted\|refused" || fail "something is left: $(dmesg)"
 	expect_eq "the namespaces, found again" "$(names)" "$1"
+}
+
+# rename_it NAME: changes the namespace, and thereby all of its labels.
+rename_it() {
+	namespace=$(field "$(ndctl list -r "$region" -N)" dev)
+	expect_ok ndctl disable-namespace "$namespace"
+	expect_eq "changing the name" "$(store "$ND/$namespace/alt_name" "$1")" ok
+	expect_ok ndctl enable-namespace "$namespace"
+}
+
+# given_up UUID: what stands for labels that are refused is removed.
+given_up() {
+	shown=$(ndctl list -r "$region" -N -i | jq -r --arg uuid "$1" '.[] | select(.uuid == $uuid) | .dev')
+	expect_ok ndctl destroy-namespace -f "$shown"
 }
 
 reset_labels 1.1
@@ -63,24 +89,52 @@ save_labels second
 cp first.0 marked.0 && cp first.1 marked.1
 mark marked.0 $first && mark marked.1 $first
 restore_labels marked.0 marked.1
-expect_kernel_message "$region: namespace $first: the update of its labels was interrupted"
+settled "[\"$first\"]" "$one"
+written marked.0 marked.1
+rename_it other
 settled "[\"$first\"]" "$one"
 
 # A change of UUID that reached one DIMM: the old one holds.
 cp second.0 half.0 && mark half.0 $second
 restore_labels half.0 first.1
-expect_kernel_message "$region: namespace $first: the update of its labels was interrupted"
 settled "[\"$first\"]" "$one"
+written half.0 first.1
+rename_it other
+expect_kernel_message "$region: namespace $first: the update of its labels was interrupted: they are written again"
+settled "[\"$first\"]" "$one"
+restore_labels half.0 first.1
+namespace=$(field "$(ndctl list -r "$region" -N)" dev)
+expect_ok ndctl disable-namespace "$namespace"
+expect_eq "the new UUID, again" "$(store "$ND/$namespace/uuid" $second)" ok
+expect_ok ndctl enable-namespace "$namespace"
+settled "[\"$second\"]" "$one"
+restore_labels half.0 first.1
+expect_ok ndctl destroy-namespace -f "$(field "$(ndctl list -r "$region" -N)" dev)" >/dev/null
+settled "" "$empty"
 
-# A creation that reached one DIMM: there is nothing.
+# A creation that reached one DIMM: it is refused, and its space is reserved until it is given up.
 restore_labels marked.0 none.1
-expect_kernel_message "$region: labels of namespace $first are dropped: its creation was interrupted"
+expect_kernel_message "$region: namespace $first refused: mapping1 has no label of it"
+expect_eq "the namespaces" "$(names)" ""
+written marked.0 none.1
+given_up $first
+settled "" "$empty"
+
+# A removal that reached one DIMM.
+restore_labels first.0 first.1
+expect_ok ndctl destroy-namespace -f "$(field "$(ndctl list -r "$region" -N)" dev)" >/dev/null
+save_labels removed
+restore_labels first.0 removed.1
+expect_kernel_message "$region: namespace $first refused: mapping1 has no label of it"
+written first.0 removed.1
+given_up $first
 settled "" "$empty"
 
 # A DIMM that lost its labels for another reason: the namespace is refused, and nothing is dropped.
 restore_labels first.0 none.1
 expect_kernel_message "$region: namespace $first refused: mapping1 has no label of it"
 expect_eq "the namespaces" "$(names)" ""
+written first.0 none.1
 restore_labels first.0 first.1
 settled "[\"$first\"]" "$one"
 
@@ -93,10 +147,8 @@ expect_ok ndctl disable-region -b "$N0" all
 ndctl write-labels -i half.0 "$(dimm 0)" >/dev/null 2>&1 || fail "write-labels: $?"
 expect_eq "writing fail_cmd" "$(store "$knob/fail_cmd" 0x40)" ok
 expect_eq "writing fail_cmd_code" "$(store "$knob/fail_cmd_code" $EIO)" ok
-dmesg -C
 expect_ok ndctl enable-region "$region"
 wait_for_buses
-expect_kernel_message "$region: labels could not be mended"
 expect_eq "the namespaces" "$(names)" "[\"$first\"]"
 namespace=$(field "$(ndctl list -r "$region" -N)" dev)
 expect_ok ndctl disable-namespace "$namespace"

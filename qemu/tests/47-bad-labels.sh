@@ -53,14 +53,20 @@ with() {
 	found "$names" "$*" "$message"
 }
 
-# with_index NAMES CHANGE...: what becomes of changes to both index blocks.
+# with_index MESSAGE CHANGE...: changes to both index blocks. There are no namespaces, none can be made, and the area stays as it is.
 with_index() {
-	names=$1
+	message=$1
 	shift
 	cp good area
 	perl "${LIB%/*}/labels.pl" area index "$@" || fail "labels.pl $*: $?"
 	load
-	found "$names" "index $*"
+	found "" "index $*" "$message"
+	if ndctl create-namespace -r region0 -m raw -s 16M >/dev/null 2>&1; then
+		fail "a namespace is made in an area with index $*"
+	fi
+	ndctl disable-region region0 >/dev/null 2>&1 || true
+	ndctl read-labels -o now nmem0 2>/dev/null
+	expect_ok cmp area now
 }
 
 ndctl disable-region region0 2>/dev/null
@@ -81,8 +87,9 @@ load
 found "one three two " "nothing changed"
 
 # Labels that are none.
-with "one three " "" checksum=1
-with "one three " "" slot=77
+with "one three " "region0: namespace $two refused: mapping0: slot .*: checksum is 0x0*1, expected" checksum=1
+expect_eq "free space beside a damaged label" "$(show region0 available_size)" $((32 << 20))
+with "one three " "region0: namespace $two refused: mapping0: slot .*: slot is 77, expected" slot=77
 # Labels of others.
 with "one three " "" cookie=1
 with "one three " "" dpa=0x7ffffffff000
@@ -91,23 +98,37 @@ with "one three " "region0: namespace $two refused: mapping0: nlabel is 2, expec
 with "one three " "region0: namespace $two refused: mapping0: position is 1, expected" position=1
 with "one three " "region0: namespace $two refused: mapping0: type GUID is $future, expected" type=$future
 with "one three " "region0: namespace $two refused: mapping0: dpa is" dpa=0x6000000 rawsize=0x10000000
-with "one three " "" rawsize=0
-with "one three " "" rawsize=0xffffffffffffffff
+with "one three " "region0: namespace $two refused: mapping0: slot .*: rawsize is 0x0 at" rawsize=0
+with "one three " "region0: namespace $two refused: mapping0: slot .*: rawsize is 0xffffffffffffffff at" rawsize=0xffffffffffffffff
 # Labels that are unusual.
 with "one three two " "" class=$future
 expect_eq "class from the future" "$(cat "$ND"/namespace0.*/holder_class | sort -u | tr -d '\n')" "<unknown>"
 with "one three two " "" lbasize=12345
-with "one three two " "the update of its labels was interrupted" flags=0xffffffff
+with "one three two " "" flags=0xffffffff
 with "$(printf '%064d' 7) one three " "" "name=$(printf '%064d' 7)"
-# Addresses that somebody else has: whose they are cannot be known, so the DIMM is not used.
-with "" "nmem0: " dpa=0x1000000
-[ ! -e "$ND/nmem0/driver" ] || fail "a DIMM is enabled of which two namespaces have the same addresses"
+# Addresses that another one has: whose they are cannot be known, so neither is used.
+with "three " "region0: namespace $two refused: mapping0: dpa is 0x1000000\.\.0x3000000, expected none of 0x0\.\.0x2000000" dpa=0x1000000
+expect_kernel_message "region0: namespace $one refused: mapping0: dpa is 0x0\.\.0x2000000, expected none of 0x1000000\.\.0x3000000"
+shown=$(ndctl list -Ni | jq -r --arg uuid $two '.[] | select(.uuid == $uuid) | .dev')
+ndctl destroy-namespace -f "$shown" >/dev/null 2>said || fail "destroy-namespace: $(cat said)"
+ndctl disable-region region0 2>/dev/null
+ndctl enable-region region0 2>/dev/null
+settle
+found "one three " "one of two given up that had the same addresses"
 
-# Indexes that are none, or from the future: no labels.
-for change in signature=NAMESPACE_INDEY checksum=7 major=2 labelsize=7 sequence=0 slots=0xffffffff slots=0 own=0x100000 size=0x7fffffff \
-	size=0 other=7 labels=0xfffffffffffff000; do
-	with_index "" $change
-done
+# Indexes that are none, or from the future: what is there is left alone.
+with_index "nmem0: label area: label of version 1\.2 in slot .*, but no index" signature=NAMESPACE_INDEY
+with_index "nmem0: label area: index0: checksum is 0x0*7, expected" checksum=7
+with_index "nmem0: label area: index0: version is 2\.2, expected" major=2
+with_index "nmem0: label area: index.: labelsize is 7, expected" labelsize=7
+with_index "nmem0: label area: index0: seq is 0x0, expected" sequence=0
+with_index "nmem0: label area: index0: nslot is 4294967295, expected" slots=0xffffffff
+with_index "" slots=0
+with_index "nmem0: label area: index.: myoff is 0x100000, expected" own=0x100000
+with_index "nmem0: label area: index0: mysize is 0x7fffffff, expected" size=0x7fffffff
+with_index "nmem0: label area: index0: mysize is 0x0, expected" size=0
+with_index "nmem0: label area: index0: otheroff is 0x7, expected" other=7
+with_index "nmem0: label area: index0: labeloff is 0xfffffffffffff000, expected" labels=0xfffffffffffff000
 
 # Random bytes.
 for seed in $(seq $RANDOM_AREAS); do

@@ -59,10 +59,16 @@ kept=$(namespace_with $neighbour)
 disk=$(disk_of "$kept")
 same 1 65536 0 || fail "the neighbour lost its data"
 ndctl disable-region region0 2>/dev/null
+ndctl read-labels -o before nmem0 2>/dev/null
 dmesg -C
 ndctl enable-region region0 2>/dev/null
 settle
-! dmesg | grep -q interrupted || fail "something was left to be mended"
+! dmesg | grep -q "interrupted\|refused" || fail "one DIMM has all labels of a namespace, or none"
+ndctl disable-region region0 2>/dev/null
+ndctl read-labels -o after nmem0 2>/dev/null
+cmp before after || fail "enabling the region has changed the labels"
+ndctl enable-region region0 2>/dev/null
+settle
 
 if [ "$BOOT" -lt $BOOTS ]; then
 	ndctl disable-namespace "$changed" 2>/dev/null

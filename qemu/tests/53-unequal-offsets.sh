@@ -71,7 +71,7 @@ shown "after changes that were refused"
 labels renamed.0 half.0 $second flags=8
 restore_labels half.0 unequal.1
 expect_kernel_message "$region: namespace $first refused: mapping0 has no label of it"
-expect_kernel_message "$region: namespace $second refused: it may be the new UUID of a namespace"
+expect_kernel_message "$region: namespace $second refused: mapping1 has no label of it"
 expect_eq "the namespaces after a change of the UUID was interrupted" "$(names)" ""
 save_labels after
 expect_ok cmp after.0 half.0

@@ -30,7 +30,7 @@ for region in "$pair" "$four"; do
 	[ ! -e "$ND/$region/driver" ] || fail "$region is enabled although labels of a DIMM cannot be read"
 	[ -z "$(ls "$ND/$region" | grep '^namespace[0-9]')" ] || fail "$region has namespaces"
 done
-expect_kernel_message "$pair: its namespaces cannot be made"
+expect_kernel_message "nmem[0-9]*: is disabled or locked: its labels must be readable"
 expect_eq "error of binding $pair again" "$(store /sys/bus/nd/drivers/nd_region/bind "$pair")" ENXIO
 
 # The labels are back.
@@ -42,3 +42,19 @@ for region in "$pair" "$four"; do
 	[ -e "$ND/$region/driver" ] || fail "$region is not enabled although all labels can be read"
 	expect_match "namespace seed of $region" "$(cat "$ND/$region/namespace_seed")" "namespace*.0"
 done
+
+# The labels of neither can be read, and nothing else says that there are some: the memory is not taken for one raw namespace.
+expect_ok unload_simulated
+in_time modprobe nfit_test unreadable=0x3
+for bus in "$ND"/ndbus*; do
+	in_time cat "$bus/wait_probe"
+done
+pair=$(region_of_ways 2)
+[ ! -e "$ND/$pair/driver" ] || fail "$pair is enabled although no labels can be read"
+for number in 0 1; do
+	expect_eq "writing fail_cmd" "$(store /sys/devices/platform/nfit_test.0/nfit_test_dimm/test_dimm$number/fail_cmd 0)" ok
+done
+expect_ok ndctl enable-dimm -b "$N0" all
+expect_ok ndctl enable-region "$pair"
+wait_for_buses
+expect_eq "the type of namespaces of a region without labels" "$(cat "$ND/$pair/nstype")" 4

@@ -23,13 +23,18 @@ use nd_format::{
     label::{
         Extent,
         Flags,
+        Identity,
         Label,
         Layout,
         Name,
         Plan,
         Store, //
     },
-    uuid::Uuid, //
+    nfit::interleave::Cookies,
+    uuid::{
+        Guid,
+        Uuid, //
+    },
 };
 
 /// Bytes of a label area.
@@ -103,8 +108,18 @@ fn write_index(bytes: &mut [u8]) -> Result {
         types: None,
     };
     let mut store = Store::new(bytes, &mut layout).map_err(|_| EINVAL)?;
-    complete(store.publish(&label, None).map_err(|_| EINVAL)?);
-    complete(store.remove(label.uuid));
+    // Of no set: the label is dropped again.
+    let identity = Identity {
+        cookies: Cookies {
+            v1_1: label.cookie,
+            v1_2: label.cookie,
+            alternate: label.cookie,
+        },
+        range_type: Guid::NIL,
+    };
+    let plan = store.publish(&label, None, &identity);
+    complete(plan.map_err(|_| EINVAL)?);
+    complete(store.remove(label.uuid, &identity));
     Ok(())
 }
 

@@ -12,14 +12,12 @@ use crate::{
     },
     text::Foreign, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
 use kernel_ext::device::Node;
 use nd_format::label::{
-    dpa::{
-        self,
-        Reservation,
-        Reserved, //
-    },
     Extent,
     LabelArea,
     Layout,
@@ -66,15 +64,10 @@ impl CachedArea {
             );
             return Err(ENXIO);
         }
-        let mut bytes = KVVec::from_elem(0u8, size as usize, GFP_KERNEL)?;
-        let mut payload = KVVec::new();
-        let mut offset = 0u32;
-        while offset < size {
-            let end = offset.saturating_add(max_transfer).min(size);
-            let chunk = bytes.get_mut(offset as usize..end as usize).ok_or(EIO)?;
-            read_chunk(dimm, offset, chunk, &mut payload)?;
-            offset = end;
-        }
+        // Until they are read, the labels may say that the memory is in use.
+        dimm.labels_unread.store(true, Relaxed);
+        let bytes = read_bytes(dimm, size, max_transfer)?;
+        dimm.labels_unread.store(false, Relaxed);
         let layout = Layout::discover(size, &bytes).map_err(|error| {
             dev_err!(dimm, "label area: {}\n", Foreign(error));
             ENXIO
@@ -84,7 +77,7 @@ impl CachedArea {
             layout,
             max_transfer,
         };
-        area.reservations()?.check(dimm)?;
+        area.report_damage(dimm);
         Ok(Reading {
             area: Some(area),
             locked,
@@ -101,13 +94,24 @@ impl CachedArea {
         &self.layout
     }
 
-    /// Returns the ranges of the DIMM that namespaces have.
-    pub(crate) fn reservations(&self) -> Result<Reservations> {
-        let mut list = KVVec::new();
-        for reservation in dpa::reservations(self.area()) {
-            list.push(reservation, GFP_KERNEL)?;
+    /// Says what is wrong with the area, if something is. Namespaces are judged with their regions.
+    fn report_damage(&self, dimm: &Node<Dimm>) {
+        if let Some(damage) = self.layout.damage() {
+            dev_err!(
+                dimm,
+                "label area: {}: it is not used until it is restored or initialised (ndctl init-labels)\n",
+                Foreign(*damage)
+            );
         }
-        Ok(Reservations(list))
+        let mut damaged = self.area().damaged();
+        if let Some((slot, first)) = damaged.next() {
+            dev_err!(
+                dimm,
+                "label area: slot {slot}: {}: its addresses stay reserved; {} more are damaged\n",
+                Foreign(first),
+                damaged.count()
+            );
+        }
     }
 
     /// Returns the area as one that labels can be written to; `extent` is the range of the namespace on `dimm`.
@@ -168,19 +172,6 @@ impl Medium for LabelWriter<'_> {
     }
 }
 
-/// The ranges of a DIMM that namespaces have, in no particular order.
-pub(crate) struct Reservations(KVVec<Reservation>);
-
-impl Reservations {
-    /// Sorts the ranges; `EBUSY` if two of them overlap.
-    pub(crate) fn check(&mut self, dimm: &Node<Dimm>) -> Result<Reserved<'_>> {
-        Reserved::sort(&mut self.0).map_err(|overlap| {
-            dev_err!(dimm, "{}\n", Foreign(overlap));
-            EBUSY
-        })
-    }
-}
-
 /// What a DIMM says of its label area.
 struct AreaSize {
     size: u32,
@@ -203,6 +194,20 @@ fn read_size(dimm: &Node<Dimm>) -> Result<AreaSize> {
         max_transfer: word(&payload, 8)?,
         locked,
     })
+}
+
+/// Reads the `size` bytes of the label area, at most `max_transfer` of them at once.
+fn read_bytes(dimm: &Node<Dimm>, size: u32, max_transfer: u32) -> Result<KVVec<u8>> {
+    let mut bytes = KVVec::from_elem(0u8, size as usize, GFP_KERNEL)?;
+    let mut payload = KVVec::new();
+    let mut offset = 0u32;
+    while offset < size {
+        let end = offset.saturating_add(max_transfer).min(size);
+        let chunk = bytes.get_mut(offset as usize..end as usize).ok_or(EIO)?;
+        read_chunk(dimm, offset, chunk, &mut payload)?;
+        offset = end;
+    }
+    Ok(bytes)
 }
 
 /// Reads a part of the label area; `payload` is for the command, so that it is not allocated for each of them.

@@ -70,9 +70,11 @@ pub struct Dimm {
     id: StaticId<64>,
     description: DimmDescription,
     locked: Atomic<bool>,
-    /// Whether labels say what its regions hold: there was a valid index in the label area, or the provider says so. This
-    /// stays true when the index goes: a region whose labels were wiped is empty, not one namespace.
+    /// Whether labels say what its regions hold: the label area was not blank, or the provider says so. This stays true when the
+    /// index goes: a region whose labels were wiped is empty, not one namespace.
     labelled: Atomic<bool>,
+    /// There are labels, or may be, but they could not be read when the DIMM was to be enabled.
+    labels_unread: Atomic<bool>,
     labels: BusLocked<Labels>,
     #[pin]
     overwrite: Overwrite,
@@ -124,6 +126,7 @@ impl Dimm {
                 id,
                 locked: Atomic::new(description.flags.locked),
                 labelled: Atomic::new(description.flags.labelled),
+                labels_unread: Atomic::new(false),
                 labels: bus.lockable(Labels::default()),
                 bus: bus.into(),
                 description,
@@ -168,7 +171,7 @@ impl Dimm {
     }
 
     fn note_labels(&self, area: &CachedArea) {
-        if area.layout().current().is_some() {
+        if area.layout().current().is_some() || area.layout().damage().is_some() {
             self.labelled.store(true, Relaxed);
         }
     }
@@ -248,13 +251,13 @@ pub(crate) struct LabelHold(ARef<Node<Dimm>>);
 impl LabelHold {
     /// Holds the label area of `dimm`.
     ///
-    /// `None`: it has none, and its regions do without. `ENXIO`: it should have one, but is disabled or locked; what its
-    /// regions hold cannot be known.
+    /// `None`: it has none, and its regions do without. `ENXIO`: it should have one, but is disabled or locked, or its labels could
+    /// not be read; what its regions hold cannot be known.
     pub(crate) fn new(dimm: &Node<Dimm>) -> Result<Option<Self>> {
         let mut lock = dimm.bus().lock();
         let labels = Node::data(dimm).labels.access_mut(&mut lock).ok_or(ENXIO)?;
         if labels.area.is_none() {
-            if dimm.is_locked() || dimm.is_labelled() {
+            if dimm.is_locked() || dimm.is_labelled() || dimm.labels_unread.load(Relaxed) {
                 dev_err!(
                     dimm,
                     "is disabled or locked: its labels must be readable for its regions\n"

@@ -29,7 +29,7 @@ impl OpenNamespace {
     /// Opens the namespace behind `device`. To be called from `probe`.
     ///
     /// `ENODEV`: the device is not a namespace and claims none, or the namespace is smaller than a page. `EBUSY`: the
-    /// namespace is driven raw. `ENXIO`: it is claimed by somebody else. `EACCES`: a DIMM is locked.
+    /// namespace is driven raw. `ENXIO`: it is claimed by somebody else, or its labels are refused. `EACCES`: a DIMM is locked.
     pub fn of(device: Kind<'_>) -> Result<Self> {
         let namespace = match device {
             Kind::Namespace(namespace) => {
@@ -43,6 +43,11 @@ impl OpenNamespace {
             Kind::PageMap(page_map) => claimed(page_map)?,
             _ => return Err(ENODEV),
         };
+        if namespace.is_refused() {
+            // The message was printed when the labels were read.
+            dev_dbg!(namespace, "its labels are refused\n");
+            return Err(ENXIO);
+        }
         for mapping in namespace.region().mappings() {
             if mapping.dimm().is_locked() {
                 dev_err!(namespace, "{} is locked\n", mapping.dimm().device().name());

@@ -42,7 +42,7 @@ static SIZE: Attribute<Namespace> =
 
 static RESOURCE: Attribute<Namespace> = Attribute::root_read_only(c"resource", |namespace, out| {
     let content = *namespace.content.lock();
-    if content.size == 0 {
+    if content.size == 0 || content.is_refused {
         return Err(ENXIO);
     }
     text::show_hex(out, content.start)

@@ -4,7 +4,9 @@
 //!
 //! A change is made to a copy, written to the labels of all DIMMs, and becomes true only then. So a change that fails
 //! leaves everything as it was. While the namespace has no UUID there is nothing to write; while it has no size, only labels
-//! to drop.
+//! to drop: those that a creation which failed has left.
+//!
+//! A namespace whose labels are refused can be given up, by size 0, and not be changed otherwise: `ENXIO`.
 //!
 //! All of this happens under the device lock and the lock of the bus, with no device of the bus being probed.
 
@@ -17,6 +19,7 @@ use crate::{
     bus::BusLock,
     claim::ClaimClass,
     personality::Personality as _,
+    text::Foreign,
     Kind,
     Region, //
 };
@@ -47,7 +50,7 @@ impl<'a> Configurable<'a> {
     /// taken away, or its region is being disabled.
     pub(super) fn new(namespace: &'a Node<Namespace>) -> Result<Self> {
         let region = Node::data(namespace).region();
-        let (device_lock, mut lock) = region.bus().lock_idle(namespace.device());
+        let (device_lock, lock) = region.bus().lock_idle(namespace.device());
         // New labels would outlive it, and take space that no device shows.
         if namespace.is_dead() {
             return Err(ENODEV);
@@ -55,7 +58,6 @@ impl<'a> Configurable<'a> {
         if device_lock.is_bound() || namespace.holder().is_some() {
             return Err(EBUSY);
         }
-        region.mend_unsettled_labels(&mut lock);
         Ok(Self {
             namespace,
             lock,
@@ -105,6 +107,12 @@ impl<'a> Configurable<'a> {
         if size == 0 {
             return self.remove(uuid);
         }
+        self.expect_good()?;
+        if content.size == 0 {
+            self.drop_leftovers(uuid)?;
+        } else {
+            region.settle_labels(uuid, &mut self.lock)?;
+        }
         let extents = if size == content.size {
             region.extents(uuid, &self.lock)?
         } else {
@@ -130,7 +138,15 @@ impl<'a> Configurable<'a> {
             .is_some_and(|seed| ptr::eq(seed, self.namespace));
         let goes = self.namespace.index() != 0 && !is_seed;
         let removal = goes.then(|| Removal::new(self.namespace)).transpose()?;
-        region.retract_labels(uuid, &mut self.lock)?;
+        if !self.content().is_refused {
+            // Some labels may have another UUID already.
+            region.settle_labels(uuid, &mut self.lock)?;
+        }
+        if let Err(failure) = region.retract_labels(uuid, &mut self.lock) {
+            // What is left can still be given up.
+            self.namespace.content.lock().is_refused |= failure.is_partial;
+            return Err(failure.error);
+        }
         {
             let mut content = self.namespace.content.lock();
             *content = Content {
@@ -145,7 +161,10 @@ impl<'a> Configurable<'a> {
         Ok(())
     }
 
-    /// Sets the UUID. `EINVAL`: somebody on the bus has it. `EBUSY`: the old one may be in labels that cannot be read.
+    /// Sets the UUID.
+    ///
+    /// `EINVAL`: a namespace or a personality on the bus has it, or a label of the region. `EBUSY`: the old one may be in labels
+    /// that cannot be read.
     pub(super) fn set_uuid(mut self, uuid: Uuid) -> Result {
         let region = self.region();
         if is_taken(region, uuid) {
@@ -160,6 +179,23 @@ impl<'a> Configurable<'a> {
                 .any(|mapping| mapping.dimm().area(&self.lock).is_none())
         {
             return Err(EBUSY);
+        }
+        self.expect_good()?;
+        if let Some(old) = old {
+            if content.size == 0 {
+                self.drop_leftovers(old)?;
+            } else {
+                // The labels may name the new one because it was to be set before.
+                region.settle_labels(old, &mut self.lock)?;
+            }
+        }
+        if region.is_named_by_labels(uuid, &self.lock)? {
+            dev_err!(
+                self.namespace,
+                "uuid {}: labels have it, expected one that none has\n",
+                Foreign(uuid)
+            );
+            return Err(EINVAL);
         }
         content.uuid = Some(uuid);
         self.apply(content, self.namespace.claim_class(), old)
@@ -214,18 +250,43 @@ impl<'a> Configurable<'a> {
         Ok(class.unwrap_or(ClaimClass::Btt1_1))
     }
 
+    /// `ENXIO` if the labels are refused.
+    fn expect_good(&self) -> Result {
+        if self.content().is_refused {
+            dev_err!(
+                self.namespace,
+                "its labels are refused: they can be given up by size 0, but not changed\n"
+            );
+            return Err(ENXIO);
+        }
+        Ok(())
+    }
+
+    /// Drops the labels of `uuid`, which is that of this namespace, while it has no size: the UUID was in no label when it was set,
+    /// so a creation that failed since has left them. They must not turn up as a part of the new namespace.
+    fn drop_leftovers(&mut self, uuid: Uuid) -> Result {
+        let region = self.region();
+        if region.is_named_by_labels(uuid, &self.lock)? {
+            region.retract_labels(uuid, &mut self.lock)?;
+        }
+        Ok(())
+    }
+
     /// Makes a change true that leaves size and place alone. `old` is the UUID that the labels have, if it changes.
     fn apply(&mut self, content: Content, class: ClaimClass, old: Option<Uuid>) -> Result {
+        self.expect_good()?;
         let Some(uuid) = content.uuid else {
             self.accept(content, class);
             return Ok(());
         };
         if content.size == 0 {
-            // What an update that was cut short has left under this UUID must not turn up as a part of the new namespace.
+            // Linux writes the indexes here although no label is dropped. So do we, as what is on media can be compared then.
             self.region().retract_labels(uuid, &mut self.lock)?;
             self.accept(content, class);
             return Ok(());
         }
+        self.region()
+            .settle_labels(old.unwrap_or(uuid), &mut self.lock)?;
         let extents = self.region().extents(old.unwrap_or(uuid), &self.lock)?;
         self.publish(content, class, &extents, old)
     }

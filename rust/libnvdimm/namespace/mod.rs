@@ -5,6 +5,8 @@
 //! - Without labels a region has one namespace, which covers all of it (device type `nd_namespace_io`).
 //! - With labels there are as many as the labels say (`nd_namespace_pmem`), and user space makes more of the seed, which
 //!   has no size yet. Every change goes to the labels before it is true here ([`configure`]).
+//! - Labels that are refused have a namespace that stands for them. It has the bytes that they reserve, no driver takes it, and the
+//!   one change that it admits is to give them up.
 
 mod access;
 mod attributes;
@@ -24,7 +26,7 @@ use crate::{
         Holder, //
     },
     ids::ChildId,
-    text::Foreign,
+    region::LabelledNamespaces,
     Region, //
 };
 use kernel::{
@@ -95,6 +97,8 @@ struct Content {
     name: Name,
     /// Bytes of a sector, 0 for "not named".
     sector_size: u64,
+    /// The labels are refused: they make up no namespace, but reserve `size` bytes until they are given up.
+    is_refused: bool,
 }
 
 /// Who may claim a namespace and who does.
@@ -190,6 +194,11 @@ impl Namespace {
         self.description == Description::Labels
     }
 
+    /// Tells whether the labels make up no namespace.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.content.lock().is_refused
+    }
+
     /// Tells whether personalities are not to be looked for.
     pub fn is_forced_raw(&self) -> bool {
         self.force_raw.load(Relaxed)
@@ -226,34 +235,41 @@ impl Content {
         uuid: None,
         name: Name::EMPTY,
         sector_size: 0,
+        is_refused: false,
     };
 
-    /// What the labels of `found` say. `None`: that is not within `region`, whose mappings may be larger than its range.
-    fn of(found: &label::Namespace, region: &Region) -> Option<Self> {
-        let end = found.offset.checked_add(found.size)?;
-        if end > region.size() {
-            return None;
-        }
-        Some(Self {
-            start: region.start().checked_add(found.offset)?,
+    /// What the labels of `found` say, which is within `region`.
+    fn of(found: &label::Namespace, region: &Region) -> Result<Self> {
+        Ok(Self {
+            start: region.start().checked_add(found.offset).ok_or(ENXIO)?,
             size: found.size,
             uuid: Some(found.uuid),
             name: found.name,
             sector_size: found.lba_size,
+            is_refused: false,
         })
+    }
+
+    /// What stands for labels that are refused.
+    fn refused(refused: &label::Refused) -> Self {
+        Self {
+            size: refused.reserved,
+            uuid: Some(refused.uuid),
+            name: refused.label.map_or(Name::EMPTY, |(_, label)| label.name),
+            is_refused: true,
+            ..Self::EMPTY
+        }
     }
 }
 
 /// Creates the namespaces of `region` and registers them in the background. Returns how many there are.
 ///
-/// There is at least one, as a seed is needed to make others. If this fails, none of them was seen by anybody.
+/// There is at least one that can be configured, as a seed is needed to make others. If this fails, none of them was seen by
+/// anybody.
 pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
     let mut created = KVVec::new();
     if region.is_labelled() {
-        create_labelled(region, &mut region.bus().lock(), &mut created)?;
-        if created.is_empty() {
-            created.push(Namespace::create_seed(region)?, GFP_KERNEL)?;
-        }
+        create_labelled(region, &region.bus().lock(), &mut created)?;
     } else {
         let content = Content {
             start: region.start(),
@@ -280,25 +296,26 @@ pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
     Ok(count)
 }
 
+/// Creates the namespaces that labels make up, or one without a size; and behind them those that stand for labels which are refused.
+/// Tools that make a namespace begin with the first one.
 fn create_labelled(
     region: &Node<Region>,
-    lock: &mut BusLock<'_>,
+    lock: &BusLock<'_>,
     created: &mut KVVec<ARef<Node<Namespace>>>,
 ) -> Result {
-    region.mend_labels(lock);
-    for found in region.labelled_namespaces(lock)? {
-        let Some(content) = Content::of(&found, region) else {
-            dev_err!(
-                region,
-                "namespace {} refused: it is at {:#x}+{:#x} of the region, expected an end of at most {:#x}\n",
-                Foreign(found.uuid),
-                found.offset,
-                found.size,
-                region.size()
-            );
-            continue;
-        };
+    let LabelledNamespaces { good, refused } = region.labelled_namespaces(lock)?;
+    for found in good {
+        let content = Content::of(&found, region)?;
         let namespace = Namespace::create(region, Description::Labels, content, found.class)?;
+        created.push(namespace, GFP_KERNEL)?;
+    }
+    if created.is_empty() {
+        created.push(Namespace::create_seed(region)?, GFP_KERNEL)?;
+    }
+    for refused in refused {
+        let content = Content::refused(&refused);
+        let namespace = Namespace::create(region, Description::Labels, content, ClaimClass::None)?;
+        region.report_refused(&refused, &namespace);
         created.push(namespace, GFP_KERNEL)?;
     }
     Ok(())

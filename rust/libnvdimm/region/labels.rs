@@ -32,10 +32,12 @@ use nd_format::{
         },
         Cause,
         Contents,
+        Defect,
         Extent,
         Identity,
         Left,
         Member,
+        Refused,
         Set,
         Target,
         UpdateError, //
@@ -81,28 +83,54 @@ impl Region {
         Ok(members)
     }
 
-    /// Returns the namespaces that the labels make up. Those that are defective are refused with a message.
-    pub(crate) fn labelled_namespaces(
-        &self,
-        lock: &BusLock<'_>,
-    ) -> Result<KVVec<label::Namespace>> {
+    /// Returns the namespaces that the labels make up, in the order of their numbers, and those that are refused.
+    pub(crate) fn labelled_namespaces(&self, lock: &BusLock<'_>) -> Result<LabelledNamespaces> {
         let members = self.members(lock)?;
-        let mut found = KVVec::new();
-        for namespace in Set::new(&members, self.label_identity()?).namespaces() {
+        let mut good = KVVec::new();
+        let mut refused = KVVec::new();
+        let set = Set::new(&members, self.label_identity()?);
+        for namespace in set.namespaces() {
             match namespace {
-                Ok(namespace) => found.push(namespace, GFP_KERNEL)?,
-                Err(refused) => pr_err!(
-                    "region{}: namespace {} refused: {}\n",
-                    self.id(),
-                    Foreign(refused.uuid),
-                    Foreign(refused.defect)
-                ),
+                Ok(namespace) if !self.holds(&namespace) => {
+                    let defect = Defect::Beyond {
+                        end: namespace.offset.saturating_add(namespace.size),
+                        region: self.size(),
+                    };
+                    refused.push(set.refuse(namespace.uuid, defect), GFP_KERNEL)?;
+                }
+                Ok(namespace) => good.push(namespace, GFP_KERNEL)?,
+                Err(namespace) => refused.push(namespace, GFP_KERNEL)?,
             }
         }
-        sort_by_key(&mut found, |namespace| {
+        sort_by_key(&mut good, |namespace| {
             label::by_address(self.start() + namespace.offset)
         });
-        Ok(found)
+        Ok(LabelledNamespaces { good, refused })
+    }
+
+    /// Tells whether `namespace` is within the region. Mappings say where labels are good, but the firmware may have more of them
+    /// than the region has addresses.
+    fn holds(&self, namespace: &label::Namespace) -> bool {
+        let end = namespace.offset.checked_add(namespace.size);
+        end.is_some_and(|end| end <= self.size())
+    }
+
+    /// Says why the labels of a namespace are refused, and that `holder` stands for it.
+    pub(crate) fn report_refused(&self, refused: &Refused, holder: &Node<crate::Namespace>) {
+        let (id, uuid, why) = (self.id(), Foreign(refused.uuid), Foreign(*refused));
+        let remedy =
+            "its space stays reserved until its labels are restored, or given up by size 0";
+        let holder = holder.device().name();
+        let mapping = refused
+            .defect
+            .member()
+            .and_then(|member| self.mappings().get(member));
+        if let Some(mapping) = mapping {
+            let dimm = mapping.dimm().device().name();
+            pr_err!("region{id}: namespace {uuid} refused: {why} ({dimm}); {holder}: {remedy}\n");
+        } else {
+            pr_err!("region{id}: namespace {uuid} refused: {why}; {holder}: {remedy}\n");
+        }
     }
 
     /// Returns the first physical address of the namespace that has `extent` on the first DIMM.
@@ -148,11 +176,11 @@ impl Region {
 
     /// Returns the range that the namespace `owner` has on each DIMM.
     pub(crate) fn extents(&self, owner: Uuid, lock: &BusLock<'_>) -> Result<KVec<Option<Extent>>> {
-        let mut extents = KVec::with_capacity(self.mappings().len(), GFP_KERNEL)?;
-        for mapping in self.mappings() {
-            let dimm = mapping.dimm();
-            let mut reservations = dimm.area(lock).ok_or(ENXIO)?.reservations()?;
-            extents.push(reservations.check(dimm)?.of(owner), GFP_KERNEL)?;
+        let members = self.members(lock)?;
+        let set = Set::new(&members, self.label_identity()?);
+        let mut extents = KVec::with_capacity(members.len(), GFP_KERNEL)?;
+        for member in 0..members.len() {
+            extents.push(set.own_extent(owner, member), GFP_KERNEL)?;
         }
         Ok(extents)
     }
@@ -225,11 +253,12 @@ impl Region {
 
     /// Writes the labels of a namespace on all DIMMs, in place of those of the same UUID and of `replaces`.
     ///
-    /// Success means that the new labels count, if need be with a warning: they may not be finished.
+    /// Success means that the new labels count, if need be with a warning: some may have the flag "updating". After a failure the
+    /// namespace is as it was, though its labels may have to be settled before it is changed; if there was none, what is left of
+    /// the new labels is to be retracted.
     ///
-    /// `ENXIO`: a DIMM is disabled or has no free label slot, or `extents` are at different offsets of the mappings: what an
-    /// interrupted update leaves of such labels cannot be judged. `EIO`: what an update left before could not be mended. Other
-    /// errors are those of the provider.
+    /// `ENXIO`: a DIMM is disabled, has a damaged label area or no free slot, or `extents` are at different offsets of the
+    /// mappings: what an interrupted update leaves of such labels cannot be judged. Other errors are those of the provider.
     pub(crate) fn publish_labels(
         &self,
         contents: &Contents,
@@ -237,36 +266,34 @@ impl Region {
         replaces: Option<Uuid>,
         lock: &mut BusLock<'_>,
     ) -> Result {
-        if self.wants_mending() {
-            return Err(EIO);
-        }
         self.common_extent(contents.uuid, extents)?;
         let identity = self.label_identity()?;
         let outcome = TakenAreas::take(self, lock)?.with_targets(extents, |targets| {
             label::publish(targets, &identity, contents, replaces)
         })?;
-        self.judge(outcome, Left::New, lock)
+        self.judge(outcome)
     }
 
     /// Drops the labels of the namespace `uuid` on all DIMMs.
-    ///
-    /// Success means that what is left of them, if anything, makes up no namespace.
-    pub(crate) fn retract_labels(&self, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
+    pub(crate) fn retract_labels(
+        &self,
+        uuid: Uuid,
+        lock: &mut BusLock<'_>,
+    ) -> core::result::Result<(), RetractError> {
+        let identity = self.label_identity()?;
         let outcome = TakenAreas::take(self, lock)?
-            .with_targets(&[], |targets| label::retract(targets, uuid))?;
-        self.judge(outcome, Left::Mixed, lock)
+            .with_targets(&[], |targets| label::retract(targets, &identity, uuid))?;
+        let is_partial = matches!(&outcome, Err(failure) if failure.left != Left::Old);
+        self.judge(outcome)
+            .map_err(|error| RetractError { error, is_partial })
     }
 
-    /// Judges an update by what it has left: labels as they were are a failure, and `done` means that it has happened
-    /// nevertheless. In between nothing has happened, but labels have to be mended.
-    fn judge(&self, outcome: Outcome, done: Left, lock: &BusLock<'_>) -> Result {
+    /// Judges an update by what it has left: new labels count, even if something failed.
+    fn judge(&self, outcome: Outcome) -> Result {
         let Err(failure) = outcome else {
             return Ok(());
         };
-        if failure.left != Left::Old {
-            self.note_unsettled(lock);
-        }
-        if failure.left == done {
+        if failure.left == Left::New {
             pr_warn!(
                 "region{}: labels: {}; the change counts\n",
                 self.id(),
@@ -277,11 +304,43 @@ impl Region {
         pr_err!("region{}: labels: {}\n", self.id(), Failure(&failure));
         Err(match failure.cause {
             Cause::Medium(error) => error,
-            Cause::Area(UpdateError::NoFreeSlot | UpdateError::Length { .. }) | Cause::NoExtent => {
-                ENXIO
-            }
+            Cause::Area(
+                UpdateError::NoFreeSlot | UpdateError::Length { .. } | UpdateError::Damaged(_),
+            )
+            | Cause::NoExtent => ENXIO,
         })
     }
+}
+
+/// Labels could not be dropped.
+pub(crate) struct RetractError {
+    /// Why.
+    pub(crate) error: Error,
+    /// Some are gone, and could not be brought back: the others make up no namespace.
+    pub(crate) is_partial: bool,
+}
+
+impl From<Error> for RetractError {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            is_partial: false,
+        }
+    }
+}
+
+impl From<RetractError> for Error {
+    fn from(error: RetractError) -> Self {
+        error.error
+    }
+}
+
+/// What the labels of a region make up.
+pub(crate) struct LabelledNamespaces {
+    /// Namespaces.
+    pub(crate) good: KVVec<label::Namespace>,
+    /// Labels that are refused.
+    pub(crate) refused: KVVec<Refused>,
 }
 
 /// What became of an update.

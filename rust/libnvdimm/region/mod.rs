@@ -10,12 +10,15 @@ mod bad_sectors;
 mod driver;
 mod labels;
 mod mapping;
-mod mend;
 mod persistence;
 mod poison;
+mod settle;
 
-pub(crate) use self::driver::RegionDriver;
 pub use self::mapping::Mapping;
+pub(crate) use self::{
+    driver::RegionDriver,
+    labels::LabelledNamespaces, //
+};
 
 use self::{
     bad_sectors::BadSectors,
@@ -89,8 +92,6 @@ pub struct Region {
     /// Namespaces that are registered, and those that were found.
     registered_namespaces: Atomic<usize>,
     found_namespaces: Atomic<usize>,
-    /// Whether an update has left labels that have to be mended.
-    labels_unsettled: Atomic<bool>,
     #[pin]
     bad_sectors: BadSectors,
     #[pin]
@@ -150,7 +151,6 @@ impl Region {
                 dax_ids <- ChildIds::new(),
                 registered_namespaces: Atomic::new(0),
                 found_namespaces: Atomic::new(0),
-                labels_unsettled: Atomic::new(false),
                 bad_sectors <- BadSectors::new(),
                 seeds <- new_mutex!(Seeds::closed()),
             }),

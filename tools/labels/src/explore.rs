@@ -27,7 +27,6 @@ use crate::{
     },
 };
 use anyhow::{
-    bail,
     ensure,
     Context as _,
     Result, //
@@ -36,6 +35,7 @@ use nd_format::{
     label::Left,
     uuid::Uuid, //
 };
+use std::collections::BTreeSet;
 
 /// What was explored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -46,7 +46,9 @@ pub struct Count {
     pub old: u64,
     /// See `old`.
     pub new: u64,
-    /// Power failures while the driver mended what another one had left.
+    /// Power failures in operations after which labels were left that make up no namespace.
+    pub refused: u64,
+    /// Power failures while what another one had left was changed or given up.
     pub second_cuts: u64,
     /// Writes that failed.
     pub faults: u64,
@@ -58,6 +60,7 @@ impl Count {
         self.cuts += other.cuts;
         self.old += other.old;
         self.new += other.new;
+        self.refused += other.refused;
         self.second_cuts += other.second_cuts;
         self.faults += other.faults;
     }
@@ -111,10 +114,50 @@ impl Setup {
         }
         Ok((world, media))
     }
+
+    /// The media before `history`, and after each of its operations.
+    pub(crate) fn stages(&self, history: &[Operation]) -> Result<Vec<Media>> {
+        let media = |len| Ok(self.perform(&history[..len])?.1);
+        (0..=history.len()).map(media).collect()
+    }
 }
 
 /// A change to the writes of an operation that makes them wrong, to see that the explorer notices.
 pub type Mutation = fn(Vec<Recorded>) -> Vec<Recorded>;
+
+/// What may be found on the media.
+#[derive(Clone, Debug)]
+struct Expected<'a> {
+    /// The namespaces, the first of which are the old ones.
+    views: Vec<&'a View>,
+    /// Namespaces that were being created or removed: their labels may be refused.
+    fluid: BTreeSet<Uuid>,
+}
+
+impl<'a> Expected<'a> {
+    fn new(views: &[&'a View], operations: &[Operation]) -> Self {
+        let fluid = operations.iter().copied();
+        Self {
+            views: views.to_vec(),
+            fluid: fluid.filter_map(Operation::comes_or_goes).collect(),
+        }
+    }
+
+    /// Starts the driver on `media`, and finds which of the views it has.
+    fn check(&self, media: &Media) -> Result<(World, usize)> {
+        let world = World::mount(media)?;
+        let (view, refused) = (world.view(), world.refused());
+        ensure!(
+            refused.is_subset(&self.fluid),
+            "refused are {refused:#?}, expected at most {:#?}",
+            self.fluid
+        );
+        let number = self.views.iter().position(|expected| **expected == view);
+        let number = number
+            .with_context(|| format!("found {view:#?}, expected one of {:#?}", self.views))?;
+        Ok((world, number))
+    }
+}
 
 /// Fails the power in every way during the last operation of `history`.
 pub fn explore(setup: &Setup, history: &[Operation], mutation: Option<Mutation>) -> Result<Count> {
@@ -123,49 +166,48 @@ pub fn explore(setup: &Setup, history: &[Operation], mutation: Option<Mutation>)
         return Ok(count);
     };
     let (mut world, media) = setup.perform(first)?;
-    let old = world.view()?;
+    let old = world.view();
     let mut log = last.perform(&mut world)?.log;
-    let new = world.view()?;
+    let new = world.view();
     if let Some(mutation) = mutation {
         log = mutation(log);
     }
+    let expected = Expected::new(&[&old, &new], &[*last]);
     for_each(&media, &log, |cut, media| {
-        judge(&mut count, cut, media, &[&old, &new]).with_context(|| describe(history, &log, cut))
+        let world = judge(&mut count, cut, media, &expected);
+        let gone_on = world.and_then(|world| match world {
+            Some(world) => go_on(&mut count, &world, media),
+            None => Ok(()),
+        });
+        gone_on.with_context(|| describe(history, &log, cut))
     })?;
     Ok(count)
 }
 
 /// Fails the power in every way during the last operation of `history`, on namespaces that are at other offsets of each DIMM:
-/// the driver may refuse them, but must neither show them elsewhere nor touch their labels.
+/// the driver may refuse them, but must not show them elsewhere.
 pub fn explore_apart(setup: &Setup, history: &[Operation]) -> Result<Count> {
     let mut count = Count::default();
     let Some((last, first)) = history.split_last() else {
         return Ok(count);
     };
     let (mut world, media) = setup.perform(first)?;
-    let old = world.view()?;
-    let names: Vec<_> = CHANGED.into_iter().map(uuid).collect();
-    if !names.iter().any(|name| old.contains_key(name)) {
+    let old = world.view();
+    if !CHANGED.map(uuid).iter().any(|name| old.contains_key(name)) {
         return Ok(count);
     }
     let log = last.perform(&mut world)?.log;
-    let new = world.view()?;
+    let new = world.view();
     for_each(&media, &log, |cut, media| {
-        let judged = judge_apart(&mut count, media, [&old, &new], &names);
+        let judged = judge_apart(&mut count, media, [&old, &new]);
         judged.with_context(|| describe(history, &log, cut))
     })?;
     Ok(count)
 }
 
-fn judge_apart(
-    count: &mut Count,
-    media: &Media,
-    [old, new]: [&View; 2],
-    names: &[Uuid],
-) -> Result<()> {
+fn judge_apart(count: &mut Count, media: &Media, [old, new]: [&View; 2]) -> Result<()> {
     count.cuts += 1;
-    let mut world = World::mount(media)?;
-    let view = world.partial_view();
+    let view = World::mount(media)?.view();
     for (name, seen) in &view {
         ensure!(
             [old, new]
@@ -176,19 +218,11 @@ fn judge_apart(
     }
     count.old += u64::from(view == *old);
     count.new += u64::from(view != *old && view == *new);
-    let before = world.labels_of(names);
-    world.mend()?;
-    let after = world.labels_of(names);
-    ensure!(before == after, "mending made {after:#?} of {before:#?}");
-    ensure!(
-        world.partial_view() == view,
-        "mending changed the namespaces"
-    );
     Ok(())
 }
 
 /// Lets each write of the last but one operation of `history` fail, in every way, and then fails the power: while
-/// the driver takes the operation back, while it mends what it could not take back, and during the last operation.
+/// the driver takes the operation back, and during the last operation.
 pub fn explore_faults(setup: &Setup, history: &[Operation]) -> Result<Count> {
     let mut count = Count::default();
     let [first @ .., faulty, last] = history else {
@@ -220,49 +254,47 @@ fn fail_and_go_on(
     mut media: Media,
     [faulty, last]: [Operation; 2],
 ) -> Result<bool> {
-    let old = world.view()?;
+    let old = world.view();
     let new = {
         let mut ideal = world.clone();
         ideal.fault = None;
         faulty.perform(&mut ideal)?;
-        ideal.view()?
+        ideal.view()
     };
     let outcome = faulty.perform(world)?;
     let Some(left) = outcome.left else {
         return Ok(false);
     };
+    let expected = Expected::new(&[&old, &new], &[faulty]);
     for_each(&media, &outcome.log, |cut, media| {
-        judge(count, cut, media, &[&old, &new]).context("while it is taken back")
+        let judged = judge(count, cut, media, &expected);
+        judged.map(|_| ()).context("while it is taken back")
     })?;
     apply_all(&mut media, &outcome.log);
-    let expected = match left {
+    let wanted = match left {
         // Labels that are left on some DIMMs only make up no namespace.
         Left::Mixed if faulty == Operation::Remove => &new,
         Left::Old | Left::Mixed => &old,
         Left::New => &new,
     };
-    let view = world.view()?;
+    let view = world.view();
     ensure!(
-        view == *expected,
+        view == *wanted,
         "{left:?} is left, but the driver has {view:#?}"
     );
     if world.fault.is_some_and(|fault| fault.then != Lost::Nothing) {
         return Ok(true);
     }
     world.fault = None;
-    let log = world.mend()?;
-    for_each(&media, &log, |cut, media| {
-        judge(count, cut, media, &[&old, &new]).context("while it is mended")
-    })?;
-    apply_all(&mut media, &log);
-    world.check_settled()?;
     let log = last.perform(world)?.log;
-    let newest = world.view()?;
+    let newest = world.view();
+    let expected = Expected::new(&[&old, &new, &newest], &[faulty, last]);
     for_each(&media, &log, |cut, media| {
-        judge(count, cut, media, &[&old, &new, &newest]).context("in the next operation")
+        let judged = judge(count, cut, media, &expected);
+        judged.map(|_| ()).context("in the next operation")
     })?;
     apply_all(&mut media, &log);
-    let found = World::mount(&media)?.view()?;
+    let found = World::mount(&media)?.view();
     ensure!(
         log.is_empty() || found == newest,
         "at last, found {found:#?}, expected {newest:#?}"
@@ -270,47 +302,109 @@ fn fail_and_go_on(
     Ok(true)
 }
 
-/// Mounts what a power failure has left. The namespaces must be one of `expected`, the first of which are the old
-/// ones.
-fn judge(count: &mut Count, cut: Cut, media: &Media, expected: &[&View]) -> Result<()> {
+/// Starts the driver on what a power failure has left, which must be `expected`, and brings it in order. Returns the driver as it was
+/// before, if the failure was between two writes: a torn label lies in a free slot, where it does not matter.
+fn judge(
+    count: &mut Count,
+    cut: Cut,
+    media: &Media,
+    expected: &Expected<'_>,
+) -> Result<Option<World>> {
     count.cuts += 1;
-    let mut world = World::mount(media)?;
-    let view = world.view()?;
-    match expected.iter().position(|expected| **expected == view) {
-        Some(0) => count.old += 1,
-        Some(_) => count.new += 1,
-        None => bail!("found {view:#?}, expected one of {expected:#?}"),
+    let (world, number) = expected.check(media)?;
+    if number == 0 {
+        count.old += 1;
+    } else {
+        count.new += 1;
     }
-    let log = world.mend()?;
-    world.check_settled()?;
-    ensure!(
-        world.view()? == view,
-        "mending made {:#?} of {view:#?}",
-        world.view()?
-    );
-    // A torn label lies in a free slot, where mending does not care for it. Cuts between writes stand for all others.
-    if log.is_empty() || matches!(cut, Cut::Within(_)) {
-        return Ok(());
+    count.refused += u64::from(!world.refused().is_empty());
+    if matches!(cut, Cut::Within(_)) {
+        return Ok(None);
     }
-    for_each(media, &log, |_, media| {
-        count.second_cuts += 1;
-        let mut world = World::mount(media)?;
-        let found = world.view()?;
-        ensure!(
-            found == view,
-            "after the second failure, found {found:#?}, expected {view:#?}"
-        );
-        world.mend()?;
-        world.check_settled()?;
-        ensure!(
-            world.view()? == view,
-            "mending twice changed the namespaces"
-        );
-        Ok(())
-    })
+    for name in world.refused() {
+        give_up(count, &world, media, name).with_context(|| format!("giving up {name}"))?;
+    }
+    for name in world.unsettled() {
+        settle(count, &world, media, name).with_context(|| format!("settling {name}"))?;
+    }
+    remove_all(world.clone())?;
+    Ok(Some(world))
 }
 
-fn apply_all(media: &mut Media, log: &[Recorded]) {
+/// Performs any operation on what a power failure has left, and fails the power again.
+fn go_on(count: &mut Count, world: &World, media: &Media) -> Result<()> {
+    let view = world.view();
+    for next in Operation::ALL {
+        let mut world = world.clone();
+        let log = next.perform(&mut world)?.log;
+        let new = world.view();
+        let mut expected = Expected::new(&[&view, &new], &[next]);
+        expected.fluid.extend(world.refused());
+        let mut media = media.clone();
+        for write in &log {
+            count.second_cuts += 1;
+            expected
+                .check(&media)
+                .with_context(|| format!("after {next:?} was interrupted, too"))?;
+            apply(&mut media, write);
+        }
+        expected.views.remove(0);
+        expected
+            .check(&media)
+            .with_context(|| format!("after {next:?}"))?;
+        remove_all(world)?;
+    }
+    Ok(())
+}
+
+/// Gives up labels that are refused, and fails the power meanwhile.
+fn give_up(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Result<()> {
+    let view = world.view();
+    let expected = Expected {
+        views: vec![&view],
+        fluid: world.refused(),
+    };
+    let mut world = world.clone();
+    let log = world.remove(name)?.log;
+    for_each(media, &log, |_, media| {
+        count.second_cuts += 1;
+        expected.check(media).map(|_| ())
+    })?;
+    ensure!(world.view() == view, "other namespaces were changed");
+    ensure!(!world.refused().contains(&name), "it is refused as before");
+    Ok(())
+}
+
+/// Writes the labels again of a namespace of which an update was cut short, and fails the power meanwhile.
+fn settle(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Result<()> {
+    let view = world.view();
+    let expected = Expected {
+        views: vec![&view],
+        fluid: world.refused(),
+    };
+    let mut world = world.clone();
+    let log = world.settle(name)?.log;
+    ensure!(!log.is_empty(), "nothing is written");
+    for_each(media, &log, |_, media| {
+        count.second_cuts += 1;
+        expected.check(media).map(|_| ())
+    })?;
+    ensure!(world.view() == view, "the namespaces were changed");
+    ensure!(!world.unsettled().contains(&name), "it is as before");
+    Ok(())
+}
+
+/// Removes all that can be seen: nothing is left, neither slots nor addresses are lost.
+fn remove_all(mut world: World) -> Result<()> {
+    let refused = world.refused();
+    let names: Vec<_> = world.namespaces().into_iter().chain(refused).collect();
+    for name in names {
+        world.remove(name)?;
+    }
+    world.check_empty()
+}
+
+pub(crate) fn apply_all(media: &mut Media, log: &[Recorded]) {
     for write in log {
         apply(media, write);
     }

@@ -16,6 +16,7 @@ use nd_format::{
     },
     uuid::Uuid, //
 };
+use std::collections::BTreeSet;
 
 /// What a user can do to namespace 1, and the creation of another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +37,8 @@ pub enum Operation {
     Describe,
     /// Remove namespace 1.
     Remove,
+    /// Create namespace 4, one unit of each DIMM. This is none of [`Self::ALL`].
+    Another,
 }
 
 impl Operation {
@@ -51,16 +54,37 @@ impl Operation {
         Self::Remove,
     ];
 
+    /// The namespaces that the operation makes, changes or removes.
+    pub fn targets(self) -> BTreeSet<Uuid> {
+        let numbers: &[u8] = match self {
+            Self::Create | Self::Grow | Self::Shrink | Self::Describe | Self::Remove => &[1],
+            Self::Neighbour => &[2],
+            Self::Rename | Self::RenameBack => &[1, 3],
+            Self::Another => &[4],
+        };
+        numbers.iter().copied().map(uuid).collect()
+    }
+
+    /// The namespace that is created or removed, so that labels of it may be left which make up none.
+    pub fn comes_or_goes(self) -> Option<Uuid> {
+        match self {
+            Self::Create | Self::Remove => Some(uuid(1)),
+            Self::Neighbour => Some(uuid(2)),
+            Self::Another => Some(uuid(4)),
+            Self::Grow | Self::Shrink | Self::Rename | Self::RenameBack | Self::Describe => None,
+        }
+    }
+
     /// Performs the operation, and tells what it did. What is not possible takes no writes.
     pub fn perform(self, world: &mut World) -> Result<Outcome> {
         let wanted = match self {
             Self::Create => sized(1, 2),
             Self::Neighbour => sized(2, 3),
-            Self::Grow => kept(1, world)?.map(|contents| resized(contents, 5)),
-            Self::Shrink => kept(1, world)?.map(|contents| resized(contents, 1)),
-            Self::Rename => renamed(1, 3, world)?,
-            Self::RenameBack => renamed(3, 1, world)?,
-            Self::Describe => kept(1, world)?.map(|contents| Wanted {
+            Self::Grow => kept(1, world).map(|contents| resized(contents, 5)),
+            Self::Shrink => kept(1, world).map(|contents| resized(contents, 1)),
+            Self::Rename => renamed(1, 3, world),
+            Self::RenameBack => renamed(3, 1, world),
+            Self::Describe => kept(1, world).map(|contents| Wanted {
                 contents: Contents {
                     name: Name::new(b"described").unwrap_or(Name::EMPTY),
                     lba_size: 4096,
@@ -70,6 +94,7 @@ impl Operation {
                 units: None,
                 replaces: None,
             }),
+            Self::Another => sized(4, 1),
             Self::Remove => return world.remove(uuid(1)),
         };
         wanted.map_or(Ok(Outcome::NONE), |wanted| world.update(&wanted))
@@ -124,26 +149,25 @@ fn resized(contents: Contents, units: u64) -> Wanted {
 }
 
 /// The contents that a namespace has, if there is such a namespace.
-fn kept(number: u8, world: &World) -> Result<Option<Contents>> {
-    let view = world.view()?;
-    Ok(view.get(&uuid(number)).map(|seen| Contents {
+fn kept(number: u8, world: &World) -> Option<Contents> {
+    world.view().get(&uuid(number)).map(|seen| Contents {
         uuid: uuid(number),
         name: seen.name,
         lba_size: seen.lba_size,
         class: seen.class,
-    }))
+    })
 }
 
-fn renamed(from: u8, to: u8, world: &World) -> Result<Option<Wanted>> {
-    if kept(to, world)?.is_some() {
-        return Ok(None);
+fn renamed(from: u8, to: u8, world: &World) -> Option<Wanted> {
+    if kept(to, world).is_some() {
+        return None;
     }
-    Ok(kept(from, world)?.map(|contents| Wanted {
+    kept(from, world).map(|contents| Wanted {
         contents: Contents {
             uuid: uuid(to),
             ..contents
         },
         units: None,
         replaces: Some(uuid(from)),
-    }))
+    })
 }

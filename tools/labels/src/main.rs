@@ -12,6 +12,11 @@ use labels::{
         Setup, //
     },
     history::histories,
+    loss::{
+        explore_losses,
+        Losses,
+        Writer, //
+    },
     world::Placement, //
 };
 use std::time::Instant;
@@ -27,6 +32,9 @@ struct Arguments {
     #[arg(long, default_value_t = 2)]
     dimms: usize,
 }
+
+/// The bits of a byte.
+const ALL_BITS: [u8; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -46,14 +54,28 @@ fn main() -> Result<()> {
                 count.add(&explore_faults(&setup, &history)?);
             }
             println!(
-                "labels {version} on {dimms} DIMMs: {} power failures ({} old, {} new), {} second ones",
-                count.cuts, count.old, count.new, count.second_cuts
+                "labels {version} on {dimms} DIMMs: {} power failures ({} old, {} new, {} with labels refused), {} second ones",
+                count.cuts, count.old, count.new, count.refused, count.second_cuts
             );
             println!(
                 "    {} failed writes, {:.1} s",
                 count.faults,
                 started.elapsed().as_secs_f32()
             );
+            for writer in [Writer::Ours, Writer::OldKernel] {
+                let started = Instant::now();
+                let mut losses = Losses::default();
+                for history in (1..=arguments.depth.min(2)).flat_map(histories) {
+                    losses.add(&explore_losses(&setup, &history, writer, &ALL_BITS)?);
+                }
+                println!(
+                    "    labels by {writer:?}: {} losses, {} of them of namespaces, {} changes before the backup, {:.1} s",
+                    losses.losses,
+                    losses.felt,
+                    losses.changes,
+                    started.elapsed().as_secs_f32()
+                );
+            }
         }
     }
     Ok(())

@@ -11,18 +11,12 @@ use crate::wire::{
 };
 use anyhow::{
     anyhow,
-    bail,
     ensure,
     Context as _,
     Result, //
 };
 use nd_format::{
     label::{
-        dpa::{
-            reservations,
-            Reservation,
-            Reserved, //
-        },
         publish,
         retract,
         room::{
@@ -35,6 +29,7 @@ use nd_format::{
         Contents,
         Extent,
         Failure,
+        Flags,
         Identity,
         Label,
         LabelArea,
@@ -47,6 +42,7 @@ use nd_format::{
         Set,
         State,
         Store,
+        Stored,
         Target, //
     },
     nfit::interleave::Cookies,
@@ -57,7 +53,10 @@ use nd_format::{
 };
 use std::{
     cell::RefCell,
-    collections::BTreeMap, //
+    collections::{
+        BTreeMap,
+        BTreeSet, //
+    },
 };
 
 /// Bytes that each DIMM gives to the set.
@@ -120,20 +119,11 @@ impl Dimm {
         let layout = Layout::discover(size, bytes).map_err(|error| anyhow!("{error}"))?;
         // Mappings differ, so that offsets cannot be mistaken for addresses.
         let start = MAPPING_LEN * u64::try_from(number)?;
-        let dimm = Self {
+        Ok(Self {
             bytes: bytes.to_vec(),
             layout,
             mapping: Extent::new(start, MAPPING_LEN).context("mapping")?,
-        };
-        dimm.reserved().with_context(|| format!("DIMM {number}"))?;
-        Ok(dimm)
-    }
-
-    /// The addresses that namespaces have, sorted.
-    fn reserved(&self) -> Result<Vec<Reservation>> {
-        let mut reserved: Vec<_> = reservations(self.area()).collect();
-        Reserved::sort(&mut reserved).map_err(|error| anyhow!("{error}"))?;
-        Ok(reserved)
+        })
     }
 
     fn area(&self) -> LabelArea<'_> {
@@ -200,6 +190,9 @@ pub struct World {
     pub placement: Placement,
     /// The write that is to fail, counted from the start of the next operation.
     pub fault: Option<Fault>,
+    /// UUIDs of namespaces whose creation has failed since the driver was started. The driver knows that labels of them are
+    /// leftovers.
+    unsized_names: BTreeSet<Uuid>,
 }
 
 impl World {
@@ -211,6 +204,7 @@ impl World {
             dimms: dimms.collect::<Result<_>>()?,
             placement: Placement::Together,
             fault: None,
+            unsized_names: BTreeSet::new(),
         })
     }
 
@@ -243,23 +237,23 @@ impl World {
         Ok(recorder.into_inner().log)
     }
 
-    /// The namespaces, each as the user sees it, and the labels of somebody else. Residue of interrupted updates is none; any
-    /// other defect is an error.
-    pub fn view(&self) -> Result<View> {
-        if let Some(refused) = self.refused().next() {
-            bail!("namespace {}: {}", refused.uuid, refused.defect);
-        }
-        Ok(self.partial_view())
-    }
-
-    /// The namespaces that are refused, but for residue.
-    fn refused(&self) -> impl Iterator<Item = Refused> {
+    /// The namespaces whose labels are refused, but for leftovers that the driver knows.
+    pub fn refused(&self) -> BTreeSet<Uuid> {
         let refused = self.found().into_iter().filter_map(Result::err);
-        refused.filter(|refused| !refused.defect.is_residue())
+        refused
+            .map(|refused| refused.uuid)
+            .filter(|uuid| !self.unsized_names.contains(uuid))
+            .collect()
     }
 
-    /// Like [`Self::view`], without namespaces that are refused.
-    pub fn partial_view(&self) -> View {
+    /// The UUIDs of namespaces that can be used.
+    pub fn namespaces(&self) -> Vec<Uuid> {
+        let found = self.found().into_iter().flatten();
+        found.map(|namespace| namespace.uuid).collect()
+    }
+
+    /// The namespaces that can be used, each as the user sees it, and the labels of somebody else.
+    pub fn view(&self) -> View {
         let namespaces = self.found().into_iter().flatten().map(|namespace| {
             let seen = Seen {
                 name: namespace.name,
@@ -283,15 +277,6 @@ impl World {
         namespaces.chain(others).collect()
     }
 
-    /// The labels of the namespaces `uuids`, DIMM by DIMM.
-    pub fn labels_of(&self, uuids: &[Uuid]) -> Vec<Vec<Label>> {
-        let labels = |dimm: &Dimm| {
-            let labels = dimm.area().labels().map(|stored| stored.label);
-            labels.filter(|label| uuids.contains(&label.uuid)).collect()
-        };
-        self.dimms.iter().map(labels).collect()
-    }
-
     fn found(&self) -> Vec<Result<Namespace, Refused>> {
         let members = self.members();
         Set::new(&members, IDENTITY).namespaces().collect()
@@ -305,56 +290,116 @@ impl World {
         members.collect()
     }
 
-    /// Mends what an interrupted update has left, and returns the writes that this took.
-    pub fn mend(&mut self) -> Result<Vec<Recorded>> {
-        let mut log = Vec::new();
-        for found in self.found() {
-            match found {
-                Ok(namespace) if namespace.state.wants_repair() => {
-                    let members = self.members();
-                    let set = Set::new(&members, IDENTITY);
-                    let extents: Vec<_> = (0..members.len())
-                        .map(|member| set.extent(&namespace, member))
-                        .collect();
-                    let contents = Contents::from(&namespace);
-                    let replaces = namespace.state.replaces();
-                    log.extend(self.publish(&contents, &extents, replaces)?.log);
-                }
-                Ok(_) => {}
-                Err(refused) if refused.defect.is_residue() => {
-                    log.extend(self.remove(refused.uuid)?.log);
-                }
-                Err(_) => {}
+    /// The media, with labels that all have `flags`, as if somebody else had written them.
+    pub fn with_flags(&self, flags: Flags) -> Result<Media> {
+        let mut media = Media::new();
+        for dimm in &self.dimms {
+            let mut bytes = dimm.bytes.clone();
+            let geometry = *dimm.layout.geometry();
+            for Stored { slot, label } in dimm.area().labels() {
+                let start = usize::try_from(geometry.label_offset(slot).context("slot")?)?;
+                let label = Label { flags, ..label };
+                label.encode(&mut bytes[start..], geometry.format(), slot);
             }
+            media.push(bytes);
         }
-        Ok(log)
+        Ok(media)
     }
 
-    /// Checks that nothing is left to be mended, and that no slot and no address is lost.
-    pub fn check_settled(&self) -> Result<()> {
-        let found = self.found();
-        for namespace in &found {
-            let state = namespace.map(|namespace| namespace.state);
-            ensure!(
-                state == Ok(State::Settled),
-                "after mending, a namespace is {state:?}"
-            );
+    /// Does what `ndctl init-labels` does to an area: the indexes are as in a fresh one.
+    pub fn initialise(area: &mut [u8]) -> Result<()> {
+        let fresh = Dimm::mount(0, area)?;
+        let mut bytes = vec![0; area.len()];
+        let mut layout = fresh.layout;
+        let mut blank = Layout::discover(u32::try_from(area.len())?, &bytes)
+            .map_err(|error| anyhow!("{error}"))?;
+        if fresh.layout.current().is_none() {
+            layout = blank;
         }
+        let len = usize::try_from(2 * layout.geometry().index_size())?;
+        let recorder = Recorder::new(None);
+        let store = Store::new(&mut bytes, &mut blank).map_err(|error| anyhow!("{error}"))?;
+        let wire = Wire {
+            recorder: &recorder,
+            member: 0,
+        };
+        let mut targets = [Target::new(store, wire, Extent::new(0, UNIT))];
+        let contents = Contents {
+            uuid: Uuid::NIL,
+            name: Name::EMPTY,
+            lba_size: 0,
+            class: Class::None,
+        };
+        left(publish(&mut targets, &OTHERS, &contents, None))?;
+        // The first writes are those of the indexes.
+        for write in recorder.into_inner().log.iter().take(2) {
+            let end = write.offset + write.bytes.len();
+            ensure!(end <= len, "a write of {end} bytes, expected an index");
+            area[write.offset..end].copy_from_slice(&write.bytes);
+        }
+        Ok(())
+    }
+
+    /// Writes the labels of a namespace again of which an update was cut short. Returns the writes.
+    pub fn settle(&mut self, uuid: Uuid) -> Result<Outcome> {
+        let members = self.members();
+        let set = Set::new(&members, IDENTITY);
+        let namespace = match set.namespace(uuid) {
+            Ok(namespace) if namespace.state.wants_repair() => namespace,
+            _ => return Ok(Outcome::NONE),
+        };
+        let extents: Vec<_> = (0..members.len())
+            .map(|member| set.extent(&namespace, member))
+            .collect();
+        let contents = Contents::from(&namespace);
+        self.publish(&contents, &extents, namespace.state.replaces())
+    }
+
+    /// The namespaces of which an update was cut short.
+    pub fn unsettled(&self) -> Vec<Uuid> {
+        let found = self.found().into_iter().flatten();
+        let unsettled = found.filter(|namespace| namespace.state != State::Settled);
+        unsettled.map(|namespace| namespace.uuid).collect()
+    }
+
+    fn is_named(&self, uuid: Uuid) -> bool {
+        Set::new(&self.members(), IDENTITY).is_named(uuid)
+    }
+
+    fn is_refused(&self, uuid: Uuid) -> bool {
+        let members = self.members();
+        let set = Set::new(&members, IDENTITY);
+        set.is_named(uuid) && set.namespace(uuid).is_err()
+    }
+
+    /// Checks that all slots are free but for those of somebody else.
+    pub fn check_empty(&self) -> Result<()> {
         for (member, dimm) in self.dimms.iter().enumerate() {
             let taken = dimm.area().slots().taken().count() - dimm.others().count();
             ensure!(
-                taken == found.len(),
-                "DIMM {member}: {taken} slots are taken by {} namespaces",
-                found.len()
+                taken == 0,
+                "DIMM {member}: {taken} slots are taken, and no namespace has them"
             );
         }
         Ok(())
     }
 
-    /// Writes labels; nothing is done if there are no addresses or slots for them.
+    /// Writes labels; nothing is done if there are no addresses or slots for them, or if labels are in the way.
     pub fn update(&mut self, wanted: &Wanted) -> Result<Outcome> {
         let uuid = wanted.contents.uuid;
         let owner = wanted.replaces.unwrap_or(uuid);
+        let mut outcome = if self.unsized_names.contains(&uuid) && self.is_named(uuid) {
+            self.retract(uuid)?
+        } else {
+            self.settle(owner)?
+        };
+        if outcome.left.is_some() {
+            return Ok(outcome);
+        }
+        if self.is_refused(owner) || (wanted.replaces.is_some() && self.is_named(uuid)) {
+            return Ok(outcome);
+        }
+        let is_new = !self.is_named(owner);
         let extents = match (wanted.units, self.placement) {
             (None, _) => {
                 let own = self.dimms.iter().map(|dimm| dimm.extent(owner));
@@ -371,15 +416,23 @@ impl World {
             }
         };
         if extents.contains(&None) || !self.has_room(uuid, wanted.replaces) {
-            return Ok(Outcome::NONE);
+            return Ok(outcome);
         }
-        self.publish(&wanted.contents, &extents, wanted.replaces)
+        let published = self.publish(&wanted.contents, &extents, wanted.replaces)?;
+        if is_new && published.left.is_some_and(|left| left != Left::New) {
+            self.unsized_names.insert(uuid);
+        } else {
+            self.unsized_names.remove(&uuid);
+        }
+        outcome.log.extend(published.log);
+        outcome.left = published.left;
+        Ok(outcome)
     }
 
     fn has_room(&mut self, uuid: Uuid, replaces: Option<Uuid>) -> bool {
         self.dimms.iter_mut().all(|dimm| {
             Store::new(&mut dimm.bytes, &mut dimm.layout)
-                .is_ok_and(|store| store.check_room(uuid, replaces).is_ok())
+                .is_ok_and(|store| store.check_room(uuid, replaces, &IDENTITY).is_ok())
         })
     }
 
@@ -396,12 +449,23 @@ impl World {
         Ok(Outcome { log, left })
     }
 
-    /// Drops the labels of a namespace.
+    /// Removes a namespace, or gives up labels that are refused.
     pub fn remove(&mut self, uuid: Uuid) -> Result<Outcome> {
+        let mut outcome = self.settle(uuid)?;
+        if outcome.left.is_some() {
+            return Ok(outcome);
+        }
+        let removed = self.retract(uuid)?;
+        outcome.log.extend(removed.log);
+        outcome.left = removed.left;
+        Ok(outcome)
+    }
+
+    fn retract(&mut self, uuid: Uuid) -> Result<Outcome> {
         let recorder = Recorder::new(self.fault);
         let none = vec![None; self.dimms.len()];
         let mut targets = targets(&mut self.dimms, &none, &recorder)?;
-        let left = left(retract(&mut targets, uuid))?;
+        let left = left(retract(&mut targets, &IDENTITY, uuid))?;
         let log = recorder.into_inner().log;
         Ok(Outcome { log, left })
     }
@@ -410,7 +474,9 @@ impl World {
 /// The ranges that the namespace `owner` gets, at the same offset of all DIMMs; [`None`] if there is no room.
 fn place(dimms: &[Dimm], owner: Uuid, units: u64) -> Result<Vec<Option<Extent>>> {
     let own = dimms.iter().map(|dimm| (dimm.mapping, dimm.extent(owner)));
-    let old = common_extent(own).map_err(|error| anyhow!("{error}"))?;
+    let Ok(old) = common_extent(own) else {
+        return Ok(vec![None; dimms.len()]);
+    };
     let mappings = Mappings::new(dimms.iter().map(|dimm| dimm.mapping), UNIT);
     let mappings = mappings.context("mappings")?;
     let taken = |dimm: &Dimm| -> Vec<_> { mappings.taken(dimm.area(), dimm.mapping).collect() };

@@ -15,6 +15,11 @@ use labels::{
         histories,
         Operation, //
     },
+    loss::{
+        explore_losses,
+        Losses,
+        Writer, //
+    },
     wire::Recorded,
     world::Placement, //
 };
@@ -144,6 +149,31 @@ fn failing_writes() {
         }
     }
     assert!(count.faults > 1000, "only {} writes failed", count.faults);
+}
+
+/// Labels of both versions, by this code and by kernels before 5.2.
+fn lose_all(dimms: usize, depth: usize, bits: &[u8]) -> Losses {
+    let mut losses = Losses::default();
+    for setup in [SMALL, LARGE] {
+        let setup = Setup { dimms, ..setup };
+        for writer in [Writer::Ours, Writer::OldKernel] {
+            for history in (1..=depth).flat_map(histories) {
+                match explore_losses(&setup, &history, writer, bits) {
+                    Ok(explored) => losses.add(&explored),
+                    Err(violation) => panic!("{violation:?}"),
+                }
+            }
+        }
+    }
+    assert!(losses.felt > 0 && losses.changes > 0);
+    losses
+}
+
+#[test]
+fn labels_that_get_lost() {
+    lose_all(1, 2, &[0, 7]);
+    lose_all(2, 2, &[1]);
+    lose_all(3, 1, &[3]);
 }
 
 /// Writes every index before the label that it names.

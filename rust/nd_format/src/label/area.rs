@@ -3,15 +3,13 @@
 //! Reading a label area.
 
 use super::{
+    extent::Extent,
     geometry::IndexCopy,
     index,
-    layout::{
-        inspect,
-        Layout, //
-    },
+    layout::Layout,
     record::{
-        Label,
-        LabelError, //
+        Damaged,
+        Label, //
     },
     slots::Slots,
 };
@@ -57,11 +55,12 @@ impl<'a> LabelArea<'a> {
         index::slots(self.index_bytes(current.copy), current.slots)
     }
 
-    /// Slots that are free. All of them are in a blank area.
+    /// Slots that are free. All of them are in a blank area, and none in a damaged one.
     pub fn free_count(&self) -> u32 {
-        match self.layout.current {
-            Some(_) => self.slots().free_count(),
-            None => self.layout.geometry.slots(),
+        match (self.layout.current, self.layout.damage) {
+            (Some(_), _) => self.slots().free_count(),
+            (None, Some(_)) => 0,
+            (None, None) => self.layout.geometry.slots(),
         }
     }
 
@@ -72,13 +71,36 @@ impl<'a> LabelArea<'a> {
     }
 
     /// The slots that are not free, in ascending order, each with its label or with what is wrong with it.
-    pub fn entries(self) -> impl Iterator<Item = (u32, Result<Label, LabelError>)> + 'a {
-        self.slots().taken().map(move |slot| {
-            (
-                slot,
-                Label::decode(self.slot_bytes(slot), self.layout.geometry.format(), slot),
-            )
-        })
+    pub fn entries(self) -> impl Iterator<Item = (u32, Result<Label, Damaged>)> + 'a {
+        self.slots()
+            .taken()
+            .map(move |slot| (slot, self.entry(slot)))
+    }
+
+    /// Those of [`Self::entries`] that name the UUID `uuid`.
+    pub fn entries_of(
+        self,
+        uuid: Uuid,
+    ) -> impl Iterator<Item = (u32, Result<Label, Damaged>)> + 'a {
+        // A checksum costs more than a look at the UUID.
+        let named = move |slot: &u32| self.peek_uuid(*slot) == Some(uuid);
+        let slots = self.slots().taken().filter(named);
+        slots.map(move |slot| (slot, self.entry(slot)))
+    }
+
+    /// The slots that are not free, in ascending order, but hold no label.
+    pub fn damaged(self) -> impl Iterator<Item = (u32, Damaged)> + 'a {
+        self.entries()
+            .filter_map(|(slot, entry)| Some((slot, entry.err()?)))
+    }
+
+    /// The labels whose ranges share an address with `extent`.
+    pub(super) fn overlapping(self, extent: Extent) -> impl Iterator<Item = Stored> + 'a {
+        let overlaps = move |slot: &u32| {
+            Label::peek_extent(self.slot_bytes(*slot)).is_some_and(|other| other.overlaps(&extent))
+        };
+        let slots = self.slots().taken().filter(overlaps);
+        slots.filter_map(move |slot| self.stored(slot))
     }
 
     /// The labels, in ascending order of their slots.
@@ -102,20 +124,9 @@ impl<'a> LabelArea<'a> {
             .filter_map(move |slot| self.stored_of(slot, uuid))
     }
 
-    /// Tells whether neither index names a label, as after the area was initialised. An update that drops the last label leaves it in
-    /// the index that it takes over from.
-    pub(super) fn is_fresh(&self) -> bool {
-        IndexCopy::ALL.into_iter().all(|copy| {
-            inspect(&self.layout.geometry, self.bytes, copy).is_ok_and(|index| {
-                let slots = index::slots(self.index_bytes(copy), index.slots);
-                slots.taken().next().is_none()
-            })
-        })
-    }
-
-    /// Tells whether `slot` has a label of the namespace `uuid`.
-    pub(super) fn holds(&self, slot: u32, uuid: Uuid) -> bool {
-        !self.slots().is_free(slot) && self.stored_of(slot, uuid).is_some()
+    /// What is in `slot`, which is not free.
+    pub(super) fn entry(&self, slot: u32) -> Result<Label, Damaged> {
+        Label::read(self.slot_bytes(slot), self.layout.geometry.format(), slot)
     }
 
     /// The label whose bytes are in `slot`, taken or free.
@@ -125,9 +136,14 @@ impl<'a> LabelArea<'a> {
         Some(Stored { slot, label })
     }
 
+    /// The UUID that is named in `slot`.
+    pub(super) fn peek_uuid(&self, slot: u32) -> Option<Uuid> {
+        Label::peek_uuid(self.slot_bytes(slot))
+    }
+
     /// Looks at the UUID first, because a checksum costs more.
     fn stored_of(&self, slot: u32, uuid: Uuid) -> Option<Stored> {
-        if Label::peek_uuid(self.slot_bytes(slot))? != uuid {
+        if self.peek_uuid(slot)? != uuid {
             return None;
         }
         self.stored(slot)

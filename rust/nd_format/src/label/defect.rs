@@ -2,7 +2,10 @@
 
 //! Why the labels of a UUID make up no namespace.
 
-use super::extent::Extent;
+use super::{
+    extent::Extent,
+    record::LabelError, //
+};
 use crate::uuid::{
     Guid,
     Uuid, //
@@ -14,16 +17,19 @@ use core::fmt;
 pub enum Defect {
     /// The set has no cookie, so that its labels cannot be told from others.
     NoCookie,
-    /// A creation was interrupted: only some labels have been written, all with the flag "updating".
-    Interrupted,
-    /// A removal was interrupted: only some labels are left.
-    Removed,
-    /// Labels that a creation might have left, or the change of the UUID of another namespace, of which labels are missing.
-    Unclear,
     /// A DIMM has no label.
     Missing {
         /// The DIMM.
         member: usize,
+    },
+    /// A DIMM has a damaged label.
+    Damaged {
+        /// The DIMM.
+        member: usize,
+        /// The slot.
+        slot: u32,
+        /// What is wrong with it.
+        error: LabelError,
     },
     /// A DIMM has two labels.
     Duplicate {
@@ -99,12 +105,23 @@ pub enum Defect {
         /// The DIMM.
         member: usize,
     },
-    /// What an interrupted update should give back belongs to somebody else.
+    /// Another label names the same addresses: whose they are cannot be known.
     Overlap {
         /// The DIMM.
         member: usize,
-        /// The other namespace.
+        /// The range of the namespace.
+        found: Extent,
+        /// The other namespace, of this set or of another one.
         other: Uuid,
+        /// The range of that one.
+        taken: Extent,
+    },
+    /// The namespace ends behind the region. [`Set`](super::Set) does not find this, as it knows no addresses of regions.
+    Beyond {
+        /// Where it ends, in bytes from the start of the region.
+        end: u64,
+        /// Bytes of the region.
+        region: u64,
     },
     /// The size or the address of the namespace is no 64-bit number.
     TooLarge {
@@ -114,10 +131,23 @@ pub enum Defect {
 }
 
 impl Defect {
-    /// Tells whether the labels are what an interrupted creation or removal has left. They may be retracted: there
-    /// is no namespace that could be lost.
-    pub const fn is_residue(&self) -> bool {
-        matches!(self, Self::Interrupted | Self::Removed)
+    /// The number of the mapping whose DIMM is to blame, if it is one.
+    pub const fn member(&self) -> Option<usize> {
+        match *self {
+            Self::NoCookie | Self::Beyond { .. } | Self::TooLarge { .. } => None,
+            Self::Missing { member }
+            | Self::Damaged { member, .. }
+            | Self::Duplicate { member, .. }
+            | Self::LabelCount { member, .. }
+            | Self::Position { member, .. }
+            | Self::SamePosition { member, .. }
+            | Self::RangeType { member, .. }
+            | Self::Outside { member, .. }
+            | Self::Size { member, .. }
+            | Self::Offset { member, .. }
+            | Self::Disagree { member }
+            | Self::Overlap { member, .. } => Some(member),
+        }
     }
 }
 
@@ -125,18 +155,14 @@ impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoCookie => f.write_str("isetcookie of the region is 0, expected another number"),
-            Self::Interrupted => {
-                f.write_str("its creation was interrupted, expected labels on all DIMMs")
-            }
-            Self::Removed => {
-                f.write_str("its removal was interrupted, expected labels on all DIMMs or none")
-            }
-            Self::Unclear => f.write_str(
-                "it may be the new UUID of a namespace of which labels are missing, expected labels on all DIMMs",
-            ),
             Self::Missing { member } => {
                 write!(f, "mapping{member} has no label of it, expected one")
             }
+            Self::Damaged {
+                member,
+                slot,
+                error,
+            } => write!(f, "mapping{member}: slot {slot}: {error}"),
             Self::Duplicate {
                 member,
                 slots: [first, second],
@@ -199,11 +225,17 @@ impl fmt::Display for Defect {
                 f,
                 "mapping{member}: label differs, expected the old or the new one of an update"
             ),
-            Self::Overlap { member, other } => {
-                write!(
-                    f,
-                    "mapping{member}: dpa belongs to namespace {other}, expected it to be free"
-                )
+            Self::Overlap {
+                member,
+                found,
+                other,
+                taken,
+            } => write!(
+                f,
+                "mapping{member}: dpa is {found}, expected none of {taken}, which a label of {other} has"
+            ),
+            Self::Beyond { end, region } => {
+                write!(f, "end is {end:#x}, expected at most {region:#x} as of the region")
             }
             Self::TooLarge { share } => {
                 write!(

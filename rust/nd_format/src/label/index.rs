@@ -174,6 +174,26 @@ impl Index {
         })
     }
 
+    /// Tells whether bytes that are no index of this layout are a whole one of another: their checksum is right, over the size that
+    /// they name or over that of this layout. Only what is whole says anything; the rest may be torn.
+    pub(super) fn is_whole(bytes: &[u8], geometry: &Geometry) -> bool {
+        let Ok((raw, _)) = RawIndex::ref_from_prefix(bytes) else {
+            return false;
+        };
+        let sizes = [raw.own_size.get(), geometry.index_size().into()];
+        raw.signature == SIGNATURE
+            && sizes.into_iter().any(|size| {
+                let index = usize::try_from(size)
+                    .ok()
+                    .and_then(|size| bytes.get(..size));
+                index
+                    .filter(|index| index.len() >= INDEX_HEADER_LEN && index.len() % 4 == 0)
+                    .is_some_and(|index| {
+                        raw.checksum.get() == fletcher64_le_without(index, CHECKSUM_OFFSET)
+                    })
+            })
+    }
+
     /// Which of two good indexes counts: the later one. Of equal ones it is the second, because an area is
     /// initialised with 3 and 2 and then updated in the second.
     pub fn newer(first: &Self, second: &Self) -> IndexCopy {

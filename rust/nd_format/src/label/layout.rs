@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What is known of a label area: its places, and which index counts.
+//!
+//! An area without an index that counts is blank or damaged:
+//!
+//! | index                            | a label | area    |                                                      |
+//! |----------------------------------|---------|---------|------------------------------------------------------|
+//! | whole, but its fields do not fit | any     | damaged | of a later version, or of another layout of the area |
+//! | torn or none                     | yes     | damaged | both indexes are lost                                |
+//! | torn or none                     | no      | blank   | never used, or its initialisation was cut short      |
+//!
+//! A blank area is initialised with its first label. A damaged one has no labels and takes none, until it is restored from a backup
+//! or initialised by the administrator.
 
 use super::{
+    area::range,
     geometry::{
         AreaTooSmall,
         Geometry,
@@ -14,6 +26,7 @@ use super::{
         IndexError,
         Sequence, //
     },
+    record::Label,
 };
 use core::fmt;
 
@@ -51,28 +64,30 @@ impl Current {
 pub struct Layout {
     pub(super) geometry: Geometry,
     pub(super) current: Option<Current>,
+    /// What keeps an area without an index that counts from being blank.
+    pub(super) damage: Option<AreaDamage>,
 }
 
 impl Layout {
-    /// Looks for an index in the area of `config_size` bytes that begins with `bytes`.
+    /// Looks for an index in the area of `config_size` bytes, which are `bytes`.
     ///
-    /// [`Geometry::discovery_len`] bytes are enough. Labels of 128 bytes are tried first. An area without a good
-    /// index is blank; labels of 256 bytes will be written into it, unless only the small ones fit.
+    /// Labels of 128 bytes are tried first. An area without a good index is damaged or blank; labels of 256 bytes will be written
+    /// into a blank one, unless only the small ones fit.
     pub fn discover(config_size: u32, bytes: &[u8]) -> Result<Self, AreaTooSmall> {
         let small = Geometry::new(config_size, LabelFormat::V1_1)?;
-        let large = Geometry::new(config_size, LabelFormat::V1_2);
-        let found = [Some(small), large.ok()]
-            .into_iter()
-            .flatten()
-            .find_map(|geometry| {
-                Some(Self {
-                    geometry,
-                    current: Some(find(&geometry, bytes)?),
-                })
-            });
-        Ok(found.unwrap_or(Self {
+        let large = Geometry::new(config_size, LabelFormat::V1_2).ok();
+        let geometries = || [Some(small), large].into_iter().flatten();
+        let found = geometries().find_map(|geometry| {
+            Some(Self {
+                geometry,
+                current: Some(find(&geometry, bytes)?),
+                damage: None,
+            })
+        });
+        Ok(found.unwrap_or_else(|| Self {
             geometry: large.unwrap_or(small),
             current: None,
+            damage: damage(geometries, bytes),
         }))
     }
 
@@ -81,9 +96,14 @@ impl Layout {
         &self.geometry
     }
 
-    /// The index that counts; [`None`] if the area is blank.
+    /// The index that counts; [`None`] if the area is blank or damaged.
     pub const fn current(&self) -> Option<&Current> {
         self.current.as_ref()
+    }
+
+    /// What is wrong with an area that has no index that counts, but is not blank.
+    pub const fn damage(&self) -> Option<&AreaDamage> {
+        self.damage.as_ref()
     }
 
     /// Tells whether labels in this area carry the set's cookie of version 1.1.
@@ -116,11 +136,49 @@ fn find(geometry: &Geometry, bytes: &[u8]) -> Option<Current> {
     })
 }
 
+/// Finds what keeps an area without an index that counts from being blank.
+fn damage<G: Iterator<Item = Geometry>>(
+    geometries: impl Fn() -> G,
+    bytes: &[u8],
+) -> Option<AreaDamage> {
+    let indexes = || {
+        geometries().flat_map(|geometry| {
+            IndexCopy::ALL.into_iter().filter_map(move |copy| {
+                let error = inspect(&geometry, bytes, copy).err()?;
+                let index = index_bytes(&geometry, bytes, copy)?;
+                let is_whole = Index::is_whole(index, &geometry);
+                (error != IndexError::Signature).then_some((is_whole, copy, error))
+            })
+        })
+    };
+    // Those of version 1.2 have a checksum, and come last.
+    let labels = geometries().filter_map(|geometry| {
+        let format = geometry.format();
+        let label = |slot| range(bytes, geometry.label_offset(slot)?, geometry.label_len());
+        let labels = (0..geometry.slots()).map_while(|slot| Some((slot, label(slot)?)));
+        let mut slots = labels.filter(|(slot, label)| Label::decode(label, format, *slot).is_ok());
+        let (slot, _) = slots.next()?;
+        Some(AreaDamage::Labels { format, slot })
+    });
+    let label = labels.last();
+    // Labels of another size may just be those of the other geometry.
+    let is_certain = |error: &IndexError| !matches!(error, IndexError::LabelSizeCode { .. });
+    let index = indexes()
+        .filter(|(is_whole, ..)| *is_whole || label.is_some())
+        .max_by_key(|(is_whole, _, error)| (*is_whole, is_certain(error)));
+    let index = index.map(|(_, copy, error)| AreaDamage::Index { copy, error });
+    index.or(label)
+}
+
 /// Checks the index `copy` of an area whose first bytes are `bytes`.
 pub fn inspect(geometry: &Geometry, bytes: &[u8], copy: IndexCopy) -> Result<Index, IndexError> {
-    let offset = usize::try_from(geometry.index_offset(copy)).map_err(|_| IndexError::Signature)?;
-    let bytes = bytes.get(offset..).ok_or(IndexError::Signature)?;
+    let bytes = index_bytes(geometry, bytes, copy).ok_or(IndexError::Signature)?;
     Index::parse(bytes, geometry, copy)
+}
+
+/// The area from the index `copy` on.
+fn index_bytes<'b>(geometry: &Geometry, bytes: &'b [u8], copy: IndexCopy) -> Option<&'b [u8]> {
+    bytes.get(usize::try_from(geometry.index_offset(copy)).ok()?..)
 }
 
 impl fmt::Display for Layout {
@@ -134,7 +192,41 @@ impl fmt::Display for Layout {
                     current.slots, current.copy
                 )
             }
-            None => write!(f, "no labels, room for {}", self.geometry.slots()),
+            None => match &self.damage {
+                Some(damage) => damage.fmt(f),
+                None => write!(f, "no labels, room for {}", self.geometry.slots()),
+            },
+        }
+    }
+}
+
+/// Why an area without an index that counts is not blank.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AreaDamage {
+    /// There is an index, but it does not count.
+    Index {
+        /// Which.
+        copy: IndexCopy,
+        /// Why not.
+        error: IndexError,
+    },
+    /// There is no index, but a label.
+    Labels {
+        /// The format of the label.
+        format: LabelFormat,
+        /// The slot where it is.
+        slot: u32,
+    },
+}
+
+impl fmt::Display for AreaDamage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index { copy, error } => write!(f, "{copy}: {error}"),
+            Self::Labels { format, slot } => write!(
+                f,
+                "label of version {format} in slot {slot}, but no index, expected one"
+            ),
         }
     }
 }

@@ -8,8 +8,8 @@
 //! * [`LabelArea`]: reading it.
 //! * [`Store`] and [`Plan`]: changing it. The writes come one by one; their user performs them in that order.
 //! * [`Set`]: the namespaces that the labels of all DIMMs of an interleave set make up. One that is defective is
-//!   refused alone. States that an interrupted update has left are told apart from damage, and mended by the next
-//!   update.
+//!   refused alone, and nothing becomes of its labels. What an interrupted update has left of a namespace is that namespace as it
+//!   was, and is written again when it is changed.
 //! * [`publish`] and [`retract`]: the update of the labels of one namespace on all DIMMs of its set.
 //! * [`dpa`]: reserved addresses of a DIMM; [`room`]: free ones, on all DIMMs of a set.
 //!
@@ -55,12 +55,14 @@ pub use self::{
     },
     layout::{
         inspect,
+        AreaDamage,
         Current,
         Layout, //
     },
     namespace::{
         by_address,
         Namespace,
+        Place,
         Refused,
         State, //
     },
@@ -81,6 +83,7 @@ pub use self::{
         Target, //
     },
     record::{
+        Damaged,
         Flags,
         Label,
         LabelError,

@@ -5,18 +5,20 @@
 use super::{
     class::Class,
     defect::Defect,
-    record::Name, //
+    record::{
+        Label,
+        Name, //
+    },
 };
 use crate::uuid::Uuid;
+use core::fmt;
 
 /// How the labels of a namespace were found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// Complete. Labels whose shares are at different offsets are left as they are, even if some have the flag "updating".
+    /// Complete, and they agree. Some or all may have the flag "updating".
     Settled,
-    /// All there, but some still with the flag "updating".
-    Unfinished,
-    /// An update was interrupted. This is the namespace as it was before.
+    /// An update was cut short. This is the namespace as it was before.
     RolledBack {
         /// The UUID that some labels have already, if that was to be changed.
         replaces: Option<Uuid>,
@@ -24,9 +26,9 @@ pub enum State {
 }
 
 impl State {
-    /// Tells whether the labels should be published again, before anything else is done with the namespace: with
-    /// the namespace's [`Contents`](super::Contents), the extents that [`Set::extent`](super::Set::extent) tells,
-    /// and in place of [`Self::replaces`].
+    /// Tells whether the labels are to be published again, before the namespace is changed: with the namespace's
+    /// [`Contents`](super::Contents), the extents that [`Set::extent`](super::Set::extent) tells, and in place of
+    /// [`Self::replaces`].
     pub fn wants_repair(&self) -> bool {
         *self != Self::Settled
     }
@@ -34,7 +36,7 @@ impl State {
     /// The UUID whose labels the repair has to drop.
     pub fn replaces(&self) -> Option<Uuid> {
         match self {
-            Self::Settled | Self::Unfinished => None,
+            Self::Settled => None,
             Self::RolledBack { replaces } => *replaces,
         }
     }
@@ -63,13 +65,42 @@ pub struct Namespace {
     pub(super) share_offset: u64,
 }
 
-/// A namespace that cannot be used.
+/// Where a label is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The number of the region's mapping.
+    pub member: usize,
+    /// The slot in the label area of that DIMM.
+    pub slot: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "slot {} of mapping{}", self.slot, self.member)
+    }
+}
+
+/// A namespace that cannot be used. Its labels stay, and reserve what they name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refused {
     /// Its UUID.
     pub uuid: Uuid,
     /// Why.
     pub defect: Defect,
+    /// Its first label that is one.
+    pub label: Option<(Place, Label)>,
+    /// Bytes that its labels reserve on all DIMMs.
+    pub reserved: u64,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.defect.fmt(f)?;
+        match &self.label {
+            Some((place, _)) => write!(f, "; there is one in {place}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The key by which Linux numbers the namespaces of a region, for the namespace at the system physical address

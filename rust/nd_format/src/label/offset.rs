@@ -107,7 +107,9 @@ impl Set<'_> {
             .flat_map(move |area| area.remnants_of(uuid))
             .map(|stored| stored.label)
             .filter(move |label| {
-                !label.flags.updating() && self.has_cookie(label) && same_contents(label, old)
+                !label.flags.updating()
+                    && self.is_of_set(member, label)
+                    && same_contents(label, old)
             })
             .filter_map(move |label| self.offset(member, &label).ok())
     }

@@ -8,8 +8,7 @@
 //! which has a checksum: a power failure before or within any write leaves what was there before that write. (UEFI
 //! 2.10, section 13.19, "Updating Namespace Labels".)
 //!
-//! A blank area may have labels without an index that names them. They are wiped before it gets an index, where they would be
-//! taken for labels that were removed.
+//! A blank area is initialised first. One that is damaged ([`AreaDamage`]) is left alone.
 //!
 //! A plan that is dropped half way leaves the area in memory as it was before: the bytes of the current index and
 //! of its labels are untouched, and the next plan starts from them. The medium may be ahead, if the index was
@@ -24,25 +23,23 @@ use super::{
     },
     geometry::{
         Geometry,
-        IndexCopy,
-        LabelFormat, //
+        IndexCopy, //
     },
     index::{
         self,
         Sequence, //
     },
     layout::{
+        AreaDamage,
         Current,
         Layout, //
     },
     record::Label,
+    set::Identity,
     slots::mark,
 };
 use crate::uuid::Uuid;
 use core::fmt;
-
-/// What is in a slot that never had a label, of either format.
-static NO_LABEL: [u8; LabelFormat::V1_2.label_len()] = [0; LabelFormat::V1_2.label_len()];
 
 /// A label area that can be changed: its cached bytes, and what is known of them.
 #[derive(Debug)]
@@ -66,26 +63,47 @@ impl<'a> Store<'a> {
         LabelArea::new(self.bytes, self.layout)
     }
 
-    /// Tells whether a label of `uuid` can be published twice, which is what an update of a set takes.
-    pub fn check_room(&self, uuid: Uuid, replaces: Option<Uuid>) -> Result<(), UpdateError> {
+    /// The labels of `uuid` that belong to the set `identity`.
+    pub(super) fn labels_of<'s>(
+        &'s self,
+        uuid: Uuid,
+        identity: &'s Identity,
+    ) -> impl Iterator<Item = Label> + 's {
         let area = self.area();
-        let dropped = area.labels_of(uuid).count()
-            + replaces.map_or(0, |replaces| area.labels_of(replaces).count());
-        match (area.free_count(), dropped) {
+        let labels = area.labels_of(uuid).map(|stored| stored.label);
+        labels.filter(move |label| identity.has_label(&area, label.cookie))
+    }
+
+    /// Tells whether a label of `uuid` can be published twice, which is what an update of a set takes.
+    pub fn check_room(
+        &self,
+        uuid: Uuid,
+        replaces: Option<Uuid>,
+        identity: &Identity,
+    ) -> Result<(), UpdateError> {
+        if let Some(damage) = self.layout.damage {
+            return Err(UpdateError::Damaged(damage));
+        }
+        let count = |uuid| self.labels_of(uuid, identity).count();
+        let dropped = count(uuid) + replaces.map_or(0, count);
+        match (self.area().free_count(), dropped) {
             (0, _) | (1, 0) => Err(UpdateError::NoFreeSlot),
             _ => Ok(()),
         }
     }
 
-    /// Plans to write `label` and to drop the labels of the same UUID and of `replaces`. A blank area is initialised.
+    /// Plans to write `label` and to drop the labels of the same UUID and of `replaces`, as far as they belong to the set
+    /// `identity`. A blank area is initialised.
     pub fn publish(
         &mut self,
         label: &Label,
         replaces: Option<Uuid>,
+        identity: &Identity,
     ) -> Result<Plan<'_>, UpdateError> {
-        let slot = match self.layout.current {
-            None => 0,
-            Some(_) => self
+        let slot = match (self.layout.current, self.layout.damage) {
+            (None, Some(damage)) => return Err(UpdateError::Damaged(damage)),
+            (None, None) => 0,
+            (Some(_), _) => self
                 .area()
                 .slots()
                 .free()
@@ -96,14 +114,16 @@ impl<'a> Store<'a> {
             label: *label,
             slot,
             replaces,
+            identity: *identity,
         };
         Ok(Plan::new(self, change))
     }
 
-    /// Plans to drop the labels of `uuid`. The index is written even if there are none, as Linux does, but nothing is
-    /// written into a blank area.
-    pub fn remove(&mut self, uuid: Uuid) -> Plan<'_> {
-        Plan::new(self, Change::Remove(uuid))
+    /// Plans to drop the labels of `uuid` that belong to the set `identity`, damaged ones as well. The index is written even if
+    /// there are none, as Linux does, but nothing is written into an area without one.
+    pub fn remove(&mut self, uuid: Uuid, identity: &Identity) -> Plan<'_> {
+        let identity = *identity;
+        Plan::new(self, Change::Remove { uuid, identity })
     }
 
     /// Plans to make sure that the medium is not ahead of what is in memory, after a write has failed.
@@ -128,16 +148,18 @@ enum Change {
         label: Label,
         slot: u32,
         replaces: Option<Uuid>,
+        identity: Identity,
     },
-    Remove(Uuid),
+    Remove {
+        uuid: Uuid,
+        identity: Identity,
+    },
     Nothing,
 }
 
 /// What has to be written now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
-    /// Zeroes, over a label in a blank area.
-    Wipe { slot: u32 },
     /// An index without labels, into a blank area.
     Initial(IndexCopy),
     /// The current index, in place of one that may have overtaken it.
@@ -170,8 +192,8 @@ impl<'a> Plan<'a> {
         plan.stage = match (plan.layout.current, change) {
             (Some(current), _) if current.overtaken => plan.repeat_index(&current),
             (Some(current), _) => plan.begin(&current),
-            (None, Change::Publish { .. }) => plan.wipe_from(0),
-            (None, Change::Remove(_) | Change::Nothing) => Stage::Done,
+            (None, Change::Publish { .. }) => plan.initialise(),
+            (None, Change::Remove { .. } | Change::Nothing) => Stage::Done,
         };
         plan
     }
@@ -184,11 +206,6 @@ impl<'a> Plan<'a> {
                 (geometry.index_offset(copy), geometry.index_size())
             }
             Stage::Label { slot } => (geometry.label_offset(slot)?, geometry.label_len()),
-            Stage::Wipe { slot } => {
-                let bytes = NO_LABEL.get(..geometry.format().label_len())?;
-                let offset = geometry.label_offset(slot)?;
-                return Some(Write { offset, bytes });
-            }
             Stage::Done => return None,
         };
         let bytes = range(self.bytes, offset, len)?;
@@ -198,7 +215,6 @@ impl<'a> Plan<'a> {
     /// Tells that what [`Self::write`] asked for is on the medium.
     pub fn confirm(&mut self) {
         self.stage = match (self.stage, self.layout.current) {
-            (Stage::Wipe { slot }, _) => self.wipe_from(slot.saturating_add(1)),
             (Stage::Initial(IndexCopy::First), _) => Stage::Initial(IndexCopy::Second),
             (Stage::Initial(IndexCopy::Second), _) => {
                 let current = Current {
@@ -224,18 +240,6 @@ impl<'a> Plan<'a> {
             }
             (Stage::Done, _) | (_, None) => Stage::Done,
         };
-    }
-
-    /// Goes on with the first label of a blank area in `slot` or behind it, or with the indexes if there is none.
-    ///
-    /// Labels stay in memory until all of them are wiped: a plan that is dropped before begins anew.
-    fn wipe_from(&mut self, slot: u32) -> Stage {
-        let area = LabelArea::new(self.bytes, self.layout);
-        let mut slots = slot..self.layout.geometry.slots();
-        match slots.find(|&slot| area.stored(slot).is_some()) {
-            Some(slot) => Stage::Wipe { slot },
-            None => self.initialise(),
-        }
     }
 
     /// Writes both indexes of a fresh area into the cache.
@@ -266,7 +270,7 @@ impl<'a> Plan<'a> {
                 }
                 Stage::Label { slot }
             }
-            Change::Remove(_) => self.stage_index(current),
+            Change::Remove { .. } => self.stage_index(current),
             Change::Nothing => Stage::Done,
         }
     }
@@ -332,17 +336,30 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Tells whether the change drops the label that the current index has in `slot`.
+    /// Tells whether the change drops what the current index has in `slot`.
     fn is_dropped(&self, slot: u32) -> bool {
-        let (uuid, replaced) = match self.change {
+        let (uuid, replaced, identity) = match self.change {
             Change::Publish {
-                label, replaces, ..
-            } => (label.uuid, replaces),
-            Change::Remove(uuid) => (uuid, None),
+                label,
+                replaces,
+                identity,
+                ..
+            } => (label.uuid, replaces, identity),
+            Change::Remove { uuid, identity } => (uuid, None, identity),
             Change::Nothing => return false,
         };
         let area = LabelArea::new(self.bytes, self.layout);
-        area.holds(slot, uuid) || replaced.is_some_and(|uuid| area.holds(slot, uuid))
+        let named = area.peek_uuid(slot);
+        if area.slots().is_free(slot)
+            || (named != Some(uuid) && (replaced.is_none() || named != replaced))
+        {
+            return false;
+        }
+        match (area.entry(slot), self.change) {
+            (Ok(label), _) => identity.has_label(&area, label.cookie),
+            (Err(damaged), Change::Remove { .. }) => identity.has_label(&area, damaged.cookie),
+            (Err(_), _) => false,
+        }
     }
 
     fn mark(&mut self, geometry: &Geometry, copy: IndexCopy, slot: u32, free: bool) {
@@ -375,6 +392,8 @@ pub enum UpdateError {
     },
     /// There are not enough free slots.
     NoFreeSlot,
+    /// No index counts, but the area is not blank.
+    Damaged(AreaDamage),
 }
 
 impl fmt::Display for UpdateError {
@@ -386,6 +405,7 @@ impl fmt::Display for UpdateError {
             Self::NoFreeSlot => {
                 f.write_str("label area has no free slot, expected two for an update")
             }
+            Self::Damaged(damage) => write!(f, "label area is damaged: {damage}"),
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Updates of the labels of one namespace on all DIMMs of its set.
 //!
 //! Two passes over the DIMMs: the first one writes labels with the flag "updating", the second one clears
-//! it. Whenever the power fails, [`Set`](super::Set) finds the namespace as it was or as it should become.
+//! it. Before, former labels that all have that flag lose it: a finished one among them tells the old state until all are new.
+//! Whenever the power fails, [`Set`](super::Set) finds the namespace as it was or as it should become; or, while a set of several
+//! DIMMs is being created or removed, labels that it refuses.
 //!
 //! If a DIMM fails, all of them get their former labels back, in steps that may be interrupted like any other: no
 //! label is restored while another one is new and no longer "updating", and the one that was written last comes
@@ -24,10 +26,7 @@ use super::{
         Name,
         Types, //
     },
-    set::{
-        same_contents,
-        Identity, //
-    },
+    set::Identity,
 };
 use crate::uuid::Uuid;
 use core::fmt;
@@ -62,12 +61,9 @@ impl<'a, M: Medium> Target<'a, M> {
     }
 
     /// Remembers the label that an update is about to drop.
-    fn remember(&mut self, uuid: Uuid, replaces: Option<Uuid>) {
-        let area = self.store.area();
-        let mut former = area
-            .labels_of(uuid)
-            .chain(replaces.into_iter().flat_map(|uuid| area.labels_of(uuid)));
-        self.former = former.next().map(|stored| stored.label);
+    fn remember(&mut self, uuid: Uuid, replaces: Option<Uuid>, identity: &Identity) {
+        let labels_of = |uuid| self.store.labels_of(uuid, identity).next();
+        self.former = labels_of(uuid).or_else(|| labels_of(replaces?));
     }
 
     /// Tells whether there was a label that no update was under way for.
@@ -99,16 +95,21 @@ impl<'a, M: Medium> Target<'a, M> {
                 class: contents.class,
             }),
         };
-        self.put(&label, replaces)
+        self.put(&label, replaces, identity)
     }
 
-    fn put(&mut self, label: &Label, replaces: Option<Uuid>) -> Result<(), Cause<M::Error>> {
-        let plan = self.store.publish(label, replaces).map_err(Cause::Area)?;
-        run(plan, &mut self.medium).map_err(Cause::Medium)
+    fn put(
+        &mut self,
+        label: &Label,
+        replaces: Option<Uuid>,
+        identity: &Identity,
+    ) -> Result<(), Cause<M::Error>> {
+        let plan = self.store.publish(label, replaces, identity);
+        run(plan.map_err(Cause::Area)?, &mut self.medium).map_err(Cause::Medium)
     }
 
-    fn drop_labels(&mut self, uuid: Uuid) -> Result<(), Cause<M::Error>> {
-        run(self.store.remove(uuid), &mut self.medium).map_err(Cause::Medium)
+    fn drop_labels(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
+        run(self.store.remove(uuid, identity), &mut self.medium).map_err(Cause::Medium)
     }
 
     /// Makes sure that the medium has what is in memory, after a write has failed.
@@ -117,22 +118,22 @@ impl<'a, M: Medium> Target<'a, M> {
     }
 
     /// Marks the label of `uuid` as one that is being updated.
-    fn reopen(&mut self, uuid: Uuid) -> Result<(), Cause<M::Error>> {
-        let label = self.store.area().labels_of(uuid).next();
-        match label.map(|stored| stored.label) {
+    fn reopen(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
+        let label = self.store.labels_of(uuid, identity).next();
+        match label {
             Some(label) => {
                 let flags = Flags::UPDATING;
-                self.put(&Label { flags, ..label }, None)
+                self.put(&Label { flags, ..label }, None, identity)
             }
             None => Ok(()),
         }
     }
 
     /// Brings the former label back, in the place of that of `uuid`.
-    fn restore(&mut self, uuid: Uuid) -> Result<(), Cause<M::Error>> {
+    fn restore(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
         match self.former {
-            Some(former) => self.put(&former, Some(uuid)),
-            None => self.drop_labels(uuid),
+            Some(former) => self.put(&former, Some(uuid), identity),
+            None => self.drop_labels(uuid, identity),
         }
     }
 }
@@ -183,16 +184,14 @@ pub fn publish<M: Medium>(
         let ready = match target.extent {
             Some(_) => target
                 .store
-                .check_room(contents.uuid, replaces)
+                .check_room(contents.uuid, replaces, identity)
                 .map_err(Cause::Area),
             None => Err(Cause::NoExtent),
         };
         ready.map_err(|cause| Failure::new(member, cause, Left::Old))?;
-        target.remember(contents.uuid, replaces);
+        target.remember(contents.uuid, replaces, identity);
     }
-    if replaces.is_some() {
-        finish_former(targets)?;
-    }
+    finish_former(targets, identity)?;
     for flags in [Flags::UPDATING, Flags::NONE] {
         for rank in 0..targets.len() {
             let ways = targets.len();
@@ -206,10 +205,12 @@ pub fn publish<M: Medium>(
             };
             let is_known = target.settle().is_ok();
             let left = match flags {
-                Flags::UPDATING => restore(targets, (0..rank).rev(), contents.uuid).left(),
+                Flags::UPDATING => {
+                    restore(targets, (0..rank).rev(), contents.uuid, identity).left()
+                }
                 // The new label may be there, and no longer "updating".
                 _ if !is_known => Left::New,
-                _ => take_back(targets, rank, contents.uuid),
+                _ => take_back(targets, rank, contents.uuid, identity),
             };
             return Err(Failure::new(member, cause, left));
         }
@@ -217,23 +218,23 @@ pub fn publish<M: Medium>(
     Ok(())
 }
 
-/// Drops the labels of the namespace `uuid` on all DIMMs of its set.
+/// Drops the labels of the namespace `uuid` on all DIMMs of its set, damaged ones as well.
 pub fn retract<M: Medium>(
     targets: &mut [Target<'_, M>],
+    identity: &Identity,
     uuid: Uuid,
 ) -> Result<(), Failure<M::Error>> {
     for target in targets.iter_mut() {
-        target.remember(uuid, None);
+        target.remember(uuid, None, identity);
     }
-    // Finished labels go first: those that are left are residue, then.
     for rank in (0..targets.len()).rev() {
         let Some((member, target)) = ranked(targets, rank) else {
             continue;
         };
-        if let Err(cause) = target.drop_labels(uuid) {
+        if let Err(cause) = target.drop_labels(uuid, identity) {
             // If this fails, too, the label may be gone. That is what was asked for.
             let _ = target.settle();
-            let left = restore(targets, rank + 1..targets.len(), uuid).left();
+            let left = restore(targets, rank + 1..targets.len(), uuid, identity).left();
             return Err(Failure::new(member, cause, left));
         }
     }
@@ -256,22 +257,24 @@ fn ranked<'t, 'a, M: Medium>(
     targets.get_mut(member).map(|target| (member, target))
 }
 
-/// Clears the flag "updating" of labels that all have it: while the UUID changes, it would be taken for that of new
-/// ones.
-fn finish_former<M: Medium>(targets: &mut [Target<'_, M>]) -> Result<(), Failure<M::Error>> {
-    let first = targets.first().and_then(|target| target.former);
-    let all_unfinished = targets.iter().all(|target| match (target.former, first) {
-        (Some(former), Some(first)) => former.flags.updating() && same_contents(&former, &first),
-        _ => false,
-    });
-    if !all_unfinished {
+/// Clears the flag "updating" of former labels that all have it, as those of kernels before 5.2 do: without it they tell the old
+/// state of the namespace until all labels are new.
+fn finish_former<M: Medium>(
+    targets: &mut [Target<'_, M>],
+    identity: &Identity,
+) -> Result<(), Failure<M::Error>> {
+    let is_unfinished = |target: &Target<'_, M>| {
+        let former = target.former.map(|former| former.flags);
+        former.is_some_and(|flags| flags.updating())
+    };
+    if !targets.iter().all(is_unfinished) {
         return Ok(());
     }
     for (member, target) in targets.iter_mut().enumerate() {
         if let Some(former) = &mut target.former {
             former.flags = Flags::NONE;
             let former = *former;
-            let finished = target.put(&former, None);
+            let finished = target.put(&former, None, identity);
             finished.map_err(|cause| Failure::new(member, cause, Left::Old))?;
         }
     }
@@ -279,15 +282,20 @@ fn finish_former<M: Medium>(targets: &mut [Target<'_, M>]) -> Result<(), Failure
 }
 
 /// Undoes a second pass in which the first `count` DIMMs have been written.
-fn take_back<M: Medium>(targets: &mut [Target<'_, M>], count: usize, uuid: Uuid) -> Left {
+fn take_back<M: Medium>(
+    targets: &mut [Target<'_, M>],
+    count: usize,
+    uuid: Uuid,
+    identity: &Identity,
+) -> Left {
     for rank in 0..count {
-        let reopened = ranked(targets, rank).map(|(_, target)| target.reopen(uuid));
+        let reopened = ranked(targets, rank).map(|(_, target)| target.reopen(uuid, identity));
         if matches!(reopened, Some(Err(_))) {
             return Left::New;
         }
     }
     let all = (0..targets.len()).rev();
-    let restored = restore(targets, all, uuid);
+    let restored = restore(targets, all, uuid, identity);
     if restored.done == 0 {
         // Nothing but new labels.
         return Left::New;
@@ -317,10 +325,11 @@ fn restore<M: Medium>(
     targets: &mut [Target<'_, M>],
     ranks: impl Iterator<Item = usize>,
     uuid: Uuid,
+    identity: &Identity,
 ) -> Restored {
     let mut restored = Restored { done: 0, failed: 0 };
     for rank in ranks {
-        match ranked(targets, rank).map(|(_, target)| target.restore(uuid)) {
+        match ranked(targets, rank).map(|(_, target)| target.restore(uuid, identity)) {
             Some(Ok(())) => restored.done += 1,
             Some(Err(_)) => restored.failed += 1,
             None => (),
@@ -337,8 +346,7 @@ pub enum Left {
     /// The new ones, on some DIMMs still with the flag "updating". They count, and could not be taken back.
     New,
     /// The new ones on some DIMMs, those from before on the others. The namespace counts as it was, see
-    /// [`State::RolledBack`](super::State::RolledBack); or as gone if labels were to be dropped, see
-    /// [`Defect::is_residue`](super::Defect::is_residue).
+    /// [`State::RolledBack`](super::State::RolledBack); if it was to be created or removed, the labels are refused.
     Mixed,
 }
 

@@ -204,6 +204,17 @@ impl Label {
         })
     }
 
+    /// Decodes like [`Self::decode`]; of what is no label, the error has what is named there.
+    pub(super) fn read(bytes: &[u8], format: LabelFormat, slot: u32) -> Result<Self, Damaged> {
+        Self::decode(bytes, format, slot).map_err(|error| Damaged::read(bytes, error))
+    }
+
+    /// The range that the label names which `bytes` may hold.
+    pub fn peek_extent(bytes: &[u8]) -> Option<Extent> {
+        let (raw, _) = RawCommon::ref_from_prefix(bytes).ok()?;
+        Extent::new(raw.dpa.get(), raw.raw_size.get())
+    }
+
     /// The UUID of the label that `bytes` may hold.
     pub fn peek_uuid(bytes: &[u8]) -> Option<Uuid> {
         Uuid::read_from_prefix(bytes).ok().map(|(uuid, _)| uuid)
@@ -262,6 +273,47 @@ impl Types {
             range: raw.type_guid,
             class: Class::from_guid(raw.abstraction_guid),
         })
+    }
+}
+
+/// What is in a slot that is not free, but is no label: it is damaged, or was written for another slot.
+///
+/// The slot stays taken, and the addresses stay reserved that are named there. Nothing else follows from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Damaged {
+    /// The UUID that is named.
+    pub uuid: Uuid,
+    /// The cookie that is named.
+    pub cookie: u64,
+    /// The range that is named, if it is one.
+    pub extent: Option<Extent>,
+    /// What is wrong.
+    pub error: LabelError,
+}
+
+impl Damaged {
+    /// Reads what `bytes` name, which are no label because of `error`.
+    fn read(bytes: &[u8], error: LabelError) -> Self {
+        let Ok((raw, _)) = RawCommon::ref_from_prefix(bytes) else {
+            return Self {
+                uuid: Uuid::NIL,
+                cookie: 0,
+                extent: None,
+                error,
+            };
+        };
+        Self {
+            uuid: raw.uuid,
+            cookie: raw.cookie.get(),
+            extent: Extent::new(raw.dpa.get(), raw.raw_size.get()),
+            error,
+        }
+    }
+}
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "label of {}: {}", self.uuid, self.error)
     }
 }
 

@@ -41,7 +41,6 @@ impl Mappings {
             Extent::between(start, extent.end().min(mapping.end()))
         };
         reservations(area)
-            .map(|reservation| reservation.extent)
             // Units that a neighbour of the mapping reaches into are not free either.
             .filter(move |extent| {
                 let units = extent.widened(self.align).unwrap_or(*extent);

@@ -3,26 +3,26 @@
 //! The namespaces that the labels of the DIMMs of an interleave set make up.
 //!
 //! A namespace has one label on each DIMM. Updates write them DIMM by DIMM, first all with the flag "updating",
-//! then all without it, and each write drops the DIMM's former label. What a power failure can leave follows from
-//! that:
+//! then all without it, and each write drops the DIMM's former label. What is found is judged as follows:
 //!
-//! | Labels found                                           | Meaning                    | Result                  |
-//! |--------------------------------------------------------|----------------------------|-------------------------|
-//! | all agree, some updating                               | new ones are all there     | the new namespace       |
-//! | updating ones, and others that agree without them      | update under way           | the old namespace       |
-//! | some missing, where an updating one of another UUID is | change of UUID under way   | the old namespace       |
-//! | some missing, all others updating                      | creation under way         | none; others are residue|
-//! | some missing, but still to be read in free slots       | removal under way          | none; others are residue|
-//! | some missing                                           | damage                     | none                    |
+//! | Labels found                                               | Result                     |
+//! |------------------------------------------------------------|----------------------------|
+//! | on all DIMMs, and they agree                               | the namespace              |
+//! | on all DIMMs: finished ones agree, updating ones agree     | the namespace, as finished |
+//! | finished on some DIMMs; on the others updating ones, which | the namespace, as finished |
+//! | are the same but for their UUID                            |                            |
+//! | any others                                                 | none: they are refused     |
 //!
-//! Slots of a DIMM on which neither index names a label do not count as free ones to read: it was initialised anew.
+//! Judging changes nothing, and nothing is changed because of it. Labels that are refused stay, and so do the addresses that they
+//! reserve: whether a namespace of which labels are missing was about to be created or removed, or has lost them, its labels do not
+//! tell. Those of kernels before 5.2 have the flag "updating" for ever, so it says nothing by itself. Labels that were lost can be
+//! restored from a backup, and give the namespace back. It is up to the administrator to give it up.
 //!
-//! In the second and third row the old label is gone from DIMMs that have been written already. It is known all the
-//! same: the labels of a set differ in nothing but the position and the DPA, and an interleaved namespace is at the
-//! same offset of each mapping. Where it is not, the labels are left alone, see `offset.rs`.
-//!
-//! Labels that a creation seems to have left are no residue while a namespace lacks labels for no such reason: they may be its
-//! new ones, under a new UUID.
+//! In the second and third row an update was cut short. The flag does tell there which labels are old: all that this code changes
+//! are finished before (`publish.rs`), and become new as updating ones. Old labels are known where they are gone already: the labels
+//! of a set differ in nothing but the position and the DPA, and an interleaved namespace is at the same offset of each mapping.
+//! Where it is not, see `offset.rs`. Such a namespace is shown as it was; its labels stay as they are until it is changed.
+//! No two namespaces can both have been complete that the third row takes for one: they have the same addresses.
 
 use super::{
     area::LabelArea,
@@ -30,10 +30,14 @@ use super::{
     extent::Extent,
     namespace::{
         Namespace,
+        Place,
         Refused,
         State, //
     },
-    record::Label,
+    record::{
+        Damaged,
+        Label, //
+    },
 };
 use crate::{
     nfit::interleave::Cookies,
@@ -42,7 +46,6 @@ use crate::{
         Uuid, //
     },
 };
-use core::iter;
 
 /// What tells the labels of one set from those of others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +57,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Tells whether a label in `area` that has `cookie` was written for the set.
+    pub(super) fn has_label(&self, area: &LabelArea<'_>, cookie: u64) -> bool {
+        [self.cookie(area), self.cookies.alternate].contains(&cookie)
+    }
+
     /// The cookie that labels in `area` get.
     pub fn cookie(&self, area: &LabelArea<'_>) -> u64 {
         if area.layout().has_v1_1_cookies() {
@@ -86,33 +94,26 @@ impl<'a> Set<'a> {
         Self { members, identity }
     }
 
-    /// All namespaces for which there is a label with one of the set's cookies and an address in the set.
+    /// All namespaces for which there is a label, or what is left of one, with one of the set's cookies and an address in the set.
     ///
     /// They come in the order in which their labels are found. Linux numbers them by address, see
     /// [`by_address`](super::by_address).
     pub fn namespaces(self) -> impl Iterator<Item = Result<Namespace, Refused>> + 'a {
-        let mut is_damaged = None;
         self.candidates()
             .filter_map(move |uuid| match self.namespace(uuid) {
                 Ok(namespace) => Some(Ok(namespace)),
-                Err(Defect::Interrupted) if self.is_new_name(uuid) => None,
-                Err(Defect::Interrupted)
-                    if *is_damaged.get_or_insert_with(|| self.has_incomplete()) =>
-                {
-                    let defect = Defect::Unclear;
-                    Some(Err(Refused { uuid, defect }))
-                }
-                Err(defect) => Some(Err(Refused { uuid, defect })),
+                Err(Defect::Missing { .. }) if self.is_new_name(uuid) => None,
+                Err(defect) => Some(Err(self.refuse(uuid, defect))),
             })
     }
 
     /// The namespace `uuid`.
     pub fn namespace(&self, uuid: Uuid) -> Result<Namespace, Defect> {
-        if self.identity.cookie_of(self.members) == 0 {
-            return Err(Defect::NoCookie);
-        }
         let mut positions = 0u64;
-        for member in 0..self.members.len() {
+        for (member, of) in self.members.iter().enumerate() {
+            if self.identity.cookie(&of.area) == 0 {
+                return Err(Defect::NoCookie);
+            }
             if let Some(label) = self.label(member, uuid)? {
                 self.check(member, &label)?;
                 let position = 1u64.checked_shl(label.position.into()).unwrap_or(0);
@@ -133,6 +134,45 @@ impl<'a> Set<'a> {
         self.assemble(&label, state)
     }
 
+    /// Tells whether a DIMM has a label of `uuid`, or what is left of one.
+    pub fn is_named(&self, uuid: Uuid) -> bool {
+        let members = self.members.iter();
+        members
+            .flat_map(|member| self.traces(member, uuid))
+            .next()
+            .is_some()
+    }
+
+    /// What there is to say of the labels of `uuid`, which are refused because of `defect`.
+    pub fn refuse(&self, uuid: Uuid, defect: Defect) -> Refused {
+        let traces = || {
+            let members = self.members.iter().enumerate();
+            members.flat_map(|(number, member)| {
+                let traces = self.traces(member, uuid);
+                traces.map(move |(slot, entry)| {
+                    (
+                        Place {
+                            member: number,
+                            slot,
+                        },
+                        entry,
+                    )
+                })
+            })
+        };
+        let label = traces().find_map(|(place, entry)| Some((place, entry.ok()?)));
+        let extents = traces().filter_map(|(_, entry)| match entry {
+            Ok(label) => Some(label.extent),
+            Err(damaged) => damaged.extent,
+        });
+        Refused {
+            uuid,
+            defect,
+            label,
+            reserved: extents.fold(0, |sum, extent| sum.saturating_add(extent.len())),
+        }
+    }
+
     /// The part of the DIMM `member` that belongs to `namespace`.
     pub fn extent(&self, namespace: &Namespace, member: usize) -> Option<Extent> {
         let own = self.label(member, namespace.uuid).ok().flatten();
@@ -147,44 +187,49 @@ impl<'a> Set<'a> {
         }
     }
 
+    /// The range that the first label of `uuid` on the DIMM `member` names which was written for the set.
+    pub fn own_extent(&self, uuid: Uuid, member: usize) -> Option<Extent> {
+        let area = self.members.get(member)?.area;
+        let mut labels = area.labels_of(uuid);
+        let own = labels.find(|stored| self.is_of_set(member, &stored.label))?;
+        Some(own.label.extent)
+    }
+
     /// UUIDs of the labels that could belong to the set, each once.
     fn candidates(self) -> impl Iterator<Item = Uuid> + 'a {
         let members = self.members.iter().enumerate();
         members.flat_map(move |(number, member)| {
-            let mine = move |slot: u32, label: &Label| -> bool {
-                let earlier = |other: &Member<'_>| {
-                    other
-                        .area
-                        .labels_of(label.uuid)
-                        .any(|other_label| self.is_candidate(other, &other_label.label))
-                };
-                self.is_candidate(member, label)
-                    && !self.members.iter().take(number).any(earlier)
-                    && !member
-                        .area
-                        .labels_of(label.uuid)
-                        .take_while(|other| other.slot < slot)
-                        .any(|other| self.is_candidate(member, &other.label))
+            let is_first = move |slot: u32, uuid: Uuid| -> bool {
+                let earlier = |other: &Member<'_>| self.traces(other, uuid).next().is_some();
+                !self.members.iter().take(number).any(earlier)
+                    && self.traces(member, uuid).next().map(|(first, _)| first) == Some(slot)
             };
-            member
-                .area
-                .labels()
-                .filter(move |stored| mine(stored.slot, &stored.label))
-                .map(|stored| stored.label.uuid)
+            let entries = member.area.entries();
+            let named = entries.map(|(slot, entry)| match entry {
+                Ok(label) => (slot, label.uuid),
+                Err(damaged) => (slot, damaged.uuid),
+            });
+            named
+                .filter(move |&(slot, uuid)| is_first(slot, uuid))
+                .map(|(_, uuid)| uuid)
         })
     }
 
-    fn is_candidate(&self, member: &Member<'_>, label: &Label) -> bool {
-        self.has_cookie(label) && member.mapping.holds(label.extent.start())
-    }
-
-    /// Tells whether `label` was written for this set.
-    pub(super) fn has_cookie(&self, label: &Label) -> bool {
-        [
-            self.identity.cookie_of(self.members),
-            self.identity.cookies.alternate,
-        ]
-        .contains(&label.cookie)
+    /// The labels of `uuid` on a DIMM that could belong to the set, damaged ones as well, with their slots.
+    fn traces<'m>(
+        &'m self,
+        member: &'m Member<'_>,
+        uuid: Uuid,
+    ) -> impl Iterator<Item = (u32, Result<Label, Damaged>)> + 'm {
+        let entries = member.area.entries_of(uuid);
+        entries.filter(move |(_, entry)| {
+            let (cookie, extent) = match entry {
+                Ok(label) => (label.cookie, Some(label.extent)),
+                Err(damaged) => (damaged.cookie, damaged.extent),
+            };
+            self.identity.has_label(&member.area, cookie)
+                && extent.is_none_or(|extent| member.mapping.holds(extent.start()))
+        })
     }
 
     /// The only label of `uuid` on a DIMM.
@@ -194,7 +239,7 @@ impl<'a> Set<'a> {
         };
         let mut labels = area
             .labels_of(uuid)
-            .filter(|stored| self.has_cookie(&stored.label));
+            .filter(|stored| self.identity.has_label(&area, stored.label.cookie));
         match (labels.next(), labels.next()) {
             (Some(first), Some(second)) => Err(Defect::Duplicate {
                 member,
@@ -208,6 +253,12 @@ impl<'a> Set<'a> {
     pub(super) fn labels(&self, uuid: Uuid) -> impl Iterator<Item = (usize, Label)> + '_ {
         (0..self.members.len())
             .filter_map(move |member| Some((member, self.label(member, uuid).ok().flatten()?)))
+    }
+
+    /// Tells whether `label`, which is on the DIMM `member`, was written for this set.
+    pub(super) fn is_of_set(&self, member: usize, label: &Label) -> bool {
+        let member = self.members.get(member);
+        member.is_some_and(|member| self.identity.has_label(&member.area, label.cookie))
     }
 
     /// The DIMMs that have no label of `uuid`.
@@ -254,13 +305,11 @@ impl<'a> Set<'a> {
     /// Judges labels of which every DIMM has one: the label that describes the namespace, and its state.
     fn complete(&self, uuid: Uuid) -> Result<(Label, State), Defect> {
         let labels = || self.labels(uuid).map(|(_, label)| label);
-        // Finished labels are written last, others in the order of the DIMMs. So these are the oldest ones.
-        let finished = labels().filter(|label| !label.flags.updating()).last();
-        let old = finished.or_else(|| labels().last());
         let first = labels().find(|label| label.position == 0);
-        let (old, first) = old.zip(first).ok_or(Defect::Missing { member: 0 })?;
-        if labels().all(|label| !label.flags.updating()) {
-            // No update is to blame for a difference. Linux takes all but the size from the first label.
+        let first = first.ok_or(Defect::Missing { member: 0 })?;
+        let old = labels().filter(|label| !label.flags.updating()).last();
+        let Some(old) = old.filter(|_| labels().any(|label| label.flags.updating())) else {
+            // No update of this code is to blame for a difference. Linux takes all but the size from the first label.
             return match self
                 .labels(uuid)
                 .find(|(_, label)| label.extent.len() != first.extent.len())
@@ -272,15 +321,9 @@ impl<'a> Set<'a> {
                 }),
                 None => Ok((first, State::Settled)),
             };
-        }
+        };
         let Some(new) = labels().find(|label| !same_contents(label, &old)) else {
-            let is_sound = self.common_offset(uuid).is_ok();
-            let state = if is_sound {
-                State::Unfinished
-            } else {
-                State::Settled
-            };
-            return Ok((first, state));
+            return Ok((first, State::Settled));
         };
         let stray = self.labels(uuid).find(|(_, label)| {
             let is_new = label.flags.updating() && same_contents(label, &new);
@@ -297,50 +340,29 @@ impl<'a> Set<'a> {
 
     /// Judges labels of which at least the DIMM `missing` has none.
     fn incomplete(&self, uuid: Uuid, missing: usize) -> Result<(Label, State), Defect> {
-        let mut labels = self.labels(uuid).map(|(_, label)| label);
-        let Some(old) = labels.by_ref().find(|label| !label.flags.updating()) else {
-            self.common_offset(uuid)?;
-            return Err(Defect::Interrupted);
+        let replaced = || {
+            let mut labels = self.labels(uuid).map(|(_, label)| label);
+            let old = labels.find(|label| !label.flags.updating())?;
+            if !labels.all(|label| same_contents(&label, &old)) {
+                return None;
+            }
+            let offset = self.common_offset(uuid).ok()?;
+            let replaces = Some(self.new_name(uuid, &old, missing, offset)?);
+            Some((old, State::RolledBack { replaces }))
         };
-        if !self
-            .labels(uuid)
-            .all(|(_, label)| same_contents(&label, &old))
-        {
-            return Err(Defect::Missing { member: missing });
-        }
-        let Ok(offset) = self.common_offset(uuid) else {
-            return Err(Defect::Missing { member: missing });
-        };
-        if let Some(replaces) = self.new_name(uuid, &old, missing, offset) {
-            let replaces = Some(replaces);
-            return Ok((old, State::RolledBack { replaces }));
-        }
-        let removed = |member| self.was_removed(member, uuid, &old, offset);
-        if self.missing(uuid).all(removed) {
-            return Err(Defect::Removed);
-        }
-        Err(Defect::Missing { member: missing })
-    }
-
-    /// Tells whether the DIMM `member` had a label like `old` at `offset`, and was told to drop it.
-    ///
-    /// As long as a label of the DIMM is damaged, that one might be the label. What `ndctl init-labels` has made anew may still
-    /// have the bytes of labels, but nobody removed these one by one.
-    fn was_removed(&self, member: usize, uuid: Uuid, old: &Label, offset: u64) -> bool {
-        let area = self.members.get(member).map(|member| member.area);
-        area.is_some_and(|area| area.entries().all(|(_, label)| label.is_ok()) && !area.is_fresh())
-            && self
-                .former_offsets(member, uuid, old)
-                .any(|former| former == offset)
-    }
-
-    /// Tells whether there is a namespace of which labels are missing, and not since it was removed: labels of another UUID
-    /// may then be its new ones.
-    fn has_incomplete(&self) -> bool {
-        self.candidates().any(|uuid| {
-            self.missing(uuid).next().is_some()
-                && self.labels(uuid).any(|(_, label)| !label.flags.updating())
-                && !matches!(self.namespace(uuid), Ok(_) | Err(Defect::Removed))
+        replaced().ok_or_else(|| {
+            let mut damaged = self.missing(uuid).filter_map(|member| {
+                let (slot, entry) = self.traces(self.members.get(member)?, uuid).next()?;
+                let error = entry.err()?.error;
+                Some(Defect::Damaged {
+                    member,
+                    slot,
+                    error,
+                })
+            });
+            damaged
+                .next()
+                .unwrap_or(Defect::Missing { member: missing })
         })
     }
 
@@ -369,29 +391,23 @@ impl<'a> Set<'a> {
 
     /// Tells whether some namespace was about to get `uuid`: one whose label is still on a DIMM that has none of `uuid`.
     fn is_new_name(&self, uuid: Uuid) -> bool {
-        let Some((_, new)) = self.labels(uuid).next() else {
-            return false;
+        let is_renamed = || {
+            let (_, new) = self.labels(uuid).next()?;
+            if !new.flags.updating() {
+                return None;
+            }
+            let offset = self.share_offset(uuid, &new)?;
+            let member = self.missing(uuid).next()?;
+            let is_old = |label: &Label| {
+                !label.flags.updating()
+                    && same_contents(label, &new)
+                    && self.is_at(member, label, offset)
+            };
+            let mut labels = self.members.get(member)?.area.labels();
+            let old = labels.find(|stored| is_old(&stored.label))?.label.uuid;
+            self.namespace(old).ok()?.state.replaces()
         };
-        let (Some(offset), Some(member)) =
-            (self.share_offset(uuid, &new), self.missing(uuid).next())
-        else {
-            return false;
-        };
-        let is_old = |label: &Label| {
-            !label.flags.updating()
-                && same_contents(label, &new)
-                && self.is_at(member, label, offset)
-        };
-        let mut labels = self
-            .members
-            .get(member)
-            .into_iter()
-            .flat_map(|member| member.area.labels());
-        let old = labels.find(|stored| is_old(&stored.label));
-        let namespace = old.map(|stored| self.namespace(stored.label.uuid));
-        namespace.is_some_and(|namespace| {
-            namespace.is_ok_and(|namespace| namespace.state.replaces() == Some(uuid))
-        })
+        is_renamed() == Some(uuid)
     }
 
     /// Makes the namespace that `label` describes.
@@ -419,45 +435,36 @@ impl<'a> Set<'a> {
                 let offset = offset.and_then(|offset| offset.checked_mul(ways));
                 namespace.offset = offset.ok_or(too_large)?;
             }
-            self.check_free(&namespace, member, &extent)?;
+            self.check_free(&namespace, member, extent)?;
         }
         Ok(namespace)
     }
 
-    /// Checks that nobody else has the addresses `extent`, which `namespace` has by inference.
+    /// Checks that no other label on the DIMM `member` has addresses of `extent`, which is that of `namespace`.
     fn check_free(
         &self,
         namespace: &Namespace,
         member: usize,
-        extent: &Extent,
+        extent: Extent,
     ) -> Result<(), Defect> {
-        if namespace.state == State::Settled {
+        let Some(of) = self.members.get(member) else {
             return Ok(());
-        }
-        let own = iter::once(namespace.uuid).chain(namespace.state.replaces());
-        let mut labels = self
-            .members
-            .get(member)
-            .into_iter()
-            .flat_map(|member| member.area.labels())
-            .map(|stored| stored.label)
-            .filter(|label| own.clone().all(|uuid| uuid != label.uuid));
-        match labels.find(|label| label.extent.overlaps(extent)) {
+        };
+        let (own, replaces) = (namespace.uuid, namespace.state.replaces());
+        let is_own = |label: &Label| {
+            self.identity.has_label(&of.area, label.cookie)
+                && (label.uuid == own || replaces == Some(label.uuid))
+        };
+        let mut labels = of.area.overlapping(extent).map(|stored| stored.label);
+        match labels.find(|label| !is_own(label)) {
             Some(other) => Err(Defect::Overlap {
                 member,
+                found: extent,
                 other: other.uuid,
+                taken: other.extent,
             }),
             None => Ok(()),
         }
-    }
-}
-
-impl Identity {
-    /// The cookie of a set with these members.
-    fn cookie_of(&self, members: &[Member<'_>]) -> u64 {
-        members
-            .first()
-            .map_or(0, |member| self.cookie(&member.area))
     }
 }
 

@@ -1,48 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use super::super::dpa::{
-    reservations,
-    Overlap,
-    Reservation,
-    Reserved, //
-};
+use super::super::dpa::reservations;
 use super::*;
 
-fn reservation(owner: u8, start: u64, len: u64) -> Reservation {
-    Reservation {
-        owner: uuid(owner),
-        extent: extent(start * MIB, len * MIB),
-    }
-}
-
 #[test]
-fn overlaps_are_found() {
-    let mut list = [reservation(1, 20, 10), reservation(2, 0, 21)];
-    let error = Reserved::sort(&mut list).unwrap_err();
-    assert_eq!(
-        error,
-        Overlap {
-            lower: reservation(2, 0, 21),
-            upper: reservation(1, 20, 10)
-        }
-    );
-    let mut list = [reservation(1, 20, 10), reservation(2, 0, 20)];
-    assert_eq!(
-        Reserved::sort(&mut list).unwrap().of(uuid(1)),
-        Some(extent(20 * MIB, 10 * MIB))
-    );
-}
-
-#[test]
-fn labels_reserve() {
+fn labels_reserve_and_damaged_ones_too() {
     let mut dimm = Dimm::blank(4096);
-    publish_on(
-        core::slice::from_mut(&mut dimm),
-        &contents(1),
-        extent(MIB, MIB),
-        None,
-    )
-    .unwrap();
+    for number in [1, 2] {
+        let place = extent(u64::from(number) * MIB, MIB);
+        publish_on(
+            core::slice::from_mut(&mut dimm),
+            &contents(number),
+            place,
+            None,
+        )
+        .unwrap();
+    }
+    let both = [extent(MIB, MIB), extent(2 * MIB, MIB)];
     let found: Vec<_> = reservations(dimm.area()).collect();
-    assert_eq!(found, [reservation(1, 1, 1)]);
+    assert_eq!(found, both);
+    let slot = dimm.area().labels_of(uuid(1)).next().unwrap().slot;
+    let place = dimm.layout.geometry().label_offset(slot).unwrap() as usize;
+    // A bit of the name.
+    dimm.cache[place + 20] ^= 1;
+    assert_eq!(dimm.area().labels().count(), 1);
+    let found: Vec<_> = reservations(dimm.area()).collect();
+    assert_eq!(found, both);
+    // One of the size, which is none then.
+    dimm.cache[place + 112..place + 120].fill(0);
+    let found: Vec<_> = reservations(dimm.area()).collect();
+    assert_eq!(found, both[1..]);
 }

@@ -79,7 +79,8 @@ fn create(dimms: &mut [Dimm], region: &Region, number: u8, share: u64, uses: (u6
         class: Class::None,
     };
     for _ in ["uuid", "alt_name"] {
-        retract_on(dimms, contents.uuid).unwrap();
+        let mut targets: Vec<_> = dimms.iter_mut().map(|dimm| dimm.target(None)).collect();
+        retract(&mut targets, &region.identity, contents.uuid).unwrap();
     }
     let (lba_size, class) = uses;
     for (lba_size, class) in [(0, Class::None), (lba_size, Class::None), (lba_size, class)] {

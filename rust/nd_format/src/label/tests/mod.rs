@@ -129,7 +129,7 @@ fn publish_on(
 
 fn retract_on(dimms: &mut [Dimm], uuid: Uuid) -> Result<(), Failure<&'static str>> {
     let mut targets: Vec<_> = dimms.iter_mut().map(|dimm| dimm.target(None)).collect();
-    retract(&mut targets, uuid)
+    retract(&mut targets, &IDENTITY, uuid)
 }
 
 type Found = BTreeMap<Uuid, Result<Namespace, Defect>>;

@@ -43,7 +43,6 @@ fn refused(member: usize, change: impl Fn(&mut Label), expected: Defect) {
     let found = namespaces_of(&dimms, MAPPING);
     assert_eq!(found[&uuid(1)], Err(expected));
     assert!(found[&uuid(2)].is_ok());
-    assert!(!expected.is_residue());
 }
 
 #[test]
@@ -218,13 +217,153 @@ fn an_update_that_reached_one_dimm_does_not_count() {
     assert_eq!(set.extent(&namespace, 1), Some(extent(16 * MIB, 4 * MIB)));
 }
 
+/// Whether it was a removal or a loss its labels do not tell.
 #[test]
-fn a_removal_that_reached_one_dimm_is_finished() {
+fn a_removal_that_reached_one_dimm_is_refused() {
     let mut dimms = pair();
     retract_on(&mut dimms[..1], uuid(2)).unwrap();
     let found = namespaces_of(&dimms, MAPPING);
-    assert_eq!(found[&uuid(2)], Err(Defect::Removed));
+    assert_eq!(found[&uuid(2)], Err(Defect::Missing { member: 0 }));
     assert!(found[&uuid(1)].is_ok());
+}
+
+/// Kernels before 5.2 leave the flag "updating" in all labels.
+#[test]
+fn labels_of_old_kernels() {
+    let mut dimms = pair();
+    for dimm in &mut dimms {
+        edit(dimm, uuid(1), |label| label.flags = Flags::UPDATING);
+    }
+    let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
+    assert_eq!(namespace.state, State::Settled);
+    // Without an update to blame, a difference is none between old and new.
+    edit(&mut dimms[1], uuid(1), |label| {
+        label.extent = extent(16 * MIB, 3 * MIB)
+    });
+    assert_eq!(
+        namespaces_of(&dimms, MAPPING)[&uuid(1)],
+        Err(Defect::Size {
+            member: 1,
+            found: 3 * MIB,
+            expected: 4 * MIB
+        })
+    );
+    edit(&mut dimms[1], uuid(1), |label| {
+        label.extent = extent(16 * MIB, 4 * MIB);
+        label.uuid = uuid(3);
+    });
+    let found = namespaces_of(&dimms, MAPPING);
+    assert_eq!(found[&uuid(1)], Err(Defect::Missing { member: 1 }));
+    assert_eq!(found[&uuid(3)], Err(Defect::Missing { member: 0 }));
+    assert!(found[&uuid(2)].is_ok());
+}
+
+/// What is refused, with the place of its label and what that reserves.
+#[test]
+fn what_is_refused_tells_what_there_is() {
+    let mut dimms = pair();
+    retract_on(&mut dimms[1..], uuid(2)).unwrap();
+    let members = dimms.each_ref().map(|dimm| Member {
+        area: dimm.area(),
+        mapping: MAPPING,
+    });
+    let set = Set::new(&members, IDENTITY);
+    let refused = set.namespaces().find_map(Result::err).unwrap();
+    assert_eq!(refused.defect, Defect::Missing { member: 1 });
+    let (place, label) = refused.label.unwrap();
+    assert_eq!((place.member, label.name.text()), (0, &b"name"[..]));
+    assert_eq!(refused.reserved, 8 * MIB);
+    assert!(set.is_named(uuid(2)) && !set.is_named(uuid(3)));
+}
+
+/// A flipped bit in a label of version 1.2: it is shown for what it is, and its neighbour comes up.
+#[test]
+fn a_damaged_label_is_refused_alone() {
+    for alone in [false, true] {
+        let mut dimms = pair();
+        let dimms = if alone {
+            &mut dimms[1..]
+        } else {
+            &mut dimms[..]
+        };
+        for dimm in dimms.iter_mut() {
+            for number in [1, 2] {
+                let count = if alone { 1 } else { 2 };
+                edit(dimm, uuid(number), |label| {
+                    label.nlabel = count;
+                    label.position %= count;
+                });
+            }
+        }
+        let member = dimms.len() - 1;
+        let dimm = &mut dimms[member];
+        let slot = dimm.area().labels_of(uuid(1)).next().unwrap().slot;
+        let place = dimm.layout.geometry().label_offset(slot).unwrap() as usize;
+        dimm.cache[place + 20] ^= 1;
+        let found = namespaces_of(dimms, MAPPING);
+        assert!(found[&uuid(2)].is_ok());
+        assert!(
+            matches!(
+                found[&uuid(1)],
+                Err(Defect::Damaged { member: found, slot: at, error: LabelError::Checksum { .. } })
+                    if (found, at) == (member, slot)
+            ),
+            "{:?}",
+            found[&uuid(1)]
+        );
+        // It can be given up.
+        retract_on(dimms, uuid(1)).unwrap();
+        let found = namespaces_of(dimms, MAPPING);
+        assert!(found.len() == 1 && found[&uuid(2)].is_ok());
+        assert_eq!(dimms[member].area().slots().taken().count(), 1);
+    }
+}
+
+/// Two labels of the same addresses: neither namespace is used, others are.
+#[test]
+fn overlapping_namespaces_are_refused_alone() {
+    let mut dimms = pair();
+    publish_on(&mut dimms, &contents(3), extent(40 * MIB, MIB), None).unwrap();
+    edit(&mut dimms[1], uuid(2), |label| {
+        label.extent = extent(19 * MIB, 8 * MIB)
+    });
+    let found = namespaces_of(&dimms, MAPPING);
+    let overlap = |found, other, taken| {
+        Err(Defect::Overlap {
+            member: 1,
+            found,
+            other: uuid(other),
+            taken,
+        })
+    };
+    let (first, second) = (extent(16 * MIB, 4 * MIB), extent(19 * MIB, 8 * MIB));
+    assert_eq!(found[&uuid(1)], overlap(first, 2, second));
+    assert_eq!(found[&uuid(2)], overlap(second, 1, first));
+    assert!(found[&uuid(3)].is_ok());
+}
+
+/// Labels of another set that have the UUID of a namespace of this one are none of its business.
+#[test]
+fn labels_of_another_set_stay() {
+    let mut dimms = pair();
+    publish_on(&mut dimms[..1], &contents(3), extent(40 * MIB, MIB), None).unwrap();
+    edit(&mut dimms[0], uuid(3), |label| {
+        label.uuid = uuid(1);
+        label.cookie = 7;
+    });
+    let foreign = |dimms: &[Dimm]| {
+        let labels = dimms[0].area().labels();
+        labels.filter(|stored| stored.label.cookie == 7).count()
+    };
+    let place = extent(16 * MIB, 8 * MIB);
+    publish_on(&mut dimms, &contents(1), place, None).unwrap();
+    assert_eq!(foreign(&dimms), 1);
+    publish_on(&mut dimms, &contents(4), place, Some(uuid(1))).unwrap();
+    assert_eq!(foreign(&dimms), 1);
+    publish_on(&mut dimms, &contents(1), place, Some(uuid(4))).unwrap();
+    retract_on(&mut dimms, uuid(1)).unwrap();
+    assert_eq!(foreign(&dimms), 1);
+    assert_eq!(dimms[0].area().labels().count(), 2);
 }
 
 /// `ndctl init-labels -f` of one DIMM writes fresh indexes over labels, which stay where they were.
@@ -256,13 +395,14 @@ fn what_is_rolled_back_must_be_free() {
         label.flags = Flags::UPDATING;
         label.extent = extent(16 * MIB, 2 * MIB);
     });
-    edit(&mut dimms[0], uuid(2), |label| {
-        label.extent = extent(18 * MIB, 8 * MIB)
-    });
+    let place = extent(18 * MIB, 8 * MIB);
+    edit(&mut dimms[0], uuid(2), |label| label.extent = place);
     let found = namespaces_of(&dimms, MAPPING);
     let expected = Defect::Overlap {
         member: 0,
+        found: extent(16 * MIB, 4 * MIB),
         other: uuid(2),
+        taken: place,
     };
     assert_eq!(found[&uuid(1)], Err(expected));
     assert!(found[&uuid(2)].is_ok());
@@ -312,18 +452,16 @@ fn update_on(dimm: &mut Dimm, old: Uuid, change: impl Fn(&mut Label)) {
     label.flags = Flags::UPDATING;
     change(&mut label);
     let mut store = Store::new(&mut dimm.cache, &mut dimm.layout).unwrap();
-    let mut plan = store.publish(&label, Some(old)).unwrap();
+    let mut plan = store.publish(&label, Some(old), &IDENTITY).unwrap();
     while let Some(write) = plan.write() {
         dimm.medium[write.offset as usize..][..write.bytes.len()].copy_from_slice(write.bytes);
         plan.confirm();
     }
 }
 
-/// What must be left alone: it is refused, and no residue.
-fn kept(found: Result<Namespace, Defect>) -> Defect {
-    let defect = found.unwrap_err();
-    assert!(!defect.is_residue(), "{defect}");
-    defect
+/// What is refused.
+fn defect_of(found: Result<Namespace, Defect>) -> Defect {
+    found.unwrap_err()
 }
 
 /// Linux makes such namespaces, and takes the address from the first DIMM.
@@ -340,7 +478,7 @@ fn shares_at_different_offsets() {
     assert_eq!(
         namespaces_of(&dimms, MAPPING)[&uuid(1)],
         Ok(namespace),
-        "finished by nobody"
+        "with a flag that was left"
     );
 }
 
@@ -349,8 +487,8 @@ fn a_new_uuid_of_shares_at_different_offsets() {
     let mut dimms = apart(2 * MIB);
     update_on(&mut dimms[0], uuid(1), |label| label.uuid = uuid(3));
     let found = namespaces_of(&dimms, MAPPING);
-    assert_eq!(kept(found[&uuid(1)]), Defect::Missing { member: 0 });
-    assert_eq!(kept(found[&uuid(3)]), Defect::Unclear);
+    assert_eq!(defect_of(found[&uuid(1)]), Defect::Missing { member: 0 });
+    assert_eq!(defect_of(found[&uuid(3)]), Defect::Missing { member: 1 });
 }
 
 #[test]
@@ -367,7 +505,7 @@ fn a_new_size_of_shares_at_different_offsets() {
             expected: 2 * MIB,
         };
         assert_eq!(
-            kept(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
+            defect_of(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
             offset,
             "{more:#x} more"
         );
@@ -380,7 +518,7 @@ fn a_removal_of_shares_at_different_offsets() {
         let mut dimms = apart(2 * MIB);
         retract_on(&mut dimms[member..][..1], uuid(1)).unwrap();
         assert_eq!(
-            kept(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
+            defect_of(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
             Defect::Missing { member }
         );
     }
@@ -400,15 +538,15 @@ fn a_third_share_at_another_offset() {
     let mut dimms = three();
     update_on(&mut dimms[0], uuid(1), |label| label.uuid = uuid(3));
     let found = namespaces_of(&dimms, MAPPING);
-    assert_eq!(kept(found[&uuid(1)]), Defect::Missing { member: 0 });
-    assert_eq!(kept(found[&uuid(3)]), Defect::Unclear);
+    assert_eq!(defect_of(found[&uuid(1)]), Defect::Missing { member: 0 });
+    assert_eq!(defect_of(found[&uuid(3)]), Defect::Missing { member: 1 });
 
     let mut dimms = three();
     update_on(&mut dimms[0], uuid(1), |label| {
         label.name = Name::new(b"new").unwrap()
     });
     assert!(matches!(
-        kept(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
+        defect_of(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
         Defect::Offset { .. }
     ));
 
@@ -418,10 +556,10 @@ fn a_third_share_at_another_offset() {
         edit(dimm, uuid(1), |label| label.flags = Flags::UPDATING);
     }
     retract_on(&mut dimms[..1], uuid(1)).unwrap();
-    assert!(matches!(
-        kept(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
-        Defect::Offset { .. }
-    ));
+    assert_eq!(
+        defect_of(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
+        Defect::Missing { member: 0 }
+    );
 }
 
 /// A namespace that grew to the front and lost the new part again: its labels of then may still be in free slots.
@@ -440,7 +578,7 @@ fn labels_of_a_former_offset_prove_nothing() {
     assert_eq!(namespace.offset, 16 * MIB);
 }
 
-/// What a creation has left may as well be the new name of a namespace that is incomplete.
+/// What a creation has left, and what is left of a namespace.
 #[test]
 fn an_interrupted_creation_beside_damage() {
     let mut dimms = pair();
@@ -457,12 +595,12 @@ fn an_interrupted_creation_beside_damage() {
     });
     assert_eq!(
         namespaces_of(&dimms, MAPPING)[&uuid(3)],
-        Err(Defect::Interrupted)
+        Err(Defect::Missing { member: 1 })
     );
     edit(&mut dimms[0], uuid(1), |label| label.cookie = 7);
     let found = namespaces_of(&dimms, MAPPING);
-    assert_eq!(kept(found[&uuid(1)]), Defect::Missing { member: 0 });
-    assert_eq!(kept(found[&uuid(3)]), Defect::Unclear);
+    assert_eq!(defect_of(found[&uuid(1)]), Defect::Missing { member: 0 });
+    assert_eq!(defect_of(found[&uuid(3)]), Defect::Missing { member: 1 });
     assert!(found[&uuid(2)].is_ok());
 }
 

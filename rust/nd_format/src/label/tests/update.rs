@@ -67,31 +67,57 @@ fn removing_what_is_not_there_writes_an_index() {
     assert_eq!(dimm.area().labels().count(), 1);
 }
 
-/// A DIMM that lost its indexes, but not its labels, is initialised: they are no sign of an interrupted removal.
+/// A DIMM that lost its indexes, but not its labels, is left alone. With its indexes the namespaces are back.
 #[test]
-fn old_labels_of_a_blank_area_are_wiped() {
-    for failing in [None, Some(0), Some(1), Some(2), Some(3)] {
+fn an_area_without_indexes_is_not_initialised_over_labels() {
+    for torn in [false, true] {
         let mut dimms = pair();
         publish_on(&mut dimms, &contents(1), extent(0, MIB), None).unwrap();
         publish_on(&mut dimms, &contents(2), extent(MIB, MIB), None).unwrap();
         let [sound, mut lost] = dimms;
-        lost.medium[..512].fill(0);
-        let mut dimms = [sound, Dimm::new(lost.medium)];
-        let missing = Err(Defect::Missing { member: 1 });
-        assert_eq!(reread(&dimms)[&uuid(2)], missing);
-
-        let place = extent(2 * MIB, MIB);
-        if failing.is_some() {
-            dimms[1].writes_left = failing;
-            publish_on(&mut dimms, &contents(3), place, None).unwrap_err();
-            assert_eq!(reread(&dimms)[&uuid(2)], missing);
-            dimms[1].writes_left = None;
+        let backup = lost.medium.clone();
+        if torn {
+            lost.medium[100] ^= 1;
+            lost.medium[356] ^= 1;
+        } else {
+            lost.medium[..512].fill(0);
         }
-        publish_on(&mut dimms, &contents(3), place, None).unwrap();
+        let mut dimms = [sound, Dimm::new(lost.medium)];
+        let damage = dimms[1].layout.damage().copied().unwrap();
+        match damage {
+            AreaDamage::Index { error, .. } => {
+                assert!(torn && matches!(error, IndexError::Checksum { .. }))
+            }
+            AreaDamage::Labels { format, .. } => assert!(!torn && format == LabelFormat::V1_2),
+        }
+        let missing = Err(Defect::Missing { member: 1 });
+        let media = dimms.each_ref().map(|dimm| dimm.medium.clone());
+        for change in [3, 1] {
+            let place = extent(2 * MIB, MIB);
+            let failure = publish_on(&mut dimms, &contents(change), place, None).unwrap_err();
+            assert_eq!(failure.member, 1);
+            assert_eq!(failure.cause, Cause::Area(UpdateError::Damaged(damage)));
+        }
+        assert_eq!(dimms[1].area().available_slots(), 0);
+        assert_eq!(media, dimms.each_ref().map(|dimm| dimm.medium.clone()));
         let found = reread(&dimms);
         assert_eq!([found[&uuid(1)], found[&uuid(2)]], [missing; 2]);
-        assert!(found[&uuid(3)].is_ok());
-        assert_eq!(dimms[1].cache[512..], dimms[1].medium[512..]);
+        dimms[1].medium = backup;
+        assert!(reread(&dimms).values().all(Result::is_ok));
+    }
+}
+
+/// An initialisation that was cut short in its first write begins anew.
+#[test]
+fn a_torn_index_without_labels_is_no_obstacle() {
+    let mut dimm = Dimm::blank(AREA);
+    publish_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+    for words in 1..32 {
+        let mut medium = vec![0xff; AREA];
+        medium[..words * 8].copy_from_slice(&dimm.medium[..words * 8]);
+        let mut torn = Dimm::new(medium);
+        assert_eq!(torn.layout.damage(), None, "{words}");
+        publish_on(from_mut(&mut torn), &contents(1), extent(0, MIB), None).unwrap();
     }
 }
 
@@ -185,15 +211,15 @@ fn failing_writes_are_undone() {
                 }
                 Left::Mixed => {
                     let mut states = found.values().map(|found| found.map(|found| found.state));
-                    assert!(states.any(|state| match state {
-                        Ok(state) => matches!(state, State::RolledBack { .. }),
-                        Err(defect) => defect.is_residue(),
-                    }));
+                    assert!(states.any(|state| matches!(
+                        state,
+                        Ok(State::RolledBack { .. }) | Err(Defect::Missing { .. })
+                    )));
                     continue;
                 }
                 Left::New => {
                     let mut states = found.values().map(|found| found.unwrap().state);
-                    assert!(states.any(|state| state == State::Unfinished));
+                    assert!(states.all(|state| state == State::Settled));
                 }
             }
             // Once the DIMM works again, so does the update.

@@ -1,0 +1,133 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Labels of kernels before 5.2, which have the flag "updating" for ever, and one DIMM of two that loses them: it is initialised or
+# wiped by mistake, or a bit flips. The namespace is refused and shown, its space stays reserved, and enabling the region writes
+# nothing. With the backup of the DIMM the namespace is back. Or it is given up, which frees its space.
+#
+# timeout: 400
+. "$LIB"
+. "${LIB%/*}/simulated.sh"
+
+first=11111111-1111-4111-8111-111111111111
+second=22222222-2222-4222-8222-222222222222
+SIZE=$((16 << 20))
+
+# mark FILE: all labels of $first get the flag "updating", and version 1.2 a new check sum.
+mark() {
+	if [ "$version" = 1.2 ]; then
+		perl "${LIB%/*}/labels.pl" "$1" $first flags=8 || fail "labels.pl: $?"
+		return
+	fi
+	perl -e '
+		my ($file, $uuid) = @ARGV;
+		open my $in, "<:raw", $file or die; local $/; my $bytes = <$in>;
+		my $key = pack "H*", $uuid =~ s/-//gr;
+		my $marked = 0;
+		for (my $at = index $bytes, $key; $at >= 0; $at = index $bytes, $key, $at + 1) {
+			substr($bytes, $at + 80, 1) = chr 8;
+			$marked++;
+		}
+		$marked or die "no label of $uuid in $file\n";
+		open my $out, ">:raw", $file or die; print $out $bytes;' "$1" $first || fail "no label: $?"
+}
+
+# written FILE0 FILE1: both areas are as they were written, with the region disabled.
+written() {
+	expect_ok ndctl disable-region "$region"
+	save_labels now
+	expect_ok cmp now.0 "$1"
+	expect_ok cmp now.1 "$2"
+	dmesg -C
+	expect_ok ndctl enable-region "$region"
+	wait_for_buses
+}
+
+# found WHEN: the namespace is there, with its data.
+found() {
+	listed=$(ndctl list -r "$region" -N)
+	expect_eq "the namespaces $1" "$(printf '%s' "$listed" | jq -c '[.[].uuid]')" "[\"$first\"]"
+	expect_ok dd if="/dev/$(field "$listed" blockdev)" of=read bs=1M count=15 iflag=direct status=none
+	expect_ok cmp data read
+	expect_eq "the free space $1" "$(cat "$ND/$region/available_size")" $((all - SIZE))
+}
+
+# refused WHY MAPPING: the namespace is refused and shown, and its space is reserved.
+refused() {
+	expect_kernel_message "$region: namespace $first refused: $1.*($(dimm "$2"))"
+	expect_eq "the namespaces" "$(ndctl list -r "$region" -N)" ""
+	expect_eq "the free space" "$(cat "$ND/$region/available_size")" $((all - SIZE))
+	shown=$(ndctl list -r "$region" -N -i | jq -r --arg uuid $first '.[] | select(.uuid == $uuid) | .dev')
+	expect_match "what stands for the namespace" "$shown" "namespace*"
+	[ ! -e "$ND/$shown/driver" ] || fail "$shown is driven"
+	expect_kernel_message "$shown: its space stays reserved"
+}
+
+for version in 1.1 1.2; do
+	reset_labels $version
+	region=$(region_of_ways 2)
+	all=$(cat "$ND/$region/available_size")
+	save_labels none
+	disk=/dev/$(field "$(ndctl create-namespace -r "$region" -m raw -s $SIZE -u $first)" blockdev)
+	dd if=/dev/urandom of=data bs=1M count=15 status=none
+	expect_ok dd if=data of="$disk" bs=1M oflag=direct status=none
+	save_labels old
+	mark old.0 && mark old.1
+	restore_labels old.0 old.1
+	found "with labels $version of an old kernel"
+	written old.0 old.1
+	found "after the region was disabled"
+
+	for lost in 0 1; do
+		kept=$((1 - lost))
+		# What ndctl makes of the area: fresh indexes before the bytes of labels, or nothing.
+		expect_ok ndctl disable-region -b "$N0" all
+		expect_ok ndctl init-labels -f -V $version "$(dimm $lost)"
+		expect_ok ndctl read-labels -o init.$lost "$(dimm $lost)"
+		cp old.$kept init.$kept
+		cp old.$kept zero.$kept
+		head -c "$(wc -c <old.0)" /dev/zero >zero.$lost
+		cp old.0 flip.0 && cp old.1 flip.1
+		losses="init zero"
+		if [ $version = 1.2 ]; then
+			perl "${LIB%/*}/labels.pl" flip.$lost $first checksum=1 || fail "labels.pl: $?"
+			losses="$losses flip"
+		fi
+		for loss in $losses; do
+			restore_labels $loss.0 $loss.1
+			case $loss in
+			flip) refused "mapping$lost: slot .*: checksum is 0x0*1, expected" $lost ;;
+			*) refused "mapping$lost has no label of it, expected one; there is one in slot .* of mapping$kept" $lost ;;
+			esac
+			expect_store_errno ENXIO /sys/bus/nd/drivers/nd_pmem/bind "$shown"
+			expect_store_errno ENXIO "$ND/$shown/alt_name" other
+			expect_store_errno ENXIO "$ND/$shown/size" $((2 * SIZE))
+			expect_store_errno EINVAL "$ND/$(cat "$ND/$region/namespace_seed")/uuid" $first
+			written $loss.0 $loss.1
+			restore_labels old.0 old.1
+			found "with the backup of DIMM $lost after $loss"
+			written old.0 old.1
+		done
+	done
+
+	# Another namespace gets what is left, and nothing of this one.
+	restore_labels init.0 init.1
+	refused "mapping1 has no label of it" 1
+	expect_ok ndctl create-namespace -r "$region" -m raw -u $second >created
+	expect_eq "the size of the other one" "$(field "$(cat created)" size)" $((all - SIZE))
+	restore_labels old.0 old.1
+	found "after another one was made"
+
+	# The space is wanted: the labels are given up.
+	restore_labels init.0 init.1
+	refused "mapping1 has no label of it" 1
+	expect_ok ndctl destroy-namespace -f "$shown"
+	expect_eq "the free space after it was given up" "$(cat "$ND/$region/available_size")" "$all"
+	expect_ok ndctl disable-region "$region"
+	dmesg -C
+	expect_ok ndctl enable-region "$region"
+	wait_for_buses
+	! dmesg | grep -q refused || fail "labels are refused that were given up"
+	expect_ok ndctl create-namespace -r "$region" -m raw -s $SIZE -u $first >created
+	expect_eq "its successor" "$(field "$(cat created)" uuid)" $first
+done

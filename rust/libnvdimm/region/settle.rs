@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Labels of a namespace of which an update was cut short, by a power failure or because a DIMM failed.
+//!
+//! Enabling a region writes no labels. What an update has left is shown as the namespace was before ([`State`](nd_format::label::State)), or is
+//! refused; either way its addresses stay reserved. The labels of a namespace that is shown are written again before it is
+//! changed, and only then.
+
+use super::Region;
+use crate::{
+    bus::BusLock,
+    text::Foreign, //
+};
+use kernel::prelude::*;
+use nd_format::{
+    label::{
+        Contents,
+        Set, //
+    },
+    uuid::Uuid, //
+};
+
+impl Region {
+    /// Writes the labels of the namespace `uuid` again if an update of them was cut short. Nothing is written if there are none, or
+    /// if they are refused.
+    pub(crate) fn settle_labels(&self, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
+        let members = self.members(lock)?;
+        let set = Set::new(&members, self.label_identity()?);
+        let namespace = match set.namespace(uuid) {
+            Ok(namespace) if namespace.state.wants_repair() => namespace,
+            _ => return Ok(()),
+        };
+        let mut extents = KVec::with_capacity(members.len(), GFP_KERNEL)?;
+        for member in 0..members.len() {
+            extents.push(set.extent(&namespace, member), GFP_KERNEL)?;
+        }
+        drop(members);
+        pr_info!(
+            "region{}: namespace {}: the update of its labels was interrupted: they are written again\n",
+            self.id(),
+            Foreign(uuid)
+        );
+        let contents = Contents::from(&namespace);
+        self.publish_labels(&contents, &extents, namespace.state.replaces(), lock)
+    }
+
+    /// Tells whether a label of the region names the namespace `uuid`, whatever becomes of it.
+    pub(crate) fn is_named_by_labels(&self, uuid: Uuid, lock: &BusLock<'_>) -> Result<bool> {
+        let members = self.members(lock)?;
+        Ok(Set::new(&members, self.label_identity()?).is_named(uuid))
+    }
+}
