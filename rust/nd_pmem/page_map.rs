@@ -138,6 +138,10 @@ enum Block {
 fn read(namespace: &OpenNamespace, range: &PmemRange) -> Result<Block> {
     let mut block = KVec::from_elem(0u8, INFO_LEN, GFP_KERNEL)?;
 
+    // What is known to be bad is not loaded: each time is a machine check.
+    if has_bad_sectors(namespace, range, INFO_OFFSET..MAP_OFFSET)? {
+        return Ok(Block::Unreadable);
+    }
     match range.read(INFO_OFFSET, &mut block) {
         Ok(()) => Ok(Block::Read(Info::read(
             &block,
@@ -209,6 +213,17 @@ fn create(
     range.write(INFO_OFFSET, &block)?;
     namespace.region().fence();
     Ok(info)
+}
+
+/// Tells whether any of `part` of the namespace, in bytes from its start, is known to be bad.
+fn has_bad_sectors(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64>) -> Result<bool> {
+    let bad_sectors = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
+    let len = part.end.saturating_sub(part.start);
+
+    namespace
+        .region()
+        .list_bad_sectors(range.start() + part.start, len, &bad_sectors);
+    Ok(bad_sectors.find(0, len / SECTOR_SIZE).is_some())
 }
 
 /// Clears what is known to be bad of `part` of the namespace, in bytes from its start. It is zeroes then.
