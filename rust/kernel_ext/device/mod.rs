@@ -9,7 +9,6 @@ mod lock;
 mod node;
 mod presence;
 
-
 pub use self::{
     lock::{
         has_driver,
