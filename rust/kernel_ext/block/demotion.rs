@@ -31,15 +31,21 @@ use kernel::{
 /// request may be a file system that holds some.
 ///
 /// It is shared by the driver of the disk, which starts it, and by the disk, which is made with it
-/// ([`Parameters::demotion`](super::Parameters::demotion)): which disk it is for is then known as soon as
-/// requests arrive.
-pub struct Demotion(RepeatedWork<Target>);
+/// ([`Parameters::demotion`](super::Parameters::demotion)). Started before the disk was added, by one of the
+/// first requests, it is done when the disk was.
+pub struct Demotion {
+    work: RepeatedWork<Target>,
+    /// Whether it is, or was, for a disk.
+    is_taken: Atomic<bool>,
+}
 
 /// # Invariants
 ///
-/// `disk` is null, or valid and not being removed until the work that it is the target of has been stopped.
+/// `disk` is null, or valid, added and not being removed until the work that it is the target of has been stopped.
 struct Target {
     disk: Atomic<*mut sys::gendisk>,
+    /// Whether it was started.
+    is_wanted: Atomic<bool>,
 }
 
 impl Job for Target {
@@ -62,41 +68,56 @@ impl Demotion {
         let target = Arc::new(
             Target {
                 disk: Atomic::new(ptr::null_mut()),
+                is_wanted: Atomic::new(false),
             },
             GFP_KERNEL,
         )?;
-        Ok(Arc::new(Self(RepeatedWork::new(target)?), GFP_KERNEL)?)
+        let demotion = Self {
+            work: RepeatedWork::new(target)?,
+            is_taken: Atomic::new(false),
+        };
+        Ok(Arc::new(demotion, GFP_KERNEL)?)
     }
 
     /// Makes the disk read only soon. Does nothing once the disk is being removed.
     pub fn start(&self) {
-        self.0.start();
+        // Fully ordered, as is what `attach` does: either that finds it wanted or the work finds the disk.
+        self.work.job().is_wanted.xchg(true, Full);
+        self.work.start();
     }
 
-    /// Says which disk it is, until the attachment is dropped; it is of no use for a disk after that.
-    ///
-    /// `EBUSY`: it is, or was, for another disk.
-    ///
-    /// # Safety
-    ///
-    /// `disk` is valid, and its removal does not begin, until the attachment has been dropped.
-    pub(super) unsafe fn attach(self: Arc<Self>, disk: *mut sys::gendisk) -> Result<Attachment> {
-        // INVARIANT: By the safety requirements, as the attachment stops the work when it is dropped.
-        self.0
-            .job()
-            .disk
-            .cmpxchg(ptr::null_mut(), disk, Full)
+    /// Takes it for a disk, which is not known yet; it is of no use for another one. `EBUSY`: it is taken.
+    pub(super) fn take(self: Arc<Self>) -> Result<Attachment> {
+        self.is_taken
+            .cmpxchg(false, true, Full)
             .map_err(|_| EBUSY)?;
         Ok(Attachment(self))
     }
 }
 
-/// Keeps a [`Demotion`] attached to a disk. When dropped it waits until the disk is not used any more, and
-/// the demotion leaves it alone from then on.
+/// Keeps a [`Demotion`] for a disk. When dropped it waits until the disk is not used any more, and the demotion
+/// leaves it alone from then on.
 pub(super) struct Attachment(Arc<Demotion>);
+
+impl Attachment {
+    /// Says which disk it is.
+    ///
+    /// # Safety
+    ///
+    /// `disk` is valid and was added, and its removal does not begin until this has been dropped.
+    pub(super) unsafe fn attach(&self, disk: *mut sys::gendisk) {
+        let target = self.0.work.job();
+
+        // INVARIANT: By the safety requirements, as the work is stopped when this is dropped.
+        target.disk.xchg(disk, Full);
+        if target.is_wanted.load(Acquire) {
+            self.0.work.start();
+        }
+    }
+}
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.0 .0.stop();
+        self.0.work.stop();
     }
 }

@@ -153,14 +153,7 @@ impl<'bound, T: Driver> Disk<'bound, T> {
             .ok_or(EINVAL)?
             .write_fmt(parameters.name)?;
 
-        let demotion = parameters
-            .demotion
-            .map(|demotion| {
-                // SAFETY: `raw` is valid until `put_disk` and removed by `del_gendisk`. The attachment is dropped
-                // before either: before the guard above, which was made before it, or first by `Disk::drop`.
-                unsafe { demotion.attach(raw) }
-            })
-            .transpose()?;
+        let demotion = parameters.demotion.map(Demotion::take).transpose()?;
         let private = driver.into_foreign();
         let driver = ScopeGuard::new(|| {
             // SAFETY: `private` was made just above. The disk was not added, so no request borrows it, and nothing
@@ -189,6 +182,10 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         to_result(unsafe { sys::device_add_disk(parent, raw, ptr::null_mut()) })?;
 
         driver.dismiss();
+        if let Some(demotion) = &demotion {
+            // SAFETY: The disk is valid and was just added. It is removed by `Disk::drop`, which drops this before.
+            unsafe { demotion.attach(raw) };
+        }
         // INVARIANT: The disk was added just above, its `private_data` was set before, and `demotion` was
         // attached to it.
         Ok(Self {
