@@ -5,7 +5,6 @@
 #[cfg(any(loom, shuttle))]
 use crate::sync::weak;
 use crate::{
-    btt::ArenaState,
     buckets::{
         Buckets,
         MapGuard,
@@ -27,8 +26,7 @@ use crate::{
     sync::{
         Guard,
         LockRing,
-        NoMemory,
-        Slots, //
+        NoMemory, //
     },
     tracking::Tracked,
 };
@@ -39,7 +37,6 @@ use core::{
 use nd_format::btt::{
     geometry::MAP_ENTRY_SIZE,
     ArenaGeometry,
-    FlogEntry,
     FlogLayout,
     Info,
     MapEntry, //
@@ -88,9 +85,6 @@ pub(crate) struct Arena {
     buckets: Buckets,
     /// Whether writers may come in.
     gate: Gate,
-    /// Writes that recovery could not finish, as the medium is read-only, in the order of their
-    /// sectors. The gate is closed if there are any. There is one lock.
-    unfinished: LockRing<Slots<FlogEntry>>,
 }
 
 /// What an [`Arena`] is made of.
@@ -104,7 +98,6 @@ pub(crate) struct Parts {
     pub(crate) groups: LockRing<LaneGroup>,
     pub(crate) buckets: Buckets,
     pub(crate) gate: Gate,
-    pub(crate) unfinished: LockRing<Slots<FlogEntry>>,
 }
 
 impl Arena {
@@ -121,7 +114,6 @@ impl Arena {
             groups: parts.groups,
             buckets: parts.buckets,
             gate: parts.gate,
-            unfinished: parts.unfinished,
         }
     }
 
@@ -172,20 +164,11 @@ impl Arena {
         self.gate.is_behind()
     }
 
-    /// Block of a sector that is not where the map says.
-    #[cold]
-    pub(crate) fn moved(&self, premap: u32) -> Option<u32> {
-        let unfinished = self.unfinished.lock(0);
-        let found = unfinished.binary_search_by_key(&premap, |entry| entry.lba);
-        Some(unfinished.get(found.ok()?)?.new)
-    }
-
-    /// Takes over what recovery has left. To be called while the arena is frozen, or not used yet.
-    pub(crate) fn set_state(&self, state: ArenaState) {
-        let is_behind = !state.unfinished.is_empty();
-        *self.unfinished.lock(0) = state.unfinished;
+    /// Notes whether some sectors are not where the map says, and whether writes are refused. To be
+    /// called while the arena is frozen, or not used yet.
+    pub(crate) fn set_state(&self, is_behind: bool, is_closed: bool) {
         self.gate.set_behind(is_behind);
-        if state.is_closed {
+        if is_closed {
             self.gate.close();
         }
     }

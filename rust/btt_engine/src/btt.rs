@@ -102,6 +102,8 @@ pub struct Btt<M> {
     detected: Detected,
     params: OpenParams,
     arenas: Slots<Arena>,
+    /// One for each arena.
+    unfinished: LockRing<Unfinished>,
     table: ReadTable,
 }
 
@@ -139,6 +141,21 @@ impl<M> Btt<M> {
     pub(crate) fn all_arenas(&self) -> impl Iterator<Item = &Arena> {
         self.arenas.iter()
     }
+
+    /// Block of a sector that is not where the map says, in an arena that has such sectors.
+    #[cold]
+    pub(crate) fn moved(&self, arena: &Arena, premap: u32) -> Option<u32> {
+        let unfinished = self.unfinished.lock(arena.index as usize);
+        let found = unfinished.binary_search_by_key(&premap, |entry| entry.lba);
+        Some(unfinished.get(found.ok()?)?.new)
+    }
+
+    /// Takes over what recovery has left of a frozen arena.
+    pub(crate) fn set_state(&self, arena: &Arena, state: ArenaState) {
+        let is_behind = !state.unfinished.is_empty();
+        *self.unfinished.lock(arena.index as usize) = state.unfinished;
+        arena.set_state(is_behind, state.is_closed);
+    }
 }
 
 impl<M: Media> Btt<M> {
@@ -156,9 +173,11 @@ impl<M: Media> Btt<M> {
         let (detected, sites) = discover::discover(&media, params)?;
         let recovered = Recovered::new(&media, &sites)?;
         let lost_word = sites.iter().find_map(|site| site.plan.lost_word);
+        let (arenas, unfinished) = arenas(sites, params, &recovered)?;
         Ok(Opened {
             btt: Self {
-                arenas: arenas(sites, params, &recovered)?,
+                arenas,
+                unfinished,
                 table: ReadTable::new(params.groups)?,
                 media,
                 detected,
@@ -264,10 +283,14 @@ pub(crate) struct Recovered {
     postponed: Option<Postponed>,
 }
 
+/// Writes of an arena that recovery could not finish, as the medium is read-only, in the order of
+/// their sectors.
+type Unfinished = Slots<FlogEntry>;
+
 /// In which state recovery leaves an arena.
 pub(crate) struct ArenaState {
     /// Writes that are not finished.
-    pub(crate) unfinished: Slots<FlogEntry>,
+    pub(crate) unfinished: Unfinished,
     /// Whether it must not be written.
     pub(crate) is_closed: bool,
 }
@@ -338,8 +361,10 @@ fn arenas(
     sites: Slots<Site>,
     params: &OpenParams,
     recovered: &Recovered,
-) -> Result<Slots<Arena>, OpenError> {
-    let mut arenas = Slots::with_capacity(sites.len())?;
+) -> Result<(Slots<Arena>, LockRing<Unfinished>), OpenError> {
+    let count = sites.len();
+    let mut arenas = Slots::with_capacity(count)?;
+    let mut unfinished = Slots::with_capacity(count)?;
     let mut sectors = 0;
     for (index, mut site) in (0..).zip(sites.into_elements()) {
         let state = recovered.take_state(&mut site)?;
@@ -355,13 +380,18 @@ fn arenas(
             groups: plan.into_groups(params.groups)?,
             buckets: Buckets::new()?,
             gate: Gate::new()?,
-            unfinished: LockRing::new(1, |_| Slots::with_capacity(0))?,
         });
-        arena.set_state(state);
+        arena.set_state(!state.unfinished.is_empty(), state.is_closed);
         arenas.push(arena)?;
+        unfinished.push(state.unfinished)?;
         sectors += u64::from(info.geometry.external_nlba());
     }
-    Ok(arenas)
+    let mut unfinished = unfinished.into_elements();
+    let unfinished = LockRing::new(count, |_| match unfinished.next() {
+        Some(entries) => Ok(entries),
+        None => Slots::with_capacity(0),
+    })?;
+    Ok((arenas, unfinished))
 }
 
 /// Writes the first info blocks that were lost from their copies, without a fence. Returns the last one.

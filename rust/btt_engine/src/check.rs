@@ -248,7 +248,7 @@ impl<M: Media> Btt<M> {
         let word = word.map_err(|error: MediaError| Defect::Map(error.into()))?;
         let entry = arena.decode(word, premap).map_err(Defect::Map)?;
         let block = match arena.is_behind() {
-            true => arena.moved(premap).unwrap_or(entry.block),
+            true => self.moved(arena, premap).unwrap_or(entry.block),
             false => entry.block,
         };
         match used.insert(block) {

@@ -71,7 +71,7 @@ impl<M: Media> Btt<M> {
         }
         let recovered = Recovered::new(self.media(), &sites)?;
         for (arena, mut site) in self.all_arenas().zip(sites.into_elements()) {
-            arena.set_state(recovered.take_state(&mut site)?);
+            self.set_state(arena, recovered.take_state(&mut site)?);
             arena.set_lanes(&site.plan.into_groups(params.groups)?)?;
         }
         Ok(recovered.finished_writes)

@@ -99,7 +99,7 @@ impl<M: Media> Btt<M> {
         request: &mut Request<'a>,
     ) -> Result<(), IoError> {
         for premap in premaps {
-            match arena.moved(premap) {
+            match self.moved(arena, premap) {
                 Some(block) => {
                     let Some(offset) = arena.block_offset(block) else {
                         return Err(arena.bad_map_entry(premap, block));
