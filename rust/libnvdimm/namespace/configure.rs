@@ -94,6 +94,10 @@ impl<'a> Configurable<'a> {
         {
             return Err(ENXIO);
         }
+        if size == 0 {
+            return self.remove(uuid);
+        }
+        self.expect_good()?;
         let most = region
             .max_available_extent(&self.lock)
             .saturating_add(content.size);
@@ -104,10 +108,6 @@ impl<'a> Configurable<'a> {
             );
             return Err(ENOSPC);
         }
-        if size == 0 {
-            return self.remove(uuid);
-        }
-        self.expect_good()?;
         if content.size == 0 {
             self.drop_leftovers(uuid)?;
         } else {

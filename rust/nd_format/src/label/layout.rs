@@ -165,7 +165,7 @@ fn damage<G: Iterator<Item = Geometry>>(
     let is_certain = |error: &IndexError| !matches!(error, IndexError::LabelSizeCode { .. });
     let index = indexes()
         .filter(|(is_whole, ..)| *is_whole || label.is_some())
-        .max_by_key(|(is_whole, _, error)| (*is_whole, is_certain(error)));
+        .min_by_key(|(is_whole, _, error)| (!*is_whole, !is_certain(error)));
     let index = index.map(|(_, copy, error)| AreaDamage::Index { copy, error });
     index.or(label)
 }
