@@ -209,6 +209,11 @@ impl Programs {
         self.errors
     }
 
+    /// Whether accesses can fail.
+    pub(crate) fn has_failures(&self) -> bool {
+        self.failures
+    }
+
     /// Whether a request has met a failure, or a gate that was closed.
     pub(crate) fn has_failed(&self, node: Node) -> bool {
         script::has_failed(&self.at(node).key.answers)

@@ -408,7 +408,7 @@ impl Machine {
                 }
             };
             running.tokens[index] = token as u8;
-            if state.allowed[sector] & 1 << token == 0 {
+            if self.programs.has_failures() && state.allowed[sector] & 1 << token == 0 {
                 running.adds |= 1 << index;
             }
             running.over |= state.allowed[sector] & !self.under_way(&state, sector) & FRESH;
@@ -495,7 +495,9 @@ impl Machine {
         let request = self.requests[usize::from(running.request)];
         // Its words are not durable before its fence.
         let is_of_discard = |cell: u8| {
-            request.kind == Kind::Discard && request.sectors().contains(&usize::from(cell))
+            self.programs.has_failures()
+                && request.kind == Kind::Discard
+                && request.sectors().contains(&usize::from(cell))
         };
         match access {
             Access::Unlock(lanes) => {
