@@ -161,6 +161,7 @@ fn requests(fault: Option<Fault>, images: &Arc<AtomicU64>) {
     };
     let opened = Btt::open(medium.clone(), &params).map_err(|error| error.to_string());
     let btt = Arc::new(opened.unwrap().btt);
+    medium.arm();
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
             let (btt, history) = (btt.clone(), history.clone());

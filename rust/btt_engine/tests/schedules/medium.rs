@@ -140,6 +140,26 @@ impl Traced {
             let pending = Vec::new();
             (offset, Cell { durable, pending })
         });
+        let state = State {
+            cells: cells.collect(),
+            fences: 0,
+            failure: None,
+            lost: 0..0,
+        };
+        Self(Arc::new(Inner {
+            arena,
+            state: Mutex::new(state),
+            fault,
+            before_fence: Box::new(before_fence),
+            step: AtomicU64::new(0),
+        }))
+    }
+
+    /// Lets an access fail some time from now on, if that is the fault.
+    pub(crate) fn arm(&self) {
+        if !self.may_fail() {
+            return;
+        }
         let mut random = thread_rng();
         let failure = match random.gen_range(0..4) {
             0 => Failure::Fence,
@@ -150,20 +170,7 @@ impl Traced {
                 second: random.gen_range(0..2) == 0,
             },
         };
-        let number = random.gen_range(0..ACCESSES);
-        let state = State {
-            cells: cells.collect(),
-            fences: 0,
-            failure: (fault == Some(Fault::Failing)).then_some((number, failure)),
-            lost: 0..0,
-        };
-        Self(Arc::new(Inner {
-            arena,
-            state: Mutex::new(state),
-            fault,
-            before_fence: Box::new(before_fence),
-            step: AtomicU64::new(0),
-        }))
+        self.state().failure = Some((random.gen_range(0..ACCESSES), failure));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
