@@ -3,14 +3,8 @@
 //! A BTT whose machine hibernates: the image may be written to this very BTT, and what the engine
 //! knows of its medium is outdated when the machine is started again from it.
 
-use crate::{
-    disk::BttDriver,
-    text::Text, //
-};
-use kernel::{
-    prelude::*,
-    sync::Arc, //
-};
+use crate::disk::BttDriver;
+use kernel::sync::Arc;
 use kernel_ext::hibernate::Sleeper;
 
 /// Tells the engine.
