@@ -7,6 +7,7 @@
 
 use crate::{
     memory::{
+        MapError,
         Reservation,
         Use, //
     },
@@ -133,14 +134,14 @@ unsafe impl Sync for InsertedRange {}
 impl InsertedRange {
     /// Describes `range`, below whatever covers it and above whatever it covers.
     ///
-    /// `EBUSY`: it overlaps something in part, is reserved, or belongs to a device or the firmware. A description makes memory
-    /// of a range, so nothing else may get one.
-    pub fn new(range: AddressRange, description: Description) -> Result<Self> {
+    /// [`MapError::Busy`]: it overlaps something in part, or is reserved. [`MapError::Foreign`]: it belongs to a device or the
+    /// firmware; a description makes memory of a range, so nothing else may get one.
+    pub fn new(range: AddressRange, description: Description) -> Result<Self, MapError> {
         let len = range
             .last
             .checked_sub(range.first)
             .and_then(|last| last.checked_add(1))
-            .ok_or(EINVAL)?;
+            .ok_or(MapError::Invalid)?;
         // Nothing else can be there, nor come to be there, until it is described.
         let _reservation = Reservation::new(description.name(), range.first, len, Use::Memory)?;
         let resource = KBox::pin(
@@ -153,10 +154,12 @@ impl InsertedRange {
                 ..pin_init::zeroed()
             }),
             GFP_KERNEL,
-        )?;
+        )
+        .map_err(|_| MapError::NoMemory)?;
         // SAFETY: The root of the tree is a static of the kernel. The resource is initialised, with a static name, is in no
         // tree, and stays in place until it is removed.
-        to_result(unsafe { sys::insert_resource(&raw mut sys::iomem_resource, resource.get()) })?;
+        to_result(unsafe { sys::insert_resource(&raw mut sys::iomem_resource, resource.get()) })
+            .map_err(|_| MapError::Busy)?;
         // INVARIANT: It was just inserted.
         Ok(Self(resource))
     }

@@ -294,14 +294,16 @@ impl<'t> Plan<'t> {
         }
         InsertedRange::new(self.addresses, Description::PersistentMemory)
             .map(Some)
-            .inspect_err(|_| {
+            .map_err(|error| {
                 dev_err!(
                     bus,
-                    "NFIT: range {} is left out: {:#x} to {:#x} overlaps a part of another resource\n",
+                    "NFIT: range {} is left out: {:#x} to {:#x} {}\n",
                     self.range.index.get(),
                     self.addresses.first,
-                    self.addresses.last
+                    self.addresses.last,
+                    error
                 );
+                error.into()
             })
     }
 }

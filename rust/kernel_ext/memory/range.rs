@@ -49,7 +49,7 @@ impl fmt::Display for MapError {
         f.write_str(match self {
             Self::Invalid => "is empty or does not fit in the address space",
             Self::Misaligned => "does not begin with a page",
-            Self::Busy => "is in use by somebody else (see /proc/iomem)",
+            Self::Busy => "overlaps RAM, or what is in use already (see /proc/iomem)",
             Self::Foreign => "belongs to a device or to the firmware (see /proc/iomem)",
             Self::NotMapped => "cannot be mapped with write-back caching",
             Self::NoMemory => "cannot be reserved: out of memory",
@@ -361,7 +361,7 @@ mod tests {
                 last: first + PAGE - 1,
             };
             let described = InsertedRange::new(range, Description::PersistentMemory);
-            assert!(described.err() == Some(EBUSY));
+            assert!(matches!(described, Err(MapError::Foreign | MapError::Busy)));
         }
     }
 
