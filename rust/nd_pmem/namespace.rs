@@ -28,7 +28,7 @@ use nd_format::page_map::{
 /// Reserves and maps the memory of a namespace that is to be driven raw.
 ///
 /// `EBUSY`: the memory is in use by somebody else. `ENXIO`: there is a BTT or a page map on it, which has got a device of its own
-/// now, or a BTT that is damaged. `EOPNOTSUPP`: there is a page map on it that cannot be used.
+/// now, or a BTT that is damaged. `EOPNOTSUPP`: there is a page map on it that cannot be used, or it has no room for one of its own.
 pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
     let range = namespace
         .map()
@@ -50,7 +50,7 @@ pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
     }
 }
 
-/// `EINVAL`, and a message: the namespace is to have page structures, and is not made of pages.
+/// `EOPNOTSUPP`, and a message: the namespace is to have page structures, and is not made of pages.
 fn check_pages(namespace: &OpenNamespace) -> Result {
     let page = PAGE_SIZE as u64;
     if namespace.region().has_page_map() && namespace.size() % page != 0 {
@@ -59,7 +59,7 @@ fn check_pages(namespace: &OpenNamespace) -> Result {
             "has no raw disk: its size is {:#x}, expected a multiple of {page:#x} (write 1 to force_raw to do without page structures)\n",
             namespace.size()
         );
-        return Err(EINVAL);
+        return Err(eopnotsupp());
     }
     Ok(())
 }
