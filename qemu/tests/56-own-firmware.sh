@@ -1,0 +1,71 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Interleave sets of two and of three DIMMs with labels, described by firmware of ours: namespaces that ndctl makes are there after a boot with
+# what was written to them. When two DIMMs have changed places nothing of their set is, and everything is when they are back. A range that is
+# shorter than its DIMMs' mappings costs the namespaces that do not fit; the C driver drives memory behind the range then.
+#
+# firmware: interleaved swapped shrunk interleaved
+# stacks: rust c
+# compare
+# boots: 4
+# timeout: 240
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+# names: of the enabled namespaces; contents VERB: puts, or looks for, something of its own at the end of each disk of the last list.
+names() {
+	ndctl list -N >list
+	jq -r '.[].name' list | sort | tr '\n' ' '
+}
+
+contents() {
+	for namespace in $(jq -r '.[] | .name + ":" + .blockdev' list | sort); do
+		disk=${namespace#*:}
+		wait_for 10 test -b "/dev/$disk"
+		"$1" "${namespace%%:*}" 65536 $(($(disk_bytes "$disk") - 65536)) || fail "$namespace does not hold what was written to it"
+	done
+}
+
+if [ "$BOOT" = 3 ]; then
+	[ "$STACK" = rust ] || exit 0
+	expect_eq "namespaces" "$(names)" "1 2 3 "
+	contents same
+	# The kernel's log begins after the modules were loaded.
+	ndctl disable-region all 2>/dev/null
+	ndctl enable-region all 2>/dev/null
+	settle
+	expect_eq "namespaces of regions that were enabled again" "$(names)" "1 2 3 "
+	expect_kernel_message 'namespace 00000000-0000-4000-8000-000000000004 refused: it is at 0x3000000\+0x3000000 of the region, expected an end of at most 0x3000000'
+	exit 0
+fi
+
+# Regions of one bus are registered in no fixed order.
+for region in "$ND"/region*; do
+	read -r ways <"$region/mappings"
+	[ "$ways" = 2 ] && two=${region##*/} || three=${region##*/}
+done
+for region in $two $three; do
+	for attribute in mappings size align set_cookie available_size mapping0 mapping1 mapping2; do
+		[ ! -e "$ND/$region/$attribute" ] || read -r value <"$ND/$region/$attribute"
+		echo "$attribute $value"
+	done
+done
+if [ "$BOOT" = 1 ]; then
+	ndctl disable-region all
+	ndctl init-labels all
+	ndctl enable-region all
+	number=1
+	for options in "$two -m raw -s 32M" "$two -m sector -l 4096" "$three -m sector -s 48M -l 512" "$three -m raw"; do
+		# shellcheck disable=SC2086
+		ndctl create-namespace -u "00000000-0000-4000-8000-00000000000$number" -n $number -r $options | jq -c '{mode, size, sector_size, name}'
+		number=$((number + 1))
+	done
+fi
+names
+case $BOOT in
+1) contents put ;;
+2) expect_eq "namespaces" "$(names)" "3 4 " ;;
+4) expect_eq "namespaces" "$(names)" "1 2 3 4 " ;;
+esac
+contents same
