@@ -2,6 +2,8 @@
 
 //! What others leave is opened, read, checked and written on, or refused for a reason.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use btt::{
     check,
     image::Image, //
