@@ -217,6 +217,12 @@ pub fn all() -> Vec<Plan> {
             .0
         })),
         symmetric(failing(plan(
+            "2 sectors, 2 lanes, writes, a failure",
+            &APART[..2],
+            2,
+            |used| writes(used).chain(lost_lines(used)).collect(),
+        ))),
+        symmetric(failing(plan(
             "2 sectors, 2 lanes, a failure",
             &APART[..2],
             2,

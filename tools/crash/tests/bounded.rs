@@ -8,7 +8,7 @@ use crash::{
 };
 
 /// States of each plan after which to stop, and requests of a history where that is limited.
-const BOUNDS: [(&str, usize, usize); 24] = [
+const BOUNDS: [(&str, usize, usize); 25] = [
     ("2 sectors, 2 lanes", usize::MAX, 0),
     ("2 sectors, 2 lanes, by name", 100_000, 0),
     ("2 sectors, 2 lanes, all entries", 100_000, 0),
@@ -24,10 +24,11 @@ const BOUNDS: [(&str, usize, usize); 24] = [
     ("2 neighbours, 4 lanes, batches only", 150_000, 0),
     ("1 arena, 2 sectors, sequences", 100_000, 0),
     ("2 arenas, 4 sectors, sequences", usize::MAX, 2),
-    ("2 sectors, 2 lanes, a failure", 150_000, 0),
-    ("2 sectors, 2 lanes, a failure, every access", 100_000, 0),
-    ("2 sectors, 2 lanes, media errors, a failure", 100_000, 0),
-    ("2 neighbours, 2 lanes, batches, a failure", 150_000, 0),
+    ("2 sectors, 2 lanes, writes, a failure", 100_000, 0),
+    ("2 sectors, 2 lanes, a failure", 100_000, 0),
+    ("2 sectors, 2 lanes, a failure, every access", 60_000, 0),
+    ("2 sectors, 2 lanes, media errors, a failure", 60_000, 0),
+    ("2 neighbours, 2 lanes, batches, a failure", 100_000, 0),
     ("2 neighbours, 3 lanes, batches, a failure", 100_000, 0),
     ("3 sectors, two of one lock, 2 lanes", 150_000, 0),
     ("3 sectors, 2 lanes", 200_000, 0),
