@@ -2,6 +2,7 @@
 
 //! The checkout: where its parts are.
 
+use crate::process;
 use anyhow::{
     Context,
     Result, //
@@ -12,6 +13,7 @@ use std::{
         Path,
         PathBuf, //
     },
+    process::Command,
 };
 
 /// The top of the checkout that this program was built from.
@@ -23,6 +25,23 @@ pub(crate) fn root() -> PathBuf {
         .nth(2)
         .unwrap_or(manifest)
         .to_path_buf()
+}
+
+/// The commit of this checkout, as a person would look it up. It says so if files differ from it.
+pub(crate) fn commit() -> String {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(root());
+    git.args([
+        "describe",
+        "--always",
+        "--abbrev=12",
+        "--exclude=*",
+        "--dirty= with changes",
+    ]);
+    process::output(&mut git).map_or_else(
+        |_| "an unknown commit".to_owned(),
+        |commit| format!("commit {}", commit.trim()),
+    )
 }
 
 /// Where things of this checkout are built.

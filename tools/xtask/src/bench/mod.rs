@@ -4,8 +4,9 @@
 //! Documentation/benchmarks.md ([`report`]) and a [`chart`].
 //!
 //! A benchmark, not a test: it fails only if it cannot measure. Times want a quiet machine. Instructions (`--icount`) do not:
-//! there the guest's clock counts the instructions that it executes.
+//! there the guest's clock counts the instructions that it executes. Instructions also have a [`budget`], which CI asks for.
 
+mod budget;
 mod cells;
 mod chart;
 mod guests;
@@ -25,9 +26,12 @@ use crate::{
     vm::MIB, //
 };
 use anyhow::{
+    anyhow,
+    ensure,
     Context,
     Result, //
 };
+use budget::Budgets;
 use cells::{
     Cell,
     Extent,
@@ -41,6 +45,7 @@ use results::Results;
 use std::{
     collections::BTreeSet,
     fs,
+    thread,
     time::Instant, //
 };
 
@@ -53,6 +58,9 @@ pub(crate) struct Options {
     /// Count the guest's instructions instead of taking the time.
     #[arg(long)]
     icount: bool,
+    /// Count instructions, and fail if a cell takes more than qemu/bench/budgets allows.
+    #[arg(long, conflicts_with_all = ["icount", "sizes", "extent"])]
+    budget: bool,
     /// Everything, or only the cells that have a goal.
     #[arg(long, value_enum, default_value_t)]
     extent: Extent,
@@ -74,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let guests = Guests {
         machine: &machine,
         files: &files,
-        icount: options.icount,
+        icount: options.icount || options.budget,
     };
     if let Some(most) = options.sizes {
         let section = sizes::measure(&guests, most, options.rounds.unwrap_or(3))?;
@@ -85,27 +93,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             options,
         );
     }
-    if options.icount {
+    if options.budget {
+        budget(&guests, options)
+    } else if options.icount {
         count(&guests, options)
     } else {
         time(&guests, options)
     }
 }
 
-/// Instructions a request: one machine after the other.
+/// Instructions a request, as a section of the documentation.
 fn count(guests: &Guests<'_>, options: &Options) -> Result<()> {
     let cells = Cell::counted(options.extent);
-    let samples = Sample::once(&cells);
-    let list = list(&samples);
-    let mut results = Results::default();
-    for _ in 0..options.rounds.unwrap_or(1) {
-        for stack in [Stack::C, Stack::Rust] {
-            let start = Instant::now();
-            let printed = guests.alone(stack, &work(&list))?;
-            results.add(&samples, stack, &printed)?;
-            told(start, stack.name());
-        }
-    }
+    let results = instructions(guests, &cells, options)?;
     let section = report::counted(&results, &cells)?;
     document(
         "instructions",
@@ -113,6 +113,48 @@ fn count(guests: &Guests<'_>, options: &Options) -> Result<()> {
         &section,
         options,
     )
+}
+
+/// Instructions a request, against the budgets.
+fn budget(guests: &Guests<'_>, options: &Options) -> Result<()> {
+    let cells = Cell::counted(Extent::Full);
+    let budgets = Budgets::read(&cells)?;
+    let results = instructions(guests, &cells, options)?;
+    let (table, kept) = budgets.compare(&results)?;
+    print!("\n{table}");
+    ensure!(kept, "a cell takes more instructions than its budget");
+    Ok(())
+}
+
+/// Counts the instructions of these cells. The machines of both stacks run at once: what one counts
+/// does not depend on what else the host does.
+fn instructions(guests: &Guests<'_>, cells: &[Cell], options: &Options) -> Result<Results> {
+    let samples = Sample::once(cells);
+    let list = list(&samples);
+    let mut results = Results::default();
+    for _ in 0..options.rounds.unwrap_or(1) {
+        let printed = thread::scope(|scope| {
+            let workers = [Stack::C, Stack::Rust].map(|stack| {
+                let list = &list;
+                let count = move || {
+                    let start = Instant::now();
+                    let printed = guests.alone(stack, &work(list))?;
+                    told(start, stack.name());
+                    Ok((stack, printed))
+                };
+                scope.spawn(count)
+            });
+            let join = |worker: thread::ScopedJoinHandle<'_, Result<_>>| {
+                let printed = worker.join();
+                printed.unwrap_or_else(|_| Err(anyhow!("a worker panicked")))
+            };
+            workers.map(join).into_iter().collect::<Result<Vec<_>>>()
+        })?;
+        for (stack, printed) in printed {
+            results.add(&samples, stack, &printed)?;
+        }
+    }
+    Ok(results)
 }
 
 /// Requests a second: a machine of each stack, in turns.
@@ -168,12 +210,13 @@ fn told(start: Instant, what: &str) {
     println!("[{:7.1} s] {what}", start.elapsed().as_secs_f64());
 }
 
-/// Prints a section, and puts it into the documentation.
+/// Prints a section, and puts it into the documentation. The section names the commit that it is of.
 fn document(name: &str, title: &str, section: &str, options: &Options) -> Result<()> {
+    let section = format!("Measured at {}.\n\n{section}", project::commit());
     print!("\n{section}");
     if options.dry_run {
         return Ok(());
     }
     let benchmarks = project::root().join("Documentation/benchmarks.md");
-    report::replace_section(&benchmarks, name, title, section)
+    report::replace_section(&benchmarks, name, title, &section)
 }
