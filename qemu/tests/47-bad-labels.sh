@@ -18,8 +18,9 @@ future=99999999-9999-4999-8999-999999999999
 # load: lets the driver see the label area in the file `area`. Namespaces are driven afterwards.
 load() {
 	ndctl disable-region region0 >/dev/null 2>&1 || true
-	ndctl write-labels -i area nmem0 >/dev/null 2>&1 || true
+	# This enables the DIMM, if it was.
 	dmesg -C
+	ndctl write-labels -i area nmem0 >/dev/null 2>&1 || true
 	ndctl enable-dimm nmem0 >/dev/null 2>&1 || true
 	ndctl enable-region region0 >/dev/null 2>&1 || true
 	settle
