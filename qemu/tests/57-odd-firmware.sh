@@ -1,0 +1,125 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# First boot: an NFIT with all kinds of odd DIMMs and ranges between two good ones. Each is left out alone, with a line that says why; the C
+# driver gives up the bus. Second boot: DIMMs that are not armed, or have failed, and NUMA nodes, under both stacks. What is not
+# armed is not written to.
+#
+# firmware: odd states
+# stacks: rust c
+# compare
+# boots: 2
+# timeout: 300
+. "$LIB"
+. "${LIB%/*}/devices.sh"
+
+# find_region INDEX: the region that this range of the NFIT has become is in $region then, and its first namespace in $namespace.
+find_region() {
+	for region in "$ND"/region*; do
+		read -r _index <"$region/nfit/range_index"
+		[ "$_index" != "$1" ] || break
+	done
+	expect_eq "the last region looked at for range $1" "$_index" "$1"
+	region=${region##*/}
+	namespace=namespace${region#region}.0
+}
+
+# value FILE: the one line of an attribute is in $value then, or that it has none.
+value() {
+	read -r value <"$1" || value=none
+} 2>/dev/null
+
+odd() {
+	# The kernel's log begins after the modules were loaded.
+	unload_modules
+	load_modules
+	# Range 11 is one with nothing on it, unless the kernel has put something into a part of that memory.
+	expect_match "regions" "$(cat "$ND"/region*/nfit/range_index | sort -n | tr '\n' ' ')" "1 *20 "
+	expect_eq "disks" "$(ls -d /sys/block/pmem* | wc -l)" 2
+	expect_eq "DIMMs" "$(cat "$ND"/nmem*/nfit/handle | tr '\n' ' ')" "0x1 0x7 0xa 0x14 "
+	for index in 1 20; do
+		find_region $index
+		disk=$(disk_of "$namespace")
+		wait_for 10 test -b "/dev/$disk"
+		put 1 65536 0
+		same 1 65536 0 || fail "$disk does not hold its data"
+	done
+
+	# One line each.
+	dmesg >log
+	while IFS=: read -r what regex; do
+		expect_eq "$what: lines like '$regex'" "$(grep -Ec -- "$regex" log)" 1
+	done <<'LIST'
+part of a page:range 2 is left out: it has base 0x21000000, length 0x1000800, expected whole pages
+unaligned:range 3 is left out: it has base 0x22000800, length 0x1000000, expected whole pages
+empty:range 4 is left out: it has base 0x23000000, length 0x0, expected whole pages
+wraps:range 5 is left out: it has base 0xffffffffff000000, length 0x2000000, expected whole pages below 2\^64
+no device:no ACPI device for DIMM 0x6, expected one whose _ADR is that handle
+no device, its range:range 6 is left out: it has a mapping of DIMM 0x6, expected one that is in use
+no control region:range 7 is left out: it has a mapping of DIMM 0x7, expected one with a control region
+control region not there:a DIMM is left out: DIMM 0x8 names control region 88, expected one that is in the table
+control region not there, its range:range 8 is left out: it has a mapping of DIMM 0x8, expected one that is in use
+half system memory:range 9 is left out: 0x1f800000 to 0x207fffff overlaps a part of another resource
+malformed mapping, its range:range 10 is left out: it has a mapping at offset .* that cannot be read
+malformed hints:a DIMM is left out: DIMM 0xc has a structure at offset .* that cannot be read
+malformed hints, its range:range 12 is left out: it has a mapping of DIMM 0xc, expected one that is in use
+mapping of part of a page:range 13 is left out: it has a mapping of DIMM 0x1 at 0x800, length 0x1000000, expected whole pages
+half a set:range 14 is left out: it has a mapping of DIMM 0xee, expected one that is in use
+empty and volatile:range 15 is left out: it has base 0x0, length 0x0, expected whole pages
+short range:\(type 0\) has length 8, expected at least 56, it is skipped
+long range:\(type 0\) has length 57, expected 56, it is skipped
+long mapping:\(type 1\) has length 49, expected 48, it is skipped
+few hints:\(type 6\) has length 24, expected at least 32, it is skipped
+short capabilities:\(type 7\) has length 12, expected at least 16, it is skipped
+unknown:structure of unknown type 99 is skipped
+LIST
+}
+
+states() {
+	for index in 1 2 3 4 5; do
+		find_region $index
+		for attribute in read_only numa_node target_node persistence_domain mappings; do
+			value "$ND/$region/$attribute"
+			echo "range $index: $attribute $value"
+		done
+	done
+	for dimm in "$ND"/nmem*; do
+		read -r handle <"$dimm/nfit/handle"
+		for attribute in phys_id serial family dsm_mask flags; do
+			value "$dimm/nfit/$attribute"
+			case $handle/$attribute in
+			# The C driver takes it for one of family 0, without functions.
+			0x4/family) [ "$STACK" = c ] || expect_eq "family" "$value" 3 ;;
+			0x4/dsm_mask) [ "$STACK" = c ] || expect_eq "functions" "$value" 0xa ;;
+			*) echo "DIMM $handle: $attribute $value" ;;
+			esac
+		done
+		value "$dimm/commands"
+		echo "DIMM $handle: $value"
+	done
+	ndctl list -Di | jq -cS 'sort_by(.handle) | .[] | with_entries(select(.key | test("handle|flag")))'
+
+	# Nothing of a region that is not armed is changed.
+	find_region 1
+	disk=$(disk_of "$namespace")
+	wait_for 10 test -b "/dev/$disk"
+	expect_eq "read-only" "$(cat "/sys/class/block/$disk/ro")" 1
+	expect_fail dd if=/dev/urandom of="/dev/$disk" bs=4096 count=1 oflag=direct 2>dd.log
+	before=$(cksum <"/dev/$disk")
+	unbind "$namespace"
+	claim "$namespace" 4096
+	[ "$(driver bind nd_pmem "$btt")" != ok ] || fail "there is a new BTT on what is not armed"
+	release "$btt"
+	raw_access "$namespace"
+	expect_eq "the sum of what is not armed" "$(cksum <"/dev/$disk")" "$before"
+}
+
+if [ "$BOOT" = 1 ]; then
+	if [ "$STACK" = rust ]; then
+		odd
+	else
+		expect_eq "what the C driver leaves of the bus" "$(ls "$ND")" ''
+	fi
+else
+	states
+fi
