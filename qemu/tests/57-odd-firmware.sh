@@ -59,7 +59,7 @@ no device, its range:range 6 is left out: it has a mapping of DIMM 0x6, expected
 no control region:range 7 is left out: it has a mapping of DIMM 0x7, expected one with a control region
 control region not there:a DIMM is left out: DIMM 0x8 names control region 88, expected one that is in the table
 control region not there, its range:range 8 is left out: it has a mapping of DIMM 0x8, expected one that is in use
-half system memory:range 9 is left out: 0x1f800000 to 0x207fffff overlaps a part of another resource
+half system memory:range 9 is left out: 0x1f800000 to 0x207fffff overlaps 
 malformed mapping, its range:range 10 is left out: it has a mapping at offset .* that cannot be read
 malformed hints:a DIMM is left out: DIMM 0xc has a structure at offset .* that cannot be read
 malformed hints, its range:range 12 is left out: it has a mapping of DIMM 0xc, expected one that is in use
