@@ -6,6 +6,9 @@
 //! What is budgeted is a difference of two counts of the same run: it does not move with the kernel
 //! around the modules. Of a BTT it is what the BTT adds to the raw disk of the same stack, of the raw
 //! disk it is what ours takes more than that of the C driver (a negative number if it takes fewer).
+//!
+//! A count repeats within 0.1 %, so a budget leaves room for 0.1 % of each of the two.
+//! `--set-budgets` writes the file from a new count.
 
 use super::{
     cells::{
@@ -28,6 +31,21 @@ use std::{
 
 /// The budgets: a line for each cell. Its head says when they may be raised.
 const FILE: &str = "qemu/bench/budgets";
+
+/// The head of the file.
+const HEAD: &str = "\
+# Instructions that a request may take: DISK PATTERN BYTES INSTRUCTIONS.
+# `make bench ARGS=\"--budget\"` compares, which CI calls; `--set-budgets` writes this file.
+#
+# Of a BTT: what it adds to the raw disk. Of the raw disk: what ours takes more than that of C.
+# A budget is what was counted when this file was made, 40 instructions, and 0.1 % of each of the
+# two counts, within which a count repeats.
+# A budget is raised only by a commit that says what the instructions buy. It is lowered when they
+# are found to be spare.
+";
+
+/// Instructions that a budget leaves for what differs from run to run, beside 0.1 % of each count.
+const SLACK: i64 = 40;
 
 /// Instructions that each cell may take.
 #[derive(Debug, PartialEq)]
@@ -73,13 +91,39 @@ impl Budgets {
         Ok(Self(budgets))
     }
 
+    /// The budgets that follow from a count.
+    pub(super) fn counted(results: &Results, cells: &[Cell]) -> Result<Self> {
+        let budget = |cell: &Cell| {
+            let counted = Counted::of(results, cell)
+                .with_context(|| format!("{} was not measured", key(cell)))?;
+            Ok((*cell, counted.difference() + SLACK + counted.sum() / 1000))
+        };
+        cells.iter().map(budget).collect::<Result<_>>().map(Self)
+    }
+
+    /// Writes the file.
+    pub(super) fn write(&self) -> Result<()> {
+        let path = project::root().join(FILE);
+        fs::write(&path, self.text()).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The text of the file.
+    fn text(&self) -> String {
+        let mut text = HEAD.to_owned();
+        for (cell, budget) in &self.0 {
+            text.push_str(&format!("{} {budget}\n", key(cell)));
+        }
+        text
+    }
+
     /// Compares with what was counted. Returns a table, and whether every cell keeps its budget.
     pub(super) fn compare(&self, results: &Results) -> Result<(String, bool)> {
         let mut text = format!("{:30} {:>9} {:>9}\n", "", "counted", "budget");
         let mut kept = true;
         for (cell, &budget) in &self.0 {
-            let counted = budgeted(results, cell)
-                .with_context(|| format!("{} was not measured", key(cell)))?;
+            let counted = Counted::of(results, cell)
+                .with_context(|| format!("{} was not measured", key(cell)))?
+                .difference();
             let verdict = if counted > budget {
                 kept = false;
                 "  OVER"
@@ -92,21 +136,40 @@ impl Budgets {
     }
 }
 
-/// The instructions of a cell that a budget is for.
-fn budgeted(results: &Results, cell: &Cell) -> Option<i64> {
-    let pair = results.pair(cell)?;
-    let difference = match cell.disk {
-        Disk::Raw => pair.ours - pair.c,
-        Disk::Btt4096 | Disk::Btt512 => {
-            let raw = Cell {
-                disk: Disk::Raw,
-                ..*cell
-            };
-            pair.ours - results.pair(&raw)?.ours
-        }
-    };
-    // CAST: A number of instructions, far below what a float holds exactly.
-    Some(difference.round() as i64)
+/// The two counts whose difference a budget is for.
+struct Counted {
+    instructions: f64,
+    base: f64,
+}
+
+impl Counted {
+    fn of(results: &Results, cell: &Cell) -> Option<Self> {
+        let pair = results.pair(cell)?;
+        let base = match cell.disk {
+            Disk::Raw => pair.c,
+            Disk::Btt4096 | Disk::Btt512 => {
+                let raw = Cell {
+                    disk: Disk::Raw,
+                    ..*cell
+                };
+                results.pair(&raw)?.ours
+            }
+        };
+        Some(Self {
+            instructions: pair.ours,
+            base,
+        })
+    }
+
+    fn difference(&self) -> i64 {
+        // CAST: A number of instructions, far below what a float holds exactly.
+        (self.instructions - self.base).round() as i64
+    }
+
+    fn sum(&self) -> i64 {
+        // CAST: As in `difference`.
+        (self.instructions + self.base).round() as i64
+    }
 }
 
 /// What the file calls a cell.
@@ -172,6 +235,17 @@ mod tests {
         assert_eq!(table.matches("OVER").count(), 1);
         assert!(!budgets.compare(&counted(1201, 1001, 1010)).unwrap().1);
         assert!(budgets.compare(&Results::default()).is_err());
+    }
+
+    #[test]
+    fn a_new_budget_leaves_room_for_what_a_count_repeats_within() {
+        let budgets = Budgets::counted(&counted(1200, 1000, 1010), &cells()).unwrap();
+        assert_eq!(
+            budgets.text().strip_prefix(HEAD),
+            Some("btt4096 randread 4096 242\nraw randread 4096 32\n")
+        );
+        assert_eq!(Budgets::parse(&budgets.text(), &cells()).unwrap(), budgets);
+        assert!(Budgets::counted(&Results::default(), &cells()).is_err());
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub(crate) struct Options {
     /// Count instructions, and fail if a cell takes more than qemu/bench/budgets allows.
     #[arg(long, conflicts_with_all = ["icount", "sizes", "extent"])]
     budget: bool,
+    /// Count instructions, and make qemu/bench/budgets of the count.
+    #[arg(long, conflicts_with_all = ["budget", "icount", "sizes", "extent"])]
+    set_budgets: bool,
     /// Everything, or only the cells that have a goal.
     #[arg(long, value_enum, default_value_t)]
     extent: Extent,
@@ -82,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let guests = Guests {
         machine: &machine,
         files: &files,
-        icount: options.icount || options.budget,
+        icount: options.icount || options.budget || options.set_budgets,
     };
     if let Some(most) = options.sizes {
         let section = sizes::measure(&guests, most, options.rounds.unwrap_or(3))?;
@@ -93,7 +96,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             options,
         );
     }
-    if options.budget {
+    if options.set_budgets {
+        set_budgets(&guests, options)
+    } else if options.budget {
         budget(&guests, options)
     } else if options.icount {
         count(&guests, options)
@@ -124,6 +129,12 @@ fn budget(guests: &Guests<'_>, options: &Options) -> Result<()> {
     print!("\n{table}");
     ensure!(kept, "a cell takes more instructions than its budget");
     Ok(())
+}
+
+/// Instructions a request, as budgets from now on.
+fn set_budgets(guests: &Guests<'_>, options: &Options) -> Result<()> {
+    let cells = Cell::counted(Extent::Full);
+    Budgets::counted(&instructions(guests, &cells, options)?, &cells)?.write()
 }
 
 /// Counts the instructions of these cells. The machines of both stacks run at once: what one counts
