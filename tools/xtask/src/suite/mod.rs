@@ -2,7 +2,8 @@
 
 //! The guest tests: which scripts there are ([`script`]), in which order ([`plan`]), workers that do them ([`run`]), a boot as they
 //! see it ([`session`]), what it lost ([`leaks`]), power cuts ([`powercut`], [`stamps`], [`campaign`]), both stacks side by side
-//! ([`compare`]), what the C stack said before ([`recorded`]), what came of it ([`report`]) and where that is written ([`results`]).
+//! ([`compare`]), what the C stack said before ([`recorded`]), what came of it ([`report`]), where that is written ([`results`]), and when
+//! slow tests passed last ([`slow`]).
 //!
 //! Scripts whose needs are equal share a boot: before each one the NVDIMMs are zeros and the modules freshly loaded, after each
 //! one the modules are unloaded, which must work. A script that takes its machine down costs the others only another boot.
@@ -19,6 +20,7 @@ mod results;
 mod run;
 pub(crate) mod script;
 pub(crate) mod session;
+mod slow;
 pub(crate) mod stamps;
 
 use crate::{
@@ -60,6 +62,10 @@ use std::{
 pub(crate) struct Selection {
     /// Only guest tests whose name contains one of these; no unit tests then.
     filters: Vec<String>,
+    /// Only guest tests with one of these tags in their head; no unit tests then. Tests with the tag `slow` run only
+    /// when their tag or their name is asked for.
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
     /// Only under this stack.
     #[arg(long)]
     stack: Option<Stack>,
@@ -84,12 +90,29 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    fn wants(&self, name: &str) -> bool {
-        self.filters.is_empty()
-            || self
-                .filters
-                .iter()
-                .any(|filter| name.contains(filter.as_str()))
+    /// Returns whether everything is asked for that is not slow.
+    fn is_general(&self) -> bool {
+        self.filters.is_empty() && self.tag.is_empty()
+    }
+
+    fn names(&self, name: &str) -> bool {
+        let mut filters = self.filters.iter();
+        self.filters.is_empty() || filters.any(|filter| name.contains(filter.as_str()))
+    }
+
+    fn wants(&self, script: &Script) -> bool {
+        let tagged = || script.tags.iter().any(|tag| self.tag.contains(tag));
+        let by_tag = if self.tag.is_empty() {
+            !self.is_general() || !script.is_slow()
+        } else {
+            tagged()
+        };
+        self.names(&script.name) && by_tag
+    }
+
+    /// Power cuts have no tags.
+    fn wants_chain(&self, chain: &Chain) -> bool {
+        self.tag.is_empty() && self.names(&chain.name())
     }
 
     /// Whether what the C stack said before will do. Who asks for one stack wants to see it at work.
@@ -107,10 +130,10 @@ fn default_jobs() -> usize {
 pub(crate) fn test(selection: &Selection) -> Result<ExitCode> {
     let mut tally = Tally::default();
     let machine = Machine::prepare(Flavour::Ordinary)?;
-    if selection.filters.is_empty() {
+    if selection.is_general() {
         tally.add(cargo::unit()?);
     }
-    tally.add(in_guests(&machine, selection)?);
+    tally.add(in_guests(&machine, selection, Flavour::Ordinary)?);
     Ok(tally.close())
 }
 
@@ -122,12 +145,13 @@ pub(crate) fn test_on(flavour: Flavour, selection: &Selection) -> Result<ExitCod
         stack: selection.stack.or(Some(Stack::Rust)),
         ..selection.clone()
     };
-    Ok(in_guests(&machine, &selection)?.close())
+    Ok(in_guests(&machine, &selection, flavour)?.close())
 }
 
-fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
-    let mut scripts = Script::read_all(&project::root().join("qemu/tests"))?;
-    scripts.retain(|script| selection.wants(&script.name));
+fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Result<Tally> {
+    let all = Script::read_all(&project::root().join("qemu/tests"))?;
+    let mut scripts = all.clone();
+    scripts.retain(|script| selection.wants(script));
     for script in &mut scripts {
         let arguments = &mut script.hardware.kernel_arguments;
         arguments.extend_from_slice(&selection.kernel);
@@ -139,7 +163,7 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
         script.timeout = script.timeout.saturating_mul(selection.patience);
     }
     let mut chains = Chain::all();
-    chains.retain(|chain| selection.wants(&chain.name()));
+    chains.retain(|chain| selection.wants_chain(chain));
     let jobs = plan::plan(&scripts, chains.clone(), selection.stack);
     ensure!(!jobs.is_empty(), "no guest test is called like that");
 
@@ -183,6 +207,9 @@ fn in_guests(machine: &Machine, selection: &Selection) -> Result<Tally> {
         }
     }
     outcomes.extend(compare::compare(run.results.path(), &scripts, &outcomes));
+    if flavour == Flavour::Ordinary {
+        slow::record(&all, &outcomes)?;
+    }
     let mut tally = Tally::default();
     outcomes
         .iter()

@@ -66,12 +66,8 @@ pub(super) fn plan(scripts: &[Script], chains: Vec<Chain>, only: Option<Stack>) 
     let chains = chains.into_iter().filter(|chain| selected(chain.stack));
     let mut jobs = chains.map(Job::PowerCuts).collect::<Vec<_>>();
     for script in scripts {
-        let stacks = match script.boots {
-            // A test of both stacks in turns is a test of ours.
-            Boots::Stacks(_) => &[Stack::Rust],
-            Boots::Shared | Boots::Own(_) => script.stacks.as_slice(),
-        };
-        for &stack in stacks.iter().filter(|&&stack| selected(stack)) {
+        let stacks = script.tested_stacks().iter();
+        for &stack in stacks.filter(|&&stack| selected(stack)) {
             match script.boots {
                 Boots::Shared => shared
                     .entry((stack, &script.hardware))
@@ -115,6 +111,7 @@ mod tests {
             boots: Boots::Shared,
             sizes: Vec::new(),
             arguments: String::new(),
+            tags: Vec::new(),
         };
         let mut scripts = vec![script("1", None), script("2", Some(1)), script("3", None)];
         assert_eq!(plan(&scripts, Vec::new(), None).len(), 4);

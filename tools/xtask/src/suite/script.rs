@@ -93,9 +93,29 @@ pub(crate) struct Script {
     pub(crate) sizes: Vec<u64>,
     /// Words for its command line.
     pub(crate) arguments: String,
+    /// What kinds of tests it belongs to. `slow`: it runs only when it is asked for.
+    pub(crate) tags: Vec<String>,
 }
 
+/// The tags that a head may name.
+const TAGS: [&str; 1] = [SLOW];
+const SLOW: &str = "slow";
+
 impl Script {
+    /// Returns whether it runs only when it is asked for.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.tags.iter().any(|tag| tag == SLOW)
+    }
+
+    /// Returns the stacks that results of it are of.
+    pub(crate) fn tested_stacks(&self) -> &[Stack] {
+        match self.boots {
+            // A test of both stacks in turns is a test of ours.
+            Boots::Stacks(_) => &[Stack::Rust],
+            Boots::Shared | Boots::Own(_) => &self.stacks,
+        }
+    }
+
     /// Reads all `NN-name.sh` in a directory, in order of their names.
     pub(crate) fn read_all(directory: &Path) -> Result<Vec<Self>> {
         let entries = fs::read_dir(directory)
@@ -135,6 +155,7 @@ impl Script {
             boots: Boots::Shared,
             sizes: Vec::new(),
             arguments: String::new(),
+            tags: Vec::new(),
         };
         let head = text
             .lines()
@@ -173,6 +194,7 @@ impl Script {
                         Err(_) => Boots::Stacks(words().map(parse_stack).collect::<Result<_>>()?),
                     }
                 }
+                "tags" => script.tags = words().map(parse_tag).collect::<Result<_>>()?,
                 "sizes" => script.sizes = words().map(parse_size).collect::<Result<_>>()?,
                 _ => {}
             }
@@ -216,6 +238,14 @@ impl Script {
 
 fn parse_stack(name: &str) -> Result<Stack> {
     Stack::parse(name).with_context(|| format!("'{name}' is no stack"))
+}
+
+fn parse_tag(name: &str) -> Result<String> {
+    ensure!(
+        TAGS.contains(&name),
+        "'{name}' is no tag, expected one of {TAGS:?}"
+    );
+    Ok(name.to_owned())
 }
 
 /// `nvdimm=128M` or `nvdimm=128M,label=128K`.
@@ -304,6 +334,13 @@ mod tests {
         assert_eq!(script.hardware, Hardware::default());
         assert_eq!(script.stacks, [Stack::Rust]);
         assert_eq!(script.boots, Boots::Shared);
+    }
+
+    #[test]
+    fn tags() {
+        assert!(Script::parse("10-x", "# tags: slow\n").unwrap().is_slow());
+        assert!(!Script::parse("10-x", "# timeout: 9\n").unwrap().is_slow());
+        assert!(Script::parse("10-x", "# tags: slwo\n").is_err());
     }
 
     #[test]
