@@ -26,7 +26,9 @@ use crate::{
         Media,
         MediaError, //
     },
+    open_params::OpenParams,
     recover::LostWord,
+    statistics::Statistics,
     sync::{
         LockRing,
         NoMemory,
@@ -36,27 +38,13 @@ use crate::{
 };
 use core::{
     fmt,
-    ops::Range,
+    ops::{
+        Add,
+        Range, //
+    },
     slice, //
 };
-use nd_format::{
-    btt::{
-        FlogEntry,
-        Version, //
-    },
-    uuid::Uuid, //
-};
-
-/// What is to be opened, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenParams {
-    /// Layout that belongs to the class of the namespace.
-    pub version: Version,
-    /// UUID of the namespace; nil if it has none.
-    pub namespace_uuid: Uuid,
-    /// Lane groups wanted: the number of CPUs. There are never more groups than lanes.
-    pub groups: usize,
-}
+use nd_format::btt::FlogEntry;
 
 /// A BTT that was just opened, and what was done to it.
 pub struct Opened<M> {
@@ -148,6 +136,14 @@ impl<M> Btt<M> {
         let unfinished = self.unfinished.lock(arena.index as usize);
         let found = unfinished.binary_search_by_key(&premap, |entry| entry.lba);
         Some(unfinished.get(found.ok()?)?.new)
+    }
+
+    /// The sum over all lane groups. Writers may go on meanwhile; each group is waited for.
+    pub fn statistics(&self) -> Statistics {
+        self.all_arenas()
+            .flat_map(|arena| arena.groups())
+            .map(|group| group.statistics)
+            .fold(Statistics::default(), Statistics::add)
     }
 
     /// Takes over what recovery has left of a frozen arena.

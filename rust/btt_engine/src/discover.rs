@@ -31,12 +31,15 @@
 //! first one, unless that one is whole.
 
 use crate::{
-    btt::OpenParams,
-    error::OpenError,
+    error::{
+        Absence,
+        OpenError, //
+    },
     media::{
         Media,
         MediaError, //
     },
+    open_params::OpenParams,
     recover::Plan,
     sync::Slots, //
 };
@@ -73,75 +76,6 @@ pub struct Detected {
     pub arenas: usize,
     /// Sectors of all arenas.
     pub sectors: u64,
-}
-
-/// Why there is no BTT.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Absence {
-    /// There is no info block of this namespace, nor a copy of one.
-    NoInfo(InfoError),
-    /// The first info block was zeroed.
-    Erased,
-    /// The first info block is unreadable and there is no copy of it.
-    Unreadable(MediaError),
-    /// Neither the first info block nor the place of its copy can be read.
-    CopyUnreadable(MediaError),
-    /// Other data are where the first info block was, while its copy is good.
-    Overwritten {
-        /// Where the first info block should be.
-        offset: u64,
-        /// Where its copy is.
-        copy: u64,
-    },
-    /// There is a whole info block of this namespace where another version has it.
-    OtherVersion {
-        /// Its version.
-        version: Version,
-        /// Where it is.
-        offset: u64,
-    },
-}
-
-impl Absence {
-    /// Tells whether nothing of value is lost when a BTT is made here.
-    pub fn permits_creation(&self) -> bool {
-        match self {
-            // What has the signature was an info block.
-            Self::NoInfo(error) => !matches!(error, InfoError::Checksum { .. }),
-            Self::Erased => true,
-            Self::Unreadable(_)
-            | Self::CopyUnreadable(_)
-            | Self::Overwritten { .. }
-            | Self::OtherVersion { .. } => false,
-        }
-    }
-}
-
-impl fmt::Display for Absence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoInfo(error) => error.fmt(f),
-            Self::Erased => f.write_str("info block is all zeroes, expected BTT_ARENA_INFO"),
-            Self::Unreadable(error) => {
-                write!(f, "info block cannot be read and has no copy: {error}")
-            }
-            Self::CopyUnreadable(error) => {
-                write!(f, "neither info block nor its copy can be read: {error}")
-            }
-            Self::Overwritten { offset, copy } => write!(
-                f,
-                "info block at {offset:#x} was overwritten, but its copy at {copy:#x} is good"
-            ),
-            Self::OtherVersion { version, offset } => write!(
-                f,
-                "there is no info block, but one of version {version} at {offset:#x}"
-            ),
-        }?;
-        if self.permits_creation() {
-            return Ok(());
-        }
-        f.write_str("; zero the info block if the old data are not needed")
-    }
 }
 
 /// A first info block that was restored from its copy.

@@ -11,6 +11,7 @@ use nd_format::btt::{
     FlogError,
     InfoError,
     LbaSize,
+    Version,
     ARENA_MIN, //
 };
 use nd_format::uuid::Uuid;
@@ -100,13 +101,82 @@ impl From<MediaError> for IoError {
     }
 }
 
+/// Why there is no BTT.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absence {
+    /// There is no info block of this namespace, nor a copy of one.
+    NoInfo(InfoError),
+    /// The first info block was zeroed.
+    Erased,
+    /// The first info block is unreadable and there is no copy of it.
+    Unreadable(MediaError),
+    /// Neither the first info block nor the place of its copy can be read.
+    CopyUnreadable(MediaError),
+    /// Other data are where the first info block was, while its copy is good.
+    Overwritten {
+        /// Where the first info block should be.
+        offset: u64,
+        /// Where its copy is.
+        copy: u64,
+    },
+    /// There is a whole info block of this namespace where another version has it.
+    OtherVersion {
+        /// Its version.
+        version: Version,
+        /// Where it is.
+        offset: u64,
+    },
+}
+
+impl Absence {
+    /// Tells whether nothing of value is lost when a BTT is made here.
+    pub fn permits_creation(&self) -> bool {
+        match self {
+            // What has the signature was an info block.
+            Self::NoInfo(error) => !matches!(error, InfoError::Checksum { .. }),
+            Self::Erased => true,
+            Self::Unreadable(_)
+            | Self::CopyUnreadable(_)
+            | Self::Overwritten { .. }
+            | Self::OtherVersion { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoInfo(error) => error.fmt(f),
+            Self::Erased => f.write_str("info block is all zeroes, expected BTT_ARENA_INFO"),
+            Self::Unreadable(error) => {
+                write!(f, "info block cannot be read and has no copy: {error}")
+            }
+            Self::CopyUnreadable(error) => {
+                write!(f, "neither info block nor its copy can be read: {error}")
+            }
+            Self::Overwritten { offset, copy } => write!(
+                f,
+                "info block at {offset:#x} was overwritten, but its copy at {copy:#x} is good"
+            ),
+            Self::OtherVersion { version, offset } => write!(
+                f,
+                "there is no info block, but one of version {version} at {offset:#x}"
+            ),
+        }?;
+        if self.permits_creation() {
+            return Ok(());
+        }
+        f.write_str("; zero the info block if the old data are not needed")
+    }
+}
+
 /// A BTT could not be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OpenError {
     /// Another BTT, or one that was changed in its layout, is where this one was.
     Replaced,
-    /// There is no BTT. Whether one may be made is for [`crate::Absence::permits_creation`] to say.
-    NotFound(crate::Absence),
+    /// There is no BTT. Whether one may be made is for [`Absence::permits_creation`] to say.
+    NotFound(Absence),
     /// The namespace has no room for an arena.
     TooSmall {
         /// Bytes that a BTT could use.

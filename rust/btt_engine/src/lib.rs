@@ -88,6 +88,7 @@ mod gate;
 mod hibernate;
 mod lanes;
 mod media;
+mod open_params;
 mod patience;
 mod read;
 mod recover;
@@ -99,7 +100,6 @@ mod write;
 pub use arena::ArenaInfo;
 pub use btt::{
     Btt,
-    OpenParams,
     Opened,
     Postponed, //
 };
@@ -115,11 +115,11 @@ pub use create::{
 };
 pub use discover::{
     probe,
-    Absence,
     Detected,
     Restored, //
 };
 pub use error::{
+    Absence,
     IoError,
     OpenError, //
 };
@@ -129,6 +129,7 @@ pub use media::{
     Sink,
     Source, //
 };
+pub use open_params::OpenParams;
 pub use recover::LostWord;
 pub use statistics::Statistics;
 #[cfg(all(feature = "watch", not(CONFIG_RUST)))]

@@ -3,7 +3,6 @@
 //! What writers have done. Each lane group counts for itself, under its lock: counting costs no atomic access and no cache line
 //! that is not in use anyway.
 
-use crate::btt::Btt;
 use core::ops::Add;
 
 /// What the writers of a BTT have done since it was opened.
@@ -29,15 +28,5 @@ impl Add for Statistics {
             fences: self.fences.wrapping_add(other.fences),
             reader_waits: self.reader_waits.wrapping_add(other.reader_waits),
         }
-    }
-}
-
-impl<M> Btt<M> {
-    /// The sum over all lane groups. Writers may go on meanwhile; each group is waited for.
-    pub fn statistics(&self) -> Statistics {
-        self.all_arenas()
-            .flat_map(|arena| arena.groups())
-            .map(|group| group.statistics)
-            .fold(Statistics::default(), Statistics::add)
     }
 }
