@@ -21,7 +21,6 @@ use crate::{
         Media,
         MediaError, //
     },
-    patience::Patience,
     recover::Plan,
     sync::{
         Guard,
@@ -267,28 +266,28 @@ impl Arena {
     /// Takes a lane group for a write: that of the CPU or, if somebody else has it, any that is free, or else waits for the
     /// first.
     #[inline]
-    pub(crate) fn lane_group<P: Patience>(
+    pub(crate) fn lane_group<const NOWAIT: bool>(
         &self,
         cpu: usize,
     ) -> Result<Guard<'_, LaneGroup>, IoError> {
-        self.enter::<P>(|| match self.groups.try_lock(cpu) {
+        self.enter::<NOWAIT>(|| match self.groups.try_lock(cpu) {
             Some(group) => Ok(group),
-            None => self.other_lane_group::<P>(cpu),
+            None => self.other_lane_group::<NOWAIT>(cpu),
         })
     }
 
     /// Takes all lane groups in turn, that of the CPU first, each of which is waited for.
-    pub(crate) fn each_lane_group<P: Patience>(
+    pub(crate) fn each_lane_group<const NOWAIT: bool>(
         &self,
         cpu: usize,
     ) -> impl Iterator<Item = Result<Guard<'_, LaneGroup>, IoError>> {
         let groups = (0..self.groups.len()).map(move |distance| cpu.wrapping_add(distance));
         groups.map(|cpu| {
-            self.enter::<P>(|| {
-                if P::WAITS {
-                    Ok(self.groups.lock(cpu))
-                } else {
+            self.enter::<NOWAIT>(|| {
+                if NOWAIT {
                     self.groups.try_lock(cpu).ok_or(IoError::WouldBlock)
+                } else {
+                    Ok(self.groups.lock(cpu))
                 }
             })
         })
@@ -296,7 +295,7 @@ impl Arena {
 
     /// Takes a lane group with `take`, through the gate.
     #[inline(always)]
-    fn enter<'a, P: Patience>(
+    fn enter<'a, const NOWAIT: bool>(
         &self,
         take: impl Fn() -> Result<Guard<'a, LaneGroup>, IoError>,
     ) -> Result<Guard<'a, LaneGroup>, IoError> {
@@ -306,25 +305,31 @@ impl Arena {
             match self.gate.state() {
                 State::Open => return Ok(group),
                 State::Closed => return Err(IoError::ReadOnly { arena: self.index }),
-                State::Paused => self.wait_for_gate::<P>(group)?,
+                State::Paused => self.wait_for_gate::<NOWAIT>(group)?,
             }
         }
     }
 
     #[cold]
-    fn other_lane_group<P: Patience>(&self, cpu: usize) -> Result<Guard<'_, LaneGroup>, IoError> {
+    fn other_lane_group<const NOWAIT: bool>(
+        &self,
+        cpu: usize,
+    ) -> Result<Guard<'_, LaneGroup>, IoError> {
         let mut others = (1..self.groups.len()).map(|distance| cpu.wrapping_add(distance));
         match others.find_map(|group| self.groups.try_lock(group)) {
             Some(group) => Ok(group),
-            None if P::WAITS => Ok(self.groups.lock(cpu)),
+            None if !NOWAIT => Ok(self.groups.lock(cpu)),
             None => Err(IoError::WouldBlock),
         }
     }
 
     #[cold]
-    fn wait_for_gate<P: Patience>(&self, group: Guard<'_, LaneGroup>) -> Result<(), IoError> {
+    fn wait_for_gate<const NOWAIT: bool>(
+        &self,
+        group: Guard<'_, LaneGroup>,
+    ) -> Result<(), IoError> {
         drop(group);
-        if !P::WAITS {
+        if NOWAIT {
             return Err(IoError::WouldBlock);
         }
         self.gate.wait();
@@ -345,14 +350,14 @@ impl Arena {
 
     /// Takes the right to change the map words of `premaps`, for which a request that has patience waits.
     #[inline]
-    pub(crate) fn lock_map<P: Patience>(
+    pub(crate) fn lock_map<const NOWAIT: bool>(
         &self,
         premaps: Range<u32>,
     ) -> Result<MapGuard<'_>, IoError> {
-        if P::WAITS {
-            Ok(self.buckets.lock(premaps))
-        } else {
+        if NOWAIT {
             self.buckets.try_lock(premaps).ok_or(IoError::WouldBlock)
+        } else {
+            Ok(self.buckets.lock(premaps))
         }
     }
 

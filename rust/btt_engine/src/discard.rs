@@ -17,11 +17,6 @@ use crate::{
     },
     error::IoError,
     media::Media,
-    patience::{
-        Patience,
-        Refuses,
-        Waits, //
-    },
 };
 use core::ops::Range;
 use nd_format::btt::{
@@ -37,7 +32,7 @@ impl<M: Media> Btt<M> {
     pub fn discard(&self, lba: u64, count: u64) -> Result<(), IoError> {
         for Part { arena, mut premaps } in self.parts(lba, count)? {
             while !premaps.is_empty() {
-                premaps.start = self.discard_line::<Waits>(arena, &premaps)?;
+                premaps.start = self.discard_line::<false>(arena, &premaps)?;
             }
         }
         Ok(self.media().fence()?)
@@ -48,14 +43,14 @@ impl<M: Media> Btt<M> {
         let Some(Part { arena, premaps }) = self.parts(lba, count)?.next() else {
             return Ok(());
         };
-        let end = self.discard_line::<Refuses>(arena, &premaps)?;
+        let end = self.discard_line::<true>(arena, &premaps)?;
         // Something is stored: now the request is carried out.
         let discarded = u64::from(end - premaps.start);
         self.discard(lba + discarded, count - discarded)
     }
 
     /// Discards the first of some sectors, up to the end of a line of the map. Returns where that is.
-    fn discard_line<P: Patience>(
+    fn discard_line<const NOWAIT: bool>(
         &self,
         arena: &Arena,
         premaps: &Range<u32>,
@@ -63,7 +58,7 @@ impl<M: Media> Btt<M> {
         let start = premaps.start;
         let line_end = (start - start % WORDS_PER_BUCKET).saturating_add(WORDS_PER_BUCKET);
         let end = line_end.min(premaps.end);
-        let map = arena.lock_map::<P>(start..end)?;
+        let map = arena.lock_map::<NOWAIT>(start..end)?;
         arena.check_writable(&map)?;
         self.discard_locked(arena, &map)?;
         Ok(end)

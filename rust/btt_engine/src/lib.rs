@@ -89,7 +89,6 @@ mod hibernate;
 mod lanes;
 mod media;
 mod open_params;
-mod patience;
 mod read;
 mod recover;
 mod statistics;

@@ -14,11 +14,6 @@ use crate::{
         MediaError,
         Sink, //
     },
-    patience::{
-        Patience,
-        Refuses,
-        Waits, //
-    },
     tracking::Reading,
 };
 use core::ops::Range;
@@ -52,7 +47,7 @@ impl<M: Media> Btt<M> {
         sink: &mut S,
         cpu: usize,
     ) -> Result<(), IoError> {
-        self.read_sectors::<S, Waits>(lba, count, sink, cpu)
+        self.read_sectors::<S, false>(lba, count, sink, cpu)
     }
 
     /// The same without waiting for others: then it fails with [`IoError::WouldBlock`].
@@ -64,11 +59,11 @@ impl<M: Media> Btt<M> {
         sink: &mut S,
         cpu: usize,
     ) -> Result<(), IoError> {
-        self.read_sectors::<S, Refuses>(lba, count, sink, cpu)
+        self.read_sectors::<S, true>(lba, count, sink, cpu)
     }
 
     #[inline(always)]
-    fn read_sectors<S: Sink<M>, P: Patience>(
+    fn read_sectors<S: Sink<M>, const NOWAIT: bool>(
         &self,
         lba: u64,
         count: u64,
@@ -78,11 +73,11 @@ impl<M: Media> Btt<M> {
         let mut request = Request { reading: None, cpu };
         for Part { arena, premaps } in self.parts(lba, count)? {
             if arena.is_behind() {
-                self.read_moved::<S, P>(arena, premaps, sink, &mut request)?;
+                self.read_moved::<S, NOWAIT>(arena, premaps, sink, &mut request)?;
                 continue;
             }
             for premap in premaps {
-                self.read_sector::<S, P>(arena, premap, sink, &mut request)?;
+                self.read_sector::<S, NOWAIT>(arena, premap, sink, &mut request)?;
             }
         }
         Ok(())
@@ -91,7 +86,7 @@ impl<M: Media> Btt<M> {
     /// Reads sectors of an arena some of which are not where the map says. Nothing is written
     /// there.
     #[cold]
-    fn read_moved<'a, S: Sink<M>, P: Patience>(
+    fn read_moved<'a, S: Sink<M>, const NOWAIT: bool>(
         &'a self,
         arena: &Arena,
         premaps: Range<u32>,
@@ -106,21 +101,21 @@ impl<M: Media> Btt<M> {
                     };
                     sink.copy_from(self.media(), offset, arena.sector_size())?;
                 }
-                None => self.read_sector::<S, P>(arena, premap, sink, request)?,
+                None => self.read_sector::<S, NOWAIT>(arena, premap, sink, request)?,
             }
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn read_sector<'a, S: Sink<M>, P: Patience>(
+    fn read_sector<'a, S: Sink<M>, const NOWAIT: bool>(
         &'a self,
         arena: &Arena,
         premap: u32,
         sink: &mut S,
         request: &mut Request<'a>,
     ) -> Result<(), IoError> {
-        let held = self.hold::<P>(arena, premap, request)?;
+        let held = self.hold::<NOWAIT>(arena, premap, request)?;
         match held.entry.state {
             MapState::Zero => {
                 sink.fill_zero(arena.sector_size());
@@ -134,7 +129,7 @@ impl<M: Media> Btt<M> {
                     return Err(arena.bad_map_entry(premap, held.entry.block));
                 };
                 sink.copy_from(self.media(), offset, arena.sector_size())
-                    .map_err(|error| self.read_failed::<P>(arena, premap, &held, error))
+                    .map_err(|error| self.read_failed::<NOWAIT>(arena, premap, &held, error))
             }
         }
     }
@@ -143,7 +138,7 @@ impl<M: Media> Btt<M> {
     ///
     /// The slot is that of the request: it publishes the block before until this one takes its place.
     #[inline(always)]
-    fn hold<'a, P: Patience>(
+    fn hold<'a, const NOWAIT: bool>(
         &'a self,
         arena: &Arena,
         premap: u32,
@@ -159,7 +154,7 @@ impl<M: Media> Btt<M> {
             let block = arena.tracked(entry.block);
             match &mut request.reading {
                 Some(reading) => reading.replace(block),
-                none if P::WAITS => *none = Some(self.table().publish(request.cpu, block)),
+                none if !NOWAIT => *none = Some(self.table().publish(request.cpu, block)),
                 none => {
                     let reading = self.table().try_publish(request.cpu, block);
                     *none = Some(reading.ok_or(IoError::WouldBlock)?);
@@ -175,7 +170,7 @@ impl<M: Media> Btt<M> {
     }
 
     #[cold]
-    fn read_failed<P: Patience>(
+    fn read_failed<const NOWAIT: bool>(
         &self,
         arena: &Arena,
         premap: u32,
@@ -183,7 +178,7 @@ impl<M: Media> Btt<M> {
         error: MediaError,
     ) -> IoError {
         if matches!(error, MediaError::Poison { .. }) {
-            self.mark_lost::<P>(arena, premap, held);
+            self.mark_lost::<NOWAIT>(arena, premap, held);
         }
         error.into()
     }
@@ -192,11 +187,11 @@ impl<M: Media> Btt<M> {
     ///
     /// It is a hint: the sector may have been written since, and then the map is left as it is. The caller still
     /// holds the block; else the same word could by now stand for new data in the same block.
-    fn mark_lost<P: Patience>(&self, arena: &Arena, premap: u32, held: &Held) {
+    fn mark_lost<const NOWAIT: bool>(&self, arena: &Arena, premap: u32, held: &Held) {
         if self.media().is_read_only() {
             return;
         }
-        let Ok(map) = arena.lock_map::<P>(premap..premap + 1) else {
+        let Ok(map) = arena.lock_map::<NOWAIT>(premap..premap + 1) else {
             return;
         };
         if arena.check_writable(&map).is_err()

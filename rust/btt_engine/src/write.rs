@@ -30,11 +30,6 @@ use crate::{
         MediaError,
         Source, //
     },
-    patience::{
-        Patience,
-        Refuses,
-        Waits, //
-    },
     sync::{
         relax,
         Guard, //
@@ -66,7 +61,7 @@ impl<M: Media> Btt<M> {
     ) -> Result<(), IoError> {
         for Part { arena, mut premaps } in self.parts(lba, count)? {
             while !premaps.is_empty() {
-                premaps.start += self.write_batch::<S, Waits>(arena, &premaps, source, cpu)?;
+                premaps.start += self.write_batch::<S, false>(arena, &premaps, source, cpu)?;
             }
         }
         Ok(())
@@ -84,7 +79,7 @@ impl<M: Media> Btt<M> {
         let Some(Part { arena, premaps }) = self.parts(lba, count)?.next() else {
             return Ok(());
         };
-        let written = self.write_batch::<S, Refuses>(arena, &premaps, source, cpu)?;
+        let written = self.write_batch::<S, true>(arena, &premaps, source, cpu)?;
         // Something is stored: now the request is carried out.
         let written = u64::from(written);
         self.write(lba + written, count - written, source, cpu)
@@ -93,7 +88,7 @@ impl<M: Media> Btt<M> {
     /// Writes as many sectors of an arena as a lane group has lanes that can be used just now. Returns their number, which is
     /// not zero.
     #[inline]
-    fn write_batch<S: Source<M>, P: Patience>(
+    fn write_batch<S: Source<M>, const NOWAIT: bool>(
         &self,
         arena: &Arena,
         premaps: &Range<u32>,
@@ -101,15 +96,15 @@ impl<M: Media> Btt<M> {
         cpu: usize,
     ) -> Result<u32, IoError> {
         let media = self.media();
-        let mut group = arena.lane_group::<P>(cpu)?;
-        let mut count = self.pick_lanes::<P>(arena, &mut group, premaps)?;
+        let mut group = arena.lane_group::<NOWAIT>(cpu)?;
+        let mut count = self.pick_lanes::<NOWAIT>(arena, &mut group, premaps)?;
         if count == 0 {
             drop(group);
-            (group, count) = self.pick_anywhere::<P>(arena, premaps, cpu)?;
+            (group, count) = self.pick_anywhere::<NOWAIT>(arena, premaps, cpu)?;
         }
         // The locks are taken before the first store: a request without patience gets them now or not at all, and a locked
         // instruction after the stores would wait for them to drain, as the fence does anyway.
-        let map = arena.lock_map::<P>(premaps.start..premaps.start + count)?;
+        let map = arena.lock_map::<NOWAIT>(premaps.start..premaps.start + count)?;
         arena.check_writable(&map)?;
         self.stage(arena, &mut group, &map, source)?;
         group.statistics.fences += 1;
@@ -132,31 +127,31 @@ impl<M: Media> Btt<M> {
     /// Begins a batch with as many lanes as can be used just now. Returns their number, which is zero if none of the group can be used any
     /// more.
     #[inline(always)]
-    fn pick_lanes<P: Patience>(
+    fn pick_lanes<const NOWAIT: bool>(
         &self,
         arena: &Arena,
         group: &mut LaneGroup,
         premaps: &Range<u32>,
     ) -> Result<u32, IoError> {
         let mut awaited = false;
-        let picked = self.try_pick::<P>(arena, group, premaps, &mut awaited);
+        let picked = self.try_pick::<NOWAIT>(arena, group, premaps, &mut awaited);
         if picked > 0 {
             return Ok(picked);
         }
-        self.wait_for_lanes::<P>(arena, group, premaps, awaited)
+        self.wait_for_lanes::<NOWAIT>(arena, group, premaps, awaited)
     }
 
     /// Begins a batch with lanes of any group: those of the CPU have media errors that cannot be cleared.
     #[cold]
-    fn pick_anywhere<'a, P: Patience>(
+    fn pick_anywhere<'a, const NOWAIT: bool>(
         &self,
         arena: &'a Arena,
         premaps: &Range<u32>,
         cpu: usize,
     ) -> Result<(Guard<'a, LaneGroup>, u32), IoError> {
-        for group in arena.each_lane_group::<P>(cpu) {
+        for group in arena.each_lane_group::<NOWAIT>(cpu) {
             let mut group = group?;
-            let count = self.pick_lanes::<P>(arena, &mut group, premaps)?;
+            let count = self.pick_lanes::<NOWAIT>(arena, &mut group, premaps)?;
             if count > 0 {
                 return Ok((group, count));
             }
@@ -166,7 +161,7 @@ impl<M: Media> Btt<M> {
 
     /// Goes on looking for lanes until there is one. `awaited` tells whether there will be.
     #[cold]
-    fn wait_for_lanes<P: Patience>(
+    fn wait_for_lanes<const NOWAIT: bool>(
         &self,
         arena: &Arena,
         group: &mut LaneGroup,
@@ -178,7 +173,7 @@ impl<M: Media> Btt<M> {
             if !awaited {
                 return Ok(0);
             }
-            if !P::WAITS {
+            if NOWAIT {
                 return Err(IoError::WouldBlock);
             }
             if attempt == 0 {
@@ -187,7 +182,7 @@ impl<M: Media> Btt<M> {
             relax(attempt);
             attempt = attempt.saturating_add(1);
             awaited = false;
-            let picked = self.try_pick::<P>(arena, group, premaps, &mut awaited);
+            let picked = self.try_pick::<NOWAIT>(arena, group, premaps, &mut awaited);
             if picked > 0 {
                 return Ok(picked);
             }
@@ -196,7 +191,7 @@ impl<M: Media> Btt<M> {
 
     /// Picks lanes. Tells whether some of the others may be of use later.
     #[inline]
-    fn try_pick<P: Patience>(
+    fn try_pick<const NOWAIT: bool>(
         &self,
         arena: &Arena,
         group: &mut LaneGroup,
@@ -217,7 +212,7 @@ impl<M: Media> Btt<M> {
             if self.is_ready(arena, lane) {
                 return true;
             }
-            if !P::WAITS {
+            if NOWAIT {
                 *awaited = true;
                 return false;
             }
