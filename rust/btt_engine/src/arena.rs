@@ -5,18 +5,13 @@
 #[cfg(any(loom, shuttle))]
 use crate::sync::weak;
 use crate::{
-    buckets::{
-        Buckets,
-        MapGuard,
-        WORDS_PER_BUCKET, //
-    },
     error::IoError,
-    gate::{
-        Gate,
-        Pause,
-        State, //
-    },
     lanes::LaneGroup,
+    map_locks::{
+        MapGuard,
+        MapLocks,
+        WORDS_PER_LINE, //
+    },
     media::{
         Media,
         MediaError, //
@@ -28,6 +23,11 @@ use crate::{
         NoMemory, //
     },
     tracking::Tracked,
+    write_gate::{
+        Pause,
+        State, //
+        WriteGate,
+    },
 };
 use core::{
     mem,
@@ -81,9 +81,9 @@ pub(crate) struct Arena {
     info: Info,
     flog_layout: FlogLayout,
     groups: LockRing<LaneGroup>,
-    buckets: Buckets,
+    map_locks: MapLocks,
     /// Whether writers may come in.
-    gate: Gate,
+    gate: WriteGate,
 }
 
 /// What an [`Arena`] is made of.
@@ -95,8 +95,8 @@ pub(crate) struct Parts {
     pub(crate) info: Info,
     pub(crate) flog_layout: FlogLayout,
     pub(crate) groups: LockRing<LaneGroup>,
-    pub(crate) buckets: Buckets,
-    pub(crate) gate: Gate,
+    pub(crate) map_locks: MapLocks,
+    pub(crate) gate: WriteGate,
 }
 
 impl Arena {
@@ -111,7 +111,7 @@ impl Arena {
             info: parts.info,
             flog_layout: parts.flog_layout,
             groups: parts.groups,
-            buckets: parts.buckets,
+            map_locks: parts.map_locks,
             gate: parts.gate,
         }
     }
@@ -188,12 +188,12 @@ impl Arena {
         self.gate.freeze();
         self.groups().for_each(drop);
         // Only now: writers under way want them.
-        self.buckets.hold(self.premaps());
+        self.map_locks.hold(self.premaps());
     }
 
     /// Ends what [`freeze`](Self::freeze) began.
     pub(crate) fn thaw(&self) {
-        self.buckets.release(self.premaps());
+        self.map_locks.release(self.premaps());
         self.gate.thaw();
     }
 
@@ -206,7 +206,7 @@ impl Arena {
             new.statistics = old.statistics;
             *old = new;
         }
-        self.buckets.forget_lines();
+        self.map_locks.forget_lines();
         Ok(())
     }
 
@@ -355,9 +355,9 @@ impl Arena {
         premaps: Range<u32>,
     ) -> Result<MapGuard<'_>, IoError> {
         if NOWAIT {
-            self.buckets.try_lock(premaps).ok_or(IoError::WouldBlock)
+            self.map_locks.try_lock(premaps).ok_or(IoError::WouldBlock)
         } else {
-            Ok(self.buckets.lock(premaps))
+            Ok(self.map_locks.lock(premaps))
         }
     }
 
@@ -409,9 +409,9 @@ impl Arena {
 
     /// Flushes the lines of the map that earlier writes have left to the holder of these locks.
     #[inline]
-    pub(crate) fn flush_unsettled_lines<M: Media>(&self, media: &M, map: &MapGuard<'_>) {
-        const LINE: u64 = WORDS_PER_BUCKET as u64 * MAP_ENTRY_SIZE;
-        for line in map.unsettled_lines() {
+    pub(crate) fn flush_pending_lines<M: Media>(&self, media: &M, map: &MapGuard<'_>) {
+        const LINE: u64 = WORDS_PER_LINE as u64 * MAP_ENTRY_SIZE;
+        for line in map.pending_lines() {
             media.flush(self.map + u64::from(line) * LINE, LINE);
         }
     }

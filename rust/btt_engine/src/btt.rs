@@ -8,7 +8,6 @@ use crate::{
         ArenaInfo,
         Parts, //
     },
-    buckets::Buckets,
     discover::{
         self,
         Detected,
@@ -20,8 +19,8 @@ use crate::{
         IoError,
         OpenError, //
     },
-    gate::Gate,
     lanes::Lane,
+    map_locks::MapLocks,
     media::{
         Media,
         MediaError, //
@@ -35,6 +34,7 @@ use crate::{
         Slots, //
     },
     tracking::ReadTable,
+    write_gate::WriteGate,
 };
 use core::{
     fmt,
@@ -228,7 +228,7 @@ impl<M: Media> Btt<M> {
     pub fn write_back(&self) -> Result<(), MediaError> {
         for arena in self.arenas.iter() {
             for group in arena.groups() {
-                for premap in group.lanes().iter().filter_map(Lane::unsettled) {
+                for premap in group.lanes().iter().filter_map(Lane::pending_flush) {
                     arena.flush_map(&self.media, premap..premap + 1);
                 }
             }
@@ -374,8 +374,8 @@ fn arenas(
             info,
             flog_layout: plan.flog_layout,
             groups: plan.into_groups(params.groups)?,
-            buckets: Buckets::new()?,
-            gate: Gate::new()?,
+            map_locks: MapLocks::new()?,
+            gate: WriteGate::new()?,
         });
         arena.set_state(!state.unfinished.is_empty(), state.is_closed);
         arenas.push(arena)?;

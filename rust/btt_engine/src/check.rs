@@ -9,7 +9,7 @@
 //! # What is looked at
 //!
 //! Writers move blocks between map and lanes, so they are kept out of an arena while it is checked, and those under way are
-//! waited for ([`gate`](crate::gate)). Readers and other arenas are not concerned. Discards and lost sectors change the state of a map
+//! waited for ([`write_gate`](crate::write_gate)). Readers and other arenas are not concerned. Discards and lost sectors change the state of a map
 //! word but never the block that it names. What is checked is therefore the arena as it was at one moment.
 
 use crate::{

@@ -11,11 +11,11 @@ use crate::{
         Btt,
         Part, //
     },
-    buckets::{
-        MapGuard,
-        WORDS_PER_BUCKET, //
-    },
     error::IoError,
+    map_locks::{
+        MapGuard,
+        WORDS_PER_LINE, //
+    },
     media::Media,
 };
 use core::ops::Range;
@@ -56,7 +56,7 @@ impl<M: Media> Btt<M> {
         premaps: &Range<u32>,
     ) -> Result<u32, IoError> {
         let start = premaps.start;
-        let line_end = (start - start % WORDS_PER_BUCKET).saturating_add(WORDS_PER_BUCKET);
+        let line_end = (start - start % WORDS_PER_LINE).saturating_add(WORDS_PER_LINE);
         let end = line_end.min(premaps.end);
         let map = arena.lock_map::<NOWAIT>(start..end)?;
         arena.check_writable(&map)?;

@@ -55,7 +55,7 @@ pub(crate) struct Lane {
     free: u32,
     condition: Condition,
     /// Sector of the newest entry if its map word may not be durable yet.
-    unsettled: Option<u32>,
+    pending_flush: Option<u32>,
     /// What the lane does for the request that holds the group, or did for one before.
     turn: Turn,
     r#move: Move,
@@ -108,7 +108,7 @@ impl Lane {
                 Condition::Ready
             },
             // Recovery flushes the word, which the first write then does again.
-            unsettled: (pair.entry.old != pair.entry.new).then_some(pair.entry.lba),
+            pending_flush: (pair.entry.old != pair.entry.new).then_some(pair.entry.lba),
             turn: Turn::Idle,
             r#move: Move::NONE,
         }
@@ -131,8 +131,8 @@ impl Lane {
 
     /// Sector whose map word must be durable before the lane's newest entry is replaced.
     #[inline]
-    pub(crate) fn unsettled(&self) -> Option<u32> {
-        self.unsettled
+    pub(crate) fn pending_flush(&self) -> Option<u32> {
+        self.pending_flush
     }
 
     #[inline]
@@ -210,7 +210,7 @@ impl Lane {
         } else {
             Condition::Ready
         };
-        self.unsettled = Some(self.r#move.premap);
+        self.pending_flush = Some(self.r#move.premap);
         Ok(())
     }
 

@@ -63,12 +63,12 @@
 //!
 //! # Locks
 //!
-//! In this order: a lane group ([`lanes`]), map buckets in ascending order ([`buckets`]). A reader holds a slot of the
-//! read tracking table ([`tracking`]) and may take one map bucket. A writer waits for readers while it holds a lane group
-//! and no bucket, so that the reader gets its bucket and leaves. Nothing is locked while the medium's errors are
+//! In this order: a lane group ([`lanes`]), map locks in ascending order ([`map_locks`]). A reader holds a slot of the
+//! read tracking table ([`tracking`]) and may take one map lock. A writer waits for readers while it holds a lane group
+//! and no map lock, so that the reader gets its lock and leaves. Nothing is locked while the medium's errors are
 //! cleared but the lane group that owns the block.
 //!
-//! [`Btt::check`] pauses the gate ([`gate`]) of an arena and then takes its lane groups, one at a
+//! [`Btt::check`] pauses the gate ([`write_gate`]) of an arena and then takes its lane groups, one at a
 //! time. A writer that finds the gate paused gives its lane group back and waits with nothing
 //! locked. One that has a lane group is waited for; so with map locks in hand it matters only
 //! whether the gate is closed for good.
@@ -78,15 +78,14 @@
 
 mod arena;
 mod btt;
-mod buckets;
 mod check;
 mod create;
 mod discard;
 mod discover;
 mod error;
-mod gate;
 mod hibernate;
 mod lanes;
+mod map_locks;
 mod media;
 mod open_params;
 mod read;
@@ -95,6 +94,7 @@ mod statistics;
 mod sync;
 mod tracking;
 mod write;
+mod write_gate;
 
 pub use arena::ArenaInfo;
 pub use btt::{

@@ -218,7 +218,7 @@ impl Plan {
     /// Flushes the map word of each lane's newest entry: that of a write just finished, and one that a former owner stored and,
     /// without a power failure in between, did not make durable.
     pub(crate) fn flush_map<M: Media>(&self, media: &M) {
-        let moved = self.lanes.iter().filter_map(Lane::unsettled);
+        let moved = self.lanes.iter().filter_map(Lane::pending_flush);
         for offset in moved.filter_map(|premap| self.info.geometry.map_entry_offset(premap)) {
             media.flush(self.start + offset, MAP_ENTRY_SIZE);
         }

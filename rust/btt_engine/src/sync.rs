@@ -14,7 +14,7 @@
 //! | [`LockRing`] | locks that sleep, found by any number, which wraps around |
 //! | [`LockWord`] | a word that is a lock, and a number that it protects, on a cache line of their own |
 //! | [`PaddedWord`] | an atomic word on a cache line of its own |
-//! | [`Parking`] | sleep until a condition changes |
+//! | [`WaitQueue`] | sleep until a condition changes |
 //! | [`full_barrier`] | orders everything before it, stores too, before everything after it, loads too |
 //! | [`relax`] | wait a little before looking again |
 
@@ -38,8 +38,8 @@ pub(crate) use hosted::{
     LockRing,
     LockWord,
     PaddedWord,
-    Parking,
     Slots, //
+    WaitQueue,
 };
 #[cfg(CONFIG_RUST)]
 pub(crate) use in_kernel::{
@@ -49,8 +49,8 @@ pub(crate) use in_kernel::{
     LockRing,
     LockWord,
     PaddedWord,
-    Parking,
     Slots, //
+    WaitQueue,
 };
 
 /// Memory could not be had.

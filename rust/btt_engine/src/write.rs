@@ -14,16 +14,16 @@ use crate::{
         Btt,
         Part, //
     },
-    buckets::{
-        MapGuard,
-        MAX_LOCKED, //
-    },
     error::IoError,
     lanes::{
         Condition,
         Lane,
         LaneGroup,
         Move, //
+    },
+    map_locks::{
+        MapGuard,
+        MAX_LOCKED, //
     },
     media::{
         Media,
@@ -109,16 +109,16 @@ impl<M: Media> Btt<M> {
         self.stage(arena, &mut group, &map, source)?;
         group.statistics.fences += 1;
         media.fence()?;
-        map.unsettle();
+        map.set_pending();
         let committed = self.commit(arena, &mut group);
         group.statistics.fences += 1;
-        let settled = match media.fence() {
-            Ok(()) => self.settle(arena, &mut group, &map),
+        let mapped = match media.fence() {
+            Ok(()) => self.update_map(arena, &mut group, &map),
             Err(error) => Err(self.abandon(arena, &mut group, &map, error)),
         };
         // The first error is the one that says that it was the first.
         committed?;
-        settled?;
+        mapped?;
         group.statistics.batches += 1;
         group.statistics.sectors += u64::from(count);
         Ok(count)
@@ -262,7 +262,7 @@ impl<M: Media> Btt<M> {
     ) -> Result<(), IoError> {
         let media = self.media();
         // A flog entry must not name a block as the old one that the map may forget: all words of these locks are to be durable.
-        arena.flush_unsettled_lines(media, map);
+        arena.flush_pending_lines(media, map);
         group.each(|lane| {
             let Move { premap, new, .. } = lane.sector();
             let entry = arena.decode(arena.map_word(media, premap)?, premap)?;
@@ -271,8 +271,8 @@ impl<M: Media> Btt<M> {
                 Some(offset) if new != entry.block => offset,
                 _ => return Err(arena.bad_map_entry(premap, new)),
             };
-            if let Some(unsettled) = lane.unsettled() {
-                arena.flush_map(media, unsettled..unsettled + 1);
+            if let Some(pending) = lane.pending_flush() {
+                arena.flush_map(media, pending..pending + 1);
             }
             let old_bad = entry.state == MapState::Error;
             if let Err(error) = lane.stage(media, entry.block, old_bad) {
@@ -302,7 +302,7 @@ impl<M: Media> Btt<M> {
     /// Lets the map follow the flog. The words are flushed by whoever builds upon them: a flush here would only delay the locked
     /// instructions that give the locks back.
     #[inline(always)]
-    fn settle(
+    fn update_map(
         &self,
         arena: &Arena,
         group: &mut LaneGroup,
@@ -356,7 +356,7 @@ impl<M: Media> Btt<M> {
         let error = arena.interrupted(error);
         #[cfg(any(loom, shuttle))]
         if weak::is(weak::Side::Doubt) {
-            return self.settle(arena, group, _map).err().unwrap_or(error);
+            return self.update_map(arena, group, _map).err().unwrap_or(error);
         }
         let Ok(()) = group.each(|lane| {
             lane.take_back();

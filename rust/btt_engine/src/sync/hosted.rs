@@ -317,12 +317,12 @@ impl LockWord {
 }
 
 /// Sleep until a condition changes.
-pub(crate) struct Parking {
+pub(crate) struct WaitQueue {
     lock: Mutex<()>,
     changed: Condvar,
 }
 
-impl Parking {
+impl WaitQueue {
     /// Makes a place where nobody sleeps.
     pub(crate) fn new() -> Result<Self, NoMemory> {
         Ok(Self {
@@ -332,7 +332,7 @@ impl Parking {
     }
 
     /// Sleeps as long as `condition` holds.
-    pub(crate) fn park_while(&self, mut condition: impl FnMut() -> bool) {
+    pub(crate) fn wait_while(&self, mut condition: impl FnMut() -> bool) {
         let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         while condition() {
             guard = self
@@ -343,7 +343,7 @@ impl Parking {
     }
 
     /// Makes all sleepers look at their conditions again.
-    pub(crate) fn unpark_all(&self) {
+    pub(crate) fn wake_all(&self) {
         // A sleeper that has seen its condition hold is asleep before this lock is had.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();

@@ -247,7 +247,7 @@ impl LockWord {
 }
 
 #[pin_data]
-struct ParkingLot {
+struct Sleepers {
     #[pin]
     lock: Mutex<()>,
     #[pin]
@@ -255,14 +255,14 @@ struct ParkingLot {
 }
 
 /// Sleep until a condition changes.
-pub(crate) struct Parking(Pin<KBox<ParkingLot>>);
+pub(crate) struct WaitQueue(Pin<KBox<Sleepers>>);
 
-impl Parking {
+impl WaitQueue {
     /// Makes a place where nobody sleeps.
     pub(crate) fn new() -> Result<Self, NoMemory> {
-        let lot = pin_init!(ParkingLot {
-            lock <- new_mutex!((), "btt_parking"),
-            changed <- new_condvar!("btt_parking"),
+        let lot = pin_init!(Sleepers {
+            lock <- new_mutex!((), "btt_wait_queue"),
+            changed <- new_condvar!("btt_wait_queue"),
         });
         KBox::pin_init(lot, GFP_KERNEL)
             .map(Self)
@@ -270,7 +270,7 @@ impl Parking {
     }
 
     /// Sleeps as long as `condition` holds.
-    pub(crate) fn park_while(&self, mut condition: impl FnMut() -> bool) {
+    pub(crate) fn wait_while(&self, mut condition: impl FnMut() -> bool) {
         let mut guard = self.0.lock.lock();
         while condition() {
             self.0.changed.wait(&mut guard);
@@ -278,7 +278,7 @@ impl Parking {
     }
 
     /// Makes all sleepers look at their conditions again.
-    pub(crate) fn unpark_all(&self) {
+    pub(crate) fn wake_all(&self) {
         // A sleeper that has seen its condition hold is asleep before this lock is had.
         drop(self.0.lock.lock());
         self.0.changed.notify_all();

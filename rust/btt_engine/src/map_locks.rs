@@ -17,8 +17,8 @@ use crate::sync::{
     relax,
     LockWord,
     NoMemory,
-    Parking,
     Slots, //
+    WaitQueue,
 };
 use core::{
     mem,
@@ -26,13 +26,13 @@ use core::{
 };
 
 /// Locks of an arena. Loom makes them anew for each interleaving.
-const BUCKETS: u32 = if cfg!(loom) { 2 } else { 256 };
+const LOCKS: u32 = if cfg!(loom) { 2 } else { 256 };
 
 /// Map words that share a lock: those of a cache line of 64 bytes.
-pub(crate) const WORDS_PER_BUCKET: u32 = 16;
+pub(crate) const WORDS_PER_LINE: u32 = 16;
 
 /// The most sectors whose map words can be locked at a time: wherever they begin, no two of their lines share a lock.
-pub(crate) const MAX_LOCKED: u32 = (BUCKETS - 1) * WORDS_PER_BUCKET;
+pub(crate) const MAX_LOCKED: u32 = (LOCKS - 1) * WORDS_PER_LINE;
 
 /// Looks at a held lock before one goes to sleep. Loom and shuttle would try them all.
 const SPINS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 32 };
@@ -45,48 +45,48 @@ const HELD: u64 = 1;
 const AWAITED: u64 = 2;
 
 /// The locks of an arena's map.
-pub(crate) struct Buckets {
+pub(crate) struct MapLocks {
     locks: Slots<LockWord>,
-    parking: Parking,
+    waiters: WaitQueue,
 }
 
 /// The right to change the map words of some neighbouring sectors.
 pub(crate) struct MapGuard<'a> {
-    buckets: &'a Buckets,
+    map_locks: &'a MapLocks,
     premaps: Range<u32>,
 }
 
-impl Buckets {
+impl MapLocks {
     pub(crate) fn new() -> Result<Self, NoMemory> {
         Ok(Self {
-            locks: Slots::new(BUCKETS as usize, |_| LockWord::new(FREE))?,
-            parking: Parking::new()?,
+            locks: Slots::new(LOCKS as usize, |_| LockWord::new(FREE))?,
+            waiters: WaitQueue::new()?,
         })
     }
 
     /// Waits for the locks of `premaps`, at most [`MAX_LOCKED`] for a write: a lock remembers one line.
     #[inline]
     pub(crate) fn lock(&self, premaps: Range<u32>) -> MapGuard<'_> {
-        each_bucket(&premaps, |bucket| self.lock_one(bucket));
+        each_lock(&premaps, |index| self.lock_one(index));
         MapGuard {
-            buckets: self,
+            map_locks: self,
             premaps,
         }
     }
 
     /// The same, if nobody has any of the locks.
     pub(crate) fn try_lock(&self, premaps: Range<u32>) -> Option<MapGuard<'_>> {
-        for (taken, bucket) in buckets_of(&premaps).enumerate() {
+        for (taken, index) in locks_of(&premaps).enumerate() {
             let free = |word: &LockWord| word.replace_acquire(FREE, HELD);
-            if !self.word(bucket).is_some_and(free) {
-                buckets_of(&premaps)
+            if !self.word(index).is_some_and(free) {
+                locks_of(&premaps)
                     .take(taken)
-                    .for_each(|bucket| self.unlock_one(bucket));
+                    .for_each(|index| self.unlock_one(index));
                 return None;
             }
         }
         Some(MapGuard {
-            buckets: self,
+            map_locks: self,
             premaps,
         })
     }
@@ -99,7 +99,7 @@ impl Buckets {
     /// Gives back what [`hold`](Self::hold) has taken for the same sectors.
     pub(crate) fn release(&self, premaps: Range<u32>) {
         drop(MapGuard {
-            buckets: self,
+            map_locks: self,
             premaps,
         });
     }
@@ -111,13 +111,13 @@ impl Buckets {
     }
 
     #[inline]
-    fn word(&self, bucket: u32) -> Option<&LockWord> {
-        self.locks.get(bucket as usize)
+    fn word(&self, index: u32) -> Option<&LockWord> {
+        self.locks.get(index as usize)
     }
 
     #[inline]
-    fn lock_one(&self, bucket: u32) {
-        let Some(word) = self.word(bucket) else {
+    fn lock_one(&self, index: u32) {
+        let Some(word) = self.word(index) else {
             return;
         };
         if !word.replace_acquire(FREE, HELD) {
@@ -134,17 +134,17 @@ impl Buckets {
             }
         }
         // From here on the holder finds out that it has to wake somebody; so does the next one, at worst in vain.
-        self.parking
-            .park_while(|| word.swap_acquire(AWAITED) != FREE);
+        self.waiters
+            .wait_while(|| word.swap_acquire(AWAITED) != FREE);
     }
 
     #[inline]
-    fn unlock_one(&self, bucket: u32) {
+    fn unlock_one(&self, index: u32) {
         if self
-            .word(bucket)
+            .word(index)
             .is_some_and(|word| word.swap_release(FREE) == AWAITED)
         {
-            self.parking.unpark_all();
+            self.waiters.wake_all();
         }
     }
 }
@@ -158,15 +158,15 @@ impl MapGuard<'_> {
 
     /// Lines of the map, by their numbers, of which writes under these locks may have left words that are not durable.
     #[inline]
-    pub(crate) fn unsettled_lines(&self) -> impl Iterator<Item = u32> + use<'_> {
+    pub(crate) fn pending_lines(&self) -> impl Iterator<Item = u32> + use<'_> {
         let numbers = lines_of(&self.premaps).filter_map(|line| self.lock_of(line));
-        // CAST: What `unsettle` has made of the number of a line.
+        // CAST: What `set_pending` has made of the number of a line.
         numbers.filter_map(|lock| Some(lock.number().checked_sub(1)? as u32))
     }
 
-    /// Remembers the lines of these sectors instead. All of [`unsettled_lines`](Self::unsettled_lines) is durable now.
+    /// Remembers the lines of these sectors instead. All of [`pending_lines`](Self::pending_lines) is durable now.
     #[inline]
-    pub(crate) fn unsettle(&self) {
+    pub(crate) fn set_pending(&self) {
         for line in lines_of(&self.premaps) {
             if let Some(lock) = self.lock_of(line) {
                 lock.set_number(u64::from(line) + 1);
@@ -176,42 +176,42 @@ impl MapGuard<'_> {
 
     #[inline]
     fn lock_of(&self, line: u32) -> Option<&LockWord> {
-        self.buckets.word(line % BUCKETS)
+        self.map_locks.word(line % LOCKS)
     }
 }
 
 impl Drop for MapGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        each_bucket(&self.premaps, |bucket| self.buckets.unlock_one(bucket));
+        each_lock(&self.premaps, |index| self.map_locks.unlock_one(index));
     }
 }
 
 /// Lines of the map that hold the words of sectors.
 #[inline]
 fn lines_of(premaps: &Range<u32>) -> Range<u32> {
-    premaps.start / WORDS_PER_BUCKET..premaps.end.div_ceil(WORDS_PER_BUCKET)
+    premaps.start / WORDS_PER_LINE..premaps.end.div_ceil(WORDS_PER_LINE)
 }
 
-/// Calls `f` with each of [`buckets_of`], of which most requests have one.
+/// Calls `f` with each of [`locks_of`], of which most requests have one.
 #[inline]
-fn each_bucket(premaps: &Range<u32>, mut f: impl FnMut(u32)) {
-    let line = premaps.start / WORDS_PER_BUCKET;
-    if !premaps.is_empty() && (premaps.end - 1) / WORDS_PER_BUCKET == line {
-        f(line % BUCKETS);
+fn each_lock(premaps: &Range<u32>, mut f: impl FnMut(u32)) {
+    let line = premaps.start / WORDS_PER_LINE;
+    if !premaps.is_empty() && (premaps.end - 1) / WORDS_PER_LINE == line {
+        f(line % LOCKS);
     } else {
-        buckets_of(premaps).for_each(f);
+        locks_of(premaps).for_each(f);
     }
 }
 
 /// The buckets of the lines of `premaps`, in ascending order, each once.
 #[inline]
-fn buckets_of(premaps: &Range<u32>) -> impl Iterator<Item = u32> {
+fn locks_of(premaps: &Range<u32>) -> impl Iterator<Item = u32> {
     // CAST: The length of a range of 32-bit numbers.
-    let lines = (lines_of(premaps).len() as u32).min(BUCKETS);
-    let first = premaps.start / WORDS_PER_BUCKET % BUCKETS;
+    let lines = (lines_of(premaps).len() as u32).min(LOCKS);
+    let first = premaps.start / WORDS_PER_LINE % LOCKS;
     // Lines wrap around into the low buckets, which come first in the order.
-    let wrapped = (first + lines).saturating_sub(BUCKETS);
+    let wrapped = (first + lines).saturating_sub(LOCKS);
     (0..wrapped).chain(first..first + lines - wrapped)
 }
 
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn ascending_and_once() {
-        let found = |premaps| buckets_of(&premaps).collect::<Vec<_>>();
+        let found = |premaps| locks_of(&premaps).collect::<Vec<_>>();
         assert_eq!(found(0..1), [0]);
         assert_eq!(found(15..17), [0, 1]);
         assert_eq!(found(16..16), []);
@@ -236,25 +236,25 @@ mod tests {
 
     #[test]
     fn a_lock_remembers_the_last_line() {
-        const SAME_LOCK: u32 = BUCKETS * WORDS_PER_BUCKET;
-        let buckets = Buckets::new().expect("memory");
+        const SAME_LOCK: u32 = LOCKS * WORDS_PER_LINE;
+        let map_locks = MapLocks::new().expect("memory");
         let lines = |premaps: Range<u32>, write: bool| {
-            let guard = buckets.lock(premaps);
-            let lines = guard.unsettled_lines().collect::<Vec<_>>();
+            let guard = map_locks.lock(premaps);
+            let lines = guard.pending_lines().collect::<Vec<_>>();
             if write {
-                guard.unsettle();
+                guard.set_pending();
             }
             lines
         };
         assert_eq!(lines(0..1, true), []);
         assert_eq!(lines(SAME_LOCK..SAME_LOCK + 1, false), [0]);
         assert_eq!(lines(SAME_LOCK..SAME_LOCK + 17, true), [0]);
-        assert_eq!(lines(15..33, true), [BUCKETS, BUCKETS + 1]);
+        assert_eq!(lines(15..33, true), [LOCKS, LOCKS + 1]);
         assert_eq!(lines(0..33, false), [0, 1, 2]);
     }
 
     #[test]
-    fn one_bucket_is_found_as_any() {
+    fn one_lock_is_found_as_any() {
         for premaps in [
             0..1,
             15..17,
@@ -264,8 +264,8 @@ mod tests {
             3..700,
         ] {
             let mut found = Vec::new();
-            each_bucket(&premaps, |bucket| found.push(bucket));
-            assert_eq!(found, buckets_of(&premaps).collect::<Vec<_>>());
+            each_lock(&premaps, |index| found.push(index));
+            assert_eq!(found, locks_of(&premaps).collect::<Vec<_>>());
         }
     }
 }

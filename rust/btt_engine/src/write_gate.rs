@@ -16,7 +16,7 @@ use crate::sync::weak;
 use crate::sync::{
     NoMemory,
     PaddedWord,
-    Parking, //
+    WaitQueue, //
 };
 
 /// Writes are refused from now on.
@@ -37,17 +37,17 @@ pub(crate) enum State {
 }
 
 /// The gate of an arena.
-pub(crate) struct Gate {
+pub(crate) struct WriteGate {
     word: PaddedWord,
-    parking: Parking,
+    waiters: WaitQueue,
 }
 
-impl Gate {
+impl WriteGate {
     /// A gate that is open.
     pub(crate) fn new() -> Result<Self, NoMemory> {
         Ok(Self {
             word: PaddedWord::new(0),
-            parking: Parking::new()?,
+            waiters: WaitQueue::new()?,
         })
     }
 
@@ -97,7 +97,7 @@ impl Gate {
     /// Lets writers in that wait since [`freeze`](Self::freeze).
     pub(crate) fn thaw(&self) {
         self.change(|word| word & !FROZEN);
-        self.parking.unpark_all();
+        self.waiters.wake_all();
     }
 
     /// Closes the gate until the value is dropped; `None` if somebody else has done so.
@@ -108,8 +108,8 @@ impl Gate {
 
     /// Waits until the gate is neither paused nor frozen any more.
     pub(crate) fn wait(&self) {
-        self.parking
-            .park_while(|| self.word.load() & (PAUSED | FROZEN) != 0);
+        self.waiters
+            .wait_while(|| self.word.load() & (PAUSED | FROZEN) != 0);
     }
 
     /// Changes the word at once and returns what it was before.
@@ -125,12 +125,12 @@ impl Gate {
 
 /// Keeps new writers out.
 pub(crate) struct Pause<'a> {
-    gate: &'a Gate,
+    gate: &'a WriteGate,
 }
 
 impl Drop for Pause<'_> {
     fn drop(&mut self) {
         self.gate.change(|word| word & !PAUSED);
-        self.gate.parking.unpark_all();
+        self.gate.waiters.wake_all();
     }
 }
