@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An arena in use: where its parts are on the medium, its lanes and its map locks.
+//! An arena in use: the places of its parts on the medium, its lane groups, map locks and write gate.
+//!
+//! All requests to an arena lock through the methods of [`Arena`], which keep the lock order of the
+//! crate: write gate and lane group first, then map locks.
 
 #[cfg(any(loom, shuttle))]
 use crate::sync::weak;
@@ -41,23 +44,24 @@ use nd_format::btt::{
     MapEntry, //
 };
 
-/// What is known of an arena, for debugfs and for tools.
+/// Properties of an arena, for debugfs and for tools.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ArenaInfo {
-    /// Bytes from the first arena to this one.
+    /// Offset of the arena in bytes, from the first arena.
     pub offset: u64,
-    /// First sector of the arena.
+    /// First sector of the arena, as a sector of the disk.
     pub first_sector: u64,
     /// Its info block.
     pub info: Info,
-    /// Flog slots that are used.
+    /// Which two slots of a flog group are used.
     pub flog_layout: FlogLayout,
-    /// Whether writes are refused: the info block has the error flag, or the state on media came into doubt.
+    /// Whether writes are refused: the info block has the error flag, or the state on the medium is
+    /// in doubt.
     pub read_only: bool,
 }
 
 impl ArenaInfo {
-    /// Bytes of the arena.
+    /// Returns the size of the arena in bytes.
     pub fn size(&self) -> u64 {
         match self.info.next_offset {
             0 => self.info.geometry.end(),
@@ -68,25 +72,25 @@ impl ArenaInfo {
 
 /// An arena.
 pub(crate) struct Arena {
-    /// Number of the arena.
+    /// Number of the arena, from 0.
     pub(crate) index: u32,
-    /// Where it starts on the medium.
+    /// Offset of the arena on the medium, in bytes.
     start: u64,
-    /// Where its map and its first block are on the medium.
+    /// Offsets of the map and of the first block on the medium, in bytes.
     map: u64,
     data: u64,
     first_sector: u64,
-    /// Where the first arena starts on the medium.
+    /// Offset of the first arena on the medium, in bytes.
     origin: u64,
     info: Info,
     flog_layout: FlogLayout,
     groups: LockRing<LaneGroup>,
     map_locks: MapLocks,
-    /// Whether writers may come in.
+    /// Whether writers may enter.
     gate: WriteGate,
 }
 
-/// What an [`Arena`] is made of.
+/// The parts of an [`Arena`].
 pub(crate) struct Parts {
     pub(crate) index: u32,
     pub(crate) start: u64,
@@ -131,19 +135,20 @@ impl Arena {
         &self.info.geometry
     }
 
-    /// Bytes of a sector without metadata.
+    /// Returns the size of a sector in bytes, without metadata.
     #[inline]
     pub(crate) fn sector_size(&self) -> u32 {
         self.info.geometry.lba_size().sector()
     }
 
-    /// Disk sector of sector `premap` of the arena.
+    /// Returns the sector of the disk that is sector `premap` of the arena.
     #[inline]
     pub(crate) fn lba(&self, premap: u32) -> u64 {
         self.first_sector + u64::from(premap)
     }
 
-    /// Sectors of the arena from the first one of the disk sectors `lbas` on; `None` if that is in another arena.
+    /// Returns the sectors of the arena that begin with the first of the disk sectors `lbas`. `None`
+    /// if that sector is in another arena.
     #[inline]
     pub(crate) fn premaps_of(&self, lbas: &Range<u64>) -> Option<Range<u32>> {
         let count = self.info.geometry.external_nlba();
@@ -152,19 +157,20 @@ impl Arena {
             .ok()
             .filter(|&premap| premap < count)?;
         let wanted = lbas.end - lbas.start;
-        // CAST: The smaller one of two numbers of which one has 32 bits.
+        // CAST: The smaller one of two numbers, one of which has 32 bits.
         let len = wanted.min(u64::from(count - premap)) as u32;
         Some(premap..premap + len)
     }
 
-    /// Whether some sectors are not where the map says.
+    /// Returns `true` if the map is behind the flog for some sectors: recovery could not complete
+    /// their writes.
     #[inline]
     pub(crate) fn is_behind(&self) -> bool {
         self.gate.is_behind()
     }
 
-    /// Notes whether some sectors are not where the map says, and whether writes are refused. To be
-    /// called while the arena is frozen, or not used yet.
+    /// Sets whether the map is behind the flog for some sectors, and closes the arena if
+    /// `is_closed`. The arena must be frozen, or not in use yet.
     pub(crate) fn set_state(&self, is_behind: bool, is_closed: bool) {
         self.gate.set_behind(is_behind);
         if is_closed {
@@ -182,22 +188,22 @@ impl Arena {
         self.gate.close();
     }
 
-    /// Lets no map word and no lane change until [`thaw`](Self::thaw). Waits for those who came
-    /// before.
+    /// Keeps all map words and lanes as they are until [`thaw`](Self::thaw). Waits for requests in
+    /// flight.
     pub(crate) fn freeze(&self) {
         self.gate.freeze();
         self.groups().for_each(drop);
-        // Only now: writers under way want them.
+        // Only now: the writers that were waited for need map locks.
         self.map_locks.hold(self.premaps());
     }
 
-    /// Ends what [`freeze`](Self::freeze) began.
+    /// Ends a [`freeze`](Self::freeze).
     pub(crate) fn thaw(&self) {
         self.map_locks.release(self.premaps());
         self.gate.thaw();
     }
 
-    /// Takes other lanes instead of those of a frozen arena. All words of the map are durable.
+    /// Replaces the lanes of a frozen arena. All words of its map must be durable.
     pub(crate) fn set_lanes(&self, groups: &LockRing<LaneGroup>) -> Result<(), NoMemory> {
         for number in 0..self.groups.len() {
             // One lock at a time.
@@ -214,13 +220,14 @@ impl Arena {
         0..self.info.geometry.external_nlba()
     }
 
-    /// Whether a plan is for this very arena.
+    /// Returns `true` if `plan` is for this arena: same place, info block and flog layout.
     pub(crate) fn is_at(&self, plan: &Plan) -> bool {
         let found = (plan.start, plan.info, plan.flog_layout);
         found == (self.start, self.info, self.flog_layout)
     }
 
-    /// Refuses writes from now on, as `error` has left one half done. Returns what its caller is told.
+    /// Refuses writes from now on, because `error` has interrupted one. Returns the error for the
+    /// submitter: [`IoError::Interrupted`] for the first interrupted request of the arena only.
     #[cold]
     pub(crate) fn interrupted(&self, error: MediaError) -> IoError {
         if self.gate.close() {
@@ -233,7 +240,7 @@ impl Arena {
         }
     }
 
-    /// Refuses the change of map words whose locks were waited for. A request that had them before
+    /// Fails if the arena was closed while the caller waited for its map locks: the holder before
     /// may have left a write half done.
     #[inline]
     pub(crate) fn check_writable(&self, _map: &MapGuard<'_>) -> Result<(), IoError> {
@@ -241,21 +248,21 @@ impl Arena {
         if weak::is(weak::Side::GateUnderLocks) {
             return Ok(());
         }
-        // It was closed before the locks were given back, so who has them now sees that. A check in
-        // progress waits for this writer.
+        // A writer closes the gate before it releases its map locks, so the next holder of the
+        // locks sees that. A paused gate does not matter here: the check waits for this writer.
         if self.gate.is_closed() {
             return Err(IoError::ReadOnly { arena: self.index });
         }
         Ok(())
     }
 
-    /// A block for the read tracking table.
+    /// Returns the name of a block in the read tracking table.
     #[inline]
     pub(crate) fn tracked(&self, block: u32) -> Tracked {
         Tracked::new(self.index, block)
     }
 
-    /// Where a block is on the medium.
+    /// Returns the offset of a block on the medium, in bytes. `None` if the arena has no such block.
     #[inline]
     pub(crate) fn block_offset(&self, block: u32) -> Option<u64> {
         let geometry = &self.info.geometry;
@@ -263,8 +270,8 @@ impl Arena {
         (block < geometry.internal_nlba()).then_some(self.data + offset)
     }
 
-    /// Takes a lane group for a write: that of the CPU or, if somebody else has it, any that is free, or else waits for the
-    /// first.
+    /// Takes a lane group for a write: that of the CPU; if it is taken, any free one; if all are
+    /// taken, that of the CPU, for which it waits.
     #[inline]
     pub(crate) fn lane_group<const NOWAIT: bool>(
         &self,
@@ -276,7 +283,7 @@ impl Arena {
         })
     }
 
-    /// Takes all lane groups in turn, that of the CPU first, each of which is waited for.
+    /// Takes all lane groups in turn, beginning with that of the CPU. Waits for each of them.
     pub(crate) fn each_lane_group<const NOWAIT: bool>(
         &self,
         cpu: usize,
@@ -293,7 +300,7 @@ impl Arena {
         })
     }
 
-    /// Takes a lane group with `take`, through the gate.
+    /// Takes a lane group with `take` and checks the write gate.
     #[inline(always)]
     fn enter<'a, const NOWAIT: bool>(
         &self,
@@ -301,7 +308,7 @@ impl Arena {
     ) -> Result<Guard<'a, LaneGroup>, IoError> {
         loop {
             let group = take()?;
-            // With the group in hand: whoever closes the gate takes all groups afterwards.
+            // With the group locked: a thread that pauses the gate takes all groups afterwards.
             match self.gate.state() {
                 State::Open => return Ok(group),
                 State::Closed => return Err(IoError::ReadOnly { arena: self.index }),
@@ -336,19 +343,19 @@ impl Arena {
         Ok(())
     }
 
-    /// Keeps writers out until the value is dropped; `None` if somebody else does so already.
+    /// Keeps writers out until the value is dropped. `None` if another thread is doing so already.
     ///
-    /// Those under way are through when each of the [`groups`](Self::groups) was had once.
+    /// Writers in flight have finished once each of the [`groups`](Self::groups) was locked once.
     pub(crate) fn pause(&self) -> Option<Pause<'_>> {
         self.gate.pause()
     }
 
-    /// All lane groups, one after the other, each of which is waited for.
+    /// Locks all lane groups, one after the other. Waits for each of them.
     pub(crate) fn groups(&self) -> impl Iterator<Item = Guard<'_, LaneGroup>> {
         (0..self.groups.len()).map(|group| self.groups.lock(group))
     }
 
-    /// Takes the right to change the map words of `premaps`, for which a request that has patience waits.
+    /// Locks the map words of `premaps`. Waits for them unless `NOWAIT`.
     #[inline]
     pub(crate) fn lock_map<const NOWAIT: bool>(
         &self,
@@ -361,13 +368,13 @@ impl Arena {
         }
     }
 
-    /// Reads a map entry. The word may change at once unless its bucket is locked.
+    /// Reads a map word. Unless it is locked it may change at any time.
     #[inline(always)]
     pub(crate) fn map_word<M: Media>(&self, media: &M, premap: u32) -> Result<u32, MediaError> {
         media.load32(self.map_word_offset(premap)?)
     }
 
-    /// Decodes a map word and checks the block that it names.
+    /// Decodes a map word and checks that the arena has the block that it names.
     #[inline(always)]
     pub(crate) fn decode(&self, word: u32, premap: u32) -> Result<MapEntry, IoError> {
         let entry = MapEntry::decode(word, premap);
@@ -387,7 +394,9 @@ impl Arena {
         }
     }
 
-    /// Stores a map entry of a locked bucket. The caller flushes it.
+    /// Stores a map entry. The caller flushes it.
+    ///
+    /// `_guard` shows that the caller holds map locks. That they cover `premap` is up to the caller.
     #[inline]
     pub(crate) fn set_map_entry<M: Media>(
         &self,
@@ -399,7 +408,7 @@ impl Arena {
         media.store32(self.map_word_offset(premap)?, entry.encode())
     }
 
-    /// Flushes map words.
+    /// Flushes the map words of `premaps`.
     #[inline]
     pub(crate) fn flush_map<M: Media>(&self, media: &M, premaps: Range<u32>) {
         if let Ok(offset) = self.map_word_offset(premaps.start) {
@@ -407,7 +416,7 @@ impl Arena {
         }
     }
 
-    /// Flushes the lines of the map that earlier writes have left to the holder of these locks.
+    /// Flushes the map lines that earlier writes under the same locks may have left pending.
     #[inline]
     pub(crate) fn flush_pending_lines<M: Media>(&self, media: &M, map: &MapGuard<'_>) {
         const LINE: u64 = WORDS_PER_LINE as u64 * MAP_ENTRY_SIZE;

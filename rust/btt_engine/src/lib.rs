@@ -1,77 +1,104 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The block translation table: sectors that are written whole or not at all, on media that only know bytes.
+//! The block translation table (BTT): atomic sectors on byte-addressable media.
 //!
-//! The engine is the whole of a BTT but its disk: it finds, makes, restores and recovers BTTs and reads, writes and
-//! discards their sectors. It is generic over the [`Media`] that it runs on and knows no kernel, so that the code that
-//! runs in the kernel is the very code that the crash explorer and loom check.
+//! A BTT makes the write of a sector atomic: after a power failure the sector has either its old or
+//! its new contents. The layout is that of the UEFI specification 2.10, chapter 6.
 //!
-//! # Ways in
+//! The engine is a complete BTT except for the disk. It finds, creates, restores and recovers BTTs
+//! and reads, writes and discards their sectors. It is generic over the [`Media`] and does not
+//! depend on the kernel, so the code that the kernel runs is the code that the crash explorer and
+//! loom check.
 //!
-//! [`probe`] looks for a BTT and changes nothing. [`create`] makes one. [`Btt::open`] recovers one and makes it usable;
-//! [`Btt::read`], [`Btt::write`] and [`Btt::discard`] may then be called by any number of threads; [`Btt::try_read`] and its
-//! siblings do not wait for others.
+//! # Terms
+//!
+//! | Term | Meaning |
+//! |---|---|
+//! | arena | a part of the namespace, of at most 512 GiB, with a map, a flog and blocks of its own |
+//! | sector | what a request addresses; `premap` is its number within its arena |
+//! | block | place of a sector's data; there are more blocks than sectors |
+//! | map | one 4-byte word for each sector: the block that holds its data, and its state |
+//! | lane | owns one free block and a place in the flog; a write of a sector uses one lane |
+//! | flog | free list and log: the last move of each lane, in two slots that are used in turn |
+//!
+//! # Entry points
+//!
+//! [`probe`] looks for a BTT and changes nothing. [`create`] creates one. [`Btt::open`] recovers a
+//! BTT and returns it. Any number of threads may then call [`Btt::read`], [`Btt::write`] and
+//! [`Btt::discard`]. [`Btt::try_read`], [`Btt::try_write`] and [`Btt::try_discard`] are for requests
+//! with `REQ_NOWAIT`: they return [`IoError::WouldBlock`] instead of waiting for another request.
+//! In the code `NOWAIT` tells the two apart, at compile time. A request that has stored something
+//! is completed as one that may wait.
 //!
 //! # How a write commits
 //!
-//! A write of one sector takes a free block from a *lane*, writes it, notes the move in the lane's flog slot and then
-//! changes the map. Two fences a request are enough:
+//! A write of a sector takes the free block of a *lane*, writes the data there, logs the move in the
+//! lane's flog slot and then changes the map. A request needs two fences:
 //!
 //! ```text
 //!   lock the map words
-//!   data to the free blocks
-//!   flush the map words that the lanes' newest flog slots name
-//!   first halves of the flog slots
-//!   flush the lines that the map locks remember
+//!   flush the map lines that the map locks remember
+//!   for each sector, in any order:
+//!     flush the map word that the lane's newest flog entry names
+//!     store and flush the first half of the lane's older flog slot
+//!     store and flush the data, in the free block
 //!   ── fence 1 ──
-//!   second halves: one 8-byte store each decides
-//!   ── fence 2 ── the write is durable: recovery would finish it
-//!   map words, not flushed
-//!   unlock them
+//!   store and flush the second halves: one 8-byte store commits a sector
+//!   ── fence 2 ── the write is durable: recovery would complete it
+//!   store the map words, without a flush
+//!   unlock the map words
 //! ```
 //!
-//! After fence 2 the map word may be lost, as the flog slot can redo it; so the slot must not be replaced as the lane's
-//! newest, and nobody may build upon the word, before it is durable. Both are made sure by whoever comes next, who flushes
-//! the word before fence 1 of his own. Until then it is dirty in a cache; a flush right after the store would be one more that has to
-//! drain before the lock can be given back.
+//! After fence 2 a power failure may still lose the map word. The flog entry can redo it, so until
+//! the word is durable
+//!
+//! - the entry must remain the newest one of its lane ([`lanes`] has the failure), and
+//! - no other entry may be built on the word ([`map_locks`] has the failure).
+//!
+//! The next writer guarantees both by flushing the word before its own fence 1. Until then the word
+//! is dirty in a cache. A flush right after the store would have to drain before the map lock can
+//! be released, as releasing it takes a locked instruction.
 //!
 //! # When something fails
 //!
-//! A fence that fails may have made durable anything of what was flushed, or nothing, and what was
-//! flushed before it counts as not flushed any more. A store that fails may have been carried out.
+//! When a fence fails, any part of what was flushed before it may be durable or not. All of it
+//! counts as not flushed. A store that fails may have been carried out.
 //!
 //! - A store of data or of a first half, or fence 1: nothing has happened. The newest slots are
-//!   whole, and what is still to be flushed is not forgotten. The arena stays writable. A lane
+//!   intact, and words that are pending a flush stay pending. The arena remains writable. A lane
 //!   whose slot could not be stored is retired.
-//! - The store of a second half: its sector may have moved. Lane and map go by the old block. The
-//!   other sectors of the batch go on. *The arena is closed.*
-//! - Fence 2: any sector of the batch may have moved. No map word is stored: durable before its
-//!   entry in the flog, it would name a block that is free as well. Lanes and map go by the old
+//! - The store of a second half: its sector may have moved. Lane and map keep the old block. The
+//!   other sectors of the batch are completed. *The arena is closed.*
+//! - Fence 2: any sector of the batch may have moved. No map word is stored: if it became durable
+//!   before its flog entry, it would name a block that is also free. Lanes and map keep the old
 //!   blocks. *The arena is closed.*
 //! - The store of a map word: the sector has moved, and readers see the old block. The other
-//!   sectors of the batch go on. *The arena is closed.*
-//! - The fence of a discard: each sector is old or zero, as when the power fails. Nothing is built
-//!   on that. The arena stays writable.
-//! - A store or fence of [`Btt::open`]: it fails, and the next one does the same again.
+//!   sectors of the batch are completed. *The arena is closed.*
+//! - The fence of a discard: each sector is old or zero, as after a power failure. Nothing is built
+//!   on that. The arena remains writable.
+//! - A store or fence of [`Btt::open`]: it fails, and the next call does the same again.
 //! - The fence of [`Btt::write_back`]: recovery makes up for it, as after a power failure.
 //!
-//! A closed arena is read-only until the BTT is opened again. That recovers it, and each sector of
-//! the batch is old or new then. The gate is closed before the map locks are given back, and each
-//! request looks at the gate when it has its map locks. So no acknowledged request depends on what
-//! is in doubt. A lane in doubt is retired, and its free block is the one that the map does not
-//! name, so that a check finds each block once.
+//! A closed arena is read-only until the BTT is opened again. Opening recovers it, and each sector
+//! of the batch is old or new then. The gate is closed before the map locks are released, and every
+//! request checks the gate while it holds its map locks. Therefore no acknowledged request depends
+//! on what is in doubt. A lane in doubt is retired with the block that the map does not name as its
+//! free block, so a check finds each block exactly once.
 //!
 //! # Locks
 //!
-//! In this order: a lane group ([`lanes`]), map locks in ascending order ([`map_locks`]). A reader holds a slot of the
-//! read tracking table ([`tracking`]) and may take one map lock. A writer waits for readers while it holds a lane group
-//! and no map lock, so that the reader gets its lock and leaves. Nothing is locked while the medium's errors are
-//! cleared but the lane group that owns the block.
+//! Lock order: a lane group ([`lanes`]), then map locks in ascending order ([`map_locks`]). A reader
+//! holds a slot of the read tracking table ([`tracking`]) and may take one map lock. A writer that
+//! waits for readers holds a lane group but no map lock, so a reader that wants a map lock gets it
+//! and finishes. While media errors are cleared only the lane group that owns the block is locked.
 //!
-//! [`Btt::check`] pauses the gate ([`write_gate`]) of an arena and then takes its lane groups, one at a
-//! time. A writer that finds the gate paused gives its lane group back and waits with nothing
-//! locked. One that has a lane group is waited for; so with map locks in hand it matters only
-//! whether the gate is closed for good.
+//! [`Btt::check`] pauses the write gate of an arena ([`write_gate`]) and then takes its lane groups,
+//! one at a time. A writer that finds the gate paused releases its lane group and waits with nothing
+//! locked. The check waits for a writer that has passed the gate. So a writer that holds map locks
+//! only has to check whether the gate is closed for good.
+//!
+//! [`Btt::freeze`] freezes the gates of all arenas, takes the lane groups in the same way and then
+//! holds all map locks ([`hibernate`]).
 
 #![cfg_attr(not(CONFIG_RUST), no_std)]
 #![forbid(unsafe_code)]

@@ -1,38 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The medium under a BTT, and the buffers above it.
+//! The medium below a BTT, and the buffers above it.
 
 use core::fmt;
 
-/// What the engine asks of byte-addressable persistent media: the bytes of one namespace.
+/// Byte-addressable persistent media, as the engine needs it: the bytes of one namespace.
 ///
-/// Offsets are in bytes from the start of the namespace. Words are little endian on media and native in arguments and
-/// results. The engine keeps within [`Media::size`], but an implementation checks ranges all the same.
+/// Offsets are in bytes from the start of the namespace. Words are little endian on media and
+/// native in arguments and results. The engine stays below [`Media::size`]; implementations check
+/// ranges all the same.
 ///
 /// # When stores become durable
 ///
-/// The engine relies on this and on nothing else:
+/// The engine relies on these rules and on no others:
 ///
-/// - a store of an aligned word of 4 or 8 bytes becomes durable whole or not at all;
-/// - between two fences stores become durable in any order, and any of them may be lost in a power failure;
+/// - a store of an aligned word of 4 or 8 bytes becomes durable as a whole or not at all;
+/// - between two fences stores become durable in any order, and a power failure may lose any of
+///   them;
 /// - any store may become durable at any time, without a flush;
-/// - a fence makes durable everything that *the calling thread* has flushed before it. [`Media::write_bytes`],
-///   [`Media::zero`], [`Media::clear`] and [`Source::copy_to`] include the flush of what they store.
+/// - a fence makes durable everything that *the calling thread* has flushed before it.
+///   [`Media::write_bytes`], [`Media::zero`], [`Media::clear`] and [`Source::copy_to`] include the
+///   flush of what they store.
 ///
 /// A fence also orders earlier stores before later ones as other threads see them.
 ///
-/// # When it fails
+/// # Failures
 ///
-/// A store that returns an error may have been carried out, and a fence that does may have made
-/// durable any part of what it should have. The engine then does not rely on it, and flushes anew
-/// what it needs to be durable.
+/// A store that returns an error may have been carried out. A fence that returns an error may have
+/// made durable any part of what was flushed. The engine relies on neither and flushes again what
+/// it needs to be durable.
 pub trait Media {
-    /// Bytes of the namespace.
+    /// Returns the size of the namespace in bytes.
     fn size(&self) -> u64;
 
-    /// Whether nothing is to be stored but what a request asks for. This may change at any time.
+    /// Returns `true` if the engine may store only what a request asks for. This may change at any
+    /// time.
     ///
-    /// It is asked when a BTT is opened, and before a sector that cannot be read is marked as lost.
+    /// The engine queries it when a BTT is opened and before it marks an unreadable sector as lost.
     fn is_read_only(&self) -> bool {
         false
     }
@@ -40,13 +44,15 @@ pub trait Media {
     /// Loads a word, at a multiple of 4, in one access.
     fn load32(&self, offset: u64) -> Result<u32, MediaError>;
 
-    /// Stores a word, at a multiple of 4, in one access. Must not sleep and must not clear media errors.
+    /// Stores a word, at a multiple of 4, in one access. Must not sleep and must not clear media
+    /// errors.
     fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError>;
 
-    /// Stores a word, at a multiple of 8, in one access. Must not sleep and must not clear media errors.
+    /// Stores a word, at a multiple of 8, in one access. Must not sleep and must not clear media
+    /// errors.
     fn store64(&self, offset: u64, value: u64) -> Result<(), MediaError>;
 
-    /// The same, and starts to make the word durable.
+    /// Stores a word as [`store64`](Self::store64) does, and flushes it.
     #[inline(always)]
     fn store64_flushed(&self, offset: u64, value: u64) -> Result<(), MediaError> {
         self.store64(offset, value)?;
@@ -57,36 +63,39 @@ pub trait Media {
     /// Reads bytes of metadata.
     fn read_bytes(&self, offset: u64, bytes: &mut [u8]) -> Result<(), MediaError>;
 
-    /// Writes bytes of metadata while a BTT is made or restored. May sleep; clears media errors in the range.
+    /// Writes bytes of metadata while a BTT is created or restored. May sleep. Clears media errors
+    /// in the range.
     fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), MediaError>;
 
-    /// Fills a range with zeroes while a BTT is made. May sleep; clears media errors in the range.
+    /// Fills a range with zeroes while a BTT is created. May sleep. Clears media errors in the range.
     fn zero(&self, offset: u64, len: u64) -> Result<(), MediaError>;
 
-    /// Tells whether a range is known to have media errors.
+    /// Returns `true` if a range is known to have media errors.
     fn is_bad(&self, offset: u64, len: u64) -> bool;
 
-    /// Fills a block with zeroes and clears its media errors, so that it can be used again. May sleep.
+    /// Fills a block with zeroes and clears its media errors, so that it can be used again. May
+    /// sleep.
     ///
-    /// Blocks of some sector sizes share a unit of error clearing with their neighbours, which must not change.
+    /// With some sector sizes a block shares a unit of error clearing with its neighbours, whose
+    /// contents must not change.
     fn clear(&self, offset: u64, len: u64) -> Result<(), MediaError>;
 
-    /// Starts to make stores in a range durable.
+    /// Flushes a range: starts to make its stores durable.
     fn flush(&self, offset: u64, len: u64);
 
     /// Waits until everything that this thread has flushed is durable. May sleep.
     fn fence(&self) -> Result<(), MediaError>;
 }
 
-/// Where the data of a write come from: a cursor over the caller's buffer.
+/// The data of a write: a cursor over the caller's buffer.
 ///
-/// It need not be one buffer: a sector may lie in several segments.
+/// The buffer need not be contiguous: a sector may lie in several segments.
 pub trait Source<M: ?Sized> {
     /// Copies the next `len` bytes to the medium at `offset` and flushes them.
     fn copy_to(&mut self, media: &M, offset: u64, len: u32) -> Result<(), MediaError>;
 }
 
-/// Where the data of a read go to: a cursor over the caller's buffer.
+/// The destination of a read: a cursor over the caller's buffer.
 pub trait Sink<M: ?Sized> {
     /// Copies `len` bytes of the medium at `offset` to the next bytes of the buffer.
     fn copy_from(&mut self, media: &M, offset: u64, len: u32) -> Result<(), MediaError>;
@@ -95,19 +104,19 @@ pub trait Sink<M: ?Sized> {
     fn fill_zero(&mut self, len: u32);
 }
 
-/// The medium refused an access.
+/// The medium failed or refused an access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MediaError {
-    /// The bytes are lost.
+    /// The range has media errors: its bytes are lost.
     Poison {
-        /// Start of the range.
+        /// Start of the range, in bytes from the start of the namespace.
         offset: u64,
         /// Bytes of the range.
         len: u64,
     },
     /// The range is not within the namespace.
     OutOfRange {
-        /// Start of the range.
+        /// Start of the range, in bytes from the start of the namespace.
         offset: u64,
         /// Bytes of the range.
         len: u64,
