@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An arena in use: the places of its parts on the medium, its lane groups, map locks and write gate.
+//! An arena in use: the places of its parts on the medium, its lane groups, map locks and write
+//! gate.
 //!
 //! All requests to an arena lock through the methods of [`Arena`], which keep the lock order of the
 //! crate: write gate and lane group first, then map locks.
@@ -147,8 +148,8 @@ impl Arena {
         self.first_sector + u64::from(premap)
     }
 
-    /// Returns the sectors of the arena that begin with the first of the disk sectors `lbas`. `None`
-    /// if that sector is in another arena.
+    /// Returns the sectors of the arena that begin with the first of the disk sectors `lbas`.
+    /// `None` if that sector is in another arena.
     #[inline]
     pub(crate) fn premaps_of(&self, lbas: &Range<u64>) -> Option<Range<u32>> {
         let count = self.info.geometry.external_nlba();
@@ -262,7 +263,8 @@ impl Arena {
         Tracked::new(self.index, block)
     }
 
-    /// Returns the offset of a block on the medium, in bytes. `None` if the arena has no such block.
+    /// Returns the offset of a block on the medium, in bytes. `None` if the arena has no such
+    /// block.
     #[inline]
     pub(crate) fn block_offset(&self, block: u32) -> Option<u64> {
         let geometry = &self.info.geometry;
@@ -396,7 +398,8 @@ impl Arena {
 
     /// Stores a map entry. The caller flushes it.
     ///
-    /// `_guard` shows that the caller holds map locks. That they cover `premap` is up to the caller.
+    /// `_guard` shows that the caller holds map locks. That they cover `premap` is up to the
+    /// caller.
     #[inline]
     pub(crate) fn set_map_entry<M: Media>(
         &self,

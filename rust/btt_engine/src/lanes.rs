@@ -2,10 +2,53 @@
 
 //! Lanes: a free block and a flog group each.
 //!
-//! The lanes of an arena are shared out among groups, one for each CPU, and whoever holds the lock of a group owns all
-//! its lanes. Free blocks and flog slots can be reached through `&mut Lane` only. A request uses a lane of its group for
-//! each sector, beginning where the request before left off, so that blocks wear evenly and the block just freed, which
-//! readers may still look at, is the last to be used again.
+//! # Who owns what
+//!
+//! The lanes of an arena are divided into groups, one for each CPU. The holder of a group's lock
+//! owns all lanes of the group. Free blocks and flog slots are reached through `&mut Lane` only, so
+//! no two requests use the same free block or the same slot.
+//!
+//! A request uses one lane of its group for each sector, and begins with the lane after the last
+//! one of the request before. Blocks wear evenly that way, and a block that was just freed, which
+//! readers may still be reading, is the last one to be used again.
+//!
+//! # The flog of a lane
+//!
+//! A lane has two slots, which it uses in turn. The newest entry says that sector `lba` moved from
+//! block `old` to block `new`. That also makes `old` the free block of the lane. The older entry is
+//! dead. An entry is 16 bytes, and only 8 bytes can be stored atomically, so it is written in two
+//! steps:
+//!
+//! ```text
+//!            first half      second half
+//!   slot 0   lba, old        new, seq 2       newest: free block = old
+//!   slot 1   lba, old        new, seq 1       older: dead
+//!
+//!   stage    slot 1: { lba, old } of the next move     seq is still 1: still the older slot
+//!   fence 1
+//!   commit   slot 1: { new, seq 3 }                    now the newest: the sector has moved
+//! ```
+//!
+//! # Why the map word comes first
+//!
+//! After a write the map word is stored but not flushed. A power failure may lose it, and recovery
+//! redoes it from the newest entry of the lane. The next write of the lane makes that entry the
+//! older one, which is dead. If the word were still not durable then, nothing could redo it. Let
+//! sector `s` be in block `a`, sector `t` in block `c`, and the lane's free block be `b`:
+//!
+//! ```text
+//!   write of s   flog { s: a → b }, fence 2. Map word of s: b, not flushed. Free block: a
+//!   write of t   data to a, flog { t: c → a }, fence 2: { s: a → b } is dead
+//!   power fails  the map word of s is lost: it is a again
+//!   recovery     the newest entry says t: c → a, and the map word of t becomes a
+//! ```
+//!
+//! Both sectors are in block `a` now, and the acknowledged data of `s` are lost in block `b`. So
+//! the write of `t` flushes the map word of `s` before its own fence 1. The lane remembers the
+//! sector for that purpose ([`Lane::pending_flush`]).
+//!
+//! [`map_locks`](crate::map_locks) has the other reason to flush a map word: two writes of the same
+//! sector, through different lanes.
 
 use crate::{
     media::{
@@ -31,57 +74,57 @@ use nd_format::btt::{
     Seq, //
 };
 
-/// What a lane's free block is good for.
+/// State of a lane's free block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Condition {
     /// It can be written.
     Ready,
-    /// It had a media error and must be cleared first.
+    /// It had a media error, which must be cleared before the block is used.
     MustClear,
-    /// The block, or the lane's flog, has an error that cannot be cleared, or it is in doubt what
-    /// the flog says: the lane is not used until the BTT is opened again.
+    /// The lane is not used until the BTT is opened again: the block, or the lane's flog, has an
+    /// error that cannot be cleared, or it is in doubt what the flog says.
     Retired,
 }
 
 /// A lane of an arena.
 pub(crate) struct Lane {
-    /// Where the two used slots of its flog group are on the medium.
+    /// Offsets of the two used slots of its flog group on the medium, in bytes.
     slots: [u64; 2],
-    /// Slot with the newest entry.
+    /// Slot of the newest entry.
     newest: Side,
     /// Sequence number of the newest entry.
     seq: Seq,
-    /// The block that belongs to the lane and to no sector.
+    /// The free block: it belongs to the lane and to no sector.
     free: u32,
     condition: Condition,
     /// Sector of the newest entry if its map word may not be durable yet.
     pending_flush: Option<u32>,
-    /// What the lane does for the request that holds the group, or did for one before.
+    /// Part of the lane in the current batch of the group, or in an earlier one.
     turn: Turn,
     r#move: Move,
 }
 
-/// How far a lane has come with its sector of a batch.
+/// Progress of a lane with its sector of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Turn {
-    /// It takes no part.
+    /// The lane takes no part.
     Idle,
-    /// Its block is for the sector.
+    /// The lane's free block is assigned to the sector.
     Picked,
     /// The flog says that the sector has moved.
     Committed,
 }
 
-/// A move of a sector to the free block of a lane, as it goes to the flog.
+/// A move of a sector to the free block of a lane, as the flog records it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Move {
     /// The sector within its arena.
     pub(crate) premap: u32,
-    /// Block that holds it now.
+    /// The block that holds it now.
     pub(crate) old: u32,
     /// Whether that block has a media error.
     pub(crate) old_bad: bool,
-    /// Block that was the lane's free one, where the sector goes.
+    /// The lane's free block, to which the sector moves.
     pub(crate) new: u32,
 }
 
@@ -95,7 +138,8 @@ impl Move {
 }
 
 impl Lane {
-    /// Makes a lane of its newest flog entry. `group` is where its flog group is on the medium.
+    /// Creates a lane from its newest flog entry. `group` is the offset of its flog group on the
+    /// medium, in bytes.
     pub(crate) fn new(group: u64, layout: FlogLayout, pair: &FlogPair) -> Self {
         Self {
             slots: layout.slots().map(|slot| group + slot as u64 * SLOT_SIZE),
@@ -107,14 +151,14 @@ impl Lane {
             } else {
                 Condition::Ready
             },
-            // Recovery flushes the word, which the first write then does again.
+            // Recovery flushes this word. The first write flushes it again, which does no harm.
             pending_flush: (pair.entry.old != pair.entry.new).then_some(pair.entry.lba),
             turn: Turn::Idle,
             r#move: Move::NONE,
         }
     }
 
-    /// The block that belongs to the lane.
+    /// Returns the lane's free block.
     #[inline]
     pub(crate) fn free(&self) -> u32 {
         self.free
@@ -129,7 +173,8 @@ impl Lane {
         self.condition = condition;
     }
 
-    /// Sector whose map word must be durable before the lane's newest entry is replaced.
+    /// Returns the sector whose map word must be durable before the lane's newest entry is
+    /// replaced.
     #[inline]
     pub(crate) fn pending_flush(&self) -> Option<u32> {
         self.pending_flush
@@ -144,13 +189,14 @@ impl Lane {
         }
     }
 
-    /// The sector of the batch that goes to the free block. The old block is not known before [`stage`](Self::stage).
+    /// Returns the move of the lane's sector in the current batch. Its old block is not known
+    /// before [`stage`](Self::stage).
     #[inline]
     pub(crate) fn sector(&self) -> Move {
         self.r#move
     }
 
-    /// The next entry.
+    /// Returns the next flog entry.
     #[inline]
     fn entry(&self) -> FlogEntry {
         FlogEntry {
@@ -162,7 +208,7 @@ impl Lane {
         }
     }
 
-    /// Tells whether the flog on the medium says of the lane what the lane goes by.
+    /// Returns `true` if the flog on the medium agrees with the lane in memory.
     pub(crate) fn agrees_with_flog<M: Media>(&self, media: &M) -> bool {
         let slot = |offset| {
             let mut halves = [[0; HALF_SIZE as usize]; 2];
@@ -178,9 +224,11 @@ impl Lane {
         })
     }
 
-    /// Notes which block holds the sector now, stores the first half of the next entry and flushes it.
+    /// Sets the block that holds the sector now, and stores and flushes the first half of the next
+    /// entry.
     ///
-    /// It goes to the older slot, whose sequence number stays, so that it is still the older one: nothing has happened.
+    /// The half goes to the older slot. The sequence number there stays, so it remains the older
+    /// slot: nothing has happened yet.
     #[inline(always)]
     pub(crate) fn stage<M: Media>(
         &mut self,
@@ -194,9 +242,10 @@ impl Lane {
         media.store64_flushed(self.older_slot(), half)
     }
 
-    /// Stores the second half of the staged entry and flushes it: the move has happened as soon as this is durable.
+    /// Stores and flushes the second half of the staged entry. The sector has moved as soon as this
+    /// is durable.
     ///
-    /// The lane now owns the old block.
+    /// The lane owns the old block from now on.
     #[inline(always)]
     pub(crate) fn commit<M: Media>(&mut self, media: &M) -> Result<(), MediaError> {
         let [_, half] = self.entry().encode().halves();
@@ -214,10 +263,11 @@ impl Lane {
         Ok(())
     }
 
-    /// Goes by the map again, which does not follow the move: whether the flog keeps it is for
-    /// recovery to see.
+    /// Goes back to the map's state, as the map does not follow the move. Recovery decides later
+    /// whether the flog has kept it.
     ///
-    /// The lane is retired, so all that matters of it is which block is free.
+    /// The lane is retired, so only its free block matters: it is the one that the map does not
+    /// name.
     #[cold]
     pub(crate) fn take_back(&mut self) {
         if self.turn == Turn::Committed {
@@ -227,7 +277,7 @@ impl Lane {
         }
     }
 
-    /// The move, if it has happened.
+    /// Returns the move, if it has happened.
     #[inline]
     pub(crate) fn committed(&self) -> Option<Move> {
         (self.turn == Turn::Committed).then_some(self.r#move)
@@ -239,15 +289,16 @@ pub(crate) struct LaneGroup {
     lanes: Slots<Lane>,
     /// Lane with which the next batch begins.
     next: usize,
-    /// The batch in hand: lane with which it began, and lanes from there on, not all of which take part.
+    /// The current batch: the lane with which it began, and how many lanes from there on were
+    /// considered. Not all of them take part.
     first: usize,
     span: usize,
-    /// What was done with the lanes.
+    /// What writers have done with these lanes.
     pub(crate) statistics: Statistics,
 }
 
 impl LaneGroup {
-    /// Makes a group of lanes.
+    /// Creates a group of lanes.
     pub(crate) fn new(lanes: Slots<Lane>) -> Self {
         Self {
             lanes,
@@ -258,19 +309,18 @@ impl LaneGroup {
         }
     }
 
-    /// Makes a group without lanes.
+    /// Creates a group without lanes.
     pub(crate) fn empty() -> Result<Self, NoMemory> {
         Ok(Self::new(Slots::with_capacity(0)?))
     }
 
-    /// The lanes of the group.
+    /// Returns the lanes of the group.
     pub(crate) fn lanes(&self) -> &[Lane] {
         &self.lanes
     }
 
-    /// Begins a batch: picks up to `wanted` lanes that `usable` agrees to, for sectors from `premap` on.
-    ///
-    /// Returns how many there are.
+    /// Begins a batch: picks up to `wanted` lanes for which `usable` returns `true`, for the
+    /// sectors from `premap` on. Returns the number of lanes picked.
     #[inline]
     pub(crate) fn pick(
         &mut self,
@@ -281,7 +331,7 @@ impl LaneGroup {
         self.first = self.next;
         self.span = 0;
         let mut picked = 0;
-        // A loop by hand, as an iterator that goes around costs more than what is done for a lane.
+        // A loop by hand: an iterator that wraps around costs more than the work on a lane.
         while picked < wanted && self.span < self.lanes.len() {
             let Some(lane) = self.lanes.get_mut(self.next) else {
                 self.next = 0;
@@ -300,7 +350,7 @@ impl LaneGroup {
         picked
     }
 
-    /// Calls `step` for each lane of the batch, in ascending order of the sectors, up to an error.
+    /// Calls `step` for each lane of the batch, in ascending order of the sectors, until one fails.
     #[inline(always)]
     pub(crate) fn each<E>(
         &mut self,

@@ -14,7 +14,7 @@
 //!
 //! | Term | Meaning |
 //! |---|---|
-//! | arena | a part of the namespace, of at most 512 GiB, with a map, a flog and blocks of its own |
+//! | arena | a part of the namespace, at most 512 GiB, with a map, a flog and blocks of its own |
 //! | sector | what a request addresses; `premap` is its number within its arena |
 //! | block | place of a sector's data; there are more blocks than sectors |
 //! | map | one 4-byte word for each sector: the block that holds its data, and its state |
@@ -25,15 +25,15 @@
 //!
 //! [`probe`] looks for a BTT and changes nothing. [`create`] creates one. [`Btt::open`] recovers a
 //! BTT and returns it. Any number of threads may then call [`Btt::read`], [`Btt::write`] and
-//! [`Btt::discard`]. [`Btt::try_read`], [`Btt::try_write`] and [`Btt::try_discard`] are for requests
-//! with `REQ_NOWAIT`: they return [`IoError::WouldBlock`] instead of waiting for another request.
-//! In the code `NOWAIT` tells the two apart, at compile time. A request that has stored something
-//! is completed as one that may wait.
+//! [`Btt::discard`]. [`Btt::try_read`], [`Btt::try_write`] and [`Btt::try_discard`] are for
+//! requests with `REQ_NOWAIT`: they return [`IoError::WouldBlock`] instead of waiting for another
+//! request. In the code `NOWAIT` tells the two apart, at compile time. A request that has stored
+//! something is completed as one that may wait.
 //!
 //! # How a write commits
 //!
-//! A write of a sector takes the free block of a *lane*, writes the data there, logs the move in the
-//! lane's flog slot and then changes the map. A request needs two fences:
+//! A write of a sector takes the free block of a *lane*, writes the data there, logs the move in
+//! the lane's flog slot and then changes the map. A request needs two fences:
 //!
 //! ```text
 //!   lock the map words
@@ -87,15 +87,16 @@
 //!
 //! # Locks
 //!
-//! Lock order: a lane group ([`lanes`]), then map locks in ascending order ([`map_locks`]). A reader
-//! holds a slot of the read tracking table ([`tracking`]) and may take one map lock. A writer that
-//! waits for readers holds a lane group but no map lock, so a reader that wants a map lock gets it
-//! and finishes. While media errors are cleared only the lane group that owns the block is locked.
+//! Lock order: a lane group ([`lanes`]), then map locks in ascending order ([`map_locks`]). A
+//! reader holds a slot of the read tracking table ([`tracking`]) and may take one map lock. A
+//! writer that waits for readers holds a lane group but no map lock, so a reader that wants a map
+//! lock gets it and finishes. While media errors are cleared only the lane group that owns the
+//! block is locked.
 //!
-//! [`Btt::check`] pauses the write gate of an arena ([`write_gate`]) and then takes its lane groups,
-//! one at a time. A writer that finds the gate paused releases its lane group and waits with nothing
-//! locked. The check waits for a writer that has passed the gate. So a writer that holds map locks
-//! only has to check whether the gate is closed for good.
+//! [`Btt::check`] pauses the write gate of an arena ([`write_gate`]) and then takes its lane
+//! groups, one at a time. A writer that finds the gate paused releases its lane group and waits
+//! with nothing locked. The check waits for a writer that has passed the gate. So a writer that
+//! holds map locks only has to check whether the gate is closed for good.
 //!
 //! [`Btt::freeze`] freezes the gates of all arenas, takes the lane groups in the same way and then
 //! holds all map locks ([`hibernate`]).

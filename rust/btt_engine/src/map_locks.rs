@@ -2,16 +2,57 @@
 
 //! Locks of the map: one for each of 256 classes of its cache lines.
 //!
-//! Whoever changes a map word holds the lock of its bucket. A request of neighbouring sectors needs the buckets of a few
-//! neighbouring lines; they are taken in ascending order, each once, and held while the medium is fenced, which may
-//! sleep. The locks are words rather than the kernel's mutexes because a request holds several of one class at once.
+//! The map of an arena is divided into lines of 16 words, which are 64 bytes. Line `n` has lock `n
+//! % 256`. Whoever changes a map word holds the lock of its line. A request for neighbouring
+//! sectors needs the locks of a few neighbouring lines. It takes each of them once, in ascending
+//! order, and holds them while it fences the medium, which may sleep. The locks are atomic words
+//! and not the kernel's mutexes because a request holds several locks of one class at a time.
 //!
-//! A write stores map words and leaves it to others to make them durable. Each lock remembers the one line of its class that may have
-//! such words: whoever takes the lock for a write flushes that line before his own becomes the one that is remembered. So a word need not be
-//! flushed just before it is stored, which costs the line. Who discards a sector or marks its loss has no part in this: the word goes on naming
-//! the same block, and that is all that the flog of a later write relies on.
+//! # The line that a lock remembers
 //!
-//! Lock order: after a lane group, or after a slot of the read tracking table; never both buckets of two arenas.
+//! A write stores map words and leaves their flush to a later write. That is safe only if no flog
+//! entry is built on a word that a power failure may lose. Two writers of sector `s`, which is in
+//! block `a`, with lanes 1 and 2, whose free blocks are `b` and `c`:
+//!
+//! ```text
+//!   Writer A, lane 1                          Writer B, lane 2
+//!
+//!   locks the map word of s
+//!   flog 1 { s: a → b }, fence 2              waits for the lock
+//!   stores the map word: b, not flushed
+//!   unlocks; the write is acknowledged
+//!                                             locks the map word, loads b
+//!                                             flog 2 { s: b → c }, fence 2
+//!                                             stores the map word: c, not flushed
+//!                                             unlocks; the write is acknowledged
+//!   ── the power fails: the map word is a again ──
+//! ```
+//!
+//! Recovery completes an entry if the map names its old block. Entry 1 is completed: the map word
+//! becomes `b`. Entry 2 is not, as the map did not name `b` at the time of the failure. So sector
+//! `s` is in block `b`, which is also the free block of lane 2, and the acknowledged data of writer
+//! B are lost. Recovery would have to take lane 1 before lane 2, and nothing on the medium says in
+//! which order the lanes were used.
+//!
+//! So writer B flushes the word of writer A before its own fence 1, and only after that fence can
+//! entry 2 become durable. If it is durable after a power failure, the map word is `b`, and
+//! recovery completes entry 2 alone, or it is `c`, and there is nothing to complete.
+//!
+//! Writer B need not know the sector that writer A has written. Each lock remembers the one line of
+//! its class that may have words that are pending a flush ([`MapGuard::pending_lines`]). The holder
+//! of the lock flushes that line before its fence 1. After fence 1 the lock remembers the line of
+//! the holder ([`MapGuard::set_pending`]). The line that is flushed is mostly another one than the
+//! line that is stored to next. That matters because a store to a line that was just flushed is
+//! slow.
+//!
+//! A discard, or a reader that marks a sector as lost, changes only the state in a map word. The
+//! word still names the same block, and a later flog entry relies on the block alone. So these take
+//! no part in this: they neither flush the remembered line nor replace it.
+//!
+//! # Lock order
+//!
+//! A map lock is taken after a lane group or after a slot of the read tracking table. Requests
+//! never hold map locks of two arenas.
 
 use crate::sync::{
     relax,
@@ -25,23 +66,24 @@ use core::{
     ops::Range, //
 };
 
-/// Locks of an arena. Loom makes them anew for each interleaving.
+/// Number of locks of an arena. Loom creates them anew for each interleaving.
 const LOCKS: u32 = if cfg!(loom) { 2 } else { 256 };
 
-/// Map words that share a lock: those of a cache line of 64 bytes.
+/// Number of map words in a line of 64 bytes, which share a lock.
 pub(crate) const WORDS_PER_LINE: u32 = 16;
 
-/// The most sectors whose map words can be locked at a time: wherever they begin, no two of their lines share a lock.
+/// The most sectors whose map words can be locked at a time: wherever they begin, no two of their
+/// lines share a lock.
 pub(crate) const MAX_LOCKED: u32 = (LOCKS - 1) * WORDS_PER_LINE;
 
-/// Looks at a held lock before one goes to sleep. Loom and shuttle would try them all.
+/// Attempts to take a lock before the thread sleeps. Loom and shuttle would explore all of them.
 const SPINS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 32 };
 
-/// Nobody holds the lock.
+/// The lock is free.
 const FREE: u64 = 0;
-/// Somebody holds it.
+/// The lock is held.
 const HELD: u64 = 1;
-/// Somebody holds it and others may sleep.
+/// The lock is held, and other threads may be sleeping until it is free.
 const AWAITED: u64 = 2;
 
 /// The locks of an arena's map.
@@ -50,7 +92,7 @@ pub(crate) struct MapLocks {
     waiters: WaitQueue,
 }
 
-/// The right to change the map words of some neighbouring sectors.
+/// Holds the locks of the map words of neighbouring sectors; released on drop.
 pub(crate) struct MapGuard<'a> {
     map_locks: &'a MapLocks,
     premaps: Range<u32>,
@@ -64,7 +106,8 @@ impl MapLocks {
         })
     }
 
-    /// Waits for the locks of `premaps`, at most [`MAX_LOCKED`] for a write: a lock remembers one line.
+    /// Locks the map words of `premaps` and waits for the locks. A write may lock at most
+    /// [`MAX_LOCKED`], as a lock remembers only one line.
     #[inline]
     pub(crate) fn lock(&self, premaps: Range<u32>) -> MapGuard<'_> {
         each_lock(&premaps, |index| self.lock_one(index));
@@ -74,7 +117,7 @@ impl MapLocks {
         }
     }
 
-    /// The same, if nobody has any of the locks.
+    /// Locks the map words of `premaps` if all of their locks are free.
     pub(crate) fn try_lock(&self, premaps: Range<u32>) -> Option<MapGuard<'_>> {
         for (taken, index) in locks_of(&premaps).enumerate() {
             let free = |word: &LockWord| word.replace_acquire(FREE, HELD);
@@ -91,12 +134,13 @@ impl MapLocks {
         })
     }
 
-    /// Waits for all locks that `premaps` have, and keeps them until [`release`](Self::release).
+    /// Takes all locks of `premaps` and keeps them until [`release`](Self::release). Waits for
+    /// them.
     pub(crate) fn hold(&self, premaps: Range<u32>) {
         mem::forget(self.lock(premaps));
     }
 
-    /// Gives back what [`hold`](Self::hold) has taken for the same sectors.
+    /// Releases what [`hold`](Self::hold) has taken for the same sectors.
     pub(crate) fn release(&self, premaps: Range<u32>) {
         drop(MapGuard {
             map_locks: self,
@@ -104,8 +148,7 @@ impl MapLocks {
         });
     }
 
-    /// Forgets which lines have words that are not durable, as all are. To be called by who has all
-    /// locks.
+    /// Forgets the remembered lines, as all words are durable. The caller holds all locks.
     pub(crate) fn forget_lines(&self) {
         self.locks.iter().for_each(|lock| lock.set_number(0));
     }
@@ -133,7 +176,8 @@ impl MapLocks {
                 return;
             }
         }
-        // From here on the holder finds out that it has to wake somebody; so does the next one, at worst in vain.
+        // From here on the holder knows that it has to wake a sleeper. The next holder assumes so,
+        // too, at worst needlessly.
         self.waiters
             .wait_while(|| word.swap_acquire(AWAITED) != FREE);
     }
@@ -150,21 +194,23 @@ impl MapLocks {
 }
 
 impl MapGuard<'_> {
-    /// The sectors whose map words may be changed.
+    /// Returns the sectors whose map words are locked.
     #[inline]
     pub(crate) fn premaps(&self) -> Range<u32> {
         self.premaps.clone()
     }
 
-    /// Lines of the map, by their numbers, of which writes under these locks may have left words that are not durable.
+    /// Returns the lines of the map, by number, that may have words pending a flush, from earlier
+    /// writes under these locks.
     #[inline]
     pub(crate) fn pending_lines(&self) -> impl Iterator<Item = u32> + use<'_> {
         let numbers = lines_of(&self.premaps).filter_map(|line| self.lock_of(line));
-        // CAST: What `set_pending` has made of the number of a line.
+        // CAST: `set_pending` has derived it from the number of a line.
         numbers.filter_map(|lock| Some(lock.number().checked_sub(1)? as u32))
     }
 
-    /// Remembers the lines of these sectors instead. All of [`pending_lines`](Self::pending_lines) is durable now.
+    /// Remembers the lines of these sectors instead. The caller has made all of
+    /// [`pending_lines`](Self::pending_lines) durable.
     #[inline]
     pub(crate) fn set_pending(&self) {
         for line in lines_of(&self.premaps) {
@@ -187,13 +233,13 @@ impl Drop for MapGuard<'_> {
     }
 }
 
-/// Lines of the map that hold the words of sectors.
+/// Returns the lines of the map that hold the words of `premaps`.
 #[inline]
 fn lines_of(premaps: &Range<u32>) -> Range<u32> {
     premaps.start / WORDS_PER_LINE..premaps.end.div_ceil(WORDS_PER_LINE)
 }
 
-/// Calls `f` with each of [`locks_of`], of which most requests have one.
+/// Calls `f` with each of [`locks_of`]. Most requests have only one.
 #[inline]
 fn each_lock(premaps: &Range<u32>, mut f: impl FnMut(u32)) {
     let line = premaps.start / WORDS_PER_LINE;
@@ -204,13 +250,13 @@ fn each_lock(premaps: &Range<u32>, mut f: impl FnMut(u32)) {
     }
 }
 
-/// The buckets of the lines of `premaps`, in ascending order, each once.
+/// Returns the locks of the lines of `premaps`, in ascending order, each once.
 #[inline]
 fn locks_of(premaps: &Range<u32>) -> impl Iterator<Item = u32> {
     // CAST: The length of a range of 32-bit numbers.
     let lines = (lines_of(premaps).len() as u32).min(LOCKS);
     let first = premaps.start / WORDS_PER_LINE % LOCKS;
-    // Lines wrap around into the low buckets, which come first in the order.
+    // Lines wrap around into the low locks, which come first in the order.
     let wrapped = (first + lines).saturating_sub(LOCKS);
     (0..wrapped).chain(first..first + lines - wrapped)
 }

@@ -67,7 +67,8 @@ pub trait Media {
     /// in the range.
     fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), MediaError>;
 
-    /// Fills a range with zeroes while a BTT is created. May sleep. Clears media errors in the range.
+    /// Fills a range with zeroes while a BTT is created. May sleep. Clears media errors in the
+    /// range.
     fn zero(&self, offset: u64, len: u64) -> Result<(), MediaError>;
 
     /// Returns `true` if a range is known to have media errors.

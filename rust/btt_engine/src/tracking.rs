@@ -1,14 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The read tracking table: which blocks are being read just now.
+//! The read tracking table: which blocks are being read.
 //!
-//! A block that a write has freed may still be read by somebody who looked at the map before. So a reader publishes the
-//! block and then looks at the map *again*; a writer changes the map and looks at the table before the block is used
-//! again. Between the two steps each side needs a full barrier, as a store may otherwise be delayed behind the load that
-//! follows it, on x86 as well: then both would see the other's old state.
+//! A reader loads the map word of a sector and then reads the block that the word names. In between
+//! a writer may move the sector and free that block, and another writer may reuse it. So a reader
+//! publishes the block in the table and then loads the map word *again*. A writer stores the map
+//! word and looks for the freed block in the table before the block is used again:
 //!
-//! There is a slot for each lane group, on a cache line of its own. A reader prefers the slot of its CPU and takes any
-//! other one that is free, so that readers share no line as long as they run on different CPUs.
+//! ```text
+//!   Reader                                   Writers
+//!
+//!   loads the map word of s: a               stores the map word of s: b. Block a is free
+//!   publishes a in its slot                  ── full barrier ──
+//!   ── full barrier ──                       looks for a in the table
+//!   loads the map word of s again            not found: writes other data to a
+//!   still a: reads block a
+//! ```
+//!
+//! Without a full barrier on each side a store may be delayed behind the load that follows it, on
+//! x86 as well. Both sides would see the other's old state, as in the drawing: the reader sees `a`
+//! and the writer an empty table. With the barriers at least one side sees the new state. Either
+//! the reader sees `b` and starts over, or the writer finds `a` and leaves the block alone.
+//!
+//! The table has one slot for each lane group, on a cache line of its own. A reader prefers the
+//! slot of its CPU and takes any other free one, so readers on different CPUs share no cache line.
+//! A reader claims its slot by compare-and-exchange and takes no lock.
 
 use core::num::NonZeroUsize;
 
@@ -20,10 +36,10 @@ use crate::sync::{
     Slots, //
 };
 
-/// Nobody uses the slot.
+/// The slot is free.
 const IDLE: u64 = 0;
 
-/// A block of an arena as the table holds it.
+/// A block of an arena, as the table represents it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tracked(u64);
 
@@ -39,17 +55,18 @@ impl Tracked {
 /// The table of a BTT.
 pub(crate) struct ReadTable {
     slots: Slots<PaddedWord>,
-    /// Their number.
+    /// The number of slots.
     len: NonZeroUsize,
 }
 
-/// A slot in use: the published block is not written until this is dropped or publishes another one.
+/// A slot in use. The published block is not overwritten until the slot is dropped or publishes
+/// another one.
 pub(crate) struct Reading<'a> {
     slot: &'a PaddedWord,
 }
 
 impl ReadTable {
-    /// Makes a table of `slots` slots, but at least one.
+    /// Creates a table of `slots` slots, but at least one.
     #[inline]
     pub(crate) fn new(slots: usize) -> Result<Self, NoMemory> {
         let len = NonZeroUsize::new(slots).unwrap_or(NonZeroUsize::MIN);
@@ -59,7 +76,8 @@ impl ReadTable {
         })
     }
 
-    /// Publishes a block in a free slot, if possible slot number `hint`, modulo their number. A full barrier.
+    /// Publishes a block in slot number `hint`, modulo their number, or else in any free one, for
+    /// which it waits. A full barrier.
     #[inline]
     pub(crate) fn publish(&self, hint: usize, block: Tracked) -> Reading<'_> {
         if let Some(reading) = self.publish_in(hint, block) {
@@ -75,7 +93,7 @@ impl ReadTable {
         }
     }
 
-    /// The same, if there is a free slot.
+    /// Publishes a block as [`publish`](Self::publish) does, if a slot is free.
     #[inline]
     pub(crate) fn try_publish(&self, hint: usize, block: Tracked) -> Option<Reading<'_>> {
         self.publish_in(hint, block)
@@ -84,14 +102,14 @@ impl ReadTable {
 
     #[inline(always)]
     fn publish_in(&self, hint: usize, block: Tracked) -> Option<Reading<'_>> {
-        // Most hints are small enough, and a division takes longer than all the rest.
+        // Most hints are small enough, and a division would take longer than all the rest.
         let number = if hint < self.len.get() {
             hint
         } else {
             hint % self.len
         };
         let slot = self.slots.get(number)?;
-        // Only a slot that was had may become a value that gives it back.
+        // `Reading` frees its slot when dropped, so it is created only for a slot that was claimed.
         slot.replace(IDLE, block.0).then(|| Reading { slot })
     }
 
@@ -102,7 +120,7 @@ impl ReadTable {
         Some(Reading { slot })
     }
 
-    /// Looks at the table as it is after all changes of the map so far. A full barrier.
+    /// Prepares a look at the table, as it is after all changes of the map so far. A full barrier.
     #[inline]
     pub(crate) fn look(&self) -> Look<'_> {
         full_barrier();
@@ -125,13 +143,14 @@ impl Drop for Reading<'_> {
     }
 }
 
-/// A writer's look at the table.
+/// A writer's view of the table.
 pub(crate) struct Look<'a> {
     table: &'a ReadTable,
 }
 
 impl Look<'_> {
-    /// Tells whether somebody may be reading a block that no map word named when the look began.
+    /// Returns `true` if a reader may be reading `block`, which no map word named when the look
+    /// began.
     #[inline]
     pub(crate) fn is_read(&self, block: Tracked) -> bool {
         self.table.slots.iter().any(|slot| slot.load() == block.0)

@@ -1,15 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The gate through which writers of an arena go: open, closed for good, or closed for a while, by
-//! a check or by hibernation.
+//! The gate of an arena, which every writer passes: open, closed for good, or paused by a check or
+//! by hibernation.
 //!
-//! A writer looks at the gate when it holds its lane group. Whoever closes the gate for a while takes every lane group once
-//! afterwards: a writer that came before is through by then, and one that comes later sees the gate closed, because it got its
-//! group from the one who closed it.
+//! # Paused
 //!
-//! The gate is closed for good by a writer whose move is in doubt, before it gives its map locks
-//! back. So a request that waited for map locks looks at the gate again: the map may not have
-//! followed the flog, and nothing may be built on what it says.
+//! A writer checks the gate after it has locked its lane group. A thread that pauses the gate then
+//! locks every lane group once. Two cases are possible for each writer:
+//!
+//! ```text
+//!   Writer                                   Check or hibernation
+//!
+//!   1. locks its group, the gate is open
+//!                                            pauses the gate
+//!      writes                                waits for the group's lock
+//!      unlocks the group                     locks the group: this write has finished
+//!                                            unlocks the group
+//!
+//!   2.                                       pauses the gate
+//!                                            locks the group, unlocks it
+//!      locks its group, the gate is paused
+//!      unlocks the group, waits
+//! ```
+//!
+//! In case 2 the writer is sure to see the gate paused, because it takes the group's lock after the
+//! thread that has paused the gate. Once all groups were locked, no write is in flight. A writer
+//! pays nothing for that: the same word tells it whether the arena is read-only.
+//!
+//! # Closed for good
+//!
+//! A writer whose move is in doubt closes the gate before it releases its map locks:
+//!
+//! ```text
+//!   Writer A                                 Request B, for the same sector
+//!
+//!   locks its group, the gate is open        (a writer: locks its group, the gate is open)
+//!   locks the map words
+//!   fence 2 fails: the sector may have       waits for the map locks
+//!   moved, the map names the old block
+//!   closes the gate
+//!   unlocks the map words                    locks them, checks the gate again: closed
+//! ```
+//!
+//! Request B must not build on the map word, which recovery may change. So every request that
+//! changes map words checks the gate again when it holds their locks, discards and readers that
+//! mark a sector as lost included.
 
 #[cfg(loom)]
 use crate::sync::weak;
@@ -21,14 +56,15 @@ use crate::sync::{
 
 /// Writes are refused from now on.
 const CLOSED: u64 = 1 << 0;
-/// Writes wait for a check.
+/// Writes wait for the end of a check.
 const PAUSED: u64 = 1 << 1;
-/// Writes wait for the machine to go on.
+/// Writes wait for the end of a freeze, which hibernation has requested.
 const FROZEN: u64 = 1 << 2;
-/// Some sectors are not where the map says. Writes are refused as well.
+/// The map is behind the flog for some sectors: recovery could not complete their writes. Writes
+/// are refused as well.
 const BEHIND: u64 = 1 << 3;
 
-/// What a writer finds.
+/// State of the gate, for a writer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
     Open,
@@ -36,14 +72,14 @@ pub(crate) enum State {
     Paused,
 }
 
-/// The gate of an arena.
+/// The write gate of an arena.
 pub(crate) struct WriteGate {
     word: PaddedWord,
     waiters: WaitQueue,
 }
 
 impl WriteGate {
-    /// A gate that is open.
+    /// Creates an open gate.
     pub(crate) fn new() -> Result<Self, NoMemory> {
         Ok(Self {
             word: PaddedWord::new(0),
@@ -64,24 +100,24 @@ impl WriteGate {
         }
     }
 
-    /// Whether the gate is closed for good.
+    /// Returns `true` if the gate is closed for good.
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.word.load() & CLOSED != 0
     }
 
-    /// Closes the gate for good. Returns whether nobody had done so before.
+    /// Closes the gate for good. Returns `true` if it was not closed before.
     pub(crate) fn close(&self) -> bool {
         self.change(|word| word | CLOSED) & CLOSED == 0
     }
 
-    /// Whether some sectors are not where the map says.
+    /// Returns `true` if the map is behind the flog for some sectors.
     #[inline]
     pub(crate) fn is_behind(&self) -> bool {
         self.word.load() & BEHIND != 0
     }
 
-    /// Notes whether some sectors are not where the map says; if so, the gate is closed for good.
+    /// Sets whether the map is behind the flog for some sectors. If so, closes the gate for good.
     pub(crate) fn set_behind(&self, behind: bool) {
         self.change(|word| match behind {
             true => word | BEHIND | CLOSED,
@@ -89,30 +125,30 @@ impl WriteGate {
         });
     }
 
-    /// Lets writers wait until [`thaw`](Self::thaw) is called.
+    /// Makes writers wait until [`thaw`](Self::thaw).
     pub(crate) fn freeze(&self) {
         self.change(|word| word | FROZEN);
     }
 
-    /// Lets writers in that wait since [`freeze`](Self::freeze).
+    /// Ends a [`freeze`](Self::freeze) and wakes the writers that wait.
     pub(crate) fn thaw(&self) {
         self.change(|word| word & !FROZEN);
         self.waiters.wake_all();
     }
 
-    /// Closes the gate until the value is dropped; `None` if somebody else has done so.
+    /// Pauses the gate until the value is dropped. `None` if another thread has paused it.
     pub(crate) fn pause(&self) -> Option<Pause<'_>> {
         let before = self.change(|word| word | PAUSED);
         (before & PAUSED == 0).then_some(Pause { gate: self })
     }
 
-    /// Waits until the gate is neither paused nor frozen any more.
+    /// Waits until the gate is neither paused nor frozen.
     pub(crate) fn wait(&self) {
         self.waiters
             .wait_while(|| self.word.load() & (PAUSED | FROZEN) != 0);
     }
 
-    /// Changes the word at once and returns what it was before.
+    /// Changes the word atomically and returns its former value.
     fn change(&self, change: impl Fn(u64) -> u64) -> u64 {
         loop {
             let before = self.word.load();
@@ -123,7 +159,7 @@ impl WriteGate {
     }
 }
 
-/// Keeps new writers out.
+/// Keeps writers out; ends the pause on drop.
 pub(crate) struct Pause<'a> {
     gate: &'a WriteGate,
 }
