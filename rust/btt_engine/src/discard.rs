@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Discarding sectors, so that they read as zeroes: four bytes a sector.
+//! Discarding sectors: they read as zeroes afterwards.
 //!
-//! The sector keeps its block, so that no lane and no flog is needed: only the state in the map word changes. Sectors are
-//! taken cache line by cache line of the map, with one fence for all.
+//! A discard changes only the state in the map word, four bytes a sector. The sector keeps its
+//! block, so no lane and no flog entry is needed. The map is locked one cache line at a time, and
+//! one fence serves the whole request.
 
 use crate::{
     arena::Arena,
@@ -27,8 +28,8 @@ use nd_format::btt::{
 impl<M: Media> Btt<M> {
     /// Makes `count` sectors from `lba` on read as zeroes.
     ///
-    /// When this returns `Ok`, this is durable. After an error some of the sectors may have their old contents. The
-    /// old data stay on the medium until their blocks are used again.
+    /// When this returns `Ok`, that is durable. After an error some of the sectors may have their
+    /// old contents. The old data remain on the medium until their blocks are reused.
     pub fn discard(&self, lba: u64, count: u64) -> Result<(), IoError> {
         for Part { arena, mut premaps } in self.parts(lba, count)? {
             while !premaps.is_empty() {
@@ -38,18 +39,20 @@ impl<M: Media> Btt<M> {
         Ok(self.media().fence()?)
     }
 
-    /// The same, but fails with [`IoError::WouldBlock`] rather than wait for others before anything was stored.
+    /// Discards as [`discard`](Self::discard) does, but fails with [`IoError::WouldBlock`] if it
+    /// would have to wait before anything was stored.
     pub fn try_discard(&self, lba: u64, count: u64) -> Result<(), IoError> {
         let Some(Part { arena, premaps }) = self.parts(lba, count)?.next() else {
             return Ok(());
         };
         let end = self.discard_line::<true>(arena, &premaps)?;
-        // Something is stored: now the request is carried out.
+        // Something is stored, so the rest of the request may wait.
         let discarded = u64::from(end - premaps.start);
         self.discard(lba + discarded, count - discarded)
     }
 
-    /// Discards the first of some sectors, up to the end of a line of the map. Returns where that is.
+    /// Discards the first of `premaps`, up to the end of their map line. Returns the sector after
+    /// the last one discarded.
     fn discard_line<const NOWAIT: bool>(
         &self,
         arena: &Arena,
@@ -77,7 +80,8 @@ impl<M: Media> Btt<M> {
             };
             Ok(arena.set_map_entry(media, map, premap, entry)?)
         });
-        // Also the words that were zero already: whoever stored them may not have had his fence yet.
+        // This includes words that were zero already: the discard that has stored them may not have
+        // fenced yet.
         arena.flush_map(media, map.premaps());
         result
     }

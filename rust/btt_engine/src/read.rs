@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Reading sectors.
+//!
+//! A read looks up the block of a sector in the map, publishes it in the read tracking table, and
+//! reads it if the map has not changed meanwhile ([`tracking`](crate::tracking)). It takes a lock
+//! only to mark a sector as lost in the map.
 
 use crate::{
     arena::Arena,
@@ -22,23 +26,23 @@ use nd_format::btt::{
     MapState, //
 };
 
-/// A map entry that stays as it is: no writer reuses its block while the request's slot publishes it.
+/// A map entry and its word. While the request's slot publishes the block, no writer reuses it.
 struct Held {
     word: u32,
     entry: MapEntry,
 }
 
-/// A read on its way.
+/// A read in progress.
 struct Request<'a> {
-    /// The slot that publishes the block being read, once there is one.
+    /// The slot that publishes the block being read, if a block was published yet.
     reading: Option<Reading<'a>>,
     cpu: usize,
 }
 
 impl<M: Media> Btt<M> {
-    /// Reads `count` sectors from `lba` on to the next bytes of `sink`.
+    /// Reads `count` sectors from `lba` on into the next bytes of `sink`.
     ///
-    /// `cpu` is any number; callers with different numbers share no cache line.
+    /// `cpu` may be any number. Callers with different numbers share no cache line.
     #[inline]
     pub fn read<S: Sink<M>>(
         &self,
@@ -50,7 +54,8 @@ impl<M: Media> Btt<M> {
         self.read_sectors::<S, false>(lba, count, sink, cpu)
     }
 
-    /// The same without waiting for others: then it fails with [`IoError::WouldBlock`].
+    /// Reads as [`read`](Self::read) does, but fails with [`IoError::WouldBlock`] if it would have
+    /// to wait.
     #[inline(never)]
     pub fn try_read<S: Sink<M>>(
         &self,
@@ -83,8 +88,7 @@ impl<M: Media> Btt<M> {
         Ok(())
     }
 
-    /// Reads sectors of an arena some of which are not where the map says. Nothing is written
-    /// there.
+    /// Reads sectors of an arena whose map is behind the flog. Such an arena is read-only.
     #[cold]
     fn read_moved<'a, S: Sink<M>, const NOWAIT: bool>(
         &'a self,
@@ -134,9 +138,9 @@ impl<M: Media> Btt<M> {
         }
     }
 
-    /// Finds the block of a sector and keeps writers from it, if it is to be read.
+    /// Finds the block of a sector and, if it is to be read, keeps writers from reusing it.
     ///
-    /// The slot is that of the request: it publishes the block before until this one takes its place.
+    /// The block takes the place of the one that the request's slot has published before.
     #[inline(always)]
     fn hold<'a, const NOWAIT: bool>(
         &'a self,
@@ -183,10 +187,11 @@ impl<M: Media> Btt<M> {
         error.into()
     }
 
-    /// Notes that a sector cannot be read, so that later reads need not try.
+    /// Marks a sector as lost in the map, so that later reads need not try.
     ///
-    /// It is a hint: the sector may have been written since, and then the map is left as it is. The caller still
-    /// holds the block; else the same word could by now stand for new data in the same block.
+    /// This is a hint. If the map word has changed since, the sector was written, and the map is
+    /// left as it is. The caller still publishes the block. Otherwise the same word could by now
+    /// stand for new data in the same block.
     fn mark_lost<const NOWAIT: bool>(&self, arena: &Arena, premap: u32, held: &Held) {
         if self.media().is_read_only() {
             return;
@@ -203,7 +208,7 @@ impl<M: Media> Btt<M> {
             state: MapState::Error,
             block: held.entry.block,
         };
-        // If the map cannot be stored, the sector stays as unreadable as it is.
+        // If the map word cannot be stored, the sector remains as unreadable as it is.
         if arena
             .set_map_entry(self.media(), &map, premap, entry)
             .is_ok()

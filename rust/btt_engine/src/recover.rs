@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Recovery: lanes from the flog, and the map word of an interrupted write from its lane.
+//! Recovery: takes the lanes from the flog and completes interrupted writes.
 //!
-//! The newest entry of a lane says that a sector moved from one block to another. If the map still names the old block, the
-//! power failed between flog and map, and the map is set to the new one. Every state that the commit protocol can leave
-//! behind has at most one lane for a sector of which this is true, so that the order of the lanes does not matter, and doing
-//! it again changes nothing.
+//! The newest entry of a lane says that a sector moved from an old block to a new one. If the map
+//! still names the old block, the power failed between flog and map, and recovery sets the map word
+//! to the new block. In every state that the commit protocol can leave, this holds for at most one
+//! lane for each sector. So the order of the lanes does not matter, and doing it again changes
+//! nothing.
 //!
-//! A map word that cannot be read may name the old block, which is the lane's to write then. So nothing is written to an arena of
-//! which recovery needs such a word; all other sectors can be read. Without an entry of the flog, on the other hand, any sector may
-//! be shown as it was before its last write: the BTT is not opened.
+//! A map word that cannot be read may name the old block, which the lane would then overwrite. So
+//! an arena is read-only if recovery needs such a word; all other sectors can be read. A flog entry
+//! that cannot be read is worse: without it any sector may be shown as it was before its last
+//! write. So the BTT is not opened.
 //!
-//! All metadata are read and checked first ([`Plan`]); only then anything is stored. If the medium
-//! is read-only nothing is: the arena keeps the entries of writes to be finished, shows their
-//! sectors as recovery would leave them, and is closed.
+//! All metadata are read and checked before anything is stored ([`Plan`]). If the medium is
+//! read-only, nothing is stored at all. The arena then keeps the flog entries of the interrupted
+//! writes, shows their sectors as recovery would leave them, and is closed.
 
 use crate::{
     error::OpenError,
@@ -54,29 +56,30 @@ use nd_format::btt::{
     MapState, //
 };
 
-/// The most lanes that an arena may have: far more than anybody makes, few enough to keep in memory.
+/// The most lanes that an arena may have: far more than drivers create, few enough to keep in
+/// memory.
 const MAX_LANES: u32 = 1 << 16;
 
-/// What recovery will do to an arena.
+/// The result of reading the flog of an arena, and what recovery will do.
 pub(crate) struct Plan {
-    /// Where the arena starts on the medium.
+    /// Offset of the arena on the medium, in bytes.
     pub(crate) start: u64,
     pub(crate) info: Info,
     pub(crate) flog_layout: FlogLayout,
     lanes: Slots<Lane>,
     unfinished: Slots<FlogEntry>,
-    /// The first map word that is needed and cannot be read.
+    /// The first map word that recovery needs and cannot read.
     pub(crate) lost_word: Option<LostWord>,
 }
 
-/// A map word that cannot be read, and that recovery would have to look at: its arena is read-only.
+/// A map word that recovery needs and cannot read. Its arena is read-only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LostWord {
     /// Number of the arena.
     pub arena: u32,
-    /// Lane that moved the sector last, as far as this is known.
+    /// The first lane whose newest flog entry names the sector.
     pub lane: u32,
-    /// Sector of the arena.
+    /// Sector within the arena.
     pub premap: u32,
     /// Why the word cannot be read.
     pub error: MediaError,
@@ -98,7 +101,7 @@ impl fmt::Display for LostWord {
 }
 
 impl Plan {
-    /// Reads and checks the flog of an arena, and the map entries that it names.
+    /// Reads and checks the flog of an arena, and the map words that it names.
     pub(crate) fn new<M: Media>(
         media: &M,
         arena: u32,
@@ -180,26 +183,28 @@ impl Plan {
         }
     }
 
-    /// How many writes are to be finished.
+    /// Returns the number of interrupted writes.
     pub(crate) fn unfinished(&self) -> u32 {
-        // CAST: There are not more than lanes.
+        // CAST: There are at most as many as lanes.
         self.unfinished.len() as u32
     }
 
-    /// Takes the writes out that are to be finished, in the order of their sectors.
+    /// Takes the flog entries of the interrupted writes, ordered by sector.
     pub(crate) fn take_unfinished(&mut self) -> Result<Slots<FlogEntry>, NoMemory> {
         let mut unfinished = mem::replace(&mut self.unfinished, Slots::with_capacity(0)?);
         unfinished.sort_unstable_by_key(|entry| entry.lba);
         Ok(unfinished)
     }
 
-    /// Flushes the flog, so that nothing is built upon what a former owner stored but did not make durable.
+    /// Flushes the flog, so that nothing is built on what an earlier driver has stored but not made
+    /// durable.
     pub(crate) fn flush_flog<M: Media>(&self, media: &M) {
         let offset = self.start + self.info.geometry.flog_offset();
         media.flush(offset, self.info.geometry.flog_size());
     }
 
-    /// Stores the map words of the writes that were interrupted, which [`flush_map`](Self::flush_map) flushes. Returns how many there were.
+    /// Stores the map words of the interrupted writes; [`flush_map`](Self::flush_map) flushes them.
+    /// Returns their number.
     pub(crate) fn finish<M: Media>(&self, media: &M) -> Result<u32, MediaError> {
         let mut finished = 0;
         for entry in self.unfinished.iter() {
@@ -215,8 +220,9 @@ impl Plan {
         Ok(finished)
     }
 
-    /// Flushes the map word of each lane's newest entry: that of a write just finished, and one that a former owner stored and,
-    /// without a power failure in between, did not make durable.
+    /// Flushes the map word of each lane's newest entry: the word of a write that was just
+    /// completed, or one that an earlier driver has stored and, without a power failure since, not
+    /// made durable.
     pub(crate) fn flush_map<M: Media>(&self, media: &M) {
         let moved = self.lanes.iter().filter_map(Lane::pending_flush);
         for offset in moved.filter_map(|premap| self.info.geometry.map_entry_offset(premap)) {
@@ -224,7 +230,7 @@ impl Plan {
         }
     }
 
-    /// Shares out the lanes among `wanted` groups, or fewer if there are not so many lanes.
+    /// Distributes the lanes among `wanted` groups, or among fewer if there are fewer lanes.
     pub(crate) fn into_groups(self, wanted: usize) -> Result<LockRing<LaneGroup>, NoMemory> {
         let count = self.lanes.len();
         let groups = wanted.clamp(1, count.max(1));
@@ -249,7 +255,7 @@ struct Flog<'a, M> {
 }
 
 impl<M: Media> Flog<'_, M> {
-    /// Reads the group of a lane. Also returns where it is on the medium.
+    /// Reads the flog group of a lane. Returns its offset on the medium as well.
     fn group(&self, lane: u32) -> Result<(u64, [RawSlot; SLOTS]), OpenError> {
         let offset = self
             .info
@@ -275,7 +281,8 @@ impl<M: Media> Flog<'_, M> {
         ]
         .into_iter();
         match fields.find(|(_, found, limit)| found >= limit) {
-            // A lane that was never used has its own number for a sector, and there may be more lanes than sectors.
+            // A lane that was never used has its own number as the sector, and there may be more
+            // lanes than sectors.
             Some(("lba", ..)) if entry.old == entry.new && entry.lba == lane => Ok(()),
             Some((field, found, limit)) => Err(OpenError::FlogRange {
                 arena: self.arena,
@@ -288,7 +295,7 @@ impl<M: Media> Flog<'_, M> {
         }
     }
 
-    /// Tells whether the map has not followed an entry.
+    /// Returns `true` if the map still names the old block of an entry.
     fn is_unfinished(&self, entry: &FlogEntry) -> Result<bool, MediaError> {
         if entry.old == entry.new {
             return Ok(false);

@@ -2,9 +2,54 @@
 
 //! Writing sectors: the commit protocol.
 //!
-//! A request that holds a lane group writes as many sectors at a time as the group has usable lanes, with two fences for
-//! all of them. Each sector is atomic by itself; the sectors of a request may become durable in any order until the
-//! request is done.
+//! A request that holds a lane group writes a batch: as many sectors as the group has usable lanes.
+//! Two fences serve the whole batch. Each sector is atomic by itself. The sectors of a request may
+//! become durable in any order until the request ends.
+//!
+//! # The steps of a batch
+//!
+//! | Step | What it does |
+//! |---|---|
+//! | `lane_group` | locks lanes; checks the write gate |
+//! | `pick_lanes` | finds lanes whose free blocks no reader uses; clears media errors of a block |
+//! | `lock_map` | locks the map words of the batch; then the gate is checked again |
+//! | `stage` | flushes words of earlier writes; stores data and first halves of flog entries |
+//! | fence 1 | makes all of that durable |
+//! | `commit` | stores the second halves of the flog entries: each moves one sector |
+//! | fence 2 | makes the moves durable; recovery would complete them |
+//! | `update_map` | stores the map words, for readers; their flush is left to a later write |
+//!
+//! Nothing has happened before fence 1: the data are in free blocks, and the entries are in slots
+//! that still count as the older ones.
+//!
+//! # Why two fences
+//!
+//! Without fence 1 a second half may become durable before the data or before its first half. The
+//! sector would be torn, or the entry would be a mix of two entries.
+//!
+//! Without fence 2 a map word may become durable before its flog entry. Let sector `s` be in block
+//! `a`, and the lane's free block be `b`:
+//!
+//! ```text
+//!   commit       flog { s: a → b }, not durable yet
+//!   update_map   the map word of s: b, durable by chance
+//!   power fails  the entry is lost
+//!   recovery     the lane's newest entry is the one before: its free block is still b
+//! ```
+//!
+//! Block `b` is mapped and free, and the lane's next write overwrites the sector in place. For the
+//! same reason `abandon` leaves the map alone after a fence 2 that has failed.
+//!
+//! # Two writers
+//!
+//! | They meet | What orders them | Timeline in |
+//! |---|---|---|
+//! | in one lane | lock of the lane group; flush of the earlier map word | `lanes.rs` |
+//! | at one sector | map lock; flush of the line that it remembers | `map_locks.rs` |
+//! | at one sector, the first one fails | second check of the gate | `write_gate.rs` |
+//!
+//! A writer finds the readers of a block that it is about to reuse in the read tracking table
+//! (`tracking.rs`).
 
 #[cfg(any(loom, shuttle))]
 use crate::sync::weak;
@@ -48,9 +93,9 @@ impl<M: Media> Btt<M> {
     /// Writes `count` sectors from `lba` on with the next bytes of `source`.
     ///
     /// When this returns `Ok`, all sectors are durable. After an error each of them has its old or
-    /// its new contents; which of them is in doubt if the arena is read-only afterwards, until the
-    /// BTT is opened again. `cpu` is any number; callers with different numbers do not wait for
-    /// each other.
+    /// its new contents. If the arena is read-only afterwards, which of the two is in doubt until
+    /// the BTT is opened again. `cpu` may be any number. Callers with different numbers do not wait
+    /// for each other.
     #[inline]
     pub fn write<S: Source<M>>(
         &self,
@@ -67,7 +112,8 @@ impl<M: Media> Btt<M> {
         Ok(())
     }
 
-    /// The same, but fails with [`IoError::WouldBlock`] rather than wait for others before anything was stored.
+    /// Writes as [`write`](Self::write) does, but fails with [`IoError::WouldBlock`] if it would
+    /// have to wait before anything was stored.
     #[inline(never)]
     pub fn try_write<S: Source<M>>(
         &self,
@@ -80,13 +126,13 @@ impl<M: Media> Btt<M> {
             return Ok(());
         };
         let written = self.write_batch::<S, true>(arena, &premaps, source, cpu)?;
-        // Something is stored: now the request is carried out.
+        // Something is stored, so the rest of the request may wait.
         let written = u64::from(written);
         self.write(lba + written, count - written, source, cpu)
     }
 
-    /// Writes as many sectors of an arena as a lane group has lanes that can be used just now. Returns their number, which is
-    /// not zero.
+    /// Writes as many sectors of an arena as a lane group has usable lanes. Returns their number,
+    /// which is not zero.
     #[inline]
     fn write_batch<S: Source<M>, const NOWAIT: bool>(
         &self,
@@ -102,8 +148,9 @@ impl<M: Media> Btt<M> {
             drop(group);
             (group, count) = self.pick_anywhere::<NOWAIT>(arena, premaps, cpu)?;
         }
-        // The locks are taken before the first store: a request without patience gets them now or not at all, and a locked
-        // instruction after the stores would wait for them to drain, as the fence does anyway.
+        // The locks are taken before the first store. A request with `NOWAIT` gets them now or
+        // fails while nothing is stored. Besides, a locked instruction after the stores would wait
+        // for them to drain, which the fence does anyway.
         let map = arena.lock_map::<NOWAIT>(premaps.start..premaps.start + count)?;
         arena.check_writable(&map)?;
         self.stage(arena, &mut group, &map, source)?;
@@ -116,7 +163,7 @@ impl<M: Media> Btt<M> {
             Ok(()) => self.update_map(arena, &mut group, &map),
             Err(error) => Err(self.abandon(arena, &mut group, &map, error)),
         };
-        // The first error is the one that says that it was the first.
+        // The first error first: the one that has closed the arena is `IoError::Interrupted`.
         committed?;
         mapped?;
         group.statistics.batches += 1;
@@ -124,8 +171,8 @@ impl<M: Media> Btt<M> {
         Ok(count)
     }
 
-    /// Begins a batch with as many lanes as can be used just now. Returns their number, which is zero if none of the group can be used any
-    /// more.
+    /// Begins a batch with as many lanes as are usable now. Returns their number: zero if no lane
+    /// of the group will be usable again.
     #[inline(always)]
     fn pick_lanes<const NOWAIT: bool>(
         &self,
@@ -141,7 +188,7 @@ impl<M: Media> Btt<M> {
         self.wait_for_lanes::<NOWAIT>(arena, group, premaps, awaited)
     }
 
-    /// Begins a batch with lanes of any group: those of the CPU have media errors that cannot be cleared.
+    /// Begins a batch with lanes of any group, as all lanes of the CPU's group are retired.
     #[cold]
     fn pick_anywhere<'a, const NOWAIT: bool>(
         &self,
@@ -159,7 +206,7 @@ impl<M: Media> Btt<M> {
         Err(IoError::NoFreeBlock { arena: arena.index })
     }
 
-    /// Goes on looking for lanes until there is one. `awaited` tells whether there will be.
+    /// Looks for lanes until there is one. `awaited` says whether there will be one.
     #[cold]
     fn wait_for_lanes<const NOWAIT: bool>(
         &self,
@@ -189,7 +236,7 @@ impl<M: Media> Btt<M> {
         }
     }
 
-    /// Picks lanes. Tells whether some of the others may be of use later.
+    /// Picks lanes. Sets `awaited` if some of the others may become usable later.
     #[inline]
     fn try_pick<const NOWAIT: bool>(
         &self,
@@ -220,7 +267,7 @@ impl<M: Media> Btt<M> {
         })
     }
 
-    /// Whether a lane's free block can be written as it is.
+    /// Returns `true` if a lane's free block can be written as it is.
     #[inline(always)]
     fn is_ready(&self, arena: &Arena, lane: &Lane) -> bool {
         let len = arena.geometry().internal_lba_size().into();
@@ -230,9 +277,9 @@ impl<M: Media> Btt<M> {
                 .is_some_and(|offset| !self.media().is_bad(offset, len))
     }
 
-    /// Clears the errors of a lane's free block. Returns whether the lane can be used.
+    /// Clears the media errors of a lane's free block. Returns `true` if the lane is usable then.
     ///
-    /// Nobody else can be using the block: it is free, and not being read.
+    /// The block is free and no reader uses it, so no other request accesses it.
     #[cold]
     fn make_ready(&self, arena: &Arena, lane: &mut Lane) -> bool {
         let len = arena.geometry().internal_lba_size().into();
@@ -248,10 +295,11 @@ impl<M: Media> Btt<M> {
         cleared
     }
 
-    /// Writes the data and notes in the flog what is about to happen. Nothing has happened yet when this fails.
+    /// Writes the data and the first halves of the flog entries. If this fails, nothing has
+    /// happened yet.
     ///
-    /// What is flushed here may become durable in any order. The metadata come first: their lines are written back while the
-    /// data are copied, which takes longer.
+    /// What is flushed here may become durable in any order. The metadata come first: their lines
+    /// are written back while the data are copied, which takes longer.
     #[inline(always)]
     fn stage<S: Source<M>>(
         &self,
@@ -261,13 +309,14 @@ impl<M: Media> Btt<M> {
         source: &mut S,
     ) -> Result<(), IoError> {
         let media = self.media();
-        // A flog entry must not name a block as the old one that the map may forget: all words of these locks are to be durable.
+        // The old block in a flog entry must match a durable map word, so all words of these locks
+        // are flushed.
         arena.flush_pending_lines(media, map);
         group.each(|lane| {
             let Move { premap, new, .. } = lane.sector();
             let entry = arena.decode(arena.map_word(media, premap)?, premap)?;
             let data = match arena.block_offset(new) {
-                // A block in use and free at once: writing it would tear the sector.
+                // The block is in use and free at once: writing it would tear the sector.
                 Some(offset) if new != entry.block => offset,
                 _ => return Err(arena.bad_map_entry(premap, new)),
             };
@@ -283,13 +332,14 @@ impl<M: Media> Btt<M> {
         })
     }
 
-    /// Makes the moves happen. Those that fail have not happened, and their lanes are not used again.
+    /// Makes the moves happen. A move that fails has not happened, and its lane is retired.
     #[inline(always)]
     fn commit(&self, arena: &Arena, group: &mut LaneGroup) -> Result<(), IoError> {
         let mut result = Ok(());
         let each = group.each(|lane| {
             if let Err(error) = lane.commit(self.media()) {
-                // The slot may hold a mix of two entries now, and no longer the one that recovery would need.
+                // The slot may be a mix of two entries now, and no longer the one that recovery
+                // would need.
                 let error = arena.interrupted(error);
                 lane.set_condition(Condition::Retired);
                 result = result.and(Err(error));
@@ -299,8 +349,8 @@ impl<M: Media> Btt<M> {
         each.and(result)
     }
 
-    /// Lets the map follow the flog. The words are flushed by whoever builds upon them: a flush here would only delay the locked
-    /// instructions that give the locks back.
+    /// Updates the map from the flog. The words are not flushed: a later writer does it before it
+    /// builds on them, and a flush here would delay the locked instructions that release the locks.
     #[inline(always)]
     fn update_map(
         &self,
@@ -319,8 +369,8 @@ impl<M: Media> Btt<M> {
                 block: new,
             };
             if let Err(error) = arena.set_map_entry(media, map, premap, entry) {
-                // The flog is ahead of the map: recovery will finish the write, but until then
-                // nothing may be built on the map. The other sectors are not concerned.
+                // The flog is ahead of the map: recovery will complete the write, but until then
+                // nothing may be built on the map. The other sectors are not affected.
                 result = result.and(Err(arena.interrupted(error)));
                 let word = arena.map_word(media, premap);
                 // A store that fails may have been carried out.
@@ -337,12 +387,12 @@ impl<M: Media> Btt<M> {
         each.and(result)
     }
 
-    /// Ends a batch whose entries in the flog may be durable or not. Returns what its submitter is
-    /// told.
+    /// Ends a batch whose flog entries may or may not be durable. Returns the error for its
+    /// submitter.
     ///
-    /// The map stays as it is: were one of its words durable and the entry of the flog lost, the
-    /// block would be mapped and free. So the sectors show what they held before, until recovery
-    /// finds them moved or not.
+    /// The map stays as it is. If one of its words became durable and the flog entry did not, the
+    /// block would be mapped and free. So the sectors show their old contents until recovery finds
+    /// out whether they have moved.
     #[cold]
     fn abandon(
         &self,
@@ -351,7 +401,7 @@ impl<M: Media> Btt<M> {
         _map: &MapGuard<'_>,
         error: MediaError,
     ) -> IoError {
-        // While the locks are held: requests that wait for them must not build on a word that
+        // While the locks are held: a request that waits for them must not build on a word that
         // recovery may change.
         let error = arena.interrupted(error);
         #[cfg(any(loom, shuttle))]
