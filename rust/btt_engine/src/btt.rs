@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A BTT in use.
+//! A BTT in use: opening it, its arenas, and how requests are split among them.
+//!
+//! [`Btt`] owns the medium, the arenas and the read tracking table. Requests are in `read.rs`,
+//! `write.rs` and `discard.rs`. The lock order is that of the crate. The lock of an arena's
+//! interrupted writes (`Btt::unfinished`) is a leaf.
 
 use crate::{
     arena::{
@@ -46,27 +50,30 @@ use core::{
 };
 use nd_format::btt::FlogEntry;
 
-/// A BTT that was just opened, and what was done to it.
+/// A BTT that was just opened, and what opening has done.
 pub struct Opened<M> {
     /// The BTT.
     pub btt: Btt<M>,
     /// The last info block that was restored from its copy, if one was.
     pub restored: Option<Restored>,
-    /// The first map word that recovery needed and could not read, if there was one.
+    /// The first map word that recovery needed and could not read, if any.
     pub lost_word: Option<LostWord>,
-    /// Writes that a power failure had interrupted between flog and map, and that were finished.
+    /// Number of writes that a power failure had interrupted between flog and map, and that were
+    /// completed.
     pub finished_writes: u32,
-    /// What was not done as the medium is read-only, if there was something to do.
+    /// What was not done because the medium is read-only, if there was something to do.
     pub postponed: Option<Postponed>,
 }
 
-/// What opening a BTT leaves to be done as its medium is read-only. The arenas concerned refuse to
-/// be written until the BTT is opened again; they can be read, as if it had been done.
+/// What opening a BTT could not do because its medium is read-only.
+///
+/// The arenas concerned are read-only until the BTT is opened again. They can be read as if it had
+/// been done.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Postponed {
-    /// First info blocks that are to be restored from their copies.
+    /// Number of first info blocks that have to be restored from their copies.
     pub info_blocks: u32,
-    /// Writes that a power failure has interrupted and that are to be finished.
+    /// Number of writes that a power failure has interrupted and that have to be completed.
     pub writes: u32,
 }
 
@@ -90,7 +97,7 @@ pub struct Btt<M> {
     detected: Detected,
     params: OpenParams,
     arenas: Slots<Arena>,
-    /// One for each arena.
+    /// Interrupted writes, one list for each arena.
     unfinished: LockRing<Unfinished>,
     table: ReadTable,
 }
@@ -103,9 +110,9 @@ pub(crate) struct Part<'a> {
 
 /// The parts of a request, in order.
 pub(crate) struct Split<'a> {
-    /// Arenas that were not looked at yet.
+    /// Arenas that were not considered yet.
     arenas: slice::Iter<'a, Arena>,
-    /// Disk sectors that are still to come.
+    /// Sectors of the disk that are still to be assigned.
     lbas: Range<u64>,
 }
 
@@ -130,7 +137,8 @@ impl<M> Btt<M> {
         self.arenas.iter()
     }
 
-    /// Block of a sector that is not where the map says, in an arena that has such sectors.
+    /// Returns the block of a sector for which the map is behind the flog. `None` if the map is
+    /// right. For arenas that have such sectors.
     #[cold]
     pub(crate) fn moved(&self, arena: &Arena, premap: u32) -> Option<u32> {
         let unfinished = self.unfinished.lock(arena.index as usize);
@@ -138,7 +146,7 @@ impl<M> Btt<M> {
         Some(unfinished.get(found.ok()?)?.new)
     }
 
-    /// The sum over all lane groups. Writers may go on meanwhile; each group is waited for.
+    /// Returns the sum over all lane groups. Waits for each group in turn, while writers go on.
     pub fn statistics(&self) -> Statistics {
         self.all_arenas()
             .flat_map(|arena| arena.groups())
@@ -146,7 +154,7 @@ impl<M> Btt<M> {
             .fold(Statistics::default(), Statistics::add)
     }
 
-    /// Takes over what recovery has left of a frozen arena.
+    /// Sets the state in which recovery has left a frozen arena.
     pub(crate) fn set_state(&self, arena: &Arena, state: ArenaState) {
         let is_behind = !state.unfinished.is_empty();
         *self.unfinished.lock(arena.index as usize) = state.unfinished;
@@ -155,16 +163,16 @@ impl<M> Btt<M> {
 }
 
 impl<M: Media> Btt<M> {
-    /// Opens the BTT on `media`: checks all of its metadata but the bulk of the map, restores first info blocks from
-    /// their copies and finishes interrupted writes. An arena is read-only if its info block says that it has an error, or if
-    /// it cannot be told whether one of its writes was interrupted.
+    /// Opens the BTT on `media`: checks all of its metadata except the bulk of the map, restores
+    /// first info blocks from their copies and completes interrupted writes. An arena is read-only
+    /// if its info block has the error flag, or if a map word that recovery needs cannot be read.
     ///
-    /// If the medium [is read-only](Media::is_read_only) nothing is stored. An arena where that
+    /// If the medium [is read-only](Media::is_read_only) nothing is stored. An arena for which that
     /// would have been necessary is read-only until the BTT is opened again. Its sectors can be
     /// read as if it had been done.
     ///
-    /// Nothing is changed when this fails, unless it is the medium that fails, or there is no memory for the arenas in the end: what was
-    /// restored and finished by then is what the next opening would do.
+    /// When this fails nothing has changed, except when the medium fails, or when memory runs out
+    /// at the end. What was restored and completed by then is what the next opening would do.
     pub fn open(media: M, params: &OpenParams) -> Result<Opened<M>, OpenError> {
         let (detected, sites) = discover::discover(&media, params)?;
         let recovered = Recovered::new(&media, &sites)?;
@@ -188,43 +196,44 @@ impl<M: Media> Btt<M> {
         })
     }
 
-    /// The medium under the BTT.
+    /// Returns the medium below the BTT.
     #[inline]
     pub fn media(&self) -> &M {
         &self.media
     }
 
-    /// What the info blocks say of the whole BTT.
+    /// Returns what the info blocks say about the whole BTT.
     pub fn detected(&self) -> &Detected {
         &self.detected
     }
 
-    /// Bytes of a sector: 512 or 4096.
+    /// Returns the size of a sector in bytes: 512 or 4096.
     #[inline]
     pub fn sector_size(&self) -> u32 {
         self.detected.lba_size.sector()
     }
 
-    /// Sectors of all arenas.
+    /// Returns the number of sectors of all arenas.
     #[inline]
     pub fn sector_count(&self) -> u64 {
         self.detected.sectors
     }
 
-    /// Tells whether any arena refuses writes.
+    /// Returns `true` if any arena refuses writes.
     pub fn is_read_only(&self) -> bool {
         self.arenas.iter().any(Arena::is_read_only)
     }
 
-    /// The arenas, in order.
+    /// Returns the arenas, in order.
     pub fn arenas(&self) -> impl Iterator<Item = ArenaInfo> + '_ {
         self.arenas.iter().map(Arena::info)
     }
 
-    /// Makes durable what writes have left to later writes to flush: the map words that the newest entries of the flog name.
+    /// Makes the map words durable that writes have left to later writes to flush: those that the
+    /// newest flog entries name.
     ///
-    /// Whoever drives the medium next must find them so, as other drivers know nothing of words that are not durable. That is so if no
-    /// request is under way, and none comes afterwards.
+    /// The next driver of the medium relies on that, as it does not know which words are not
+    /// durable. The caller makes sure that no request is in flight and that none follows.
     pub fn write_back(&self) -> Result<(), MediaError> {
         for arena in self.arenas.iter() {
             for group in arena.groups() {
@@ -233,15 +242,15 @@ impl<M: Media> Btt<M> {
                 }
             }
             if arena.is_read_only() {
-                // Entries may be there whose fence has failed. The next driver finishes what they
-                // say.
+                // There may be entries whose fence has failed. The next driver completes what they
+                // say, so they have to be durable.
                 arena.flush_flog(&self.media);
             }
         }
         self.media.fence()
     }
 
-    /// How it was opened.
+    /// Returns the parameters with which the BTT was opened.
     pub(crate) fn params(&self) -> &OpenParams {
         &self.params
     }
@@ -251,7 +260,7 @@ impl<M: Media> Btt<M> {
         &self.table
     }
 
-    /// Splits a request where an arena ends.
+    /// Splits a request at the ends of arenas.
     #[inline(always)]
     pub(crate) fn parts(&self, lba: u64, count: u64) -> Result<Split<'_>, IoError> {
         let sectors = self.sector_count();
@@ -273,26 +282,26 @@ impl<M: Media> Btt<M> {
 pub(crate) struct Recovered {
     /// The last info block that was restored from its copy.
     restored: Option<Restored>,
-    /// Writes that were finished.
+    /// Number of writes that were completed.
     pub(crate) finished_writes: u32,
-    /// What was not stored, if the medium is read-only.
+    /// What was not stored because the medium is read-only.
     postponed: Option<Postponed>,
 }
 
-/// Writes of an arena that recovery could not finish, as the medium is read-only, in the order of
-/// their sectors.
+/// Writes of an arena that recovery could not complete because the medium is read-only, ordered by
+/// sector.
 type Unfinished = Slots<FlogEntry>;
 
-/// In which state recovery leaves an arena.
+/// The state in which recovery leaves an arena.
 pub(crate) struct ArenaState {
-    /// Writes that are not finished.
+    /// Writes that are not completed.
     pub(crate) unfinished: Unfinished,
-    /// Whether it must not be written.
+    /// Whether the arena must not be written.
     pub(crate) is_closed: bool,
 }
 
 impl Recovered {
-    /// Does what the plans want. All that lanes and map say is durable then.
+    /// Carries out the plans of `sites`. All that lanes and map say is durable afterwards.
     pub(crate) fn new<M: Media>(media: &M, sites: &Slots<Site>) -> Result<Self, OpenError> {
         let postponed = media.is_read_only().then(|| postpone(sites));
         let restored = match postponed {
@@ -306,7 +315,7 @@ impl Recovered {
         })
     }
 
-    /// Takes from a plan what it leaves to be done.
+    /// Takes the state of an arena out of its plan.
     pub(crate) fn take_state(&self, site: &mut Site) -> Result<ArenaState, NoMemory> {
         let mut unfinished = Slots::with_capacity(0)?;
         let mut is_closed = site.plan.info.error || site.plan.lost_word.is_some();
@@ -321,7 +330,7 @@ impl Recovered {
     }
 }
 
-/// What would have to be stored.
+/// Counts what would have to be stored.
 fn postpone(sites: &Slots<Site>) -> Postponed {
     let mut postponed = Postponed::default();
     for site in sites.iter() {
@@ -331,8 +340,8 @@ fn postpone(sites: &Slots<Site>) -> Postponed {
     postponed
 }
 
-/// Finishes the writes that were interrupted, if that `may_store`. Returns how many there were. All
-/// that lanes and map say is durable then.
+/// Completes the interrupted writes if `may_store`. Returns their number. All that lanes and map
+/// say is durable afterwards.
 fn finish<M: Media>(media: &M, sites: &Slots<Site>, may_store: bool) -> Result<u32, OpenError> {
     for site in sites.iter() {
         site.plan.flush_flog(media);
@@ -349,9 +358,9 @@ fn finish<M: Media>(media: &M, sites: &Slots<Site>, may_store: bool) -> Result<u
     Ok(finished_writes)
 }
 
-/// Puts the arenas into use.
+/// Creates the arenas.
 //
-// Not inlined: the discovery, which needs the stack, is over by then.
+// Not inlined: the discovery, which needs much stack, is over by then.
 #[inline(never)]
 fn arenas(
     sites: Slots<Site>,
@@ -390,7 +399,7 @@ fn arenas(
     Ok((arenas, unfinished))
 }
 
-/// Writes the first info blocks that were lost from their copies, without a fence. Returns the last one.
+/// Restores lost first info blocks from their copies, without a fence. Returns the last one.
 fn restore<M: Media>(media: &M, sites: &Slots<Site>) -> Result<Option<Restored>, OpenError> {
     let mut last = None;
     for restored in sites.iter().filter_map(|site| site.restored) {

@@ -2,15 +2,17 @@
 
 //! Checking an arena that is in use.
 //!
-//! Each block of an arena is named by one map word, or is the free block of one lane. There are as many blocks as map words and
-//! lanes, so this is the case if no name is out of range and no block is named twice. Besides, the newest entry in a lane's flog
-//! must be the one that the lane goes by.
+//! Each block of an arena is named by one map word, or it is the free block of one lane. There are
+//! as many blocks as map words and lanes. So it is sufficient that no block number is out of range
+//! and no block is named twice. In addition, the newest entry in a lane's flog must match the state
+//! of the lane in memory.
 //!
-//! # What is looked at
+//! # What is checked
 //!
-//! Writers move blocks between map and lanes, so they are kept out of an arena while it is checked, and those under way are
-//! waited for ([`write_gate`](crate::write_gate)). Readers and other arenas are not concerned. Discards and lost sectors change the state of a map
-//! word but never the block that it names. What is checked is therefore the arena as it was at one moment.
+//! Writers move blocks between map and lanes. The check keeps them out of an arena and waits for
+//! those in flight ([`write_gate`](crate::write_gate)). Readers and other arenas are not affected.
+//! Discards, and readers that mark a sector as lost, change the state in a map word but never the
+//! block that it names. Therefore the check sees the arena as it was at one moment.
 
 use crate::{
     arena::Arena,
@@ -32,21 +34,21 @@ use crate::{
 };
 use core::fmt;
 
-/// Map words that are looked at without a break.
+/// Number of map words that are checked between two pauses.
 const WORDS_WITHOUT_BREAK: u32 = 1 << 16;
 
-/// What a check has found.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Report {
-    /// Arenas that were checked.
+    /// Number of arenas that were checked.
     pub arenas: u32,
-    /// Map words that were checked.
+    /// Number of map words that were checked.
     pub sectors: u64,
-    /// Lanes that were checked.
+    /// Number of lanes that were checked.
     pub lanes: u64,
-    /// How many defects there are.
+    /// Number of defects.
     pub defects: u64,
-    /// The first of them.
+    /// The first defect.
     pub first: Option<Defect>,
 }
 
@@ -70,7 +72,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Something that is not as it should be.
+/// A defect of an arena.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Defect {
     /// A map word cannot be read, or names a block that the arena does not have.
@@ -81,17 +83,17 @@ pub enum Defect {
         arena: u32,
         /// The block.
         block: u32,
-        /// Blocks of the arena.
+        /// Number of blocks of the arena.
         blocks: u32,
     },
-    /// A lane has a free block that another lane has, too.
+    /// A lane has the same free block as another lane.
     SharedFreeBlock {
         /// Number of the arena.
         arena: u32,
         /// The block.
         block: u32,
     },
-    /// A map word names a block that a lane has free, or that another map word names.
+    /// A map word names a block that is free in a lane, or that another map word names.
     SharedBlock {
         /// Number of the arena.
         arena: u32,
@@ -100,7 +102,7 @@ pub enum Defect {
         /// The block.
         block: u32,
     },
-    /// The flog of a lane does not say what the lane goes by.
+    /// The newest entry in a lane's flog does not match the state of the lane.
     Flog {
         /// Number of the arena.
         arena: u32,
@@ -135,20 +137,20 @@ impl fmt::Display for Defect {
             ),
             Self::Flog { arena, block } => write!(
                 f,
-                "arena {arena}: the flog of the lane with free block {block} says something else"
+                "arena {arena}: the flog of the lane with free block {block} does not match the lane"
             ),
         }
     }
 }
 
-/// A check could not be made.
+/// Why a check could not be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CheckError {
     /// An arena is being checked already.
     Busy,
-    /// There was not enough memory: a bit for each block of an arena.
+    /// There is not enough memory: a check needs one bit for each block of an arena.
     NoMemory,
-    /// Whoever asked for it did not want to wait any more.
+    /// The caller has ended the check early.
     Interrupted,
 }
 
@@ -159,19 +161,21 @@ impl From<NoMemory> for CheckError {
 }
 
 impl<M: Media> Btt<M> {
-    /// Checks all arenas, one after the other. Changes nothing. Writers of an arena wait meanwhile.
+    /// Checks all arenas, one after the other. Changes nothing. Writers of an arena wait while it
+    /// is checked.
     pub fn check(&self) -> Result<Report, CheckError> {
         self.check_while(|| true)
     }
 
-    /// The same, as long as `goes_on` says so, which is asked now and then: the map of a large BTT takes minutes.
+    /// Checks all arenas as [`check`](Self::check) does, as long as `goes_on` returns `true`. It is
+    /// called now and then, as the map of a large BTT takes minutes.
     pub fn check_while(&self, goes_on: impl Fn() -> bool) -> Result<Report, CheckError> {
         let mut report = Report::default();
         for arena in self.all_arenas() {
             let geometry = arena.geometry();
             let mut used = BlockSet::new(geometry.internal_nlba())?;
             let _pause = arena.pause().ok_or(CheckError::Busy)?;
-            // Every lane group is had here, so no writer is under way when it comes to the map.
+            // This locks every lane group, so no writer is in flight when the map is checked.
             self.check_lanes(arena, &mut used, &mut report);
             self.check_map(arena, &mut used, &mut report, &goes_on)?;
             report.arenas += 1;
@@ -209,7 +213,7 @@ impl<M: Media> Btt<M> {
                 })
             }
         }
-        // The flog of a lane that is not used any more may hold anything.
+        // The flog of a retired lane may hold anything.
         if lane.condition() != Condition::Retired && !lane.agrees_with_flog(self.media()) {
             return Err(Defect::Flog {
                 arena: place,
@@ -232,7 +236,7 @@ impl<M: Media> Btt<M> {
                 report.note(defect);
             }
             if premap % WORDS_WITHOUT_BREAK == WORDS_WITHOUT_BREAK - 1 {
-                // The longest wait: others may want the CPU.
+                // The longest pause: other threads may need the CPU.
                 relax(u32::MAX);
                 if !goes_on() {
                     return Err(CheckError::Interrupted);
@@ -272,7 +276,7 @@ impl Report {
 /// A set of the blocks of an arena.
 struct BlockSet {
     words: Slots<u64>,
-    /// Number of blocks that there are.
+    /// Number of blocks of the arena.
     len: u32,
 }
 
@@ -284,7 +288,7 @@ impl BlockSet {
         })
     }
 
-    /// Adds a block. Tells whether it is new; `None` if there is no such block.
+    /// Adds a block. Returns `true` if it is new; `None` if the arena has no such block.
     #[inline]
     fn insert(&mut self, block: u32) -> Option<bool> {
         if block >= self.len {

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Making a BTT, so that a power failure leaves either a whole one or none.
+//! Creating a BTT, so that a power failure leaves either a complete one or none.
 //!
-//! First the places of all info blocks are erased. Then come the maps and flogs of all arenas, and only when these
-//! are durable the info blocks, from the last arena to the first and in each arena the copy before the first one. Who
-//! finds the first info block of the first arena finds everything else.
+//! Order of the stores:
+//!
+//! 1. erase the places of all info blocks, then a fence;
+//! 2. write the maps and flogs of all arenas, then a fence;
+//! 3. write the info blocks, from the last arena to the first one, and in each arena the copy
+//!    before the first info block, with a fence after each of them.
+//!
+//! A driver that finds the first info block of the first arena therefore finds everything else.
 
 use crate::{
     discover::InfoBuffer,
@@ -33,37 +38,38 @@ use nd_format::{
     uuid::Uuid, //
 };
 
-/// Bytes that are zeroed at a time.
+/// Number of bytes that are zeroed at a time.
 const CHUNK: u64 = 2 << 20;
 
-/// What a new BTT is to be like.
+/// Parameters of a new BTT.
 #[derive(Clone, Copy, Debug)]
 pub struct CreateParams {
-    /// Layout that belongs to the class of the namespace.
+    /// Version of the layout, which depends on the class of the namespace.
     pub version: Version,
     /// UUID of the BTT.
     pub uuid: Uuid,
     /// UUID of the namespace; nil if it has none.
     pub parent_uuid: Uuid,
-    /// Size of a sector with its metadata.
+    /// Size of a sector in bytes, with its metadata.
     pub lba_size: LbaSize,
-    /// Lanes of an arena: [`NFREE`](nd_format::btt::NFREE), or fewer where it is tried how writers share them.
+    /// Number of lanes of an arena: [`NFREE`](nd_format::btt::NFREE). Tests use fewer, so that
+    /// writers have to share them.
     pub lanes: u32,
 }
 
-/// A BTT could not be made.
+/// Why a BTT could not be created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CreateError {
-    /// The namespace has no room for an arena.
+    /// The namespace is too small for an arena.
     TooSmall {
-        /// Bytes that a BTT could use.
+        /// Number of bytes that a BTT could use.
         size: u64,
     },
     /// An arena cannot be laid out.
     Geometry(GeometryError),
     /// The medium failed.
     Media(MediaError),
-    /// There was not enough memory.
+    /// There is not enough memory.
     NoMemory,
 }
 
@@ -84,9 +90,9 @@ impl From<MediaError> for CreateError {
     }
 }
 
-/// Makes a BTT on `media`, whatever is there, with all sectors in their initial state.
+/// Creates a BTT on `media`, whatever is there, with all sectors in their initial state.
 ///
-/// Data blocks are not touched: until it is written, a sector reads as what the medium held before.
+/// Data blocks are not touched: until a sector is written it reads as what the medium held before.
 pub fn create<M: Media>(media: &M, params: &CreateParams) -> Result<(), CreateError> {
     let origin = params.version.initial_offset();
     let size = media.size().saturating_sub(origin);

@@ -2,14 +2,18 @@
 
 //! Finding a BTT, and telling a namespace without one from a namespace whose BTT is damaged.
 //!
-//! A first info block with a good checksum that is of this namespace was meant to be there. If a field of it does not fit, as
-//! when the namespace has become smaller than its BTT, the BTT is damaged: with the old size its data are back. An info block
-//! that names another namespace is none, so that a new namespace may begin where an old one did.
+//! An arena has two info blocks with the same contents: the first one at its start, and a copy at
+//! its end, which UEFI calls the backup.
 //!
-//! The first info block of an arena may be lost while its copy, the map and the flog are good. Making a new BTT there would
-//! destroy everything, so the copy is looked at, at the place where it is in an arena that fills the space there is. But a
-//! copy also survives where a BTT was given up on purpose, so it counts only if the first info block is unreadable or
-//! still recognisable:
+//! A first info block that has a good checksum and names this namespace is meant to be there. If
+//! one of its fields does not fit, for example because the namespace has become smaller than its
+//! BTT, the BTT is damaged: with the old size the data are back. An info block that names another
+//! namespace counts as none, so that a new namespace may begin where an old one did.
+//!
+//! The first info block of an arena may be lost while its copy, the map and the flog are good.
+//! Creating a new BTT there would destroy everything. So the copy is searched where it lies in an
+//! arena that fills the available space. But a copy also remains where a BTT was given up on
+//! purpose. So it counts only if the first info block is unreadable or still recognisable:
 //!
 //! | First info block | Copy | Flog | Result |
 //! |---|---|---|---|
@@ -19,16 +23,18 @@
 //! | good checksum, of another namespace | | | no BTT |
 //! | unreadable, or the remains of the copy | good | good | restored from the copy |
 //! | unreadable, or the remains of the copy | good | damaged | damaged |
-//! | unreadable, or signature with a wrong checksum | none | | no BTT, and none may be made until the block is zeroed |
+//! | unreadable, or signature with a wrong checksum | none | | no BTT, none permitted |
 //! | all zeroes, as tools leave it when they destroy a BTT | | | no BTT |
-//! | other data | good | | no BTT, and none may be made until the block is zeroed |
+//! | other data | good | | no BTT, none permitted |
 //! | other data | none | | no BTT |
 //!
-//! "No BTT" holds for one version. Where the first info block of the other version would be, a whole one that names this very
-//! namespace keeps a new BTT from being made, too.
+//! "None permitted": no BTT may be created until the block is zeroed.
 //!
-//! Info blocks of later arenas are asked for by the arena before them, so that their copies count whatever has become of the
-//! first one, unless that one is whole.
+//! "No BTT" holds for one version of the layout. A complete first info block of the other version
+//! that names this namespace also keeps a new BTT from being created.
+//!
+//! The info block of a later arena is expected because the arena before it says so. Therefore its
+//! copy counts whatever has happened to its first info block, unless that one is complete.
 
 use crate::{
     error::{
@@ -68,13 +74,13 @@ use nd_format::{
 pub struct Detected {
     /// UUID of the BTT.
     pub uuid: Uuid,
-    /// Size of a sector with its metadata.
+    /// Size of a sector in bytes, with its metadata.
     pub lba_size: LbaSize,
     /// Version of the layout.
     pub version: Version,
     /// Number of arenas.
     pub arenas: usize,
-    /// Sectors of all arenas.
+    /// Number of sectors of all arenas.
     pub sectors: u64,
 }
 
@@ -83,11 +89,11 @@ pub struct Detected {
 pub struct Restored {
     /// Number of the arena.
     pub arena: u32,
-    /// Where the info block is.
+    /// Offset of the info block on the medium, in bytes.
     pub offset: u64,
-    /// Where its copy is.
+    /// Offset of its copy on the medium, in bytes.
     pub copy: u64,
-    /// What was wrong with it.
+    /// What was wrong with the info block.
     pub damage: Damage,
 }
 
@@ -111,7 +117,7 @@ impl fmt::Display for Restored {
 pub enum Damage {
     /// It cannot be read.
     Unreadable(MediaError),
-    /// It is not what it should be.
+    /// Its contents are wrong.
     Invalid(InfoError),
 }
 
@@ -126,18 +132,19 @@ impl fmt::Display for Damage {
 
 /// An arena that was found.
 pub(crate) struct Site {
-    /// Its place and layout, and what recovery has to do.
+    /// Its place and layout, and what recovery will do.
     pub(crate) plan: Plan,
     /// Set if the first info block must be restored.
     pub(crate) restored: Option<Restored>,
 }
 
-/// Looks for a BTT and changes nothing. Metadata are checked as when a BTT is opened.
+/// Looks for a BTT and changes nothing. Checks the metadata as [`Btt::open`](crate::Btt::open)
+/// does.
 pub fn probe<M: Media>(media: &M, params: &OpenParams) -> Result<Detected, OpenError> {
     discover(media, params).map(|(detected, _)| detected)
 }
 
-/// Finds and checks all arenas, and changes nothing.
+/// Finds and checks all arenas. Changes nothing.
 pub(crate) fn discover<M: Media>(
     media: &M,
     params: &OpenParams,
@@ -163,7 +170,7 @@ pub(crate) fn discover<M: Media>(
         sectors: first.geometry.external_nlba().into(),
     };
     let (mut start, mut next) = (origin, first.next_offset);
-    // Arenas are at least so far apart that they end before the number of arenas leaves 32 bits.
+    // Arenas are far enough apart for the medium to end before their number leaves 32 bits.
     for arena in 1.. {
         if next == 0 {
             break;
@@ -177,7 +184,7 @@ pub(crate) fn discover<M: Media>(
     Ok((detected, search.sites))
 }
 
-/// Room for an info block.
+/// A buffer for an info block.
 pub(crate) struct InfoBuffer(Slots<u8>);
 
 impl InfoBuffer {
@@ -197,17 +204,17 @@ impl InfoBuffer {
         })
     }
 
-    /// The buffer, which has the length of an info block.
+    /// Returns the buffer, which has the length of an info block.
     pub(crate) fn as_array(&mut self) -> Option<&mut [u8; INFO_LEN]> {
         (&mut *self.0).try_into().ok()
     }
 }
 
-/// A copy of an info block that was found.
+/// The result of looking for the copy of an info block.
 enum Copy {
-    /// It and all else of the arena are good.
+    /// The copy and the rest of the arena are good.
     Good(Info),
-    /// It is good, but not the rest of the arena.
+    /// The copy is good, but the rest of the arena is not.
     Damaged(OpenError),
     /// There is no good copy.
     None,
@@ -220,7 +227,7 @@ struct Search<'a, M> {
     params: &'a OpenParams,
     block: InfoBuffer,
     copy: InfoBuffer,
-    /// The arenas that were found.
+    /// The arenas found so far.
     sites: Slots<Site>,
 }
 
@@ -261,7 +268,8 @@ impl<M: Media> Search<'_, M> {
         Err(OpenError::NotFound(absence))
     }
 
-    /// Says what is in a namespace that has no room for an arena: nothing, or the beginning of a BTT.
+    /// Returns the error for a namespace that is too small for an arena: it is empty, or it has the
+    /// beginning of a BTT.
     fn in_too_little(&mut self, start: u64, size: u64) -> OpenError {
         let too_small = OpenError::TooSmall { size };
         if size < INFO_SIZE {
@@ -275,12 +283,13 @@ impl<M: Media> Search<'_, M> {
         }
     }
 
-    /// Tells whether the info block that was read last is zeroes.
+    /// Returns `true` if the info block that was read last is all zeroes.
     fn is_erased(&self, damage: &Damage) -> bool {
         matches!(damage, Damage::Invalid(_)) && self.block.0.iter().all(|&byte| byte == 0)
     }
 
-    /// Tells whether the info block that was read last belongs to the copy that was, as far as can be told.
+    /// Returns `true` if the info block that was read last seems to belong to the copy that was
+    /// read last.
     fn is_recognisable(&mut self, damage: &Damage) -> bool {
         match (damage, self.block.as_array(), self.copy.as_array()) {
             (Damage::Invalid(_), Some(block), Some(copy)) => is_remnant(block, copy),
@@ -288,7 +297,7 @@ impl<M: Media> Search<'_, M> {
         }
     }
 
-    /// Looks for a whole info block that names this namespace where the other version has it.
+    /// Looks for a complete info block of this namespace at the place of the other version.
     #[inline(never)]
     fn other_version(&mut self) -> Option<Absence> {
         let version = match self.params.version {
@@ -310,7 +319,7 @@ impl<M: Media> Search<'_, M> {
         }
     }
 
-    /// Finds an arena that another one points to.
+    /// Finds an arena to which the arena before points.
     fn later(&mut self, arena: u32, start: u64, first: &Detected) -> Result<Info, OpenError> {
         let info = match self.whole(start) {
             Ok(info) => self.keep(arena, start, info, None)?,
@@ -358,10 +367,11 @@ impl<M: Media> Search<'_, M> {
         Info::decode(block, &place).map_err(Damage::Invalid)
     }
 
-    /// Checks the rest of an arena and notes it, with the place of the copy and the damage if `info` comes from a copy.
+    /// Checks the rest of an arena and adds it. `restored` has the place of the copy and the damage
+    /// if `info` comes from a copy.
     //
-    // Not inlined, like other steps that hold large values: together their frames would take a good part of the kernel's
-    // stack.
+    // Not inlined, like other steps that hold large values: together their frames would take a good
+    // part of the kernel's stack.
     #[inline(never)]
     fn keep(
         &mut self,
@@ -390,14 +400,15 @@ impl<M: Media> Search<'_, M> {
         }
     }
 
-    /// Where the copy of the info block is if the arena takes the space that it would take in a new BTT.
+    /// Returns the offset of the info block's copy if the arena is as large as a new BTT would make
+    /// it.
     fn copy_offset(&self, start: u64) -> u64 {
         let available = self.place(start).available;
         let size = ArenaSpan::at(0, available).map_or(available, |span| span.size);
         start + (size - size % INFO_SIZE).saturating_sub(INFO_SIZE)
     }
 
-    /// Looks for a copy of a lost info block. Only running out of memory is an error.
+    /// Looks for the copy of a lost info block. Fails only if memory runs out.
     #[inline(never)]
     fn copy(&mut self, arena: u32, start: u64, offset: u64) -> Result<Copy, OpenError> {
         let place = self.place(start);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can go wrong, in words for the log. The driver turns them into error numbers.
+//! Errors of the engine, with messages for the log. The driver maps them to error numbers.
 
 use crate::{
     media::MediaError,
@@ -16,7 +16,7 @@ use nd_format::btt::{
 };
 use nd_format::uuid::Uuid;
 
-/// A read, write or discard failed.
+/// Why a read, write or discard failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IoError {
     /// The medium failed.
@@ -25,9 +25,9 @@ pub enum IoError {
     OutOfRange {
         /// First sector of the request.
         lba: u64,
-        /// Sectors of the request.
+        /// Number of sectors of the request.
         count: u64,
-        /// Sectors of the BTT.
+        /// Number of sectors of the BTT.
         sectors: u64,
     },
     /// The sector was lost to a media error and not written since.
@@ -43,28 +43,31 @@ pub enum IoError {
         premap: u32,
         /// Block that the entry names.
         block: u32,
-        /// Blocks of the arena.
+        /// Number of blocks of the arena.
         blocks: u32,
     },
-    /// The arena must not be written, as its media state is in doubt.
+    /// The arena is read-only: its info block has the error flag, or its state on the medium is in
+    /// doubt.
     ReadOnly {
         /// Number of the arena.
         arena: u32,
     },
-    /// The write was left half done, and recovery has to finish it or to take it back: the arena is read-only from now on. Of all
-    /// requests to an arena one is told this, the others get the error that they meet.
+    /// The write was left half done, and recovery has to complete it or take it back. The arena is
+    /// read-only from now on. One request to the arena gets this error; others get the error that
+    /// they meet.
     Interrupted {
         /// Number of the arena.
         arena: u32,
-        /// Why it could not be finished.
+        /// Why the write could not be completed.
         error: MediaError,
     },
-    /// All free blocks of a lane group have media errors that cannot be cleared.
+    /// All lanes of the arena are retired: their free blocks have media errors that cannot be
+    /// cleared, or their flog slots have failed.
     NoFreeBlock {
         /// Number of the arena.
         arena: u32,
     },
-    /// The request was not to wait, and would have had to. Nothing was stored for it.
+    /// The request may not wait and would have to. Nothing was stored for it.
     WouldBlock,
 }
 
@@ -73,7 +76,10 @@ impl fmt::Display for IoError {
         match *self {
             Self::Media(error) => error.fmt(f),
             Self::OutOfRange { lba, count, sectors } => {
-                write!(f, "{count} sectors at {lba} are out of range, the disk has {sectors}")
+                write!(
+                    f,
+                    "{count} sectors at {lba} are out of range, the disk has {sectors}"
+                )
             }
             Self::Lost { lba } => write!(f, "sector {lba} was lost to a media error"),
             Self::BadMapEntry {
@@ -90,7 +96,7 @@ impl fmt::Display for IoError {
                 write!(f, "arena {arena}: a write was left half done: {error}")
             }
             Self::NoFreeBlock { arena } => write!(f, "arena {arena}: no free block without media errors"),
-            Self::WouldBlock => f.write_str("the request would have had to wait"),
+            Self::WouldBlock => f.write_str("the request would have to wait"),
         }
     }
 }
@@ -104,7 +110,7 @@ impl From<MediaError> for IoError {
 /// Why there is no BTT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Absence {
-    /// There is no info block of this namespace, nor a copy of one.
+    /// There is no info block of this namespace and no copy of one.
     NoInfo(InfoError),
     /// The first info block was zeroed.
     Erased,
@@ -112,27 +118,27 @@ pub enum Absence {
     Unreadable(MediaError),
     /// Neither the first info block nor the place of its copy can be read.
     CopyUnreadable(MediaError),
-    /// Other data are where the first info block was, while its copy is good.
+    /// The first info block was overwritten with other data, and its copy is good.
     Overwritten {
-        /// Where the first info block should be.
+        /// Offset of the first info block on the medium, in bytes.
         offset: u64,
-        /// Where its copy is.
+        /// Offset of its copy on the medium, in bytes.
         copy: u64,
     },
-    /// There is a whole info block of this namespace where another version has it.
+    /// There is a complete info block of this namespace at the place of another version.
     OtherVersion {
         /// Its version.
         version: Version,
-        /// Where it is.
+        /// Its offset on the medium, in bytes.
         offset: u64,
     },
 }
 
 impl Absence {
-    /// Tells whether nothing of value is lost when a BTT is made here.
+    /// Returns `true` if nothing of value is lost when a BTT is created here.
     pub fn permits_creation(&self) -> bool {
         match self {
-            // What has the signature was an info block.
+            // A block with the signature was an info block.
             Self::NoInfo(error) => !matches!(error, InfoError::Checksum { .. }),
             Self::Erased => true,
             Self::Unreadable(_)
@@ -170,26 +176,27 @@ impl fmt::Display for Absence {
     }
 }
 
-/// A BTT could not be opened.
+/// Why a BTT could not be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OpenError {
-    /// Another BTT, or one that was changed in its layout, is where this one was.
+    /// The medium has another BTT than the one in use, or the layout of the BTT has changed.
     Replaced,
-    /// There is no BTT. Whether one may be made is for [`Absence::permits_creation`] to say.
+    /// There is no BTT. [`Absence::permits_creation`] says whether one may be created.
     NotFound(Absence),
-    /// The namespace has no room for an arena.
+    /// The namespace is too small for an arena.
     TooSmall {
-        /// Bytes that a BTT could use.
+        /// Number of bytes that a BTT could use.
         size: u64,
     },
-    /// The first info block of an arena is whole and does not fit; or it is of a later arena, and its copy cannot be used either.
+    /// The first info block of an arena is complete and does not fit. Or it is damaged, the arena
+    /// is a later one, and its copy cannot be used either.
     BadArena {
         /// Number of the arena.
         arena: u32,
         /// What is wrong with the first info block.
         error: InfoError,
     },
-    /// An arena is not of the same BTT as the first one.
+    /// An arena belongs to another BTT than the first one.
     ForeignArena {
         /// Number of the arena.
         arena: u32,
@@ -207,13 +214,13 @@ pub enum OpenError {
         /// Size of the first arena.
         expected: LbaSize,
     },
-    /// An arena has more free blocks than we care to keep.
+    /// An arena has more lanes than the engine supports.
     TooManyLanes {
         /// Number of the arena.
         arena: u32,
-        /// Its free blocks.
+        /// Number of its lanes.
         found: u32,
-        /// The most that there may be.
+        /// The most that are supported.
         most: u32,
     },
     /// A flog group is damaged.
@@ -225,7 +232,7 @@ pub enum OpenError {
         /// What is wrong.
         error: FlogError,
     },
-    /// A flog entry has a number that the arena does not have.
+    /// A field of a flog entry is out of range for the arena.
     FlogRange {
         /// Number of the arena.
         arena: u32,
@@ -247,12 +254,12 @@ pub enum OpenError {
     },
     /// The medium failed.
     Media(MediaError),
-    /// There was not enough memory.
+    /// There is not enough memory.
     NoMemory,
 }
 
 impl OpenError {
-    /// Tells whether nothing of value is lost when a BTT is made here.
+    /// Returns `true` if nothing of value is lost when a BTT is created here.
     pub fn permits_creation(&self) -> bool {
         matches!(self, Self::NotFound(absence) if absence.permits_creation())
     }
@@ -261,7 +268,7 @@ impl OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Replaced => f.write_str("another layout is on the medium than the one in use"),
+            Self::Replaced => f.write_str("the medium has another layout than the BTT in use"),
             Self::NotFound(absence) => absence.fmt(f),
             Self::TooSmall { size } => write!(
                 f,

@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hibernation: the machine goes on with the memory of an image, while the medium has gone on
-//! without it.
+//! Hibernation: the machine is restored from a memory image, while the medium may have changed
+//! since the image was made.
 //!
 //! ```text
 //!   freeze ── image ──┬── thaw ── the image is written, perhaps to sectors of this BTT ── power off
 //!                     └── (started again from the image) ── resume
 //! ```
 //!
-//! What an engine knows of its medium is in its lanes: the free block of each one, and where its
-//! flog goes on. In the image they are as of [`freeze`](Btt::freeze). What was written since has
-//! moved blocks between lanes and map, so lanes of before name blocks that sectors have by now.
-//! [`resume`](Btt::resume) recovers the BTT as if it were opened, and takes the lanes from there.
+//! The engine's knowledge of its medium is in its lanes: the free block of each, and the state of
+//! its flog. The image has the lanes as they were at [`freeze`](Btt::freeze). Writes since then,
+//! such as those of the image itself to a swap area on this BTT, have moved blocks between lanes
+//! and map. The lanes of the image would name free blocks that hold sectors by now. So
+//! [`resume`](Btt::resume) recovers the BTT as if it were opened and takes the lanes from the
+//! medium.
 //!
-//! From [`freeze`](Btt::freeze) on no map word and no lane changes: the gates of all arenas are
-//! paused, requests that came before are through, and all map locks are held, for the sake of
-//! requests that need no lane. Reads go on: they keep nothing of the map from one sector to the
-//! next.
+//! From [`freeze`](Btt::freeze) on no map word and no lane changes. The gates of all arenas are
+//! frozen, requests that were in flight have finished, and all map locks are held, because discards
+//! and readers that mark lost sectors take no lane. Reads go on: they keep nothing of the map from
+//! one sector to the next.
 //!
-//! Lock order: gates, lane groups one at a time, then the map locks of all arenas. No request has
-//! those of two arenas at a time.
+//! Lock order: gates, lane groups one at a time, then the map locks of all arenas. No request holds
+//! map locks of two arenas.
 
 use crate::{
     arena::Arena,
@@ -33,24 +35,24 @@ use crate::{
 };
 
 impl<M: Media> Btt<M> {
-    /// Lets no sector change until [`thaw`](Self::thaw) or [`resume`](Self::resume) is called.
-    /// Waits for requests under way; those that come later wait.
+    /// Keeps all sectors as they are until [`thaw`](Self::thaw) or [`resume`](Self::resume). Waits
+    /// for requests in flight. Later ones wait.
     ///
-    /// To be called once before each of these.
+    /// The caller calls this once before each of the two.
     pub fn freeze(&self) {
         self.all_arenas().for_each(Arena::freeze);
     }
 
-    /// Goes on with the same memory.
+    /// Ends a [`freeze`](Self::freeze) with the memory and the medium as they were.
     pub fn thaw(&self) {
         self.all_arenas().for_each(Arena::thaw);
     }
 
-    /// Goes on with memory that was frozen, on a medium that others may have written meanwhile.
-    /// Returns how many interrupted writes were finished.
+    /// Ends a [`freeze`](Self::freeze) with memory that was restored, on a medium that may have
+    /// been written since. Returns the number of interrupted writes that were completed.
     ///
-    /// If this fails all arenas refuse to be written until the BTT is opened again; so does each
-    /// one that opening would refuse to write.
+    /// If this fails all arenas are read-only until the BTT is opened again. Otherwise those are
+    /// read-only that [`Btt::open`] would make so.
     pub fn resume(&self) -> Result<u32, OpenError> {
         let finished = self.reload();
         if finished.is_err() {
@@ -60,7 +62,7 @@ impl<M: Media> Btt<M> {
         finished
     }
 
-    /// Takes the lanes from the medium again.
+    /// Recovers the BTT and replaces the lanes.
     fn reload(&self) -> Result<u32, OpenError> {
         let params = self.params();
         let (detected, sites) = discover::discover(self.media(), params)?;

@@ -7,13 +7,13 @@ use nd_format::{
     uuid::Uuid, //
 };
 
-/// What is to be opened, and how.
+/// How to look for a BTT, and how to open it.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenParams {
-    /// Layout that belongs to the class of the namespace.
+    /// Version of the layout, which depends on the class of the namespace.
     pub version: Version,
     /// UUID of the namespace; nil if it has none.
     pub namespace_uuid: Uuid,
-    /// Lane groups wanted: the number of CPUs. There are never more groups than lanes.
+    /// Number of lane groups wanted: the number of CPUs. There are at most as many groups as lanes.
     pub groups: usize,
 }

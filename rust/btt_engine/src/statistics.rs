@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What writers have done. Each lane group counts for itself, under its lock: counting costs no atomic access and no cache line
-//! that is not in use anyway.
+//! Statistics of writes. Each lane group counts for itself, under its lock, so counting costs no
+//! atomic access and no cache line that is not in use anyway.
 
 use core::ops::Add;
 
-/// What the writers of a BTT have done since it was opened.
+/// Statistics of the writes to a BTT since it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Statistics {
-    /// Sectors that were written.
+    /// Number of sectors written.
     pub sectors: u64,
-    /// Batches in which they were written: the sectors of one request that shared their fences.
+    /// Number of batches: sectors of one request that have shared their two fences.
     pub batches: u64,
-    /// Fences of these batches, also of those that failed.
+    /// Number of fences of batches, failed batches included.
     pub fences: u64,
-    /// Batches that had to wait because all free blocks of a lane group were being read.
+    /// Number of batches that had to wait because readers used all free blocks of a lane group.
     pub reader_waits: u64,
 }
 
