@@ -85,8 +85,8 @@ impl fmt::Display for Postponed {
         } = self;
         write!(
             f,
-            "its medium is read only: {writes} interrupted writes are not finished and {info_blocks} info blocks not restored, \
-             and nothing is written until that is done"
+            "its medium is read only: {writes} interrupted writes are not finished and \
+             {info_blocks} info blocks not restored, and nothing is written until that is done"
         )
     }
 }

@@ -95,7 +95,9 @@ impl fmt::Display for IoError {
             Self::Interrupted { arena, error } => {
                 write!(f, "arena {arena}: a write was left half done: {error}")
             }
-            Self::NoFreeBlock { arena } => write!(f, "arena {arena}: no free block without media errors"),
+            Self::NoFreeBlock { arena } => {
+                write!(f, "arena {arena}: no free block without media errors")
+            }
             Self::WouldBlock => f.write_str("the request would have to wait"),
         }
     }

@@ -4,8 +4,8 @@
 //! since the image was made.
 //!
 //! ```text
-//!   freeze ── image ──┬── thaw ── the image is written, perhaps to sectors of this BTT ── power off
-//!                     └── (started again from the image) ── resume
+//!   freeze ── image ──┬── thaw ── the image is written, perhaps to this BTT ── power off
+//!                     └── (the machine starts from the image) ── resume
 //! ```
 //!
 //! The engine's knowledge of its medium is in its lanes: the free block of each, and the state of

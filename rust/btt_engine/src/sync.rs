@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the engine needs of its surroundings to be shared by threads: memory, locks, atomic words, barriers.
+//! The facade over the kernel or the standard library: memory, locks, atomic words, barriers.
 //!
-//! The engine names nothing else of the kernel or of the standard library, so that the same code runs in the kernel, in
-//! user space and in loom, which tries all interleavings of it. All memory is taken when a BTT is opened.
+//! The engine uses nothing else of its environment that threads share. So the same code runs in the
+//! kernel, in user space, and in loom, which explores all interleavings. All memory is allocated
+//! when a BTT is opened.
 //!
-//! Two implementations give the same names: `in_kernel` for kbuild, `hosted` for cargo, where it stands on the standard
-//! library or, with `--cfg loom`, on loom.
+//! Two implementations have the same names: `in_kernel` for kbuild, and `hosted` for cargo, over
+//! the standard library or, with `--cfg loom` or `--cfg shuttle`, over loom or shuttle.
 //!
-//! | Name | What it is |
+//! | Name | Purpose |
 //! |---|---|
 //! | [`Slots`] | a slice on the heap |
-//! | [`LockRing`] | locks that sleep, found by any number, which wraps around |
-//! | [`LockWord`] | a word that is a lock, and a number that it protects, on a cache line of their own |
+//! | [`LockRing`] | sleeping locks, indexed by any number, which wraps around |
+//! | [`LockWord`] | a word that is a lock, and a number that it protects, on one cache line |
 //! | [`PaddedWord`] | an atomic word on a cache line of its own |
 //! | [`WaitQueue`] | sleep until a condition changes |
-//! | [`full_barrier`] | orders everything before it, stores too, before everything after it, loads too |
-//! | [`relax`] | wait a little before looking again |
+//! | [`full_barrier`] | orders earlier accesses before later ones, stores before loads too |
+//! | [`relax`] | wait a little between two looks at a condition |
 
 use core::fmt;
 
@@ -53,7 +54,7 @@ pub(crate) use in_kernel::{
     WaitQueue,
 };
 
-/// Memory could not be had.
+/// There is not enough memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoMemory;
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The surroundings in user space: the standard library, or loom, or shuttle.
+//! The facade in user space: over the standard library, loom or shuttle.
 //!
-//! With the feature `watch`, what a thread does here can be watched: see [`watch`](super::watch).
+//! With the feature `watch` a tool can observe what a thread does here: see
+//! [`watch`](super::watch).
 
 extern crate std;
 
@@ -63,14 +64,14 @@ use std::sync::atomic::fence;
 pub(crate) struct Slots<T>(Vec<T>);
 
 impl<T> Slots<T> {
-    /// Makes an empty slice that can grow to `len` elements without more memory.
+    /// Creates an empty slice with memory for `len` elements.
     pub(crate) fn with_capacity(len: usize) -> Result<Self, NoMemory> {
         let mut elements = Vec::new();
         elements.try_reserve_exact(len).map_err(|_| NoMemory)?;
         Ok(Self(elements))
     }
 
-    /// Makes `len` elements with `make`.
+    /// Creates a slice of `len` elements, each by `make` from its index.
     pub(crate) fn new(len: usize, make: impl FnMut(usize) -> T) -> Result<Self, NoMemory> {
         let mut slots = Self::with_capacity(len)?;
         slots.0.extend((0..len).map(make));
@@ -84,7 +85,7 @@ impl<T> Slots<T> {
         Ok(())
     }
 
-    /// Takes the elements out, in order.
+    /// Returns the elements, in order.
     pub(crate) fn into_elements(self) -> impl Iterator<Item = T> {
         self.0.into_iter()
     }
@@ -158,11 +159,11 @@ impl<T> Cell<T> {
     }
 }
 
-/// Locks that sleep, found by any number, which wraps around.
+/// Sleeping locks, indexed by any number, which wraps around.
 pub(crate) struct LockRing<T>(Box<[Cell<T>]>);
 
 impl<T> LockRing<T> {
-    /// Makes `len` locks, but at least one, over values that `make` gives.
+    /// Creates `len` locks, but at least one, over values that `make` returns.
     pub(crate) fn new(
         len: usize,
         make: impl FnMut(usize) -> Result<T, NoMemory>,
@@ -174,12 +175,12 @@ impl<T> LockRing<T> {
         Ok(Self(locks?))
     }
 
-    /// Number of locks.
+    /// Returns the number of locks.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Waits for lock number `index`, modulo their number.
+    /// Takes lock number `index`, modulo their number. Waits for it.
     pub(crate) fn lock(&self, index: usize) -> Guard<'_, T> {
         let cell = self.cell(index);
         cell.guard(cell.lock.lock().unwrap_or_else(PoisonError::into_inner))
@@ -192,7 +193,7 @@ impl<T> LockRing<T> {
     }
 
     fn cell(&self, index: usize) -> &Cell<T> {
-        // There is at least one, and the remainder is below their number.
+        // There is at least one lock, and the remainder is below their number.
         self.0
             .get(index)
             .unwrap_or_else(|| &self.0[index % self.0.len()])
@@ -208,7 +209,7 @@ pub(crate) struct PaddedWord {
 }
 
 impl PaddedWord {
-    /// Makes a word.
+    /// Creates a word.
     pub(crate) fn new(value: u64) -> Self {
         Self {
             word: AtomicU64::new(value),
@@ -237,7 +238,8 @@ impl PaddedWord {
     pub(crate) fn swap(&self, value: u64) -> u64 {
         #[cfg(feature = "watch")]
         tell(Event::Store(self.id, value));
-        // By the language's rules an access does not order the accesses around it, however strong it is.
+        // By the rules of the language no access orders the accesses around it, however strong its
+        // own ordering is.
         access_barrier();
         let before = self.word.swap(value, Ordering::AcqRel);
         access_barrier();
@@ -258,7 +260,7 @@ impl PaddedWord {
     }
 }
 
-/// A word that is a lock, and a number that belongs to whoever holds it, on a cache line of their own.
+/// A word that is a lock, and a number that the lock protects, on a cache line of their own.
 #[repr(align(64))]
 pub(crate) struct LockWord {
     word: AtomicU64,
@@ -268,7 +270,7 @@ pub(crate) struct LockWord {
 }
 
 impl LockWord {
-    /// Makes a word; the number is 0.
+    /// Creates a word; the number is 0.
     pub(crate) fn new(value: u64) -> Self {
         Self {
             word: AtomicU64::new(value),
@@ -299,7 +301,7 @@ impl LockWord {
             .is_ok()
     }
 
-    /// The number, for the holder of the lock.
+    /// Returns the number. For the holder of the lock.
     pub(crate) fn number(&self) -> u64 {
         #[cfg(feature = "watch")]
         if let Some(number) = tell(Event::Recall(self.id)) {
@@ -308,7 +310,7 @@ impl LockWord {
         self.number.load(Ordering::Relaxed)
     }
 
-    /// Changes the number, for the holder of the lock.
+    /// Sets the number. For the holder of the lock.
     pub(crate) fn set_number(&self, number: u64) {
         #[cfg(feature = "watch")]
         tell(Event::Remember(self.id, number));
@@ -316,14 +318,14 @@ impl LockWord {
     }
 }
 
-/// Sleep until a condition changes.
+/// A queue of threads that wait for conditions to change.
 pub(crate) struct WaitQueue {
     lock: Mutex<()>,
     changed: Condvar,
 }
 
 impl WaitQueue {
-    /// Makes a place where nobody sleeps.
+    /// Creates an empty queue.
     pub(crate) fn new() -> Result<Self, NoMemory> {
         Ok(Self {
             lock: Mutex::new(()),
@@ -331,7 +333,7 @@ impl WaitQueue {
         })
     }
 
-    /// Sleeps as long as `condition` holds.
+    /// Sleeps as long as `condition` returns `true`.
     pub(crate) fn wait_while(&self, mut condition: impl FnMut() -> bool) {
         let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         while condition() {
@@ -342,15 +344,16 @@ impl WaitQueue {
         }
     }
 
-    /// Makes all sleepers look at their conditions again.
+    /// Wakes all threads, which evaluate their conditions again.
     pub(crate) fn wake_all(&self) {
-        // A sleeper that has seen its condition hold is asleep before this lock is had.
+        // A thread holds this lock while it evaluates its condition and releases it when it is
+        // asleep. So a thread that has not seen the change is asleep now.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
     }
 }
 
-/// Orders everything before it before everything after it, also earlier stores before later loads.
+/// Orders all earlier accesses before all later ones, including stores before loads.
 #[cfg(any(loom, shuttle, not(target_arch = "x86_64")))]
 pub(crate) fn full_barrier() {
     #[cfg(loom)]
@@ -360,10 +363,11 @@ pub(crate) fn full_barrier() {
     fence(Ordering::SeqCst);
 }
 
-/// The same by a locked instruction, as the kernel does it: a fence is several times as slow.
+/// Orders all earlier accesses before all later ones, including stores before loads.
 ///
-/// The compiler keeps earlier stores in front of the exchange, as it releases, and later loads behind it, as it acquires;
-/// the CPU does not let a load overtake a locked instruction.
+/// A locked instruction does it, as in the kernel: a fence is several times as slow. The compiler
+/// keeps earlier stores before the exchange, which is a release, and later loads behind it, as it
+/// is an acquire. The CPU does not let a load pass a locked instruction.
 #[cfg(all(not(any(loom, shuttle)), target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) fn full_barrier() {
@@ -373,7 +377,8 @@ pub(crate) fn full_barrier() {
     WORD.with(|word| word.swap(0, Ordering::AcqRel));
 }
 
-/// The barriers around an access that is one itself. On x86 it is, by the same reasoning as for [`full_barrier`].
+/// Makes an access a full barrier when called before and after it. On x86 the access is one by
+/// itself, for the same reasons as in [`full_barrier`].
 #[inline(always)]
 fn access_barrier() {
     #[cfg(loom)]
@@ -384,27 +389,27 @@ fn access_barrier() {
     fence(Ordering::SeqCst);
 }
 
-/// Leaves out a part of what keeps threads apart, to see that loom and shuttle notice.
+/// Mutants: parts of the synchronisation that can be left out, to see that loom and shuttle notice.
 #[cfg(any(loom, shuttle))]
 pub mod weak {
     extern crate std;
 
     use std::cell::Cell;
 
-    /// What is left out.
+    /// The part that is left out.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub enum Side {
-        /// The barrier before the look at the read tracking table.
+        /// The barrier before a writer looks at the read tracking table.
         Writer,
         /// The barriers around the publication of a block.
         Reader,
-        /// A writer's look at the gate.
+        /// A writer's check of the gate.
         Gate,
-        /// The look at the gate with the map locks in hand.
+        /// The second check of the gate, with the map locks held.
         GateUnderLocks,
-        /// The map words that come after one that cannot be stored.
+        /// The store of the map words after one that could not be stored.
         Settling,
-        /// Leaving the map alone after a flog that may not be durable.
+        /// Leaving the map alone after a flog entry that may not be durable.
         Doubt,
     }
 
@@ -412,7 +417,7 @@ pub mod weak {
         static WEAK: Cell<Option<Side>> = const { Cell::new(None) };
     }
 
-    /// Leaves it out in all models that this thread runs from now on.
+    /// Leaves out `side` in all models that this thread runs from now on.
     pub fn set(side: Side) {
         WEAK.set(Some(side));
     }
@@ -422,7 +427,7 @@ pub mod weak {
     }
 }
 
-/// Waits a little before looking again.
+/// Waits a little between two looks at a condition.
 pub(crate) fn relax(_attempt: u32) {
     #[cfg(loom)]
     loom::thread::yield_now();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The surroundings in the kernel.
+//! The facade over the kernel: the only file of the crate that names the `kernel` crate.
 
 use super::NoMemory;
 use core::{
@@ -53,12 +53,12 @@ impl From<NoMemory> for Error {
 pub(crate) struct Slots<T>(KVVec<T>);
 
 impl<T> Slots<T> {
-    /// Makes an empty slice that can grow to `len` elements without more memory.
+    /// Creates an empty slice with memory for `len` elements.
     pub(crate) fn with_capacity(len: usize) -> Result<Self, NoMemory> {
         Ok(Self(KVVec::with_capacity(len, GFP_KERNEL)?))
     }
 
-    /// Makes `len` elements with `make`.
+    /// Creates a slice of `len` elements, each by `make` from its index.
     pub(crate) fn new(len: usize, mut make: impl FnMut(usize) -> T) -> Result<Self, NoMemory> {
         let mut slots = Self::with_capacity(len)?;
         for index in 0..len {
@@ -72,7 +72,7 @@ impl<T> Slots<T> {
         Ok(self.0.push(element, GFP_KERNEL)?)
     }
 
-    /// Takes the elements out, in order.
+    /// Returns the elements, in order.
     pub(crate) fn into_elements(self) -> impl Iterator<Item = T> {
         self.0.into_iter()
     }
@@ -103,7 +103,7 @@ struct Cell<T> {
     lock: Mutex<T>,
 }
 
-/// Locks that sleep, found by any number, which wraps around.
+/// Sleeping locks, indexed by any number, which wraps around.
 pub(crate) struct LockRing<T> {
     first: Pin<KBox<Cell<T>>>,
     others: Pin<KVBox<[Cell<T>]>>,
@@ -111,7 +111,7 @@ pub(crate) struct LockRing<T> {
 }
 
 impl<T> LockRing<T> {
-    /// Makes `len` locks, but at least one, over values that `make` gives.
+    /// Creates `len` locks, but at least one, over values that `make` returns.
     pub(crate) fn new(
         len: usize,
         mut make: impl FnMut(usize) -> Result<T, NoMemory>,
@@ -132,13 +132,13 @@ impl<T> LockRing<T> {
         })
     }
 
-    /// Number of locks.
+    /// Returns the number of locks.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len.get()
     }
 
-    /// Waits for lock number `index`, modulo their number.
+    /// Takes lock number `index`, modulo their number. Waits for it.
     #[inline]
     pub(crate) fn lock(&self, index: usize) -> Guard<'_, T> {
         self.cell(index).lock()
@@ -152,7 +152,7 @@ impl<T> LockRing<T> {
 
     #[inline]
     fn cell(&self, index: usize) -> &Mutex<T> {
-        // Most are small enough, and a division takes longer than taking the lock.
+        // Most indices are small enough, and a division would take longer than taking the lock.
         let index = if index < self.len.get() {
             index
         } else {
@@ -169,7 +169,7 @@ impl<T> LockRing<T> {
 pub(crate) struct PaddedWord(Atomic<u64>);
 
 impl PaddedWord {
-    /// Makes a word.
+    /// Creates a word.
     pub(crate) fn new(value: u64) -> Self {
         Self(Atomic::new(value))
     }
@@ -199,7 +199,7 @@ impl PaddedWord {
     }
 }
 
-/// A word that is a lock, and a number that belongs to whoever holds it, on a cache line of their own.
+/// A word that is a lock, and a number that the lock protects, on a cache line of their own.
 #[repr(align(64))]
 pub(crate) struct LockWord {
     word: Atomic<u64>,
@@ -207,7 +207,7 @@ pub(crate) struct LockWord {
 }
 
 impl LockWord {
-    /// Makes a word; the number is 0.
+    /// Creates a word; the number is 0.
     pub(crate) fn new(value: u64) -> Self {
         Self {
             word: Atomic::new(value),
@@ -233,13 +233,13 @@ impl LockWord {
         self.word.cmpxchg(expected, value, Acquire).is_ok()
     }
 
-    /// The number, for the holder of the lock.
+    /// Returns the number. For the holder of the lock.
     #[inline]
     pub(crate) fn number(&self) -> u64 {
         self.number.load(Relaxed)
     }
 
-    /// Changes the number, for the holder of the lock.
+    /// Sets the number. For the holder of the lock.
     #[inline]
     pub(crate) fn set_number(&self, number: u64) {
         self.number.store(number, Relaxed);
@@ -254,11 +254,11 @@ struct Sleepers {
     changed: CondVar,
 }
 
-/// Sleep until a condition changes.
+/// A queue of threads that wait for conditions to change.
 pub(crate) struct WaitQueue(Pin<KBox<Sleepers>>);
 
 impl WaitQueue {
-    /// Makes a place where nobody sleeps.
+    /// Creates an empty queue.
     pub(crate) fn new() -> Result<Self, NoMemory> {
         let lot = pin_init!(Sleepers {
             lock <- new_mutex!((), "btt_wait_queue"),
@@ -269,7 +269,7 @@ impl WaitQueue {
             .map_err(|_| NoMemory)
     }
 
-    /// Sleeps as long as `condition` holds.
+    /// Sleeps as long as `condition` returns `true`.
     pub(crate) fn wait_while(&self, mut condition: impl FnMut() -> bool) {
         let mut guard = self.0.lock.lock();
         while condition() {
@@ -277,21 +277,22 @@ impl WaitQueue {
         }
     }
 
-    /// Makes all sleepers look at their conditions again.
+    /// Wakes all threads, which evaluate their conditions again.
     pub(crate) fn wake_all(&self) {
-        // A sleeper that has seen its condition hold is asleep before this lock is had.
+        // A thread holds this lock while it evaluates its condition and releases it when it is
+        // asleep. So a thread that has not seen the change is asleep now.
         drop(self.0.lock.lock());
         self.0.changed.notify_all();
     }
 }
 
-/// Orders everything before it before everything after it, also earlier stores before later loads.
+/// Orders all earlier accesses before all later ones, including stores before loads.
 #[inline]
 pub(crate) fn full_barrier() {
     smp_mb();
 }
 
-/// Waits a little before looking again; longer when the look before was not the first one.
+/// Waits a little between two looks at a condition. Spins at first; sleeps from attempt 64 on.
 pub(crate) fn relax(attempt: u32) {
     const SPINS: u32 = 64;
     if attempt < SPINS {

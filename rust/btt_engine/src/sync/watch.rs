@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a thread does with locks and shared words, told to whoever runs the thread.
+//! Reports what a thread does with locks and shared words.
 //!
-//! The crash explorer runs one request at a time, by itself, and interleaves what it has seen of several. So it has to know
-//! where a request would have waited for another one.
+//! The crash explorer runs one request at a time, alone, and interleaves the recorded steps of
+//! several requests. So it has to know where a request would have waited for another one.
 
 extern crate std;
 
@@ -15,26 +15,27 @@ use std::{
     },
 };
 
-/// Which lock or word: their number in the order in which they were made since [`start`].
+/// Identifies a lock or a word: its number in the order of creation since [`start`]. Locks and
+/// words are numbered separately.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Id(pub u32);
 
-/// What happens, told before it does.
+/// A step of a thread. The accesses to words are reported before they happen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// A lock that sleeps is taken.
+    /// A sleeping lock was taken.
     Lock(Id),
-    /// A lock that sleeps is given back.
+    /// A sleeping lock is released.
     Unlock(Id),
     /// A word that is a lock is taken.
     Acquire(Id),
-    /// A word that is a lock is given back.
+    /// A word that is a lock is released.
     Release(Id),
-    /// The number that a word protects is loaded. The watcher may give another one.
+    /// The number that a word protects is loaded. The watcher may return another one.
     Recall(Id),
-    /// It is stored.
+    /// The number that a word protects is stored.
     Remember(Id, u64),
-    /// A word is loaded. The watcher may have stored another value before, as another thread.
+    /// A word is loaded. The watcher may return another value, as if another thread had stored it.
     Load(Id),
     /// A word is stored or replaced.
     Store(Id, u64),
@@ -48,15 +49,15 @@ std::thread_local! {
     static WORDS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Tells `watcher` what this thread does from now on. Ids begin at 0 again. It has an answer to [`Event::Recall`] and to
-/// [`Event::Load`] only.
+/// Reports the steps of this thread to `watcher` from now on. Ids begin at 0 again. What `watcher`
+/// returns matters for [`Event::Recall`] and [`Event::Load`] only.
 pub fn start(watcher: impl Fn(Event) -> Option<u64> + 'static) {
     WATCHER.set(Some(Box::new(watcher)));
     LOCKS.set(0);
     WORDS.set(0);
 }
 
-/// Tells nobody any more.
+/// Stops reporting.
 pub fn stop() {
     WATCHER.set(None);
 }
