@@ -168,11 +168,11 @@ impl<'bound> AttachedBtt<'bound> {
 
     /// Adds what has become bad: it cannot be read any more, and is cleared before it is used again.
     pub fn revalidate_poison(&self) {
-        self.driver.btt().media().list_bad_sectors();
+        self.driver.btt().media().populate_badblocks();
     }
 
     /// Makes the disk read only, or writable again, as its region is. A BTT that refuses to write stays read only.
-    pub fn follow_region(&self) {
+    pub fn revalidate_region(&self) {
         // Again, if it changes: the BTT may begin to refuse while its disk is made writable.
         loop {
             let read_only = self.region.is_read_only() || self.driver.btt().is_read_only();

@@ -43,12 +43,12 @@ impl PmemMedia {
             region: region.into(),
             badblocks: KBox::pin_init(Badblocks::new(), GFP_KERNEL)?,
         };
-        media.list_bad_sectors();
+        media.populate_badblocks();
         Ok(media)
     }
 
     /// Adds what is known to be bad to the list.
-    pub(crate) fn list_bad_sectors(&self) {
+    pub(crate) fn populate_badblocks(&self) {
         self.region
             .list_bad_sectors(self.range.start(), self.range.len(), &self.badblocks);
     }

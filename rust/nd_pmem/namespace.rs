@@ -2,7 +2,7 @@
 
 //! What becomes of a namespace: a raw disk, unless something else was made of it.
 
-use crate::page_map;
+use crate::pfn;
 use kernel::{
     page::PAGE_SIZE,
     prelude::*, //
@@ -43,8 +43,8 @@ pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
             Btt::autodetected(namespace, config)?;
             Err(ENXIO)
         }
-        Detection::Absent(range) => match page_map::detect(namespace, &range)? {
-            Some(found) => Err(give_away(namespace, &found)?),
+        Detection::Absent(range) => match pfn::detect(namespace, &range)? {
+            Some(found) => Err(hand_over(namespace, &found)?),
             None => check_pages(namespace).map(|()| range),
         },
     }
@@ -65,7 +65,7 @@ fn check_pages(namespace: &OpenNamespace) -> Result {
 }
 
 /// Makes a device for the page map that was found, and says why the namespace is not driven raw.
-fn give_away(namespace: &OpenNamespace, found: &Info) -> Result<Error> {
+fn hand_over(namespace: &OpenNamespace, found: &Info) -> Result<Error> {
     match (found.purpose, namespace.claim_class()) {
         (Purpose::FileSystem, ClaimClass::None | ClaimClass::Pfn) => {
             let config = PageMapConfig {

@@ -11,11 +11,11 @@
 #![forbid(unsafe_code)]
 
 mod namespace;
-mod page_map;
+mod pfn;
 mod raw;
 
 use crate::{
-    page_map::PageMapDisk,
+    pfn::PfnDisk,
     raw::RawDisk, //
 };
 use kernel::{
@@ -40,16 +40,16 @@ use nd_btt::AttachedBtt;
 struct PmemDriver;
 
 /// What became of a device: its disk.
-enum Personality<'bound> {
+enum PmemDisk<'bound> {
     /// The namespace as it is.
     Raw(RawDisk<'bound>),
     /// The BTT of a BTT device.
     Btt(AttachedBtt<'bound>),
     /// The data behind a page map.
-    PageMap(PageMapDisk<'bound>),
+    Pfn(PfnDisk<'bound>),
 }
 
-impl<'bound> Personality<'bound> {
+impl<'bound> PmemDisk<'bound> {
     fn new(device: &'bound Device<Core<'_>>) -> Result<Self> {
         match Kind::of(device).ok_or(ENODEV)? {
             kind @ Kind::Namespace(_) => {
@@ -58,44 +58,40 @@ impl<'bound> Personality<'bound> {
                 RawDisk::new(device, &namespace, range).map(Self::Raw)
             }
             Kind::Btt(btt) => AttachedBtt::new(device, btt).map(Self::Btt),
-            Kind::PageMap(page_map) => PageMapDisk::new(device, page_map).map(Self::PageMap),
+            Kind::PageMap(pfn) => PfnDisk::new(device, pfn).map(Self::Pfn),
             _ => Err(ENODEV),
         }
     }
 }
 
 impl Driver<NdBus> for PmemDriver {
-    type Data<'bound> = Personality<'bound>;
+    type Data<'bound> = PmemDisk<'bound>;
 
     const TAKES: TypeMask = TypeMask::NAMESPACE;
 
     fn probe<'bound>(
         device: &'bound Device<Core<'_>>,
-    ) -> impl PinInit<Personality<'bound>, Error> + 'bound {
-        Personality::new(device)
+    ) -> impl PinInit<PmemDisk<'bound>, Error> + 'bound {
+        PmemDisk::new(device)
     }
 
-    fn shutdown<'bound>(device: &'bound Device<Core<'_>>, personality: Pin<&Personality<'bound>>) {
-        match (Kind::of(device), personality.get_ref()) {
-            (_, Personality::Btt(btt)) => btt.write_back(),
+    fn shutdown<'bound>(device: &'bound Device<Core<'_>>, disk: Pin<&PmemDisk<'bound>>) {
+        match (Kind::of(device), disk.get_ref()) {
+            (_, PmemDisk::Btt(btt)) => btt.write_back(),
             (Some(Kind::Namespace(namespace)), _) => namespace.region().fence(),
-            (Some(Kind::PageMap(page_map)), _) => page_map.region().fence(),
+            (Some(Kind::PageMap(pfn)), _) => pfn.region().fence(),
             _ => (),
         }
     }
 
-    fn notify<'bound>(
-        _device: &'bound Device<Bound>,
-        personality: Pin<&Personality<'bound>>,
-        event: Event,
-    ) {
-        match (event, personality.get_ref()) {
-            (Event::RevalidateRegion, Personality::Raw(disk)) => disk.follow_region(),
-            (Event::RevalidateRegion, Personality::Btt(btt)) => btt.follow_region(),
-            (Event::RevalidateRegion, Personality::PageMap(map)) => map.disk().follow_region(),
-            (Event::RevalidatePoison, Personality::Raw(disk)) => disk.revalidate_poison(),
-            (Event::RevalidatePoison, Personality::Btt(btt)) => btt.revalidate_poison(),
-            (Event::RevalidatePoison, Personality::PageMap(map)) => map.disk().revalidate_poison(),
+    fn notify<'bound>(_device: &'bound Device<Bound>, disk: Pin<&PmemDisk<'bound>>, event: Event) {
+        match (event, disk.get_ref()) {
+            (Event::RevalidateRegion, PmemDisk::Raw(disk)) => disk.revalidate_region(),
+            (Event::RevalidateRegion, PmemDisk::Btt(btt)) => btt.revalidate_region(),
+            (Event::RevalidateRegion, PmemDisk::Pfn(pfn)) => pfn.disk().revalidate_region(),
+            (Event::RevalidatePoison, PmemDisk::Raw(disk)) => disk.revalidate_poison(),
+            (Event::RevalidatePoison, PmemDisk::Btt(btt)) => btt.revalidate_poison(),
+            (Event::RevalidatePoison, PmemDisk::Pfn(pfn)) => pfn.disk().revalidate_poison(),
         }
     }
 }

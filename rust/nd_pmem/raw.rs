@@ -73,7 +73,7 @@ impl<'bound> RawDisk<'bound> {
         let region: ARef<Node<Region>> = namespace.region().into();
         let capacity = range.len() >> SECTOR_SHIFT;
         let driver = Arc::pin_init(RawDriver::new(range, region.clone()), GFP_KERNEL)?;
-        driver.list_bad_sectors();
+        driver.populate_badblocks();
 
         let disk = Disk::new(
             device,
@@ -100,12 +100,12 @@ impl<'bound> RawDisk<'bound> {
 
     /// Adds what has become bad.
     pub(crate) fn revalidate_poison(&self) {
-        self.driver.list_bad_sectors();
+        self.driver.populate_badblocks();
         self.driver.notify_badblocks();
     }
 
     /// Makes the disk read only, or writable again, as its region is.
-    pub(crate) fn follow_region(&self) {
+    pub(crate) fn revalidate_region(&self) {
         let region = &self.region.0;
         let read_only = region.is_read_only();
 
@@ -252,7 +252,7 @@ impl RawDriver {
         outcome.map_err(|_| EIO)
     }
 
-    fn list_bad_sectors(&self) {
+    fn populate_badblocks(&self) {
         self.region
             .list_bad_sectors(self.range.start(), self.range.len(), &self.badblocks);
     }

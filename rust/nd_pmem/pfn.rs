@@ -44,12 +44,12 @@ use nd_format::page_map::{
 };
 
 /// The disk of a page map, removed when dropped.
-pub(crate) struct PageMapDisk<'bound> {
+pub(crate) struct PfnDisk<'bound> {
     disk: RawDisk<'bound>,
     device: ARef<Node<PageMap>>,
 }
 
-impl<'bound> PageMapDisk<'bound> {
+impl<'bound> PfnDisk<'bound> {
     /// Opens the page map that `device` stands for, or makes it if the namespace has none with its UUID, and announces the disk
     /// of the data.
     ///
@@ -109,7 +109,7 @@ impl<'bound> PageMapDisk<'bound> {
     }
 }
 
-impl Drop for PageMapDisk<'_> {
+impl Drop for PfnDisk<'_> {
     fn drop(&mut self) {
         self.device.set_data(0..0);
     }
