@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From a namespace to the disk of its BTT.
+//! From a namespace to the disk of its BTT: detection, opening or creating the BTT, and its disk.
+//!
+//! [`AttachedBtt`] owns the disk. The disk, its debugfs directory and its hibernation device share
+//! the [`BttDriver`], which owns the engine and the memory of the namespace.
 
 use crate::{
     debugfs::BttDirectory,
@@ -57,17 +60,17 @@ use nd_format::btt::{
     NFREE, //
 };
 
-/// What was found on a namespace.
+/// The result of looking for a BTT on a namespace.
 pub enum Detection {
-    /// A BTT, which is to be driven with this configuration.
+    /// There is a BTT, with this configuration.
     Found(CompleteConfig),
-    /// No BTT; here is the memory back.
+    /// There is no BTT. The memory is returned to the caller.
     Absent(PmemRange),
 }
 
-/// Looks for a BTT in `range`, the memory of `namespace`, and changes nothing.
+/// Looks for a BTT in `range`, the memory of `namespace`. Changes nothing.
 ///
-/// `ENXIO`: there is one, but it is damaged. `ENOMEM`: there is no memory to look at it.
+/// `ENXIO`: there is a damaged BTT. `ENOMEM`: there is not enough memory to look for one.
 pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection> {
     if !matches!(
         namespace.claim_class(),
@@ -97,7 +100,7 @@ pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection
         Err(error) => {
             dev_err!(
                 namespace,
-                "has a damaged BTT: {} (write 1 to force_raw to get at it as it is)\n",
+                "has a damaged BTT: {} (write 1 to force_raw for a raw disk)\n",
                 Text(error)
             );
             Err(ENXIO)
@@ -105,10 +108,12 @@ pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection
     }
 }
 
-/// A BTT in use: its disk, removed when dropped. It borrows the bound device, so it cannot outlive the binding.
+/// A BTT in use. Dropping it removes its disk. It borrows the bound device, so it cannot outlive
+/// the binding.
 pub struct AttachedBtt<'bound> {
-    // Drop order: requests that wait for the machine to go on are let go. Then the disk goes, with
-    // the requests under way. The last one to refer to the driver then has it make the map durable.
+    // Drop order: 1. the hibernation device, so that requests of a frozen BTT go on; 2. the disk,
+    // which waits for requests in flight. The last reference to the driver then makes the map
+    // durable.
     _hibernation: hibernate::Registration<Hibernation>,
     disk: Disk<'bound, BttDriver>,
     driver: Arc<BttDriver>,
@@ -118,13 +123,14 @@ pub struct AttachedBtt<'bound> {
 }
 
 impl<'bound> AttachedBtt<'bound> {
-    /// Opens the BTT that `device` stands for, or makes it if the namespace has none, and announces its disk.
+    /// Opens the BTT of `device`, or creates it if the namespace has none, and adds its disk.
     ///
-    /// A BTT that is on the medium stays as it is: `device` takes over its UUID and its sector size. One that is damaged, or larger
-    /// than the namespace, is neither opened nor made anew.
+    /// A BTT that is on the medium stays as it is: `device` takes over its UUID and its sector
+    /// size. A BTT that is damaged, or larger than the namespace, is neither opened nor replaced.
     ///
-    /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small. `EBUSY`: its memory is in use by
-    /// somebody else. `ENOMEM`: anything else that keeps the BTT from being opened.
+    /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small.
+    /// `EBUSY`: its memory is in use. `ENOMEM`: any other reason for which the BTT cannot be
+    /// opened.
     pub fn new(bound: &'bound Device<Bound>, device: &Node<nd::Btt>) -> Result<Self> {
         let namespace = OpenNamespace::of(Kind::Btt(device))?;
         let config = device.config()?;
@@ -161,19 +167,21 @@ impl<'bound> AttachedBtt<'bound> {
         })
     }
 
-    /// Makes durable what later writes would flush, in case that there are none.
+    /// Makes the map words durable that a later write would flush, in case there is none.
     pub fn write_back(&self) {
         self.driver.write_back();
     }
 
-    /// Adds what has become bad: it cannot be read any more, and is cleared before it is used again.
+    /// Adds new media errors of the region to the list. They fail reads, and are cleared before
+    /// their blocks are used again.
     pub fn revalidate_poison(&self) {
         self.driver.btt().media().populate_badblocks();
     }
 
-    /// Makes the disk read only, or writable again, as its region is. A BTT that refuses to write stays read only.
+    /// Makes the disk read only or writable, as its region is. A BTT that refuses writes stays read
+    /// only.
     pub fn revalidate_region(&self) {
-        // Again, if it changes: the BTT may begin to refuse while its disk is made writable.
+        // In a loop, as the BTT may begin to refuse writes while its disk is made writable.
         loop {
             let read_only = self.region.is_read_only() || self.driver.btt().is_read_only();
             if self.disk.is_read_only() == read_only {
@@ -190,7 +198,7 @@ impl Drop for AttachedBtt<'_> {
     }
 }
 
-/// The version of the layout that namespaces of this class have.
+/// Returns the version of the layout for namespaces of this class.
 fn version(namespace: &Node<Namespace>) -> Version {
     match namespace.claim_class() {
         ClaimClass::Btt2_0 => Version::V2_0,
@@ -221,9 +229,10 @@ fn check_size(device: &Node<nd::Btt>, namespace: &Node<Namespace>) -> Result {
     Ok(())
 }
 
-/// Opens the BTT of `device`, which has this configuration, and says what was found and done.
+/// Opens the BTT of `device`, which has this configuration, and logs what was found and done.
 //
-// Not inlined: the BTT is large, and its copies on the way to the heap need not be on the stack while the disk is announced.
+// Not inlined: the BTT is large. Its copies on the way to the heap need not be on the stack while
+// the disk is added.
 #[inline(never)]
 fn open(
     device: &Node<nd::Btt>,
@@ -263,8 +272,8 @@ fn open(
     Ok(Arc::new(driver, GFP_KERNEL)?)
 }
 
-/// Lets `device` be what is on the medium, whatever was configured. Another sector size would reach past the end of the
-/// namespace, or into the sectors of others.
+/// Makes `device` describe the BTT that is on the medium, whatever was configured. Another sector
+/// size would reach past the end of the namespace, or into the sectors of others.
 fn adopt(device: &Node<nd::Btt>, found: &Detected, config: &CompleteConfig) {
     let adopted = CompleteConfig {
         uuid: found.uuid,
@@ -322,12 +331,12 @@ fn create(
         lanes: NFREE,
     };
     btt_engine::create(media, &params).map_err(|error| {
-        dev_err!(device, "could not be made: {}\n", Text(error));
+        dev_err!(device, "could not be created: {}\n", Text(error));
         ENOMEM
     })
 }
 
-/// Says why a BTT is not opened. User space knows one error number for all the reasons.
+/// Logs why a BTT is not opened. User space gets the same error number for all reasons.
 fn refuse(device: &Node<nd::Btt>, error: OpenError) -> Error {
     dev_err!(device, "could not be opened: {}\n", Text(error));
     ENOMEM

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The BTT in the kernel, `nd_btt.ko`: the engine of the crate `btt_engine` on a mapped namespace, below a bio-based disk.
+//! The BTT disk driver, `nd_btt.ko`: the engine of the crate `btt_engine`, on a mapped namespace,
+//! below a bio-based disk.
 //!
 //! ```text
 //! bio ── disk ── btt_engine ── media ── memory of the namespace, fence of the region
 //! ```
 //!
-//! This module binds to nothing. The driver `nd_pmem` calls [`detect`] when it probes a namespace and [`AttachedBtt::new`] when
-//! it probes a BTT device, which owns the disk from then on.
+//! This module binds to no device. The driver `nd_pmem` calls [`detect`] when it probes a namespace
+//! and [`AttachedBtt::new`] when it probes a BTT device, which owns the disk from then on.
 //!
-//! Requests are carried out in the context of their submitters, which may sleep; all locks are those of the engine.
+//! Requests run in the context of their submitters, which may sleep. This module adds no locks
+//! to those of the engine.
 
 #![forbid(unsafe_code)]
 

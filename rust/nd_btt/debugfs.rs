@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `<debugfs>/btt/bttR.I/`: what a BTT looks like, what it has done, and whether it is sound.
+//! `<debugfs>/btt/bttR.I/`: layout and statistics of a BTT, and a check of it.
 //!
-//! `statistics` has a line of a name and a number for each counter. A `1` written to `check` checks map and free lists while
-//! the disk is in use, until the writer gets a signal, and reading it gives the result of the last check
-//! ([`btt_engine::Btt::check`]). Readers do not wait for a check.
+//! `statistics` has one line for each counter: name and number. Writing `1` to `check` checks the
+//! map and the free lists while the disk is in use ([`btt_engine::Btt::check`]), until the writer
+//! gets a signal. Reading `check` returns the result of the last check. Reads from the disk do not
+//! wait for a check, writes do.
 //!
-//! In `arenaN/` there is one value a file:
+//! `arenaN/` has one value in each file:
 //!
 //! | Files | Form |
 //! |---|---|
-//! | `size external_lba_start nextoff infooff dataoff mapoff logoff info2off` | `0x` and 16 digits |
+//! | `size external_lba_start nextoff` | `0x` and 16 digits |
+//! | `infooff dataoff mapoff logoff info2off` | `0x` and 16 digits |
 //! | `internal_nlba external_nlba flags` | `0x` and 8 digits |
-//! | `internal_lbasize external_lbasize nfree version_major version_minor log_index_0 log_index_1` | decimal |
+//! | `internal_lbasize external_lbasize nfree` | decimal |
+//! | `version_major version_minor log_index_0 log_index_1` | decimal |
 //!
 //! Offsets are in bytes from the first arena.
 
@@ -46,12 +49,12 @@ use kernel_ext::debugfs::Root;
 /// The directory of all BTTs.
 pub(crate) static ROOT: Root = Root::new(c"btt");
 
-/// The directory of one BTT, removed when dropped.
+/// The directory of one BTT. Dropping it removes the directory.
 pub(crate) struct BttDirectory {
     _scope: Pin<KBox<Scope<Content>>>,
 }
 
-/// What the files of a BTT show.
+/// The contents of the files of a BTT.
 #[pin_data]
 struct Content {
     arenas: KVec<Arena>,
@@ -61,9 +64,11 @@ struct Content {
 }
 
 impl BttDirectory {
-    /// Makes the directory `name`, with one directory for each of the arenas; `ENXIO` if there is no directory of all BTTs.
+    /// Creates the directory `name`, with a directory for each arena. `ENXIO` if there is no
+    /// directory of all BTTs.
     //
-    // Not inlined: a copy of what it makes of an arena need not be on the stack while the BTT is opened.
+    // Not inlined: a copy of the values of an arena need not be on the stack while the BTT is
+    // opened.
     #[inline(never)]
     pub(crate) fn new(name: &CStr, driver: &Arc<BttDriver>) -> Result<Self> {
         let root = ROOT.get().ok_or(ENXIO)?;
@@ -104,7 +109,7 @@ fn show_statistics(driver: &Arc<BttDriver>, f: &mut Formatter<'_>) -> fmt::Resul
     Ok(())
 }
 
-/// The last check, and what it takes to make one. The lock is a leaf.
+/// The result of the last check, and the driver that makes checks. The lock is a leaf.
 #[pin_data]
 struct LastCheck {
     driver: Arc<BttDriver>,
@@ -122,20 +127,20 @@ impl LastCheck {
 }
 
 fn show_check(check: &LastCheck, f: &mut Formatter<'_>) -> fmt::Result {
-    // Copied, as the lock is not to be held for what takes long.
+    // Copied, so that the lock is not held while the result is printed.
     let result = *check.result.lock();
 
     match result {
         None => writeln!(f, "not checked yet"),
         Some(Ok(report)) => writeln!(f, "{report}"),
         Some(Err(CheckError::NoMemory)) => writeln!(f, "no memory to check"),
-        Some(Err(CheckError::Busy)) => writeln!(f, "being checked by somebody else"),
+        Some(Err(CheckError::Busy)) => writeln!(f, "another check is in progress"),
         Some(Err(CheckError::Interrupted)) => writeln!(f, "interrupted by a signal"),
     }
 }
 
-/// Checks. `EINVAL`: anything but a `1` is written. `EBUSY`: it is being checked already, and the result will be of that check.
-/// `EINTR`: the writer got a signal.
+/// Checks the BTT. `EINVAL`: something other than `1` was written. `EBUSY`: a check is in progress,
+/// and its result will be shown. `EINTR`: the writer got a signal.
 fn run_check(check: &LastCheck, reader: &mut UserSliceReader) -> Result {
     if reader.read::<u8>()? != b'1' {
         return Err(EINVAL);
@@ -180,7 +185,7 @@ struct Arena {
 }
 
 impl Arena {
-    /// The files of all arenas.
+    /// Returns the files of all arenas.
     fn all(arenas: impl Iterator<Item = ArenaInfo>) -> Result<KVec<Self>> {
         let mut files = KVec::new();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The disk of a BTT: requests of the block layer become calls of the engine.
+//! The disk of a BTT: maps requests of the block layer to calls of the engine.
 
 use crate::{
     media::PmemMedia,
@@ -47,17 +47,17 @@ use kernel_ext::{
 /// The driver of the disk of a BTT.
 pub(crate) struct BttDriver {
     btt: Btt<PmemMedia>,
-    /// log2 of the size of a BTT sector, in sectors of 512 bytes.
+    /// log2 of the number of sectors of 512 bytes in a BTT sector.
     sector_shift: u32,
-    /// Bytes of metadata of a sector.
+    /// Bytes of metadata for each sector.
     metadata: u8,
-    /// For messages.
+    /// The BTT device, for messages.
     device: ARef<Node<nd::Btt>>,
-    /// Writes that were finished when the BTT was opened.
+    /// Number of writes that recovery has completed when the BTT was opened.
     finished_writes: u32,
-    /// What is counted of what the engine does not do, or fails to do.
+    /// Counters of events that the engine does not count.
     counters: Counters,
-    /// Makes the disk read only when the engine refuses to write any more.
+    /// Makes the disk read only when the engine refuses writes from then on.
     demotion: Arc<Demotion>,
 }
 
@@ -78,7 +78,7 @@ impl Default for Counter {
 }
 
 impl Counter {
-    /// Counts one more, and returns how many there were.
+    /// Increments the counter and returns its former value.
     fn count(&self) -> u64 {
         self.0.fetch_add(1, Relaxed)
     }
@@ -88,22 +88,23 @@ impl Counter {
     }
 }
 
-/// What has happened to a disk since it was attached.
+/// Statistics of a disk since it was attached.
 pub(crate) struct Statistics {
-    /// What writers did.
+    /// Statistics of writes, from the engine.
     pub(crate) writers: btt_engine::Statistics,
-    /// Writes that were finished when it was attached.
+    /// Number of writes that recovery has completed when the disk was attached.
     pub(crate) finished_writes: u32,
-    /// Discards and write-zeroes, each with one fence.
+    /// Number of discards and write-zeroes, each with one fence.
     pub(crate) discards: u64,
-    /// Requests that were not to wait and were refused.
+    /// Number of requests with `REQ_NOWAIT` that ended with `EAGAIN`.
     pub(crate) refusals: u64,
-    /// Requests that failed.
+    /// Number of requests that failed.
     pub(crate) errors: u64,
 }
 
 impl BttDriver {
-    /// A driver for `btt`, which belongs to `device`; `EINVAL` if its sector size is not one that a disk can have.
+    /// Creates the driver for `btt`, which belongs to `device`. `EINVAL` if a disk cannot have its
+    /// sector size.
     pub(crate) fn new(
         btt: Btt<PmemMedia>,
         finished_writes: u32,
@@ -130,28 +131,29 @@ impl BttDriver {
         })
     }
 
-    /// Returns what makes the disk read only, for the one who makes the disk.
+    /// Returns what makes the disk read only, for the parameters of the disk.
     pub(crate) fn demotion(&self) -> Arc<Demotion> {
         self.demotion.clone()
     }
 
-    /// The BTT.
+    /// Returns the BTT.
     pub(crate) fn btt(&self) -> &Btt<PmemMedia> {
         &self.btt
     }
 
-    /// Size of the disk, in sectors of 512 bytes.
+    /// Returns the size of the disk, in sectors of 512 bytes.
     pub(crate) fn capacity(&self) -> u64 {
         self.btt.sector_count() << self.sector_shift
     }
 
-    /// What the disk can do.
+    /// Returns the queue limits of the disk.
     ///
-    /// Every write is durable when it ends, so there is no cache to be flushed. A sector is written whole or not at all.
+    /// Every write is durable when it ends, so there is no write cache to be flushed. The write of
+    /// a sector is atomic.
     ///
-    /// Discarded sectors are marked in the map. With sectors of 512 bytes this is not offered: the C driver, which may take
-    /// over the media at any time, fills only the first sector of a page if that one is marked so, and returns what was in
-    /// memory for the others.
+    /// A discard marks sectors in the map. It is not offered with sectors of 512 bytes, because of
+    /// the C driver, which may take over the media at any time: if the first sector of a page is
+    /// marked, it fills that sector only and returns what was in memory for the others.
     pub(crate) fn limits(&self) -> Result<Limits> {
         let sector = BlockSize::new(self.btt.sector_size())?;
         let limits = Limits::new(sector)
@@ -169,7 +171,7 @@ impl BttDriver {
 
     #[inline]
     fn execute(&self, bio: &Bio) -> Result {
-        // Nothing to do, wherever that is: the sector of such a request has no meaning.
+        // Nothing to do. The sector of an empty request has no meaning.
         if bio.is_empty() {
             return Ok(());
         }
@@ -246,7 +248,7 @@ impl BttDriver {
         outcome
     }
 
-    /// What has happened so far.
+    /// Returns the statistics so far.
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics {
             writers: self.btt.statistics(),
@@ -257,7 +259,7 @@ impl BttDriver {
         }
     }
 
-    /// Checks map and free lists, until the caller gets a signal, and says so in the log if there are defects.
+    /// Checks map and free lists, until the caller gets a signal. Logs defects.
     pub(crate) fn check(&self) -> Result<Report, CheckError> {
         let report = self.btt.check_while(|| !current!().signal_pending())?;
 
@@ -267,7 +269,7 @@ impl BttDriver {
         Ok(report)
     }
 
-    /// The same for a disk whose sectors have metadata.
+    /// Executes a request on a disk whose sectors have metadata.
     fn execute_with_metadata(&self, bio: &Bio, cpu: usize, lba: u64, count: u64) -> Result {
         match bio.operation() {
             Operation::Read(data) => {
@@ -289,7 +291,7 @@ impl BttDriver {
         }
     }
 
-    /// Fails if a request of `count` sectors has a payload of `found` bytes, and that is too little.
+    /// Fails if a request of `count` sectors has a payload of `found` bytes that is too short.
     fn check_payload(&self, found: Option<usize>, count: u64) -> Result {
         let expected = count * u64::from(self.metadata);
 
@@ -301,14 +303,14 @@ impl BttDriver {
         }
     }
 
-    /// Makes durable what the engine has left to later writes to flush.
+    /// Makes the map words durable that the engine has left to later writes to flush.
     pub(crate) fn write_back(&self) {
         if let Err(error) = self.btt.write_back() {
             dev_err!(self.device, "its map is not durable: {}\n", Text(error));
         }
     }
 
-    /// Says that a request begins or ends within a sector.
+    /// Returns the error for a request that begins or ends within a sector.
     #[cold]
     fn refuse(&self, bio: &Bio) -> Error {
         self.report(format_args!(
@@ -319,7 +321,7 @@ impl BttDriver {
         ))
     }
 
-    /// Goes on with the memory of a hibernation image.
+    /// Goes on after the machine was started from a hibernation image.
     pub(crate) fn resume(&self) {
         match self.btt.resume() {
             Ok(0) => (),
@@ -338,7 +340,7 @@ impl BttDriver {
         }
     }
 
-    /// What the submitter is told.
+    /// Counts and logs an error of the engine. Returns the error for the submitter.
     #[cold]
     fn failure(&self, bio: &Bio, error: IoError) -> Error {
         if error == IoError::WouldBlock {
@@ -346,7 +348,7 @@ impl BttDriver {
             return EAGAIN;
         }
         let error = match error {
-            // Said when the disk was demoted, or attached.
+            // The reason was logged when the arena was closed or the disk attached.
             IoError::ReadOnly { .. } => {
                 self.counters.errors.count();
                 EIO
@@ -358,7 +360,7 @@ impl BttDriver {
         error
     }
 
-    /// Lets the disk be read only, as an arena refuses to be written from now on, and says why.
+    /// Makes the disk read only, as an arena refuses writes from now on, and logs why.
     #[cold]
     fn demote(&self, error: IoError) -> Error {
         self.counters.errors.count();
@@ -371,7 +373,7 @@ impl BttDriver {
         EIO
     }
 
-    /// Logs the first failure; the block layer tells of each to whoever submitted the request.
+    /// Logs the first failure only; the submitter of each request gets its error anyway.
     #[cold]
     fn report(&self, error: impl Display) -> Error {
         if self.counters.errors.count() == 0 {
@@ -385,15 +387,17 @@ impl BttDriver {
     }
 }
 
-/// Returns the first sector of a request and how many it covers. The request begins at `sector`, counted in 512 bytes, and has
-/// `len` bytes; sectors are `1 << shift` times as large. `None`: it begins or ends within one of them.
+/// Returns the first sector of a request and the number of its sectors. The request begins at
+/// `sector`, in units of 512 bytes, and has `len` bytes. A sector of the BTT has `512 << shift`
+/// bytes. `None` if the request begins or ends within a sector.
 ///
-/// The block layer does not look at this. Partitions of many formats count in 512 bytes, so they may begin and end there.
+/// The block layer does not check this. Partitions of many formats are in units of 512 bytes, so
+/// they may begin and end within a sector.
 #[inline]
 fn whole_sectors(sector: u64, len: usize, shift: u32) -> Option<(u64, u64)> {
     let len = len as u64;
-    // A sector has 512 or 4096 bytes, so no shift is too wide; of the position in bytes, the bits that are
-    // lost are not those within a sector.
+    // A sector has 512 or 4096 bytes, so no shift is too wide. The position in bytes may lose its
+    // highest bits, but not those within a sector.
     let shift_of_bytes = shift.wrapping_add(SECTOR_SHIFT);
     let within = ((sector << SECTOR_SHIFT) | len) & !u64::MAX.wrapping_shl(shift_of_bytes);
 
@@ -401,7 +405,8 @@ fn whole_sectors(sector: u64, len: usize, shift: u32) -> Option<(u64, u64)> {
 }
 
 impl Drop for BttDriver {
-    /// No request is under way any more. Whoever drives the medium next, the C driver perhaps, relies on the map.
+    /// No request is in flight any more. The next driver of the medium, which may be the C driver,
+    /// relies on the map.
     fn drop(&mut self) {
         self.write_back();
     }

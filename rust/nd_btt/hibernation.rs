@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A BTT whose machine hibernates: the image may be written to this very BTT, and what the engine
-//! knows of its medium is outdated when the machine is started again from it.
+//! Hibernation of a BTT: the image may be written to this very BTT, and the engine's knowledge of
+//! its medium is outdated when the machine is started from the image.
 
 use crate::disk::BttDriver;
 use kernel::sync::Arc;
 use kernel_ext::hibernate::Sleeper;
 
-/// Tells the engine.
+/// Forwards the steps of hibernation to the engine.
 pub(crate) struct Hibernation(pub(crate) Arc<BttDriver>);
 
 impl Sleeper for Hibernation {

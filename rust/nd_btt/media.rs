@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The medium of a BTT in the kernel: a namespace that is mapped, and the fence of its region.
+//! The medium of a BTT in the kernel: a mapped namespace, and the fence of its region.
 
 use btt_engine::{
     Media,
@@ -36,7 +36,8 @@ pub(crate) struct PmemMedia {
 }
 
 impl PmemMedia {
-    /// A medium over `range`, which is part of `region`; `ENOMEM` if there is no memory for its list of bad blocks.
+    /// Creates a medium over `range`, which is part of `region`. `ENOMEM` if there is no memory for
+    /// its list of bad blocks.
     pub(crate) fn new(range: PmemRange, region: &Node<Region>) -> Result<Self> {
         let media = Self {
             range,
@@ -47,13 +48,13 @@ impl PmemMedia {
         Ok(media)
     }
 
-    /// Adds what is known to be bad to the list.
+    /// Adds the known media errors of the region to the list.
     pub(crate) fn populate_badblocks(&self) {
         self.region
             .list_bad_sectors(self.range.start(), self.range.len(), &self.badblocks);
     }
 
-    /// Stores zeroes in a part of a block that is being written, flushed.
+    /// Stores and flushes zeroes in a part of a block that is being written.
     pub(crate) fn store_zeroes(&self, offset: u64, len: u32) -> Result<(), MediaError> {
         let len = u64::from(len);
 
@@ -62,7 +63,7 @@ impl PmemMedia {
             .map_err(|error| media_error(error, offset, len))
     }
 
-    /// Gives the memory back.
+    /// Returns the memory.
     pub(crate) fn into_range(self) -> PmemRange {
         self.range
     }
@@ -84,7 +85,7 @@ impl PmemMedia {
         self.badblocks.find(start, end - start).is_some()
     }
 
-    /// Clears the media errors of the sectors that a range touches.
+    /// Clears the media errors of the sectors of 512 bytes that a range touches.
     fn clear_errors(&self, offset: u64, len: u64) -> Result<(), MediaError> {
         self.region
             .clear_poison(
@@ -96,7 +97,8 @@ impl PmemMedia {
     }
 }
 
-/// Returns the sectors of which at least a part belongs to a range, in the units in which media errors are known and cleared.
+/// Returns the sectors of 512 bytes that a range touches. Media errors are known and cleared in
+/// these units.
 #[inline]
 fn sectors_touched_by(offset: u64, len: u64) -> Range<u64> {
     let first = offset >> SECTOR_SHIFT;
@@ -105,14 +107,14 @@ fn sectors_touched_by(offset: u64, len: u64) -> Range<u64> {
     first..end.max(first)
 }
 
-/// Whether a range is whole sectors.
+/// Returns `true` if a range consists of whole sectors of 512 bytes.
 fn is_whole_sectors(offset: u64, len: u64) -> bool {
     offset % SECTOR_SIZE == 0 && len % SECTOR_SIZE == 0
 }
 
-/// Says in the words of the engine why an access to `len` bytes at `offset` failed.
+/// Converts the error of an access to `len` bytes at `offset` to an error of the engine.
 //
-// Inlined: each error is a constant then, and what was loaded stays in a register.
+// Inlined: the errors become constants, and the loaded value stays in a register.
 #[inline(always)]
 fn media_error(error: AccessError, offset: u64, len: u64) -> MediaError {
     match error {
@@ -128,7 +130,8 @@ impl Media for PmemMedia {
         self.range.len()
     }
 
-    /// Of a region whose DIMMs are unarmed, or that was made so by its attribute.
+    /// Returns `true` for a region whose DIMMs are unarmed, or that its attribute has made
+    /// read-only.
     fn is_read_only(&self) -> bool {
         self.region.is_read_only()
     }
@@ -197,7 +200,8 @@ impl Media for PmemMedia {
     }
 
     fn clear(&self, offset: u64, len: u64) -> Result<(), MediaError> {
-        // Clearing a sector loses all of it. One that the block shares with a neighbour must stay as it is.
+        // Clearing a sector of 512 bytes loses all of it. A block that shares one with a neighbour
+        // is not cleared.
         if !is_whole_sectors(offset, len) {
             self.check(offset, len)?;
         }
@@ -206,7 +210,8 @@ impl Media for PmemMedia {
 
     #[inline(always)]
     fn flush(&self, offset: u64, len: u64) {
-        // The engine flushes what it has stored, so the range was checked; there is nothing to be flushed outside of it.
+        // The engine flushes what it has stored, so the range was checked. Outside of the namespace
+        // there is nothing to flush.
         if let Ok(len) = usize::try_from(len) {
             let _ = self.range.flush(offset, len);
         }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sectors with metadata: 520, 528, 4104, 4160 or 4224 bytes, of which the block layer addresses 512 or 4096.
+//! Sectors with metadata: 520, 528, 4104, 4160 or 4224 bytes, of which the block layer addresses
+//! 512 or 4096.
 //!
 //! ```text
 //! block   sector │ metadata │ unused, up to a multiple of 64 bytes
 //! ```
 //!
-//! The metadata are in the same block as their sector, so that both are new or both are old after a power failure. A request
-//! that brings none stores zeroes, lest it leaves those of the sector that was in the block before.
+//! The metadata are in the same block as their sector, so both are new or both are old after a
+//! power failure. A request without metadata stores zeroes. Otherwise it would leave the metadata
+//! of the sector that was in the block before.
 
 use crate::media::PmemMedia;
 use btt_engine::{
@@ -17,12 +19,12 @@ use btt_engine::{
 };
 use kernel_ext::block;
 
-/// The memory of a request whose sectors have metadata.
+/// The buffers of a request whose sectors have metadata.
 pub(crate) struct WithMetadata<T> {
     data: T,
-    /// The submitter's payload, at least as long as the sectors need.
+    /// The metadata of the request, at least as long as the sectors need.
     metadata: Option<T>,
-    /// Bytes of metadata of a sector.
+    /// Bytes of metadata for each sector.
     len: u32,
 }
 

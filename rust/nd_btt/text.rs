@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Text of the types of pure crates in kernel messages.
+//! Text of types of the pure crates, for kernel messages.
 
 use core::fmt::Display;
 use kernel::fmt;
 
-/// Prints a value that implements the `Display` of the language, which messages of the kernel do not take.
+/// Adapts `core::fmt::Display`, which kernel messages do not accept, to `kernel::fmt::Display`.
 pub struct Text<T>(pub T);
 
 impl<T: Display> fmt::Display for Text<T> {
