@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What becomes of a namespace: a raw disk, unless something else was made of it.
+//! The disk of a namespace device: a raw disk, unless a BTT or a pfn info block is found.
 
 use crate::pfn;
 use kernel::{
@@ -25,10 +25,11 @@ use nd_format::page_map::{
     INFO_OFFSET, //
 };
 
-/// Reserves and maps the memory of a namespace that is to be driven raw.
+/// Reserves and maps the memory of a namespace that is to have a raw disk.
 ///
-/// `EBUSY`: the memory is in use by somebody else. `ENXIO`: there is a BTT or a page map on it, which has got a device of its own
-/// now, or a BTT that is damaged. `EOPNOTSUPP`: there is a page map on it that cannot be used, or it has no room for one of its own.
+/// `EBUSY`: the memory is in use. `ENXIO`: the namespace has a BTT or a pfn info block, for which a
+/// device was created, or a damaged BTT. `EOPNOTSUPP`: it has a pfn info block that cannot be used,
+/// or its region wants a memmap and its size is not a multiple of the page size.
 pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
     let range = namespace
         .map()
@@ -50,13 +51,14 @@ pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
     }
 }
 
-/// `EOPNOTSUPP`, and a message: the namespace is to have page structures, and is not made of pages.
+/// Fails with `EOPNOTSUPP` and a message if the namespace is to have a memmap, and its size is not
+/// a multiple of the page size.
 fn check_pages(namespace: &OpenNamespace) -> Result {
     let page = PAGE_SIZE as u64;
     if namespace.region().has_page_map() && namespace.size() % page != 0 {
         dev_err!(
             namespace.node(),
-            "has no raw disk: its size is {:#x}, expected a multiple of {page:#x} (write 1 to force_raw to do without page structures)\n",
+            "has no raw disk: its size is {:#x}, expected a multiple of {page:#x} (write 1 to force_raw to do without a memmap)\n",
             namespace.size()
         );
         return Err(eopnotsupp());
@@ -64,7 +66,8 @@ fn check_pages(namespace: &OpenNamespace) -> Result {
     Ok(())
 }
 
-/// Makes a device for the page map that was found, and says why the namespace is not driven raw.
+/// Creates a device for the pfn info block that was found. Returns the error with which the probe
+/// of the namespace ends.
 fn hand_over(namespace: &OpenNamespace, found: &Info) -> Result<Error> {
     match (found.purpose, namespace.claim_class()) {
         (Purpose::FileSystem, ClaimClass::None | ClaimClass::Pfn) => {
@@ -76,11 +79,11 @@ fn hand_over(namespace: &OpenNamespace, found: &Info) -> Result<Error> {
             PageMap::autodetected(namespace, config)?;
             Ok(ENXIO)
         }
-        // Nobody shall write over it as a raw disk.
+        // A raw disk would overwrite it.
         (purpose, class) => {
             dev_err!(
                 namespace.node(),
-                "has a page map ({purpose:?}, class {class:?}) at {INFO_OFFSET:#x}, which is not supported (write 1 to force_raw to get at it as it is)\n"
+                "has a pfn info block ({purpose:?}, class {class:?}) at {INFO_OFFSET:#x}, which is not supported (write 1 to force_raw for a raw disk)\n"
             );
             Ok(eopnotsupp())
         }

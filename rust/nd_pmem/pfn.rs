@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Namespaces with a page map for file systems: a raw disk of what lies behind the room for page structures.
+//! The disk of a pfn device (ndctl's mode `fsdax`): the data of a namespace, without the memmap.
 //!
-//! There is no DAX, so nobody uses the room yet; it is kept for kernels that do. Media errors in it are cleared, as page
-//! structures would be written over them.
+//! A pfn info block at 4 KiB says where the data of the namespace begin, and whether the memmap,
+//! the `struct page` of each page, is in memory or on the media in front of the data. There is no
+//! DAX here, so the memmap is not used. Its space is left free for kernels that use it. Media
+//! errors in it are cleared, as a memmap would be written over them.
 
 use crate::raw::RawDisk;
 use core::ops::Range;
@@ -43,21 +45,23 @@ use nd_format::page_map::{
     MAP_OFFSET, //
 };
 
-/// The disk of a page map, removed when dropped.
+/// The disk of a pfn device. Dropping it removes the disk.
 pub(crate) struct PfnDisk<'bound> {
     disk: RawDisk<'bound>,
     device: ARef<Node<PageMap>>,
 }
 
 impl<'bound> PfnDisk<'bound> {
-    /// Opens the page map that `device` stands for, or makes it if the namespace has none with its UUID, and announces the disk
-    /// of the data.
+    /// Opens the pfn info block of `device`, or creates it if the namespace has none with its UUID,
+    /// and adds the disk of the data.
     ///
-    /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small, or read-only and without page map, or it
-    /// cannot be read whether there is one. `EINVAL`: it does not begin at the start of a section of memory. `EBUSY`: its memory is in use. `EOPNOTSUPP`: there is a
-    /// page map of this UUID with another configuration, or one that cannot be used.
+    /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small, or it
+    /// is read-only and has no pfn info block, or the place of the info block cannot be read.
+    /// `EINVAL`: it does not begin at the start of a section of memory. `EBUSY`: its memory is in
+    /// use. `EOPNOTSUPP`: it has a pfn info block of this UUID with another configuration, or one
+    /// that cannot be used.
     pub(crate) fn new(bound: &'bound Device<Bound>, device: &Node<PageMap>) -> Result<Self> {
-        // A seed, which nobody has configured yet, is refused without a word.
+        // A seed, which is not configured yet, is refused without a message.
         let namespace = OpenNamespace::of(Kind::PageMap(device))?;
         let config = device.config()?;
         let range = namespace
@@ -103,7 +107,7 @@ impl<'bound> PfnDisk<'bound> {
         })
     }
 
-    /// The disk.
+    /// Returns the disk.
     pub(crate) fn disk(&self) -> &RawDisk<'bound> {
         &self.disk
     }
@@ -115,30 +119,30 @@ impl Drop for PfnDisk<'_> {
     }
 }
 
-/// Looks for a page map in `range`, the memory of `namespace`.
+/// Looks for a pfn info block in `range`, the memory of `namespace`.
 ///
 /// `EOPNOTSUPP`: there is one that cannot be used.
 pub(crate) fn detect(namespace: &OpenNamespace, range: &PmemRange) -> Result<Option<Info>> {
     match read(namespace, range)? {
         Block::Read(Ok(info)) => Ok(Some(info)),
-        // The raw disk can be written, which gets rid of the media error.
+        // A raw disk can be written, which clears the media error.
         Block::Read(Err(Defect::Absent)) | Block::Unreadable => Ok(None),
         Block::Read(Err(misfit)) => Err(refuse(namespace, misfit)),
     }
 }
 
-/// The place of the info block.
+/// The result of reading the place of the info block.
 enum Block {
-    /// What is there.
+    /// What was read.
     Read(Result<Info, Defect>),
-    /// There are media errors.
+    /// The place has media errors.
     Unreadable,
 }
 
 fn read(namespace: &OpenNamespace, range: &PmemRange) -> Result<Block> {
     let mut block = KVec::from_elem(0u8, INFO_LEN, GFP_KERNEL)?;
 
-    // What is known to be bad is not loaded: each time is a machine check.
+    // Known media errors are not loaded: each load of one is a machine check.
     if has_bad_sectors(namespace, range, INFO_OFFSET..MAP_OFFSET)? {
         return Ok(Block::Unreadable);
     }
@@ -158,18 +162,19 @@ fn read(namespace: &OpenNamespace, range: &PmemRange) -> Result<Block> {
 fn refuse(namespace: &OpenNamespace, misfit: Defect) -> Error {
     dev_err!(
         namespace.node(),
-        "its page map at {INFO_OFFSET:#x} cannot be used: {} (write 1 to force_raw to get at it as it is)\n",
+        "its pfn info block at {INFO_OFFSET:#x} cannot be used: {} (write 1 to force_raw for a raw disk)\n",
         Text(misfit)
     );
     eopnotsupp()
 }
 
-/// A page map keeps what it was made with.
+/// Fails if the info block has another alignment or another place of the memmap than configured:
+/// both stay as they were when it was created.
 fn check(device: &Node<PageMap>, found: &Info, config: &PageMapConfig) -> Result {
     if found.align != config.align || found.location != config.location {
         dev_err!(
             device,
-            "its page map has align {} and mode {:?}, {} and {:?} are configured: give it another uuid to make a new one\n",
+            "its pfn info block has align {} and mode {:?}, configured are {} and {:?}: another uuid creates a new one\n",
             found.align,
             found.location,
             config.align,
@@ -189,7 +194,7 @@ fn create(
     if namespace.region().is_read_only() {
         dev_err!(
             device,
-            "has no page map on its medium, and its region is read only\n"
+            "has no pfn info block on its medium, and its region is read only\n"
         );
         return Err(ENXIO);
     }
@@ -198,7 +203,7 @@ fn create(
     let info = Info::plan(uuids, config.location, config.align, start, size).map_err(|reason| {
         dev_err!(
             device,
-            "no page map with align {} fits into {size:#x} bytes at {start:#x}: {reason:?}\n",
+            "no pfn layout with align {} fits into {size:#x} bytes at {start:#x}: {reason:?}\n",
             config.align
         );
         match reason {
@@ -215,7 +220,7 @@ fn create(
     Ok(info)
 }
 
-/// Tells whether any of `part` of the namespace, in bytes from its start, is known to be bad.
+/// Returns `true` if `part` of the namespace, in bytes from its start, has known media errors.
 fn has_bad_sectors(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64>) -> Result<bool> {
     let bad_sectors = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
     let len = part.end.saturating_sub(part.start);
@@ -226,7 +231,8 @@ fn has_bad_sectors(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64
     Ok(bad_sectors.find(0, len / SECTOR_SIZE).is_some())
 }
 
-/// Clears what is known to be bad of `part` of the namespace, in bytes from its start. It is zeroes then.
+/// Clears the known media errors in `part` of the namespace, in bytes from its start, and zeroes
+/// their sectors.
 fn clear_poison(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64>) -> Result {
     let region = namespace.region();
     let bad_sectors = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;

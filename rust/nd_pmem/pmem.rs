@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of namespaces and of BTT devices, `nd_pmem.ko`.
+//! The driver of namespaces, BTT devices and pfn devices, `nd_pmem.ko`.
 //!
-//! A namespace becomes a raw disk, unless something is found on it: a BTT or a page map is handed over to a device of its own,
-//! which is probed by this driver again. The disk of a BTT comes from `nd_btt`. A disk lives as long as the driver is bound.
+//! A namespace gets a raw disk, unless there is a BTT or a pfn info block on it. For these a device
+//! is created, which this driver probes in turn. The disk of a BTT device comes from `nd_btt`. A
+//! disk exists as long as the driver is bound to its device.
 //!
-//! The locks taken here are those of the device core: the driver core calls with the lock of the device held. Requests take
-//! no lock of this module.
+//! The driver core calls probe, notify and shutdown with the lock of the device held. This module
+//! has no locks of its own.
 
 #![forbid(unsafe_code)]
 
@@ -39,13 +40,13 @@ use nd_btt::AttachedBtt;
 /// The driver.
 struct PmemDriver;
 
-/// What became of a device: its disk.
+/// The disk of a device, by the kind of the device.
 enum PmemDisk<'bound> {
     /// The namespace as it is.
     Raw(RawDisk<'bound>),
     /// The BTT of a BTT device.
     Btt(AttachedBtt<'bound>),
-    /// The data behind a page map.
+    /// The data of a pfn device.
     Pfn(PfnDisk<'bound>),
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The raw disk: a namespace as it is, without a personality.
+//! The raw disk: the bytes of a namespace, or of the data of a pfn device.
 //!
-//! Sector n of the disk is bytes 512 n to 512 n + 511 of the namespace. A write is in the write queue of the memory
-//! controller when it ends, not in a cache, but it is promised to be durable only after a flush or with FUA, when the
-//! region was fenced as well.
+//! Sector n of the disk is bytes 512 n to 512 n + 511 of its memory. When a write ends, it is no
+//! longer in a cache, but it may be in the write queue of the memory controller. It is durable
+//! after a flush, or when it ends if it has FUA, because the region is fenced then.
 
 use core::ops::Range;
 use kernel::{
@@ -45,10 +45,11 @@ use nd::{
     Region, //
 };
 
-/// A raw disk on a namespace, removed when dropped. It borrows the bound device, so it cannot outlive the binding.
+/// A raw disk. Dropping it removes the disk. It borrows the bound device, so it cannot outlive the
+/// binding.
 pub(crate) struct RawDisk<'bound> {
-    // Drop order: the disk goes first, with the requests under way and those that its removal submits; then they are made
-    // durable.
+    // Drop order: 1. the disk, with the requests in flight and those that its removal submits;
+    // 2. the region, which is fenced and so makes them durable.
     disk: Disk<'bound, RawDriver>,
     driver: Arc<RawDriver>,
     region: FencedRegion,
@@ -64,7 +65,7 @@ impl Drop for FencedRegion {
 }
 
 impl<'bound> RawDisk<'bound> {
-    /// Announces the disk of `namespace` as a child of `device`, the namespace's own.
+    /// Adds a disk over `range`, memory of `namespace`, as a child of `device`.
     pub(crate) fn new(
         device: &'bound Device<Bound>,
         namespace: &Node<Namespace>,
@@ -87,7 +88,7 @@ impl<'bound> RawDisk<'bound> {
             },
         )?;
 
-        // Without it nobody who polls the attribute is woken; all else works.
+        // Without it threads that poll the attribute are not woken. All else works.
         if let Ok(notifier) = disk.badblocks_notifier() {
             driver.badblocks_changed.populate(notifier);
         }
@@ -98,13 +99,13 @@ impl<'bound> RawDisk<'bound> {
         })
     }
 
-    /// Adds what has become bad.
+    /// Adds new media errors of the region to the list, and wakes the threads that poll it.
     pub(crate) fn revalidate_poison(&self) {
         self.driver.populate_badblocks();
         self.driver.notify_badblocks();
     }
 
-    /// Makes the disk read only, or writable again, as its region is.
+    /// Makes the disk read only or writable, as its region is.
     pub(crate) fn revalidate_region(&self) {
         let region = &self.region.0;
         let read_only = region.is_read_only();
@@ -120,7 +121,7 @@ impl<'bound> RawDisk<'bound> {
     }
 }
 
-/// What the disk can do.
+/// Returns the queue limits of the disk.
 fn limits(namespace: &Node<Namespace>) -> Limits {
     let limits = Limits::new(block_size(namespace))
         .physical_block_size(BlockSize::PAGE)
@@ -134,14 +135,14 @@ fn limits(namespace: &Node<Namespace>) -> Limits {
         None => {
             dev_warn!(
                 namespace,
-                "its region has no DIMMs: whether flushed writes are durable is not known\n"
+                "unable to guarantee persistence of writes: its region has no DIMMs\n"
             );
             limits
         }
     }
 }
 
-/// The unit in which the disk is addressed: what the label of the namespace says, or else 512 bytes.
+/// Returns the logical block size of the disk: that of the namespace's label, or 512 bytes.
 fn block_size(namespace: &Node<Namespace>) -> BlockSize {
     match namespace.sector_size() {
         Some(4096) => BlockSize::PAGE,
@@ -156,7 +157,7 @@ fn block_size(namespace: &Node<Namespace>) -> BlockSize {
     }
 }
 
-/// The driver of a raw disk, and its medium.
+/// The driver of a raw disk, and its memory.
 #[pin_data]
 struct RawDriver {
     range: PmemRange,
@@ -196,7 +197,7 @@ impl RawDriver {
         if bio.preflush() {
             self.region.fence();
         }
-        // A pure flush, whose sector may lie outside of the disk.
+        // An empty flush, whose sector may be outside of the disk.
         if bio.is_empty() {
             return Ok(());
         }
@@ -238,16 +239,16 @@ impl RawDriver {
         Ok(self.range.write_rest(bio.position(), source)?)
     }
 
-    /// Lets the provider clear the poison of the sectors of a request, so that they can be written.
+    /// Clears the poison of the sectors of a request, so that they can be written.
     ///
-    /// `EIO`, whatever the provider says: other errors have meanings of their own for those who submit requests.
+    /// `EIO` for all errors of the provider: other numbers mean something else to submitters.
     #[cold]
     fn clear_poison(&self, sectors: Range<u64>) -> Result {
         let outcome = self
             .region
             .clear_poison(&self.range, &self.badblocks, sectors);
 
-        // Some may have been cleared before one could not be.
+        // Some sectors may have been cleared before one could not be.
         self.notify_badblocks();
         outcome.map_err(|_| EIO)
     }
