@@ -2,11 +2,12 @@
 
 //! Locks of the map: one for each of 256 classes of its cache lines.
 //!
-//! The map of an arena is divided into lines of 16 words, which are 64 bytes. Line `n` has lock `n
-//! % 256`. Whoever changes a map word holds the lock of its line. A request for neighbouring
-//! sectors needs the locks of a few neighbouring lines. It takes each of them once, in ascending
-//! order, and holds them while it fences the medium, which may sleep. The locks are atomic words
-//! and not the kernel's mutexes because a request holds several locks of one class at a time.
+//! The map of an arena is divided into lines of 16 words, which are 64 bytes. A line has the lock
+//! whose number is that of the line modulo 256. A thread that changes a map word holds the lock of
+//! its line. A request for neighbouring sectors needs the locks of a few neighbouring lines. It
+//! takes each of them once, in ascending order, and holds them while it fences the medium, which
+//! may sleep. The locks are atomic words and not the kernel's mutexes because a request holds
+//! several locks of one class at a time.
 //!
 //! # The line that a lock remembers
 //!
