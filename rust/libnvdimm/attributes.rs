@@ -2,11 +2,8 @@
 
 //! Attributes that devices of all kinds have, in groups for their tables.
 
-use crate::text::{
-    line, //
-};
 use crate::{
-    bus_type::NdBus,
+    text::line,
     Kind, //
 };
 use core::marker::PhantomData;
@@ -76,9 +73,4 @@ fn target_node<T: DeviceType>(node: &Node<T>) -> Option<i32> {
     let region = Kind::of(node.device())?.region()?;
     let target = region.target_node();
     (target >= 0).then_some(target)
-}
-
-/// The bus type, for parameters of new nodes.
-pub(crate) fn bus_type() -> &'static kernel_ext::bus::BusType<NdBus> {
-    <NdBus as kernel_ext::bus::Bus>::bus_type()
 }

@@ -20,6 +20,13 @@ pub struct NdBus;
 
 static BUS_TYPE: BusType<NdBus> = BusType::new();
 
+impl NdBus {
+    /// Returns the bus type, for the parameters of new nodes.
+    pub(crate) fn bus_type() -> &'static BusType<Self> {
+        &BUS_TYPE
+    }
+}
+
 /// Type numbers that drivers match, as in `MODALIAS=nd:t<number>`.
 pub(crate) mod type_id {
     pub(crate) const BUS: u32 = 0;
@@ -85,7 +92,7 @@ impl Bus for NdBus {
     type Event = Event;
 
     fn bus_type() -> &'static BusType<Self> {
-        &BUS_TYPE
+        Self::bus_type()
     }
 
     fn matches(device: &Device, driver: &TypeMask) -> bool {

@@ -8,7 +8,6 @@
 mod attributes;
 
 use crate::{
-    attributes::bus_type,
     claim::{
         Claim,
         Holder,
@@ -21,6 +20,7 @@ use crate::{
     },
     seeds::Seeds,
     Namespace,
+    NdBus,
     Region, //
 };
 use kernel::{
@@ -108,7 +108,7 @@ impl Btt {
         let index = id.get();
         Node::new(
             &NodeParameters {
-                bus: bus_type(),
+                bus: NdBus::bus_type(),
                 parent: Some(region.device()),
                 table: &TABLE,
                 groups: GroupList::EMPTY,

@@ -19,7 +19,6 @@ pub(crate) use self::{
 
 use self::bad_ranges::BadRanges;
 use crate::{
-    attributes::bus_type,
     ids::{
         IdBitmap,
         StaticId, //
@@ -30,6 +29,7 @@ use crate::{
     },
     Dimm,
     Kind,
+    NdBus,
     Region, //
 };
 use core::any::Any;
@@ -244,7 +244,7 @@ impl Bus {
         let hint_pages = HintPages::new(&CString::try_from_fmt(fmt!("ndbus{number}"))?)?;
         let node = Node::new(
             &NodeParameters {
-                bus: bus_type(),
+                bus: NdBus::bus_type(),
                 parent: Some(parent),
                 table: &TABLE,
                 groups: description.groups,
@@ -342,7 +342,7 @@ impl Drop for BusRegistration {
 
 /// Returns the registered bus with the number `id`.
 pub(crate) fn find(id: u32) -> Option<ARef<Node<Bus>>> {
-    kernel_ext::bus::find_device::<crate::NdBus>(
+    kernel_ext::bus::find_device::<NdBus>(
         |device| matches!(Kind::of(device), Some(Kind::Bus(bus)) if bus.id() == id),
     )
     .and_then(|device| Node::from_device(&device).map(ARef::from))

@@ -18,7 +18,6 @@ pub(crate) use self::{
 };
 
 use crate::{
-    attributes::bus_type,
     bus::{
         BusLock,
         BusLocked, //
@@ -45,7 +44,7 @@ use kernel::{
         atomic::{
             Atomic,
             Relaxed, //
-        }, //
+        },
     },
 };
 use kernel_ext::{
@@ -114,7 +113,7 @@ impl Dimm {
         let families = description.families;
         let node = Node::new(
             &NodeParameters {
-                bus: bus_type(),
+                bus: NdBus::bus_type(),
                 parent: Some(bus.device()),
                 table: &TABLE,
                 groups: description.groups,

@@ -19,7 +19,6 @@ pub use self::access::{
 
 use crate::{
     async_work::Registration,
-    attributes::bus_type,
     bus::BusLock,
     claim::{
         ClaimClass,
@@ -27,6 +26,7 @@ use crate::{
     },
     ids::ChildId,
     region::LabelledNamespaces,
+    NdBus,
     Region, //
 };
 use kernel::{
@@ -124,7 +124,7 @@ impl Namespace {
         let index = id.get();
         Node::new(
             &NodeParameters {
-                bus: bus_type(),
+                bus: NdBus::bus_type(),
                 parent: Some(region.device()),
                 table: match description {
                     Description::Region => &IO,

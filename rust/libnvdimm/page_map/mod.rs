@@ -8,7 +8,6 @@
 mod attributes;
 
 use crate::{
-    attributes::bus_type,
     claim::{
         Claim,
         Holder,
@@ -21,6 +20,7 @@ use crate::{
     },
     seeds::Seeds,
     Namespace,
+    NdBus,
     Region, //
 };
 use core::ops::Range;
@@ -137,7 +137,7 @@ impl PageMap {
         let index = id.get();
         Node::new(
             &NodeParameters {
-                bus: bus_type(),
+                bus: NdBus::bus_type(),
                 parent: Some(region.device()),
                 table,
                 groups: GroupList::EMPTY,

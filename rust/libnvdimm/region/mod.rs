@@ -25,7 +25,6 @@ use self::{
     persistence::Flush, //
 };
 use crate::{
-    attributes::bus_type,
     bus_type::type_id,
     ids::ChildIds,
     provider::{
@@ -126,7 +125,7 @@ impl Region {
         let align = default_align(description.size, mappings.len() as u64);
         let node = Node::new(
             &NodeParameters {
-                bus: bus_type(),
+                bus: NdBus::bus_type(),
                 parent: Some(bus.device()),
                 table: match description.kind {
                     RegionKind::Persistent => &PERSISTENT,
