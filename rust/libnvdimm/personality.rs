@@ -4,7 +4,6 @@
 //!
 //! A personality without a claim is idle. An idle one that is not the seed has no use, so it goes.
 
-use crate::text::line;
 use crate::{
     async_work::Removal,
     bus::BusLock,
@@ -15,11 +14,15 @@ use crate::{
     },
     ids::ChildId,
     seeds::Seeds,
-    text,
+    text::{
+        self,
+        line, //
+    },
     Namespace,
     Region, //
 };
 use core::{
+    mem,
     ops::Deref,
     ptr, //
 };
@@ -136,7 +139,7 @@ impl<'a, T: Personality> Configurable<'a, T> {
         // Both hold as long as the lock of the device is held and no driver is bound.
         let goes = self.claimed_namespace().is_some() && !is_seed(self.personality);
         let removal = goes.then(|| Removal::new(self.personality)).transpose()?;
-        let released = core::mem::take(&mut *self.identity().lock());
+        let released = mem::take(&mut *self.identity().lock());
         self.reset();
         drop(released);
         if let Some(removal) = removal {

@@ -6,14 +6,16 @@ use super::{
     Btt,
     SECTOR_SIZES, //
 };
-use crate::text::line;
 use crate::{
     attributes::Common,
     personality::{
         self,
         Configurable, //
     },
-    text, //
+    text::{
+        self,
+        line, //
+    },
 };
 use kernel::{
     prelude::*,

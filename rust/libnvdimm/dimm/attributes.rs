@@ -3,9 +3,6 @@
 //! Attributes of `nmemN` (`Documentation/sysfs.md`).
 
 use super::Dimm;
-use crate::text::{
-    line, //
-};
 use crate::{
     activation,
     attributes::Common,
@@ -13,11 +10,10 @@ use crate::{
     security::{
         FROZEN,
         SECURITY, //
-    }, //
+    },
+    text::line,
 };
-use kernel::{
-    prelude::*, //
-};
+use kernel::prelude::*;
 use kernel_ext::sysfs::{
     Attribute,
     Attributes,

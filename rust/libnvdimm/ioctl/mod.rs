@@ -18,7 +18,7 @@ use kernel::{
     sync::atomic::{
         Atomic,
         Relaxed, //
-    }, //
+    },
 };
 use kernel_ext::chrdev::{
     Call,

@@ -7,9 +7,6 @@ use super::{
     Namespace,
     SECTOR_SIZES, //
 };
-use crate::text::{
-    line, //
-};
 use crate::{
     attributes::Common,
     claim::{
@@ -18,6 +15,7 @@ use crate::{
     },
     text::{
         self,
+        line,
         Foreign, //
     },
 };

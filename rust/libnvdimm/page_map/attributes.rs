@@ -6,17 +6,17 @@ use super::{
     supported_alignments,
     PageMap, //
 };
-use crate::text::{
-    line,
-    print, //
-};
 use crate::{
     attributes::Common,
     personality::{
         self,
         Configurable, //
     },
-    text, //
+    text::{
+        self,
+        line,
+        print, //
+    },
 };
 use core::ops::Range;
 use kernel::{

@@ -7,15 +7,15 @@ use super::{
     Region,
     MAX_MAPPINGS, //
 };
-use crate::text::{
-    line, //
-};
 use crate::{
     attributes::Common,
     page_map::Purpose,
     provider::PersistenceDomain,
     seeds::Seeds,
-    text,
+    text::{
+        self,
+        line, //
+    },
     Event, //
 };
 use kernel::{

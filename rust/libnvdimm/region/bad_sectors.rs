@@ -44,7 +44,7 @@ use kernel_ext::{
     sysfs::{
         AttributePath,
         Notifier, //
-    }, //
+    },
 };
 
 /// The bad sectors of a region.

@@ -32,7 +32,7 @@ use kernel::{
     time::{
         delay::fsleep,
         Delta, //
-    }, //
+    },
 };
 use kernel_ext::{
     bus::Driver,
