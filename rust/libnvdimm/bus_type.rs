@@ -6,13 +6,20 @@ use crate::Kind;
 use kernel::{
     device::Device,
     prelude::*,
-    str::CString, //
+    str::CString,
+    sync::aref::ARef, //
 };
-use kernel_ext::bus::{
-    self,
-    Bus,
-    BusType,
-    Uevent, //
+use kernel_ext::{
+    bus::{
+        self,
+        Bus,
+        BusType,
+        Uevent, //
+    },
+    device::{
+        DeviceType,
+        Node, //
+    },
 };
 
 /// The bus type.
@@ -24,6 +31,14 @@ impl NdBus {
     /// Returns the bus type, for the parameters of new nodes.
     pub(crate) fn bus_type() -> &'static BusType<Self> {
         &BUS_TYPE
+    }
+
+    /// Returns a registered device that stands for a `T` that `is_wanted` accepts.
+    pub(crate) fn find<T: DeviceType>(
+        is_wanted: impl Fn(&Node<T>) -> bool,
+    ) -> Option<ARef<Node<T>>> {
+        bus::find_device::<Self>(|device| Node::from_device(device).is_some_and(&is_wanted))
+            .and_then(|device| Node::from_device(&device).map(ARef::from))
     }
 }
 

@@ -28,7 +28,6 @@ use crate::{
         BusOperations, //
     },
     Dimm,
-    Kind,
     NdBus,
     Region, //
 };
@@ -338,12 +337,4 @@ impl Drop for BusRegistration {
         // Somebody may just have found a device by its name or number, and be about to see that it is gone.
         Node::wait_until_unshared(&self.0);
     }
-}
-
-/// Returns the registered bus with the number `id`.
-pub(crate) fn find(id: u32) -> Option<ARef<Node<Bus>>> {
-    kernel_ext::bus::find_device::<NdBus>(
-        |device| matches!(Kind::of(device), Some(Kind::Bus(bus)) if bus.id() == id),
-    )
-    .and_then(|device| Node::from_device(&device).map(ARef::from))
 }

@@ -33,7 +33,6 @@ use crate::{
     },
     security::Overwrite,
     Bus,
-    Kind,
     NdBus, //
 };
 use core::any::Any;
@@ -278,12 +277,4 @@ impl Drop for LabelHold {
             labels.settle();
         }
     }
-}
-
-/// Returns the registered DIMM with the number `id`.
-pub(crate) fn find(id: u32) -> Option<ARef<Node<Dimm>>> {
-    kernel_ext::bus::find_device::<NdBus>(
-        |device| matches!(Kind::of(device), Some(Kind::Dimm(dimm)) if dimm.id() == id),
-    )
-    .and_then(|device| Node::from_device(&device).map(ARef::from))
 }

@@ -10,8 +10,9 @@ mod clear_error;
 mod envelope;
 
 use crate::{
-    bus,
-    dimm, //
+    Bus,
+    Dimm,
+    NdBus, //
 };
 use kernel::{
     prelude::*,
@@ -36,7 +37,7 @@ impl Operations for BusNode {
     const MODULE: &'static ThisModule = &crate::THIS_MODULE;
 
     fn ioctl(call: Call) -> Result<c_long> {
-        let bus = bus::find(call.minor).ok_or(ENXIO)?;
+        let bus = NdBus::find::<Bus>(|bus| bus.id() == call.minor).ok_or(ENXIO)?;
         call::serve(&bus, None, call)
     }
 }
@@ -48,7 +49,7 @@ impl Operations for DimmNode {
     const MODULE: &'static ThisModule = &crate::THIS_MODULE;
 
     fn ioctl(call: Call) -> Result<c_long> {
-        let dimm = dimm::find(call.minor).ok_or(ENXIO)?;
+        let dimm = NdBus::find::<Dimm>(|dimm| dimm.id() == call.minor).ok_or(ENXIO)?;
         call::serve(dimm.bus(), Some(&dimm), call)
     }
 }
