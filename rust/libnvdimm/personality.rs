@@ -12,19 +12,19 @@ use crate::{
         Holder,
         HolderKind, //
     },
-    ids::ChildId,
-    seeds::Seeds,
+    seeds::{
+        is_seed,
+        RegionChild, //
+    },
     text::{
         self,
         line, //
     },
-    Namespace,
-    Region, //
+    Namespace, //
 };
 use core::{
     mem,
-    ops::Deref,
-    ptr, //
+    ops::Deref, //
 };
 use kernel::{
     prelude::*,
@@ -36,7 +36,6 @@ use kernel::{
 use kernel_ext::{
     device::{
         DeviceLock,
-        DeviceType,
         Node, //
     },
     sysfs::Attribute, //
@@ -44,10 +43,7 @@ use kernel_ext::{
 use nd_format::uuid::Uuid;
 
 /// A device that claims a namespace to use it in its own way.
-pub(crate) trait Personality: DeviceType {
-    /// Returns its number, and with that its region.
-    fn id(&self) -> &ChildId;
-
+pub(crate) trait Personality: RegionChild {
     /// Returns its kind.
     fn kind(&self) -> HolderKind;
 
@@ -56,14 +52,6 @@ pub(crate) trait Personality: DeviceType {
 
     /// Forgets what user space configured, beside the identity.
     fn reset(&self);
-
-    /// Returns the seed of the kind of `self`.
-    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>>;
-
-    /// Returns its region.
-    fn region_node(&self) -> &Node<Region> {
-        self.id().region()
-    }
 
     /// Returns how it is named as the holder of a namespace.
     fn holder(&self) -> Holder {
@@ -155,15 +143,6 @@ impl<T: Personality> Deref for Configurable<'_, T> {
     fn deref(&self) -> &Node<T> {
         self.personality
     }
-}
-
-/// Tells whether `personality` is the seed of its kind.
-pub(crate) fn is_seed<T: Personality>(personality: &Node<T>) -> bool {
-    let region = personality.region_node();
-    let seeds = region.seeds().lock();
-    personality
-        .seed(&seeds)
-        .is_some_and(|seed| ptr::eq(seed, personality))
 }
 
 /// `uuid`.

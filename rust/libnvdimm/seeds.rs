@@ -7,14 +7,12 @@
 
 use crate::{
     async_work,
+    ids::ChildId,
     page_map::{
         PageMap,
         Purpose, //
     },
-    personality::{
-        self,
-        Personality, //
-    },
+    personality::Personality,
     Btt,
     Kind,
     Namespace,
@@ -29,6 +27,28 @@ use kernel_ext::device::{
     DeviceType,
     Node, //
 };
+
+/// A kind of device below a region of which there is a seed.
+pub(crate) trait RegionChild: DeviceType {
+    /// Returns its number, and with that its region.
+    fn id(&self) -> &ChildId;
+
+    /// Returns the seed of the kind of `self`.
+    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>>;
+
+    /// Returns its region.
+    fn region_node(&self) -> &Node<Region> {
+        self.id().region()
+    }
+}
+
+/// Returns `true` if `device` is the seed of its kind.
+pub(crate) fn is_seed<T: RegionChild>(device: &Node<T>) -> bool {
+    let seeds = device.region_node().seeds().lock();
+    device
+        .seed(&seeds)
+        .is_some_and(|seed| ptr::eq(seed, device))
+}
 
 /// The seeds of a region.
 #[derive(Default)]
@@ -136,13 +156,13 @@ pub(crate) fn advance(device: Kind<'_>) {
     match device {
         Kind::Namespace(namespace) => advance_namespace(namespace),
         Kind::Btt(btt) => {
-            if personality::is_seed(btt) {
+            if is_seed(btt) {
                 create_btt(btt.region(), Some(btt));
             }
             advance_claimed(btt);
         }
         Kind::PageMap(page_map) => {
-            if personality::is_seed(page_map) {
+            if is_seed(page_map) {
                 create_page_map(page_map.region(), page_map.purpose(), Some(page_map));
             }
             advance_claimed(page_map);
@@ -160,12 +180,7 @@ fn advance_claimed<T: Personality>(personality: &Node<T>) {
 /// Offers a new namespace in place of `namespace`. Without labels there is no further one to offer: the seed stays.
 fn advance_namespace(namespace: &Node<Namespace>) {
     let region = namespace.region();
-    let is_seed = region
-        .seeds()
-        .lock()
-        .namespace()
-        .is_some_and(|seed| ptr::eq(seed, namespace));
-    if is_seed && region.is_labelled() {
+    if is_seed(namespace) && region.is_labelled() {
         let created = Namespace::create_seed(region);
         replace(region, "namespace", created, Some(namespace), |seeds| {
             &mut seeds.namespace

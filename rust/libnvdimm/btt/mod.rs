@@ -18,7 +18,10 @@ use crate::{
         Identity,
         Personality, //
     },
-    seeds::Seeds,
+    seeds::{
+        RegionChild,
+        Seeds, //
+    },
     Namespace,
     NdBus,
     Region, //
@@ -80,11 +83,17 @@ impl DeviceType for Btt {
     }
 }
 
-impl Personality for Btt {
+impl RegionChild for Btt {
     fn id(&self) -> &ChildId {
         &self.id
     }
 
+    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
+        seeds.btt()
+    }
+}
+
+impl Personality for Btt {
     fn kind(&self) -> HolderKind {
         HolderKind::Btt
     }
@@ -95,10 +104,6 @@ impl Personality for Btt {
 
     fn reset(&self) {
         self.sector_size.store(NO_SECTOR_SIZE, Relaxed);
-    }
-
-    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
-        seeds.btt()
     }
 }
 

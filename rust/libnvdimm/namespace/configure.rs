@@ -19,11 +19,11 @@ use crate::{
     bus::BusLock,
     claim::ClaimClass,
     personality::Personality as _,
+    seeds::is_seed,
     text::Foreign,
     Kind,
     Region, //
 };
-use core::ptr;
 use kernel::prelude::*;
 use kernel_ext::device::{
     DeviceLock,
@@ -131,12 +131,7 @@ impl<'a> Configurable<'a> {
     fn remove(&mut self, uuid: Uuid) -> Result {
         let region = self.region();
         // No other becomes the seed, nor ceases to be, while nothing is being probed.
-        let is_seed = region
-            .seeds()
-            .lock()
-            .namespace()
-            .is_some_and(|seed| ptr::eq(seed, self.namespace));
-        let goes = self.namespace.index() != 0 && !is_seed;
+        let goes = self.namespace.index() != 0 && !is_seed(self.namespace);
         let removal = goes.then(|| Removal::new(self.namespace)).transpose()?;
         if !self.content().is_refused {
             // Some labels may have another UUID already.

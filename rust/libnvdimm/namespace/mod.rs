@@ -26,6 +26,10 @@ use crate::{
     },
     ids::ChildId,
     region::LabelledNamespaces,
+    seeds::{
+        RegionChild,
+        Seeds, //
+    },
     NdBus,
     Region, //
 };
@@ -110,6 +114,16 @@ struct ClaimState {
 impl DeviceType for Namespace {
     fn tables() -> &'static [&'static Table<Self>] {
         const { &[&IO, &LABELLED] }
+    }
+}
+
+impl RegionChild for Namespace {
+    fn id(&self) -> &ChildId {
+        &self.id
+    }
+
+    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
+        seeds.namespace()
     }
 }
 

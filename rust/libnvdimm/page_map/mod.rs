@@ -18,7 +18,10 @@ use crate::{
         Identity,
         Personality, //
     },
-    seeds::Seeds,
+    seeds::{
+        RegionChild,
+        Seeds, //
+    },
     Namespace,
     NdBus,
     Region, //
@@ -97,11 +100,17 @@ impl DeviceType for PageMap {
     }
 }
 
-impl Personality for PageMap {
+impl RegionChild for PageMap {
     fn id(&self) -> &ChildId {
         &self.id
     }
 
+    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
+        seeds.page_map(self.purpose)
+    }
+}
+
+impl Personality for PageMap {
     fn kind(&self) -> HolderKind {
         match self.purpose {
             Purpose::FileSystem => HolderKind::Pfn,
@@ -115,10 +124,6 @@ impl Personality for PageMap {
 
     fn reset(&self) {
         *self.location.lock() = None;
-    }
-
-    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
-        seeds.page_map(self.purpose)
     }
 }
 
