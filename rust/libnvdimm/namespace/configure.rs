@@ -87,11 +87,7 @@ impl<'a> Configurable<'a> {
         if !size.is_multiple_of(region.align()) {
             return Err(EINVAL);
         }
-        if region
-            .mappings()
-            .iter()
-            .any(|mapping| mapping.dimm().area(&self.lock).is_none())
-        {
+        if !region.has_all_labels(&self.lock) {
             return Err(ENXIO);
         }
         if size == 0 {
@@ -167,12 +163,7 @@ impl<'a> Configurable<'a> {
         }
         let mut content = self.content();
         let old = content.uuid;
-        if old.is_some()
-            && region
-                .mappings()
-                .iter()
-                .any(|mapping| mapping.dimm().area(&self.lock).is_none())
-        {
+        if old.is_some() && !region.has_all_labels(&self.lock) {
             return Err(EBUSY);
         }
         self.expect_good()?;

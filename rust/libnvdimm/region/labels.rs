@@ -83,6 +83,14 @@ impl Region {
         Ok(members)
     }
 
+    /// Returns `true` if the label areas of all DIMMs are in memory. They are not while a DIMM is
+    /// disabled that no enabled region holds.
+    pub(crate) fn has_all_labels(&self, lock: &BusLock<'_>) -> bool {
+        self.mappings()
+            .iter()
+            .all(|mapping| mapping.dimm().area(lock).is_some())
+    }
+
     /// Returns the namespaces that the labels make up, in the order of their numbers, and those that are refused.
     pub(crate) fn labelled_namespaces(&self, lock: &BusLock<'_>) -> Result<LabelledNamespaces> {
         let members = self.members(lock)?;
@@ -204,8 +212,7 @@ impl Region {
 
     /// Returns the bytes that are free on all DIMMs, in units that are at the same offset of each; 0 if one is disabled.
     pub(crate) fn available_size(&self, lock: &BusLock<'_>) -> u64 {
-        let disabled = |mapping: &Mapping| mapping.dimm().area(lock).is_none();
-        if self.mappings().iter().any(disabled) {
+        if !self.has_all_labels(lock) {
             return 0;
         }
         self.all_shares(self.with_room(lock, |room| Ok(room.available())))
