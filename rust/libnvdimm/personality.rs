@@ -12,6 +12,7 @@ use crate::{
         Holder,
         HolderKind, //
     },
+    ids::ChildId,
     seeds::{
         is_seed,
         RegionChild, //
@@ -77,6 +78,29 @@ pub(crate) trait Personality: RegionChild {
 pub(crate) struct Identity {
     pub(crate) uuid: Option<Uuid>,
     pub(crate) claim: Option<Claim>,
+}
+
+impl Identity {
+    /// Claims `namespace` for a personality that was found on it: it has this `kind`, `id` and
+    /// `uuid`. Errors are those of [`Claim::take`].
+    pub(crate) fn detected(
+        namespace: &Node<Namespace>,
+        kind: HolderKind,
+        id: &ChildId,
+        uuid: Uuid,
+    ) -> Result<Self> {
+        let region = id.region();
+        let holder = Holder {
+            kind,
+            region: region.id(),
+            index: id.get(),
+        };
+        let claim = Claim::take(namespace.into(), holder, &region.bus().lock())?;
+        Ok(Self {
+            uuid: Some(uuid),
+            claim: Some(claim),
+        })
+    }
 }
 
 /// A personality that may be configured: no driver is bound, and none will be as long as this lives.

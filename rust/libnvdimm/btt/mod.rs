@@ -8,11 +8,7 @@
 mod attributes;
 
 use crate::{
-    claim::{
-        Claim,
-        Holder,
-        HolderKind, //
-    },
+    claim::HolderKind,
     ids::ChildId,
     personality::{
         Identity,
@@ -23,7 +19,6 @@ use crate::{
         Seeds, //
     },
     Namespace,
-    NdBus,
     Region, //
 };
 use kernel::{
@@ -38,14 +33,10 @@ use kernel::{
         Mutex, //
     },
 };
-use kernel_ext::{
-    device::{
-        DeviceType,
-        Node,
-        NodeParameters,
-        Table, //
-    },
-    sysfs::GroupList, //
+use kernel_ext::device::{
+    DeviceType,
+    Node,
+    Table, //
 };
 use nd_format::uuid::Uuid;
 
@@ -112,14 +103,7 @@ impl Btt {
         let region = ARef::from(id.region());
         let index = id.get();
         Node::new(
-            &NodeParameters {
-                bus: NdBus::bus_type(),
-                parent: Some(region.device()),
-                table: &TABLE,
-                groups: GroupList::EMPTY,
-                numa_node: region.numa_node(),
-                device_number: 0,
-            },
+            &region.child_parameters(&TABLE),
             fmt!("btt{}.{index}", region.id()),
             try_pin_init!(Self {
                 id,
@@ -138,18 +122,8 @@ impl Btt {
 
     /// Makes a device for the BTT that was found on `namespace`, and registers it in the background.
     pub fn autodetected(namespace: &Node<Namespace>, found: CompleteConfig) -> Result {
-        let region = Node::data(namespace).region();
-        let id = ChildId::allocate(region, Region::btt_ids)?;
-        let holder = Holder {
-            kind: HolderKind::Btt,
-            region: region.id(),
-            index: id.get(),
-        };
-        let claim = Claim::take(namespace.into(), holder, &region.bus().lock())?;
-        let identity = Identity {
-            uuid: Some(found.uuid),
-            claim: Some(claim),
-        };
+        let id = ChildId::allocate(namespace.region(), Region::btt_ids)?;
+        let identity = Identity::detected(namespace, HolderKind::Btt, &id, found.uuid)?;
         crate::async_work::register(Self::create(id, found.sector_size, identity)?)
     }
 

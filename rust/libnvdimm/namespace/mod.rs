@@ -30,7 +30,6 @@ use crate::{
         RegionChild,
         Seeds, //
     },
-    NdBus,
     Region, //
 };
 use kernel::{
@@ -45,14 +44,10 @@ use kernel::{
         Mutex, //
     },
 };
-use kernel_ext::{
-    device::{
-        DeviceType,
-        Node,
-        NodeParameters,
-        Table, //
-    },
-    sysfs::GroupList, //
+use kernel_ext::device::{
+    DeviceType,
+    Node,
+    Table, //
 };
 use nd_format::{
     label::{
@@ -137,17 +132,10 @@ impl Namespace {
         let id = ChildId::allocate(region, Region::namespace_ids)?;
         let index = id.get();
         Node::new(
-            &NodeParameters {
-                bus: NdBus::bus_type(),
-                parent: Some(region.device()),
-                table: match description {
-                    Description::Region => &IO,
-                    Description::Labels => &LABELLED,
-                },
-                groups: GroupList::EMPTY,
-                numa_node: region.numa_node(),
-                device_number: 0,
-            },
+            &region.child_parameters(match description {
+                Description::Region => &IO,
+                Description::Labels => &LABELLED,
+            }),
             fmt!("namespace{}.{index}", region.id()),
             try_pin_init!(Self {
                 id,

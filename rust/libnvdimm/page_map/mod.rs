@@ -8,11 +8,7 @@
 mod attributes;
 
 use crate::{
-    claim::{
-        Claim,
-        Holder,
-        HolderKind, //
-    },
+    claim::HolderKind,
     ids::ChildId,
     personality::{
         Identity,
@@ -23,7 +19,6 @@ use crate::{
         Seeds, //
     },
     Namespace,
-    NdBus,
     Region, //
 };
 use core::ops::Range;
@@ -44,11 +39,9 @@ use kernel_ext::{
     device::{
         DeviceType,
         Node,
-        NodeParameters,
         Table, //
     },
-    huge_page,
-    sysfs::GroupList, //
+    huge_page, //
 };
 use nd_format::{
     page_map::Location,
@@ -141,14 +134,7 @@ impl PageMap {
         let region = ARef::from(id.region());
         let index = id.get();
         Node::new(
-            &NodeParameters {
-                bus: NdBus::bus_type(),
-                parent: Some(region.device()),
-                table,
-                groups: GroupList::EMPTY,
-                numa_node: region.numa_node(),
-                device_number: 0,
-            },
+            &region.child_parameters(table),
             fmt!("{prefix}{}.{index}", region.id()),
             try_pin_init!(Self {
                 id,
@@ -172,18 +158,8 @@ impl PageMap {
 
     /// Makes a device for the page map for file systems that was found on `namespace`, and registers it in the background.
     pub fn autodetected(namespace: &Node<Namespace>, found: PageMapConfig) -> Result {
-        let region = Node::data(namespace).region();
-        let id = ChildId::allocate(region, Region::pfn_ids)?;
-        let holder = Holder {
-            kind: HolderKind::Pfn,
-            region: region.id(),
-            index: id.get(),
-        };
-        let claim = Claim::take(namespace.into(), holder, &region.bus().lock())?;
-        let identity = Identity {
-            uuid: Some(found.uuid),
-            claim: Some(claim),
-        };
+        let id = ChildId::allocate(namespace.region(), Region::pfn_ids)?;
+        let identity = Identity::detected(namespace, HolderKind::Pfn, &id, found.uuid)?;
         let created = Self::create(id, Purpose::FileSystem, Some(found), identity)?;
         crate::async_work::register(created)
     }

@@ -60,7 +60,8 @@ use kernel_ext::{
         NodeParameters,
         Table, //
     },
-    memregion::RegionId, //
+    memregion::RegionId,
+    sysfs::GroupList, //
 };
 
 static PERSISTENT: Table<Region> = Table::named(c"nd_pmem", attributes::GROUPS.list());
@@ -245,6 +246,21 @@ impl Region {
         self.mappings
             .iter()
             .any(|mapping| mapping.dimm().is_labelled())
+    }
+
+    /// Returns the parameters of a new node below the region.
+    pub(crate) fn child_parameters<T: DeviceType>(
+        self: &Node<Self>,
+        table: &'static Table<T>,
+    ) -> NodeParameters<'_, T, NdBus> {
+        NodeParameters {
+            bus: NdBus::bus_type(),
+            parent: Some(self.device()),
+            table,
+            groups: GroupList::EMPTY,
+            numa_node: self.numa_node(),
+            device_number: 0,
+        }
     }
 
     /// Returns the unit in which the region is handed out to namespaces, in bytes.
