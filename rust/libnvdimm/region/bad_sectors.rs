@@ -70,7 +70,7 @@ impl Region {
     ///
     /// A list that is full is left incomplete: what is not in it ends in a machine check instead of being refused before. Writes do not
     /// clear it either, so it is forgotten until a scrub finds it again: later it would be taken for bad though it was written.
-    pub fn list_bad_sectors(&self, start: u64, len: u64, list: &Badblocks) {
+    pub fn list_bad_sectors(self: &Node<Self>, start: u64, len: u64, list: &Badblocks) {
         if let Some(left_out) = self.fill(list, start, len) {
             self.bus()
                 .bad_ranges()
@@ -80,7 +80,7 @@ impl Region {
 
     /// Adds to `list` what is known to be bad of `len` bytes from the physical address `start` on. Returns the first address that is not
     /// in the list because it is full.
-    fn fill(&self, list: &Badblocks, start: u64, len: u64) -> Option<u64> {
+    fn fill(self: &Node<Self>, list: &Badblocks, start: u64, len: u64) -> Option<u64> {
         let mut dropped = 0_u64;
         let mut left_out = None;
         self.bus()
@@ -99,9 +99,8 @@ impl Region {
             });
         if dropped != 0 {
             dev_warn!(
-                self.bus(),
-                "region{}: its list of bad sectors is full, {dropped} ranges are not in it\n",
-                self.id()
+                self,
+                "its list of bad sectors is full, {dropped} ranges are not in it\n"
             );
         }
         left_out

@@ -124,8 +124,12 @@ impl Region {
     }
 
     /// Says why the labels of a namespace are refused, and that `holder` stands for it.
-    pub(crate) fn report_refused(&self, refused: &Refused, holder: &Node<crate::Namespace>) {
-        let (id, uuid, why) = (self.id(), Foreign(refused.uuid), Foreign(*refused));
+    pub(crate) fn report_refused(
+        self: &Node<Self>,
+        refused: &Refused,
+        holder: &Node<crate::Namespace>,
+    ) {
+        let (uuid, why) = (Foreign(refused.uuid), Foreign(*refused));
         let remedy =
             "its space stays reserved until its labels are restored, or given up by size 0";
         let holder = holder.device().name();
@@ -135,9 +139,15 @@ impl Region {
             .and_then(|member| self.mappings().get(member));
         if let Some(mapping) = mapping {
             let dimm = mapping.dimm().device().name();
-            pr_err!("region{id}: namespace {uuid} refused: {why} ({dimm}); {holder}: {remedy}\n");
+            dev_err!(
+                self,
+                "namespace {uuid} refused: {why} ({dimm}); {holder}: {remedy}\n"
+            );
         } else {
-            pr_err!("region{id}: namespace {uuid} refused: {why}; {holder}: {remedy}\n");
+            dev_err!(
+                self,
+                "namespace {uuid} refused: {why}; {holder}: {remedy}\n"
+            );
         }
     }
 
@@ -154,7 +164,7 @@ impl Region {
     ///
     /// `ENXIO`: a DIMM is disabled, there is no room next to what the namespace has, or its shares are at different offsets.
     pub(crate) fn place(
-        &self,
+        self: &Node<Self>,
         owner: Uuid,
         size: u64,
         lock: &BusLock<'_>,
@@ -164,12 +174,7 @@ impl Region {
         let old = self.common_extent(owner, &self.extents(owner, lock)?)?;
         let new = self.with_room(lock, |room| {
             room.resize(old, share).map_err(|error| {
-                pr_err!(
-                    "region{}: namespace {}: {}\n",
-                    self.id(),
-                    Foreign(owner),
-                    Foreign(error)
-                );
+                dev_err!(self, "namespace {}: {}\n", Foreign(owner), Foreign(error));
                 ENXIO
             })
         })?;
@@ -195,14 +200,18 @@ impl Region {
 
     /// Returns the range on the first DIMM of the namespace `owner`, which has `extents`; `ENXIO` if others are not at the same
     /// offset.
-    fn common_extent(&self, owner: Uuid, extents: &[Option<Extent>]) -> Result<Option<Extent>> {
+    fn common_extent(
+        self: &Node<Self>,
+        owner: Uuid,
+        extents: &[Option<Extent>],
+    ) -> Result<Option<Extent>> {
         let own = self.mappings().iter().map(Mapping::extent);
         let shares = own.zip(extents);
         let shares = shares.filter_map(|(mapping, extent)| Some((mapping?, *extent)));
         common_extent(shares).map_err(|apart| {
-            pr_err!(
-                "region{}: namespace {}: {}: its labels can be removed, but not changed\n",
-                self.id(),
+            dev_err!(
+                self,
+                "namespace {}: {}: its labels can be removed, but not changed\n",
                 Foreign(owner),
                 Foreign(apart)
             );
@@ -267,7 +276,7 @@ impl Region {
     /// `ENXIO`: a DIMM is disabled, has a damaged label area or no free slot, or `extents` are at different offsets of the
     /// mappings: what an interrupted update leaves of such labels cannot be judged. Other errors are those of the provider.
     pub(crate) fn publish_labels(
-        &self,
+        self: &Node<Self>,
         contents: &Contents,
         extents: &[Option<Extent>],
         replaces: Option<Uuid>,
@@ -283,7 +292,7 @@ impl Region {
 
     /// Drops the labels of the namespace `uuid` on all DIMMs.
     pub(crate) fn retract_labels(
-        &self,
+        self: &Node<Self>,
         uuid: Uuid,
         lock: &mut BusLock<'_>,
     ) -> core::result::Result<(), RetractError> {
@@ -296,19 +305,15 @@ impl Region {
     }
 
     /// Judges an update by what it has left: new labels count, even if something failed.
-    fn judge(&self, outcome: Outcome) -> Result {
+    fn judge(self: &Node<Self>, outcome: Outcome) -> Result {
         let Err(failure) = outcome else {
             return Ok(());
         };
         if failure.left == Left::New {
-            pr_warn!(
-                "region{}: labels: {}; the change counts\n",
-                self.id(),
-                Failure(&failure)
-            );
+            dev_warn!(self, "labels: {}; the change counts\n", Failure(&failure));
             return Ok(());
         }
-        pr_err!("region{}: labels: {}\n", self.id(), Failure(&failure));
+        dev_err!(self, "labels: {}\n", Failure(&failure));
         Err(match failure.cause {
             Cause::Medium(error) => error,
             Cause::Area(

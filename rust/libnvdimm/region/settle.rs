@@ -12,6 +12,7 @@ use crate::{
     text::Foreign, //
 };
 use kernel::prelude::*;
+use kernel_ext::device::Node;
 use nd_format::{
     label::{
         Contents,
@@ -23,7 +24,7 @@ use nd_format::{
 impl Region {
     /// Writes the labels of the namespace `uuid` again if an update of them was cut short. Nothing is written if there are none, or
     /// if they are refused.
-    pub(crate) fn settle_labels(&self, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
+    pub(crate) fn settle_labels(self: &Node<Self>, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
         let members = self.members(lock)?;
         let set = Set::new(&members, self.label_identity()?);
         let namespace = match set.namespace(uuid) {
@@ -35,9 +36,9 @@ impl Region {
             extents.push(set.extent(&namespace, member), GFP_KERNEL)?;
         }
         drop(members);
-        pr_info!(
-            "region{}: namespace {}: the update of its labels was interrupted: they are written again\n",
-            self.id(),
+        dev_info!(
+            self,
+            "namespace {}: the update of its labels was interrupted: they are written again\n",
             Foreign(uuid)
         );
         let contents = Contents::from(&namespace);
