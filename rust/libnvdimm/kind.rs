@@ -78,9 +78,9 @@ impl<'a> Kind<'a> {
         match self {
             Self::Bus(_) | Self::Dimm(_) => None,
             Self::Region(region) => Some(region),
-            Self::Namespace(namespace) => Some(Node::data(namespace).region()),
-            Self::Btt(btt) => Some(Node::data(btt).region()),
-            Self::PageMap(page_map) => Some(Node::data(page_map).region()),
+            Self::Namespace(namespace) => Some(namespace.region()),
+            Self::Btt(btt) => Some(btt.region()),
+            Self::PageMap(page_map) => Some(page_map.region()),
         }
     }
 
@@ -88,8 +88,8 @@ impl<'a> Kind<'a> {
     pub(crate) fn bus(self) -> Option<&'a Node<Bus>> {
         match self {
             Self::Bus(_) => None,
-            Self::Dimm(dimm) => Some(Node::data(dimm).bus()),
-            _ => self.region().map(|region| Node::data(region).bus()),
+            Self::Dimm(dimm) => Some(dimm.bus()),
+            _ => self.region().map(|region| region.bus()),
         }
     }
 }

@@ -118,7 +118,7 @@ impl<'a, T: Personality> Configurable<'a, T> {
         if device_lock.is_bound() {
             return Err(EBUSY);
         }
-        let lock = Node::data(personality).region_node().bus().lock();
+        let lock = personality.region_node().bus().lock();
         // What it claimed would be of no use, and be taken from others for a while.
         if personality.is_dead() {
             return Err(ENODEV);

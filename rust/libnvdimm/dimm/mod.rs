@@ -253,7 +253,7 @@ impl LabelHold {
     /// not be read; what its regions hold cannot be known.
     pub(crate) fn new(dimm: &Node<Dimm>) -> Result<Option<Self>> {
         let mut lock = dimm.bus().lock();
-        let labels = Node::data(dimm).labels.access_mut(&mut lock).ok_or(ENXIO)?;
+        let labels = dimm.labels.access_mut(&mut lock).ok_or(ENXIO)?;
         if labels.area.is_none() {
             if dimm.is_locked() || dimm.is_labelled() || dimm.labels_unread.load(Relaxed) {
                 dev_err!(
@@ -272,7 +272,7 @@ impl LabelHold {
 impl Drop for LabelHold {
     fn drop(&mut self) {
         let mut lock = self.0.bus().lock();
-        if let Some(labels) = Node::data(&self.0).labels.access_mut(&mut lock) {
+        if let Some(labels) = self.0.labels.access_mut(&mut lock) {
             labels.holders -= 1;
             labels.settle();
         }

@@ -49,7 +49,7 @@ impl<'a> Configurable<'a> {
     /// Waits until `namespace` may be changed; `EBUSY` if it is in use. `ENODEV`: it is going, since its labels were
     /// taken away, or its region is being disabled.
     pub(super) fn new(namespace: &'a Node<Namespace>) -> Result<Self> {
-        let region = Node::data(namespace).region();
+        let region = namespace.region();
         let (device_lock, lock) = region.bus().lock_idle(namespace.device());
         // New labels would outlive it, and take space that no device shows.
         if namespace.is_dead() {
@@ -66,7 +66,7 @@ impl<'a> Configurable<'a> {
     }
 
     fn region(&self) -> &'a Node<Region> {
-        Node::data(self.namespace).region()
+        self.namespace.region()
     }
 
     fn content(&self) -> Content {

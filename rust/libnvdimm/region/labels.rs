@@ -370,7 +370,7 @@ impl<'l, 'b> TakenAreas<'l, 'b> {
         let mut taken = Self { lock, areas };
         for mapping in region.mappings() {
             let dimm = mapping.dimm();
-            let area = Node::data(dimm).take_area(taken.lock).ok_or_else(|| {
+            let area = dimm.take_area(taken.lock).ok_or_else(|| {
                 dev_err!(dimm, "is disabled: its labels cannot be changed\n");
                 ENXIO
             })?;
@@ -398,7 +398,7 @@ impl<'l, 'b> TakenAreas<'l, 'b> {
 impl Drop for TakenAreas<'_, '_> {
     fn drop(&mut self) {
         for (dimm, area) in core::mem::take(&mut self.areas) {
-            Node::data(&dimm).put_area(area, self.lock);
+            dimm.put_area(area, self.lock);
         }
     }
 }
