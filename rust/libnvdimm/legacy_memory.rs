@@ -3,15 +3,48 @@
 //! Ranges of legacy persistent memory (e820 type 12), for the providers that drive the one platform device that the kernel
 //! makes for all of them.
 
+use crate::{
+    provider::{
+        BusDescription,
+        BusOperations, //
+    },
+    Bus,
+    BusRegistration, //
+};
 use kernel::{
     device::Device,
-    prelude::*, //
+    prelude::*,
+    ThisModule, //
 };
-use kernel_ext::resource::{
-    self,
-    AddressRange,
-    Description, //
+use kernel_ext::{
+    resource::{
+        self,
+        AddressRange,
+        Description, //
+    },
+    sysfs::GroupList, //
 };
+
+/// Registers a bus below `device` that has neither commands nor attributes of its own.
+pub fn register_bus(
+    device: &Device,
+    module: &'static ThisModule,
+    provider_name: &'static CStr,
+    operations: impl BusOperations,
+) -> Result<BusRegistration> {
+    Bus::register(
+        device,
+        BusDescription {
+            module,
+            provider_name,
+            commands: 0,
+            bus_families: 0,
+            groups: GroupList::EMPTY,
+            operations: KBox::new(operations, GFP_KERNEL)?,
+            private: KBox::new((), GFP_KERNEL)?,
+        },
+    )
+}
 
 /// A range, and where it is.
 #[derive(Clone, Copy, Debug)]

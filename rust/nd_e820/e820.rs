@@ -23,9 +23,11 @@ use kernel_ext::{
     sysfs::GroupList, //
 };
 use nd::{
-    legacy_memory::LegacyRange,
+    legacy_memory::{
+        self,
+        LegacyRange, //
+    },
     provider::{
-        BusDescription,
         BusOperations,
         RegionDescription,
         RegionKind, //
@@ -58,18 +60,7 @@ impl BusOperations for Silent {}
 /// Registers a bus and a region for each range. A range that cannot be a region is left out, with a message. `ENXIO`: there is no range, or
 /// none of them can.
 fn register(device: &Device) -> Result<BusRegistration> {
-    let registration = Bus::register(
-        device,
-        BusDescription {
-            module: &THIS_MODULE,
-            provider_name: c"e820",
-            commands: 0,
-            bus_families: 0,
-            groups: GroupList::EMPTY,
-            operations: KBox::new(Silent, GFP_KERNEL)?,
-            private: KBox::new((), GFP_KERNEL)?,
-        },
-    )?;
+    let registration = legacy_memory::register_bus(device, &THIS_MODULE, c"e820", Silent)?;
     let mut found = false;
     for range in LegacyRange::all(device)? {
         match register_range(registration.bus(), range) {

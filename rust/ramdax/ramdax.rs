@@ -34,9 +34,11 @@ use kernel_ext::{
     sysfs::GroupList, //
 };
 use nd::{
-    legacy_memory::LegacyRange,
+    legacy_memory::{
+        self,
+        LegacyRange, //
+    },
     provider::{
-        BusDescription,
         BusOperations,
         Command,
         DimmDescription,
@@ -99,18 +101,7 @@ struct RangeDimm {
 /// range, or none of them can.
 fn register(device: &Device) -> Result<BusRegistration> {
     let ranges = LegacyRange::all(device)?;
-    let registration = Bus::register(
-        device,
-        BusDescription {
-            module: &THIS_MODULE,
-            provider_name: c"ramdax",
-            commands: 0,
-            bus_families: 0,
-            groups: GroupList::EMPTY,
-            operations: KBox::new(RamDax, GFP_KERNEL)?,
-            private: KBox::new((), GFP_KERNEL)?,
-        },
-    )?;
+    let registration = legacy_memory::register_bus(device, &THIS_MODULE, c"ramdax", RamDax)?;
     let mut dimms = KVec::with_capacity(ranges.len(), GFP_KERNEL)?;
     for range in ranges {
         match check(device, &range).and_then(|()| register_dimm(registration.bus(), range)) {
