@@ -5,7 +5,7 @@
 . "$LIB"
 
 kunit=/sys/kernel/debug/kunit
-for suite in nd_bad_ranges nd_btt_disk nd_ioctl_envelope nd_kernel_ext_badblocks \
+for suite in nd_badrange nd_btt_disk nd_ioctl_cmd_layout nd_kernel_ext_badblocks \
 	nd_kernel_ext_bus nd_kernel_ext_cursor nd_kernel_ext_key nd_kernel_ext_memalloc \
 	nd_kernel_ext_notifier nd_kernel_ext_parameter nd_kernel_ext_persist nd_kernel_ext_poison \
 	nd_kernel_ext_range nd_poison nd_range_set; do

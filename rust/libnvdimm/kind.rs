@@ -4,7 +4,7 @@
 
 use crate::{
     bus_type::type_id,
-    page_map::Purpose,
+    page_map::DaxMode,
     Btt,
     Bus,
     Dimm,
@@ -66,9 +66,9 @@ impl<'a> Kind<'a> {
             Self::Region(_) => type_id::REGION,
             Self::Namespace(namespace) => namespace.region().namespace_type(),
             Self::Btt(btt) => btt.region().namespace_type(),
-            Self::PageMap(page_map) => match page_map.purpose() {
-                Purpose::FileSystem => page_map.region().namespace_type(),
-                Purpose::Device => type_id::DAX,
+            Self::PageMap(page_map) => match page_map.mode() {
+                DaxMode::FsDax => page_map.region().namespace_type(),
+                DaxMode::DevDax => type_id::DAX,
             },
         }
     }

@@ -87,7 +87,7 @@ impl LegacyRange {
     }
 
     /// Lets `device` say that the range is left out because of `error`.
-    pub fn complain(&self, device: &Device, error: &Error) {
+    pub fn report_left_out(&self, device: &Device, error: &Error) {
         dev_err!(
             device,
             "range {:#x} to {:#x} is left out: {:?}\n",

@@ -83,7 +83,7 @@ struct Libnvdimm {
     dimm_driver: driver::Registration<Adapter<dimm::DimmDriver>>,
     #[pin]
     bus_driver: driver::Registration<Adapter<bus::BusDriver>>,
-    _settled: Settled,
+    _drain: DrainOnDrop,
     class: class::Registration,
     dimm_nodes: chrdev::Registration<ioctl::DimmNode>,
     bus_nodes: chrdev::Registration<ioctl::BusNode>,
@@ -92,9 +92,9 @@ struct Libnvdimm {
 }
 
 /// When dropped, waits until nothing is left that would run code of this module.
-struct Settled;
+struct DrainOnDrop;
 
-impl Drop for Settled {
+impl Drop for DrainOnDrop {
     fn drop(&mut self) {
         // Providers are gone, for they depend on this module; what they left to do in the background may not be.
         jobs::drain();
@@ -111,7 +111,7 @@ impl kernel::InPlaceModule for Libnvdimm {
             bus_nodes: ioctl::register_bus_nodes()?,
             dimm_nodes: ioctl::register_dimm_nodes()?,
             class: bus::CLASS.register()?,
-            _settled: Settled,
+            _drain: DrainOnDrop,
             bus_driver <- driver::Registration::new(c"nd_bus", module),
             dimm_driver <- driver::Registration::new(c"nvdimm", module),
             region_driver <- driver::Registration::new(c"nd_region", module),

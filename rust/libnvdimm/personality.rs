@@ -104,13 +104,13 @@ impl Identity {
 }
 
 /// A personality that may be configured: no driver is bound, and none will be as long as this lives.
-pub(crate) struct Configurable<'a, T: Personality> {
+pub(crate) struct UnboundPersonality<'a, T: Personality> {
     personality: &'a Node<T>,
     lock: BusLock<'a>,
     _device_lock: DeviceLock<'a>,
 }
 
-impl<'a, T: Personality> Configurable<'a, T> {
+impl<'a, T: Personality> UnboundPersonality<'a, T> {
     /// Takes the locks of the device and the bus; `EBUSY` if a driver is bound. `ENODEV`: the device is going, since its
     /// claim was released, or its region is being disabled.
     pub(crate) fn new(personality: &'a Node<T>) -> Result<Self> {
@@ -161,7 +161,7 @@ impl<'a, T: Personality> Configurable<'a, T> {
     }
 }
 
-impl<T: Personality> Deref for Configurable<'_, T> {
+impl<T: Personality> Deref for UnboundPersonality<'_, T> {
     type Target = Node<T>;
 
     fn deref(&self) -> &Node<T> {
@@ -175,7 +175,7 @@ pub(crate) const fn uuid<T: Personality>() -> Attribute<T> {
         c"uuid",
         |personality: &Node<T>, out| text::show_uuid(out, personality.identity().lock().uuid),
         |personality: &Node<T>, input| {
-            let personality = Configurable::new(personality)?;
+            let personality = UnboundPersonality::new(personality)?;
             personality.identity().lock().uuid = Some(text::parse_uuid(input)?);
             Ok(())
         },
@@ -195,7 +195,7 @@ pub(crate) const fn namespace<T: Personality>() -> Attribute<T> {
             }
         },
         |personality: &Node<T>, input| {
-            let personality = Configurable::new(personality)?;
+            let personality = UnboundPersonality::new(personality)?;
             match text::without_trailing_space(input) {
                 b"" => personality.release(),
                 name if name.starts_with(b"namespace") => personality.claim(name),

@@ -9,8 +9,8 @@ use crate::{
     async_work,
     ids::ChildId,
     page_map::{
-        PageMap,
-        Purpose, //
+        DaxMode,
+        PageMap, //
     },
     personality::Personality,
     Btt,
@@ -84,11 +84,11 @@ impl Seeds {
         self.btt.as_deref()
     }
 
-    /// Returns the seed of personalities with page structures for `purpose`.
-    pub(crate) fn page_map(&self, purpose: Purpose) -> Option<&Node<PageMap>> {
-        match purpose {
-            Purpose::FileSystem => self.pfn.as_deref(),
-            Purpose::Device => self.dax.as_deref(),
+    /// Returns the seed of personalities with page structures for `mode`.
+    pub(crate) fn page_map(&self, mode: DaxMode) -> Option<&Node<PageMap>> {
+        match mode {
+            DaxMode::FsDax => self.pfn.as_deref(),
+            DaxMode::DevDax => self.dax.as_deref(),
         }
     }
 
@@ -105,8 +105,8 @@ impl Seeds {
 /// Creates the seeds of a region that was just enabled, but for that of namespaces.
 pub(crate) fn create_all(region: &Node<Region>) {
     create_btt(region, None);
-    create_page_map(region, Purpose::FileSystem, None);
-    create_page_map(region, Purpose::Device, None);
+    create_page_map(region, DaxMode::FsDax, None);
+    create_page_map(region, DaxMode::DevDax, None);
 }
 
 fn create_btt(region: &Node<Region>, old: Option<&Node<Btt>>) {
@@ -115,11 +115,11 @@ fn create_btt(region: &Node<Region>, old: Option<&Node<Btt>>) {
     });
 }
 
-fn create_page_map(region: &Node<Region>, purpose: Purpose, old: Option<&Node<PageMap>>) {
-    let created = PageMap::create_seed(region, purpose);
-    match purpose {
-        Purpose::FileSystem => replace(region, "pfn", created, old, |seeds| &mut seeds.pfn),
-        Purpose::Device => replace(region, "dax", created, old, |seeds| &mut seeds.dax),
+fn create_page_map(region: &Node<Region>, mode: DaxMode, old: Option<&Node<PageMap>>) {
+    let created = PageMap::create_seed(region, mode);
+    match mode {
+        DaxMode::FsDax => replace(region, "pfn", created, old, |seeds| &mut seeds.pfn),
+        DaxMode::DevDax => replace(region, "dax", created, old, |seeds| &mut seeds.dax),
     }
 }
 
@@ -163,7 +163,7 @@ pub(crate) fn advance(device: Kind<'_>) {
         }
         Kind::PageMap(page_map) => {
             if is_seed(page_map) {
-                create_page_map(page_map.region(), page_map.purpose(), Some(page_map));
+                create_page_map(page_map.region(), page_map.mode(), Some(page_map));
             }
             advance_claimed(page_map);
         }

@@ -53,19 +53,19 @@ impl platform::Driver for E820Driver {
 }
 
 /// A bus without commands.
-struct Silent;
+struct NoCommands;
 
-impl BusOperations for Silent {}
+impl BusOperations for NoCommands {}
 
 /// Registers a bus and a region for each range. A range that cannot be a region is left out, with a message. `ENXIO`: there is no range, or
 /// none of them can.
 fn register(device: &Device) -> Result<BusRegistration> {
-    let registration = legacy_memory::register_bus(device, &THIS_MODULE, c"e820", Silent)?;
+    let registration = legacy_memory::register_bus(device, &THIS_MODULE, c"e820", NoCommands)?;
     let mut found = false;
     for range in LegacyRange::all(device)? {
         match register_range(registration.bus(), range) {
             Ok(()) => found = true,
-            Err(error) => range.complain(device, &error),
+            Err(error) => range.report_left_out(device, &error),
         }
     }
     found.then_some(registration).ok_or(ENXIO)

@@ -57,7 +57,7 @@ impl LabelStorage {
     /// Executes a command. `EINVAL`: its payload is too short, or it concerns bytes that are not in the area.
     pub(crate) fn execute(&self, command: Command<'_>) -> Result<usize> {
         match command.number {
-            dimm_command::GET_CONFIG_SIZE => tell_size(command.payload)?,
+            dimm_command::GET_CONFIG_SIZE => get_size(command.payload)?,
             dimm_command::GET_CONFIG_DATA => self.read(command.payload)?,
             dimm_command::SET_CONFIG_DATA => self.write(command.payload)?,
             _ => return Err(ENOTTY),
@@ -68,35 +68,35 @@ impl LabelStorage {
     /// Input: offset, length. Output: status, data.
     fn read(&self, payload: &mut [u8]) -> Result {
         let (input, output) = payload.split_at_mut_checked(8).ok_or(EINVAL)?;
-        let (offset, length) = span(input)?;
+        let (offset, length) = offset_and_length(input)?;
         let (status, data) = output.split_at_mut_checked(4).ok_or(EINVAL)?;
         let data = data.get_mut(..length).ok_or(EINVAL)?;
         self.0.read(offset, data)?;
-        put(status, 0)
+        set_word(status, 0)
     }
 
     /// Input: offset, length, data. Output: status.
     fn write(&self, payload: &mut [u8]) -> Result {
         let (input, rest) = payload.split_at_mut_checked(8).ok_or(EINVAL)?;
-        let (offset, length) = span(input)?;
+        let (offset, length) = offset_and_length(input)?;
         let (data, status) = rest.split_at_mut_checked(length).ok_or(EINVAL)?;
         self.0.write(offset, data)?;
         memory::store_fence();
-        put(status, 0)
+        set_word(status, 0)
     }
 }
 
 /// Output: status, size of the area, largest transfer.
-fn tell_size(payload: &mut [u8]) -> Result {
+fn get_size(payload: &mut [u8]) -> Result {
     let mut words = payload.chunks_exact_mut(4);
     for value in [0, SIZE, MAX_TRANSFER] {
-        put(words.next().ok_or(EINVAL)?, value)?;
+        set_word(words.next().ok_or(EINVAL)?, value)?;
     }
     Ok(())
 }
 
 /// Returns the offset and the length that a payload begins with; `EINVAL` if they leave the area.
-fn span(input: &[u8]) -> Result<(u64, usize)> {
+fn offset_and_length(input: &[u8]) -> Result<(u64, usize)> {
     let word = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
     let (offset, length) = input.split_at_checked(4).ok_or(EINVAL)?;
     let offset = word(offset).ok_or(EINVAL)?;
@@ -107,7 +107,7 @@ fn span(input: &[u8]) -> Result<(u64, usize)> {
     }
 }
 
-fn put(field: &mut [u8], value: u32) -> Result {
+fn set_word(field: &mut [u8], value: u32) -> Result {
     *field.first_chunk_mut().ok_or(EINVAL)? = value.to_ne_bytes();
     Ok(())
 }

@@ -106,7 +106,7 @@ fn register(device: &Device) -> Result<BusRegistration> {
     for range in ranges {
         match check(device, &range).and_then(|()| register_dimm(registration.bus(), range)) {
             Ok(dimm) => dimms.push(dimm, GFP_KERNEL)?,
-            Err(error) => range.complain(device, &error),
+            Err(error) => range.report_left_out(device, &error),
         }
     }
     registration.wait_for_dimms();
@@ -115,7 +115,7 @@ fn register(device: &Device) -> Result<BusRegistration> {
         let range = dimm.range;
         match register_region(registration.bus(), dimm) {
             Ok(()) => found = true,
-            Err(error) => range.complain(device, &error),
+            Err(error) => range.report_left_out(device, &error),
         }
     }
     found.then_some(registration).ok_or(ENXIO)

@@ -10,7 +10,7 @@ use crate::{
     attributes::Common,
     personality::{
         self,
-        Configurable, //
+        UnboundPersonality, //
     },
     text::{
         self,
@@ -35,7 +35,7 @@ static SECTOR_SIZE: Attribute<Btt> = Attribute::<Btt>::read_write(
     c"sector_size",
     |btt, out| text::show_selection(out, &SECTOR_SIZES, btt.sector_size()),
     |btt, input| {
-        let btt = Configurable::new(btt)?;
+        let btt = UnboundPersonality::new(btt)?;
         let size = text::parse_choice(input, SECTOR_SIZES)?;
         btt.sector_size.store(size, Relaxed);
         Ok(())

@@ -6,7 +6,7 @@
 //! [`Bus::lock_idle`], which waits until there are none.
 
 mod attributes;
-mod bad_ranges;
+mod badrange;
 mod driver;
 
 pub(crate) use self::{
@@ -17,7 +17,7 @@ pub(crate) use self::{
     },
 };
 
-use self::bad_ranges::BadRanges;
+use self::badrange::BadRangeList;
 use crate::{
     ids::{
         IdBitmap,
@@ -74,7 +74,7 @@ pub struct Bus {
     id: StaticId<4>,
     description: BusDescription,
     #[pin]
-    bad_ranges: BadRanges,
+    badrange: BadRangeList,
     /// Reserved while a region writes to hints in them.
     hint_pages: Arc<HintPages>,
     #[pin]
@@ -163,8 +163,8 @@ impl Bus {
         self.state.lock().dimm_families |= families;
     }
 
-    pub(crate) fn bad_ranges(&self) -> &BadRanges {
-        &self.bad_ranges
+    pub(crate) fn badrange(&self) -> &BadRangeList {
+        &self.badrange
     }
 
     pub(crate) fn hint_pages(&self) -> &Arc<HintPages> {
@@ -254,7 +254,7 @@ impl Bus {
             try_pin_init!(Self {
                 id,
                 description,
-                bad_ranges <- BadRanges::new(),
+                badrange <- BadRangeList::new(),
                 hint_pages,
                 state <- new_mutex!(State {
                     probes: 0,

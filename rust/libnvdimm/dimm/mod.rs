@@ -91,7 +91,7 @@ struct Labels {
 
 impl Labels {
     /// Forgets the area once nobody needs it.
-    fn settle(&mut self) {
+    fn release_if_unused(&mut self) {
         if !self.enabled && self.holders == 0 {
             self.area = None;
         }
@@ -238,7 +238,7 @@ impl Dimm {
         let mut lock = self.bus.lock();
         if let Some(labels) = self.labels.access_mut(&mut lock) {
             labels.enabled = false;
-            labels.settle();
+            labels.release_if_unused();
         }
     }
 }
@@ -274,7 +274,7 @@ impl Drop for LabelHold {
         let mut lock = self.0.bus().lock();
         if let Some(labels) = self.0.labels.access_mut(&mut lock) {
             labels.holders -= 1;
-            labels.settle();
+            labels.release_if_unused();
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use super::{
     clear_error,
-    envelope::{
+    cmd_layout::{
         self,
         field,
         wide_field,
@@ -83,7 +83,7 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
         return Err(EPERM);
     }
 
-    let size = envelope::size(target, number, |offset| read_field(user, offset))?;
+    let size = cmd_layout::size(target, number, |offset| read_field(user, offset))?;
     let mut buffer = KVVec::<u8>::with_capacity(size, GFP_KERNEL)?;
     UserSlice::new(user, size).read_all(&mut buffer, GFP_KERNEL)?;
     // Another thread may have changed the fields since they were looked at.
@@ -91,7 +91,7 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
         check_family(bus, target, &buffer)?;
     }
     let in_copy = |offset| field(&buffer, offset).ok_or(EINVAL);
-    if envelope::size(target, number, in_copy)? != size {
+    if cmd_layout::size(target, number, in_copy)? != size {
         return Err(EINVAL);
     }
 

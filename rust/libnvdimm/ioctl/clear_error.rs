@@ -5,13 +5,13 @@
 //! The content of what is cleared is lost, so nobody may clear all of a namespace that is in use. What was cleared is taken
 //! off the lists of bad ranges.
 
-use super::envelope::{
+use super::cmd_layout::{
     field,
     wide_field, //
 };
 use crate::{
     bus::BusLock,
-    page_map::Purpose,
+    page_map::DaxMode,
     personality::Personality as _,
     Bus,
     Kind,
@@ -69,7 +69,7 @@ fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
     let namespace = match Kind::of(child)? {
         Kind::Namespace(namespace) => ARef::from(namespace),
         Kind::Btt(btt) => btt.claimed_namespace()?,
-        Kind::PageMap(page_map) if page_map.purpose() == Purpose::FileSystem => {
+        Kind::PageMap(page_map) if page_map.mode() == DaxMode::FsDax => {
             page_map.claimed_namespace()?
         }
         _ => return None,

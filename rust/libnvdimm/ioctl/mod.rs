@@ -2,12 +2,12 @@
 
 //! The control nodes `/dev/ndctlN` and `/dev/nmemN`.
 //!
-//! A call carries one buffer: input, then room for output, laid out per command ([`envelope`]). The core looks up the
+//! A call carries one buffer: input, then room for output, laid out per command ([`cmd_layout`]). The core looks up the
 //! object, checks who may do what and how large the buffer is, and lets the provider execute the command.
 
 mod call;
 mod clear_error;
-mod envelope;
+mod cmd_layout;
 
 use crate::{
     Bus,

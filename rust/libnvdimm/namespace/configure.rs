@@ -18,6 +18,7 @@ use crate::{
     async_work::Removal,
     bus::BusLock,
     claim::ClaimClass,
+    page_map::DaxMode,
     personality::Personality as _,
     seeds::is_seed,
     text::Foreign,
@@ -105,9 +106,9 @@ impl<'a> Configurable<'a> {
             return Err(ENOSPC);
         }
         if content.size == 0 {
-            self.drop_leftovers(uuid)?;
+            self.delete_leftovers(uuid)?;
         } else {
-            region.settle_labels(uuid, &mut self.lock)?;
+            region.recover_labels(uuid, &mut self.lock)?;
         }
         let extents = if size == content.size {
             region.extents(uuid, &self.lock)?
@@ -118,7 +119,7 @@ impl<'a> Configurable<'a> {
         content.start = region.namespace_start(first).ok_or(ENXIO)?;
         content.size = size;
         let class = self.namespace.claim_class();
-        self.publish(content, class, &extents, None)
+        self.write_and_accept(content, class, &extents, None)
     }
 
     /// Takes the labels away. What is left is an empty namespace, which goes unless somebody may still want it.
@@ -131,9 +132,9 @@ impl<'a> Configurable<'a> {
         let removal = goes.then(|| Removal::new(self.namespace)).transpose()?;
         if !self.content().is_refused {
             // Some labels may have another UUID already.
-            region.settle_labels(uuid, &mut self.lock)?;
+            region.recover_labels(uuid, &mut self.lock)?;
         }
-        if let Err(failure) = region.retract_labels(uuid, &mut self.lock) {
+        if let Err(failure) = region.delete_labels(uuid, &mut self.lock) {
             // What is left can still be given up.
             self.namespace.content.lock().is_refused |= failure.is_partial;
             return Err(failure.error);
@@ -169,10 +170,10 @@ impl<'a> Configurable<'a> {
         self.expect_good()?;
         if let Some(old) = old {
             if content.size == 0 {
-                self.drop_leftovers(old)?;
+                self.delete_leftovers(old)?;
             } else {
                 // The labels may name the new one because it was to be set before.
-                region.settle_labels(old, &mut self.lock)?;
+                region.recover_labels(old, &mut self.lock)?;
             }
         }
         if region.is_named_by_labels(uuid, &self.lock)? {
@@ -250,10 +251,10 @@ impl<'a> Configurable<'a> {
 
     /// Drops the labels of `uuid`, which is that of this namespace, while it has no size: the UUID was in no label when it was set,
     /// so a creation that failed since has left them. They must not turn up as a part of the new namespace.
-    fn drop_leftovers(&mut self, uuid: Uuid) -> Result {
+    fn delete_leftovers(&mut self, uuid: Uuid) -> Result {
         let region = self.region();
         if region.is_named_by_labels(uuid, &self.lock)? {
-            region.retract_labels(uuid, &mut self.lock)?;
+            region.delete_labels(uuid, &mut self.lock)?;
         }
         Ok(())
     }
@@ -267,18 +268,18 @@ impl<'a> Configurable<'a> {
         };
         if content.size == 0 {
             // Linux writes the indexes here although no label is dropped. So do we, as what is on media can be compared then.
-            self.region().retract_labels(uuid, &mut self.lock)?;
+            self.region().delete_labels(uuid, &mut self.lock)?;
             self.accept(content, class);
             return Ok(());
         }
         self.region()
-            .settle_labels(old.unwrap_or(uuid), &mut self.lock)?;
+            .recover_labels(old.unwrap_or(uuid), &mut self.lock)?;
         let extents = self.region().extents(old.unwrap_or(uuid), &self.lock)?;
-        self.publish(content, class, &extents, old)
+        self.write_and_accept(content, class, &extents, old)
     }
 
     /// Writes the labels, and accepts the change if that succeeds.
-    fn publish(
+    fn write_and_accept(
         &mut self,
         content: Content,
         class: ClaimClass,
@@ -292,7 +293,7 @@ impl<'a> Configurable<'a> {
             class,
         };
         self.region()
-            .publish_labels(&contents, extents, old, &mut self.lock)?;
+            .write_labels(&contents, extents, old, &mut self.lock)?;
         self.accept(content, class);
         Ok(())
     }
@@ -312,7 +313,7 @@ fn is_taken(region: &Region, uuid: Uuid) -> bool {
             let found = match Kind::of(device) {
                 Some(Kind::Namespace(namespace)) => namespace.content.lock().uuid,
                 Some(Kind::Btt(btt)) => btt.identity().lock().uuid,
-                Some(Kind::PageMap(page_map)) if page_map.is_for_file_systems() => {
+                Some(Kind::PageMap(page_map)) if page_map.mode() == DaxMode::FsDax => {
                     page_map.identity().lock().uuid
                 }
                 _ => None,

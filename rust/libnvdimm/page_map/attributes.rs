@@ -10,7 +10,7 @@ use crate::{
     attributes::Common,
     personality::{
         self,
-        Configurable, //
+        UnboundPersonality, //
     },
     text::{
         self,
@@ -45,7 +45,7 @@ static MODE: Attribute<PageMap> = Attribute::<PageMap>::read_write(
         Some(Location::Pmem) => line!(out, "pmem"),
     },
     |page_map, input| {
-        let page_map = Configurable::new(page_map)?;
+        let page_map = UnboundPersonality::new(page_map)?;
         *page_map.location.lock() = match text::without_newline(input) {
             b"pmem" => Some(Location::Pmem),
             b"ram" => Some(Location::Ram),
@@ -61,7 +61,7 @@ static ALIGN: Attribute<PageMap> = Attribute::<PageMap>::read_write(
     c"align",
     |page_map, out| line!(out, "{}", page_map.align()),
     |page_map, input| {
-        let page_map = Configurable::new(page_map)?;
+        let page_map = UnboundPersonality::new(page_map)?;
         let align = text::parse_choice(input, supported_alignments())?;
         page_map.align.store(align, Relaxed);
         Ok(())

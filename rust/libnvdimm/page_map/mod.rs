@@ -53,18 +53,18 @@ static DAX: Table<PageMap> = Table::named(c"nd_dax", attributes::GROUPS.list());
 
 /// What the page structures are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub(crate) enum DaxMode {
     /// A block device for file systems with DAX.
-    FileSystem,
+    FsDax,
     /// A character device to map.
-    Device,
+    DevDax,
 }
 
 /// A personality with page structures.
 #[pin_data]
 pub struct PageMap {
     id: ChildId,
-    purpose: Purpose,
+    mode: DaxMode,
     align: Atomic<u64>,
     /// Where the page structures are to be, once that is chosen.
     #[pin]
@@ -99,15 +99,15 @@ impl RegionChild for PageMap {
     }
 
     fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
-        seeds.page_map(self.purpose)
+        seeds.page_map(self.mode)
     }
 }
 
 impl Personality for PageMap {
     fn kind(&self) -> HolderKind {
-        match self.purpose {
-            Purpose::FileSystem => HolderKind::Pfn,
-            Purpose::Device => HolderKind::Dax,
+        match self.mode {
+            DaxMode::FsDax => HolderKind::Pfn,
+            DaxMode::DevDax => HolderKind::Dax,
         }
     }
 
@@ -123,13 +123,13 @@ impl Personality for PageMap {
 impl PageMap {
     fn create(
         id: ChildId,
-        purpose: Purpose,
+        mode: DaxMode,
         config: Option<PageMapConfig>,
         identity: Identity,
     ) -> Result<ARef<Node<Self>>> {
-        let (table, prefix) = match purpose {
-            Purpose::FileSystem => (&PFN, "pfn"),
-            Purpose::Device => (&DAX, "dax"),
+        let (table, prefix) = match mode {
+            DaxMode::FsDax => (&PFN, "pfn"),
+            DaxMode::DevDax => (&DAX, "dax"),
         };
         let region = ARef::from(id.region());
         let index = id.get();
@@ -138,7 +138,7 @@ impl PageMap {
             fmt!("{prefix}{}.{index}", region.id()),
             try_pin_init!(Self {
                 id,
-                purpose,
+                mode,
                 align: Atomic::new(config.map_or_else(default_align, |config| config.align)),
                 location <- new_mutex!(config.map(|config| config.location)),
                 data <- new_mutex!(0..0),
@@ -148,19 +148,19 @@ impl PageMap {
     }
 
     /// Makes an unconfigured device that is not registered yet.
-    pub(crate) fn create_seed(region: &Node<Region>, purpose: Purpose) -> Result<ARef<Node<Self>>> {
-        let id = match purpose {
-            Purpose::FileSystem => ChildId::allocate(region, Region::pfn_ids)?,
-            Purpose::Device => ChildId::allocate(region, Region::dax_ids)?,
+    pub(crate) fn create_seed(region: &Node<Region>, mode: DaxMode) -> Result<ARef<Node<Self>>> {
+        let id = match mode {
+            DaxMode::FsDax => ChildId::allocate(region, Region::pfn_ids)?,
+            DaxMode::DevDax => ChildId::allocate(region, Region::dax_ids)?,
         };
-        Self::create(id, purpose, None, Identity::default())
+        Self::create(id, mode, None, Identity::default())
     }
 
     /// Makes a device for the page map for file systems that was found on `namespace`, and registers it in the background.
     pub fn autodetected(namespace: &Node<Namespace>, found: PageMapConfig) -> Result {
         let id = ChildId::allocate(namespace.region(), Region::pfn_ids)?;
         let identity = Identity::detected(namespace, HolderKind::Pfn, &id, found.uuid)?;
-        let created = Self::create(id, Purpose::FileSystem, Some(found), identity)?;
+        let created = Self::create(id, DaxMode::FsDax, Some(found), identity)?;
         crate::async_work::register(created)
     }
 
@@ -188,13 +188,8 @@ impl PageMap {
         self.id.region()
     }
 
-    pub(crate) fn purpose(&self) -> Purpose {
-        self.purpose
-    }
-
-    /// Tells whether it is a `pfn`.
-    pub fn is_for_file_systems(&self) -> bool {
-        self.purpose == Purpose::FileSystem
+    pub(crate) fn mode(&self) -> DaxMode {
+        self.mode
     }
 
     fn align(&self) -> u64 {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     attributes::Common,
-    page_map::Purpose,
+    page_map::DaxMode,
     provider::PersistenceDomain,
     seeds::Seeds,
     text::{
@@ -156,10 +156,10 @@ static BTT_SEED: Attribute<Region> = Attribute::read_only(c"btt_seed", |region, 
     show_seed(region, out, Seeds::btt)
 });
 static PFN_SEED: Attribute<Region> = Attribute::read_only(c"pfn_seed", |region, out| {
-    show_seed(region, out, |seeds| seeds.page_map(Purpose::FileSystem))
+    show_seed(region, out, |seeds| seeds.page_map(DaxMode::FsDax))
 });
 static DAX_SEED: Attribute<Region> = Attribute::read_only(c"dax_seed", |region, out| {
-    show_seed(region, out, |seeds| seeds.page_map(Purpose::Device))
+    show_seed(region, out, |seeds| seeds.page_map(DaxMode::DevDax))
 });
 
 static READ_ONLY_FLAG: Attribute<Region> = Attribute::<Region>::read_write(
@@ -212,7 +212,7 @@ static BADBLOCKS: Attribute<Region> =
     Attribute::<Region>::read_only(c"badblocks", |region, out| {
         let lock = region.lock_device();
         if lock.is_bound() {
-            region.show_bad_sectors(out)
+            region.show_badblocks(out)
         } else {
             Err(ENXIO)
         }

@@ -3,7 +3,7 @@
 //! The driver of regions, `nd_region`: creates what is on a region when it is enabled.
 
 use super::{
-    persistence::prepare_fences,
+    persistence::map_flush_hints,
     Region, //
 };
 use crate::{
@@ -85,8 +85,8 @@ fn enable(bound: &Device<Bound>, region: &Node<Region>) -> Result<Enabled> {
             labels.push(hold, GFP_KERNEL)?;
         }
     }
-    prepare_fences(region)?;
-    region.begin_bad_sectors(bound);
+    map_flush_hints(region)?;
+    region.init_badblocks(bound);
     *region.seeds().lock() = Seeds::open();
     match namespace::create_all(region) {
         Ok(namespaces) => {

@@ -99,7 +99,7 @@ impl Region {
         let set = Set::new(&members, self.label_identity()?);
         for namespace in set.namespaces() {
             match namespace {
-                Ok(namespace) if !self.holds(&namespace) => {
+                Ok(namespace) if !self.contains(&namespace) => {
                     let defect = Defect::Beyond {
                         end: namespace.offset.saturating_add(namespace.size),
                         region: self.size(),
@@ -118,7 +118,7 @@ impl Region {
 
     /// Tells whether `namespace` is within the region. Mappings say where labels are good, but the firmware may have more of them
     /// than the region has addresses.
-    fn holds(&self, namespace: &label::Namespace) -> bool {
+    fn contains(&self, namespace: &label::Namespace) -> bool {
         let end = namespace.offset.checked_add(namespace.size);
         end.is_some_and(|end| end <= self.size())
     }
@@ -172,7 +172,7 @@ impl Region {
         let ways = self.mappings().len() as u64;
         let share = size.checked_div(ways).ok_or(ENXIO)?;
         let old = self.common_extent(owner, &self.extents(owner, lock)?)?;
-        let new = self.with_room(lock, |room| {
+        let new = self.with_free_space(lock, |room| {
             room.resize(old, share).map_err(|error| {
                 dev_err!(self, "namespace {}: {}\n", Foreign(owner), Foreign(error));
                 ENXIO
@@ -224,12 +224,12 @@ impl Region {
         if !self.has_all_labels(lock) {
             return 0;
         }
-        self.all_shares(self.with_room(lock, |room| Ok(room.available())))
+        self.all_shares(self.with_free_space(lock, |room| Ok(room.available())))
     }
 
     /// Returns the bytes that one new namespace can have. DIMMs that are disabled do not count, as in Linux.
     pub(crate) fn max_available_extent(&self, lock: &BusLock<'_>) -> u64 {
-        self.all_shares(self.with_room(lock, |room| Ok(room.largest_gap())))
+        self.all_shares(self.with_free_space(lock, |room| Ok(room.largest_gap())))
     }
 
     /// Returns the bytes of all DIMMs, given those of each.
@@ -239,7 +239,7 @@ impl Region {
     }
 
     /// Calls `f` with the room that DIMMs which are enabled have; `ENXIO` if none is.
-    fn with_room<R>(
+    fn with_free_space<R>(
         &self,
         lock: &BusLock<'_>,
         f: impl FnOnce(&Room<'_>) -> Result<R>,
@@ -275,7 +275,7 @@ impl Region {
     ///
     /// `ENXIO`: a DIMM is disabled, has a damaged label area or no free slot, or `extents` are at different offsets of the
     /// mappings: what an interrupted update leaves of such labels cannot be judged. Other errors are those of the provider.
-    pub(crate) fn publish_labels(
+    pub(crate) fn write_labels(
         self: &Node<Self>,
         contents: &Contents,
         extents: &[Option<Extent>],
@@ -287,25 +287,25 @@ impl Region {
         let outcome = TakenAreas::take(self, lock)?.with_targets(extents, |targets| {
             label::publish(targets, &identity, contents, replaces)
         })?;
-        self.judge(outcome)
+        self.check_outcome(outcome)
     }
 
     /// Drops the labels of the namespace `uuid` on all DIMMs.
-    pub(crate) fn retract_labels(
+    pub(crate) fn delete_labels(
         self: &Node<Self>,
         uuid: Uuid,
         lock: &mut BusLock<'_>,
-    ) -> core::result::Result<(), RetractError> {
+    ) -> core::result::Result<(), DeleteLabelsError> {
         let identity = self.label_identity()?;
         let outcome = TakenAreas::take(self, lock)?
             .with_targets(&[], |targets| label::retract(targets, &identity, uuid))?;
         let is_partial = matches!(&outcome, Err(failure) if failure.left != Left::Old);
-        self.judge(outcome)
-            .map_err(|error| RetractError { error, is_partial })
+        self.check_outcome(outcome)
+            .map_err(|error| DeleteLabelsError { error, is_partial })
     }
 
     /// Judges an update by what it has left: new labels count, even if something failed.
-    fn judge(self: &Node<Self>, outcome: Outcome) -> Result {
+    fn check_outcome(self: &Node<Self>, outcome: Outcome) -> Result {
         let Err(failure) = outcome else {
             return Ok(());
         };
@@ -325,14 +325,14 @@ impl Region {
 }
 
 /// Labels could not be dropped.
-pub(crate) struct RetractError {
+pub(crate) struct DeleteLabelsError {
     /// Why.
     pub(crate) error: Error,
     /// Some are gone, and could not be brought back: the others make up no namespace.
     pub(crate) is_partial: bool,
 }
 
-impl From<Error> for RetractError {
+impl From<Error> for DeleteLabelsError {
     fn from(error: Error) -> Self {
         Self {
             error,
@@ -341,8 +341,8 @@ impl From<Error> for RetractError {
     }
 }
 
-impl From<RetractError> for Error {
-    fn from(error: RetractError) -> Self {
+impl From<DeleteLabelsError> for Error {
+    fn from(error: DeleteLabelsError) -> Self {
         error.error
     }
 }

@@ -6,13 +6,13 @@
 //! may configure ([`crate::seeds`]).
 
 mod attributes;
-mod bad_sectors;
+mod badblocks;
 mod driver;
 mod labels;
 mod mapping;
 mod persistence;
 mod poison;
-mod settle;
+mod recover;
 
 pub use self::mapping::Mapping;
 pub(crate) use self::{
@@ -21,7 +21,7 @@ pub(crate) use self::{
 };
 
 use self::{
-    bad_sectors::BadSectors,
+    badblocks::RegionBadblocks,
     persistence::Flush, //
 };
 use crate::{
@@ -93,7 +93,7 @@ pub struct Region {
     registered_namespaces: Atomic<usize>,
     found_namespaces: Atomic<usize>,
     #[pin]
-    bad_sectors: BadSectors,
+    badblocks: RegionBadblocks,
     #[pin]
     seeds: Mutex<Seeds>,
 }
@@ -151,7 +151,7 @@ impl Region {
                 dax_ids <- ChildIds::new(),
                 registered_namespaces: Atomic::new(0),
                 found_namespaces: Atomic::new(0),
-                bad_sectors <- BadSectors::new(),
+                badblocks <- RegionBadblocks::new(),
                 seeds <- new_mutex!(Seeds::closed()),
             }),
         )?;

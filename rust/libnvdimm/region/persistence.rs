@@ -118,7 +118,7 @@ fn map(bus: &Node<Bus>, address: u64) -> Result<FlushHint, HintError> {
 /// Maps what fences of `region` store to, unless that was done before. To be called before there is anything on the region.
 ///
 /// `ENXIO`: no flush hint of a DIMM can be used, so stores could not be made durable.
-pub(super) fn prepare_fences(region: &Node<Region>) -> Result {
+pub(super) fn map_flush_hints(region: &Node<Region>) -> Result {
     if region.flush.as_ref().is_none() {
         // Only the driver's probe comes here, one at a time.
         region.flush.populate(Flush::new(region)?);

@@ -52,7 +52,7 @@ struct Done {
 }
 
 impl Region {
-    /// Clears the poison of what `bad_sectors` has of the sectors `wanted`, and takes it off the list. The sectors are of 512
+    /// Clears the poison of what `badblocks` has of the sectors `wanted`, and takes it off the list. The sectors are of 512
     /// bytes, and count from the start of `memory`, a part of the region. What they hold then is not said.
     ///
     /// `EIO` or an error of the provider: something could not be cleared. `ENXIO`: the provider clears in units that are
@@ -60,7 +60,7 @@ impl Region {
     pub fn clear_poison(
         &self,
         memory: &PmemRange,
-        bad_sectors: &Badblocks,
+        badblocks: &Badblocks,
         wanted: Range<u64>,
     ) -> Result {
         let end = wanted.end.min(memory.len() / SECTOR_SIZE);
@@ -77,12 +77,12 @@ impl Region {
                 }
             } else {
                 // The list is looked at after each step: the provider may have slept, and others add to the list.
-                match bad_sectors.find(next, end.saturating_sub(next)) {
+                match badblocks.find(next, end.saturating_sub(next)) {
                     Some(bad) => bad,
                     None => return Ok(()),
                 }
             };
-            let step = self.clear_first(memory, bad_sectors, bad, wanted.start..end)?;
+            let step = self.clear_first(memory, badblocks, bad, wanted.start..end)?;
             next = step.cleared;
             off_list = off_list.max(step.off_list);
         }
@@ -92,7 +92,7 @@ impl Region {
     fn clear_first(
         &self,
         memory: &PmemRange,
-        bad_sectors: &Badblocks,
+        badblocks: &Badblocks,
         bad: BadRange,
         wanted: Range<u64>,
     ) -> Result<Done> {
@@ -113,13 +113,13 @@ impl Region {
         memory.invalidate(offset, usize::try_from(cleared)?)?;
         let mut off_list = end;
         if let Some(count) = end.checked_sub(first).filter(|count| *count != 0) {
-            off_list = bad_sectors
+            off_list = badblocks
                 .remove(BadRange { first, count })
                 .min(memory.len() / SECTOR_SIZE);
             if end < off_list {
                 // A later write would not clear it.
                 self.bus()
-                    .bad_ranges()
+                    .badrange()
                     .leave_out(address(end)..address(off_list));
             }
         }

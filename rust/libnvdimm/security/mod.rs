@@ -127,11 +127,11 @@ pub(crate) fn admit(region: &Node<Region>) -> Result {
     }
     // Memory that the provider only plays is that of this machine.
     let bus = region.bus();
-    let is_played = bus
+    let is_simulated = bus
         .operations()
         .memory_at(bus, region.start(), region.size())
         .is_some();
-    if !is_played {
+    if !is_simulated {
         memregion::invalidate_caches().inspect_err(|_| {
             dev_err!(
                 region,

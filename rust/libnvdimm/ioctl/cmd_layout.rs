@@ -95,7 +95,7 @@ fn add(a: usize, b: usize) -> Result<usize> {
     a.checked_add(b).ok_or(EINVAL)
 }
 
-#[kernel::prelude::kunit_tests(nd_ioctl_envelope)]
+#[kernel::prelude::kunit_tests(nd_ioctl_cmd_layout)]
 mod tests {
     use super::*;
 

@@ -49,13 +49,13 @@ use kernel_ext::{
 
 /// The bad sectors of a region.
 #[pin_data]
-pub(super) struct BadSectors {
+pub(super) struct RegionBadblocks {
     #[pin]
     list: Badblocks,
     changed: SetOnce<Notifier>,
 }
 
-impl BadSectors {
+impl RegionBadblocks {
     pub(super) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             list <- Badblocks::new(),
@@ -73,7 +73,7 @@ impl Region {
     pub fn list_bad_sectors(self: &Node<Self>, start: u64, len: u64, list: &Badblocks) {
         if let Some(left_out) = self.fill(list, start, len) {
             self.bus()
-                .bad_ranges()
+                .badrange()
                 .leave_out(left_out..start.saturating_add(len));
         }
     }
@@ -84,7 +84,7 @@ impl Region {
         let mut dropped = 0_u64;
         let mut left_out = None;
         self.bus()
-            .bad_ranges()
+            .badrange()
             .each_within(start..start.saturating_add(len), |bad| {
                 let first = (bad.start - start) / SECTOR_SIZE;
                 let end = (bad.end - start).div_ceil(SECTOR_SIZE);
@@ -107,24 +107,24 @@ impl Region {
     }
 
     /// Begins a new list, when the region is enabled.
-    pub(super) fn begin_bad_sectors(self: &Node<Self>, bound: &Device<Bound>) {
-        if self.bad_sectors.changed.as_ref().is_none() {
+    pub(super) fn init_badblocks(self: &Node<Self>, bound: &Device<Bound>) {
+        if self.badblocks.changed.as_ref().is_none() {
             if let Ok(notifier) = Notifier::new(bound, AttributePath::new(c"badblocks")) {
-                self.bad_sectors.changed.populate(notifier);
+                self.badblocks.changed.populate(notifier);
             }
         }
         let everything = BadRange {
             first: 0,
             count: self.size().div_ceil(SECTOR_SIZE),
         };
-        self.bad_sectors.list.remove(everything);
-        self.fill(&self.bad_sectors.list, self.start(), self.size());
+        self.badblocks.list.remove(everything);
+        self.fill(&self.badblocks.list, self.start(), self.size());
     }
 
-    pub(super) fn show_bad_sectors(&self, out: &mut Formatter<'_>) -> Result {
+    pub(super) fn show_badblocks(&self, out: &mut Formatter<'_>) -> Result {
         let mut page = KVec::from_elem(0_u8, PAGE_SIZE, GFP_KERNEL)?;
         let len = self
-            .bad_sectors
+            .badblocks
             .list
             .show(page.first_chunk_mut().ok_or(EIO)?)?;
         let text = page.get(..len).ok_or(EIO)?;
@@ -139,20 +139,20 @@ impl Region {
             if !lock.is_bound() {
                 return;
             }
-            self.fill(&self.bad_sectors.list, self.start(), self.size());
+            self.fill(&self.badblocks.list, self.start(), self.size());
         }
-        self.notify_bad_sectors();
+        self.notify_badblocks();
         notify_children(self, Event::RevalidatePoison);
     }
 
-    fn notify_bad_sectors(&self) {
-        if let Some(changed) = self.bad_sectors.changed.as_ref() {
+    fn notify_badblocks(&self) {
+        if let Some(changed) = self.badblocks.changed.as_ref() {
             changed.notify();
         }
     }
 
     /// Takes what lies wholly in the physical addresses `cleared` off the list.
-    fn forget_bad_sectors(&self, cleared: &Range<u64>) {
+    fn clear_badblocks(&self, cleared: &Range<u64>) {
         let end = self.start().saturating_add(self.size());
         let cleared = cleared.start.max(self.start())..cleared.end.min(end);
         if cleared.is_empty() {
@@ -167,14 +167,14 @@ impl Region {
             first,
             count: end - first,
         };
-        self.bad_sectors.list.remove(range);
-        self.notify_bad_sectors();
+        self.badblocks.list.remove(range);
+        self.notify_badblocks();
     }
 
     /// Notes that the poison of physical addresses of the region was cleared.
     pub(super) fn poison_cleared(&self, cleared: &Range<u64>) {
         self.bus().forget_bad_range(cleared);
-        self.forget_bad_sectors(cleared);
+        self.clear_badblocks(cleared);
     }
 }
 
@@ -184,16 +184,16 @@ impl Bus {
     ///
     /// Whoever does so tells the regions afterwards ([`Region::revalidate_poison`]). `ENOMEM`: it could not be noted.
     pub fn add_bad_range(&self, start: u64, len: u64) -> Result {
-        self.bad_ranges().add(start..start.saturating_add(len))
+        self.badrange().add(start..start.saturating_add(len))
     }
 
     /// Notes that a scrub is about to begin, of which all results are that are [noted](Self::add_bad_range) from now on.
     pub fn scrub_begins(&self) {
-        self.bad_ranges().scrub_begins();
+        self.badrange().scrub_begins();
     }
 
     fn forget_bad_range(&self, cleared: &Range<u64>) {
-        self.bad_ranges().forget(cleared.clone());
+        self.badrange().forget(cleared.clone());
     }
 
     /// Notes that user space has cleared the poison of physical addresses, wherever they are.
@@ -202,7 +202,7 @@ impl Bus {
         // The closure never fails.
         let _ = self.for_each_child(|child| {
             if let Some(region) = Node::<Region>::from_device(child) {
-                region.forget_bad_sectors(cleared);
+                region.clear_badblocks(cleared);
             }
             Ok(())
         });

@@ -18,7 +18,7 @@ use kernel::{
 
 /// The bad ranges of a bus. Its lock is a leaf; writers of sectors take it, so nothing sleeps under it.
 #[pin_data]
-pub(crate) struct BadRanges {
+pub(crate) struct BadRangeList {
     #[pin]
     lists: SpinLock<Lists>,
 }
@@ -54,7 +54,7 @@ impl Lists {
     }
 }
 
-impl BadRanges {
+impl BadRangeList {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             lists <- new_spinlock!(Lists::default()),
@@ -87,7 +87,7 @@ impl BadRanges {
     }
 }
 
-#[kernel::prelude::kunit_tests(nd_bad_ranges)]
+#[kernel::prelude::kunit_tests(nd_badrange)]
 mod tests {
     use super::*;
 

@@ -24,7 +24,7 @@ use nd_format::{
 impl Region {
     /// Writes the labels of the namespace `uuid` again if an update of them was cut short. Nothing is written if there are none, or
     /// if they are refused.
-    pub(crate) fn settle_labels(self: &Node<Self>, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
+    pub(crate) fn recover_labels(self: &Node<Self>, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
         let members = self.members(lock)?;
         let set = Set::new(&members, self.label_identity()?);
         let namespace = match set.namespace(uuid) {
@@ -42,7 +42,7 @@ impl Region {
             Foreign(uuid)
         );
         let contents = Contents::from(&namespace);
-        self.publish_labels(&contents, &extents, namespace.state.replaces(), lock)
+        self.write_labels(&contents, &extents, namespace.state.replaces(), lock)
     }
 
     /// Tells whether a label of the region names the namespace `uuid`, whatever becomes of it.
