@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of `daxN.M`, `dax_pmem.ko`. There is no device DAX yet: whoever enables one is told so.
+//! The driver of `daxN.M`, `dax_pmem.ko`. Device DAX is not supported yet: the driver refuses each
+//! device with a message.
 //!
-//! The C module of this name needs the C core. Were this one not there, that one would be loaded for every such device, and
-//! fail with missing symbols.
+//! Without this module, the C module of the same name would be loaded for each such device. It
+//! needs the C core, so it would fail with missing symbols.
 
 #![forbid(unsafe_code)]
 
@@ -23,7 +24,7 @@ use nd::{
     TypeMask, //
 };
 
-/// The driver. It never drives anything.
+/// The driver. It never binds to a device.
 struct DaxDriver;
 
 impl Driver<NdBus> for DaxDriver {
@@ -38,7 +39,7 @@ impl Driver<NdBus> for DaxDriver {
 
 fn refuse(device: &Device<Core<'_>>) -> Result<Infallible> {
     let kind = Kind::of(device).ok_or(ENODEV)?;
-    // A seed, which nobody has configured yet, is refused without a word.
+    // A seed is not configured, and is refused without a message.
     let _namespace = OpenNamespace::of(kind)?;
     dev_err!(
         device,
@@ -51,7 +52,7 @@ nd::module_nd_driver! {
     type: DaxDriver,
     name: "dax_pmem",
     authors: ["The nvdimm-rust developers"],
-    description: "NVDIMM device DAX driver, which has none",
+    description: "NVDIMM device DAX placeholder: device DAX is not supported",
     license: "GPL",
     alias: ["nd:t7*"],
 }

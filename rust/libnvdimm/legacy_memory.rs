@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ranges of legacy persistent memory (e820 type 12), for the providers that drive the one platform device that the kernel
-//! makes for all of them.
+//! Legacy persistent memory (e820 type 12): what the providers `nd_e820` and `ramdax` share. The
+//! kernel makes one platform device for all ranges of such memory, and either of them drives it.
 
 use crate::{
     provider::{
@@ -46,19 +46,20 @@ pub fn register_bus(
     )
 }
 
-/// A range, and where it is.
+/// A range and its NUMA nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct LegacyRange {
     /// Its addresses.
     pub addresses: AddressRange,
-    /// The NUMA node that is nearest to it.
+    /// The nearest NUMA node that is online.
     pub numa_node: i32,
-    /// The NUMA node that it would be of as system memory.
+    /// The NUMA node that the range would belong to as system memory.
     pub target_node: i32,
 }
 
 impl LegacyRange {
-    /// All ranges, ascending. `ENXIO`, and a message of `device`: there is none.
+    /// Returns all ranges in ascending order. Fails with `ENXIO` and a message for `device` if
+    /// there are none.
     pub fn all(device: &Device) -> Result<KVec<Self>> {
         let mut ranges = KVec::new();
         resource::for_each_range(Description::LegacyPersistentMemory, |addresses| {
@@ -80,13 +81,13 @@ impl LegacyRange {
         Ok(ranges)
     }
 
-    /// Bytes of the range. `EINVAL`: more than there can be.
+    /// Returns the size in bytes. Fails with `EINVAL` if it is not representable.
     pub fn size(&self) -> Result<u64> {
         let size = self.addresses.last.checked_sub(self.addresses.first);
         size.and_then(|size| size.checked_add(1)).ok_or(EINVAL)
     }
 
-    /// Lets `device` say that the range is left out because of `error`.
+    /// Logs for `device` that the range is left out because of `error`.
     pub fn report_left_out(&self, device: &Device, error: &Error) {
         dev_err!(
             device,

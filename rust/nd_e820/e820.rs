@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Persistent memory that the firmware, or `memmap=size!start` on the command line, marks with e820 type 12:
-//! `nd_e820.ko`.
+//! Persistent memory that the firmware, or `memmap=size!start` on the command line, marks with e820
+//! type 12: `nd_e820.ko`.
 //!
-//! The kernel lists such ranges in `/proc/iomem` as "Persistent Memory (legacy)" and makes one platform device for
-//! all of them. It becomes a bus with a region for each range. There are no DIMMs: nothing is known of what is behind
-//! the ranges.
+//! The kernel lists such ranges in `/proc/iomem` as "Persistent Memory (legacy)" and makes one
+//! platform device for all of them. The driver registers a bus for it, with a region for each
+//! range. There are no DIMMs, since nothing is known about the devices behind the ranges.
 
 #![forbid(unsafe_code)]
 
@@ -57,8 +57,8 @@ struct NoCommands;
 
 impl BusOperations for NoCommands {}
 
-/// Registers a bus and a region for each range. A range that cannot be a region is left out, with a message. `ENXIO`: there is no range, or
-/// none of them can.
+/// Registers a bus, and a region for each range. A range that cannot be a region is left out, with
+/// a message. Fails with `ENXIO` if there is no region then.
 fn register(device: &Device) -> Result<BusRegistration> {
     let registration = legacy_memory::register_bus(device, &THIS_MODULE, c"e820", NoCommands)?;
     let mut found = false;
@@ -82,7 +82,7 @@ fn register_range(bus: &Node<Bus>, range: LegacyRange) -> Result {
             interleave_set: None,
             numa_node: range.numa_node,
             target_node: range.target_node,
-            // The range was taken from system memory, so there is room for its page structures.
+            // The range was taken from system memory, so there is space for its memmap.
             page_map: true,
             persistence: None,
             groups: GroupList::EMPTY,

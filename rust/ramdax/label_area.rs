@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The label area of a DIMM that is a range of memory: the end of that range.
+//! The label area of a DIMM in memory: the end of its range.
 //!
 //! ```text
 //! 0                                        length - 128 KiB        length
 //! | what the region hands out to namespaces | label area           |
 //! ```
 //!
-//! Commands are executed one at a time, under the lock of the bus.
+//! Commands are executed one at a time, under the bus lock.
 
 use kernel::prelude::*;
 use kernel_ext::{
@@ -22,13 +22,13 @@ use nd::provider::{
     Command, //
 };
 
-/// Bytes of a label area, as in the C driver.
+/// Size of a label area in bytes, as in the C driver.
 pub(crate) const SIZE: u32 = 128 << 10;
 
-/// Most bytes of a transfer, as in the C driver.
+/// Maximum size of a transfer in bytes, as in the C driver.
 const MAX_TRANSFER: u32 = 8;
 
-/// The commands that a DIMM takes.
+/// Bit mask of the commands that a DIMM supports.
 pub(crate) const COMMANDS: u64 = 1 << dimm_command::GET_CONFIG_SIZE
     | 1 << dimm_command::GET_CONFIG_DATA
     | 1 << dimm_command::SET_CONFIG_DATA;
@@ -37,9 +37,10 @@ pub(crate) const COMMANDS: u64 = 1 << dimm_command::GET_CONFIG_SIZE
 pub(crate) struct LabelStorage(PmemRange);
 
 impl LabelStorage {
-    /// Reserves and maps the label area of the DIMM that is `range`.
+    /// Reserves and maps the label area of the DIMM in `range`.
     ///
-    /// `EINVAL`: the range is no larger than a label area. `EBUSY`: somebody has the addresses.
+    /// Fails with `EINVAL` if the range is not larger than a label area, and with `EBUSY` if the
+    /// addresses are in use.
     pub(crate) fn new(range: AddressRange) -> Result<Self> {
         let start = range
             .last
@@ -54,7 +55,8 @@ impl LabelStorage {
         self.0.start()
     }
 
-    /// Executes a command. `EINVAL`: its payload is too short, or it concerns bytes that are not in the area.
+    /// Executes a command. Fails with `EINVAL` if the payload is too short or names bytes that are
+    /// not in the area, and with `ENOTTY` if the command is unknown.
     pub(crate) fn execute(&self, command: Command<'_>) -> Result<usize> {
         match command.number {
             dimm_command::GET_CONFIG_SIZE => get_size(command.payload)?,
@@ -95,7 +97,8 @@ fn get_size(payload: &mut [u8]) -> Result {
     Ok(())
 }
 
-/// Returns the offset and the length that a payload begins with; `EINVAL` if they leave the area.
+/// Returns the offset and the length at the start of a payload. Fails with `EINVAL` if they exceed
+/// the area.
 fn offset_and_length(input: &[u8]) -> Result<(u64, usize)> {
     let word = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
     let (offset, length) = input.split_at_checked(4).ok_or(EINVAL)?;

@@ -2,8 +2,8 @@
 
 //! NVDIMMs with labels in ordinary memory, for machines without NVDIMMs: `ramdax.ko`.
 //!
-//! The memory is what `memmap=size!start` on the command line sets aside, see `nd_e820`, which takes it unless the
-//! administrator decides otherwise:
+//! The memory is what `memmap=size!start` on the command line reserves. `nd_e820` drives it unless
+//! the administrator rebinds the device:
 //!
 //! ```text
 //! cd /sys/bus/platform
@@ -12,7 +12,8 @@
 //! echo e820_pmem > drivers/ramdax/bind
 //! ```
 //!
-//! Each range becomes a DIMM with a region of its own. The end of the range keeps its labels ([`label_area`]).
+//! Each range becomes a DIMM with a region of its own. The label area is at the end of the range
+//! ([`label_area`]).
 
 #![forbid(unsafe_code)]
 
@@ -55,7 +56,8 @@ use nd::{
 };
 use nd_format::uuid::Guid;
 
-/// Every region has the same cookie, as in the C driver: there is nothing about a range of memory that would identify it.
+/// Every region has the same cookie, as in the C driver: a range of memory has nothing to identify
+/// it.
 const COOKIE: u64 = 0xcafe_beef_cafe_beef;
 
 /// The driver of the platform device.
@@ -97,8 +99,8 @@ struct RangeDimm {
     labels: u64,
 }
 
-/// Registers a bus, and a DIMM and a region for each range. A range that cannot be a DIMM is left out, with a message. `ENXIO`: there is no
-/// range, or none of them can.
+/// Registers a bus, and a DIMM and a region for each range. A range that cannot be a DIMM is left
+/// out, with a message. Fails with `ENXIO` if there is no region then.
 fn register(device: &Device) -> Result<BusRegistration> {
     let ranges = LegacyRange::all(device)?;
     let registration = legacy_memory::register_bus(device, &THIS_MODULE, c"ramdax", RamDax)?;
@@ -121,7 +123,8 @@ fn register(device: &Device) -> Result<BusRegistration> {
     found.then_some(registration).ok_or(ENXIO)
 }
 
-/// `EINVAL`, and a message: the range is not made of pages, or no larger than a label area.
+/// Fails with `EINVAL` and a message if the range is not made of whole pages, or not larger than a
+/// label area.
 fn check(device: &Device, range: &LegacyRange) -> Result {
     let page = PAGE_SIZE as u64;
     let size = range.size()?;
@@ -161,7 +164,8 @@ fn register_dimm(bus: &Node<Bus>, range: LegacyRange) -> Result<RangeDimm> {
     })
 }
 
-/// Registers the region of a DIMM. It is as large as the range, but what it maps ends before the labels.
+/// Registers the region of a DIMM. It is as large as the range, but its mapping ends before the
+/// label area.
 fn register_region(bus: &Node<Bus>, registered: RangeDimm) -> Result {
     let RangeDimm {
         range,
