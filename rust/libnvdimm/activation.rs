@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Activation of firmware that was staged on DIMMs, without a reset: `ndbusN/firmware` and `nmemN/firmware`.
+//! Activation of firmware that was staged on DIMMs, without a reset: `ndbusN/firmware` and
+//! `nmemN/firmware`.
 //!
 //! ```text
 //!            arm                     activate the bus
@@ -8,12 +9,12 @@
 //!           disarm
 //! ```
 //!
-//! Nothing of this is remembered here: each attribute asks the firmware.
+//! This module keeps no state: each attribute queries the firmware.
 //!
 //! # Lock order
 //!
-//! DIMMs are armed under the lock of the bus. It is not held while the bus is activated, for that may freeze processes,
-//! and one that waits for the lock could not be frozen.
+//! DIMMs are armed under the bus lock. The lock is not held while the bus is activated: activation
+//! may freeze processes, and a process that waits for the lock cannot be frozen.
 
 use crate::{
     text::{
@@ -39,14 +40,14 @@ use kernel_ext::{
     },
 };
 
-/// What must happen to the machine while firmware is activated.
+/// How firmware can be activated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Capability {
-    /// Firmware cannot be activated without a reset.
+    /// Only by a reset.
     None,
-    /// Nothing may access memory meanwhile.
+    /// While nothing accesses memory.
     Quiesce,
-    /// The firmware looks after that itself.
+    /// At any time: the firmware itself keeps memory from being accessed.
     Live,
 }
 
@@ -55,9 +56,9 @@ pub enum Capability {
 pub enum BusState {
     /// No DIMM is armed.
     Idle,
-    /// An activation is going on.
+    /// An activation is in progress.
     Busy,
-    /// Some DIMM is armed.
+    /// At least one DIMM is armed.
     Armed,
     /// More DIMMs are armed than can be activated within the time that the platform allows.
     Overflow,
@@ -66,18 +67,18 @@ pub enum BusState {
 /// State of a DIMM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DimmState {
-    /// It takes no part in the next activation.
+    /// It is not part of the next activation.
     Idle,
-    /// An activation is going on.
+    /// An activation is in progress.
     Busy,
-    /// It takes part in the next activation.
+    /// It is part of the next activation.
     Armed,
 }
 
-/// What the last activation did to a DIMM.
+/// Result of the last activation for a DIMM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// There was none.
+    /// No activation took place.
     None,
     /// The staged firmware runs.
     Success,
@@ -89,24 +90,24 @@ pub enum Outcome {
     NeedsReset,
 }
 
-/// What a provider does about staged firmware. An error of a question means that the firmware gave no usable answer.
+/// Firmware activation by a provider. A query fails if the firmware gives no usable answer.
 pub trait Activation: Send + Sync {
-    /// What must happen to the machine.
+    /// Returns how firmware can be activated.
     fn capability(&self, bus: &Node<Bus>) -> Result<Capability>;
 
-    /// The state of `bus`.
+    /// Returns the state of `bus`.
     fn bus_state(&self, bus: &Node<Bus>) -> Result<BusState>;
 
-    /// Activates the firmware of all DIMMs of `bus` that are armed.
+    /// Activates the staged firmware of all armed DIMMs of `bus`.
     fn activate(&self, bus: &Node<Bus>) -> Result;
 
-    /// Tells whether the firmware of `dimm` can be activated.
+    /// Returns `true` if the firmware of `dimm` can be activated.
     fn covers(&self, dimm: &Node<Dimm>) -> bool;
 
-    /// The state of `dimm`.
+    /// Returns the state of `dimm`.
     fn dimm_state(&self, dimm: &Node<Dimm>) -> Result<DimmState>;
 
-    /// What became of `dimm` the last time.
+    /// Returns the result of the last activation for `dimm`.
     fn outcome(&self, dimm: &Node<Dimm>) -> Result<Outcome>;
 
     /// Arms or disarms `dimm`.
@@ -117,7 +118,7 @@ fn of(bus: &Bus) -> Result<&dyn Activation> {
     bus.operations().activation().ok_or(eopnotsupp())
 }
 
-/// The capability, unless there is none.
+/// Returns the capability. Fails with `EOPNOTSUPP` if there is none.
 fn capability(bus: &Node<Bus>) -> Result<Capability> {
     match of(bus)?.capability(bus)? {
         Capability::None => Err(eopnotsupp()),
@@ -216,7 +217,7 @@ static ACTIVATE_DIMM: Attribute<Dimm> = Attribute::root_read_write(
     },
 )
 .visible(|dimm| if_covered(dimm, ROOT_READ_WRITE))
-.expecting("arm or disarm, while no activation is going on");
+.expecting("arm or disarm, while no activation is in progress");
 
 static RESULT: Attribute<Dimm> = Attribute::root_read_only(c"result", |dimm: &Node<Dimm>, out| {
     let outcome = of(dimm.bus())?.outcome(dimm).map_err(|_| ENXIO)?;
@@ -237,8 +238,8 @@ static RESULT: Attribute<Dimm> = Attribute::root_read_only(c"result", |dimm: &No
 static BUS_ATTRIBUTES: Attributes<Bus, 3> = Attributes::new([&ACTIVATE_BUS, &CAPABILITY]);
 static DIMM_ATTRIBUTES: Attributes<Dimm, 3> = Attributes::new([&ACTIVATE_DIMM, &RESULT]);
 
-/// `ndbusN/firmware`. It is empty where firmware cannot be activated.
+/// The group `ndbusN/firmware`. It is empty if firmware cannot be activated.
 pub(crate) static BUS_GROUP: Group<Bus> = Group::named(c"firmware", &BUS_ATTRIBUTES);
 
-/// `nmemN/firmware`. It is empty where firmware cannot be activated.
+/// The group `nmemN/firmware`. It is empty if firmware cannot be activated.
 pub(crate) static DIMM_GROUP: Group<Dimm> = Group::named(c"firmware", &DIMM_ATTRIBUTES);

@@ -25,9 +25,9 @@ impl<T: DeviceType> Job for Register<T> {
     fn run(self) {
         match self.0.register() {
             Ok(()) => (),
-            // It was unregistered before its turn came.
+            // The device was unregistered before this job ran.
             Err(error) if error == EBUSY && self.0.is_dead() => (),
-            Err(error) => dev_err!(self.0, "could not be registered: {error:?}\n"),
+            Err(error) => dev_err!(self.0, "registration failed: {error:?}\n"),
         }
     }
 }
@@ -40,7 +40,7 @@ impl<T: DeviceType> Job for Unregister<T> {
     }
 }
 
-/// The registration of a device that only has to begin, which cannot fail.
+/// A prepared registration of a device. Starting it cannot fail.
 pub(crate) struct Registration<T: DeviceType> {
     job: Prepared<Register<T>>,
     numa_node: i32,
@@ -67,8 +67,9 @@ pub(crate) fn register<T: DeviceType>(node: ARef<Node<T>>) -> Result {
     Ok(())
 }
 
-/// The removal of a device that only has to begin, which cannot fail: for callers that hold its lock or run in one of its
-/// attributes. Whoever gives something up together with the device prepares its removal before.
+/// A prepared removal of a device. Starting it cannot fail. It serves callers that hold the lock of
+/// the device or run in one of its attributes. A caller that releases something together with the
+/// device prepares the removal first.
 pub(crate) struct Removal<T: DeviceType> {
     job: Prepared<Unregister<T>>,
     node: ARef<Node<T>>,
@@ -84,7 +85,7 @@ impl<T: DeviceType> Removal<T> {
         })
     }
 
-    /// Unregisters the device in the background, unless somebody else does or did.
+    /// Unregisters the device in the background, unless another thread does or did.
     pub(crate) fn begin(self) {
         if self.node.mark_dead() {
             self.job.schedule(self.node.numa_node());

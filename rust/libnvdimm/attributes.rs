@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes that devices of all kinds have, in groups for their tables.
+//! Attribute groups that several kinds of devices share.
 
 use crate::{
     text::line,
@@ -22,17 +22,17 @@ use kernel_ext::{
     },
 };
 
-/// Groups for devices of type `T`.
+/// The shared groups, for devices of type `T`.
 pub(crate) struct Common<T: DeviceType>(PhantomData<T>);
 
 impl<T: DeviceType> Common<T> {
-    /// What events of the device carry: `modalias`, `devtype`.
+    /// `modalias` and `devtype`. Uevents of the device carry both.
     pub(crate) const IDENTITY: &'static Group<T> = &Group::new(Self::IDENTITY_ATTRIBUTES);
 
     const IDENTITY_ATTRIBUTES: &'static Attributes<T, 3> =
         &Attributes::new([Self::MODALIAS, Self::TYPE_NAME]);
 
-    /// Where the memory of a region, or of a device below one, is: `numa_node`, `target_node`.
+    /// `numa_node` and `target_node`, for regions and the devices below them.
     pub(crate) const PLACE: &'static Group<T> = &Group::new(Self::PLACE_ATTRIBUTES);
 
     const PLACE_ATTRIBUTES: &'static Attributes<T, 3> =
@@ -68,7 +68,8 @@ impl<T: DeviceType> Common<T> {
         });
 }
 
-/// The NUMA node that the memory behind `node` would get if it became system memory.
+/// Returns the NUMA node that the memory of `node` would belong to as system memory, if it is
+/// known.
 fn target_node<T: DeviceType>(node: &Node<T>) -> Option<i32> {
     let region = Kind::of(node.device())?.region()?;
     let target = region.target_node();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The bus type `nd`: which driver takes which device, and what events carry.
+//! The bus type `nd`: it matches drivers with devices and adds `MODALIAS` to uevents.
 
 use crate::Kind;
 use kernel::{
@@ -33,7 +33,7 @@ impl NdBus {
         &BUS_TYPE
     }
 
-    /// Returns a registered device that stands for a `T` that `is_wanted` accepts.
+    /// Returns the first registered device of type `T` for which `is_wanted` returns `true`.
     pub(crate) fn find<T: DeviceType>(
         is_wanted: impl Fn(&Node<T>) -> bool,
     ) -> Option<ARef<Node<T>>> {
@@ -52,7 +52,7 @@ pub(crate) mod type_id {
     pub(crate) const DAX: u32 = 7;
 }
 
-/// The devices that a driver takes, by type number.
+/// The types of devices that a driver matches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TypeMask(u32);
 
@@ -63,25 +63,25 @@ impl TypeMask {
     pub(crate) const DIMM: Self = Self(1 << type_id::DIMM);
     /// Regions.
     pub(crate) const REGION: Self = Self(1 << type_id::REGION);
-    /// Namespaces, with labels and without, and the personalities on them.
+    /// Namespaces, with labels or without, and the personalities on them.
     pub const NAMESPACE: Self = Self((1 << type_id::NAMESPACE_IO) | (1 << type_id::NAMESPACE_PMEM));
     /// Device DAX.
     pub const DAX: Self = Self(1 << type_id::DAX);
 }
 
-/// What drivers of namespaces and personalities can be told of.
+/// Events that drivers of namespaces and personalities are notified of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// The list of bad ranges changed.
+    /// The list of bad ranges of the bus changed.
     RevalidatePoison,
     /// The region became read-only, or writable again.
     RevalidateRegion,
 }
 
-/// Connects a driver to the driver core.
+/// The adapter between a driver for this bus and the driver core.
 pub type Adapter<D> = bus::Adapter<NdBus, D>;
 
-/// Declares a module that is one driver of devices on the bus; both have the same name.
+/// Declares a module that registers one driver for this bus. Module and driver have the same name.
 ///
 /// ```ignore
 /// nd::module_nd_driver! {

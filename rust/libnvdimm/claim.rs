@@ -2,7 +2,8 @@
 
 //! Claims: a namespace is either driven raw or claimed by one personality.
 //!
-//! A [`Claim`] is held by the personality and released when it is dropped. It is taken under the lock of the bus.
+//! A personality holds a [`Claim`], which releases the namespace on drop. Claims are taken under
+//! the bus lock.
 
 use crate::{
     bus::BusLock,
@@ -15,10 +16,10 @@ use kernel::{
 };
 use kernel_ext::device::Node;
 
-/// Least size of a namespace that a personality may claim, in bytes.
+/// Minimum size of a namespace that a personality may claim, in bytes.
 pub(crate) const MIN_NAMESPACE_SIZE: u64 = 16 << 20;
 
-/// For which personality a namespace is set aside.
+/// The kind of personality that a namespace is reserved for.
 pub use nd_format::label::Class as ClaimClass;
 
 /// Kinds of personalities.
@@ -26,13 +27,13 @@ pub use nd_format::label::Class as ClaimClass;
 pub enum HolderKind {
     /// Block Translation Table.
     Btt,
-    /// Page structures for file systems with DAX.
+    /// Memmap (page structures) of a namespace in `fsdax` mode.
     Pfn,
-    /// Page structures for device DAX.
+    /// Memmap (page structures) of a namespace in `devdax` mode.
     Dax,
 }
 
-/// Who claims a namespace: a personality of the same region.
+/// A personality that claims a namespace of its region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Holder {
     /// Its kind.
@@ -59,7 +60,7 @@ pub(crate) struct Claim {
     namespace: ARef<Node<Namespace>>,
 }
 
-/// Tells whether a personality of `kind` may claim a namespace of class `class`.
+/// Returns `true` if a personality of `kind` may claim a namespace of class `class`.
 fn admits(class: ClaimClass, kind: HolderKind) -> bool {
     match class {
         ClaimClass::None => true,
@@ -73,8 +74,8 @@ fn admits(class: ClaimClass, kind: HolderKind) -> bool {
 impl Claim {
     /// Claims `namespace` for `holder`.
     ///
-    /// Fails with `EBUSY` if the namespace is set aside for another kind of personality or claimed, and with `ENXIO` if it
-    /// is too small.
+    /// Fails with `EBUSY` if the namespace is claimed or reserved for another kind of personality,
+    /// and with `ENXIO` if it is too small.
     pub(crate) fn take(
         namespace: ARef<Node<Namespace>>,
         holder: Holder,
@@ -84,7 +85,7 @@ impl Claim {
         if !admits(class, holder.kind) {
             dev_err!(
                 namespace,
-                "{:?} cannot claim it: it is set aside for {class:?}\n",
+                "{:?} cannot claim it: it is reserved for {class:?}\n",
                 holder.kind
             );
             return Err(EBUSY);
@@ -102,7 +103,7 @@ impl Claim {
         Ok(Self { namespace })
     }
 
-    /// Returns the namespace that is claimed.
+    /// Returns the claimed namespace.
     pub(crate) fn namespace(&self) -> &ARef<Node<Namespace>> {
         &self.namespace
     }

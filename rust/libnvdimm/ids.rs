@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers in device names: the lowest free one is given out, and comes back when its device is released.
+//! Allocators of the numbers in device names. The lowest free number is allocated, and freed when
+//! the device is released.
 
 use crate::Region;
 use kernel::{
@@ -19,16 +20,16 @@ use kernel::{
 };
 use kernel_ext::device::Node;
 
-/// Numbers from 0 to 64 × `WORDS` − 1. Lock free; lives in a static or in another object.
+/// A lock-free allocator of the numbers 0 to 64 × `WORDS` − 1.
 pub(crate) struct IdBitmap<const WORDS: usize>([Atomic<u64>; WORDS]);
 
 impl<const WORDS: usize> IdBitmap<WORDS> {
-    /// All numbers are free.
+    /// Returns an allocator in which all numbers are free.
     pub(crate) const fn new() -> Self {
         Self([const { Atomic::new(0) }; WORDS])
     }
 
-    /// Takes the lowest free number; `ENOSPC` if there is none.
+    /// Allocates the lowest free number. Fails with `ENOSPC` if there is none.
     pub(crate) fn allocate(&self) -> Result<u32> {
         for (index, word) in (0u32..).zip(&self.0) {
             let mut taken = word.load(Relaxed);
@@ -43,7 +44,7 @@ impl<const WORDS: usize> IdBitmap<WORDS> {
         Err(ENOSPC)
     }
 
-    /// Gives back a number that [`Self::allocate`] returned.
+    /// Frees a number that [`Self::allocate`] returned.
     pub(crate) fn free(&self, id: u32) {
         let Some(word) = self.0.get((id / u64::BITS) as usize) else {
             return;
@@ -56,14 +57,14 @@ impl<const WORDS: usize> IdBitmap<WORDS> {
     }
 }
 
-/// A number of a static [`IdBitmap`], given back on drop.
+/// A number from a static [`IdBitmap`], freed on drop.
 pub(crate) struct StaticId<const WORDS: usize> {
     ids: &'static IdBitmap<WORDS>,
     id: u32,
 }
 
 impl<const WORDS: usize> StaticId<WORDS> {
-    /// Takes the lowest free number of `ids`.
+    /// Allocates the lowest free number of `ids`.
     pub(crate) fn allocate(ids: &'static IdBitmap<WORDS>) -> Result<Self> {
         Ok(Self {
             ids,
@@ -83,14 +84,15 @@ impl<const WORDS: usize> Drop for StaticId<WORDS> {
     }
 }
 
-/// A number of a child of a region, given back on drop. It keeps the region alive.
+/// The number of a child of a region, freed on drop. Keeps the region alive.
 pub(crate) struct ChildId {
     region: ARef<Node<Region>>,
     pool: ChildPool,
     id: u32,
 }
 
-/// The numbers of one kind of children of a region: as many as there is memory for, since labels can name many namespaces.
+/// The allocator of the numbers of one kind of children of a region. It grows as needed, since
+/// labels can describe many namespaces.
 #[pin_data]
 pub(crate) struct ChildIds {
     #[pin]
@@ -98,7 +100,7 @@ pub(crate) struct ChildIds {
 }
 
 impl ChildIds {
-    /// All numbers are free.
+    /// Returns an allocator in which all numbers are free.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             pool <- new_spinlock!(IdPool::new()),
@@ -129,7 +131,7 @@ impl ChildIds {
 type ChildPool = fn(&Region) -> &ChildIds;
 
 impl ChildId {
-    /// Takes the lowest free number of the children of `region` that `pool` selects.
+    /// Allocates the lowest free number from the allocator of `region` that `pool` returns.
     pub(crate) fn allocate(region: &Node<Region>, pool: ChildPool) -> Result<Self> {
         Ok(Self {
             region: region.into(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a device on the bus is.
+//! The kinds of devices on the bus.
 
 use crate::{
     bus_type::type_id,
@@ -18,7 +18,7 @@ use kernel::device::{
 };
 use kernel_ext::device::Node;
 
-/// A device of the bus `nd`, by what it stands for.
+/// A device on the bus `nd`, by its kind.
 #[derive(Clone, Copy)]
 pub enum Kind<'a> {
     /// `ndbusN`.
@@ -36,7 +36,7 @@ pub enum Kind<'a> {
 }
 
 impl<'a> Kind<'a> {
-    /// Tells what `device` is; `None` if it is not one of ours.
+    /// Returns the kind of `device`; `None` if it is not a device of this subsystem.
     pub fn of<Ctx: DeviceContext>(device: &'a Device<Ctx>) -> Option<Self> {
         let device: &Device = kernel_ext::device::normal(device);
         if let Some(namespace) = Node::from_device(device) {
@@ -57,8 +57,8 @@ impl<'a> Kind<'a> {
         Node::from_device(device).map(Self::Bus)
     }
 
-    /// Returns the type number that drivers match. That of a personality is the one of its region's namespaces, which
-    /// changes when a DIMM gets labels.
+    /// Returns the type number that drivers match. BTT and pfn devices have that of the namespaces
+    /// of their region, which changes when a DIMM gets labels.
     pub(crate) fn type_id(self) -> u32 {
         match self {
             Self::Bus(_) => type_id::BUS,
@@ -73,7 +73,7 @@ impl<'a> Kind<'a> {
         }
     }
 
-    /// Returns the region that the device is, or is below of.
+    /// Returns the region that the device is or is below.
     pub(crate) fn region(self) -> Option<&'a Node<Region>> {
         match self {
             Self::Bus(_) | Self::Dimm(_) => None,
@@ -84,7 +84,7 @@ impl<'a> Kind<'a> {
         }
     }
 
-    /// Returns the bus that the device is below of.
+    /// Returns the bus that the device is below.
     pub(crate) fn bus(self) -> Option<&'a Node<Bus>> {
         match self {
             Self::Bus(_) => None,

@@ -8,14 +8,16 @@
 //!                   └─ bttN.M        a personality that claims a namespace
 //! ```
 //!
-//! Providers ([`provider`]) register buses, DIMMs and regions. The region driver creates namespaces and seeds. Other
-//! modules drive namespaces and personalities; they tell devices apart with [`Kind`].
+//! Providers ([`provider`]) register buses, DIMMs and regions. The region driver creates namespaces
+//! and seeds. Other modules drive namespaces and personalities; they tell devices apart with
+//! [`Kind`].
 //!
 //! # Lock order
 //!
-//! 1. the lock of a device ([`DeviceLock`](kernel_ext::device::DeviceLock)); that of a parent before that of its child;
-//! 2. the lock of the bus ([`bus::BusLock`]), held by whoever reconfigures objects below it;
-//! 3. the locks inside of objects, which are leaves: nothing sleeps on another lock under one of them.
+//! 1. the device lock ([`DeviceLock`](kernel_ext::device::DeviceLock)), that of a parent before
+//!    that of its child;
+//! 2. the bus lock ([`bus::BusLock`]), which is held to reconfigure objects below the bus;
+//! 3. the locks inside objects. They are leaves: nothing waits for another lock under one of them.
 
 #![forbid(unsafe_code)]
 
@@ -74,7 +76,7 @@ use kernel_ext::{
     jobs, //
 };
 
-/// The module's registrations, in the order in which they are undone.
+/// The registrations of the module. They are dropped in this order.
 #[pin_data]
 struct Libnvdimm {
     #[pin]
@@ -91,12 +93,14 @@ struct Libnvdimm {
     jobs: jobs::Registration,
 }
 
-/// When dropped, waits until nothing is left that would run code of this module.
+/// When dropped, waits for all background jobs and for the release of all devices. Both run code of
+/// this module.
 struct DrainOnDrop;
 
 impl Drop for DrainOnDrop {
     fn drop(&mut self) {
-        // Providers are gone, for they depend on this module; what they left to do in the background may not be.
+        // The modules of providers depend on this one, so they are unloaded by now. Jobs that they
+        // scheduled may still be running.
         jobs::drain();
         kernel_ext::device::wait_until_released();
     }
@@ -104,7 +108,7 @@ impl Drop for DrainOnDrop {
 
 impl kernel::InPlaceModule for Libnvdimm {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        // Fields are initialised in the order in which they stand here.
+        // Fields are initialised in this order.
         try_pin_init!(Self {
             jobs: jobs::Registration::new(c"nd")?,
             bus: driver_core::Registration::new()?,
@@ -130,5 +134,5 @@ module! {
 }
 
 kernel_ext::switches! {
-    KEY_REVALIDATE: "key_revalidate" = true, "Give DIMMs that are unlocked already their passphrase again";
+    KEY_REVALIDATE: "key_revalidate" = true, "Verify the passphrase of DIMMs that are already unlocked";
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What personalities have in common: a UUID, a claim on a namespace of their region, and a life as a seed.
+//! Personalities: devices that claim a namespace and put a format of their own on it (UEFI: address
+//! abstractions). This module has what BTT, pfn and dax devices share: a UUID, a claim on a
+//! namespace of their region, and seeds.
 //!
-//! A personality without a claim is idle. An idle one that is not the seed has no use, so it goes.
+//! A personality without a claim is idle. An idle personality that is not the seed is removed.
 
 use crate::{
     async_work::Removal,
@@ -43,18 +45,18 @@ use kernel_ext::{
 };
 use nd_format::uuid::Uuid;
 
-/// A device that claims a namespace to use it in its own way.
+/// A device that claims a namespace.
 pub(crate) trait Personality: RegionChild {
     /// Returns its kind.
     fn kind(&self) -> HolderKind;
 
-    /// Returns what user space configures on all kinds.
+    /// Returns the part of the configuration that all kinds have.
     fn identity(&self) -> &Mutex<Identity>;
 
-    /// Forgets what user space configured, beside the identity.
+    /// Resets the configuration, except for the identity.
     fn reset(&self);
 
-    /// Returns how it is named as the holder of a namespace.
+    /// Returns the personality as the holder of a namespace.
     fn holder(&self) -> Holder {
         Holder {
             kind: self.kind(),
@@ -81,7 +83,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Claims `namespace` for a personality that was found on it: it has this `kind`, `id` and
+    /// Claims `namespace` for a personality that was detected on it and has this `kind`, `id` and
     /// `uuid`. Errors are those of [`Claim::take`].
     pub(crate) fn detected(
         namespace: &Node<Namespace>,
@@ -103,7 +105,7 @@ impl Identity {
     }
 }
 
-/// A personality that may be configured: no driver is bound, and none will be as long as this lives.
+/// A personality that may be configured: no driver is bound, and none can be while this exists.
 pub(crate) struct UnboundPersonality<'a, T: Personality> {
     personality: &'a Node<T>,
     lock: BusLock<'a>,
@@ -111,15 +113,16 @@ pub(crate) struct UnboundPersonality<'a, T: Personality> {
 }
 
 impl<'a, T: Personality> UnboundPersonality<'a, T> {
-    /// Takes the locks of the device and the bus; `EBUSY` if a driver is bound. `ENODEV`: the device is going, since its
-    /// claim was released, or its region is being disabled.
+    /// Takes the device lock and the bus lock. Fails with `EBUSY` if a driver is bound, and with
+    /// `ENODEV` if the device is being removed: its claim was released, or its region is being
+    /// disabled.
     pub(crate) fn new(personality: &'a Node<T>) -> Result<Self> {
         let device_lock = personality.lock_device();
         if device_lock.is_bound() {
             return Err(EBUSY);
         }
         let lock = personality.region_node().bus().lock();
-        // What it claimed would be of no use, and be taken from others for a while.
+        // A claim of a device that is being removed would only block others.
         if personality.is_dead() {
             return Err(ENODEV);
         }
@@ -130,7 +133,9 @@ impl<'a, T: Personality> UnboundPersonality<'a, T> {
         })
     }
 
-    /// Claims the namespace of the region whose name is `name`, unless there is a claim already.
+    /// Claims the namespace `name` of the region. Fails with `EBUSY` if the personality has a claim
+    /// already, and with `ENODEV` if there is no such namespace. Other errors are those of
+    /// [`Claim::take`].
     fn claim(&self, name: &[u8]) -> Result {
         if self.claimed_namespace().is_some() {
             return Err(EBUSY);
@@ -144,11 +149,12 @@ impl<'a, T: Personality> UnboundPersonality<'a, T> {
         Ok(())
     }
 
-    /// Drops the claim and the configuration, and the device itself if there is no more use for it.
+    /// Drops the claim and resets the configuration. A device that had a claim and is not the seed
+    /// is removed.
     ///
-    /// `ENOMEM`: all is as it was.
+    /// Fails with `ENOMEM` without any change.
     fn release(&self) -> Result {
-        // Both hold as long as the lock of the device is held and no driver is bound.
+        // Neither changes while the device lock is held and no driver is bound.
         let goes = self.claimed_namespace().is_some() && !is_seed(self.personality);
         let removal = goes.then(|| Removal::new(self.personality)).transpose()?;
         let released = mem::take(&mut *self.identity().lock());
@@ -169,7 +175,7 @@ impl<T: Personality> Deref for UnboundPersonality<'_, T> {
     }
 }
 
-/// `uuid`.
+/// Returns the attribute `uuid`.
 pub(crate) const fn uuid<T: Personality>() -> Attribute<T> {
     Attribute::<T>::read_write(
         c"uuid",
@@ -183,7 +189,7 @@ pub(crate) const fn uuid<T: Personality>() -> Attribute<T> {
     .expecting("a UUID")
 }
 
-/// `namespace`.
+/// Returns the attribute `namespace`.
 pub(crate) const fn namespace<T: Personality>() -> Attribute<T> {
     Attribute::<T>::read_write(
         c"namespace",

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a provider of NVDIMMs (NFIT, e820, …) tells the core, and what the core asks of it.
+//! The interface between the core and the providers of NVDIMMs (NFIT, e820, …).
 //!
-//! A provider registers a bus with [`Bus::register`](crate::Bus::register), then DIMMs and regions on it. Everything that
-//! it hands over is owned by the core from then on and lives as long as the object; what the provider wants to find again
-//! from an attribute goes into `private`, which [`Bus::private`](crate::Bus::private) and its like give back by type.
+//! A provider registers a bus with [`Bus::register`](crate::Bus::register), then DIMMs and regions
+//! on it. The core owns all that a description contains, and keeps it as long as the object.
+//! Provider data go into `private`; [`Bus::private`](crate::Bus::private) and its counterparts
+//! return them by type.
 
 use crate::{
     activation::Activation,
@@ -26,13 +27,13 @@ use kernel_ext::{
 };
 use nd_format::uuid::Guid;
 
-/// Data of the provider's own, found again by their type.
+/// Provider data. They are returned by type.
 pub type Private = KBox<dyn Any + Send + Sync>;
 
-/// Most mappings that a region can have.
+/// Maximum number of mappings of a region.
 pub const MAX_MAPPINGS: usize = 32;
 
-/// Commands of the ioctl interface that go to the bus, by number (spec 3.1).
+/// Numbers of the ioctl commands of a bus (`include/uapi/linux/ndctl.h`).
 pub mod bus_command {
     /// Query the ability to scrub a range.
     pub const ARS_CAP: u32 = 1;
@@ -46,7 +47,7 @@ pub mod bus_command {
     pub const CALL: u32 = 10;
 }
 
-/// Commands of the ioctl interface that go to a DIMM, by number (spec 3.1).
+/// Numbers of the ioctl commands of a DIMM (`include/uapi/linux/ndctl.h`).
 pub mod dimm_command {
     /// Health.
     pub const SMART: u32 = 1;
@@ -66,20 +67,22 @@ pub mod dimm_command {
     pub const CALL: u32 = 10;
 }
 
-/// A command for the provider, with its payload in the layout of the ioctl interface (spec 3.2).
+/// A command for the provider. Its payload has the layout of the ioctl in
+/// `include/uapi/linux/ndctl.h`.
 pub struct Command<'a> {
-    /// Its number, of [`bus_command`] or [`dimm_command`].
+    /// Number, from [`bus_command`] or [`dimm_command`].
     pub number: u32,
-    /// Input first, then room for output.
+    /// Input, followed by space for the output.
     pub payload: &'a mut [u8],
 }
 
-/// What the core asks of a provider.
+/// The operations of a provider that the core calls.
 pub trait BusOperations: Send + Sync + 'static {
     /// Executes `command` on `dimm`, or on the bus itself.
     ///
-    /// Returns how many bytes at the end of the payload were left unfilled. What the firmware has to say is in the payload;
-    /// an error means that the command did not get there, or that its answer does not fit. `ENOTTY`: unknown command.
+    /// Returns how many bytes at the end of the payload were left unfilled. The status of the
+    /// firmware is in the payload. An error means that the command did not reach the firmware, or
+    /// that its answer does not fit; `ENOTTY` stands for an unknown command.
     fn execute(
         &self,
         bus: &Node<Bus>,
@@ -90,7 +93,7 @@ pub trait BusOperations: Send + Sync + 'static {
         Err(ENOTTY)
     }
 
-    /// Judges the status that a label command gave. `EACCES`: the DIMM is locked.
+    /// Translates the status that a label command returned. `EACCES` stands for a locked DIMM.
     fn label_status(&self, dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
         let _ = (dimm, number);
         if status == 0 {
@@ -100,36 +103,39 @@ pub trait BusOperations: Send + Sync + 'static {
         }
     }
 
-    /// Vetoes a command that user space sends. `number` is the DSM function for `CALL` (spec 3.3).
+    /// Checks whether user space may send a command; an error rejects it. For `CALL`, `number` is
+    /// the function within the command family. See `nd_cmd_clear_to_send()` in
+    /// `drivers/nvdimm/bus.c`.
     fn clear_to_send(&self, bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, number: u32) -> Result {
         let _ = (bus, dimm, number);
         Ok(())
     }
 
-    /// Waits until the provider has nothing more to register, for `wait_probe`.
+    /// Waits until the provider has registered everything, for `wait_probe`.
     fn flush_probe(&self, bus: &Node<Bus>) -> Result {
         let _ = bus;
         Ok(())
     }
 
-    /// Returns the memory of the provider's own that plays `len` bytes of physical addresses from `start` on: a range of a
-    /// region that is to be used, or a flush hint. `None`: the addresses are what they seem.
+    /// Returns the memory that simulates the `len` bytes at the physical address `start`: a range
+    /// of a region that is to be mapped, or a flush hint. `None`: nothing is simulated at these
+    /// addresses.
     fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
         let _ = (bus, start, len);
         None
     }
 
-    /// Returns what activates staged firmware, if the provider knows how.
+    /// Returns the operations for firmware activation, if the provider supports it.
     fn activation(&self) -> Option<&dyn Activation> {
         None
     }
 
-    /// Returns what manages the security of DIMMs, if the provider knows how.
+    /// Returns the operations for the security of DIMMs, if the provider supports them.
     fn security(&self) -> Option<&dyn Security> {
         None
     }
 
-    /// Tells whether poison can be cleared by command; if not, writes count as clearing it.
+    /// Returns `true` if poison is cleared by a command. Otherwise a store clears it.
     fn clears_poison_by_command(&self) -> bool {
         false
     }
@@ -143,42 +149,44 @@ pub struct BusDescription {
     pub provider_name: &'static CStr,
     /// Bit mask of [`bus_command`]s.
     pub commands: u64,
-    /// Bit mask of the families that a `CALL` to the bus may name.
+    /// Bit mask of the command families that a `CALL` to the bus may name.
     pub bus_families: u64,
     /// Further attributes.
     pub groups: GroupList<Bus>,
-    /// The provider's side.
+    /// Operations of the provider.
     pub operations: KBox<dyn BusOperations>,
-    /// The provider's own data.
+    /// Provider data.
     pub private: Private,
 }
 
-/// What is known of the state of a DIMM when it is registered.
+/// State of a DIMM when it is registered.
 #[derive(Clone, Copy, Default)]
 pub struct DimmFlags {
     /// The DIMM does not save its contents on power loss: its regions are read-only.
     pub unarmed: bool,
     /// The DIMM is locked: its contents cannot be read.
     pub locked: bool,
-    /// Labels say what its regions hold, even while there are none. Other DIMMs are like that once labels were found.
+    /// Labels describe its regions, even while it has none. For other DIMMs this is so once labels
+    /// were found.
     pub labelled: bool,
 }
 
 /// A DIMM to register.
 pub struct DimmDescription {
-    /// State.
+    /// Its state.
     pub flags: DimmFlags,
     /// Bit mask of [`dimm_command`]s.
     pub commands: u64,
-    /// Bit mask of the families that it answers to. A `CALL` to any DIMM of the bus may name what one of them has.
+    /// Bit mask of the command families that the DIMM supports. A `CALL` to any DIMM of the bus may
+    /// name a family that at least one of them supports.
     pub families: u64,
     /// Physical addresses of its flush hints (ACPI 6.5, 5.2.25.8).
     pub flush_hints: KVec<u64>,
-    /// A text that tells it from all other DIMMs of the world.
+    /// Globally unique identifier, as text.
     pub unique_id: Option<CString>,
     /// Further attributes.
     pub groups: GroupList<Dimm>,
-    /// The provider's own data.
+    /// Provider data.
     pub private: Private,
 }
 
@@ -187,11 +195,11 @@ pub struct DimmDescription {
 pub enum RegionKind {
     /// Contents survive power loss.
     Persistent,
-    /// Contents do not.
+    /// Contents do not survive power loss.
     Volatile,
 }
 
-/// How far stores must be pushed by software to survive power loss (ACPI 6.5, 5.2.25.9).
+/// How far software must flush stores for them to survive power loss (ACPI 6.5, 5.2.25.9).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PersistenceDomain {
     /// The platform flushes CPU caches.
@@ -204,15 +212,16 @@ pub enum PersistenceDomain {
 pub struct MappingDescription {
     /// The DIMM.
     pub dimm: kernel::sync::aref::ARef<Node<Dimm>>,
-    /// First address, in the DIMM's own address space.
+    /// First DIMM physical address.
     pub dpa: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Place of the DIMM in the interleave set.
+    /// Position of the DIMM in the interleave set.
     pub position: u32,
 }
 
-/// What identifies the DIMMs of a region, in their order (NVDIMM Namespace Specification, interleave set cookie).
+/// Identifies the DIMMs of a region and their order (NVDIMM Namespace Specification, interleave set
+/// cookie).
 #[derive(Clone, Copy)]
 pub struct InterleaveSet {
     /// Cookie for labels of version 1.1.
@@ -231,23 +240,23 @@ pub struct RegionDescription {
     pub kind: RegionKind,
     /// First physical address, a multiple of the page size.
     pub start: u64,
-    /// Bytes: a multiple of the page size, unless it is a region without DIMMs. A disk in memory is as long as the image in it, and
-    /// `memmap=` takes any length.
+    /// Size in bytes: a multiple of the page size, unless the region has no DIMMs. A virtual disk
+    /// is as long as its image, and `memmap=` takes any length.
     pub size: u64,
-    /// The DIMMs behind it, at most [`MAX_MAPPINGS`].
+    /// The parts of DIMMs that it consists of, at most [`MAX_MAPPINGS`].
     pub mappings: KVec<MappingDescription>,
-    /// What identifies their order, if the provider can tell.
+    /// Identifies the DIMMs and their order, if the provider knows.
     pub interleave_set: Option<InterleaveSet>,
     /// NUMA node, negative for none.
     pub numa_node: i32,
-    /// NUMA node that the memory would get if it became system memory, negative for none.
+    /// NUMA node that the memory would belong to as system memory, negative for none.
     pub target_node: i32,
-    /// Whether the kernel may keep page structures for the raw namespace.
+    /// Whether the raw namespace may have a memmap.
     pub page_map: bool,
-    /// How far stores must be pushed, if the platform says.
+    /// How far stores must be flushed, if the platform says.
     pub persistence: Option<PersistenceDomain>,
     /// Further attributes.
     pub groups: GroupList<Region>,
-    /// The provider's own data.
+    /// Provider data.
     pub private: Private,
 }

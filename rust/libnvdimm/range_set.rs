@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sets of numbers that are few ranges, such as addresses with media errors.
+//! Sets of numbers, stored as ranges: for sets of few ranges, such as addresses with media errors.
 
 use core::ops::Range;
 use kernel::{
@@ -8,17 +8,18 @@ use kernel::{
     prelude::*, //
 };
 
-/// Numbers, as ranges in ascending order that neither overlap nor touch, none of them empty.
+/// A set of numbers, as ranges in ascending order. They are not empty, and neither overlap nor
+/// touch.
 #[derive(Default)]
 pub struct RangeSet(KVec<Range<u64>>);
 
 impl RangeSet {
-    /// The empty set.
+    /// Returns the empty set.
     pub const fn new() -> Self {
         Self(KVec::new())
     }
 
-    /// Adds `range`. `ENOMEM`: there is no room for it.
+    /// Adds `range`. Fails with `ENOMEM` if there is no memory for it.
     pub fn add(&mut self, range: Range<u64>, flags: Flags) -> Result {
         if range.is_empty() {
             return Ok(());
@@ -35,16 +36,17 @@ impl RangeSet {
         self.insert(merged)
     }
 
-    /// Takes `range` out, in any case. Memory is needed only if a range is split in two; if there is none, all of it after `range`
-    /// is taken out as well.
+    /// Removes `range`. This always succeeds. It needs memory only to split a range in two; without
+    /// it, the part behind `range` is removed as well.
     ///
-    /// For a set of what is bad that is the safe side: a bad address that is not in the set fails when it is read, but a good one
-    /// that is would be given up for lost.
+    /// For a set of bad addresses that errs on the safe side. A bad address that is missing fails
+    /// when it is read. A good address in the set would be taken for lost.
     pub fn forget(&mut self, range: Range<u64>, flags: Flags) {
         self.forget_with(range, |ranges| ranges.reserve(1, flags).is_ok());
     }
 
-    /// [`Self::forget`], with `make_room` for one more range, which tells whether there is room.
+    /// Like [`Self::forget`]. `make_room` reserves memory for one more range and returns `true` if
+    /// there is room.
     fn forget_with(
         &mut self,
         range: Range<u64>,
@@ -71,25 +73,26 @@ impl RangeSet {
         });
         if let Some(rest) = rest {
             if make_room(&mut self.0) {
-                // There is room, so this does not fail.
+                // There is room, so this cannot fail.
                 let _ = self.insert(rest);
             }
         }
     }
 
-    /// The ranges, ascending.
+    /// Returns the ranges in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.0.iter().cloned()
     }
 
-    /// What of `range` is in the set, ascending.
+    /// Returns the parts of `range` that are in the set, in ascending order.
     pub fn within(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         self.iter()
             .map(move |known| known.start.max(range.start)..known.end.min(range.end))
             .filter(|part| !part.is_empty())
     }
 
-    /// Calls `f` for each part of `range` that is not in the set, ascending, until it fails.
+    /// Calls `f` for each part of `range` that is not in the set, in ascending order, until `f`
+    /// fails.
     pub fn each_without(
         &self,
         range: Range<u64>,
@@ -108,7 +111,8 @@ impl RangeSet {
         Ok(())
     }
 
-    /// Puts `range`, which touches no other, in its place. There must be room.
+    /// Inserts `range`, which touches no other, at its position. Fails with `ENOMEM` if no room was
+    /// reserved.
     fn insert(&mut self, range: Range<u64>) -> Result {
         let place = self
             .0
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn without_memory_all_is_forgotten_that_should_be() -> Result {
         let mut list = ranges(&[(10, 20), (30, 40), (50, 60)])?;
-        // The rest of what would have been split goes, too, but no other.
+        // The rest of a range that would be split is removed, too, but no other range.
         list.forget_with(52..54, |_| false);
         assert!(are(&list, &[(10, 20), (30, 40), (50, 52)]));
         list.forget_with(12..14, |_| false);

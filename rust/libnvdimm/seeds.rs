@@ -2,8 +2,8 @@
 
 //! Seeds: unconfigured devices that an enabled region offers to user space.
 //!
-//! There is one seed of each kind. When it is put to use the next one takes its place. While a region is disabled its seeds
-//! are closed: nothing is created on it.
+//! There is one seed of each kind. When a driver takes it, another one replaces it. While a region
+//! is disabled its seeds are closed: no devices are created below it.
 
 use crate::{
     async_work,
@@ -28,7 +28,7 @@ use kernel_ext::device::{
     Node, //
 };
 
-/// A kind of device below a region of which there is a seed.
+/// A kind of device below a region. There is a seed of each kind.
 pub(crate) trait RegionChild: DeviceType {
     /// Returns its number, and with that its region.
     fn id(&self) -> &ChildId;
@@ -61,12 +61,12 @@ pub(crate) struct Seeds {
 }
 
 impl Seeds {
-    /// Those of a disabled region.
+    /// Returns the seeds of a disabled region.
     pub(crate) fn closed() -> Self {
         Self::default()
     }
 
-    /// Those of a region that is being enabled.
+    /// Returns the seeds of a region that is being enabled: none yet.
     pub(crate) fn open() -> Self {
         Self {
             open: true,
@@ -84,7 +84,7 @@ impl Seeds {
         self.btt.as_deref()
     }
 
-    /// Returns the seed of personalities with page structures for `mode`.
+    /// Returns the seed of pfn or dax devices.
     pub(crate) fn page_map(&self, mode: DaxMode) -> Option<&Node<PageMap>> {
         match mode {
             DaxMode::FsDax => self.pfn.as_deref(),
@@ -92,7 +92,7 @@ impl Seeds {
         }
     }
 
-    /// Makes `namespace` the seed; `ENXIO` if the region is being disabled.
+    /// Makes `namespace` the namespace seed. Fails with `ENXIO` if the region is being disabled.
     pub(crate) fn set_namespace(&mut self, namespace: ARef<Node<Namespace>>) -> Result {
         if !self.open {
             return Err(ENXIO);
@@ -102,7 +102,7 @@ impl Seeds {
     }
 }
 
-/// Creates the seeds of a region that was just enabled, but for that of namespaces.
+/// Creates the seeds of a region that was just enabled, except the namespace seed.
 pub(crate) fn create_all(region: &Node<Region>) {
     create_btt(region, None);
     create_page_map(region, DaxMode::FsDax, None);
@@ -123,8 +123,8 @@ fn create_page_map(region: &Node<Region>, mode: DaxMode, old: Option<&Node<PageM
     }
 }
 
-/// Puts `created` into the place that `select` finds, unless `old` is there no more, and registers it. If there is no memory
-/// for a seed the region goes without.
+/// Stores `created` in the slot that `select` returns and registers it, unless the slot no longer
+/// holds `old`. Failures are logged; the region does without a new seed then.
 fn replace<T: DeviceType>(
     region: &Node<Region>,
     kind: &str,
@@ -137,7 +137,8 @@ fn replace<T: DeviceType>(
             let mut seeds = region.seeds().lock();
             let open = seeds.open;
             let place = select(&mut seeds);
-            // The region is being disabled, or somebody else has replaced it since the caller looked.
+            // The region is being disabled, or another thread has replaced the seed since the
+            // caller looked.
             if !open || place.as_deref().map(ptr::from_ref) != old.map(ptr::from_ref) {
                 return Ok(());
             }
@@ -151,7 +152,8 @@ fn replace<T: DeviceType>(
     }
 }
 
-/// Replaces the seeds that `device` was, and that the namespace was which it claims, now that a driver has taken it.
+/// Replaces `device`, which a driver has taken, if it is a seed. The same goes for the namespace
+/// that it claims.
 pub(crate) fn advance(device: Kind<'_>) {
     match device {
         Kind::Namespace(namespace) => advance_namespace(namespace),
@@ -177,7 +179,8 @@ fn advance_claimed<T: Personality>(personality: &Node<T>) {
     }
 }
 
-/// Offers a new namespace in place of `namespace`. Without labels there is no further one to offer: the seed stays.
+/// Replaces `namespace` if it is the seed. A region without labels has no other namespace to offer,
+/// so its seed stays.
 fn advance_namespace(namespace: &Node<Namespace>) {
     let region = namespace.region();
     if is_seed(namespace) && region.is_labelled() {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The text forms that attributes share: numbers, booleans, UUIDs, selection lists.
+//! Parsing and printing of attribute values: numbers, booleans, UUIDs, selection lists.
 //!
-//! Input is what was written up to the first NUL. Wrong input is `EINVAL`, a number that is too large `ERANGE`.
+//! Input is what was written, up to the first NUL. Malformed input fails with `EINVAL`, a number
+//! that is too large with `ERANGE`.
 
 use core::fmt as core_fmt;
 use kernel::{
@@ -18,7 +19,7 @@ use kernel::{
 };
 use nd_format::uuid::Uuid;
 
-/// Prints text to an attribute, as `write!` does, but for types of the kernel too.
+/// Prints text to an attribute. Unlike `write!`, it also takes types of the kernel.
 macro_rules! print {
     ($out:expr, $($arguments:tt)+) => {
         $crate::text::write($out, ::kernel::prelude::fmt!($($arguments)+))
@@ -65,7 +66,8 @@ pub(crate) fn without_trailing_space(input: &[u8]) -> &[u8] {
     input.get(..length).unwrap_or_default()
 }
 
-/// Parses an unsigned number: `0x…`, `0…` or decimal, with one newline at the end if need be.
+/// Parses an unsigned number: hexadecimal (`0x…`), octal (`0…`) or decimal, with an optional
+/// newline at the end.
 pub(crate) fn parse_u64(input: &[u8]) -> Result<u64> {
     let text = without_newline(input);
     let text = text.strip_prefix(b"+").unwrap_or(text);
@@ -86,7 +88,7 @@ pub(crate) fn parse_u64(input: &[u8]) -> Result<u64> {
     })
 }
 
-/// Parses one of `choices`, as a number.
+/// Parses a number that must be one of `choices`.
 pub(crate) fn parse_choice<T: Copy + Into<u64>>(
     input: &[u8],
     choices: impl IntoIterator<Item = T>,
@@ -133,12 +135,13 @@ pub(crate) fn show_selection<T: PartialEq + Copy + kernel::fmt::Display>(
     line!(out)
 }
 
-/// Prints a number with `0x`.
+/// Prints a hexadecimal number with the prefix `0x` as a line.
 pub(crate) fn show_hex(out: &mut Formatter<'_>, value: u64) -> Result {
     line!(out, "{value:#x}")
 }
 
-/// Lets the kernel's formatter print types of the pure crates, which implement the trait of `core`.
+/// Lets the formatter of the kernel print types of the pure crates, which implement the `Display`
+/// of `core`.
 pub(crate) struct Foreign<T>(pub(crate) T);
 
 impl<T: core_fmt::Display> kernel::fmt::Display for Foreign<T> {

@@ -51,7 +51,7 @@ static SIZE: Attribute<Btt> = Attribute::read_only(c"size", |btt, out| {
     line!(out, "{}", btt.disk_size.load(Relaxed))
 });
 
-/// Says that the flags in a flog entry's old block are not mistaken for a part of its number.
+/// Shows that the flags in the old block of a flog entry are not taken for a part of its number.
 static LOG_ZERO_FLAGS: Attribute<Btt> =
     Attribute::read_only(c"log_zero_flags", |_, out| line!(out, "Y"));
 

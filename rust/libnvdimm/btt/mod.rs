@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! BTT devices: what user space configures, or what was found on a namespace, before a driver makes a disk of it.
+//! BTT devices. User space configures them, or the driver of a namespace creates them for the BTTs
+//! that it detects.
 //!
-//! A BTT device is complete when it has a UUID, a sector size and a claim on a namespace. The disk itself is the business
-//! of the module `nd_btt`.
+//! A BTT device is complete when it has a UUID, a sector size and a claim on a namespace. The disk
+//! is implemented by the module `nd_btt`.
 
 mod attributes;
 
@@ -42,10 +43,10 @@ use nd_format::uuid::Uuid;
 
 static TABLE: Table<Btt> = Table::named(c"nd_btt", attributes::GROUPS.list());
 
-/// Sizes that a sector may have, data and metadata together, in bytes.
+/// Sector sizes in bytes, data and metadata together.
 pub const SECTOR_SIZES: [u32; 7] = [512, 520, 528, 4096, 4104, 4160, 4224];
 
-/// Stands for a sector size that was not chosen yet.
+/// Sector size of a device for which none is configured.
 const NO_SECTOR_SIZE: u32 = 0;
 
 /// A BTT device.
@@ -53,7 +54,7 @@ const NO_SECTOR_SIZE: u32 = 0;
 pub struct Btt {
     id: ChildId,
     sector_size: Atomic<u32>,
-    /// Bytes of the disk while there is one.
+    /// Size of the disk in bytes, while there is one.
     disk_size: Atomic<u64>,
     #[pin]
     identity: Mutex<Identity>,
@@ -64,7 +65,7 @@ pub struct Btt {
 pub struct CompleteConfig {
     /// UUID of the BTT.
     pub uuid: Uuid,
-    /// Bytes of a sector, metadata included; one of [`SECTOR_SIZES`].
+    /// Sector size in bytes, metadata included; one of [`SECTOR_SIZES`].
     pub sector_size: u32,
 }
 
@@ -114,13 +115,14 @@ impl Btt {
         )
     }
 
-    /// Makes an unconfigured device that is not registered yet.
+    /// Creates an unconfigured device. The caller registers it.
     pub(crate) fn create_seed(region: &Node<Region>) -> Result<ARef<Node<Self>>> {
         let id = ChildId::allocate(region, Region::btt_ids)?;
         Self::create(id, NO_SECTOR_SIZE, Identity::default())
     }
 
-    /// Makes a device for the BTT that was found on `namespace`, and registers it in the background.
+    /// Creates a device for the BTT that was detected on `namespace`, and registers it in the
+    /// background.
     pub fn autodetected(namespace: &Node<Namespace>, found: CompleteConfig) -> Result {
         let id = ChildId::allocate(namespace.region(), Region::btt_ids)?;
         let identity = Identity::detected(namespace, HolderKind::Btt, &id, found.uuid)?;
@@ -132,7 +134,7 @@ impl Btt {
         self.id.region()
     }
 
-    /// Returns the configuration; `ENODEV` if something is missing.
+    /// Returns the configuration. Fails with `ENODEV` if it is incomplete.
     pub fn config(&self) -> Result<CompleteConfig> {
         let identity = self.identity.lock();
         match (identity.uuid, self.sector_size(), &identity.claim) {
@@ -141,13 +143,15 @@ impl Btt {
         }
     }
 
-    /// Takes over the configuration of the BTT that is on the medium. To be called by the driver that found it there.
+    /// Takes over the configuration of the BTT on the medium. Called by the driver that found it
+    /// there.
     pub fn adopt(&self, found: CompleteConfig) {
         self.identity.lock().uuid = Some(found.uuid);
         self.sector_size.store(found.sector_size, Relaxed);
     }
 
-    /// Tells the size of the disk in bytes, for the attribute `size`. To be called by the driver that made it.
+    /// Sets the size of the disk in bytes, for the attribute `size`. Called by the driver that
+    /// created the disk.
     pub fn set_disk_size(&self, bytes: u64) {
         self.disk_size.store(bytes, Relaxed);
     }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Physical addresses whose content the medium has lost, as far as the provider of a bus has told.
+//! The bad ranges of a bus: physical addresses whose contents the medium has lost, as far as the
+//! provider has reported them.
 //!
-//! The list outlives the regions that are enabled and disabled over it: whoever comes to use memory copies its part into a
-//! list of sectors of its own ([`crate::Region::list_bad_sectors`]).
+//! The list persists while regions are enabled and disabled. A new user of the memory copies its
+//! part into a list of sectors of its own ([`crate::Region::list_bad_sectors`]).
 //!
-//! A scrub tells what was bad when it came by, perhaps minutes later. What was cleared meanwhile is good, and may have been
-//! written since. So all that is cleared is remembered until the next scrub begins, and left out of the results.
+//! A scrub reports what was bad when it read the memory, perhaps minutes ago. What was cleared
+//! meanwhile is good, and may have been written since. So all cleared ranges are remembered until
+//! the next scrub begins, and left out of the results.
 
 use crate::range_set::RangeSet;
 use core::ops::Range;
@@ -16,7 +18,8 @@ use kernel::{
     sync::SpinLock, //
 };
 
-/// The bad ranges of a bus. Its lock is a leaf; writers of sectors take it, so nothing sleeps under it.
+/// The bad ranges of a bus. Their lock is a leaf. Writes of sectors take it, so nothing sleeps
+/// under it.
 #[pin_data]
 pub(crate) struct BadRangeList {
     #[pin]
@@ -26,15 +29,15 @@ pub(crate) struct BadRangeList {
 #[derive(Default)]
 struct Lists {
     bad: RangeSet,
-    /// What was cleared after the last scrub began, of which results may come.
+    /// Ranges that were cleared since the last scrub began, results of which may still arrive.
     cleared: RangeSet,
-    /// Whether there was no memory to remember something that was cleared.
+    /// Whether a cleared range could not be remembered for lack of memory.
     is_unsure: bool,
 }
 
 impl Lists {
-    /// Adds what of `range` was not cleared since the scrub began. `ENOMEM`: there is no room for it, or what was cleared is
-    /// not known.
+    /// Adds the parts of `range` that were not cleared since the scrub began. Fails with `ENOMEM`
+    /// if there is no memory for them, or if it is not known what was cleared.
     fn add(&mut self, range: Range<u64>) -> Result {
         if self.is_unsure {
             return Err(ENOMEM);
@@ -61,27 +64,27 @@ impl BadRangeList {
         })
     }
 
-    /// Notes that a scrub has found `range` bad. Errors as those of [`Lists::add`].
+    /// Records that a scrub has found `range` bad. Errors are those of [`Lists::add`].
     pub(crate) fn add(&self, range: Range<u64>) -> Result {
         self.lists.lock().add(range)
     }
 
-    /// Notes that `range` is good again. If there is no memory, more may be forgotten.
+    /// Records that `range` is good again. Without memory, more may be forgotten.
     pub(crate) fn forget(&self, range: Range<u64>) {
         self.lists.lock().forget(range);
     }
 
-    /// Forgets `range`, good or bad, until a scrub finds it again.
+    /// Forgets what is bad in `range` until a scrub finds it again.
     pub(crate) fn leave_out(&self, range: Range<u64>) {
         self.lists.lock().bad.forget(range, GFP_ATOMIC);
     }
 
-    /// Notes that results are of a scrub that has not begun yet, from now on.
+    /// Records that a scrub is about to begin: results from now on are its results.
     pub(crate) fn scrub_begins(&self) {
         self.lists.lock().scrub_begins();
     }
 
-    /// Calls `f`, which must not sleep, for each bad part of `range`, ascending.
+    /// Calls `f`, which must not sleep, for each bad part of `range`, in ascending order.
     pub(crate) fn each_within(&self, range: Range<u64>, f: impl FnMut(Range<u64>)) {
         self.lists.lock().bad.within(range).for_each(f);
     }

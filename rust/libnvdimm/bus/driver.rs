@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of buses: gives each its control node `/dev/ndctlN`.
+//! The driver of buses. It creates the control node `/dev/ndctlN` of each.
 
 use crate::{
     bus_type::NdBus,
@@ -29,7 +29,7 @@ pub(crate) static CLASS: Class = Class::new(c"nd");
 /// The driver `nd_bus`.
 pub(crate) struct BusDriver;
 
-/// What it keeps for a bus: the control node, which goes when this is dropped.
+/// Driver data of a bus: its control node, which is removed on drop.
 pub(crate) struct ControlNode {
     _node: ClassNode,
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buses: what a provider registers, and the lock for everything below it.
+//! Buses, which providers register. The bus lock serialises changes of everything below a bus.
 //!
-//! A bus knows how many of its devices are being probed at the moment. Attributes that must see settled devices take
-//! [`Bus::lock_idle`], which waits until there are none.
+//! A bus counts the probes below it that are in progress. Attributes that must not race with a
+//! probe take [`Bus::lock_idle`], which waits until there are none.
 
 mod attributes;
 mod badrange;
@@ -63,7 +63,7 @@ use kernel_ext::{
     memory::HintPages, //
 };
 
-/// As many buses as there are minors for their control nodes.
+/// There are as many numbers as minors for control nodes.
 static IDS: IdBitmap<4> = IdBitmap::new();
 
 static TABLE: Table<Bus> = Table::unnamed(attributes::GROUPS.list());
@@ -75,7 +75,7 @@ pub struct Bus {
     description: BusDescription,
     #[pin]
     badrange: BadRangeList,
-    /// Reserved while a region writes to hints in them.
+    /// The pages of flush hints that regions use.
     hint_pages: Arc<HintPages>,
     #[pin]
     state: Mutex<State>,
@@ -83,15 +83,16 @@ pub struct Bus {
     changed: CondVar,
 }
 
-/// What the lock of a bus protects by itself.
+/// The state of a bus that its lock protects.
 pub(crate) struct State {
-    /// Probes of devices below the bus that are going on.
+    /// Number of probes in progress below the bus.
     probes: usize,
-    /// Calls of user space that are being served.
+    /// Number of ioctls in progress.
     calls: usize,
-    /// Whether further calls are served.
+    /// Whether further ioctls are served.
     open: bool,
-    /// Bit mask of the command families that some DIMM answers to. No DIMM leaves before the bus does.
+    /// Bit mask of the command families that at least one DIMM supports. Bits are never cleared: no
+    /// DIMM is removed before the bus is.
     dimm_families: u64,
 }
 
@@ -101,29 +102,29 @@ impl DeviceType for Bus {
     }
 }
 
-/// Shows that the lock of a bus is held: nobody else reconfigures anything below it.
+/// Proof that the bus lock is held: no other thread reconfigures anything below the bus.
 #[must_use = "the lock is released at once"]
 pub struct BusLock<'a> {
     bus: &'a Bus,
     state: Guard<'a, State, MutexBackend>,
 }
 
-/// Data of an object below a bus that the lock of the bus protects.
+/// Data of an object below a bus that the bus lock protects.
 pub(crate) struct BusLocked<T> {
-    /// Number of the bus. Objects keep their bus alive, so no other one has it.
+    /// Number of the bus. Objects keep their bus alive, so no other bus has it.
     bus: u32,
     data: LockedBy<T, State>,
 }
 
 impl<T: Sync> BusLocked<T> {
-    /// Returns the data; `None` if it is the lock of another bus.
+    /// Returns the data; `None` if `lock` is that of another bus.
     pub(crate) fn access<'a>(&'a self, lock: &'a BusLock<'_>) -> Option<&'a T> {
         (lock.bus.id() == self.bus).then(|| self.data.access(&lock.state))
     }
 }
 
 impl<T> BusLocked<T> {
-    /// Returns the data to change them; `None` if it is the lock of another bus.
+    /// Returns the data for modification; `None` if `lock` is that of another bus.
     pub(crate) fn access_mut<'a>(&'a self, lock: &'a mut BusLock<'_>) -> Option<&'a mut T> {
         (lock.bus.id() == self.bus).then(|| self.data.access_mut(&mut lock.state))
     }
@@ -135,12 +136,12 @@ impl Bus {
         self.id.get()
     }
 
-    /// Returns the provider's side.
+    /// Returns the operations of the provider.
     pub fn operations(&self) -> &dyn BusOperations {
         &*self.description.operations
     }
 
-    /// Returns the provider's own data, if they are of type `T`.
+    /// Returns the provider data if they are of type `T`.
     pub fn private<T: Any>(&self) -> Option<&T> {
         self.description.private.downcast_ref()
     }
@@ -153,12 +154,12 @@ impl Bus {
         &self.description
     }
 
-    /// Bit mask of the families that a `CALL` to a DIMM may name.
+    /// Returns the bit mask of the command families that a `CALL` to a DIMM may name.
     pub(crate) fn dimm_families(&self) -> u64 {
         self.state.lock().dimm_families
     }
 
-    /// Lets a `CALL` to a DIMM name `families` from now on.
+    /// Allows a `CALL` to a DIMM to name `families` from now on.
     pub(crate) fn add_dimm_families(&self, families: u64) {
         self.state.lock().dimm_families |= families;
     }
@@ -171,7 +172,7 @@ impl Bus {
         &self.hint_pages
     }
 
-    /// Takes the lock of the bus.
+    /// Takes the bus lock.
     pub fn lock(&self) -> BusLock<'_> {
         BusLock {
             bus: self,
@@ -179,7 +180,8 @@ impl Bus {
         }
     }
 
-    /// Takes the lock of `device`, which is below this bus, and that of the bus, while no device is being probed.
+    /// Takes the lock of `device`, which is this bus or below it, and the bus lock, while no device
+    /// below the bus is being probed.
     pub(crate) fn lock_idle<'a>(&'a self, device: &'a Device) -> (DeviceLock<'a>, BusLock<'a>) {
         loop {
             let device_lock = DeviceLock::new(device);
@@ -187,7 +189,7 @@ impl Bus {
             if lock.state.probes == 0 {
                 return (device_lock, lock);
             }
-            // A probe that is waited for may need the lock of the device.
+            // The probe may need the lock of the device.
             drop(lock);
             drop(device_lock);
             let mut state = self.state.lock();
@@ -197,7 +199,7 @@ impl Bus {
         }
     }
 
-    /// Puts `data` under the lock of the bus.
+    /// Puts `data` under the bus lock.
     pub(crate) fn lockable<T>(&self, data: T) -> BusLocked<T> {
         BusLocked {
             bus: self.id(),
@@ -217,7 +219,8 @@ impl Bus {
         }
     }
 
-    /// Registers a call of user space; `ENXIO` once the bus is going away.
+    /// Registers an ioctl that is being served. Fails with `ENXIO` once the bus is being
+    /// unregistered.
     pub(crate) fn begin_call(&self) -> Result<CallGuard<'_>> {
         let mut state = self.state.lock();
         if !state.open {
@@ -227,7 +230,7 @@ impl Bus {
         Ok(CallGuard(self))
     }
 
-    /// Serves no more calls, and waits for those that are being served.
+    /// Rejects further ioctls and waits for those in progress.
     fn close(&self) {
         let mut state = self.state.lock();
         state.open = false;
@@ -236,7 +239,8 @@ impl Bus {
         }
     }
 
-    /// Registers a bus below `parent`. It goes, with all that is on it, when the result is dropped.
+    /// Registers a bus below `parent`. Dropping the result unregisters the bus and everything below
+    /// it.
     pub fn register(parent: &Device, description: BusDescription) -> Result<BusRegistration> {
         let id = StaticId::allocate(&IDS)?;
         let number = id.get();
@@ -265,14 +269,14 @@ impl Bus {
                 changed <- new_condvar!(),
             }),
         )?;
-        // From here on, dropping it waits for the release of the node.
+        // From here on, an error drops the registration, which waits for the release of the node.
         let registration = BusRegistration(node);
         registration.0.register()?;
         Ok(registration)
     }
 }
 
-/// A call of user space that is being served.
+/// An ioctl that is being served.
 pub(crate) struct CallGuard<'a>(&'a Bus);
 
 impl Drop for CallGuard<'_> {
@@ -285,11 +289,11 @@ impl Drop for CallGuard<'_> {
     }
 }
 
-/// Waits until everything on `bus` that was to be registered is, and its probes are done.
+/// Waits until everything that was to be registered on `bus` is registered and probed.
 pub(crate) fn wait_probe(bus: &Node<Bus>) -> Result {
     bus.operations().flush_probe(bus)?;
     jobs::drain();
-    // Whoever probes holds the lock of the device.
+    // A probe holds the lock of the device.
     bus.for_each_child(|child| {
         drop(DeviceLock::new(child));
         kernel_ext::device::for_each_child(child, |grandchild| {
@@ -299,11 +303,13 @@ pub(crate) fn wait_probe(bus: &Node<Bus>) -> Result {
     })
 }
 
-/// Keeps a bus registered.
+/// A registered bus. It is unregistered on drop.
 ///
-/// Dropping it unregisters all that is on the bus, then waits until nobody refers to any of it: the provider's data are dropped by code of
-/// the provider, which may be unloaded next. Who refers to a device for long must let go of it when it is unregistered; the provider lets
-/// go of its own before, and holds no lock of a device on the bus.
+/// Dropping it unregisters everything on the bus. It then waits for the last reference to the bus
+/// and to anything below it, because provider data are dropped by code of the provider, which may
+/// be unloaded next. A long-lived reference to a device must therefore be dropped when the device
+/// is unregistered. The provider drops its own references before, and holds no lock of a device on
+/// the bus.
 pub struct BusRegistration(ARef<Node<Bus>>);
 
 impl BusRegistration {
@@ -312,10 +318,10 @@ impl BusRegistration {
         &self.0
     }
 
-    /// Waits until the DIMMs registered so far are enabled, as far as they can be.
+    /// Waits until the DIMMs that were registered so far are probed.
     ///
-    /// A provider does so before it registers regions: without the labels of its DIMMs a region would pass for one that
-    /// has none.
+    /// A provider calls this before it registers regions. Until the labels of its DIMMs are read, a
+    /// region looks like one without labels.
     pub fn wait_for_dimms(&self) {
         jobs::drain();
     }
@@ -334,7 +340,8 @@ impl Drop for BusRegistration {
             dimm.unregister();
         }
         self.0.unregister();
-        // Somebody may just have found a device by its name or number, and be about to see that it is gone.
+        // Another thread may have looked a device up by name or number, and not yet have noticed
+        // that it is unregistered.
         Node::wait_until_unshared(&self.0);
     }
 }

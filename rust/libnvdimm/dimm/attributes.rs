@@ -57,7 +57,7 @@ static COMMANDS: Attribute<Dimm> = Attribute::read_only(c"commands", |dimm, out|
     })
 });
 
-/// Free label slots, but for the one that updates need.
+/// Number of free label slots, less the one that updates need.
 static AVAILABLE_SLOTS: Attribute<Dimm> = Attribute::read_only(c"available_slots", |dimm, out| {
     let lock = dimm.bus().lock();
     let area = dimm.area(&lock).ok_or(ENXIO)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of DIMMs, `nvdimm`: reads the labels.
+//! The driver of DIMMs, `nvdimm`. It reads the labels.
 
 use super::{
     label_area::Reading,
@@ -29,10 +29,10 @@ use kernel_ext::{
     device::Node, //
 };
 
-/// The driver `nvdimm`. While it is bound the DIMM counts as enabled.
+/// The driver `nvdimm`. A DIMM is enabled while it is bound.
 pub(crate) struct DimmDriver;
 
-/// A DIMM that is enabled, until this is dropped.
+/// Keeps a DIMM enabled until it is dropped.
 pub(crate) struct Enabled(ARef<Node<Dimm>>);
 
 impl Drop for Enabled {
@@ -54,9 +54,10 @@ impl Driver<NdBus> for DimmDriver {
     }
 }
 
-/// Reads the label area of `dimm`, if it has one, and enables it.
+/// Enables `dimm`, after reading its label area if it has one.
 ///
-/// A DIMM whose memory is locked is enabled nevertheless, so that it can be unlocked and its namespaces be listed.
+/// A DIMM whose memory is locked is enabled, too, so that it can be unlocked and its namespaces can
+/// be listed.
 fn enable(dimm: &Node<Dimm>) -> Result<Enabled> {
     security::unlock(dimm, &dimm.bus().lock());
     loop {

@@ -2,7 +2,7 @@
 
 //! The label area of a DIMM: a copy in memory, and the commands that read and write the original.
 //!
-//! The lock of the bus protects the copy, since an update of a namespace goes over all DIMMs of its set.
+//! The bus lock protects the copy, since an update of a namespace changes all DIMMs of its set.
 
 use super::Dimm;
 use crate::{
@@ -26,18 +26,18 @@ use nd_format::label::{
     Target, //
 };
 
-/// Largest area that is read. Those of real DIMMs have 128 KiB.
+/// Maximum size of a label area in bytes. Those of real DIMMs have 128 KiB.
 const MAX_SIZE: u32 = 16 << 20;
 
-/// What came of reading a label area.
+/// Result of reading a label area.
 pub(super) struct Reading {
     /// The area, if it could be read.
     pub(super) area: Option<CachedArea>,
-    /// Whether the DIMM says that its memory is locked. Labels may be readable nevertheless.
+    /// Whether the DIMM reports that its memory is locked. Its labels may be readable all the same.
     pub(super) locked: bool,
 }
 
-/// A label area as it is in memory. The bytes and what the DIMM holds are the same, but for an update under way.
+/// The copy of a label area. It equals the contents of the DIMM, except during an update.
 pub(crate) struct CachedArea {
     bytes: KVVec<u8>,
     layout: Layout,
@@ -45,9 +45,10 @@ pub(crate) struct CachedArea {
 }
 
 impl CachedArea {
-    /// Reads the label area of `dimm`. A locked DIMM may have none that can be read.
+    /// Reads the label area of `dimm`. That of a locked DIMM may not be readable.
     ///
-    /// `EACCES`: even the label area is locked. `ENXIO`: what the DIMM says of its area makes no sense.
+    /// Fails with `EACCES` if the label area is locked as well, and with `ENXIO` if what the DIMM
+    /// reports about its label area is invalid.
     pub(super) fn read(dimm: &Node<Dimm>) -> Result<Reading> {
         let AreaSize {
             size,
@@ -64,7 +65,7 @@ impl CachedArea {
             );
             return Err(ENXIO);
         }
-        // Until they are read, the labels may say that the memory is in use.
+        // Until the labels are read, they may describe namespaces.
         dimm.labels_unread.store(true, Relaxed);
         let bytes = read_bytes(dimm, size, max_transfer)?;
         dimm.labels_unread.store(false, Relaxed);
@@ -89,12 +90,12 @@ impl CachedArea {
         LabelArea::new(&self.bytes, &self.layout)
     }
 
-    /// Returns what is known of the area.
+    /// Returns the layout of the area.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Says what is wrong with the area, if something is. Namespaces are judged with their regions.
+    /// Logs damage of the area. Namespaces are checked with their regions.
     fn report_damage(&self, dimm: &Node<Dimm>) {
         if let Some(damage) = self.layout.damage() {
             dev_err!(
@@ -114,7 +115,8 @@ impl CachedArea {
         }
     }
 
-    /// Returns the area as one that labels can be written to; `extent` is the range of the namespace on `dimm`.
+    /// Returns the area as the target of an update. `extent` is the range of the namespace on
+    /// `dimm`.
     pub(crate) fn target<'a>(
         &'a mut self,
         dimm: &'a Node<Dimm>,
@@ -132,7 +134,7 @@ impl CachedArea {
     }
 }
 
-/// Writes labels to a DIMM.
+/// Writes to the label area of a DIMM.
 pub(crate) struct LabelWriter<'a> {
     dimm: &'a Node<Dimm>,
     max_transfer: u32,
@@ -172,7 +174,7 @@ impl Medium for LabelWriter<'_> {
     }
 }
 
-/// What a DIMM says of its label area.
+/// What a DIMM reports about its label area.
 struct AreaSize {
     size: u32,
     max_transfer: u32,
@@ -185,7 +187,7 @@ fn read_size(dimm: &Node<Dimm>) -> Result<AreaSize> {
     execute(dimm, dimm_command::GET_CONFIG_SIZE, &mut payload)?;
     let locked = match check_status(dimm, dimm_command::GET_CONFIG_SIZE, word(&payload, 0)?) {
         Ok(()) => false,
-        // This is how a DIMM tells that its memory is locked; the numbers are valid.
+        // The memory of the DIMM is locked; the numbers are valid all the same.
         Err(error) if error == EACCES => true,
         Err(error) => return Err(error),
     };
@@ -196,7 +198,7 @@ fn read_size(dimm: &Node<Dimm>) -> Result<AreaSize> {
     })
 }
 
-/// Reads the `size` bytes of the label area, at most `max_transfer` of them at once.
+/// Reads the `size` bytes of the label area, at most `max_transfer` of them at a time.
 fn read_bytes(dimm: &Node<Dimm>, size: u32, max_transfer: u32) -> Result<KVVec<u8>> {
     let mut bytes = KVVec::from_elem(0u8, size as usize, GFP_KERNEL)?;
     let mut payload = KVVec::new();
@@ -210,7 +212,8 @@ fn read_bytes(dimm: &Node<Dimm>, size: u32, max_transfer: u32) -> Result<KVVec<u
     Ok(bytes)
 }
 
-/// Reads a part of the label area; `payload` is for the command, so that it is not allocated for each of them.
+/// Reads a part of the label area. `payload` is the buffer of the command, which is reused to save
+/// allocations.
 fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8], payload: &mut KVVec<u8>) -> Result {
     // offset, length, status, data
     const DATA: usize = 12;
@@ -235,7 +238,7 @@ fn execute(dimm: &Node<Dimm>, number: u32, payload: &mut [u8]) -> Result {
         .map(|_left| ())
 }
 
-/// Lets the provider judge what the firmware has to say.
+/// Lets the provider translate the status of a label command, and logs it if it is an error.
 fn check_status(dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
     dimm.bus()
         .operations()

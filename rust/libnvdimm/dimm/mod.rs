@@ -2,8 +2,8 @@
 
 //! DIMMs: `nmemN`, with a node in `/dev` for management commands.
 //!
-//! While its driver is bound a DIMM is enabled. If it has a label area there is a copy of it in memory then, which regions
-//! hold as long as they are enabled, even if the DIMM is disabled meanwhile.
+//! A DIMM is enabled while its driver is bound. If it has a label area, a copy is in memory then.
+//! Enabled regions hold the copy, even if the DIMM is disabled meanwhile.
 
 mod attributes;
 mod driver;
@@ -56,7 +56,8 @@ use kernel_ext::{
     },
 };
 
-/// More than minors: a DIMM beyond 256 works, but has no node in `/dev`.
+/// There are more numbers than minors: a DIMM beyond the first 256 works, but has no node in
+/// `/dev`.
 static IDS: IdBitmap<64> = IdBitmap::new();
 
 static TABLE: Table<Dimm> = Table::named(c"nvdimm", attributes::GROUPS.list());
@@ -68,29 +69,30 @@ pub struct Dimm {
     id: StaticId<64>,
     description: DimmDescription,
     locked: Atomic<bool>,
-    /// Whether labels say what its regions hold: the label area was not blank, or the provider says so. This stays true when the
-    /// index goes: a region whose labels were wiped is empty, not one namespace.
+    /// Whether labels describe its regions: the label area was not blank, or the provider says so.
+    /// It stays set when the index is wiped: a region whose labels were wiped is empty, not one
+    /// namespace.
     labelled: Atomic<bool>,
-    /// There are labels, or may be, but they could not be read when the DIMM was to be enabled.
+    /// There may be labels, but they could not be read when the DIMM was probed.
     labels_unread: Atomic<bool>,
     labels: BusLocked<Labels>,
     #[pin]
     overwrite: Overwrite,
 }
 
-/// The label area of a DIMM in memory, and who needs it.
+/// The copy of the label area of a DIMM, and its users.
 #[derive(Default)]
 struct Labels {
     area: Option<CachedArea>,
     enabled: bool,
-    /// Enabled regions that use it.
+    /// Number of enabled regions that use the copy.
     holders: usize,
-    /// How often it was changed: what was read from the medium before the last time is old.
+    /// Number of changes. An area that was read from the medium before the last change is stale.
     changes: u64,
 }
 
 impl Labels {
-    /// Forgets the area once nobody needs it.
+    /// Drops the copy if it has no users.
     fn release_if_unused(&mut self) {
         if !self.enabled && self.holders == 0 {
             self.area = None;
@@ -105,7 +107,8 @@ impl DeviceType for Dimm {
 }
 
 impl Dimm {
-    /// Registers a DIMM on `bus`; in sysfs it appears in the background. It goes with its bus.
+    /// Registers a DIMM on `bus`. It is added to sysfs in the background, and unregistered with its
+    /// bus.
     pub fn register(bus: &Node<Bus>, description: DimmDescription) -> Result<ARef<Node<Self>>> {
         let id = StaticId::allocate(&IDS)?;
         let number = id.get();
@@ -146,7 +149,7 @@ impl Dimm {
         self.id.get()
     }
 
-    /// Returns the provider's own data, if they are of type `T`.
+    /// Returns the provider data if they are of type `T`.
     pub fn private<T: Any>(&self) -> Option<&T> {
         self.description.private.downcast_ref()
     }
@@ -163,7 +166,7 @@ impl Dimm {
         self.locked.load(Relaxed)
     }
 
-    /// Tells whether labels say what the DIMM's regions hold.
+    /// Returns `true` if labels describe the regions of the DIMM.
     pub(crate) fn is_labelled(&self) -> bool {
         self.labelled.load(Relaxed)
     }
@@ -174,13 +177,14 @@ impl Dimm {
         }
     }
 
-    /// Returns the label area, if the DIMM has one and is enabled, or held by an enabled region.
+    /// Returns the copy of the label area. There is one if the DIMM has a label area and is
+    /// enabled, or held by an enabled region.
     pub(crate) fn area<'a>(&'a self, lock: &'a BusLock<'_>) -> Option<&'a CachedArea> {
         self.labels.access(lock)?.area.as_ref()
     }
 
-    /// Takes the label area out, to change it together with those of other DIMMs. It is to be put back with
-    /// [`Self::put_area`] before the lock is released.
+    /// Takes the copy of the label area out, to change it together with those of other DIMMs. The
+    /// caller puts it back with [`Self::put_area`] before it releases the lock.
     pub(crate) fn take_area(&self, lock: &mut BusLock<'_>) -> Option<CachedArea> {
         self.labels.access_mut(lock)?.area.take()
     }
@@ -194,13 +198,13 @@ impl Dimm {
         }
     }
 
-    /// Returns how often the label area was changed, for [`Self::enable`].
+    /// Returns the number of changes of the label area, for [`Self::enable`].
     fn label_changes(&self) -> u64 {
         let lock = self.bus.lock();
         self.labels.access(&lock).map_or(0, |labels| labels.changes)
     }
 
-    /// Tells whether an enabled region uses the label area.
+    /// Returns `true` if an enabled region uses the label area.
     pub(crate) fn is_active(&self, lock: &BusLock<'_>) -> bool {
         self.labels
             .access(lock)
@@ -212,11 +216,11 @@ impl Dimm {
         self.description.commands & NEEDED == NEEDED
     }
 
-    /// Enables the DIMM with `area`, which was read when its labels had been changed `changes` times. Returns `false` if
-    /// they have been changed since: then they are to be read again.
+    /// Enables the DIMM with `area`, which was read when its labels had been changed `changes`
+    /// times. Returns `false` if they were changed since; the caller then reads them again.
     ///
-    /// Regions that were enabled all the time go on with the area that they know. They may have changed labels while the
-    /// medium was read, and been disabled since.
+    /// Regions that stayed enabled keep the copy that they hold. They may have changed labels while
+    /// the medium was read, and may have been disabled since.
     fn enable(&self, area: Option<CachedArea>, changes: u64) -> bool {
         let mut lock = self.bus.lock();
         if let Some(labels) = self.labels.access_mut(&mut lock) {
@@ -243,14 +247,15 @@ impl Dimm {
     }
 }
 
-/// Keeps the label area of a DIMM in memory, for an enabled region.
+/// Keeps the copy of the label area of a DIMM in memory, for an enabled region.
 pub(crate) struct LabelHold(ARef<Node<Dimm>>);
 
 impl LabelHold {
     /// Holds the label area of `dimm`.
     ///
-    /// `None`: it has none, and its regions do without. `ENXIO`: it should have one, but is disabled or locked, or its labels could
-    /// not be read; what its regions hold cannot be known.
+    /// Returns `None` if the DIMM has no label area and its regions need none. Fails with `ENXIO`
+    /// if the contents of its regions cannot be known: the DIMM should have labels, but is disabled
+    /// or locked, or they could not be read.
     pub(crate) fn new(dimm: &Node<Dimm>) -> Result<Option<Self>> {
         let mut lock = dimm.bus().lock();
         let labels = dimm.labels.access_mut(&mut lock).ok_or(ENXIO)?;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Serves one call.
+//! Serves one ioctl.
 //!
-//! The length fields of what user space passes are read to decide about its size, and then all of it is copied. The copy decides,
-//! and its own fields must make up the same size.
+//! The length fields in user memory are read first, to compute the size of the buffer. Then the
+//! whole buffer is copied. Only the copy counts, and its length fields must yield the same size.
 
 use super::{
     clear_error,
@@ -40,8 +40,9 @@ use kernel_ext::{
     device::Node, //
 };
 
-/// Numbers of commands that change something, on either kind of node. The two kinds share one list, so that two harmless
-/// DIMM commands (2 and 4) are in it as well; user space knows it like that.
+/// Numbers of the commands that need a node which is open for writing. Buses and DIMMs share the
+/// list, as in `__nd_ioctl()` of `drivers/nvdimm/bus.c`, so two harmless DIMM commands (2 and 4)
+/// are in it.
 const NEED_WRITE_ACCESS: [u32; 5] = [
     bus_command::ARS_START,
     bus_command::CLEAR_ERROR,
@@ -50,13 +51,14 @@ const NEED_WRITE_ACCESS: [u32; 5] = [
     dimm_command::CALL,
 ];
 
-/// The subsystem that all commands of `include/uapi/linux/ndctl.h` name.
+/// The ioctl type of all commands in `include/uapi/linux/ndctl.h`.
 const SUBSYSTEM: u32 = b'N' as u32;
 
 /// Serves `call` for `dimm`, or for `bus` itself.
 ///
-/// Commands of other subsystems are `ENOTTY`, too. Programs ask what they open whether it is a terminal; taken for
-/// command 1 of a DIMM, that question (0x5401) would put 132 bytes of health data into a buffer of 36.
+/// Commands of other types fail with `ENOTTY`. Many programs query whether a file that they open is
+/// a terminal. Taken for command 1 of a DIMM, that ioctl (0x5401) would write 132 bytes of health
+/// data into a buffer of 36 bytes.
 pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> Result<c_long> {
     if _IOC_TYPE(call.command) != SUBSYSTEM {
         return Err(ENOTTY);
@@ -86,7 +88,7 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
     let size = cmd_layout::size(target, number, |offset| read_field(user, offset))?;
     let mut buffer = KVVec::<u8>::with_capacity(size, GFP_KERNEL)?;
     UserSlice::new(user, size).read_all(&mut buffer, GFP_KERNEL)?;
-    // Another thread may have changed the fields since they were looked at.
+    // Another thread may have changed the fields since they were read.
     if number == dimm_command::CALL {
         check_family(bus, target, &buffer)?;
     }
@@ -110,7 +112,7 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
             clear_error::check(bus, &buffer, &bus_lock)?;
         }
         if let Some(dimm) = dimm {
-            // What enabled regions make of the labels would no longer be what is in them.
+            // The copy of the labels that enabled regions use would become stale.
             if function == dimm_command::SET_CONFIG_DATA && dimm.is_active(&bus_lock) {
                 return Err(EBUSY);
             }
@@ -128,7 +130,7 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
     Ok(0)
 }
 
-/// Reads the 32-bit field at `offset` of what is at `user`.
+/// Reads the 32-bit field at `offset` of the buffer at `user`.
 fn read_field(user: UserPtr, offset: usize) -> Result<usize> {
     let mut bytes = [0u8; 4];
     UserSlice::new(user.wrapping_byte_add(offset), bytes.len())
@@ -137,7 +139,7 @@ fn read_field(user: UserPtr, offset: usize) -> Result<usize> {
     Ok(u32::from_ne_bytes(bytes) as usize)
 }
 
-/// Checks that the bus knows the command family that a `CALL` names.
+/// Checks that the command family that a `CALL` names is supported. Fails with `EINVAL` if not.
 fn check_family(bus: &Bus, target: Target, header: &[u8]) -> Result {
     let families = match target {
         Target::Bus => bus.description().bus_families,

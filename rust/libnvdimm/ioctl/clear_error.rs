@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the core adds to the command that clears media errors.
+//! What the core does for the command that clears media errors.
 //!
-//! The content of what is cleared is lost, so nobody may clear all of a namespace that is in use. What was cleared is taken
-//! off the lists of bad ranges.
+//! Clearing loses the contents of the range, so a range that contains all of a namespace in use is
+//! refused. What was cleared is removed from the lists of bad ranges.
 
 use super::cmd_layout::{
     field,
@@ -30,14 +30,15 @@ use kernel_ext::{
     },
 };
 
-/// Low half of a status: what the firmware has to say; 0 is success.
+/// Low half of a status word, which is the status of the firmware; 0 is success.
 const STATUS_MASK: usize = 0xffff;
 
-/// Checks a command that is about to be executed under `_lock`, which was taken while no device was being probed:
-/// a namespace that is not in use now does not come to be used before the lock is released.
+/// Checks a command that is about to be executed under `_lock`. The lock was taken while no device
+/// was being probed, so a namespace that is not in use now stays so until the lock is released.
 ///
-/// `EBUSY`: a namespace that a driver uses, as it is or through a personality, lies wholly within the range. A namespace of
-/// a `dax` device may be: the processes that map it hear of what happens to it.
+/// Fails with `EBUSY` if a namespace that a driver uses, raw or through a personality, lies wholly
+/// within the range. Namespaces of `dax` devices are exempt: the processes that map them are
+/// notified of what happens to them.
 pub(super) fn check(bus: &Node<Bus>, payload: &[u8], _lock: &BusLock<'_>) -> Result {
     let (Some(start), Some(len)) = (wide_field(payload, 0), wide_field(payload, 8)) else {
         return Ok(());
@@ -52,7 +53,7 @@ pub(super) fn check(bus: &Node<Bus>, payload: &[u8], _lock: &BusLock<'_>) -> Res
             if namespace.size() != 0 && start <= namespace.start() && namespace_end <= end {
                 dev_err!(
                     bus,
-                    "errors of {:#x}+{:#x} are not cleared: all of {} is in it, and in use\n",
+                    "errors in {:#x}+{:#x} are not cleared: the range contains all of {}, which is in use\n",
                     start,
                     len,
                     namespace.device().name()
@@ -64,7 +65,8 @@ pub(super) fn check(bus: &Node<Bus>, payload: &[u8], _lock: &BusLock<'_>) -> Res
     })
 }
 
-/// The namespace that `child` of a region uses, if it has a driver. One that is just leaving counts.
+/// Returns the namespace that `child` of a region is or claims, if `child` has a driver. A driver
+/// that is being unbound counts.
 fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
     let namespace = match Kind::of(child)? {
         Kind::Namespace(namespace) => ARef::from(namespace),
@@ -77,7 +79,7 @@ fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
     has_driver(child).then_some(namespace)
 }
 
-/// Notes what a command has cleared.
+/// Records what a command has cleared.
 pub(super) fn account(bus: &Node<Bus>, payload: &[u8]) {
     let (Some(start), Some(len)) = (wide_field(payload, 0), wide_field(payload, 8)) else {
         return;
@@ -85,7 +87,7 @@ pub(super) fn account(bus: &Node<Bus>, payload: &[u8]) {
     let (Some(status), Some(cleared)) = (field(payload, 16), wide_field(payload, 24)) else {
         return;
     };
-    // The firmware is not believed to have cleared more than it was told to.
+    // The firmware is not trusted to have cleared at most what was requested.
     let cleared = cleared.min(len);
     if status & STATUS_MASK == 0 && cleared >= SECTOR_SIZE {
         bus.poison_cleared(&(start..start.saturating_add(cleared)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long the input and the output of a command are (`include/uapi/linux/ndctl.h`).
+//! Layout of commands: how long their input and output are (`include/uapi/linux/ndctl.h`).
 //!
 //! ```text
 //! DIMM  1 SMART            -                              status, data 128
@@ -25,10 +25,10 @@ use crate::provider::{
 };
 use kernel::prelude::*;
 
-/// Bytes of the header of a `CALL`.
+/// Size of the header of a `CALL` in bytes.
 pub(super) const CALL_HEADER: usize = 64;
 
-/// Most bytes that a call may carry.
+/// Maximum size of the buffer of an ioctl in bytes.
 pub(super) const MAX_SIZE: usize = 4 << 20;
 
 /// The object that a command is for.
@@ -38,9 +38,11 @@ pub(super) enum Target {
     Dimm,
 }
 
-/// Returns how long the buffer of command `number` is; `field` reads the 32-bit field at an offset of it.
+/// Returns the size of the buffer of command `number` in bytes. `field` reads the 32-bit field at
+/// an offset of the buffer.
 ///
-/// `ENOTTY`: there is no such command. `EINVAL`: the length is nonsense, or more than [`MAX_SIZE`]. Other errors are those of `field`.
+/// Fails with `ENOTTY` if there is no such command, and with `EINVAL` if the size is invalid or
+/// more than [`MAX_SIZE`]. Other errors are those of `field`.
 pub(super) fn size(
     target: Target,
     number: u32,
@@ -56,7 +58,7 @@ pub(super) fn size(
         (Target::Dimm, dimm_command::SET_CONFIG_DATA) => (add(8, field(4)?)?, 4),
         (Target::Dimm, dimm_command::VENDOR) => {
             let input = add(8, field(4)?)?;
-            // The second length is behind the input, however long that is.
+            // The second length follows the input, whose size varies.
             (input, add(8, field(add(input, 4)?)?)?)
         }
         (Target::Bus, bus_command::ARS_CAP) => (16, 16),
@@ -99,7 +101,7 @@ fn add(a: usize, b: usize) -> Result<usize> {
 mod tests {
     use super::*;
 
-    /// A `VENDOR` call with this much input, and room for as much output.
+    /// Returns the size of a `VENDOR` command with this much input and output.
     fn vendor(input: usize, output: usize) -> Result<usize> {
         size(Target::Dimm, dimm_command::VENDOR, |offset| match offset {
             4 => Ok(input),

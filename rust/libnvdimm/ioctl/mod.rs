@@ -2,8 +2,9 @@
 
 //! The control nodes `/dev/ndctlN` and `/dev/nmemN`.
 //!
-//! A call carries one buffer: input, then room for output, laid out per command ([`cmd_layout`]). The core looks up the
-//! object, checks who may do what and how large the buffer is, and lets the provider execute the command.
+//! An ioctl passes one buffer: input, then space for output, laid out per command ([`cmd_layout`]).
+//! The core looks the object up, checks permissions and the size of the buffer, and lets the
+//! provider execute the command.
 
 mod call;
 mod clear_error;
@@ -54,26 +55,26 @@ impl Operations for DimmNode {
     }
 }
 
-/// Registers the nodes of buses.
+/// Registers the character devices of buses.
 pub(crate) fn register_bus_nodes() -> Result<Registration<BusNode>> {
     let nodes = Registration::new(c"ndctl")?;
     BUS_MAJOR.store(nodes.major(), Relaxed);
     Ok(nodes)
 }
 
-/// Registers the nodes of DIMMs.
+/// Registers the character devices of DIMMs.
 pub(crate) fn register_dimm_nodes() -> Result<Registration<DimmNode>> {
     let nodes = Registration::new(c"dimmctl")?;
     DIMM_MAJOR.store(nodes.major(), Relaxed);
     Ok(nodes)
 }
 
-/// Returns the major number of bus nodes.
+/// Returns the major number of the character devices of buses.
 pub(crate) fn bus_major() -> u32 {
     BUS_MAJOR.load(Relaxed)
 }
 
-/// Returns the major number of DIMM nodes.
+/// Returns the major number of the character devices of DIMMs.
 pub(crate) fn dimm_major() -> u32 {
     DIMM_MAJOR.load(Relaxed)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The gate that drivers of namespaces and personalities pass before they touch the memory.
+//! Access of drivers to the memory of namespaces.
 
 use super::Namespace;
 use crate::{
@@ -21,15 +21,20 @@ use kernel_ext::{
     },
 };
 
-/// A namespace that the driver of a device may use: it is that device, or claimed by it.
+/// A namespace that the driver of a device may use: the device is the namespace, or claims it.
 #[derive(Clone)]
 pub struct OpenNamespace(ARef<Node<Namespace>>);
 
 impl OpenNamespace {
-    /// Opens the namespace behind `device`. To be called from `probe`.
+    /// Opens the namespace that `device` is or claims. Drivers call this in `probe`.
     ///
-    /// `ENODEV`: the device is not a namespace and claims none, or the namespace is smaller than a page. `EBUSY`: the
-    /// namespace is driven raw. `ENXIO`: it is claimed by somebody else, or its labels are refused. `EACCES`: a DIMM is locked.
+    /// # Errors
+    ///
+    /// - `ENODEV`: the device is no namespace and claims none, or the namespace has labels but no
+    ///   UUID, or is smaller than a page.
+    /// - `EBUSY`: the device claims the namespace, but a driver is bound to it.
+    /// - `ENXIO`: another device claims the namespace, or its labels are refused.
+    /// - `EACCES`: a DIMM is locked.
     pub fn of(device: Kind<'_>) -> Result<Self> {
         let namespace = match device {
             Kind::Namespace(namespace) => {
@@ -54,7 +59,7 @@ impl OpenNamespace {
                 return Err(EACCES);
             }
         }
-        // One of all zeroes is one, too.
+        // A UUID of all zeros is one, too.
         if namespace.is_labelled() && namespace.content.lock().uuid.is_none() {
             return Err(ENODEV);
         }
@@ -93,7 +98,8 @@ impl Deref for OpenNamespace {
     }
 }
 
-/// Returns the namespace that `personality` claims, if no driver has it. Errors as those of [`OpenNamespace::of`].
+/// Returns the namespace that `personality` claims, if no driver is bound to it. Errors are those
+/// of [`OpenNamespace::of`].
 fn claimed<T: Personality>(personality: &Node<T>) -> Result<ARef<Node<Namespace>>> {
     let namespace = personality.claimed_namespace().ok_or(ENODEV)?;
     if namespace.lock_device().is_bound() {
@@ -110,7 +116,8 @@ fn claimed<T: Personality>(personality: &Node<T>) -> Result<ARef<Node<Namespace>
     Ok(namespace)
 }
 
-/// Name of the disk of a namespace: `pmem<region>`, then `.<index>` unless it is 0.
+/// The name of the disk of a namespace: `pmem<region>`, followed by `.<index>` unless the index is
+/// 0.
 pub struct DiskName<'a>(pub &'a Namespace);
 
 impl kernel::fmt::Display for DiskName<'_> {

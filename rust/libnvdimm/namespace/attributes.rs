@@ -124,14 +124,14 @@ static UUID: Attribute<Namespace> = Attribute::<Namespace>::read_write(
         configurable.set_uuid(text::parse_uuid(input)?)
     },
 )
-.expecting("a UUID that nobody on the bus has");
+.expecting("a UUID that is not in use on the bus");
 
 static ALT_NAME: Attribute<Namespace> = Attribute::<Namespace>::read_write_bytes(
     c"alt_name",
     |namespace, page| {
-        // Whatever encoding it is in.
+        // As bytes: the name may have any encoding.
         let name = namespace.content.lock().name;
-        // Not as a method: `Init` of the prelude has one of the same name.
+        // Not called as a method: `Init` of the prelude has one of the same name.
         let line = Iterator::chain(name.text().iter(), b"\n");
         Ok(page
             .iter_mut()

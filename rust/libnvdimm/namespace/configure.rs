@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Changes of a labelled namespace.
+//! Changes of labelled namespaces.
 //!
-//! A change is made to a copy, written to the labels of all DIMMs, and becomes true only then. So a change that fails
-//! leaves everything as it was. While the namespace has no UUID there is nothing to write; while it has no size, only labels
-//! to drop: those that a creation which failed has left.
+//! A change is made to a copy, written to the labels of all DIMMs, and takes effect only then. So a
+//! change that fails leaves everything as it was. While the namespace has no UUID, nothing is
+//! written. While it has no size, labels are only deleted: those that a failed creation has left.
 //!
-//! A namespace whose labels are refused can be given up, by size 0, and not be changed otherwise: `ENXIO`.
+//! Labels that are refused can be deleted, by setting the size of their namespace to 0. All other
+//! changes of that namespace fail with `ENXIO`.
 //!
-//! All of this happens under the device lock and the lock of the bus, with no device of the bus being probed.
+//! All changes are made under the device lock and the bus lock, while no device of the bus is being
+//! probed.
 
 use super::{
     Content,
@@ -39,7 +41,7 @@ use nd_format::{
     uuid::Uuid, //
 };
 
-/// A namespace that may be changed: no driver is bound, and nobody claims it.
+/// A namespace that may be changed: no driver is bound, and no personality claims it.
 pub(super) struct Configurable<'a> {
     namespace: &'a Node<Namespace>,
     lock: BusLock<'a>,
@@ -47,12 +49,13 @@ pub(super) struct Configurable<'a> {
 }
 
 impl<'a> Configurable<'a> {
-    /// Waits until `namespace` may be changed; `EBUSY` if it is in use. `ENODEV`: it is going, since its labels were
-    /// taken away, or its region is being disabled.
+    /// Takes the locks while no device is being probed. Fails with `EBUSY` if `namespace` is in
+    /// use, and with `ENODEV` if it is being removed: its labels were deleted, or its region is
+    /// being disabled.
     pub(super) fn new(namespace: &'a Node<Namespace>) -> Result<Self> {
         let region = namespace.region();
         let (device_lock, lock) = region.bus().lock_idle(namespace.device());
-        // New labels would outlive it, and take space that no device shows.
+        // New labels would outlive the device, and occupy space that no device shows.
         if namespace.is_dead() {
             return Err(ENODEV);
         }
@@ -74,10 +77,14 @@ impl<'a> Configurable<'a> {
         *self.namespace.content.lock()
     }
 
-    /// Sets the size in bytes. 0 takes the labels away, and with them the UUID.
+    /// Sets the size in bytes. 0 deletes the labels, and with them the UUID.
     ///
-    /// `ENXIO`: there is no UUID or no DIMM, a DIMM is disabled, or the namespace cannot grow in one piece. `EINVAL`: not a
-    /// multiple of the region's alignment. `ENOSPC`: too large.
+    /// # Errors
+    ///
+    /// - `ENXIO`: there is no UUID or no DIMM, a DIMM is disabled, the labels are refused, or the
+    ///   namespace cannot grow in one piece.
+    /// - `EINVAL`: `size` is not a multiple of the alignment of the region.
+    /// - `ENOSPC`: `size` is too large.
     pub(super) fn set_size(mut self, size: u64) -> Result {
         let region = self.region();
         let mut content = self.content();
@@ -122,12 +129,13 @@ impl<'a> Configurable<'a> {
         self.write_and_accept(content, class, &extents, None)
     }
 
-    /// Takes the labels away. What is left is an empty namespace, which goes unless somebody may still want it.
+    /// Deletes the labels, which leaves an empty namespace. It is removed unless it is the seed or
+    /// the first namespace of the region.
     ///
-    /// `ENOMEM`: all is as it was.
+    /// Fails with `ENOMEM` without any change.
     fn remove(&mut self, uuid: Uuid) -> Result {
         let region = self.region();
-        // No other becomes the seed, nor ceases to be, while nothing is being probed.
+        // The seed does not change while no device is being probed.
         let goes = self.namespace.index() != 0 && !is_seed(self.namespace);
         let removal = goes.then(|| Removal::new(self.namespace)).transpose()?;
         if !self.content().is_refused {
@@ -135,7 +143,7 @@ impl<'a> Configurable<'a> {
             region.recover_labels(uuid, &mut self.lock)?;
         }
         if let Err(failure) = region.delete_labels(uuid, &mut self.lock) {
-            // What is left can still be given up.
+            // The remaining labels can still be deleted.
             self.namespace.content.lock().is_refused |= failure.is_partial;
             return Err(failure.error);
         }
@@ -155,8 +163,8 @@ impl<'a> Configurable<'a> {
 
     /// Sets the UUID.
     ///
-    /// `EINVAL`: a namespace or a personality on the bus has it, or a label of the region. `EBUSY`: the old one may be in labels
-    /// that cannot be read.
+    /// Fails with `EINVAL` if a namespace or a personality on the bus, or a label of the region,
+    /// has the UUID, and with `EBUSY` if the old UUID may be in labels that cannot be read.
     pub(super) fn set_uuid(mut self, uuid: Uuid) -> Result {
         let region = self.region();
         if is_taken(region, uuid) {
@@ -172,14 +180,14 @@ impl<'a> Configurable<'a> {
             if content.size == 0 {
                 self.delete_leftovers(old)?;
             } else {
-                // The labels may name the new one because it was to be set before.
+                // The labels may have the new UUID already, from an interrupted change to it.
                 region.recover_labels(old, &mut self.lock)?;
             }
         }
         if region.is_named_by_labels(uuid, &self.lock)? {
             dev_err!(
                 self.namespace,
-                "uuid {}: labels have it, expected one that none has\n",
+                "uuid {}: labels have it, expected one that no label has\n",
                 Foreign(uuid)
             );
             return Err(EINVAL);
@@ -197,7 +205,7 @@ impl<'a> Configurable<'a> {
         self.apply(content, self.namespace.claim_class(), None)
     }
 
-    /// Sets the size of sectors.
+    /// Sets the sector size in bytes.
     pub(super) fn set_sector_size(mut self, sector_size: u64) -> Result {
         let content = Content {
             sector_size,
@@ -208,7 +216,8 @@ impl<'a> Configurable<'a> {
 
     /// Sets the class.
     ///
-    /// `ENXIO` on a namespace without labels: the class holds until the namespace goes, but cannot be kept.
+    /// Without labels the class cannot be stored: it is set until the namespace is removed, and the
+    /// call fails with `ENXIO`.
     pub(super) fn set_class(mut self, class: ClaimClass) -> Result {
         if !self.namespace.is_labelled() {
             self.namespace.claim.lock().class = class;
@@ -217,7 +226,8 @@ impl<'a> Configurable<'a> {
         self.apply(self.content(), class, None)
     }
 
-    /// Returns the class for BTTs, whose version depends on that of the labels; `ENXIO` if those differ.
+    /// Returns the class for BTTs. Their version depends on that of the labels; fails with `ENXIO`
+    /// if DIMMs have labels of different versions.
     pub(super) fn btt_class(&self) -> Result<ClaimClass> {
         let mut class = None;
         for mapping in self.region().mappings() {
@@ -237,20 +247,21 @@ impl<'a> Configurable<'a> {
         Ok(class.unwrap_or(ClaimClass::Btt1_1))
     }
 
-    /// `ENXIO` if the labels are refused.
+    /// Fails with `ENXIO` if the labels are refused.
     fn expect_good(&self) -> Result {
         if self.content().is_refused {
             dev_err!(
                 self.namespace,
-                "its labels are refused: they can be given up by size 0, but not changed\n"
+                "its labels are refused: they can be deleted by size 0, but not changed\n"
             );
             return Err(ENXIO);
         }
         Ok(())
     }
 
-    /// Drops the labels of `uuid`, which is that of this namespace, while it has no size: the UUID was in no label when it was set,
-    /// so a creation that failed since has left them. They must not turn up as a part of the new namespace.
+    /// Deletes the labels of `uuid`, the UUID of this namespace, which has no size. The UUID was in
+    /// no label when it was set, so a failed creation has left them since. They must not become a
+    /// part of the new namespace.
     fn delete_leftovers(&mut self, uuid: Uuid) -> Result {
         let region = self.region();
         if region.is_named_by_labels(uuid, &self.lock)? {
@@ -259,7 +270,8 @@ impl<'a> Configurable<'a> {
         Ok(())
     }
 
-    /// Makes a change true that leaves size and place alone. `old` is the UUID that the labels have, if it changes.
+    /// Applies a change that affects neither size nor place. `old` is the UUID in the labels, if
+    /// the UUID changes.
     fn apply(&mut self, content: Content, class: ClaimClass, old: Option<Uuid>) -> Result {
         self.expect_good()?;
         let Some(uuid) = content.uuid else {
@@ -267,7 +279,8 @@ impl<'a> Configurable<'a> {
             return Ok(());
         };
         if content.size == 0 {
-            // Linux writes the indexes here although no label is dropped. So do we, as what is on media can be compared then.
+            // The C driver writes the indexes here although no label is deleted. This driver does
+            // the same, so that the contents of media can be compared.
             self.region().delete_labels(uuid, &mut self.lock)?;
             self.accept(content, class);
             return Ok(());
@@ -304,7 +317,8 @@ impl<'a> Configurable<'a> {
     }
 }
 
-/// Tells whether a namespace or a personality on the bus of `region` has `uuid`. Device DAX may share one.
+/// Returns `true` if a namespace or a personality on the bus of `region` has `uuid`. `dax` devices
+/// may share a UUID.
 fn is_taken(region: &Region, uuid: Uuid) -> bool {
     let mut taken = false;
     // The closures never fail.

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Namespaces: ranges of a region that are used as one.
+//! Namespaces: ranges of a region that are used as one unit.
 //!
-//! - Without labels a region has one namespace, which covers all of it (device type `nd_namespace_io`).
-//! - With labels there are as many as the labels say (`nd_namespace_pmem`), and user space makes more of the seed, which
-//!   has no size yet. Every change goes to the labels before it is true here ([`configure`]).
-//! - Labels that are refused have a namespace that stands for them. It has the bytes that they reserve, no driver takes it, and the
-//!   one change that it admits is to give them up.
+//! - Without labels a region has one namespace, which covers all of it (device type
+//!   `nd_namespace_io`).
+//! - With labels there are as many as the labels describe (`nd_namespace_pmem`). User space makes
+//!   another one of the seed, which has no size yet. Every change is written to the labels before
+//!   it takes effect ([`configure`]).
+//! - Labels that are refused are represented by a namespace. Its size is the number of bytes that
+//!   they reserve, no driver binds to it, and the only change that it admits is to delete the
+//!   labels.
 
 mod access;
 mod attributes;
@@ -61,15 +64,15 @@ static IO: Table<Namespace> = Table::named(c"nd_namespace_io", attributes::IO_GR
 static LABELLED: Table<Namespace> =
     Table::named(c"nd_namespace_pmem", attributes::LABELLED_GROUPS.list());
 
-/// Sizes that a sector of a raw disk may have, in bytes.
+/// Sector sizes of a raw disk in bytes.
 pub(crate) const SECTOR_SIZES: [u64; 2] = [512, 4096];
 
-/// Whether labels describe a namespace.
+/// What describes a namespace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Description {
-    /// It covers its region.
+    /// Its region, all of which it covers.
     Region,
-    /// Labels do.
+    /// Labels.
     Labels,
 }
 
@@ -85,22 +88,23 @@ pub struct Namespace {
     claim: Mutex<ClaimState>,
 }
 
-/// What labels say, or would say, of a namespace.
+/// What labels store, or would store, about a namespace.
 #[derive(Clone, Copy)]
 struct Content {
-    /// First physical address; of no meaning while the size is 0.
+    /// First physical address; meaningless while the size is 0.
     start: u64,
-    /// Bytes.
+    /// Size in bytes.
     size: u64,
     uuid: Option<Uuid>,
     name: Name,
-    /// Bytes of a sector, 0 for "not named".
+    /// Sector size in bytes; 0 if labels specify none.
     sector_size: u64,
-    /// The labels are refused: they make up no namespace, but reserve `size` bytes until they are given up.
+    /// The labels are refused: they form no namespace, but reserve `size` bytes until they are
+    /// deleted.
     is_refused: bool,
 }
 
-/// Who may claim a namespace and who does.
+/// Which kind of personality may claim a namespace, and which personality does.
 struct ClaimState {
     class: ClaimClass,
     holder: Option<Holder>,
@@ -150,7 +154,7 @@ impl Namespace {
         )
     }
 
-    /// Makes a labelled namespace without a size that is not registered yet.
+    /// Creates a labelled namespace without a size. The caller registers it.
     pub(crate) fn create_seed(region: &Node<Region>) -> Result<ARef<Node<Self>>> {
         Self::create(
             region,
@@ -175,43 +179,44 @@ impl Namespace {
         self.content.lock().start
     }
 
-    /// Returns the size in bytes, 0 for one that was not made yet.
+    /// Returns the size in bytes; 0 if the namespace is not configured.
     pub fn size(&self) -> u64 {
         self.content.lock().size
     }
 
-    /// Returns the UUID that personalities name as their parent's; nil for a namespace that has none.
+    /// Returns the UUID that personalities store as that of their parent; nil if the namespace has
+    /// none.
     pub fn uuid(&self) -> Uuid {
         self.content.lock().uuid.unwrap_or(Uuid::NIL)
     }
 
-    /// Returns the size that a sector of the raw disk shall have, if labels name one: 512 or 4096 bytes.
+    /// Returns the sector size of the raw disk in bytes, 512 or 4096, if labels specify one.
     pub fn sector_size(&self) -> Option<u64> {
         let size = self.content.lock().sector_size;
         SECTOR_SIZES.contains(&size).then_some(size)
     }
 
-    /// Tells whether labels describe the namespace.
+    /// Returns `true` if labels describe the namespace.
     pub fn is_labelled(&self) -> bool {
         self.description == Description::Labels
     }
 
-    /// Tells whether the labels make up no namespace.
+    /// Returns `true` if the labels are refused.
     pub(crate) fn is_refused(&self) -> bool {
         self.content.lock().is_refused
     }
 
-    /// Tells whether personalities are not to be looked for.
+    /// Returns `true` if drivers must not look for personalities.
     pub fn is_forced_raw(&self) -> bool {
         self.force_raw.load(Relaxed)
     }
 
-    /// Returns for whom the namespace is set aside.
+    /// Returns the kind of personality that the namespace is reserved for.
     pub fn claim_class(&self) -> ClaimClass {
         self.claim.lock().class
     }
 
-    /// Returns who claims the namespace.
+    /// Returns the personality that claims the namespace.
     pub fn holder(&self) -> Option<Holder> {
         self.claim.lock().holder
     }
@@ -240,7 +245,7 @@ impl Content {
         is_refused: false,
     };
 
-    /// What the labels of `found` say, which is within `region`.
+    /// Returns what the labels of `found` store. It must be within `region`.
     fn of(found: &label::Namespace, region: &Region) -> Result<Self> {
         Ok(Self {
             start: region.start().checked_add(found.offset).ok_or(ENXIO)?,
@@ -252,7 +257,7 @@ impl Content {
         })
     }
 
-    /// What stands for labels that are refused.
+    /// Returns the properties of the namespace that represents refused labels.
     fn refused(refused: &label::Refused) -> Self {
         Self {
             size: refused.reserved,
@@ -264,10 +269,11 @@ impl Content {
     }
 }
 
-/// Creates the namespaces of `region` and registers them in the background. Returns how many there are.
+/// Creates the namespaces of `region` and registers them in the background. Returns how many there
+/// are.
 ///
-/// There is at least one that can be configured, as a seed is needed to make others. If this fails, none of them was seen by
-/// anybody.
+/// At least one of them can be configured, since a seed is needed to make others. If this fails,
+/// none of them has become visible.
 pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
     let mut created = KVVec::new();
     if region.is_labelled() {
@@ -288,18 +294,19 @@ pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
         registrations.push(Registration::new(namespace)?, GFP_KERNEL)?;
     }
     if let Some(seed) = seed {
-        // The seed stands before anybody can see the namespace.
+        // The seed is set before the namespace becomes visible.
         region.seeds().lock().set_namespace(seed)?;
     }
-    // From here on nothing fails: what was scheduled cannot be taken back without waiting for it.
+    // From here on nothing fails: a registration that is scheduled could not be undone without
+    // waiting for it.
     for registration in registrations {
         registration.begin();
     }
     Ok(count)
 }
 
-/// Creates the namespaces that labels make up, or one without a size; and behind them those that stand for labels which are refused.
-/// Tools that make a namespace begin with the first one.
+/// Creates the namespaces that labels describe, or one without a size if there are none, followed
+/// by those that represent refused labels. Tools that make a namespace begin with the first one.
 fn create_labelled(
     region: &Node<Region>,
     lock: &BusLock<'_>,

@@ -77,7 +77,7 @@ static SUPPORTED_ALIGNMENTS: Attribute<PageMap> =
         line!(out)
     });
 
-/// The addresses of the data; `ENXIO` while no driver is bound.
+/// Returns the physical addresses of the data. Fails with `ENXIO` while no driver is bound.
 fn data_of_enabled(page_map: &Node<PageMap>) -> Result<Range<u64>> {
     let device_lock = page_map.lock_device();
     if !device_lock.is_bound() {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Personalities that give page structures to a namespace: `pfnN.M` for file systems with DAX, `daxN.M` for device DAX.
+//! Personalities that give a namespace a memmap (page structures): `pfnN.M` for the mode `fsdax`,
+//! `daxN.M` for the mode `devdax`.
 //!
-//! Either can be configured. A `pfn` becomes a disk by the driver `nd_pmem`, of the data behind the room for page structures;
-//! no driver of ours binds to a `dax` yet.
+//! Both can be configured. `nd_pmem` makes a disk of the data of a `pfn`, which follow the space
+//! for the memmap. `dax_pmem` refuses each `dax`, since device DAX is not supported yet.
 
 mod attributes;
 
@@ -51,22 +52,22 @@ use nd_format::{
 static PFN: Table<PageMap> = Table::named(c"nd_pfn", attributes::GROUPS.list());
 static DAX: Table<PageMap> = Table::named(c"nd_dax", attributes::GROUPS.list());
 
-/// What the page structures are for.
+/// The mode of a namespace with a memmap, as ndctl calls it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DaxMode {
-    /// A block device for file systems with DAX.
+    /// `fsdax`: a block device for file systems with DAX.
     FsDax,
-    /// A character device to map.
+    /// `devdax`: a character device to map.
     DevDax,
 }
 
-/// A personality with page structures.
+/// A pfn or dax device.
 #[pin_data]
 pub struct PageMap {
     id: ChildId,
     mode: DaxMode,
     align: Atomic<u64>,
-    /// Where the page structures are to be, once that is chosen.
+    /// Location of the memmap, once it is configured.
     #[pin]
     location: Mutex<Option<Location>>,
     /// Physical addresses of the data, while a driver is bound.
@@ -79,11 +80,11 @@ pub struct PageMap {
 /// A complete configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PageMapConfig {
-    /// UUID of the page map.
+    /// UUID of the device.
     pub uuid: Uuid,
-    /// Where the page structures are.
+    /// Location of the memmap.
     pub location: Location,
-    /// What the data are aligned to, in bytes.
+    /// Alignment of the data in bytes.
     pub align: u64,
 }
 
@@ -147,7 +148,7 @@ impl PageMap {
         )
     }
 
-    /// Makes an unconfigured device that is not registered yet.
+    /// Creates an unconfigured device. The caller registers it.
     pub(crate) fn create_seed(region: &Node<Region>, mode: DaxMode) -> Result<ARef<Node<Self>>> {
         let id = match mode {
             DaxMode::FsDax => ChildId::allocate(region, Region::pfn_ids)?,
@@ -156,7 +157,8 @@ impl PageMap {
         Self::create(id, mode, None, Identity::default())
     }
 
-    /// Makes a device for the page map for file systems that was found on `namespace`, and registers it in the background.
+    /// Creates a device for the pfn info block that was detected on `namespace`, and registers it
+    /// in the background.
     pub fn autodetected(namespace: &Node<Namespace>, found: PageMapConfig) -> Result {
         let id = ChildId::allocate(namespace.region(), Region::pfn_ids)?;
         let identity = Identity::detected(namespace, HolderKind::Pfn, &id, found.uuid)?;
@@ -164,8 +166,8 @@ impl PageMap {
         crate::async_work::register(created)
     }
 
-    /// Returns the configuration. `ENODEV`: there is no UUID or no namespace. `ENXIO`: it is not chosen where the page
-    /// structures are to be.
+    /// Returns the configuration. Fails with `ENODEV` if there is no UUID or no namespace, and with
+    /// `ENXIO` if the location of the memmap is not configured.
     pub fn config(&self) -> Result<PageMapConfig> {
         let uuid = {
             let identity = self.identity.lock();
@@ -178,7 +180,8 @@ impl PageMap {
         })
     }
 
-    /// Tells the physical addresses of the data, for the attributes `resource` and `size`. To be called by the driver.
+    /// Sets the physical addresses of the data, for the attributes `resource` and `size`. Called by
+    /// the driver.
     pub fn set_data(&self, data: Range<u64>) {
         *self.data.lock() = data;
     }
@@ -197,13 +200,13 @@ impl PageMap {
     }
 }
 
-/// Alignments that the memory behind a mapping may have: the sizes of pages.
+/// Returns the alignments that the data may have, in bytes: the sizes of pages.
 fn supported_alignments() -> impl Iterator<Item = u64> {
-    // Not as a method: `Init` of the prelude has one of the same name.
+    // Not called as a method: `Init` of the prelude has one of the same name.
     Iterator::chain(core::iter::once(PAGE_SIZE as u64), huge_page::sizes())
 }
 
-/// The smallest huge page, or a page where there are none.
+/// Returns the size of the smallest huge page, or of a page where there are none.
 fn default_align() -> u64 {
     huge_page::sizes().next().unwrap_or(PAGE_SIZE as u64)
 }

@@ -63,7 +63,7 @@ static ALIGN: Attribute<Region> = Attribute::<Region>::read_write(
     },
 )
 .expecting(
-    "for each DIMM a power of two from the size of a page, not more than the region's size in all",
+    "for each DIMM a power of two of at least a page, in all not more than the size of the region",
 );
 
 static NSTYPE: Attribute<Region> = Attribute::<Region>::read_only(c"nstype", |region, out| {
@@ -134,7 +134,7 @@ static INIT_NAMESPACES: Attribute<Region> =
         )
     });
 
-/// Prints the name of the seed that `select` finds, or an empty line.
+/// Prints the name of the seed that `select` returns, or an empty line.
 fn show_seed<T: DeviceType>(
     region: &Node<Region>,
     out: &mut Formatter<'_>,
@@ -238,7 +238,7 @@ static ATTRIBUTES: Attributes<Region, 18> = Attributes::new([
     &BADBLOCKS,
 ]);
 
-/// Defines the attributes `mapping0` and so on, each for its index.
+/// Defines the attributes `mapping0`, `mapping1`, …, each for its index.
 macro_rules! mapping_attributes {
     ($($index:literal => $name:ident),+ $(,)?) => {
         $(

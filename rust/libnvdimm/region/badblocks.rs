@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which sectors of a region are bad, as the attribute `badblocks` shows.
+//! The bad sectors of a region, which the attribute `badblocks` shows.
 //!
 //! ```text
 //! scrub ──> Bus: bad ranges ──> Region: badblocks
@@ -8,11 +8,13 @@
 //!                           └─> medium of a BTT
 //! ```
 //!
-//! A machine check is the error of whoever reads, but not on these lists before a scrub has found it.
+//! A read that causes a machine check fails, but its address is not on these lists until a scrub
+//! has found it.
 //!
-//! The bus knows addresses. Whoever uses them has a list of sectors of its own, which is filled from that of the bus when it
-//! begins and whenever [`Event::RevalidatePoison`] tells that there is more. What was cleared is taken off each of them by
-//! those who know: the core for bus and region, drivers for theirs.
+//! The list of the bus has addresses. Each user of the memory has a list of sectors of its own. It
+//! is filled from the list of the bus at first, and on each [`Event::RevalidatePoison`]. Cleared
+//! sectors are removed from each list by its owner: from those of bus and region by the core, from
+//! those of disks by their drivers.
 
 use super::{
     notify_children,
@@ -47,7 +49,7 @@ use kernel_ext::{
     },
 };
 
-/// The bad sectors of a region.
+/// The list of a region, and the notifier of its attribute.
 #[pin_data]
 pub(super) struct RegionBadblocks {
     #[pin]
@@ -65,11 +67,13 @@ impl RegionBadblocks {
 }
 
 impl Region {
-    /// Adds to `list`, of whoever uses them, what is known to be bad of `len` bytes from the physical address `start` on. Sectors count
-    /// from there.
+    /// Adds to `list`, which belongs to a user of this memory, the known bad sectors among the
+    /// `len` bytes at the physical address `start`. Sectors are counted from `start`.
     ///
-    /// A list that is full is left incomplete: what is not in it ends in a machine check instead of being refused before. Writes do not
-    /// clear it either, so it is forgotten until a scrub finds it again: later it would be taken for bad though it was written.
+    /// A list that is full stays incomplete. A read of a sector that is missing causes a machine
+    /// check instead of being refused. A write does not clear the error either, so the bus forgets
+    /// the sector until a scrub finds it again: it would be taken for bad later although it was
+    /// written.
     pub fn list_bad_sectors(self: &Node<Self>, start: u64, len: u64, list: &Badblocks) {
         if let Some(left_out) = self.fill(list, start, len) {
             self.bus()
@@ -78,8 +82,8 @@ impl Region {
         }
     }
 
-    /// Adds to `list` what is known to be bad of `len` bytes from the physical address `start` on. Returns the first address that is not
-    /// in the list because it is full.
+    /// Adds to `list` the known bad sectors among the `len` bytes at the physical address `start`.
+    /// Returns the first bad address that is missing because the list is full.
     fn fill(self: &Node<Self>, list: &Badblocks, start: u64, len: u64) -> Option<u64> {
         let mut dropped = 0_u64;
         let mut left_out = None;
@@ -100,13 +104,13 @@ impl Region {
         if dropped != 0 {
             dev_warn!(
                 self,
-                "its list of bad sectors is full, {dropped} ranges are not in it\n"
+                "a list of its bad sectors is full: {dropped} ranges are not in it\n"
             );
         }
         left_out
     }
 
-    /// Begins a new list, when the region is enabled.
+    /// Starts a new list when the region is enabled.
     pub(super) fn init_badblocks(self: &Node<Self>, bound: &Device<Bound>) {
         if self.badblocks.changed.as_ref().is_none() {
             if let Ok(notifier) = Notifier::new(bound, AttributePath::new(c"badblocks")) {
@@ -132,7 +136,8 @@ impl Region {
         Ok(())
     }
 
-    /// Tells the region and all who use its memory that ranges have become bad ([`Bus::add_bad_range`]).
+    /// Updates the list and notifies all drivers below the region, after ranges were found bad
+    /// ([`Bus::add_bad_range`]). Does nothing while the region is disabled.
     pub fn revalidate_poison(self: &Node<Self>) {
         {
             let lock = self.lock_device();
@@ -151,7 +156,7 @@ impl Region {
         }
     }
 
-    /// Takes what lies wholly in the physical addresses `cleared` off the list.
+    /// Removes the sectors that lie wholly within the physical addresses `cleared` from the list.
     fn clear_badblocks(&self, cleared: &Range<u64>) {
         let end = self.start().saturating_add(self.size());
         let cleared = cleared.start.max(self.start())..cleared.end.min(end);
@@ -171,7 +176,7 @@ impl Region {
         self.notify_badblocks();
     }
 
-    /// Notes that the poison of physical addresses of the region was cleared.
+    /// Records that the poison at physical addresses of the region was cleared.
     pub(super) fn poison_cleared(&self, cleared: &Range<u64>) {
         self.bus().forget_bad_range(cleared);
         self.clear_badblocks(cleared);
@@ -179,15 +184,17 @@ impl Region {
 }
 
 impl Bus {
-    /// Notes that a scrub has found the content of `len` bytes from the physical address `start` on to be lost. What was cleared since the
-    /// scrub began is left out.
+    /// Records that a scrub has found the contents of the `len` bytes at the physical address
+    /// `start` to be lost. What was cleared since the scrub began is left out.
     ///
-    /// Whoever does so tells the regions afterwards ([`Region::revalidate_poison`]). `ENOMEM`: it could not be noted.
+    /// The caller notifies the regions afterwards ([`Region::revalidate_poison`]). Fails with
+    /// `ENOMEM` if the range could not be recorded.
     pub fn add_bad_range(&self, start: u64, len: u64) -> Result {
         self.badrange().add(start..start.saturating_add(len))
     }
 
-    /// Notes that a scrub is about to begin, of which all results are that are [noted](Self::add_bad_range) from now on.
+    /// Records that a scrub is about to begin. All ranges that are [added](Self::add_bad_range)
+    /// from now on are its results.
     pub fn scrub_begins(&self) {
         self.badrange().scrub_begins();
     }
@@ -196,7 +203,8 @@ impl Bus {
         self.badrange().forget(cleared.clone());
     }
 
-    /// Notes that user space has cleared the poison of physical addresses, wherever they are.
+    /// Records that user space has cleared the poison at physical addresses, which may be of any
+    /// region or none.
     pub(crate) fn poison_cleared(self: &Node<Self>, cleared: &Range<u64>) {
         self.forget_bad_range(cleared);
         // The closure never fails.

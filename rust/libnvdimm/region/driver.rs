@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of regions, `nd_region`: creates what is on a region when it is enabled.
+//! The driver of regions, `nd_region`. It creates the devices below a region when the region is
+//! enabled, and removes them when it is disabled.
 
 use super::{
     persistence::map_flush_hints,
@@ -48,11 +49,11 @@ use kernel_ext::{
 /// The driver `nd_region`.
 pub(crate) struct RegionDriver;
 
-/// What it keeps for an enabled region.
+/// Driver data of an enabled region.
 pub(crate) struct Enabled {
-    /// The labels say what is on the region, so they must stay in memory.
+    /// The labels describe the region, so they must stay in memory.
     _labels: KVec<LabelHold>,
-    /// The provider serves commands for the region, so it must stay.
+    /// The provider executes commands for the region, so its module must stay.
     _provider: ModuleReference,
 }
 
@@ -94,10 +95,10 @@ fn enable(bound: &Device<Bound>, region: &Node<Region>) -> Result<Enabled> {
             region.registered_namespaces.store(namespaces, Relaxed);
         }
         Err(error) => {
-            // Nothing was scheduled, so there is nothing to wait for. Here that could not be done, either: the region may be
-            // probed by the job that registers it.
+            // Nothing was scheduled, so there is nothing to wait for. Waiting is not possible here,
+            // either: the probe may run in the job that registers the region.
             *region.seeds().lock() = Seeds::closed();
-            dev_err!(region, "its namespaces cannot be made: {error:?}\n");
+            dev_err!(region, "cannot create its namespaces: {error:?}\n");
             return Err(error);
         }
     }
@@ -108,7 +109,7 @@ fn enable(bound: &Device<Bound>, region: &Node<Region>) -> Result<Enabled> {
     })
 }
 
-/// Unregisters the children of one kind. Returns how many there were.
+/// Unregisters the children of one kind. Returns their number.
 fn unregister_all<T: DeviceType>(region: &Node<Region>) -> usize {
     let mut gone = 0;
     while let Some(child) = region.find_child::<T>(|child| !child.is_dead()) {
@@ -118,26 +119,28 @@ fn unregister_all<T: DeviceType>(region: &Node<Region>) -> usize {
     gone
 }
 
-/// Tells whether `region` has a child of one kind, be it one that is going.
+/// Returns `true` if `region` has a child of one kind, even one that is being removed.
 fn has<T: DeviceType>(region: &Node<Region>) -> bool {
     region.find_child::<T>(|_| true).is_some()
 }
 
-/// Unregisters all that is on `region`.
+/// Unregisters all devices below `region`.
 fn disable(region: &Node<Region>) {
-    // From here on nothing new is scheduled. What was scheduled before comes to its end, so that it can be unregistered.
+    // From here on nothing new is scheduled. Registrations that were scheduled before are
+    // completed, so that the devices can be unregistered.
     *region.seeds().lock() = Seeds::closed();
-    // What a probe had begun to create when the seeds were closed turns up in the next round.
+    // A device that a probe was creating when the seeds were closed is found in the next round.
     loop {
         jobs::drain();
-        // Personalities go before the namespaces that they claim.
+        // Personalities are removed before the namespaces that they claim.
         let gone = unregister_all::<Btt>(region)
             + unregister_all::<PageMap>(region)
             + unregister_all::<Namespace>(region);
         if gone != 0 {
             continue;
         }
-        // One that is dead is deleted by another thread, which may not have scheduled that yet.
+        // A child that is marked dead is deleted by another thread, which may not have scheduled
+        // that yet.
         if !has::<Btt>(region) && !has::<PageMap>(region) && !has::<Namespace>(region) {
             break;
         }
@@ -145,7 +148,8 @@ fn disable(region: &Node<Region>) {
     }
     region.found_namespaces.store(0, Relaxed);
     region.registered_namespaces.store(0, Relaxed);
-    // The memory may be erased or belong to another region before it is used again, and what CPUs still hold of it must not be
-    // written back then. Where that is not possible, as in a guest, the memory cannot be erased either.
+    // The memory may be erased, or belong to another region, before it is used again. CPUs must not
+    // write back what their caches still hold of it then. Where caches cannot be invalidated, as in
+    // a guest, the memory cannot be erased either.
     let _ = memregion::invalidate_caches();
 }

@@ -2,8 +2,8 @@
 
 //! The labels of a region: those of all its DIMMs, seen as one set.
 //!
-//! An update goes over the label areas of all DIMMs at once. They are taken out of the DIMMs for that time, under the lock
-//! of the bus, and put back whatever happens.
+//! An update changes the label areas of all DIMMs at once. They are taken out of the DIMMs
+//! meanwhile, under the bus lock, and always put back.
 
 use super::{
     Mapping,
@@ -55,7 +55,8 @@ impl Mapping {
 }
 
 impl Region {
-    /// Returns what tells labels of the region from others; `ENXIO` if the provider cannot tell.
+    /// Returns what identifies the labels of the region. Fails with `ENXIO` if the provider does
+    /// not know the interleave set.
     pub(super) fn label_identity(&self) -> Result<Identity> {
         let set = self.interleave_set().ok_or(ENXIO)?;
         Ok(Identity {
@@ -68,7 +69,8 @@ impl Region {
         })
     }
 
-    /// Returns the label areas of the DIMMs with the parts of them that are in the region; `ENXIO` if a DIMM is disabled.
+    /// Returns the label area of each DIMM and the range of the DIMM that is in the region. Fails
+    /// with `ENXIO` if a DIMM is disabled.
     pub(super) fn members<'a>(&'a self, lock: &'a BusLock<'_>) -> Result<KVec<Member<'a>>> {
         let mut members = KVec::with_capacity(self.mappings().len(), GFP_KERNEL)?;
         for mapping in self.mappings() {
@@ -83,15 +85,16 @@ impl Region {
         Ok(members)
     }
 
-    /// Returns `true` if the label areas of all DIMMs are in memory. They are not while a DIMM is
-    /// disabled that no enabled region holds.
+    /// Returns `true` if the label area of every DIMM is in memory: the DIMM has one and is
+    /// enabled, or held by an enabled region.
     pub(crate) fn has_all_labels(&self, lock: &BusLock<'_>) -> bool {
         self.mappings()
             .iter()
             .all(|mapping| mapping.dimm().area(lock).is_some())
     }
 
-    /// Returns the namespaces that the labels make up, in the order of their numbers, and those that are refused.
+    /// Returns the namespaces that the labels describe, in the order of their numbers, and those
+    /// that are refused.
     pub(crate) fn labelled_namespaces(&self, lock: &BusLock<'_>) -> Result<LabelledNamespaces> {
         let members = self.members(lock)?;
         let mut good = KVVec::new();
@@ -116,22 +119,21 @@ impl Region {
         Ok(LabelledNamespaces { good, refused })
     }
 
-    /// Tells whether `namespace` is within the region. Mappings say where labels are good, but the firmware may have more of them
-    /// than the region has addresses.
+    /// Returns `true` if `namespace` is within the region. Labels were checked against mappings,
+    /// but the firmware may describe mappings that are larger than the region.
     fn contains(&self, namespace: &label::Namespace) -> bool {
         let end = namespace.offset.checked_add(namespace.size);
         end.is_some_and(|end| end <= self.size())
     }
 
-    /// Says why the labels of a namespace are refused, and that `holder` stands for it.
+    /// Logs why the labels of a namespace are refused, and that `holder` represents it.
     pub(crate) fn report_refused(
         self: &Node<Self>,
         refused: &Refused,
         holder: &Node<crate::Namespace>,
     ) {
         let (uuid, why) = (Foreign(refused.uuid), Foreign(*refused));
-        let remedy =
-            "its space stays reserved until its labels are restored, or given up by size 0";
+        let remedy = "its space stays reserved until its labels are restored, or deleted by size 0";
         let holder = holder.device().name();
         let mapping = refused
             .defect
@@ -159,10 +161,12 @@ impl Region {
             .checked_add(offset.checked_mul(self.mappings().len() as u64)?)
     }
 
-    /// Returns the range that the namespace `owner` shall have on each DIMM when its size is `size`, in whole units of the
-    /// region's alignment; `None` on all for 0. It is at the same offset of each mapping.
+    /// Returns the range on each DIMM that gives the namespace `owner` the size `size`, a multiple
+    /// of the alignment of the region; `None` on all DIMMs for 0. The ranges are at the same offset
+    /// of each mapping.
     ///
-    /// `ENXIO`: a DIMM is disabled, there is no room next to what the namespace has, or its shares are at different offsets.
+    /// Fails with `ENXIO` if a DIMM is disabled, if there is no free space next to the namespace,
+    /// or if its ranges are at different offsets.
     pub(crate) fn place(
         self: &Node<Self>,
         owner: Uuid,
@@ -198,8 +202,8 @@ impl Region {
         Ok(extents)
     }
 
-    /// Returns the range on the first DIMM of the namespace `owner`, which has `extents`; `ENXIO` if others are not at the same
-    /// offset.
+    /// Returns the range on the first DIMM of the namespace `owner`, which has `extents`. Fails
+    /// with `ENXIO` if the others are at different offsets.
     fn common_extent(
         self: &Node<Self>,
         owner: Uuid,
@@ -219,7 +223,8 @@ impl Region {
         })
     }
 
-    /// Returns the bytes that are free on all DIMMs, in units that are at the same offset of each; 0 if one is disabled.
+    /// Returns how many bytes are free on all DIMMs, in units that are at the same offset of each;
+    /// 0 if a DIMM is disabled.
     pub(crate) fn available_size(&self, lock: &BusLock<'_>) -> u64 {
         if !self.has_all_labels(lock) {
             return 0;
@@ -227,18 +232,19 @@ impl Region {
         self.all_shares(self.with_free_space(lock, |room| Ok(room.available())))
     }
 
-    /// Returns the bytes that one new namespace can have. DIMMs that are disabled do not count, as in Linux.
+    /// Returns the size in bytes that one new namespace can have. Disabled DIMMs are ignored, as by
+    /// the C driver.
     pub(crate) fn max_available_extent(&self, lock: &BusLock<'_>) -> u64 {
         self.all_shares(self.with_free_space(lock, |room| Ok(room.largest_gap())))
     }
 
-    /// Returns the bytes of all DIMMs, given those of each.
+    /// Returns the size on all DIMMs, given that on each; 0 for an error.
     fn all_shares(&self, share: Result<u64>) -> u64 {
         let ways = self.mappings().len() as u64;
         share.map_or(0, |share| share.saturating_mul(ways))
     }
 
-    /// Calls `f` with the room that DIMMs which are enabled have; `ENXIO` if none is.
+    /// Calls `f` with the free space of the enabled DIMMs. Fails with `ENXIO` if none is enabled.
     fn with_free_space<R>(
         &self,
         lock: &BusLock<'_>,
@@ -267,14 +273,17 @@ impl Region {
         f(&Room::new(mappings, &mut taken))
     }
 
-    /// Writes the labels of a namespace on all DIMMs, in place of those of the same UUID and of `replaces`.
+    /// Writes the labels of a namespace to all DIMMs. They replace labels of the same UUID and of
+    /// `replaces`.
     ///
-    /// Success means that the new labels count, if need be with a warning: some may have the flag "updating". After a failure the
-    /// namespace is as it was, though its labels may have to be settled before it is changed; if there was none, what is left of
-    /// the new labels is to be retracted.
+    /// Success means that the new labels are valid. A warning is logged if some of them may still
+    /// have the flag "updating". After a failure the namespace is as it was, but
+    /// [`Self::recover_labels`] may have to write its labels before the next change. If there was
+    /// no namespace, the remains of the new labels must be deleted.
     ///
-    /// `ENXIO`: a DIMM is disabled, has a damaged label area or no free slot, or `extents` are at different offsets of the
-    /// mappings: what an interrupted update leaves of such labels cannot be judged. Other errors are those of the provider.
+    /// Fails with `ENXIO` if a DIMM is disabled, has a damaged label area or no free slot, or if
+    /// `extents` are at different offsets of the mappings: the remains of an interrupted update of
+    /// such labels could not be interpreted. Other errors are those of the provider.
     pub(crate) fn write_labels(
         self: &Node<Self>,
         contents: &Contents,
@@ -290,7 +299,7 @@ impl Region {
         self.check_outcome(outcome)
     }
 
-    /// Drops the labels of the namespace `uuid` on all DIMMs.
+    /// Deletes the labels of the namespace `uuid` on all DIMMs.
     pub(crate) fn delete_labels(
         self: &Node<Self>,
         uuid: Uuid,
@@ -304,13 +313,18 @@ impl Region {
             .map_err(|error| DeleteLabelsError { error, is_partial })
     }
 
-    /// Judges an update by what it has left: new labels count, even if something failed.
+    /// Logs a failed update. Returns an error unless the new labels are valid in spite of the
+    /// failure.
     fn check_outcome(self: &Node<Self>, outcome: Outcome) -> Result {
         let Err(failure) = outcome else {
             return Ok(());
         };
         if failure.left == Left::New {
-            dev_warn!(self, "labels: {}; the change counts\n", Failure(&failure));
+            dev_warn!(
+                self,
+                "labels: {}; the change is in effect\n",
+                Failure(&failure)
+            );
             return Ok(());
         }
         dev_err!(self, "labels: {}\n", Failure(&failure));
@@ -324,11 +338,11 @@ impl Region {
     }
 }
 
-/// Labels could not be dropped.
+/// Error of a deletion of labels.
 pub(crate) struct DeleteLabelsError {
-    /// Why.
+    /// The cause.
     pub(crate) error: Error,
-    /// Some are gone, and could not be brought back: the others make up no namespace.
+    /// Some labels were deleted and could not be restored, so the remaining ones form no namespace.
     pub(crate) is_partial: bool,
 }
 
@@ -347,7 +361,7 @@ impl From<DeleteLabelsError> for Error {
     }
 }
 
-/// What the labels of a region make up.
+/// What the labels of a region describe.
 pub(crate) struct LabelledNamespaces {
     /// Namespaces.
     pub(crate) good: KVVec<label::Namespace>,
@@ -355,7 +369,7 @@ pub(crate) struct LabelledNamespaces {
     pub(crate) refused: KVVec<Refused>,
 }
 
-/// What became of an update.
+/// Outcome of an update.
 type Outcome = core::result::Result<(), label::Failure<Error>>;
 
 /// The label areas of the DIMMs of a region, taken out of them until this is dropped.
@@ -380,7 +394,8 @@ impl<'l, 'b> TakenAreas<'l, 'b> {
         Ok(taken)
     }
 
-    /// Calls `update` with the areas as targets; `extents` are the ranges of the namespace on the DIMMs.
+    /// Calls `update` with the areas as targets; `extents` are the ranges of the namespace on the
+    /// DIMMs.
     fn with_targets<'t>(
         &'t mut self,
         extents: &[Option<Extent>],
@@ -403,7 +418,7 @@ impl Drop for TakenAreas<'_, '_> {
     }
 }
 
-/// Prints a failure whose cause is an error of the kernel, which has no text.
+/// Prints a failure. Its cause may be a kernel error, which cannot be printed with `Display`.
 struct Failure<'a>(&'a label::Failure<Error>);
 
 impl kernel::fmt::Display for Failure<'_> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Mappings: the parts of DIMMs that a region is made of.
+//! Mappings: the parts of DIMMs that a region consists of.
 
 use crate::{
     provider::MappingDescription,
@@ -34,7 +34,7 @@ impl Mapping {
         &self.dimm
     }
 
-    /// Returns the first address in the DIMM's own address space.
+    /// Returns the first DIMM physical address.
     pub fn dpa(&self) -> u64 {
         self.dpa
     }
@@ -44,7 +44,7 @@ impl Mapping {
         self.size
     }
 
-    /// Returns the place of the DIMM in the interleave set.
+    /// Returns the position of the DIMM in the interleave set.
     pub fn position(&self) -> u32 {
         self.position
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Regions: ranges of memory that a provider found, and what is created on them.
+//! Regions: ranges of memory that a provider registers.
 //!
-//! While its driver is bound a region is enabled: it has namespaces and one seed of each kind of device that user space
-//! may configure ([`crate::seeds`]).
+//! A region is enabled while its driver is bound. It then has namespaces, and one seed of each kind
+//! of device that user space may configure ([`crate::seeds`]).
 
 mod attributes;
 mod badblocks;
@@ -67,7 +67,7 @@ use kernel_ext::{
 static PERSISTENT: Table<Region> = Table::named(c"nd_pmem", attributes::GROUPS.list());
 static VOLATILE: Table<Region> = Table::named(c"nd_volatile", attributes::GROUPS.list());
 
-/// Least alignment of namespaces in a region that is large enough for it.
+/// Default alignment of namespaces in bytes, in a region that is large enough for it.
 const DEFAULT_ALIGN: u64 = 16 << 20;
 
 /// A region.
@@ -89,7 +89,7 @@ pub struct Region {
     pfn_ids: ChildIds,
     #[pin]
     dax_ids: ChildIds,
-    /// Namespaces that are registered, and those that were found.
+    /// Number of namespaces that are registered, and of those that were found.
     registered_namespaces: Atomic<usize>,
     found_namespaces: Atomic<usize>,
     #[pin]
@@ -105,10 +105,12 @@ impl DeviceType for Region {
 }
 
 impl Region {
-    /// Registers a region on `bus`; in sysfs it appears in the background. It goes with its bus.
+    /// Registers a region on `bus`. It is added to sysfs in the background, and unregistered with
+    /// its bus.
     ///
-    /// Fails with `EINVAL` for a range or a mapping that is not made of pages where it has to be ([`RegionDescription::size`]), or for too
-    /// many mappings.
+    /// Fails with `EINVAL` if the range is empty or wraps around, if the range or a mapping is not
+    /// made of whole pages where it must be ([`RegionDescription::size`]), or if there are too many
+    /// mappings.
     pub fn register(
         bus: &Node<Bus>,
         mut description: RegionDescription,
@@ -184,22 +186,22 @@ impl Region {
         self.description.kind
     }
 
-    /// Returns the DIMMs behind the region.
+    /// Returns the parts of DIMMs that the region consists of.
     pub fn mappings(&self) -> &[Mapping] {
         &self.mappings
     }
 
-    /// Returns what identifies the order of the DIMMs.
+    /// Returns what identifies the DIMMs and their order, if the provider knows.
     pub fn interleave_set(&self) -> Option<&InterleaveSet> {
         self.description.interleave_set.as_ref()
     }
 
-    /// Returns the provider's own data, if they are of type `T`.
+    /// Returns the provider data if they are of type `T`.
     pub fn private<T: Any>(&self) -> Option<&T> {
         self.description.private.downcast_ref()
     }
 
-    /// Tells whether nothing may be written to the region.
+    /// Returns `true` if the region must not be written to.
     pub fn is_read_only(&self) -> bool {
         self.read_only.load(Relaxed)
     }
@@ -232,7 +234,8 @@ impl Region {
         &self.dax_ids
     }
 
-    /// Returns the type number of the region's namespaces, which depends on whether there are labels.
+    /// Returns the type number of the region's namespaces, which depends on whether there are
+    /// labels.
     pub(crate) fn namespace_type(&self) -> u32 {
         if self.is_labelled() {
             type_id::NAMESPACE_PMEM
@@ -241,7 +244,7 @@ impl Region {
         }
     }
 
-    /// Tells whether labels say which namespaces there are.
+    /// Returns `true` if labels describe the namespaces.
     pub(crate) fn is_labelled(&self) -> bool {
         self.mappings
             .iter()
@@ -263,18 +266,18 @@ impl Region {
         }
     }
 
-    /// Returns the unit in which the region is handed out to namespaces, in bytes.
+    /// Returns the unit in which namespaces get space, in bytes.
     pub(crate) fn align(&self) -> u64 {
         self.align.load(Relaxed)
     }
 
-    /// Tells whether the raw namespace gets page structures unless `force_raw` is set.
+    /// Returns `true` if the raw namespace gets a memmap unless `force_raw` is set.
     pub fn has_page_map(&self) -> bool {
         self.description.page_map
     }
 }
 
-/// Tells all drivers below `region` of `event`.
+/// Notifies all drivers below `region` of `event`.
 pub(crate) fn notify_children(region: &Node<Region>, event: Event) {
     // The closure never fails.
     let _ = region.for_each_child(|child| {
@@ -332,7 +335,7 @@ fn check(bus: &Node<Bus>, description: &RegionDescription) -> Result {
     Ok(())
 }
 
-/// Returns the alignment that namespaces of a region have unless the user asks for another.
+/// Returns the default alignment of namespaces in a region of `size` bytes on `ways` DIMMs.
 fn default_align(size: u64, ways: u64) -> u64 {
     let align = if size >= DEFAULT_ALIGN {
         DEFAULT_ALIGN

@@ -2,10 +2,11 @@
 
 //! What makes stores to a region durable.
 //!
-//! Stores reach the memory controller by a flush of their cache line, or by bypassing the cache, and a store fence. On most
-//! platforms that is the end: power loss does not lose what the controller has taken. DIMMs with flush hints want a store
-//! to one of them after the fence (ACPI 6.5, 5.2.25.8). A region that has a DIMM whose hints cannot be used is not enabled: it would
-//! claim a durability that it does not have.
+//! A store reaches the memory controller when its cache line is flushed, or when it bypasses the
+//! cache, and a store fence follows. On most platforms that is enough: the controller loses nothing
+//! that it has accepted. DIMMs with flush hints need a store to one of them after the fence (ACPI
+//! 6.5, 5.2.25.8). A region with a DIMM whose hints cannot be used is not enabled, because stores
+//! to it would not be durable.
 
 use super::{
     Mapping,
@@ -28,15 +29,17 @@ use kernel_ext::{
     },
 };
 
-/// What a fence of a region does.
+/// The flush hints that a fence of a region writes to.
 pub(super) struct Flush {
     hints: KVec<FlushHint>,
 }
 
 impl Flush {
-    /// Maps one flush hint of each DIMM of `region` that has any; a hint that several DIMMs name is written once.
+    /// Maps one flush hint of each DIMM of `region` that has any. A hint that several DIMMs share
+    /// is mapped once.
     ///
-    /// Any hint of a DIMM will do, so one that cannot be used is passed over. `ENXIO`: none of a DIMM's hints can be used.
+    /// Any hint of a DIMM will do, so unusable ones are skipped. Fails with `ENXIO` if a DIMM has
+    /// hints but none of them can be used.
     fn new(region: &Node<Region>) -> Result<Self> {
         let mut addresses = KVec::<u64>::new();
         let mut hints = KVec::new();
@@ -62,13 +65,13 @@ impl Flush {
     }
 }
 
-/// The physical addresses at which a DIMM can be flushed.
+/// Returns the physical addresses of the flush hints of a DIMM.
 fn hints_of(mapping: &Mapping) -> &[u64] {
     &mapping.dimm().description().flush_hints
 }
 
-/// Maps the first of `named`, the flush hints of a DIMM of `region`, that can be used. `None`: there are none. `ENXIO`: there
-/// are, but none can be used.
+/// Maps the first of `named`, the flush hints of a DIMM of `region`, that can be used. Returns
+/// `None` if there are no hints, and fails with `ENXIO` if there are but none can be used.
 fn first_usable(
     region: &Node<Region>,
     mapping: &Mapping,
@@ -96,7 +99,7 @@ fn first_usable(
         Some((first, error)) => {
             dev_err!(
                 region,
-                "the flush hint {first:#x} of {} {error}, and it has no other that can be used: what is written could not be made durable\n",
+                "the flush hint {first:#x} of {} {error}, and it has no other that can be used: stores would not be durable\n",
                 mapping.dimm().device().name()
             );
             Err(ENXIO)
@@ -115,19 +118,22 @@ fn map(bus: &Node<Bus>, address: u64) -> Result<FlushHint, HintError> {
     }
 }
 
-/// Maps what fences of `region` store to, unless that was done before. To be called before there is anything on the region.
+/// Maps the flush hints of `region`, unless that was done before. Called before there is any device
+/// below the region.
 ///
-/// `ENXIO`: no flush hint of a DIMM can be used, so stores could not be made durable.
+/// Fails with `ENXIO` if a DIMM has flush hints but none of them can be used: stores would not be
+/// durable.
 pub(super) fn map_flush_hints(region: &Node<Region>) -> Result {
     if region.flush.as_ref().is_none() {
-        // Only the driver's probe comes here, one at a time.
+        // Only the probe of the driver calls this, one at a time.
         region.flush.populate(Flush::new(region)?);
     }
     Ok(())
 }
 
 impl Region {
-    /// Makes durable what this thread has flushed to the region, or stored past the cache, before.
+    /// Makes earlier stores of this thread to the region durable, if it has flushed their cache
+    /// lines or they bypassed the cache.
     #[inline]
     pub fn fence(&self) {
         memory::store_fence();
@@ -137,7 +143,8 @@ impl Region {
         }
     }
 
-    /// Tells whether a block device must flush explicitly: `None` if that cannot be known, for a region without DIMMs.
+    /// Returns `Some(true)` if a block device must flush explicitly. `None`: that is unknown,
+    /// because the region has no DIMMs.
     pub fn needs_flush(&self) -> Option<bool> {
         (!self.mappings.is_empty()).then(|| {
             self.mappings
@@ -146,7 +153,7 @@ impl Region {
         })
     }
 
-    /// Tells whether CPU caches must be flushed for stores to be durable.
+    /// Returns `true` if CPU caches must be flushed for stores to be durable.
     pub fn has_volatile_cache(&self) -> bool {
         self.description.kind == RegionKind::Persistent
             && self.description.persistence != Some(PersistenceDomain::CpuCache)

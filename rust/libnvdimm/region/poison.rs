@@ -2,11 +2,11 @@
 
 //! Clearing of poison: making memory whose content is lost usable again.
 //!
-//! The provider does it with a command, in units of its own (ACPI 6.5, 9.20.7.6). One that has no such command has
-//! nothing to clear: a store repairs the memory.
+//! The provider clears poison with a command, in units of its own (ACPI 6.5, 9.20.7.6). A provider
+//! without such a command has nothing to clear: a store repairs the memory.
 //!
-//! Firmware may refuse a large range, or clear only the start of it, and what it does to the good sectors of a range is not
-//! defined. So just what is bad is cleared, in small steps.
+//! Firmware may refuse a large range, or clear only the start of it, and its effect on the good
+//! sectors of a range is undefined. So only bad sectors are cleared, in small steps.
 
 use super::Region;
 use crate::provider::{
@@ -28,10 +28,11 @@ use kernel_ext::{
     memory::PmemRange, //
 };
 
-/// Most bytes that are cleared at once, unless the provider's unit is larger.
+/// Maximum number of bytes that are cleared at once, unless the unit of the provider is larger.
 const STEP: u64 = PAGE_SIZE as u64;
 
-/// Bytes of the payload of `ARS_CAP` and of `CLEAR_ERROR`, input and output together (`include/uapi/linux/ndctl.h`).
+/// Size of the payload of `ARS_CAP` and of `CLEAR_ERROR` in bytes, input and output together
+/// (`include/uapi/linux/ndctl.h`).
 ///
 /// ```text
 ///              0         8        16      20          24                      28     30
@@ -40,23 +41,26 @@ const STEP: u64 = PAGE_SIZE as u64;
 /// ```
 const PAYLOAD: usize = 32;
 
-/// Low half of a status: what the firmware has to say; 0 is success.
+/// Low half of a status word, which is the status of the firmware; 0 is success.
 const STATUS_MASK: u32 = 0xffff;
 
-/// How far a step has got, as sectors behind its last ones.
+/// Progress of a step, as numbers of the sectors behind the last ones.
 struct Done {
-    /// What was cleared.
+    /// Behind the sectors that were cleared.
     cleared: u64,
-    /// What was taken off the list of bad sectors: more, if that had no room for what was left of a run.
+    /// Behind the sectors that were removed from the list of bad sectors. These can be more than
+    /// were cleared: a full list has no room for the rest of a run that is split.
     off_list: u64,
 }
 
 impl Region {
-    /// Clears the poison of what `badblocks` has of the sectors `wanted`, and takes it off the list. The sectors are of 512
-    /// bytes, and count from the start of `memory`, a part of the region. What they hold then is not said.
+    /// Clears the poison of those of the sectors `wanted` that are in `badblocks`, and removes them
+    /// from the list. Sectors have 512 bytes and are counted from the start of `memory`, a part of
+    /// the region. Their contents are undefined afterwards.
     ///
-    /// `EIO` or an error of the provider: something could not be cleared. `ENXIO`: the provider clears in units that are
-    /// larger than what is bad, and the unit is not part of `wanted`. What was cleared before is off the list then.
+    /// Fails with `EIO` or an error of the provider if something could not be cleared, and with
+    /// `ENXIO` if the provider clears in units larger than what is bad and the unit is not within
+    /// `wanted`. What was cleared before a failure is removed from the list.
     pub fn clear_poison(
         &self,
         memory: &PmemRange,
@@ -65,7 +69,7 @@ impl Region {
     ) -> Result {
         let end = wanted.end.min(memory.len() / SECTOR_SIZE);
         let mut next = wanted.start;
-        // What is before it was taken off the list, though it may not have been cleared yet.
+        // Sectors before this one are off the list, though they may not have been cleared yet.
         let mut off_list = next;
 
         loop {
@@ -76,7 +80,8 @@ impl Region {
                     count: left,
                 }
             } else {
-                // The list is looked at after each step: the provider may have slept, and others add to the list.
+                // The list is searched after each step: the provider may have slept, and other
+                // threads add to the list.
                 match badblocks.find(next, end.saturating_sub(next)) {
                     Some(bad) => bad,
                     None => return Ok(()),
@@ -106,7 +111,7 @@ impl Region {
         let step = step(&bytes, unit, &wanted).ok_or(ENXIO)?;
         let cleared = self.clear_at_once(step.clone())?;
 
-        // The first and the last sector that are whole in what was cleared.
+        // The sectors that lie wholly within what was cleared: `first..end`.
         let offset = step.start - memory.start();
         let first = offset.div_ceil(SECTOR_SIZE);
         let end = (offset + cleared) / SECTOR_SIZE;
@@ -117,7 +122,7 @@ impl Region {
                 .remove(BadRange { first, count })
                 .min(memory.len() / SECTOR_SIZE);
             if end < off_list {
-                // A later write would not clear it.
+                // The bus forgets these sectors, since a later write would not clear them.
                 self.bus()
                     .badrange()
                     .leave_out(address(end)..address(off_list));
@@ -134,7 +139,7 @@ impl Region {
         })
     }
 
-    /// Returns the unit in which the provider clears `range`, in bytes; a power of two.
+    /// Returns the unit in bytes in which the provider clears `range`; a power of two.
     fn clearing_unit(&self, range: Range<u64>) -> Result<u64> {
         if !self.bus().operations().clears_poison_by_command() {
             return Ok(1);
@@ -144,7 +149,8 @@ impl Region {
         unit.is_power_of_two().then_some(unit).ok_or(ENXIO)
     }
 
-    /// Clears a range, which is whole units of the provider. Returns how many bytes are usable again, counted from its start.
+    /// Clears a range of whole units of the provider. Returns how many bytes from its start are
+    /// usable again.
     fn clear_at_once(&self, range: Range<u64>) -> Result<u64> {
         let len = range.end - range.start;
 
@@ -152,7 +158,7 @@ impl Region {
             let answer = self.poison_command(bus_command::CLEAR_ERROR, range.clone())?;
             let low = word(&answer, 24)?;
             let high = word(&answer, 28)?;
-            // The firmware is not believed to have cleared more than it was told to.
+            // The firmware is not trusted to have cleared at most what was requested.
             (u64::from(high) << 32 | u64::from(low)).min(len)
         } else {
             len
@@ -170,7 +176,7 @@ impl Region {
             field.copy_from_slice(&value.to_le_bytes());
         }
 
-        // Disks ask for this in the middle of a write.
+        // Disks call this in the middle of a write.
         let _no_io = NoIo::enter();
         self.bus().operations().execute(
             self.bus(),
@@ -188,8 +194,8 @@ impl Region {
     }
 }
 
-/// Returns the first piece of the addresses `bad` that is to be cleared at once: up to the end of a page, in whole units of
-/// `unit` bytes, a power of two. `None`: a unit of it is not part of `wanted`.
+/// Returns the first part of the addresses `bad` that is cleared at once: up to the end of a page,
+/// in whole units of `unit` bytes, a power of two. `None`: one of the units is not within `wanted`.
 fn step(bad: &Range<u64>, unit: u64, wanted: &Range<u64>) -> Option<Range<u64>> {
     let within = unit.checked_sub(1)?;
     let start = bad.start & !within;
@@ -200,7 +206,7 @@ fn step(bad: &Range<u64>, unit: u64, wanted: &Range<u64>) -> Option<Range<u64>> 
     (wanted.start <= step.start && step.end <= wanted.end).then_some(step)
 }
 
-/// The 32-bit word at `offset` of a payload.
+/// Returns the 32-bit word at `offset` of a payload.
 fn word(payload: &[u8; PAYLOAD], offset: usize) -> Result<u32> {
     let bytes = payload
         .get(offset..)

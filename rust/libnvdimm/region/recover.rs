@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Labels of a namespace of which an update was cut short, by a power failure or because a DIMM failed.
+//! Recovery of labels whose update was interrupted, by a power failure or because a DIMM failed.
 //!
-//! Enabling a region writes no labels. What an update has left is shown as the namespace was before ([`State`](nd_format::label::State)), or is
-//! refused; either way its addresses stay reserved. The labels of a namespace that is shown are written again before it is
+//! Enabling a region writes no labels. The remains of an interrupted update are shown as the
+//! namespace was before ([`State`](nd_format::label::State)), or are refused; either way their
+//! addresses stay reserved. The labels of a namespace that is shown are written again before it is
 //! changed, and only then.
 
 use super::Region;
@@ -22,8 +23,8 @@ use nd_format::{
 };
 
 impl Region {
-    /// Writes the labels of the namespace `uuid` again if an update of them was cut short. Nothing is written if there are none, or
-    /// if they are refused.
+    /// Writes the labels of the namespace `uuid` again if an update of them was interrupted. Does
+    /// nothing if there are none, or if they are refused.
     pub(crate) fn recover_labels(self: &Node<Self>, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
         let members = self.members(lock)?;
         let set = Set::new(&members, self.label_identity()?);
@@ -45,7 +46,8 @@ impl Region {
         self.write_labels(&contents, &extents, namespace.state.replaces(), lock)
     }
 
-    /// Tells whether a label of the region names the namespace `uuid`, whatever becomes of it.
+    /// Returns `true` if any label of the region has the UUID `uuid`, whether or not the label is
+    /// part of a namespace.
     pub(crate) fn is_named_by_labels(&self, uuid: Uuid, lock: &BusLock<'_>) -> Result<bool> {
         let members = self.members(lock)?;
         Ok(Set::new(&members, self.label_identity()?).is_named(uuid))

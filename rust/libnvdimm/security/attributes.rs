@@ -22,7 +22,7 @@ use kernel_ext::{
     },
 };
 
-/// What the passphrase protects. Writing does one of the operations.
+/// The security state of the DIMM. A write performs one of the operations ([`Operation`]).
 pub(crate) static SECURITY: Attribute<Dimm> = Attribute::read_write(
     c"security",
     |dimm: &Node<Dimm>, out| {
@@ -43,7 +43,7 @@ pub(crate) static SECURITY: Attribute<Dimm> = Attribute::read_write(
 .visible(|dimm| if_protected(dimm, READ_WRITE))
 .expecting("an operation that the state allows, and the numbers of its keys");
 
-/// Whether nothing can be changed until the next power cycle.
+/// Whether security cannot be changed until the next power cycle.
 pub(crate) static FROZEN: Attribute<Dimm> =
     Attribute::read_only(c"frozen", |dimm: &Node<Dimm>, out| {
         let frozen = protection(dimm).is_some_and(|protection| protection.frozen);

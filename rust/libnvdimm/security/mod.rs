@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Security of DIMMs: passphrases, and what they let through. `nmemN/security` and `nmemN/frozen`.
+//! Security of DIMMs by passphrases, and the attributes `nmemN/security` and `nmemN/frozen`.
 //!
 //! ```text
 //!             set passphrase             power cycle
@@ -10,16 +10,16 @@
 //!     └── overwrite ◀── from disabled or unlocked, back when it is done
 //! ```
 //!
-//! The state is the firmware's, which is asked each time; only that an overwrite is running is known here, since the
-//! firmware's state says nothing then.
+//! The firmware keeps the state and is queried each time. Only a running overwrite is recorded
+//! here, because the state of the firmware says nothing about it.
 //!
-//! Passphrases are keys of the kernel's key service ([`kernel_ext::key`]). User space names them by number; to unlock a
-//! DIMM, the key `nvdimm:<id>` is asked for.
+//! Passphrases are keys of the key service of the kernel ([`kernel_ext::key`]). User space passes
+//! their serial numbers. To unlock a DIMM, the kernel requests the key `nvdimm:<id>`.
 //!
 //! # Lock order
 //!
-//! Operations run under the lock of the DIMM's device and that of the bus, as does the unlocking in the probe. The watch
-//! of an overwrite takes the lock of the bus.
+//! Operations run under the device lock of the DIMM and the bus lock. So does unlocking, which
+//! happens in the probe. The job that watches an overwrite takes the bus lock.
 
 mod attributes;
 mod operation;
@@ -57,59 +57,63 @@ use kernel_ext::{
 /// A passphrase.
 pub type Passphrase = [u8; nd_format::nfit::security::PASSPHRASE];
 
-/// Whose passphrase it is.
+/// The owner of a passphrase.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
-    /// The user's.
+    /// The user.
     User,
-    /// The master's, which can only erase.
+    /// The master, whose passphrase can only erase.
     Master,
 }
 
-/// What a provider does about the security of DIMMs.
+/// Security of DIMMs by a provider.
 ///
-/// `EOPNOTSUPP` or `ENOTTY`: the DIMM cannot do that; `EINVAL`: it is not the passphrase; other errors: not in this state.
+/// Operations fail with `EOPNOTSUPP` or `ENOTTY` if the DIMM does not support them, with `EINVAL`
+/// if the passphrase is wrong, and with other errors if the state does not allow them.
 pub trait Security: Send + Sync {
-    /// What a passphrase of `dimm` protects. `None`: there is no security, or the firmware does not tell.
+    /// Returns the security state of `dimm` as far as the passphrase of `owner` is concerned.
+    /// `None`: there is no security, or the firmware does not report it.
     fn protection(&self, dimm: &Node<Dimm>, owner: Owner) -> Option<Protection>;
 
-    /// Lets nothing be changed until the next power cycle.
+    /// Freezes the security state until the next power cycle.
     fn freeze(&self, dimm: &Node<Dimm>) -> Result;
 
-    /// Sets or changes a passphrase. The passphrase of a DIMM that has none is zeros.
+    /// Sets or changes a passphrase. The old passphrase of a DIMM that has none is zeros.
     fn change(&self, dimm: &Node<Dimm>, owner: Owner, old: &Passphrase, new: &Passphrase)
         -> Result;
 
-    /// Takes a passphrase away.
+    /// Removes a passphrase.
     fn disable(&self, dimm: &Node<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result;
 
     /// Unlocks `dimm`.
     fn unlock(&self, dimm: &Node<Dimm>, passphrase: &Passphrase) -> Result;
 
-    /// Makes the contents of `dimm` inaccessible for ever.
+    /// Makes the contents of `dimm` permanently inaccessible.
     fn erase(&self, dimm: &Node<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result;
 
-    /// Begins to overwrite the contents of `dimm`.
+    /// Starts to overwrite the contents of `dimm`.
     fn overwrite(&self, dimm: &Node<Dimm>, passphrase: &Passphrase) -> Result;
 
-    /// Tells whether that is done.
+    /// Returns `true` if the overwrite is complete.
     fn is_overwritten(&self, dimm: &Node<Dimm>) -> Result<bool>;
 }
 
-/// Gives what manages the security of `dimm`, if it has any.
+/// Returns the operations for the security of `dimm`. Fails with `EOPNOTSUPP` if there are none.
 fn of(dimm: &Dimm) -> Result<&dyn Security> {
     dimm.bus().operations().security().ok_or(eopnotsupp())
 }
 
-/// What the user's passphrase protects; `None` if there is no security.
+/// Returns the security state as far as the passphrase of the user is concerned; `None` if there is
+/// no security.
 fn protection(dimm: &Node<Dimm>) -> Option<Protection> {
     of(dimm).ok()?.protection(dimm, Owner::User)
 }
 
-/// Checks that a region may be enabled: its DIMMs are not being overwritten, and the caches hold nothing of what was in them
-/// before they were unlocked or erased.
+/// Checks that `region` may be enabled: none of its DIMMs is being overwritten, and CPU caches hold
+/// nothing from before a DIMM was unlocked or erased. They are invalidated if necessary.
 ///
-/// `EBUSY`: a DIMM is being overwritten. `ENXIO`: the caches cannot be cleaned.
+/// Fails with `EBUSY` if a DIMM is being overwritten, and with `ENXIO` if the caches cannot be
+/// invalidated.
 pub(crate) fn admit(region: &Node<Region>) -> Result {
     let _lock = region.bus().lock();
     let dimms = || region.mappings().iter().map(Mapping::dimm);
@@ -125,7 +129,7 @@ pub(crate) fn admit(region: &Node<Region>) -> Result {
     if !dimms().any(is_incoherent) {
         return Ok(());
     }
-    // Memory that the provider only plays is that of this machine.
+    // Memory that the provider simulates is ordinary memory, with which caches are coherent.
     let bus = region.bus();
     let is_simulated = bus
         .operations()
@@ -135,7 +139,7 @@ pub(crate) fn admit(region: &Node<Region>) -> Result {
         memregion::invalidate_caches().inspect_err(|_| {
             dev_err!(
                 region,
-                "cannot be enabled: its contents changed, and the caches of the CPUs cannot be cleaned here\n"
+                "cannot be enabled: its contents changed, and CPU caches cannot be invalidated here\n"
             );
         })?;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is written to `security`, and what is done for it.
+//! The operations that are written to `security`.
 //!
 //! ```text
 //! freeze
@@ -10,7 +10,7 @@
 //! overwrite KEY
 //! ```
 //!
-//! Keys are named by number. As the old or only one, 0 stands for a passphrase of zeros.
+//! Keys are given by serial number. 0 as the old or only key stands for a passphrase of zeros.
 
 use super::{
     of,
@@ -43,7 +43,7 @@ use kernel_ext::{
     },
 };
 
-/// Something to do.
+/// An operation on a DIMM.
 #[derive(Clone, Copy)]
 pub(super) enum Operation {
     Freeze,
@@ -66,7 +66,8 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// Parses what was written. `EINVAL`: it is none of the above; `ERANGE`: a number is too large. What follows is ignored.
+    /// Parses an operation and ignores what follows it. Fails with `EINVAL` if there is no such
+    /// operation or a key is missing, and with `ERANGE` if a number is too large.
     pub(super) fn parse(input: &[u8]) -> Result<Self> {
         let mut words = input
             .split(u8::is_ascii_whitespace)
@@ -96,10 +97,11 @@ impl Operation {
         })
     }
 
-    /// Does it to `dimm`.
+    /// Performs the operation on `dimm`.
     ///
-    /// `EBUSY`: the DIMM is being overwritten, or would be erased under an enabled region. `EIO`: it is frozen. `ENOKEY`:
-    /// there is no such key. Other errors are those of [`Security`].
+    /// Fails with `EBUSY` if the DIMM is being overwritten, or would be erased under an enabled
+    /// region; with `EIO` if its security is frozen; with `ENOKEY` if there is no such key. Other
+    /// errors are those of [`Security`].
     pub(super) fn perform(self, dimm: &Node<Dimm>, lock: &BusLock<'_>) -> Result {
         let security = of(dimm)?;
         if dimm.overwrite().is_running() {
@@ -159,7 +161,8 @@ fn erase(security: &dyn Security, dimm: &Node<Dimm>, owner: Owner, key: Serial) 
 
 type Key = Secret<{ size_of::<Passphrase>() }>;
 
-/// The passphrase of a key. `EOPNOTSUPP`: the kernel has no keys that could be used. `ENOMEM`: there is no memory for it.
+/// Returns the passphrase of a key. Fails with `ENOKEY` if there is no such key, with `EOPNOTSUPP`
+/// if the kernel has no encrypted keys, and with `ENOMEM` if there is no memory for it.
 fn passphrase(serial: Serial) -> Result<Key> {
     if serial == 0 {
         return Err(enokey());
@@ -176,8 +179,9 @@ fn old_passphrase(serial: Serial) -> Result<Key> {
 
 /// Unlocks `dimm` with the key `nvdimm:<id>`, or with zeros if there is none.
 ///
-/// A DIMM that was unlocked before the kernel started is given its passphrase once more, if the parameter `key_revalidate`
-/// is set. Whether it takes it or not, it can be used.
+/// If the parameter `key_revalidate` is set, a DIMM that is already unlocked is given its
+/// passphrase as the old and the new one, which verifies it. The DIMM can be used whether or not
+/// that succeeds.
 pub(crate) fn unlock(dimm: &Node<Dimm>, _lock: &BusLock<'_>) {
     let (Ok(security), Some(protection)) = (of(dimm), protection(dimm)) else {
         return;
@@ -196,14 +200,8 @@ pub(crate) fn unlock(dimm: &Node<Dimm>, _lock: &BusLock<'_>) {
     };
     if outcome.is_err() {
         match protection.lock {
-            Lock::Locked => dev_warn!(
-                dimm,
-                "stays locked: the key service has not its passphrase\n"
-            ),
-            _ => dev_info!(
-                dimm,
-                "is unlocked, but the key service has not its passphrase\n"
-            ),
+            Lock::Locked => dev_warn!(dimm, "stays locked: no key has its passphrase\n"),
+            _ => dev_info!(dimm, "is unlocked, but no key has its passphrase\n"),
         }
     }
 }
@@ -215,7 +213,7 @@ fn requested_passphrase(dimm: &Node<Dimm>) -> Result<Key> {
     let id = core::str::from_utf8(id.to_bytes()).map_err(|_| EINVAL)?;
     let description = CString::try_from_fmt(fmt!("nvdimm:{id}"))?;
     match key::request(&description) {
-        // Zeroes would be a wrong passphrase, and DIMMs count those.
+        // Zeros would be a wrong passphrase, and DIMMs count failed attempts.
         Err(error) if error == ENOMEM => Err(error),
         Err(_) => Key::zero(),
         found => found,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The overwriting of a DIMM, which takes minutes to hours, and what is to be done afterwards.
+//! Overwriting of DIMMs, which takes minutes to hours. A job polls the firmware until it is
+//! complete.
 
 use super::of;
 use crate::{
@@ -34,14 +35,17 @@ use kernel_ext::{
     sysfs::AttributePath, //
 };
 
-/// Seconds by which the time between two queries grows, and up to which.
+/// Seconds by which the delay between two queries grows.
 const STEP: u32 = 10;
+/// Longest delay between two queries in seconds.
 const LONGEST: u32 = 15 * 60;
 
-/// Whether a DIMM is being overwritten, and whether it has changed its contents by itself since regions were enabled.
+/// The state of overwrites of a DIMM.
 #[pin_data]
 pub(crate) struct Overwrite {
     is_running: Atomic<bool>,
+    /// Whether CPU caches may hold old contents: the DIMM was unlocked, erased or overwritten since
+    /// a region on it was last enabled.
     pub(super) is_incoherent: Atomic<bool>,
     /// Seconds to the next query.
     delay: Atomic<u32>,
@@ -49,13 +53,14 @@ pub(crate) struct Overwrite {
     watcher: Mutex<Watcher>,
 }
 
-/// Who watches over overwrites.
+/// The job that watches overwrites.
 enum Watcher {
-    /// Nobody yet.
+    /// Not created yet.
     None,
-    /// A job, which runs during overwrites. It refers to the DIMM, so it is taken out when the DIMM goes.
+    /// It runs during overwrites. It refers to the DIMM, so it is removed when the DIMM is
+    /// unregistered.
     Job(RepeatedWork<Watch>),
-    /// Nobody any more: the DIMM goes.
+    /// Removed: the DIMM is being unregistered.
     Closed,
 }
 
@@ -69,13 +74,13 @@ impl Overwrite {
         })
     }
 
-    /// Tells whether the DIMM is being overwritten: it cannot be used until that is done.
+    /// Returns `true` if the DIMM is being overwritten. It cannot be used until that is complete.
     pub(crate) fn is_running(&self) -> bool {
         self.is_running.load(Relaxed)
     }
 
-    /// Makes ready to watch over an overwrite of `dimm`, before the firmware is asked for it: it cannot be called back. `ENXIO`: the
-    /// DIMM is about to go.
+    /// Prepares to watch an overwrite of `dimm`. This comes before the overwrite is started, since
+    /// it cannot be cancelled. Fails with `ENXIO` if the DIMM is being unregistered.
     pub(super) fn prepare(&self, dimm: &Node<Dimm>, _lock: &BusLock<'_>) -> Result<Ready<'_>> {
         let mut watcher = self.watcher.lock();
         match *watcher {
@@ -89,20 +94,21 @@ impl Overwrite {
         Ok(Ready(self))
     }
 
-    /// Watches no more, for the DIMM goes. The lock of the bus must not be held.
+    /// Stops watching, because the DIMM is being unregistered. The caller must not hold the bus
+    /// lock.
     pub(crate) fn close(&self) {
         let watcher = mem::replace(&mut *self.watcher.lock(), Watcher::Closed);
         drop(watcher);
     }
 }
 
-/// Shows that an overwrite can be watched over.
+/// Proof that an overwrite can be watched.
 pub(super) struct Ready<'a>(&'a Overwrite);
 
 impl Ready<'_> {
-    /// Watches over the overwrite that was just begun.
+    /// Watches the overwrite that was just started.
     pub(super) fn watch(self) {
-        // Nobody asks after it if the DIMM goes meanwhile.
+        // If the DIMM is being unregistered, its state is no longer needed.
         if let Watcher::Job(work) = &*self.0.watcher.lock() {
             self.0.delay.store(0, Relaxed);
             self.0.is_running.store(true, Relaxed);
@@ -111,7 +117,7 @@ impl Ready<'_> {
     }
 }
 
-/// Asks the firmware whether it is done, less and less often.
+/// The job: queries the firmware with growing delays until the overwrite is complete.
 struct Watch(ARef<Node<Dimm>>);
 
 impl Job for Watch {
