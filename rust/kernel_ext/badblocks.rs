@@ -13,7 +13,8 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Most sectors that the C functions are told at once: they count some of them in an `int`, and never end if that overflows.
+/// Most sectors that the C functions are told at once: they count some of them in an `int`, and
+/// never end if that overflows.
 const STEP: u64 = 1 << 30;
 
 /// Most sectors of an entry of the list (`BB_MAX_LEN`); a longer run has several.
@@ -64,7 +65,8 @@ impl Badblocks {
         try_pin_init!(Self {
             // INVARIANT: Initialised by `badblocks_init`, or else the whole initialisation fails.
             list <- Opaque::try_ffi_init(|slot: *mut sys::badblocks| {
-                // SAFETY: `slot` is valid for writes; all fields of the C structure may be zero bytes.
+                // SAFETY: `slot` is valid for writes; all fields of the C structure may be zero
+                // bytes.
                 unsafe { slot.write_bytes(0, 1) };
                 // SAFETY: `slot` is a valid, pinned structure.
                 to_result(unsafe { sys::badblocks_init(slot, 1) })
@@ -119,7 +121,8 @@ impl Badblocks {
     fn check(&self, BadRange { first, count }: BadRange) -> Option<BadRange> {
         let mut bad = BadRange { first: 0, count: 0 };
 
-        // SAFETY: The list was initialised, by the type invariant; the results are written to fields of our own.
+        // SAFETY: The list was initialised, by the type invariant; the results are written to
+        // fields of our own.
         let found = unsafe {
             sys::badblocks_check(self.as_raw(), first, count, &mut bad.first, &mut bad.count)
         };
@@ -138,8 +141,9 @@ impl Badblocks {
         Ok(())
     }
 
-    /// Takes sectors off the list, in any case. If that splits a run and the list is full, the rest of the run goes as well: a
-    /// sector that is bad and not in the list fails when it is read, but a good one that is would be given up for lost.
+    /// Takes sectors off the list, in any case. If that splits a run and the list is full, the rest
+    /// of the run goes as well: a sector that is bad and not in the list fails when it is read, but
+    /// a good one that is would be given up for lost.
     ///
     /// Returns the first sector after what was taken off.
     pub fn remove(&self, range: BadRange) -> u64 {
@@ -166,7 +170,8 @@ impl Badblocks {
         unsafe { sys::badblocks_clear(self.as_raw(), first, count) }
     }
 
-    /// How many sectors are left, from the first one of `step` on, of the run that this is in the middle of.
+    /// How many sectors are left, from the first one of `step` on, of the run that this is in the
+    /// middle of.
     fn rest_of_run(&self, step: BadRange) -> Option<u64> {
         let run = self.check(step)?;
         run.first
@@ -175,9 +180,11 @@ impl Badblocks {
             .filter(|rest| *rest >= step.count)
     }
 
-    /// Writes the list as sysfs shows it, one `<first> <count>` line per run, to a buffer of one page; returns its length.
+    /// Writes the list as sysfs shows it, one `<first> <count>` line per run, to a buffer of one
+    /// page; returns its length.
     pub fn show(&self, page: &mut [u8; kernel::page::PAGE_SIZE]) -> Result<usize> {
-        // SAFETY: The list was initialised, by the type invariant; the buffer is one page long, as the function expects.
+        // SAFETY: The list was initialised, by the type invariant; the buffer is one page long, as
+        // the function expects.
         let len = unsafe { sys::badblocks_show(self.as_raw(), page.as_mut_ptr(), 0) };
 
         usize::try_from(len).map_err(|_| EIO)

@@ -2,12 +2,12 @@
 
 //! A bus that a module owns: its type, its drivers, and events that reach them.
 //!
-//! A module implements [`Bus`] for a marker type and holds a [`Registration`]. Drivers implement [`Driver`] and are
-//! registered with `kernel::driver::Registration<Adapter<B, D>>`. They keep the bus registered: dropping its
-//! [`Registration`] waits for them.
+//! A module implements [`Bus`] for a marker type and holds a [`Registration`]. Drivers implement
+//! [`Driver`] and are registered with `kernel::driver::Registration<Adapter<B, D>>`. They keep the
+//! bus registered: dropping its [`Registration`] waits for them.
 //!
-//! The driver core calls a driver with the lock of its device held. [`notify`] takes that lock as well, so a driver sees
-//! no event before its `probe` is done or after its `unbind` began.
+//! The driver core calls a driver with the lock of its device held. [`notify`] takes that lock as
+//! well, so a driver sees no event before its `probe` is done or after its `unbind` began.
 //!
 //! C header: [`include/linux/device/bus.h`](srctree/include/linux/device/bus.h)
 
@@ -89,8 +89,8 @@ impl<B: Bus> BusType<B> {
 
 /// The drivers that keep a bus registered: how many there are, or that there may be none.
 ///
-/// The driver core lets a bus go that has drivers. It would then forget to take them off their devices when
-/// they are unregistered, and go on to call them.
+/// The driver core lets a bus go that has drivers. It would then forget to take them off their
+/// devices when they are unregistered, and go on to call them.
 struct Drivers(Atomic<i32>);
 
 impl Drivers {
@@ -170,7 +170,8 @@ pub struct Uevent<'a>(*mut sys::kobj_uevent_env, PhantomData<&'a mut ()>);
 impl Uevent<'_> {
     /// Adds the variable `MODALIAS=alias`. Fails with `ENOMEM` if there is no more room.
     pub fn add_modalias(&mut self, alias: &CStr) -> Result {
-        // SAFETY: The driver core gave the environment for the time of the call; the format takes one string.
+        // SAFETY: The driver core gave the environment for the time of the call; the format takes
+        // one string.
         to_result(unsafe {
             sys::add_uevent_var(self.0, c"MODALIAS=%s".as_char_ptr(), alias.as_char_ptr())
         })
@@ -188,8 +189,9 @@ unsafe extern "C" fn match_callback<B: Bus>(
 ) -> c_int {
     // SAFETY: The driver core calls this with a device of the bus, which it keeps alive.
     let device = unsafe { Device::from_raw(device) };
-    // SAFETY: The driver core calls this with a driver on a bus that has this callback, which is a `BusType<B>`. By
-    // its invariant the driver is that of a `RawDriver<B>`, which the driver core keeps registered during the call.
+    // SAFETY: The driver core calls this with a driver on a bus that has this callback, which is a
+    // `BusType<B>`. By its invariant the driver is that of a `RawDriver<B>`, which the driver core
+    // keeps registered during the call.
     let driver = unsafe { RawDriver::<B>::from_raw(driver) };
     driver
         .role
@@ -202,7 +204,8 @@ unsafe extern "C" fn match_callback<B: Bus>(
 ///
 /// # Safety
 ///
-/// To be called by the driver core alone, with a device of the bus `B` and the environment of an event.
+/// To be called by the driver core alone, with a device of the bus `B` and the environment of an
+/// event.
 unsafe extern "C" fn uevent_callback<B: Bus>(
     device: *const sys::device,
     env: *mut sys::kobj_uevent_env,
@@ -224,8 +227,8 @@ pub struct Registration<B: Bus> {
 }
 
 impl<B: Bus> Registration<B> {
-    /// Makes the bus known. Fails with `EEXIST` if there is one of that name, such as that of another implementation,
-    /// or if it is registered already.
+    /// Makes the bus known. Fails with `EEXIST` if there is one of that name, such as that of
+    /// another implementation, or if it is registered already.
     pub fn new() -> Result<Self> {
         let bus = B::bus_type();
 
@@ -254,7 +257,8 @@ impl<B: Bus> Registration<B> {
 impl<B: Bus> Drop for Registration<B> {
     fn drop(&mut self) {
         Self::close(self.bus);
-        // SAFETY: By the type invariant the bus is registered. Its drivers are gone, and none can come.
+        // SAFETY: By the type invariant the bus is registered. Its drivers are gone, and none can
+        // come.
         unsafe { sys::bus_unregister(self.bus.as_ptr()) };
     }
 }
@@ -288,17 +292,20 @@ impl<B: Bus> RawDriver<B> {
     ///
     /// # Safety
     ///
-    /// `driver` must be on a [`BusType<B>`], and stay registered as long as the returned reference is used.
+    /// `driver` must be on a [`BusType<B>`], and stay registered as long as the returned reference
+    /// is used.
     unsafe fn from_raw<'a>(driver: *const sys::device_driver) -> &'a Self {
-        // SAFETY: By the invariants of `BusType` it is the C part, that is the first field, of a value of this type. The
-        // value is pinned while it is registered, and `Adapter` changes it before and after that only.
+        // SAFETY: By the invariants of `BusType` it is the C part, that is the first field, of a
+        // value of this type. The value is pinned while it is registered, and `Adapter` changes it
+        // before and after that only.
         unsafe { &*driver.cast::<Self>() }
     }
 }
 
 /// A driver of devices on the bus `B`.
 ///
-/// As for other buses, what [`Self::probe`] returns lives while the driver is bound and may borrow from the device.
+/// As for other buses, what [`Self::probe`] returns lives while the driver is bound and may borrow
+/// from the device.
 pub trait Driver<B: Bus> {
     /// What the driver keeps for a bound device.
     type Data<'bound>: Send + 'bound;
@@ -337,8 +344,8 @@ pub trait Driver<B: Bus> {
 /// Connects a [`Driver`] to the driver core.
 pub struct Adapter<B: Bus, D: Driver<B>>(PhantomData<(B, D)>);
 
-// SAFETY: `RawDriver` is `repr(C)` and embeds a `device_driver` at the given offset; `D::Data` is what `probe_callback`
-// stores.
+// SAFETY: `RawDriver` is `repr(C)` and embeds a `device_driver` at the given offset; `D::Data` is
+// what `probe_callback` stores.
 unsafe impl<B: Bus, D: Driver<B>> driver::DriverLayout for Adapter<B, D> {
     type DriverType = RawDriver<B>;
     type DriverData<'bound> = D::Data<'bound>;
@@ -374,15 +381,17 @@ unsafe impl<B: Bus, D: Driver<B>> driver::RegistrationOps for Adapter<B, D> {
             (*raw).driver.remove = Some(Self::remove_callback);
             (*raw).driver.shutdown = Some(Self::shutdown_callback);
         }
-        // SAFETY: The caller keeps the driver pinned until `unregister`; its fields were set just above, and the bus
-        // type is static. INVARIANT: The driver is that of a `RawDriver<B>` with a role.
+        // SAFETY: The caller keeps the driver pinned until `unregister`; its fields were set just
+        // above, and the bus type is static. INVARIANT: The driver is that of a `RawDriver<B>` with
+        // a role.
         to_result(unsafe { sys::driver_register(&raw mut (*raw).driver) })
             .inspect_err(|_| bus.drivers.leave())
     }
 
     unsafe fn unregister(registration: &Opaque<RawDriver<B>>) {
         let raw = registration.get();
-        // SAFETY: The caller says that the driver was registered with `register`. That counted it, so the bus is there.
+        // SAFETY: The caller says that the driver was registered with `register`. That counted it,
+        // so the bus is there.
         unsafe { sys::driver_unregister(&raw mut (*raw).driver) };
         // SAFETY: The driver is not registered any more, so nothing else refers to it.
         if let Some(role) = unsafe { (*raw).role.take() } {
@@ -398,11 +407,13 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
     ///
     /// To be called by the driver core alone, with a device of the bus `B` whose lock it holds.
     unsafe extern "C" fn probe_callback(device: *mut sys::device) -> c_int {
-        // SAFETY: By the requirements of this function the device is valid during the call, and its lock is held.
+        // SAFETY: By the requirements of this function the device is valid during the call, and its
+        // lock is held.
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
         from_result(|| {
             B::before_probe(device)?;
-            // The driver begins when there is memory for its data: afterwards nothing fails that it would have to undo.
+            // The driver begins when there is memory for its data: afterwards nothing fails that it
+            // would have to undo.
             let result = device.set_drvdata(pin_init::pin_init_scope(|| Ok(D::probe(device))));
             B::after_probe(device, result);
             result.map(|()| 0)
@@ -413,11 +424,14 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
     ///
     /// # Safety
     ///
-    /// To be called by the driver core alone, with a device that the driver is bound to and whose lock it holds.
+    /// To be called by the driver core alone, with a device that the driver is bound to and whose
+    /// lock it holds.
     unsafe extern "C" fn remove_callback(device: *mut sys::device) -> c_int {
-        // SAFETY: By the requirements of this function the device is valid during the call, and its lock is held.
+        // SAFETY: By the requirements of this function the device is valid during the call, and its
+        // lock is held.
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
-        // SAFETY: The driver is bound, so `probe_callback` has stored data of this type, which go when this has returned.
+        // SAFETY: The driver is bound, so `probe_callback` has stored data of this type, which go
+        // when this has returned.
         let data = unsafe { device.drvdata_borrow::<D::Data<'_>>() };
         D::unbind(device, data);
         0
@@ -427,18 +441,21 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
     ///
     /// # Safety
     ///
-    /// To be called by the driver core alone, with a device that the driver is bound to and whose lock it holds.
+    /// To be called by the driver core alone, with a device that the driver is bound to and whose
+    /// lock it holds.
     unsafe extern "C" fn shutdown_callback(device: *mut sys::device) {
-        // SAFETY: By the requirements of this function the device is valid during the call, and its lock is held.
+        // SAFETY: By the requirements of this function the device is valid during the call, and its
+        // lock is held.
         let device = unsafe { Device::<CoreInternal<'_>>::from_raw(device) };
-        // SAFETY: The driver is bound, so `probe_callback` has stored data of this type, which go when this has returned.
+        // SAFETY: The driver is bound, so `probe_callback` has stored data of this type, which go
+        // when this has returned.
         let data = unsafe { device.drvdata_borrow::<D::Data<'_>>() };
         D::shutdown(device, data);
     }
 
     fn notify(device: &Device<CoreInternal<'_>>, event: B::Event) {
-        // SAFETY: `notify` below calls this for the driver that is bound to the device, with the lock of the device
-        // held: `probe_callback` is done, and stored data of this type.
+        // SAFETY: `notify` below calls this for the driver that is bound to the device, with the
+        // lock of the device held: `probe_callback` is done, and stored data of this type.
         let data = unsafe { device.drvdata_borrow::<D::Data<'_>>() };
         D::notify(device, data, event);
     }
@@ -457,8 +474,9 @@ pub fn notify<B: Bus>(device: &Device, event: B::Event) {
     if !lock.is_bound() {
         return;
     }
-    // SAFETY: A driver is bound to the device, and stays registered while the lock is held, as it would first have to
-    // leave the device. It is a driver of the device's bus, which is a `BusType<B>`.
+    // SAFETY: A driver is bound to the device, and stays registered while the lock is held, as it
+    // would first have to leave the device. It is a driver of the device's bus, which is a
+    // `BusType<B>`.
     let driver = unsafe { RawDriver::<B>::from_raw((*raw).driver) };
     if let Some(role) = &driver.role {
         // SAFETY: `raw` is valid, its lock is held, and its driver, which this is, has bound.
@@ -477,11 +495,13 @@ pub fn find_device<B: Bus>(mut condition: impl FnMut(&Device) -> bool) -> Option
     ///
     /// # Safety
     ///
-    /// `data` must be a [`Search`] that nothing else uses during the call, and `device` a valid device.
+    /// `data` must be a [`Search`] that nothing else uses during the call, and `device` a valid
+    /// device.
     unsafe extern "C" fn callback(device: *mut sys::device, data: *mut c_void) -> c_int {
         // SAFETY: By the requirements of this function; the walk makes one call at a time.
         let search = unsafe { &mut *data.cast::<Search<'_>>() };
-        // SAFETY: By the requirements of this function: the driver core holds a reference to the device during the call.
+        // SAFETY: By the requirements of this function: the driver core holds a reference to the
+        // device during the call.
         let device = unsafe { Device::from_raw(device) };
         if !(search.condition)(device) {
             return 0;
@@ -494,8 +514,8 @@ pub fn find_device<B: Bus>(mut condition: impl FnMut(&Device) -> bool) -> Option
         condition: &mut condition,
         found: None,
     };
-    // SAFETY: The bus type is static; a bus that is not registered is refused. The callback expects a search, which
-    // outlives the walk and is not used otherwise meanwhile.
+    // SAFETY: The bus type is static; a bus that is not registered is refused. The callback expects
+    // a search, which outlives the walk and is not used otherwise meanwhile.
     unsafe {
         sys::bus_for_each_dev(
             B::bus_type().as_ptr(),

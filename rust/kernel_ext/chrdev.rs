@@ -2,8 +2,9 @@
 
 //! Character devices whose only operation is ioctl.
 //!
-//! One [`Registration`] covers a major number and 256 minors. Opening never fails: what a minor stands for is looked up
-//! in each call, so an object may go while its node is open. A seek is accepted and does nothing.
+//! One [`Registration`] covers a major number and 256 minors. Opening never fails: what a minor
+//! stands for is looked up in each call, so an object may go while its node is open. A seek is
+//! accepted and does nothing.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
@@ -28,8 +29,8 @@ pub const MINORS: u32 = 256;
 pub struct Call {
     /// Minor number of the node.
     pub minor: u32,
-    /// Whether the node was opened for more than reading. That includes access mode 3, which is for ioctl only and takes the
-    /// permission to read and to write.
+    /// Whether the node was opened for more than reading. That includes access mode 3, which is for
+    /// ioctl only and takes the permission to read and to write.
     pub writable: bool,
     /// The command number that user space passed.
     pub command: u32,
@@ -39,17 +40,19 @@ pub struct Call {
 
 /// The operations of a character device.
 pub trait Operations: 'static {
-    /// The module that registers the device. It cannot be unloaded while a file of the device is open.
+    /// The module that registers the device. It cannot be unloaded while a file of the device is
+    /// open.
     const MODULE: &'static ThisModule;
 
-    /// Serves a call, native or from a 32-bit process: arguments must have the same layout for both.
+    /// Serves a call, native or from a 32-bit process: arguments must have the same layout for
+    /// both.
     fn ioctl(call: Call) -> Result<c_long>;
 }
 
 /// Keeps a character device registered.
 ///
-/// Open files may outlive it. All that they reach is the constant table of operations and the code behind
-/// it, which [`Operations::MODULE`] keeps loaded.
+/// Open files may outlive it. All that they reach is the constant table of operations and the code
+/// behind it, which [`Operations::MODULE`] keeps loaded.
 ///
 /// # Invariants
 ///
@@ -69,10 +72,11 @@ impl<O: Operations> Registration<O> {
         ..pin_init::zeroed()
     };
 
-    /// Registers a device called `name` in `/proc/devices`, with a major number of the kernel's choice.
+    /// Registers a device called `name` in `/proc/devices`, with a major number of the kernel's
+    /// choice.
     pub fn new(name: &'static CStr) -> Result<Self> {
-        // SAFETY: The name is a C string. The table is constant; files that are open hold a reference to the module
-        // that it is part of, which is its owner.
+        // SAFETY: The name is a C string. The table is constant; files that are open hold a
+        // reference to the module that it is part of, which is its owner.
         let major =
             unsafe { sys::__register_chrdev(0, 0, MINORS, name.as_char_ptr(), Self::OPERATIONS) };
         to_result(major)?;
@@ -95,8 +99,9 @@ impl<O: Operations> Registration<O> {
     ///
     /// `file` must be an open file of this device.
     unsafe fn call(file: *mut sys::file, command: c_uint, argument: usize) -> c_long {
-        // SAFETY: By the requirements of this function the file is valid, and stays open during the call. An open file
-        // has an inode, whose number does not change; flags that change meanwhile are not those that are looked at.
+        // SAFETY: By the requirements of this function the file is valid, and stays open during the
+        // call. An open file has an inode, whose number does not change; flags that change
+        // meanwhile are not those that are looked at.
         let (number, flags) = unsafe { ((*(*file).f_inode).i_rdev, (*file).f_flags) };
         from_result(|| {
             O::ioctl(Call {
@@ -118,7 +123,8 @@ impl<O: Operations> Registration<O> {
         command: c_uint,
         argument: c_ulong,
     ) -> c_long {
-        // SAFETY: By the requirements of this function `file` is an open file of this device, which the system call keeps.
+        // SAFETY: By the requirements of this function `file` is an open file of this device, which
+        // the system call keeps.
         unsafe { Self::call(file, command, argument) }
     }
 
@@ -133,15 +139,16 @@ impl<O: Operations> Registration<O> {
         argument: c_ulong,
     ) -> c_long {
         // The upper half of a 32-bit process's argument is not its own to set.
-        // SAFETY: By the requirements of this function `file` is an open file of this device, which the system call keeps.
+        // SAFETY: By the requirements of this function `file` is an open file of this device, which
+        // the system call keeps.
         unsafe { Self::call(file, command, argument & 0xffff_ffff) }
     }
 }
 
 impl<O: Operations> Drop for Registration<O> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant these numbers were registered under this name, and they are unregistered once.
-        // Files that are open go on to use the constant table.
+        // SAFETY: By the type invariant these numbers were registered under this name, and they are
+        // unregistered once. Files that are open go on to use the constant table.
         unsafe { sys::__unregister_chrdev(self.major, 0, MINORS, self.name.as_char_ptr()) };
     }
 }

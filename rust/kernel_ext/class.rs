@@ -50,7 +50,8 @@ impl Class {
         Ok(Registration(self))
     }
 
-    /// Makes a device of this class below `parent`, with a node in `/dev` for `major` and `minor`. The class must be registered.
+    /// Makes a device of this class below `parent`, with a node in `/dev` for `major` and `minor`.
+    /// The class must be registered.
     pub fn create_node(
         &'static self,
         parent: &Device,

@@ -2,8 +2,9 @@
 
 //! A debugfs directory that belongs to a module and is found from anywhere in it.
 //!
-//! A module has one directory at the root of debugfs, in which its devices make their own. [`Root`] is the static through
-//! which they find it; the module's instance holds the [`RootRegistration`] that makes and removes it.
+//! A module has one directory at the root of debugfs, in which its devices make their own. [`Root`]
+//! is the static through which they find it; the module's instance holds the [`RootRegistration`]
+//! that makes and removes it.
 
 use core::cell::UnsafeCell;
 use kernel::{
@@ -31,8 +32,8 @@ pub struct Root {
     directory: UnsafeCell<Option<Dir>>,
 }
 
-// SAFETY: By the type invariant the directory is accessed by one thread at a time, and handles of directories may be cloned
-// and dropped by any thread.
+// SAFETY: By the type invariant the directory is accessed by one thread at a time, and handles of
+// directories may be cloned and dropped by any thread.
 unsafe impl Sync for Root {}
 
 impl Root {
@@ -66,13 +67,14 @@ impl Root {
 
     /// Calls `f` with nobody else in it.
     fn with<T>(&self, f: impl FnOnce(&mut Option<Dir>) -> T) -> T {
-        // Contention is rare and short: devices come and go seldom, and only a handle is copied meanwhile. Who waits sleeps, as
-        // the other one may need this CPU to be done.
+        // Contention is rare and short: devices come and go seldom, and only a handle is copied
+        // meanwhile. Who waits sleeps, as the other one may need this CPU to be done.
         while self.locked.cmpxchg(false, true, Acquire).is_err() {
             fsleep(Delta::from_micros(100));
         }
 
-        // SAFETY: This thread has just changed `locked` to `true`, and nobody else does before it is `false` again.
+        // SAFETY: This thread has just changed `locked` to `true`, and nobody else does before it
+        // is `false` again.
         let result = f(unsafe { &mut *self.directory.get() });
 
         self.locked.store(false, Release);

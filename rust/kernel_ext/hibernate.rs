@@ -3,7 +3,8 @@
 //! Hibernation: work for which the machine must stand still, and objects that have to know that it
 //! is started again from an image.
 //!
-//! C headers: [`include/linux/suspend.h`](srctree/include/linux/suspend.h), [`include/linux/pm.h`](srctree/include/linux/pm.h)
+//! C headers: [`include/linux/suspend.h`](srctree/include/linux/suspend.h),
+//! [`include/linux/pm.h`](srctree/include/linux/pm.h)
 
 use crate::sys;
 use core::ptr::NonNull;
@@ -23,14 +24,17 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Runs `work` while processes are frozen and devices are suspended, as they are before a hibernation image is made.
+/// Runs `work` while processes are frozen and devices are suspended, as they are before a
+/// hibernation image is made.
 ///
-/// Holders of locks that a process may wait for must not call this: that process could not be frozen. `EBUSY`: the
-/// machine is being hibernated, or a process or device did not stop. `ENOTSUPP`: the kernel cannot hibernate.
+/// Holders of locks that a process may wait for must not call this: that process could not be
+/// frozen. `EBUSY`: the machine is being hibernated, or a process or device did not stop.
+/// `ENOTSUPP`: the kernel cannot hibernate.
 pub fn quietly<F: FnOnce() -> Result>(work: F) -> Result {
     let mut work = Some(work);
     let data = (&raw mut work).cast::<c_void>();
-    // SAFETY: `data` points to the `Option<F>` above, which outlives the call; the callback is called within it, if at all.
+    // SAFETY: `data` points to the `Option<F>` above, which outlives the call; the callback is
+    // called within it, if at all.
     to_result(unsafe { sys::hibernate_quiet_exec(Some(callback::<F>), data) })
 }
 

@@ -6,7 +6,8 @@
 
 use crate::sys;
 
-/// Returns the sizes of huge pages, in bytes, smallest first. There are none if huge pages are switched off.
+/// Returns the sizes of huge pages, in bytes, smallest first. There are none if huge pages are
+/// switched off.
 pub fn sizes() -> impl Iterator<Item = u64> {
     // SAFETY: The helpers look at the configuration and at features of the CPU.
     let sizes = unsafe { [sys::huge_pmd_size(), sys::huge_pud_size()] };

@@ -2,20 +2,23 @@
 
 //! Jobs that are done once, in the background, and a way to wait for all of them.
 //!
-//! There is one queue, for it is the module as a whole that must not be unloaded while a job runs: jobs are functions of
-//! the modules that schedule them, and a module drains the queue before it goes. The core owns it ([`Registration`]).
+//! There is one queue, for it is the module as a whole that must not be unloaded while a job runs:
+//! jobs are functions of the modules that schedule them, and a module drains the queue before it
+//! goes. The core owns it ([`Registration`]).
 //!
 //! # Memory and locks
 //!
-//! A job is there for those who hold locks that it wants, so it must never run at once. All memory that it needs is taken by
-//! [`Prepared::new`]: its work lies beside it, and [`Prepared::schedule`] takes none.
+//! A job is there for those who hold locks that it wants, so it must never run at once. All memory
+//! that it needs is taken by [`Prepared::new`]: its work lies beside it, and [`Prepared::schedule`]
+//! takes none.
 //!
-//! Jobs wait for each other: for locks of devices, which probes hold for long. None waits for one that has not begun, so the
-//! bound on how many run at a time does no harm. They take memory and may wait for user space; reclaim never waits for them,
-//! and the queue has no rescuer. When there is no memory for a further worker, jobs wait until there is.
+//! Jobs wait for each other: for locks of devices, which probes hold for long. None waits for one
+//! that has not begun, so the bound on how many run at a time does no harm. They take memory and
+//! may wait for user space; reclaim never waits for them, and the queue has no rescuer. When there
+//! is no memory for a further worker, jobs wait until there is.
 //!
-//! The queue is not `async` of the kernel: that would run a job at once when it finds no memory, and its jobs would be
-//! waited for by whoever loads a module (`async_synchronize_full`).
+//! The queue is not `async` of the kernel: that would run a job at once when it finds no memory,
+//! and its jobs would be waited for by whoever loads a module (`async_synchronize_full`).
 
 use crate::{
     wait::wait_until,
@@ -74,7 +77,8 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // Both are fully ordered, and so is what a user does: either it is counted here or it finds no queue.
+        // Both are fully ordered, and so is what a user does: either it is counted here or it finds
+        // no queue.
         QUEUE.xchg(ptr::null_mut(), Full);
         wait_until(
             || USERS.fetch_add(0, Full) == 0,
@@ -114,8 +118,8 @@ impl Deref for QueueUse {
     type Target = OwnedQueue;
 
     fn deref(&self) -> &OwnedQueue {
-        // SAFETY: By the type invariant the registration was not dropped when this was counted, and it waits until this is not
-        // counted any more before it drops its queue.
+        // SAFETY: By the type invariant the registration was not dropped when this was counted, and
+        // it waits until this is not counted any more before it drops its queue.
         unsafe { self.0.as_ref() }
     }
 }
@@ -159,8 +163,8 @@ impl<J: Job> WorkItem for Item<J> {
 
 /// What lockdep is to know of the work of all jobs.
 ///
-/// Not a part of the generic function that calls it: each module has its own copy of that and of the names in it, and lockdep wants
-/// one name for a key.
+/// Not a part of the generic function that calls it: each module has its own copy of that and of
+/// the names in it, and lockdep wants one name for a key.
 #[inline(never)]
 fn lock_class() -> (&'static CStr, Pin<&'static LockClassKey>) {
     (c"nd_job", static_lock_class!())
@@ -187,8 +191,8 @@ impl<J: Job> Prepared<J> {
         Ok(Self { item, queue })
     }
 
-    /// Schedules the job, near the NUMA node `node` if that is online. It never runs before this returns, unless on another
-    /// thread.
+    /// Schedules the job, near the NUMA node `node` if that is online. It never runs before this
+    /// returns, unless on another thread.
     pub fn schedule(self, node: i32) {
         let Self { item, queue } = self;
         queue.enqueue_near(node, item);
@@ -196,15 +200,16 @@ impl<J: Job> Prepared<J> {
     }
 }
 
-/// Waits until no job is left, those included that jobs scheduled meanwhile. Never call it from a job, nor from what a
-/// job may call: registration probes drivers.
+/// Waits until no job is left, those included that jobs scheduled meanwhile. Never call it from a
+/// job, nor from what a job may call: registration probes drivers.
 pub fn drain() {
     let Some(queue) = QueueUse::new() else {
         return;
     };
     loop {
         let scheduled = SCHEDULED.load(Acquire);
-        // The jobs that were counted, and what they scheduled until they ended, which is counted by then.
+        // The jobs that were counted, and what they scheduled until they ended, which is counted by
+        // then.
         queue.flush();
         if SCHEDULED.load(Acquire) == scheduled {
             return;

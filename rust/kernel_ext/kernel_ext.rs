@@ -2,8 +2,8 @@
 
 //! What the `kernel` crate lacks for a bus of one's own, in the shape it would have there.
 //!
-//! All unsafe code of the project lives in this crate. The crates above it forbid `unsafe`; they may use what is public
-//! here and nothing of `kernel::bindings`.
+//! All unsafe code of the project lives in this crate. The crates above it forbid `unsafe`; they
+//! may use what is public here and nothing of `kernel::bindings`.
 //!
 //! - [`bus`], [`device`], [`sysfs`]: a bus type, its devices and drivers, and their attributes;
 //! - [`jobs`], [`repeated_work`], [`workqueue`]: registration and other work in the background;

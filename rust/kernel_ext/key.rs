@@ -49,8 +49,8 @@ pub fn wipe(bytes: &mut [u8]) {
 
 /// Copies the encrypted key with this number, as far as the calling process may search it.
 ///
-/// `ENOKEY`: there is none, it is of another type, or it does not have `N` bytes. `EOPNOTSUPP`: the kernel has no
-/// encrypted keys. `ENOMEM`: there is no memory for the copy.
+/// `ENOKEY`: there is none, it is of another type, or it does not have `N` bytes. `EOPNOTSUPP`: the
+/// kernel has no encrypted keys. `ENOMEM`: there is no memory for the copy.
 pub fn lookup<const N: usize>(serial: Serial) -> Result<Secret<N>> {
     #[cfg(CONFIG_ENCRYPTED_KEYS)]
     return Key::lookup(serial)?.secret();
@@ -62,7 +62,8 @@ pub fn lookup<const N: usize>(serial: Serial) -> Result<Secret<N>> {
     }
 }
 
-/// Copies the encrypted key with this description, which user space may be asked for. Errors as for [`lookup`].
+/// Copies the encrypted key with this description, which user space may be asked for. Errors as for
+/// [`lookup`].
 pub fn request<const N: usize>(description: &CStr) -> Result<Secret<N>> {
     #[cfg(CONFIG_ENCRYPTED_KEYS)]
     return Key::request(description)?.secret();
@@ -89,18 +90,21 @@ impl Key {
         const POSSESSED: usize = 1;
 
         let serial = i32::try_from(serial).map_err(|_| enokey())?;
-        // SAFETY: The function takes numbers, which it checks. It may sleep, and searches the keys of the current process.
+        // SAFETY: The function takes numbers, which it checks. It may sleep, and searches the keys
+        // of the current process.
         let found = kernel::error::from_err_ptr(unsafe {
             sys::lookup_user_key(serial, 0, sys::key_need_perm_KEY_NEED_SEARCH)
         })
         .map_err(|_| enokey())?;
         let key = found.map_addr(|address| address & !POSSESSED).cast();
-        // SAFETY: `lookup_user_key` returned a reference to a valid key, which nothing else owns, without the bit.
+        // SAFETY: `lookup_user_key` returned a reference to a valid key, which nothing else owns,
+        // without the bit.
         unsafe { Self::from_owned(key) }
     }
 
     fn request(description: &CStr) -> Result<Self> {
-        // SAFETY: The type is static, the strings are valid C strings, and the default domain needs no tag.
+        // SAFETY: The type is static, the strings are valid C strings, and the default domain needs
+        // no tag.
         let found = kernel::error::from_err_ptr(unsafe {
             sys::request_key_tag(
                 &raw mut sys::key_type_encrypted,
@@ -121,11 +125,13 @@ impl Key {
     /// `key` is null or a valid key, a reference to which is given to this function.
     unsafe fn from_owned(key: *mut sys::key) -> Result<Self> {
         let key = core::ptr::NonNull::new(key).ok_or(enokey())?;
-        // SAFETY: The key is valid by the requirements of this function. Its type, which is in all variants of the union,
-        // is set before it can be found, and changes to `key_type_dead` at most when there are no references any more.
+        // SAFETY: The key is valid by the requirements of this function. Its type, which is in all
+        // variants of the union, is set before it can be found, and changes to `key_type_dead` at
+        // most when there are no references any more.
         let kind = unsafe { (*key.as_ptr()).__bindgen_anon_3.__bindgen_anon_1.type_ };
         if !core::ptr::eq(kind, &raw const sys::key_type_encrypted) {
-            // SAFETY: The reference was given to this function, which returns without using the key again.
+            // SAFETY: The reference was given to this function, which returns without using the key
+            // again.
             unsafe { sys::key_put(key.as_ptr()) };
             return Err(enokey());
         }
@@ -137,10 +143,11 @@ impl Key {
     fn secret<const N: usize>(&self) -> Result<Secret<N>> {
         let key = self.0.as_ptr();
         let mut secret = Secret::zero()?;
-        // SAFETY: The key is valid by the type invariant, and its semaphore was initialised with it. This may sleep.
+        // SAFETY: The key is valid by the type invariant, and its semaphore was initialised with
+        // it. This may sleep.
         unsafe { sys::down_read(&raw mut (*key).sem) };
-        // SAFETY: The semaphore is held, so the payload stays; that of an encrypted key is of this type, or null when the
-        // key was revoked.
+        // SAFETY: The semaphore is held, so the payload stays; that of an encrypted key is of this
+        // type, or null when the key was revoked.
         let payload = unsafe {
             (*key)
                 .__bindgen_anon_4
@@ -151,7 +158,8 @@ impl Key {
         };
         let found = match payload {
             Some(payload) if usize::from(payload.decrypted_datalen) == N => {
-                // SAFETY: The payload says that there are that many bytes, and the semaphore keeps them from changing.
+                // SAFETY: The payload says that there are that many bytes, and the semaphore keeps
+                // them from changing.
                 secret.0.copy_from_slice(unsafe {
                     core::slice::from_raw_parts(payload.decrypted_data, N)
                 });

@@ -10,10 +10,11 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// A scope in which the current task starts no I/O to get memory: all its allocations are as with `GFP_NOIO`.
+/// A scope in which the current task starts no I/O to get memory: all its allocations are as with
+/// `GFP_NOIO`.
 ///
-/// To be entered by whoever serves a request: I/O that is started to get memory for it could wait for that very request. Scopes
-/// nest; those of a task end in the reverse order of their beginning.
+/// To be entered by whoever serves a request: I/O that is started to get memory for it could wait
+/// for that very request. Scopes nest; those of a task end in the reverse order of their beginning.
 #[must_use = "the scope ends at once"]
 pub struct NoIo {
     /// The flag, unless the task had it before.
@@ -40,7 +41,8 @@ impl NoIo {
 
 impl Drop for NoIo {
     fn drop(&mut self) {
-        // SAFETY: The flags are those of `Self::enter`, which this task has called, as the guard cannot be sent to another.
+        // SAFETY: The flags are those of `Self::enter`, which this task has called, as the guard
+        // cannot be sent to another.
         unsafe { sys::memalloc_noio_restore(self.flags) };
     }
 }

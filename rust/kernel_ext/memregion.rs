@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory regions: numbers, which the kernel gives out to all kinds of providers, and what is in the caches of CPUs.
+//! Memory regions: numbers, which the kernel gives out to all kinds of providers, and what is in
+//! the caches of CPUs.
 //!
 //! C header: [`include/linux/memregion.h`](srctree/include/linux/memregion.h)
 
@@ -38,7 +39,8 @@ impl Drop for RegionId {
     }
 }
 
-/// Drops what the caches of all CPUs hold of device memory whose contents were changed behind their back.
+/// Drops what the caches of all CPUs hold of device memory whose contents were changed behind their
+/// back.
 ///
 /// `ENXIO`: that is not possible here. A guest, for one, cannot do it.
 pub fn invalidate_caches() -> Result {
@@ -46,7 +48,8 @@ pub fn invalidate_caches() -> Result {
     if !unsafe { sys::cpu_cache_has_invalidate_memregion() } {
         return Err(ENXIO);
     }
-    // SAFETY: It can be done, as was just checked. All caches are written back before they are invalidated, so no store
-    // is lost; this length stands for everything. The function waits for other CPUs, so it may sleep.
+    // SAFETY: It can be done, as was just checked. All caches are written back before they are
+    // invalidated, so no store is lost; this length stands for everything. The function waits for
+    // other CPUs, so it may sleep.
     to_result(unsafe { sys::cpu_cache_invalidate_memregion(0, usize::MAX) })
 }

@@ -11,7 +11,8 @@ pub struct ModuleReference(&'static ThisModule);
 impl ModuleReference {
     /// Takes a reference, unless the module is going away.
     pub fn try_new(module: &'static ThisModule) -> Option<Self> {
-        // SAFETY: `ThisModule` wraps a valid module, or null for code that is built in, which the function allows.
+        // SAFETY: `ThisModule` wraps a valid module, or null for code that is built in, which the
+        // function allows.
         unsafe { sys::try_module_get(module.as_ptr()) }.then_some(Self(module))
     }
 }

@@ -18,10 +18,10 @@ use kernel::{
 
 /// A parameter that is on or off, made by [`switches!`](crate::switches).
 ///
-/// The C side writes to it as to a `bool`, one byte: when the module is loaded, before any of its code runs.
-/// The parameter is read only in sysfs, and stays so if the mode of the file is changed
-/// (`param_attr_store` is left out for it). So no write races with a read. One that did would be of one
-/// byte as well, and the read, which is atomic, would find the value from before or after.
+/// The C side writes to it as to a `bool`, one byte: when the module is loaded, before any of its
+/// code runs. The parameter is read only in sysfs, and stays so if the mode of the file is changed
+/// (`param_attr_store` is left out for it). So no write races with a read. One that did would be of
+/// one byte as well, and the read, which is atomic, would find the value from before or after.
 ///
 /// # Invariants
 ///
@@ -45,8 +45,8 @@ impl Switch {
     }
 }
 
-/// Declares parameters of the module that are on or off: `NAME`, `NAME=1`, `NAME=Y`, `NAME=on` and the like, or `NAME=0` and so on.
-/// Everybody may read them in sysfs.
+/// Declares parameters of the module that are on or off: `NAME`, `NAME=1`, `NAME=Y`, `NAME=on` and
+/// the like, or `NAME=0` and so on. Everybody may read them in sysfs.
 ///
 /// ```ignore
 /// kernel_ext::switches! {
@@ -119,7 +119,8 @@ const fn raw_parameter(
     sys::kernel_param {
         name: as_char_ptr_in_const_context(name),
         mod_: module.as_ptr(),
-        // SAFETY: This is the address of a static of the kernel, which is there as long as the kernel is.
+        // SAFETY: This is the address of a static of the kernel, which is there as long as the
+        // kernel is.
         ops: &raw const sys::param_ops_bool,
         perm: READ_ONLY,
         // As of parameters of loadable modules in C: they are set when the module is loaded.
@@ -141,14 +142,15 @@ mod tests {
 
     /// Sets the switch as the kernel does when it loads a module.
     fn set(value: &CStr) -> Result {
-        // SAFETY: Null stands for code that is built in. Setting a parameter does not look at its module.
+        // SAFETY: Null stands for code that is built in. Setting a parameter does not look at its
+        // module.
         static NO_MODULE: ThisModule = unsafe { ThisModule::from_ptr(ptr::null_mut()) };
 
         let parameter = raw_parameter("kunit\0", &NO_MODULE, &SWITCH);
         // SAFETY: `raw_parameter` stores the address of a table that the kernel keeps.
         let set = unsafe { (*parameter.ops).set }.ok_or(EINVAL)?;
-        // SAFETY: The value is a C string, and the parameter is one for this function. The byte that it writes belongs to
-        // the test alone.
+        // SAFETY: The value is a C string, and the parameter is one for this function. The byte
+        // that it writes belongs to the test alone.
         to_result(unsafe { set(value.as_char_ptr(), &raw const parameter) })
     }
 

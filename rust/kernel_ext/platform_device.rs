@@ -25,7 +25,8 @@ unsafe impl Send for Registration {}
 unsafe impl Sync for Registration {}
 
 impl Registration {
-    /// Registers the device `name.id`. Its driver, the one called `name`, may be bound before this returns.
+    /// Registers the device `name.id`. Its driver, the one called `name`, may be bound before this
+    /// returns.
     pub fn new(name: &CStr, id: u32) -> Result<Self> {
         let id = i32::try_from(id)?;
         // SAFETY: The name is a valid C string, which is copied.

@@ -16,8 +16,8 @@ use kernel::{
 
 /// Work for [`RepeatedWork`].
 pub trait Job: Send + Sync + 'static {
-    /// Does it once; never twice at a time. May sleep. Returns after how long it is to be done again; `None` if somebody
-    /// will ask for it.
+    /// Does it once; never twice at a time. May sleep. Returns after how long it is to be done
+    /// again; `None` if somebody will ask for it.
     fn run(&self) -> Option<Jiffies>;
 }
 
@@ -49,7 +49,8 @@ impl<J: Job> RepeatedWork<J> {
         let inner = KBox::pin_init(
             pin_init!(Inner {
                 raw <- Opaque::ffi_init(|slot: *mut sys::delayed_work| {
-                    // SAFETY: `slot` is valid for writes and pinned; the callback is that of the work in an `Inner<J>`.
+                    // SAFETY: `slot` is valid for writes and pinned; the callback is that of the
+                    // work in an `Inner<J>`.
                     unsafe { initialise(slot, callback::<J>) }
                 }),
                 job,
@@ -65,14 +66,16 @@ impl<J: Job> RepeatedWork<J> {
         &self.inner.job
     }
 
-    /// Has the job done as soon as possible, unless it waits for its time. If it is being done, it is done once more.
+    /// Has the job done as soon as possible, unless it waits for its time. If it is being done, it
+    /// is done once more.
     pub fn start(&self) {
         queue(&self.inner.raw, 0);
     }
 
     /// Has the job done in `delay`, whatever time it waits for.
     pub fn hasten(&self, delay: Jiffies) {
-        // SAFETY: The work is valid by the type invariant of `Inner`, and the queue is one that always exists.
+        // SAFETY: The work is valid by the type invariant of `Inner`, and the queue is one that
+        // always exists.
         unsafe {
             sys::mod_delayed_work_on(
                 sys::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
@@ -85,11 +88,13 @@ impl<J: Job> RepeatedWork<J> {
 
     /// Tells whether the job is being done, or waits for its time.
     pub fn is_busy(&self) -> bool {
-        // SAFETY: The work is valid by the type invariant of `Inner`. The answer may be old when it arrives.
+        // SAFETY: The work is valid by the type invariant of `Inner`. The answer may be old when it
+        // arrives.
         unsafe { sys::work_busy(&raw mut (*self.inner.raw.get()).work) != 0 }
     }
 
-    /// Stops for good: waits until the job is not being done any more, and lets nobody start it again.
+    /// Stops for good: waits until the job is not being done any more, and lets nobody start it
+    /// again.
     ///
     /// Never call it from the job.
     pub fn stop(&self) {
@@ -118,12 +123,13 @@ fn queue(raw: &Opaque<sys::delayed_work>, delay: Jiffies) {
 
 /// Makes delayed work.
 ///
-/// Not a part of the generic function that calls it: each module has its own copy of that and of the names in it, and lockdep wants
-/// one name for a key.
+/// Not a part of the generic function that calls it: each module has its own copy of that and of
+/// the names in it, and lockdep wants one name for a key.
 ///
 /// # Safety
 ///
-/// `slot` is valid for writes and does not move while the work is in use; `function` may be called with its `work`.
+/// `slot` is valid for writes and does not move while the work is in use; `function` may be called
+/// with its `work`.
 #[inline(never)]
 unsafe fn initialise(
     slot: *mut sys::delayed_work,
@@ -154,7 +160,8 @@ unsafe fn initialise(
 ///
 /// To be called by the work queue alone, with the `work` of the `raw` of an [`Inner<J>`].
 unsafe extern "C" fn callback<J: Job>(work: *mut sys::work_struct) {
-    // SAFETY: By the requirements of this function. The value outlives the call, as it is disabled before it is dropped.
+    // SAFETY: By the requirements of this function. The value outlives the call, as it is disabled
+    // before it is dropped.
     let inner = unsafe {
         let delayed = container_of!(work, sys::delayed_work, work);
         &*delayed.cast::<Inner<J>>()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tree of physical addresses that `/proc/iomem` shows, and which NUMA node an address belongs to.
+//! The tree of physical addresses that `/proc/iomem` shows, and which NUMA node an address belongs
+//! to.
 //!
 //! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h),
 //! [`include/linux/numa.h`](srctree/include/linux/numa.h)
@@ -69,14 +70,16 @@ pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
 
     /// # Safety
     ///
-    /// `resource` must be valid, and `walk` a [`Walk`] with an `F` that nothing else uses during the call.
+    /// `resource` must be valid, and `walk` a [`Walk`] with an `F` that nothing else uses during
+    /// the call.
     unsafe extern "C" fn callback<F: FnMut(AddressRange) -> Result>(
         resource: *mut sys::resource,
         walk: *mut c_void,
     ) -> c_int {
         // SAFETY: By the requirements of this function; the walk makes one call at a time.
         let walk = unsafe { &mut *walk.cast::<Walk<'_, F>>() };
-        // SAFETY: By the requirements of this function the resource is valid: it is a copy that the walk has made.
+        // SAFETY: By the requirements of this function the resource is valid: it is a copy that the
+        // walk has made.
         let range = unsafe {
             AddressRange {
                 first: (*resource).start,
@@ -91,8 +94,8 @@ pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
         f: &mut f,
         outcome: Ok(()),
     };
-    // SAFETY: The callback and its context are as the callback expects, and outlive the call. What it returns is an
-    // error also if there is no range at all, so it is `outcome` that counts.
+    // SAFETY: The callback and its context are as the callback expects, and outlive the call. What
+    // it returns is an error also if there is no range at all, so it is `outcome` that counts.
     unsafe {
         sys::walk_iomem_res_desc(
             description.as_raw(),
@@ -121,11 +124,12 @@ pub fn has_description(range: AddressRange, description: Description) -> bool {
 ///
 /// # Invariants
 ///
-/// The resource is in the tree. It is accessed under the lock of the tree alone, by the C side, which keeps
-/// pointers to it.
+/// The resource is in the tree. It is accessed under the lock of the tree alone, by the C side,
+/// which keeps pointers to it.
 pub struct InsertedRange(Pin<KBox<Opaque<sys::resource>>>);
 
-// SAFETY: By the type invariant only the C side accesses the resource, from any thread; it may be removed on any.
+// SAFETY: By the type invariant only the C side accesses the resource, from any thread; it may be
+// removed on any.
 unsafe impl Send for InsertedRange {}
 
 // SAFETY: There is nothing that can be done through a shared reference.
@@ -134,8 +138,9 @@ unsafe impl Sync for InsertedRange {}
 impl InsertedRange {
     /// Describes `range`, below whatever covers it and above whatever it covers.
     ///
-    /// [`MapError::Busy`]: it overlaps something in part, or is reserved. [`MapError::Foreign`]: it belongs to a device or the
-    /// firmware; a description makes memory of a range, so nothing else may get one.
+    /// [`MapError::Busy`]: it overlaps something in part, or is reserved. [`MapError::Foreign`]: it
+    /// belongs to a device or the firmware; a description makes memory of a range, so nothing else
+    /// may get one.
     pub fn new(range: AddressRange, description: Description) -> Result<Self, MapError> {
         let len = range
             .last
@@ -156,8 +161,8 @@ impl InsertedRange {
             GFP_KERNEL,
         )
         .map_err(|_| MapError::NoMemory)?;
-        // SAFETY: The root of the tree is a static of the kernel. The resource is initialised, with a static name, is in no
-        // tree, and stays in place until it is removed.
+        // SAFETY: The root of the tree is a static of the kernel. The resource is initialised, with
+        // a static name, is in no tree, and stays in place until it is removed.
         to_result(unsafe { sys::insert_resource(&raw mut sys::iomem_resource, resource.get()) })
             .map_err(|_| MapError::Busy)?;
         // INVARIANT: It was just inserted.
@@ -174,7 +179,8 @@ impl Drop for InsertedRange {
 
 /// The NUMA node of memory at `address` that is not system memory, negative if there is none.
 pub fn address_node(address: u64) -> i32 {
-    // SAFETY: The function takes a number, and looks it up in a table that does not change after boot.
+    // SAFETY: The function takes a number, and looks it up in a table that does not change after
+    // boot.
     unsafe { sys::memory_add_physaddr_to_nid(address) }
 }
 

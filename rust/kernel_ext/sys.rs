@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Raw C interfaces: everything of `kernel::bindings`, what our own bindgen run adds, and our C helpers.
+//! Raw C interfaces: everything of `kernel::bindings`, what our own bindgen run adds, and our C
+//! helpers.
 //!
 //! Nothing outside `kernel_ext` may use this module.
 

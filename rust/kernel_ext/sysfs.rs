@@ -2,9 +2,10 @@
 
 //! Typed sysfs attributes of device nodes.
 //!
-//! An [`Attribute<T>`] is a name, a mode, and functions that show or store it; they get the [`Node<T>`] that the
-//! attribute belongs to, so an attribute of one kind of device cannot be attached to another. Attributes are gathered
-//! into a [`Group<T>`] and groups into [`Groups<T>`], all of them immutable statics:
+//! An [`Attribute<T>`] is a name, a mode, and functions that show or store it; they get the
+//! [`Node<T>`] that the attribute belongs to, so an attribute of one kind of device cannot be
+//! attached to another. Attributes are gathered into a [`Group<T>`] and groups into [`Groups<T>`],
+//! all of them immutable statics:
 //!
 //! ```ignore
 //! static SIZE: Attribute<Region> = Attribute::read_only(c"size", |region, out| Ok(writeln!(out, "{}", region.size())?));
@@ -15,8 +16,9 @@
 //!
 //! The length parameters count the null pointer that ends the C table.
 //!
-//! kernfs drains running callbacks before `device_del` returns, so a callback never outlives its device. A `store` that
-//! would unregister its own device must therefore leave that to somebody else.
+//! kernfs drains running callbacks before `device_del` returns, so a callback never outlives its
+//! device. A `store` that would unregister its own device must therefore leave that to somebody
+//! else.
 //!
 //! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
 
@@ -53,7 +55,8 @@ use kernel::{
 /// Writes the value of an attribute. What goes past the end of a page is cut off.
 pub type Show<T> = fn(&Node<T>, &mut Formatter<'_>) -> Result;
 
-/// Writes the value of an attribute that need not be text to the first bytes of a page. Returns how many there are.
+/// Writes the value of an attribute that need not be text to the first bytes of a page. Returns how
+/// many there are.
 pub type ShowBytes<T> = fn(&Node<T>, &mut [u8; PAGE_SIZE]) -> Result<usize>;
 
 /// Takes the bytes that were written to an attribute, up to the first NUL.
@@ -142,7 +145,8 @@ impl<T: DeviceType> Attribute<T> {
         self
     }
 
-    /// Says what the attribute takes, for the message that the kernel logs when a store fails with `EINVAL` or `ERANGE`.
+    /// Says what the attribute takes, for the message that the kernel logs when a store fails with
+    /// `EINVAL` or `ERANGE`.
     pub const fn expecting(mut self, expected: &'static str) -> Self {
         self.expected = Some(expected);
         self
@@ -197,7 +201,8 @@ impl<T: DeviceType> Attribute<T> {
     ///
     /// `raw` must be the C part of a `'static` [`Attribute<T>`].
     unsafe fn from_raw(raw: *const sys::device_attribute) -> &'static Self {
-        // SAFETY: By the requirements of this function the attribute is there; `raw` is its first field.
+        // SAFETY: By the requirements of this function the attribute is there; `raw` is its first
+        // field.
         unsafe { &*raw.cast::<Self>() }
     }
 
@@ -211,12 +216,14 @@ impl<T: DeviceType> Attribute<T> {
         attribute: *const sys::device_attribute,
         page: *mut c_char,
     ) -> isize {
-        // SAFETY: By the type invariant, sysfs calls this with the C part of an `Attribute<T>`, all of which are static.
+        // SAFETY: By the type invariant, sysfs calls this with the C part of an `Attribute<T>`, all
+        // of which are static.
         let attribute = unsafe { Self::from_raw(attribute) };
-        // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device alive during the call.
+        // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device
+        // alive during the call.
         let node = unsafe { Node::<T>::from_raw(dev) };
-        // SAFETY: `sysfs_kf_seq_show` passes the buffer of a `seq_file`, which it has filled with zeroes up to a page, and
-        // which belongs to this call alone: the mutex of the file is held.
+        // SAFETY: `sysfs_kf_seq_show` passes the buffer of a `seq_file`, which it has filled with
+        // zeroes up to a page, and which belongs to this call alone: the mutex of the file is held.
         let page = unsafe { &mut *page.cast::<[u8; PAGE_SIZE]>() };
         from_result(|| {
             let written = match attribute.show.as_ref().ok_or(EIO)? {
@@ -236,19 +243,22 @@ impl<T: DeviceType> Attribute<T> {
     ///
     /// # Safety
     ///
-    /// To be called by sysfs alone, with the device of a `Node<T>`, an attribute of `T` and `count` bytes.
+    /// To be called by sysfs alone, with the device of a `Node<T>`, an attribute of `T` and `count`
+    /// bytes.
     unsafe extern "C" fn store_callback(
         dev: *mut sys::device,
         attribute: *const sys::device_attribute,
         buffer: *const c_char,
         count: usize,
     ) -> isize {
-        // SAFETY: By the type invariant, sysfs calls this with the C part of an `Attribute<T>`, all of which are static.
+        // SAFETY: By the type invariant, sysfs calls this with the C part of an `Attribute<T>`, all
+        // of which are static.
         let attribute = unsafe { Self::from_raw(attribute) };
-        // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device alive during the call.
+        // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device
+        // alive during the call.
         let node = unsafe { Node::<T>::from_raw(dev) };
-        // SAFETY: `kernfs_fop_write_iter` passes a buffer of more than `count` bytes that it has copied from user space, and
-        // which belongs to this call alone.
+        // SAFETY: `kernfs_fop_write_iter` passes a buffer of more than `count` bytes that it has
+        // copied from user space, and which belongs to this call alone.
         let bytes = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), count) };
         from_result(|| {
             let store = attribute.store.ok_or(EIO)?;
@@ -282,20 +292,23 @@ impl<T: DeviceType> Attribute<T> {
     ///
     /// # Safety
     ///
-    /// To be called by sysfs alone, with the object of the device of a `Node<T>` and an attribute of `T`.
+    /// To be called by sysfs alone, with the object of the device of a `Node<T>` and an attribute
+    /// of `T`.
     unsafe extern "C" fn visible_callback(
         kobj: *mut sys::kobject,
         attribute: *const sys::attribute,
         _index: c_int,
     ) -> sys::umode_t {
-        // SAFETY: The attribute is the `attr` of a `device_attribute` of ours, which begins with it.
+        // SAFETY: The attribute is the `attr` of a `device_attribute` of ours, which begins with
+        // it.
         let attribute = unsafe { Self::from_raw(attribute.cast()) };
         let Some(visible) = attribute.visible else {
             return attribute.raw.attr.mode;
         };
         // SAFETY: The kobject is the one inside the device that the group is attached to.
         let dev = unsafe { kobj.byte_sub(offset_of!(sys::device, kobj)) }.cast::<sys::device>();
-        // SAFETY: Groups of `T` are attached to nodes of `T` alone; sysfs keeps the device alive during the call.
+        // SAFETY: Groups of `T` are attached to nodes of `T` alone; sysfs keeps the device alive
+        // during the call.
         visible(unsafe { Node::<T>::from_raw(dev) })
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tracepoints. While nobody listens, one costs an instruction that does nothing, or a load and a branch in a kernel without
-//! `CONFIG_JUMP_LABEL`.
+//! Tracepoints. While nobody listens, one costs an instruction that does nothing, or a load and a
+//! branch in a kernel without `CONFIG_JUMP_LABEL`.
 //!
-//! `kernel::declare_trace!` finds tracepoints in the bindings of the kernel crate only, so ours is declared here.
+//! `kernel::declare_trace!` finds tracepoints in the bindings of the kernel crate only, so ours is
+//! declared here.
 //!
 //! C header: `include/nd_trace.h` of this project
 

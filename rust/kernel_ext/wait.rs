@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waiting for what wakes no one: that something is not used any more, that no task is in a function any more.
+//! Waiting for what wakes no one: that something is not used any more, that no task is in a
+//! function any more.
 
 use crate::sys;
 use kernel::time::{
@@ -8,7 +9,8 @@ use kernel::time::{
     Delta, //
 };
 
-/// Waits for `condition`, which others bring about in their own time, and calls `complain` every ten seconds.
+/// Waits for `condition`, which others bring about in their own time, and calls `complain` every
+/// ten seconds.
 pub(crate) fn wait_until(condition: impl Fn() -> bool, complain: impl Fn()) {
     const ROUNDS: u32 = 1000;
 
@@ -24,8 +26,8 @@ pub(crate) fn wait_until(condition: impl Fn() -> bool, complain: impl Fn()) {
     }
 }
 
-/// Waits until every task that was in the text of a module has left it, unless it sleeps there: one that was preempted between
-/// its last action and the return of its function goes on in that text.
+/// Waits until every task that was in the text of a module has left it, unless it sleeps there: one
+/// that was preempted between its last action and the return of its function goes on in that text.
 pub(crate) fn wait_for_returns() {
     // SAFETY: There are no requirements, but that the caller may sleep, as all who wait here do.
     unsafe { sys::synchronize_rcu_tasks() };

@@ -27,9 +27,11 @@ unsafe impl Sync for OwnedQueue {}
 impl OwnedQueue {
     /// A queue of which no work is bound to a CPU. `ENOMEM`: there is no memory for it.
     ///
-    /// It has no rescuer: when memory is short its work waits for a worker, so reclaim must not depend on it.
+    /// It has no rescuer: when memory is short its work waits for a worker, so reclaim must not
+    /// depend on it.
     pub fn new_unbound(name: &CStr) -> Result<Self> {
-        // SAFETY: The format takes one string. 0 asks for the default of how much work is done at a time.
+        // SAFETY: The format takes one string. 0 asks for the default of how much work is done at a
+        // time.
         let queue = unsafe {
             sys::alloc_workqueue_noprof(
                 c"%s".as_char_ptr(),
@@ -49,9 +51,10 @@ impl OwnedQueue {
     where
         W: RawWorkItem<ID> + Send + 'static,
     {
-        // SAFETY: `queue_work_node` returns `false` only for work that is in a queue, as work of `RawWorkItem` is never disabled.
-        // `W` is `Send` and static. The pointer is valid as `__enqueue` guarantees: during the call, and until the work is
-        // done if it was enqueued. The queue is valid, and unbound, by the type invariant; nodes that do not exist are seen
+        // SAFETY: `queue_work_node` returns `false` only for work that is in a queue, as work of
+        // `RawWorkItem` is never disabled. `W` is `Send` and static. The pointer is valid as
+        // `__enqueue` guarantees: during the call, and until the work is done if it was enqueued.
+        // The queue is valid, and unbound, by the type invariant; nodes that do not exist are seen
         // through.
         unsafe { w.__enqueue(|work| sys::queue_work_node(node, self.0.as_ptr(), work)) }
     }
@@ -65,7 +68,8 @@ impl OwnedQueue {
 
 impl Drop for OwnedQueue {
     fn drop(&mut self) {
-        // SAFETY: The queue is ours by the type invariant. This waits for its work, and for what that enqueues.
+        // SAFETY: The queue is ours by the type invariant. This waits for its work, and for what
+        // that enqueues.
         unsafe { sys::destroy_workqueue(self.0.as_ptr()) };
     }
 }

@@ -24,7 +24,8 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// This is a valid `struct acpi_device`, whose handle stays what it is as long as there are references.
+/// This is a valid `struct acpi_device`, whose handle stays what it is as long as there are
+/// references.
 #[repr(transparent)]
 pub struct AcpiDevice(Opaque<sys::acpi_device>);
 
@@ -38,13 +39,14 @@ impl AcpiDevice {
     /// The ACPI companion of `device`, if it has one.
     pub fn companion_of(device: &Device<Bound>) -> Option<&Self> {
         let raw = ptr::from_ref(device).cast::<sys::device>();
-        // SAFETY: `raw` is a valid device. Its firmware node is set before a driver can bind, by `device_add` at the latest,
-        // and is taken away after the driver has left.
+        // SAFETY: `raw` is a valid device. Its firmware node is set before a driver can bind, by
+        // `device_add` at the latest, and is taken away after the driver has left.
         let fwnode = unsafe { (*raw).fwnode };
         // SAFETY: The node is null or valid, of whatever kind; the function checks both.
         let companion = unsafe { sys::to_acpi_device_node(fwnode) };
-        // SAFETY: `acpi_bind_one` took a reference to the companion for the device, and `acpi_unbind_one` gives it back after
-        // the driver has left, so not while `device`, which is bound, is borrowed.
+        // SAFETY: `acpi_bind_one` took a reference to the companion for the device, and
+        // `acpi_unbind_one` gives it back after the driver has left, so not while `device`, which
+        // is bound, is borrowed.
         NonNull::new(companion).map(|companion| unsafe { Self::from_raw(companion) })
     }
 
@@ -57,18 +59,21 @@ impl AcpiDevice {
 
         /// # Safety
         ///
-        /// `child` must be valid, and `search` the [`Search`] of the walk, which nobody else uses meanwhile.
+        /// `child` must be valid, and `search` the [`Search`] of the walk, which nobody else uses
+        /// meanwhile.
         unsafe extern "C" fn check(child: *mut sys::acpi_device, search: *mut c_void) -> c_int {
             // SAFETY: By the requirements of this function.
             let search = unsafe { &mut *search.cast::<Search>() };
-            // SAFETY: By the requirements of this function; the identification does not change once a device was found.
+            // SAFETY: By the requirements of this function; the identification does not change once
+            // a device was found.
             let identification = unsafe { &(*child).pnp };
             if identification.type_.bus_address() == 0
                 || identification.bus_address != search.address
             {
                 return 0;
             }
-            // SAFETY: The walk holds a reference to the device during the call; this takes one of our own.
+            // SAFETY: The walk holds a reference to the device during the call; this takes one of
+            // our own.
             search.found =
                 NonNull::new(child).map(|child| unsafe { AcpiDevice::from_raw(child) }.into());
             1
@@ -78,7 +83,8 @@ impl AcpiDevice {
             address,
             found: None,
         };
-        // SAFETY: `self` is valid; the callback and its context are as the callback expects, and outlive the call.
+        // SAFETY: `self` is valid; the callback and its context are as the callback expects, and
+        // outlive the call.
         unsafe {
             sys::acpi_dev_for_each_child(self.as_raw(), Some(check), (&raw mut search).cast())
         };

@@ -116,8 +116,9 @@ impl AcpiDevice {
             length: ALLOCATE_BUFFER,
             pointer: ptr::null_mut(),
         };
-        // SAFETY: The handle is valid; the name is a C string, which is only read; `list` has `count` initialised
-        // objects, whose buffers outlive the call; `result` asks the interpreter to allocate.
+        // SAFETY: The handle is valid; the name is a C string, which is only read; `list` has
+        // `count` initialised objects, whose buffers outlive the call; `result` asks the
+        // interpreter to allocate.
         let outcome = unsafe {
             sys::acpi_evaluate_object(
                 self.handle(),
@@ -158,8 +159,8 @@ impl AcpiDevice {
         }
     }
 
-    /// Evaluates the function of number `function` under `method`; with `input`, its argument is a package of one
-    /// buffer.
+    /// Evaluates the function of number `function` under `method`; with `input`, its argument is a
+    /// package of one buffer.
     ///
     /// Returns `None` if there is no result, whatever the reason.
     pub fn evaluate_function(
@@ -182,8 +183,9 @@ impl AcpiDevice {
         } else {
             ptr::null_mut()
         };
-        // SAFETY: The handle and the GUID are valid; the argument is null or a package of one initialised object, whose
-        // buffer outlives the call and is only read. What comes back is allocated for us.
+        // SAFETY: The handle and the GUID are valid; the argument is null or a package of one
+        // initialised object, whose buffer outlives the call and is only read. What comes back is
+        // allocated for us.
         unsafe {
             Object::from_raw(sys::acpi_evaluate_dsm(
                 self.handle(),

@@ -3,7 +3,8 @@
 //! ACPI: tables, devices, their methods and their notifications.
 //!
 //! * [`Table`]: a static table of the firmware;
-//! * [`AcpiDevice`]: a device of the ACPI namespace, found as the companion of a device or below another one;
+//! * [`AcpiDevice`]: a device of the ACPI namespace, found as the companion of a device or below
+//!   another one;
 //! * [`Object`] and [`Value`]: what a method gave back;
 //! * [`NotifyRegistration`]: a handler for the notifications of a device.
 //!

@@ -20,7 +20,8 @@ pub fn proximity_node(domain: u32) -> i32 {
     }
 }
 
-/// The NUMA node of a proximity domain, or the nearest one that is online; negative if there is none.
+/// The NUMA node of a proximity domain, or the nearest one that is online; negative if there is
+/// none.
 pub fn proximity_online_node(domain: u32) -> i32 {
     online_node(proximity_node(domain))
 }

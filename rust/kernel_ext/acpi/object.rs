@@ -12,7 +12,8 @@ use core::{
 ///
 /// # Invariants
 ///
-/// The pointer is to a valid object in one allocation with all that it refers to. Nobody else knows it.
+/// The pointer is to a valid object in one allocation with all that it refers to. Nobody else knows
+/// it.
 pub struct Object(NonNull<sys::acpi_object>);
 
 // SAFETY: The object is plain memory of which nobody else knows.
@@ -26,8 +27,8 @@ impl Object {
     ///
     /// # Safety
     ///
-    /// `raw` must be null or come from the interpreter, which allocates an object with all that it refers to, for the
-    /// caller to free.
+    /// `raw` must be null or come from the interpreter, which allocates an object with all that it
+    /// refers to, for the caller to free.
     pub(super) unsafe fn from_raw(raw: *mut sys::acpi_object) -> Option<Self> {
         // INVARIANT: By the requirements of this function.
         NonNull::new(raw).map(Self)
@@ -42,7 +43,8 @@ impl Object {
 
 impl Drop for Object {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the allocation is ours; the interpreter allocates with `kmalloc`.
+        // SAFETY: By the type invariant the allocation is ours; the interpreter allocates with
+        // `kmalloc`.
         unsafe { sys::kfree(self.0.as_ptr().cast()) };
     }
 }
@@ -95,7 +97,8 @@ impl<'a> Value<'a> {
             sys::ACPI_TYPE_BUFFER => {
                 // SAFETY: As above.
                 let buffer = unsafe { &object.buffer };
-                // SAFETY: A buffer object has `length` bytes in the same allocation, which lives as long as `object`.
+                // SAFETY: A buffer object has `length` bytes in the same allocation, which lives as
+                // long as `object`.
                 Self::Buffer(unsafe { slice_of(buffer.pointer, buffer.length) })
             }
             sys::ACPI_TYPE_PACKAGE => {
@@ -113,7 +116,8 @@ impl<'a> Value<'a> {
 
 /// # Safety
 ///
-/// If `count` is not zero, `pointer` must be to that many valid elements, which nobody changes during `'a`.
+/// If `count` is not zero, `pointer` must be to that many valid elements, which nobody changes
+/// during `'a`.
 unsafe fn slice_of<'a, T>(pointer: *mut T, count: u32) -> &'a [T] {
     // CAST: A `usize` has at least 32 bits wherever there is ACPI.
     match (NonNull::new(pointer), count as usize) {

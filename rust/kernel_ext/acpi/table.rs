@@ -38,7 +38,8 @@ impl Table {
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: By the type invariant the header can be read.
         let length = unsafe { (*self.0.as_ptr()).length };
-        // SAFETY: By the type invariant this many bytes are mapped as long as `self` lives; nobody writes to tables.
+        // SAFETY: By the type invariant this many bytes are mapped as long as `self` lives; nobody
+        // writes to tables.
         // CAST: A `usize` has at least 32 bits wherever there is ACPI.
         unsafe { slice::from_raw_parts(self.0.as_ptr().cast::<u8>(), length as usize) }
     }

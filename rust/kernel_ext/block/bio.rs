@@ -34,12 +34,14 @@ pub enum Operation<'a> {
 
 /// A request, owned by the driver from [`submit`](super::Driver::submit) until it is ended.
 ///
-/// A request is ended exactly once: by [`end`](Self::end) or [`end_would_block`](Self::end_would_block). One that is
-/// dropped is ended with `EIO`, so that no submitter waits for ever.
+/// A request is ended exactly once: by [`end`](Self::end) or
+/// [`end_would_block`](Self::end_would_block). One that is dropped is ended with `EIO`, so that no
+/// submitter waits for ever.
 ///
 /// # Invariants
 ///
-/// `raw` is a valid bio that was submitted to a disk of [`Disk`](super::Disk) and was not ended yet.
+/// `raw` is a valid bio that was submitted to a disk of [`Disk`](super::Disk) and was not ended
+/// yet.
 #[must_use = "a request that is dropped fails with EIO"]
 pub struct Bio {
     raw: NonNull<sys::bio>,
@@ -65,7 +67,8 @@ impl Bio {
 
     #[inline]
     fn flag(&self, bit: sys::req_flag_bits) -> bool {
-        // SAFETY: `raw` is valid by the type invariant, and nobody writes the flags of a submitted bio.
+        // SAFETY: `raw` is valid by the type invariant, and nobody writes the flags of a submitted
+        // bio.
         unsafe { (*self.raw.as_ptr()).bi_opf & (1 << bit) != 0 }
     }
 
@@ -90,8 +93,8 @@ impl Bio {
 
     #[inline]
     fn cursor(&self) -> Cursor<'_> {
-        // SAFETY: `raw` is valid and not ended while `self` is borrowed, hence so are its vectors and their pages; a bio
-        // that reads or writes has vectors for all of its bytes.
+        // SAFETY: `raw` is valid and not ended while `self` is borrowed, hence so are its vectors
+        // and their pages; a bio that reads or writes has vectors for all of its bytes.
         unsafe { Cursor::new(self.raw) }
     }
 
@@ -112,18 +115,20 @@ impl Bio {
         if self.raw_operation() != operation || !self.flag(sys::req_flag_bits___REQ_INTEGRITY) {
             return None;
         }
-        // SAFETY: `raw` is valid by the type invariant. CAST: The kernel crate knows the payload only by name.
+        // SAFETY: `raw` is valid by the type invariant. CAST: The kernel crate knows the payload
+        // only by name.
         let payload = unsafe { (*raw).bi_integrity }.cast::<sys::bio_integrity_payload>();
-        // SAFETY: A bio with this flag has a payload, which lives until the bio ends, which cannot happen while `self` is
-        // borrowed. Whoever attached it made it hold its bytes.
+        // SAFETY: A bio with this flag has a payload, which lives until the bio ends, which cannot
+        // happen while `self` is borrowed. Whoever attached it made it hold its bytes.
         NonNull::new(payload).map(|payload| unsafe { Cursor::of_payload(payload) })
     }
 
     /// Where the request begins, in sectors of 512 bytes from the start of the disk.
     ///
-    /// The block layer has checked that the request lies within the disk, unless it [is empty](Self::is_empty). The sector of
-    /// an empty request has no meaning and may be any number: the device mapper computes that of a flush as if it were a
-    /// write, and the result may wrap around.
+    /// The block layer has checked that the request lies within the disk, unless it [is
+    /// empty](Self::is_empty). The sector of an empty request has no meaning and may be any number:
+    /// the device mapper computes that of a flush as if it were a write, and the result may wrap
+    /// around.
     #[inline]
     pub fn sector(&self) -> u64 {
         // SAFETY: `raw` is valid by the type invariant.
@@ -172,18 +177,21 @@ impl Bio {
     /// The disk to which the request was submitted.
     #[inline]
     pub fn disk(&self) -> DiskRef<'_> {
-        // SAFETY: `raw` is valid by the type invariant. A bio keeps its disk busy, and therefore alive, until it ends,
-        // which cannot happen while `self` is borrowed; disks of this module are announced before they are given bios.
+        // SAFETY: `raw` is valid by the type invariant. A bio keeps its disk busy, and therefore
+        // alive, until it ends, which cannot happen while `self` is borrowed; disks of this module
+        // are announced before they are given bios.
         unsafe { DiskRef::from_raw((*(*self.raw.as_ptr()).bi_bdev).bd_disk) }
     }
 
     /// The number of the device to which the request was submitted, a disk or a partition.
     pub(crate) fn device_number(&self) -> sys::dev_t {
-        // SAFETY: `raw` is valid by the type invariant, and a bio keeps its device alive until it ends.
+        // SAFETY: `raw` is valid by the type invariant, and a bio keeps its device alive until it
+        // ends.
         unsafe { (*(*self.raw.as_ptr()).bi_bdev).bd_device.devt }
     }
 
-    /// Counts the request in the I/O statistics of the disk from now until it ends, if the administrator wants them.
+    /// Counts the request in the I/O statistics of the disk from now until it ends, if the
+    /// administrator wants them.
     #[inline]
     pub fn start_accounting(&mut self) {
         if self.started.is_none() && self.disk().counts_io() {
@@ -201,8 +209,8 @@ impl Bio {
         }
     }
 
-    /// Ends a request that asked [not to wait](Self::nowait) and would have had to. Nothing was done for it; the
-    /// submitter comes back from a context in which it may wait.
+    /// Ends a request that asked [not to wait](Self::nowait) and would have had to. Nothing was
+    /// done for it; the submitter comes back from a context in which it may wait.
     pub fn end_would_block(self) {
         self.finish(Some(EAGAIN));
     }
@@ -220,16 +228,19 @@ impl Bio {
         let raw = self.raw.as_ptr();
 
         if let Some(error) = error {
-            // SAFETY: `raw` is valid by the type invariant, and until the bio is ended its status belongs to the driver.
+            // SAFETY: `raw` is valid by the type invariant, and until the bio is ended its status
+            // belongs to the driver.
             unsafe { (*raw).bi_status = sys::errno_to_blk_status(error.to_errno()) };
         }
 
         if let Some(started) = self.started {
-            // SAFETY: `raw` is valid, `started` comes from `bio_start_io_acct` for this bio, and the bio was not remapped.
+            // SAFETY: `raw` is valid, `started` comes from `bio_start_io_acct` for this bio, and
+            // the bio was not remapped.
             unsafe { sys::bio_end_io_acct_remapped(raw, started, (*raw).bi_bdev) };
         }
 
-        // SAFETY: `raw` is valid and was not ended yet by the type invariant; the callers do not use the value any more.
+        // SAFETY: `raw` is valid and was not ended yet by the type invariant; the callers do not
+        // use the value any more.
         unsafe { sys::bio_endio(raw) };
     }
 }

@@ -2,10 +2,12 @@
 
 //! Walking over the memory of a request.
 //!
-//! The memory of a bio is a list of vectors, each physically contiguous and, with large folios, many pages long. Without
-//! high memory a contiguous piece of memory is contiguous in the kernel's linear map, too, so a vector is copied at once.
+//! The memory of a bio is a list of vectors, each physically contiguous and, with large folios,
+//! many pages long. Without high memory a contiguous piece of memory is contiguous in the kernel's
+//! linear map, too, so a vector is copied at once.
 //!
-//! Sectors and vectors need not fall together: a cursor hands out the next bytes, wherever vectors end.
+//! Sectors and vectors need not fall together: a cursor hands out the next bytes, wherever vectors
+//! end.
 //!
 //! C header: [`include/linux/bvec.h`](srctree/include/linux/bvec.h)
 
@@ -20,7 +22,8 @@ use core::{
     },
 };
 
-// A vector is used as one piece of the linear map, and `kunmap_local` of an address in the linear map does nothing.
+// A vector is used as one piece of the linear map, and `kunmap_local` of an address in the linear
+// map does nothing.
 const _: () = assert!(
     !cfg!(CONFIG_HIGHMEM),
     "high memory is not supported: a vector would have to be mapped page by page"
@@ -30,8 +33,8 @@ const _: () = assert!(
 ///
 /// # Invariants
 ///
-/// `address` is valid for accesses of `len` bytes while the request from which it comes is not ended. User space or
-/// another request may write to these bytes at any time.
+/// `address` is valid for accesses of `len` bytes while the request from which it comes is not
+/// ended. User space or another request may write to these bytes at any time.
 pub(crate) struct Chunk {
     /// First byte.
     pub(crate) address: *mut u8,
@@ -45,8 +48,8 @@ pub(crate) struct Chunk {
 ///
 /// - `address` is valid for accesses of `left` bytes while `'a` lasts, and `left <= remaining`;
 /// - `left` is zero only if `remaining` is;
-/// - if `left < remaining`, `next` points to a valid vector that holds at least one of the bytes that follow, or to an
-///   empty vector that is followed by such a vector, and so forth.
+/// - if `left < remaining`, `next` points to a valid vector that holds at least one of the bytes
+///   that follow, or to an empty vector that is followed by such a vector, and so forth.
 pub(super) struct Cursor<'a> {
     next: *const sys::bio_vec,
     /// What is left of the current vector.
@@ -63,7 +66,8 @@ impl<'a> Cursor<'a> {
     /// # Safety
     ///
     /// - `bio` is valid and not ended while `'a` lasts;
-    /// - its operation transfers data: its vectors, from the one at which its iterator stands, hold all of its bytes.
+    /// - its operation transfers data: its vectors, from the one at which its iterator stands, hold
+    ///   all of its bytes.
     #[inline]
     pub(super) unsafe fn new(bio: NonNull<sys::bio>) -> Self {
         // SAFETY: `bio` is valid by the safety requirements.
@@ -77,8 +81,8 @@ impl<'a> Cursor<'a> {
     ///
     /// # Safety
     ///
-    /// `payload` is valid, and belongs to a request that is not ended while `'a` lasts: its vectors, from the one at which
-    /// its iterator stands, hold all of its bytes.
+    /// `payload` is valid, and belongs to a request that is not ended while `'a` lasts: its
+    /// vectors, from the one at which its iterator stands, hold all of its bytes.
     pub(super) unsafe fn of_payload(payload: NonNull<sys::bio_integrity_payload>) -> Self {
         let payload = payload.as_ptr();
         // SAFETY: `payload` is valid by the safety requirements.
@@ -92,8 +96,8 @@ impl<'a> Cursor<'a> {
     ///
     /// # Safety
     ///
-    /// Unless `position` has no bytes: it stands at a valid vector, and that vector and those behind it hold as many bytes
-    /// as it has; all of them stay valid while `'a` lasts.
+    /// Unless `position` has no bytes: it stands at a valid vector, and that vector and those
+    /// behind it hold as many bytes as it has; all of them stay valid while `'a` lasts.
     #[inline]
     unsafe fn over(vectors: *const sys::bio_vec, position: sys::bvec_iter) -> Self {
         let mut cursor = Self {
@@ -108,7 +112,8 @@ impl<'a> Cursor<'a> {
             // SAFETY: As there are bytes, the iterator stands at a valid vector.
             cursor.next = unsafe { vectors.add(position.bi_idx as usize) };
             // The bytes before `bi_bvec_done` in the first vector were used up before.
-            // SAFETY: `next` points to a valid vector, and the block layer keeps `bi_bvec_done` at most its length.
+            // SAFETY: `next` points to a valid vector, and the block layer keeps `bi_bvec_done` at
+            // most its length.
             unsafe { cursor.enter_vector(position.bi_bvec_done as usize) };
             cursor.leave_empty_vectors();
         }
@@ -126,8 +131,8 @@ impl<'a> Cursor<'a> {
         // SAFETY: By the safety requirements.
         let vector = unsafe { *self.next };
 
-        // SAFETY: The page belongs to a request that is not ended. Without high memory this is the address of the page in
-        // the linear map, and the vector is contiguous there.
+        // SAFETY: The page belongs to a request that is not ended. Without high memory this is the
+        // address of the page in the linear map, and the vector is contiguous there.
         let page = unsafe { sys::kmap_local_page(vector.bv_page) }.cast::<u8>();
 
         // Wrapping, because these pointers walk over memory that is no Rust object.
@@ -138,8 +143,8 @@ impl<'a> Cursor<'a> {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// Goes on to a vector with bytes that were not handed out, unless the current one has some or the
-    /// request ends here. This establishes the invariant of `left`.
+    /// Goes on to a vector with bytes that were not handed out, unless the current one has some or
+    /// the request ends here. This establishes the invariant of `left`.
     #[inline(always)]
     fn leave_empty_vectors(&mut self) {
         while self.left == 0 && self.remaining != 0 {
@@ -237,7 +242,8 @@ impl<'a> Sink<'a> {
         let mut left = len;
 
         while let Some(chunk) = self.take(left) {
-            // SAFETY: The chunk is valid for `len` bytes. A plain C `memset` tolerates concurrent stores of others.
+            // SAFETY: The chunk is valid for `len` bytes. A plain C `memset` tolerates concurrent
+            // stores of others.
             unsafe { sys::memset(chunk.address.cast(), 0, chunk.len) };
             left -= chunk.len;
         }

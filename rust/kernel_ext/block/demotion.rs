@@ -27,12 +27,12 @@ use kernel::{
 
 /// Makes a disk read only, in the background.
 ///
-/// A request cannot do so itself: user space is told, which takes memory and locks, and the submitter of the
-/// request may be a file system that holds some.
+/// A request cannot do so itself: user space is told, which takes memory and locks, and the
+/// submitter of the request may be a file system that holds some.
 ///
 /// It is shared by the driver of the disk, which starts it, and by the disk, which is made with it
-/// ([`Parameters::demotion`](super::Parameters::demotion)). Started before the disk was added, by one of the
-/// first requests, it is done when the disk was.
+/// ([`Parameters::demotion`](super::Parameters::demotion)). Started before the disk was added, by
+/// one of the first requests, it is done when the disk was.
 pub struct Demotion {
     work: RepeatedWork<Target>,
     /// Whether it is, or was, for a disk.
@@ -41,7 +41,8 @@ pub struct Demotion {
 
 /// # Invariants
 ///
-/// `disk` is null, or valid, added and not being removed until the work that it is the target of has been stopped.
+/// `disk` is null, or valid, added and not being removed until the work that it is the target of
+/// has been stopped.
 struct Target {
     disk: Atomic<*mut sys::gendisk>,
     /// Whether it was started.
@@ -53,8 +54,8 @@ impl Job for Target {
         let disk = self.disk.load(Acquire);
 
         if !disk.is_null() {
-            // SAFETY: The disk is valid, and its parents are there, by the type invariant: the work, which this is, was not
-            // stopped yet.
+            // SAFETY: The disk is valid, and its parents are there, by the type invariant: the
+            // work, which this is, was not stopped yet.
             unsafe { sys::set_disk_ro(disk, true) };
         }
         None
@@ -81,12 +82,14 @@ impl Demotion {
 
     /// Makes the disk read only soon. Does nothing once the disk is being removed.
     pub fn start(&self) {
-        // Fully ordered, as is what `attach` does: either that finds it wanted or the work finds the disk.
+        // Fully ordered, as is what `attach` does: either that finds it wanted or the work finds
+        // the disk.
         self.work.job().is_wanted.xchg(true, Full);
         self.work.start();
     }
 
-    /// Takes it for a disk, which is not known yet; it is of no use for another one. `EBUSY`: it is taken.
+    /// Takes it for a disk, which is not known yet; it is of no use for another one. `EBUSY`: it is
+    /// taken.
     pub(super) fn take(self: Arc<Self>) -> Result<Attachment> {
         self.is_taken
             .cmpxchg(false, true, Full)
@@ -95,8 +98,8 @@ impl Demotion {
     }
 }
 
-/// Keeps a [`Demotion`] for a disk. When dropped it waits until the disk is not used any more, and the demotion
-/// leaves it alone from then on.
+/// Keeps a [`Demotion`] for a disk. When dropped it waits until the disk is not used any more, and
+/// the demotion leaves it alone from then on.
 pub(super) struct Attachment(Arc<Demotion>);
 
 impl Attachment {

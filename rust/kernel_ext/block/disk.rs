@@ -2,10 +2,10 @@
 
 //! A bio-based disk, from its announcement to its removal.
 //!
-//! Order of the end of a disk: its [`Demotion`] is stopped, `del_gendisk` waits for the requests under way
-//! and keeps new ones out, then the disk gives up its reference to the driver's value. Open files may
-//! outlive that; what they can still reach of a driver is its code, which [`Driver::MODULE`] keeps loaded,
-//! and [`Driver::GEOMETRY`], which is constant.
+//! Order of the end of a disk: its [`Demotion`] is stopped, `del_gendisk` waits for the requests
+//! under way and keeps new ones out, then the disk gives up its reference to the driver's value.
+//! Open files may outlive that; what they can still reach of a driver is its code, which
+//! [`Driver::MODULE`] keeps loaded, and [`Driver::GEOMETRY`], which is constant.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
@@ -53,7 +53,8 @@ use kernel::{
     },
 };
 
-/// The shape that a disk pretends to have for `HDIO_GETGEO`; the number of cylinders follows from the capacity.
+/// The shape that a disk pretends to have for `HDIO_GETGEO`; the number of cylinders follows from
+/// the capacity.
 pub struct Geometry {
     /// Heads per cylinder, not zero.
     pub heads: u8,
@@ -61,8 +62,8 @@ pub struct Geometry {
     pub sectors: u8,
 }
 
-/// The driver of a bio-based disk. The value is what the driver keeps for one disk; it lives at least until no request of the
-/// disk is under way any more.
+/// The driver of a bio-based disk. The value is what the driver keeps for one disk; it lives at
+/// least until no request of the disk is under way any more.
 pub trait Driver: Sized + Send + Sync + 'static {
     /// The module of the driver, which cannot be unloaded while a disk is open.
     const MODULE: &'static ThisModule;
@@ -70,12 +71,14 @@ pub trait Driver: Sized + Send + Sync + 'static {
     /// The answer to `HDIO_GETGEO`; without it the ioctl fails with `ENOTTY`.
     const GEOMETRY: Option<Geometry> = None;
 
-    /// Carries out a request, in the context of its submitter, which may sleep. Requests are submitted concurrently.
+    /// Carries out a request, in the context of its submitter, which may sleep. Requests are
+    /// submitted concurrently.
     ///
     /// The request has to be ended before this returns: afterwards the driver may go away.
     fn submit(self: Pin<&Self>, bio: Bio);
 
-    /// Returns the bad blocks that the attribute `badblocks` of the disk shows, and to which it adds.
+    /// Returns the bad blocks that the attribute `badblocks` of the disk shows, and to which it
+    /// adds.
     ///
     /// Asked once, when the disk is made: what is returned is borrowed until the disk is removed.
     fn badblocks(&self) -> Option<&Badblocks> {
@@ -99,13 +102,13 @@ pub struct Parameters<'a> {
 
 /// A disk that is announced to the system, and removed when dropped.
 ///
-/// It borrows its parent, which is bound for `'bound`: a disk cannot be kept for longer than the driver
-/// of its parent is.
+/// It borrows its parent, which is bound for `'bound`: a disk cannot be kept for longer than the
+/// driver of its parent is.
 ///
 /// # Invariants
 ///
-/// - `raw` is a valid disk that was added with `device_add_disk`; its `private_data` is an `Arc<T>` made
-///   foreign, which is taken back by `drop` alone;
+/// - `raw` is a valid disk that was added with `device_add_disk`; its `private_data` is an `Arc<T>`
+///   made foreign, which is taken back by `drop` alone;
 /// - `demotion` is attached to `raw`, if it is there.
 pub struct Disk<'bound, T: Driver> {
     raw: NonNull<sys::gendisk>,
@@ -114,8 +117,8 @@ pub struct Disk<'bound, T: Driver> {
     _parent: PhantomData<&'bound device::Device<device::Bound>>,
 }
 
-// SAFETY: A disk may be removed by any thread, its driver may be used and dropped by any thread, and so may
-// what is attached to it.
+// SAFETY: A disk may be removed by any thread, its driver may be used and dropped by any thread,
+// and so may what is attached to it.
 unsafe impl<T: Driver> Send for Disk<'_, T> {}
 
 // SAFETY: The methods of a shared disk may be called by any thread, concurrently.
@@ -133,7 +136,8 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         ..pin_init::zeroed()
     };
 
-    /// Announces a disk as a child of `parent`, on the NUMA node of `parent`, to be driven by `driver`.
+    /// Announces a disk as a child of `parent`, on the NUMA node of `parent`, to be driven by
+    /// `driver`.
     ///
     /// Its partitions are scanned, so requests may arrive before this returns.
     pub fn new(
@@ -144,7 +148,8 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         let capacity = parameters.limits.whole_blocks(parameters.capacity);
         let raw = allocate(parent, parameters.limits)?;
         let disk = ScopeGuard::new_with_data(raw, |raw| {
-            // SAFETY: The disk was allocated above and was not added: this gives up its only reference.
+            // SAFETY: The disk was allocated above and was not added: this gives up its only
+            // reference.
             unsafe { sys::put_disk(raw) }
         });
 
@@ -156,19 +161,21 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         let demotion = parameters.demotion.map(Demotion::take).transpose()?;
         let private = driver.into_foreign();
         let driver = ScopeGuard::new(|| {
-            // SAFETY: `private` was made just above. The disk was not added, so no request borrows it, and nothing
-            // looks at the list of bad blocks.
+            // SAFETY: `private` was made just above. The disk was not added, so no request borrows
+            // it, and nothing looks at the list of bad blocks.
             drop(unsafe { Arc::<T>::from_foreign(private) });
         });
-        // SAFETY: `private` was made above. It is taken back by the guard above if there will be no disk, else by
-        // `Disk::drop`. Until then the value is borrowed here, so the list, which `badblocks` has to return for any
-        // such borrow, stays where it is. The attribute that uses it goes away in `del_gendisk`, before that.
+        // SAFETY: `private` was made above. It is taken back by the guard above if there will be no
+        // disk, else by `Disk::drop`. Until then the value is borrowed here, so the list, which
+        // `badblocks` has to return for any such borrow, stays where it is. The attribute that uses
+        // it goes away in `del_gendisk`, before that.
         let badblocks = unsafe { Arc::<T>::borrow(private) }
             .badblocks()
             .map_or(ptr::null_mut(), |list| list.as_raw());
 
-        // SAFETY: `raw` is valid, and nothing else refers to it, as it was not added yet: its fields can be set, and no lock
-        // is needed for its capacity. CAST: The kernel crate knows the list only by name.
+        // SAFETY: `raw` is valid, and nothing else refers to it, as it was not added yet: its
+        // fields can be set, and no lock is needed for its capacity. CAST: The kernel crate knows
+        // the list only by name.
         unsafe {
             (*raw).bb = badblocks.cast();
             (*raw).fops = Self::OPERATIONS;
@@ -178,18 +185,21 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         }
 
         let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
-        // SAFETY: `parent` is a valid, bound device; the disk is complete; there are no further attribute groups.
+        // SAFETY: `parent` is a valid, bound device; the disk is complete; there are no further
+        // attribute groups.
         to_result(unsafe { sys::device_add_disk(parent, raw, ptr::null_mut()) })?;
 
         driver.dismiss();
         if let Some(demotion) = &demotion {
-            // SAFETY: The disk is valid and was just added. It is removed by `Disk::drop`, which drops this before.
+            // SAFETY: The disk is valid and was just added. It is removed by `Disk::drop`, which
+            // drops this before.
             unsafe { demotion.attach(raw) };
         }
-        // INVARIANT: The disk was added just above, its `private_data` was set before, and `demotion` was
-        // attached to it.
+        // INVARIANT: The disk was added just above, its `private_data` was set before, and
+        // `demotion` was attached to it.
         Ok(Self {
-            // SAFETY: `from_err_ptr` passes only what `__blk_alloc_disk` returns as a disk, which is not null.
+            // SAFETY: `from_err_ptr` passes only what `__blk_alloc_disk` returns as a disk, which
+            // is not null.
             raw: unsafe { NonNull::new_unchecked(disk.dismiss()) },
             demotion,
             _driver: PhantomData,
@@ -199,12 +209,14 @@ impl<'bound, T: Driver> Disk<'bound, T> {
 
     /// # Safety
     ///
-    /// Called by the block layer only: `bio` is valid, was submitted to a disk with `Self::OPERATIONS`, and is handed over.
+    /// Called by the block layer only: `bio` is valid, was submitted to a disk with
+    /// `Self::OPERATIONS`, and is handed over.
     unsafe extern "C" fn submit_bio(bio: *mut sys::bio) {
-        // SAFETY: The block layer passes a valid bio, and the disk to which it was submitted is valid.
+        // SAFETY: The block layer passes a valid bio, and the disk to which it was submitted is
+        // valid.
         let private = unsafe { (*(*(*bio).bi_bdev).bd_disk).private_data };
-        // SAFETY: `private_data` of a disk with these operations was made by `into_foreign`. It is taken back after
-        // `del_gendisk`, which waits until this function has returned.
+        // SAFETY: `private_data` of a disk with these operations was made by `into_foreign`. It is
+        // taken back after `del_gendisk`, which waits until this function has returned.
         let driver = unsafe { Arc::<T>::borrow(private) };
         // SAFETY: The block layer hands a valid bio, which is not null, over to this callback.
         let bio = unsafe { Bio::from_raw(NonNull::new_unchecked(bio)) };
@@ -214,7 +226,8 @@ impl<'bound, T: Driver> Disk<'bound, T> {
 
     /// # Safety
     ///
-    /// Called by the block layer only: `disk` and `geometry` are valid, and `geometry` is not shared.
+    /// Called by the block layer only: `disk` and `geometry` are valid, and `geometry` is not
+    /// shared.
     unsafe extern "C" fn getgeo(
         disk: *mut sys::gendisk,
         geometry: *mut kernel::bindings::hd_geometry,
@@ -224,14 +237,14 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         };
         // CAST: The kernel crate knows `struct hd_geometry` only by name; ours is the full type.
         let geometry = geometry.cast::<sys::hd_geometry>();
-        // SAFETY: By the safety requirements the disk is valid during the call, and it has been opened, so it was added. This
-        // may run after `del_gendisk`, so it does not use the driver.
+        // SAFETY: By the safety requirements the disk is valid during the call, and it has been
+        // opened, so it was added. This may run after `del_gendisk`, so it does not use the driver.
         let capacity = unsafe { DiskRef::from_raw(disk) }.capacity();
         let cylinder = u64::from(heads) * u64::from(sectors);
         let cylinders = capacity.checked_div(cylinder).unwrap_or(0);
 
-        // SAFETY: By the safety requirements `geometry` is valid for writes. CAST: The field has always been too small for
-        // large disks.
+        // SAFETY: By the safety requirements `geometry` is valid for writes. CAST: The field has
+        // always been too small for large disks.
         unsafe {
             (*geometry).heads = heads;
             (*geometry).sectors = sectors;
@@ -242,16 +255,18 @@ impl<'bound, T: Driver> Disk<'bound, T> {
 
     /// Tells whether the disk is read only.
     pub fn is_read_only(&self) -> bool {
-        // SAFETY: `raw` is a valid, added disk by the type invariant, and it is not removed while `self` is borrowed.
+        // SAFETY: `raw` is a valid, added disk by the type invariant, and it is not removed while
+        // `self` is borrowed.
         unsafe { DiskRef::from_raw(self.raw.as_ptr()) }.is_read_only()
     }
 
     /// Makes the disk read only, or writable again. User space is told if this changes anything.
     ///
-    /// Requests cannot do so ([`Demotion`]): the event names the directories of the disk, which `del_gendisk` takes away
-    /// before it waits for requests.
+    /// Requests cannot do so ([`Demotion`]): the event names the directories of the disk, which
+    /// `del_gendisk` takes away before it waits for requests.
     pub fn set_read_only(&self, read_only: bool) {
-        // SAFETY: The disk is valid and was added, by the type invariant, and it is not removed while `self` is borrowed.
+        // SAFETY: The disk is valid and was added, by the type invariant, and it is not removed
+        // while `self` is borrowed.
         unsafe { sys::set_disk_ro(self.raw.as_ptr(), read_only) };
     }
 
@@ -259,8 +274,8 @@ impl<'bound, T: Driver> Disk<'bound, T> {
     pub fn badblocks_notifier(&self) -> Result<Notifier> {
         let raw = self.raw.as_ptr();
 
-        // SAFETY: By the type invariant the disk is valid and was added, and so was the device in its `part0`; both are
-        // taken out of sysfs when `self` is dropped.
+        // SAFETY: By the type invariant the disk is valid and was added, and so was the device in
+        // its `part0`; both are taken out of sysfs when `self` is dropped.
         unsafe {
             Notifier::of_device(
                 &raw const (*(*raw).part0).bd_device,
@@ -276,13 +291,15 @@ impl<T: Driver> Drop for Disk<'_, T> {
         // SAFETY: The disk is valid, and the field does not change once it was added.
         let private = unsafe { (*raw).private_data };
 
-        // Before the removal, which takes directories away that an event about the disk is named by.
+        // Before the removal, which takes directories away that an event about the disk is named
+        // by.
         drop(self.demotion.take());
 
         // SAFETY: The disk is valid and was added, by the type invariant.
         unsafe { sys::del_gendisk(raw) };
 
-        // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it after `del_gendisk`.
+        // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it
+        // after `del_gendisk`.
         drop(unsafe { Arc::<T>::from_foreign(private) });
 
         // SAFETY: This gives up the reference of the allocation, the last use of `raw`.
@@ -299,7 +316,8 @@ fn pinned<'a, T>(driver: &'a ArcBorrow<'_, T>) -> Pin<&'a T> {
 
 /// Allocates a disk on the NUMA node of `parent`.
 ///
-/// Not inlined: the helper that it calls is not exported to the modules in which [`Disk`] is instantiated.
+/// Not inlined: the helper that it calls is not exported to the modules in which [`Disk`] is
+/// instantiated.
 #[inline(never)]
 fn allocate(parent: &device::Device<device::Bound>, limits: Limits) -> Result<*mut sys::gendisk> {
     let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
@@ -345,8 +363,9 @@ impl<'a> DiskRef<'a> {
         // `BLK_FEAT_IO_STAT`; helpers.c asserts that it is this bit.
         const FEATURE_IO_STAT: sys::blk_features_t = 1 << 4;
 
-        // SAFETY: The disk is valid by the type invariant, and a disk has a queue as long as it lives. The features may
-        // change meanwhile; a request is accounted by the state that it sees first.
+        // SAFETY: The disk is valid by the type invariant, and a disk has a queue as long as it
+        // lives. The features may change meanwhile; a request is accounted by the state that it
+        // sees first.
         unsafe {
             (&raw const (*(*self.raw).queue).limits.features).read_volatile() & FEATURE_IO_STAT != 0
         }
@@ -354,14 +373,15 @@ impl<'a> DiskRef<'a> {
 
     /// The size in sectors of 512 bytes; 0 after the removal of the disk.
     pub fn capacity(self) -> u64 {
-        // SAFETY: The disk is valid by the type invariant, and `part0` lives as long as the disk. The capacity may be set
-        // to 0 meanwhile.
+        // SAFETY: The disk is valid by the type invariant, and `part0` lives as long as the disk.
+        // The capacity may be set to 0 meanwhile.
         unsafe { (&raw const (*(*self.raw).part0).bd_nr_sectors).read_volatile() }
     }
 
     /// Whether the driver made the disk read only.
     pub fn is_read_only(self) -> bool {
-        // SAFETY: The disk is valid by the type invariant. Other bits of the word may change meanwhile.
+        // SAFETY: The disk is valid by the type invariant. Other bits of the word may change
+        // meanwhile.
         let state = unsafe { (&raw const (*self.raw).state).read_volatile() };
 
         state & (1 << sys::GD_READ_ONLY) != 0

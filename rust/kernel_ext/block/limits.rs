@@ -15,7 +15,8 @@ const FEATURE_SYNCHRONOUS: sys::blk_features_t = 1 << 6;
 const FEATURE_NOWAIT: sys::blk_features_t = 1 << 7;
 const FEATURE_ATOMIC_WRITES: sys::blk_features_t = 1 << 14;
 
-/// A block size that the block layer supports without large folios: a power of two, 512 bytes to 4096 bytes.
+/// A block size that the block layer supports without large folios: a power of two, 512 bytes to
+/// 4096 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSize(u32);
 
@@ -104,7 +105,8 @@ impl Limits {
         self
     }
 
-    /// Ranges of any length may be zeroed without data being sent, and doing so gives up their storage.
+    /// Ranges of any length may be zeroed without data being sent, and doing so gives up their
+    /// storage.
     pub fn write_zeroes_unmaps(mut self) -> Self {
         self.unmaps_zeroes = true;
         self
@@ -116,9 +118,10 @@ impl Limits {
         self.feature(FEATURE_ATOMIC_WRITES)
     }
 
-    /// Each logical block has `bytes` bytes of metadata, whose meaning is the submitter's own: they are stored and given
-    /// back, but neither made nor checked. There are none if `bytes` is 0, or if the kernel has no `CONFIG_BLK_DEV_INTEGRITY`;
-    /// those of a request are in one segment in any case.
+    /// Each logical block has `bytes` bytes of metadata, whose meaning is the submitter's own: they
+    /// are stored and given back, but neither made nor checked. There are none if `bytes` is 0, or
+    /// if the kernel has no `CONFIG_BLK_DEV_INTEGRITY`; those of a request are in one segment in
+    /// any case.
     pub fn metadata(mut self, bytes: u8) -> Self {
         self.metadata = Some(bytes);
         self
@@ -164,7 +167,8 @@ impl Limits {
 
     /// How many of `sectors` sectors of 512 bytes make whole logical blocks.
     pub(super) fn whole_blocks(&self, sectors: u64) -> u64 {
-        // The block size is a power of two, at least one sector, so this is a mask of the sectors within a block.
+        // The block size is a power of two, at least one sector, so this is a mask of the sectors
+        // within a block.
         let within = (self.logical.bytes() >> SECTOR_SHIFT).saturating_sub(1);
 
         sectors & !u64::from(within)

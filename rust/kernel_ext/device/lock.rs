@@ -17,7 +17,8 @@ use kernel::{
 
 /// Holds the lock of a device: no driver binds to it or leaves it meanwhile.
 ///
-/// The driver core holds it around `probe` and `remove`. Never take it inside of those for the same device.
+/// The driver core holds it around `probe` and `remove`. Never take it inside of those for the same
+/// device.
 ///
 /// # Invariants
 ///
@@ -48,7 +49,8 @@ impl<'a> DeviceLock<'a> {
 
     /// Returns the device as a bound one, while the lock is held.
     pub fn bound(&self) -> Option<&Device<Bound>> {
-        // SAFETY: A driver is bound and stays so while the lock is held, that is, while `self` is borrowed.
+        // SAFETY: A driver is bound and stays so while the lock is held, that is, while `self` is
+        // borrowed.
         self.is_bound().then(|| unsafe { self.device.as_bound() })
     }
 }
@@ -63,9 +65,11 @@ impl Drop for DeviceLock<'_> {
 /// Tells whether `device` has a driver, or is about to get one or to lose it.
 ///
 /// Without the lock of the device this may change at once. A bus that lets no probe begin meanwhile
-/// ([`Bus::before_probe`](crate::bus::Bus::before_probe)) knows that a device without a driver is not used.
+/// ([`Bus::before_probe`](crate::bus::Bus::before_probe)) knows that a device without a driver is
+/// not used.
 pub fn has_driver(device: &Device) -> bool {
-    // SAFETY: `device` is a valid device. The pointer is a single word, which is looked at and not followed.
+    // SAFETY: `device` is a valid device. The pointer is a single word, which is looked at and not
+    // followed.
     unsafe { !(&raw const (*raw(device)).driver).read_volatile().is_null() }
 }
 

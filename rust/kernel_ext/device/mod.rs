@@ -2,7 +2,8 @@
 
 //! Devices of a bus that a Rust module owns.
 //!
-//! - [`Node<T>`]: a `struct device` with the object that it stands for, in one reference-counted allocation;
+//! - [`Node<T>`]: a `struct device` with the object that it stands for, in one reference-counted
+//!   allocation;
 //! - [`DeviceLock`]: the lock of a device, under which drivers come and go.
 
 mod lock;

@@ -2,10 +2,11 @@
 
 //! Device nodes: a `struct device` and the object that it stands for.
 //!
-//! A node is created with [`Node::new`], appears in sysfs with [`Node::register`] and leaves it with
-//! [`Node::unregister`]. It lives until the last reference to it is gone, which may be long after that: an open disk, a
-//! pending job or an open sysfs file may hold one. Its release function is part of this module's text, and references to
-//! devices do not pin modules; so nodes are counted, and the module must not go before [`wait_until_released`] returned.
+//! A node is created with [`Node::new`], appears in sysfs with [`Node::register`] and leaves it
+//! with [`Node::unregister`]. It lives until the last reference to it is gone, which may be long
+//! after that: an open disk, a pending job or an open sysfs file may hold one. Its release function
+//! is part of this module's text, and references to devices do not pin modules; so nodes are
+//! counted, and the module must not go before [`wait_until_released`] returned.
 
 use super::presence::Presence;
 use crate::{
@@ -60,8 +61,8 @@ use kernel::{
 /// Nodes of all types that were created and not released yet.
 static LIVE: Atomic<usize> = Atomic::new(0);
 
-/// Waits until no node is left, and the release function of the last one has returned. To be called before the module goes that
-/// holds their release function.
+/// Waits until no node is left, and the release function of the last one has returned. To be called
+/// before the module goes that holds their release function.
 pub fn wait_until_released() {
     wait_until(
         || LIVE.load(Acquire) == 0,
@@ -114,7 +115,8 @@ impl<T: DeviceType> Table<T> {
 ///
 /// # Invariants
 ///
-/// - `device` is initialised, its type is one of the tables of `T`, and it was allocated by [`Node::new`].
+/// - `device` is initialised, its type is one of the tables of `T`, and it was allocated by
+///   [`Node::new`].
 /// - The parent of `device`, if there is one, is kept alive by `parent`.
 #[repr(C)]
 #[pin_data]
@@ -125,7 +127,8 @@ pub struct Node<T: DeviceType> {
     pub(super) presence: Presence,
     #[pin]
     data: T,
-    /// Dropped last: who waits for the parent to be [unshared](Self::wait_until_unshared) has waited for the data of its children.
+    /// Dropped last: who waits for the parent to be [unshared](Self::wait_until_unshared) has
+    /// waited for the data of its children.
     parent: Option<ARef<Device>>,
 }
 
@@ -146,20 +149,23 @@ pub struct NodeParameters<'a, T: DeviceType, B: Bus> {
     pub groups: GroupList<T>,
     /// NUMA node, negative for none. One that is not online is replaced by the nearest one that is.
     pub numa_node: i32,
-    /// Number of its node in `/dev` (see [`device_number`](crate::class::device_number)), 0 for none.
+    /// Number of its node in `/dev` (see [`device_number`](crate::class::device_number)), 0 for
+    /// none.
     pub device_number: u32,
 }
 
 /// Initialises a device, which power management is to leave alone: there is nothing to do for it.
 ///
-/// Not a part of the generic function that calls it: the helper is not exported to the modules in which that is instantiated.
+/// Not a part of the generic function that calls it: the helper is not exported to the modules in
+/// which that is instantiated.
 ///
 /// # Safety
 ///
 /// `device` is zeroed, and nobody else knows of it.
 #[inline(never)]
 unsafe fn initialise(device: *mut sys::device) {
-    // SAFETY: By the requirements of this function; the second one wants an initialised device that was not added.
+    // SAFETY: By the requirements of this function; the second one wants an initialised device that
+    // was not added.
     unsafe {
         sys::device_initialize(device);
         sys::device_set_pm_not_required(device);
@@ -180,8 +186,8 @@ impl<T: DeviceType> Node<T> {
             parameters.parent,
             name,
             data,
-            // SAFETY: The caller passes an initialised device that nobody else knows of yet, and all that is put in is
-            // static. The NUMA node is one that the kernel has, or negative.
+            // SAFETY: The caller passes an initialised device that nobody else knows of yet, and
+            // all that is put in is static. The NUMA node is one that the kernel has, or negative.
             |device| unsafe {
                 (*device).bus = parameters.bus.as_ptr();
                 (*device).groups = parameters.groups.as_ptr().cast_mut();
@@ -202,14 +208,16 @@ impl<T: DeviceType> Node<T> {
         name: fmt::Arguments<'_>,
         data: impl PinInit<T, Error>,
     ) -> Result<ARef<Self>> {
-        // SAFETY: The caller passes an initialised device that nobody else knows of yet, and the class is static.
+        // SAFETY: The caller passes an initialised device that nobody else knows of yet, and the
+        // class is static.
         Self::create(table, Some(parent), name, data, |device| unsafe {
             (*device).class = class.as_ptr();
             (*device).devt = device_number;
         })
     }
 
-    /// Makes a node; `place` decides where its initialised device, which nobody else knows of, is going to be.
+    /// Makes a node; `place` decides where its initialised device, which nobody else knows of, is
+    /// going to be.
     fn create(
         table: &'static Table<T>,
         parent: Option<&Device>,
@@ -230,16 +238,16 @@ impl<T: DeviceType> Node<T> {
         )?;
         LIVE.fetch_add(1, Full);
 
-        // SAFETY: The node is not moved: from here on its memory is owned by the reference count of the device, and freed
-        // by the release callback.
+        // SAFETY: The node is not moved: from here on its memory is owned by the reference count of
+        // the device, and freed by the release callback.
         let node = unsafe { Pin::into_inner_unchecked(node) };
         let node = KBox::into_raw(node);
         // SAFETY: `node` was just allocated.
         let device = unsafe { (*node).device.get() };
         // SAFETY: The device is zeroed and nobody else knows of it.
         unsafe { initialise(device) };
-        // SAFETY: As above; the table is static, and the parent is kept by the node. After this, dropping the reference
-        // runs the release callback.
+        // SAFETY: As above; the table is static, and the parent is kept by the node. After this,
+        // dropping the reference runs the release callback.
         unsafe {
             (*device).type_ = &raw const table.0;
             (*device).parent = (*node).parent.as_deref().map_or(ptr::null_mut(), raw);
@@ -264,7 +272,8 @@ impl<T: DeviceType> Node<T> {
         {
             return None;
         }
-        // SAFETY: The type of the device is a table of `T`, and only `Node::<T>::new` puts those into devices.
+        // SAFETY: The type of the device is a table of `T`, and only `Node::<T>::new` puts those
+        // into devices.
         Some(unsafe { Self::from_raw(raw) })
     }
 
@@ -272,7 +281,8 @@ impl<T: DeviceType> Node<T> {
     ///
     /// # Safety
     ///
-    /// `raw` must be the device of a `Node<T>` that lives at least as long as the returned reference.
+    /// `raw` must be the device of a `Node<T>` that lives at least as long as the returned
+    /// reference.
     pub(crate) unsafe fn from_raw<'a>(raw: *mut sys::device) -> &'a Self {
         // SAFETY: By the requirements of this function; the device is the first field of the node.
         unsafe { &*raw.cast::<Self>() }
@@ -280,7 +290,8 @@ impl<T: DeviceType> Node<T> {
 
     /// Returns the device of this node.
     pub fn device(&self) -> &Device {
-        // SAFETY: By the type invariant the device is initialised, and it lives as long as the node.
+        // SAFETY: By the type invariant the device is initialised, and it lives as long as the
+        // node.
         unsafe { Device::from_raw(self.device.get()) }
     }
 
@@ -291,7 +302,8 @@ impl<T: DeviceType> Node<T> {
 
     /// Returns the name that events carry as `DEVTYPE`, if its table has one.
     pub fn type_name(&self) -> Option<&'static CStr> {
-        // SAFETY: By the type invariant the device is initialised and its type is a table, all of which are static.
+        // SAFETY: By the type invariant the device is initialised and its type is a table, all of
+        // which are static.
         let name = unsafe { (*(*self.device.get()).type_).name };
         // SAFETY: `Table::named`, the only one who sets a name, takes it from a static C string.
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
@@ -313,12 +325,15 @@ impl<T: DeviceType> Node<T> {
         DeviceLock::new(self.device())
     }
 
-    /// Waits until nobody but the caller, who has this one reference, refers to an unregistered node or to a child of it. To be called
-    /// before the module goes that its release function is part of, or that of its data or of those of its children.
+    /// Waits until nobody but the caller, who has this one reference, refers to an unregistered
+    /// node or to a child of it. To be called before the module goes that its release function is
+    /// part of, or that of its data or of those of its children.
     ///
-    /// Never call it with a lock that somebody needs to let go of the node: that of a device on the same bus, say.
+    /// Never call it with a lock that somebody needs to let go of the node: that of a device on the
+    /// same bus, say.
     pub fn wait_until_unshared(node: &ARef<Self>) {
-        // SAFETY: The count is a field of the device, which lives as long as `node`, and only ever accessed atomically.
+        // SAFETY: The count is a field of the device, which lives as long as `node`, and only ever
+        // accessed atomically.
         let count: &Atomic<i32> = unsafe {
             Atomic::from_ptr(&raw mut (*node.device.get()).kobj.kref.refcount.refs.counter)
         };
@@ -329,7 +344,8 @@ impl<T: DeviceType> Node<T> {
         );
     }
 
-    /// Calls `f` for each child in sysfs until it fails. Children that come or go meanwhile may be left out.
+    /// Calls `f` for each child in sysfs until it fails. Children that come or go meanwhile may be
+    /// left out.
     pub fn for_each_child<F: FnMut(&Device) -> Result>(&self, f: F) -> Result {
         for_each_child(self.device(), f)
     }
@@ -355,10 +371,11 @@ impl<T: DeviceType> Node<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the driver core alone, when the last reference to the device of a `Node<T>` is gone.
+    /// To be called by the driver core alone, when the last reference to the device of a `Node<T>`
+    /// is gone.
     unsafe extern "C" fn release_callback(device: *mut sys::device) {
-        // SAFETY: The last reference is gone, so nobody uses the node any more. It was allocated in `Self::new`, whose
-        // box is taken back here; the pinned contents are dropped in place.
+        // SAFETY: The last reference is gone, so nobody uses the node any more. It was allocated in
+        // `Self::new`, whose box is taken back here; the pinned contents are dropped in place.
         drop(unsafe { Pin::new_unchecked(KBox::from_raw(device.cast::<Self>())) });
         LIVE.fetch_sub(1, Full);
     }
@@ -375,7 +392,8 @@ pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) ->
         child: *mut sys::device,
         data: *mut c_void,
     ) -> c_int {
-        // SAFETY: `data` is the closure that `for_each_child` passed, and nobody else uses it during the walk.
+        // SAFETY: `data` is the closure that `for_each_child` passed, and nobody else uses it
+        // during the walk.
         let f = unsafe { &mut *data.cast::<F>() };
         // SAFETY: The driver core holds a reference to the child during the call.
         match f(unsafe { Device::from_raw(child) }) {
@@ -392,7 +410,8 @@ pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) ->
 
 /// Forgets in which context a device is.
 pub fn normal<Ctx: DeviceContext>(device: &Device<Ctx>) -> &Device {
-    // SAFETY: `device` is valid as long as it is borrowed, and every device may be seen without a context.
+    // SAFETY: `device` is valid as long as it is borrowed, and every device may be seen without a
+    // context.
     unsafe { Device::from_raw(ptr::from_ref(device).cast::<sys::device>().cast_mut()) }
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where a node is on its way through sysfs: how it comes, how it goes, and who polls its attributes meanwhile.
+//! Where a node is on its way through sysfs: how it comes, how it goes, and who polls its
+//! attributes meanwhile.
 //!
 //! # Lock order
 //!
-//! The lock of a step is taken inside of all others. Attributes are looked up under it, which takes a lock of sysfs that others hold
-//! while they allocate memory; so whoever carries out requests of a disk must not ask for it.
+//! The lock of a step is taken inside of all others. Attributes are looked up under it, which takes
+//! a lock of sysfs that others hold while they allocate memory; so whoever carries out requests of
+//! a disk must not ask for it.
 
 use super::{
     DeviceType,
@@ -50,7 +52,8 @@ pub(super) struct Presence {
 enum Step {
     /// Not added yet.
     New,
-    /// Being added. Attributes may be there already; those who poll these ones are woken once all is.
+    /// Being added. Attributes may be there already; those who poll these ones are woken once all
+    /// is.
     Arriving(KVec<AttributePath>),
     /// There.
     Present,
@@ -61,8 +64,9 @@ enum Step {
 impl Presence {
     /// That of a new node.
     ///
-    /// Not a part of the generic function that calls it, and the locks are made before the initialiser, which is: that is compiled into
-    /// each module anew, with names of its own, and lockdep wants one name for a key.
+    /// Not a part of the generic function that calls it, and the locks are made before the
+    /// initialiser, which is: that is compiled into each module anew, with names of its own, and
+    /// lockdep wants one name for a key.
     #[inline(never)]
     pub(super) fn new() -> impl PinInit<Self> {
         let step = new_mutex!(Step::New, "nd_node");
@@ -78,7 +82,8 @@ impl Presence {
 impl<T: DeviceType> Node<T> {
     /// Puts the device into sysfs and tells the bus, which may bind a driver before this returns.
     ///
-    /// Fails with `EBUSY` for a node that was registered or unregistered before, else with the error of the driver core.
+    /// Fails with `EBUSY` for a node that was registered or unregistered before, else with the
+    /// error of the driver core.
     pub fn register(&self) -> Result {
         {
             let mut step = self.presence.step.lock();
@@ -116,7 +121,8 @@ impl<T: DeviceType> Node<T> {
 
     /// Unbinds the driver and takes the device out of sysfs, unless somebody else does or did.
     ///
-    /// Takes the device lock, and waits for running attribute callbacks: never call it from one of them.
+    /// Takes the device lock, and waits for running attribute callbacks: never call it from one of
+    /// them.
     pub fn unregister(&self) {
         if self.mark_dead() {
             self.delete();

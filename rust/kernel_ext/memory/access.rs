@@ -93,10 +93,11 @@ impl PmemRange {
         }
     }
 
-    /// Looks at why a load at `offset` has failed. It fails in the same way if the mapping is gone: that is
-    /// no media error, and must not be hidden as one.
+    /// Looks at why a load at `offset` has failed. It fails in the same way if the mapping is gone:
+    /// that is no media error, and must not be hidden as one.
     //
-    // It returns nothing: the error is a constant for whoever loads, so that a word stays in a register.
+    // It returns nothing: the error is a constant for whoever loads, so that a word stays in a
+    // register.
     #[cold]
     #[inline(never)]
     fn expect_mapped(&self, offset: u64) {
@@ -122,7 +123,8 @@ impl PmemRange {
         for piece in buffer.chunks_mut(1 << 30) {
             let from = self.bytes(position, piece.len())?;
 
-            // SAFETY: `from` is mapped for the length of the piece, which belongs to us alone and is short enough.
+            // SAFETY: `from` is mapped for the length of the piece, which belongs to us alone and
+            // is short enough.
             unsafe { poison::copy(piece.as_mut_ptr(), from, piece.len()) }
                 .map_err(|poison::Poison| self.poisoned(position))?;
             position += piece.len() as u64;
@@ -140,7 +142,8 @@ impl PmemRange {
         Ok(())
     }
 
-    /// Fills the next `len` bytes of a request from the medium. After an error some of them may be filled.
+    /// Fills the next `len` bytes of a request from the medium. After an error some of them may be
+    /// filled.
     #[inline(always)]
     pub fn read_to(&self, offset: u64, sink: &mut Sink<'_>, len: usize) -> Result<(), AccessError> {
         let mut from = self.bytes(offset, len)?;
@@ -151,8 +154,9 @@ impl PmemRange {
                 .take(left)
                 .ok_or(AccessError::ShortRequest { missing: left })?;
 
-            // SAFETY: `from` is mapped for at least `left` bytes; the chunk is valid for its length, at most `left`, and a
-            // vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping, by the type invariant.
+            // SAFETY: `from` is mapped for at least `left` bytes; the chunk is valid for its
+            // length, at most `left`, and a vector of a request is shorter than 4 GiB. Memory of a
+            // request is no part of the mapping, by the type invariant.
             unsafe { poison::copy(chunk.address, from, chunk.len) }
                 .map_err(|poison::Poison| self.poisoned(offset + (len - left) as u64))?;
             from = from.wrapping_add(chunk.len);
@@ -168,9 +172,9 @@ impl PmemRange {
         let mut from = self.bytes(offset, sink.remaining())?;
 
         for chunk in sink.chunks() {
-            // SAFETY: `from` is mapped for what is left of the request, of which the chunk is a part; the chunk is valid for its
-            // length, and a vector of a request is shorter than 4 GiB. Memory of a request is no part of the mapping, by the
-            // type invariant.
+            // SAFETY: `from` is mapped for what is left of the request, of which the chunk is a
+            // part; the chunk is valid for its length, and a vector of a request is shorter than 4
+            // GiB. Memory of a request is no part of the mapping, by the type invariant.
             unsafe { poison::copy(chunk.address, from, chunk.len) }
                 .map_err(|poison::Poison| self.poisoned(self.offset_of(from)))?;
             from = from.wrapping_add(chunk.len);
@@ -185,8 +189,9 @@ impl PmemRange {
         let mut to = self.bytes(offset, source.remaining())?;
 
         for chunk in source.chunks() {
-            // SAFETY: `to` is mapped for what is left of the request, of which the chunk is a part; the chunk is valid for its
-            // length. Memory of a request is no part of the mapping, by the type invariant.
+            // SAFETY: `to` is mapped for what is left of the request, of which the chunk is a part;
+            // the chunk is valid for its length. Memory of a request is no part of the mapping, by
+            // the type invariant.
             unsafe { persist::copy(to, chunk.address, chunk.len) };
             to = to.wrapping_add(chunk.len);
         }
@@ -194,7 +199,8 @@ impl PmemRange {
         Ok(())
     }
 
-    /// Stores the next `len` bytes of a request, flushed. After [`AccessError::ShortRequest`] some of them may be stored.
+    /// Stores the next `len` bytes of a request, flushed. After [`AccessError::ShortRequest`] some
+    /// of them may be stored.
     #[inline(always)]
     pub fn write_from(
         &self,
@@ -210,8 +216,8 @@ impl PmemRange {
                 .take(left)
                 .ok_or(AccessError::ShortRequest { missing: left })?;
 
-            // SAFETY: `to` is mapped for at least `left` bytes; the chunk is valid for its length, at most `left`. Memory of
-            // a request is no part of the mapping, by the type invariant.
+            // SAFETY: `to` is mapped for at least `left` bytes; the chunk is valid for its length,
+            // at most `left`. Memory of a request is no part of the mapping, by the type invariant.
             unsafe { persist::copy(to, chunk.address, chunk.len) };
             to = to.wrapping_add(chunk.len);
             left -= chunk.len;
@@ -272,7 +278,8 @@ impl PmemRange {
         Ok(())
     }
 
-    /// Stores an aligned 64-bit word at once, and writes its cache line back. It is durable after the next fence.
+    /// Stores an aligned 64-bit word at once, and writes its cache line back. It is durable after
+    /// the next fence.
     #[inline(always)]
     pub fn store_u64_flushed(&self, offset: u64, word: u64) -> Result<(), AccessError> {
         let to = self.word::<u64>(offset)?;
@@ -285,12 +292,13 @@ impl PmemRange {
         Ok(())
     }
 
-    /// Drops the cache lines of `len` bytes, after the medium has been repaired below them: a line that was loaded when its
-    /// content was lost would go on to be poisoned.
+    /// Drops the cache lines of `len` bytes, after the medium has been repaired below them: a line
+    /// that was loaded when its content was lost would go on to be poisoned.
     pub fn invalidate(&self, offset: u64, len: usize) -> Result<(), AccessError> {
         let address = self.bytes(offset, len)?;
 
-        // SAFETY: `address` is mapped for `len` bytes. Lines that were stored to are written back, so nothing gets lost.
+        // SAFETY: `address` is mapped for `len` bytes. Lines that were stored to are written back,
+        // so nothing gets lost.
         unsafe { sys::arch_invalidate_pmem(address.cast(), len) };
         Ok(())
     }

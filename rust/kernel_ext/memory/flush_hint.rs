@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Flush hints: registers of a memory controller or a DIMM. A store to one of them, after a fence, makes durable what had
-//! reached the controller before (ACPI 6.5, 5.2.25.8).
+//! Flush hints: registers of a memory controller or a DIMM. A store to one of them, after a fence,
+//! makes durable what had reached the controller before (ACPI 6.5, 5.2.25.8).
 //!
-//! Firmware names their addresses, and a wrong one must do no harm: each store to a hint would change what is there. So the page
-//! of a hint is reserved before it is mapped. What belongs to the kernel (all System RAM), to another driver or to a region is
-//! refused, and so is what lies beyond all addresses. What is left are registers that no driver has reserved: of these the
-//! firmware is believed. Hints of several DIMMs may lie in one page: [`HintPages`] reserves it once.
+//! Firmware names their addresses, and a wrong one must do no harm: each store to a hint would
+//! change what is there. So the page of a hint is reserved before it is mapped. What belongs to the
+//! kernel (all System RAM), to another driver or to a region is refused, and so is what lies beyond
+//! all addresses. What is left are registers that no driver has reserved: of these the firmware is
+//! believed. Hints of several DIMMs may lie in one page: [`HintPages`] reserves it once.
 
 use super::{
     range::{
@@ -35,8 +36,8 @@ use kernel::{
 pub enum HintError {
     /// The address is not a multiple of [`FlushHint::SIZE`].
     Misaligned,
-    /// The page of the address cannot be reserved: it is memory, persistent or not, belongs to another driver, or lies beyond all
-    /// addresses.
+    /// The page of the address cannot be reserved: it is memory, persistent or not, belongs to
+    /// another driver, or lies beyond all addresses.
     Taken,
     /// The page cannot be mapped without caching, or there is no memory for the page tables.
     NotMapped,
@@ -90,8 +91,8 @@ impl HintPages {
         )
     }
 
-    /// Reserves the page that starts at the physical address `start`, or counts one more hint in it. Returns where it is
-    /// mapped.
+    /// Reserves the page that starts at the physical address `start`, or counts one more hint in
+    /// it. Returns where it is mapped.
     fn take(&self, start: u64) -> Result<NonNull<u8>, HintError> {
         let mut pages = self.pages.lock();
         if let Some(page) = pages.iter_mut().find(|page| page.start == start) {
@@ -224,15 +225,16 @@ impl FlushHint {
 
         // SAFETY: The offset is less than the size of the page. CAST: So it fits.
         let register = unsafe { mapped.add(offset as usize) }.cast();
-        // INVARIANT: The register lies in the page, which stays mapped while it is counted; the alignment was checked.
+        // INVARIANT: The register lies in the page, which stays mapped while it is counted; the
+        // alignment was checked.
         Ok(Self {
             register,
             _backing: Backing::Physical { _page: page },
         })
     }
 
-    /// Takes `memory`, which plays a hint; [`HintError::Misaligned`] if it is not aligned to 8 bytes, and
-    /// [`HintError::NotMapped`] if it is shorter than a hint.
+    /// Takes `memory`, which plays a hint; [`HintError::Misaligned`] if it is not aligned to 8
+    /// bytes, and [`HintError::NotMapped`] if it is shorter than a hint.
     pub fn lent(memory: ProviderRange) -> Result<Self, HintError> {
         let register = memory.address().cast::<u64>();
         if !register.is_aligned() {
@@ -249,8 +251,8 @@ impl FlushHint {
         })
     }
 
-    /// Stores to the hint. It concerns what a [fence](super::store_fence) ordered before, and is itself to be followed by
-    /// one.
+    /// Stores to the hint. It concerns what a [fence](super::store_fence) ordered before, and is
+    /// itself to be followed by one.
     #[inline]
     pub fn write(&self) {
         // SAFETY: By the type invariant the register is mapped and aligned.

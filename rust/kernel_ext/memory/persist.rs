@@ -14,22 +14,25 @@ const CACHE_LINE: usize = 64;
 /// Orders all flushes and non-temporal stores of this CPU before everything that follows.
 #[inline(always)]
 pub fn store_fence() {
-    // SAFETY: `sfence` has no operands and changes no register. It is a compiler barrier as the block may access memory.
+    // SAFETY: `sfence` has no operands and changes no register. It is a compiler barrier as the
+    // block may access memory.
     unsafe { asm!("sfence", options(nostack, preserves_flags)) };
 }
 
-/// Writes the cache line that holds `address` back, without a fence, and keeps it in the cache where the CPU can.
+/// Writes the cache line that holds `address` back, without a fence, and keeps it in the cache
+/// where the CPU can.
 ///
-/// The instruction is the oldest of three of the same length; the kernel patches in a better one that the CPU has when the
-/// module is loaded. helpers.c asserts the numbers: the length of an entry of the table, and the CPU features.
+/// The instruction is the oldest of three of the same length; the kernel patches in a better one
+/// that the CPU has when the module is loaded. helpers.c asserts the numbers: the length of an
+/// entry of the table, and the CPU features.
 ///
 /// # Safety
 ///
 /// `address` is mapped for writes.
 #[inline(always)]
 pub(super) unsafe fn write_line_back(address: *mut u8) {
-    // SAFETY: By the safety requirements the address is mapped, so none of the instructions faults; they change no register
-    // and no flag, and of memory only where its content is.
+    // SAFETY: By the safety requirements the address is mapped, so none of the instructions faults;
+    // they change no register and no flag, and of memory only where its content is.
     unsafe {
         asm!(
             "771:",
@@ -80,7 +83,8 @@ pub(super) unsafe fn write_back(address: *mut u8, len: usize) {
     }
 }
 
-/// Copies with non-temporal stores, and writes back the lines of an unaligned head or tail; without a fence.
+/// Copies with non-temporal stores, and writes back the lines of an unaligned head or tail; without
+/// a fence.
 ///
 /// # Safety
 ///
@@ -88,15 +92,16 @@ pub(super) unsafe fn write_back(address: *mut u8, len: usize) {
 /// - the ranges do not overlap.
 #[inline(always)]
 pub(super) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
-    // SAFETY: By the safety requirements both ranges are valid and do not overlap. The copy is made by assembly and tolerates
-    // concurrent stores to `from`.
+    // SAFETY: By the safety requirements both ranges are valid and do not overlap. The copy is made
+    // by assembly and tolerates concurrent stores to `from`.
     unsafe { sys::__memcpy_flushcache(to.cast(), from.cast(), len) };
 }
 
 /// Fills with zeroes, flushed but without a fence.
 ///
-/// New media are full of zeroes, and loads cost less than stores to media do. A line that reads as zero is only written back, as
-/// somebody may have stored to it without a flush; others are filled by non-temporal stores.
+/// New media are full of zeroes, and loads cost less than stores to media do. A line that reads as
+/// zero is only written back, as somebody may have stored to it without a flush; others are filled
+/// by non-temporal stores.
 ///
 /// # Safety
 ///
@@ -132,8 +137,8 @@ pub(super) unsafe fn zero(to: *mut u8, len: usize) {
 ///
 /// `line` is aligned to 64 bytes and valid for writes of as many.
 unsafe fn zero_line(line: *mut u8) {
-    // SAFETY: By the safety requirements all eight words are mapped for writes. Like other stores of hardware, these tolerate
-    // concurrent accesses. Registers and flags stay as they are.
+    // SAFETY: By the safety requirements all eight words are mapped for writes. Like other stores
+    // of hardware, these tolerate concurrent accesses. Registers and flags stay as they are.
     unsafe {
         asm!(
             "movnti [{line}], {zero}",

@@ -2,10 +2,12 @@
 
 //! Loads that survive the machine check of a poisoned cache line.
 //!
-//! An entry in the exception table tells the machine-check handler that a load may fail, and where to go on if it does. An
-//! ordinary page fault goes the same way, so these loads can be tested without broken hardware. [`is_mapped`] tells the two apart.
+//! An entry in the exception table tells the machine-check handler that a load may fail, and where
+//! to go on if it does. An ordinary page fault goes the same way, so these loads can be tested
+//! without broken hardware. [`is_mapped`] tells the two apart.
 //!
-//! C header: [`arch/x86/include/asm/extable_fixup_types.h`](srctree/arch/x86/include/asm/extable_fixup_types.h)
+//! C header:
+//! [`arch/x86/include/asm/extable_fixup_types.h`](srctree/arch/x86/include/asm/extable_fixup_types.h)
 
 use crate::sys;
 use core::arch::asm;
@@ -15,7 +17,8 @@ use kernel::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Poison;
 
-/// Tells whether the kernel has a mapping for `address`. If it has none, a load that failed there has not met poison.
+/// Tells whether the kernel has a mapping for `address`. If it has none, a load that failed there
+/// has not met poison.
 pub(super) fn is_mapped(address: *const u8) -> bool {
     // SAFETY: The function looks at page tables only, and takes any address.
     unsafe { sys::is_mapped(address.cast()) }
@@ -23,8 +26,8 @@ pub(super) fn is_mapped(address: *const u8) -> bool {
 
 /// Defines a function that loads one word.
 ///
-/// The type in the table is `EX_TYPE_DEFAULT_MCE_SAFE`; helpers.c asserts its number. `failed` is set before the load and
-/// cleared after it; a failing load goes on behind the clearing.
+/// The type in the table is `EX_TYPE_DEFAULT_MCE_SAFE`; helpers.c asserts its number. `failed` is
+/// set before the load and cleared after it; a failing load goes on behind the clearing.
 macro_rules! define_load {
     ($(#[$doc:meta])* $name:ident, $word:ty, $load:literal) => {
         $(#[$doc])*
@@ -37,8 +40,8 @@ macro_rules! define_load {
             let word: $word;
             let failed: u32;
 
-            // SAFETY: By the safety requirements the address is mapped; a machine check leaves `word` undefined, but
-            // initialised, and `failed` set.
+            // SAFETY: By the safety requirements the address is mapped; a machine check leaves
+            // `word` undefined, but initialised, and `failed` set.
             unsafe {
                 asm!(
                     "mov {failed:e}, 1",
@@ -82,14 +85,15 @@ define_load!(
 ///
 /// # Safety
 ///
-/// `line` is aligned to 64 bytes and mapped for reads of as many. What it points to may be poisoned.
+/// `line` is aligned to 64 bytes and mapped for reads of as many. What it points to may be
+/// poisoned.
 #[inline(always)]
 pub(super) unsafe fn line_is_zero(line: *const u8) -> Result<bool, Poison> {
     let bits: u64;
     let failed: u32;
 
-    // SAFETY: By the safety requirements the addresses are mapped; a machine check leaves `bits` undefined, but initialised, and
-    // `failed` set. The entries are as in `define_load`.
+    // SAFETY: By the safety requirements the addresses are mapped; a machine check leaves `bits`
+    // undefined, but initialised, and `failed` set. The entries are as in `define_load`.
     unsafe {
         asm!(
             "mov {failed:e}, 1",
@@ -181,8 +185,8 @@ mod tests {
 
     #[test]
     fn a_fault_is_an_error() {
-        // SAFETY: These loads go through the exception table, which is what is tested: the page fault of an address that
-        // is not mapped takes the same way as a machine check.
+        // SAFETY: These loads go through the exception table, which is what is tested: the page
+        // fault of an address that is not mapped takes the same way as a machine check.
         unsafe {
             assert!(load_u32(ptr::without_provenance(UNMAPPED)) == Err(Poison));
             assert!(load_u64(ptr::without_provenance(UNMAPPED)) == Err(Poison));

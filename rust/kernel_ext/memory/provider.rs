@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory of a provider's own that plays persistent memory: ordinary memory of the kernel, which forgets everything when
-//! it is freed, or physical addresses other than those that it plays.
+//! Memory of a provider's own that plays persistent memory: ordinary memory of the kernel, which
+//! forgets everything when it is freed, or physical addresses other than those that it plays.
 
 use super::{
     range::{
@@ -33,8 +33,8 @@ enum Storage {
 ///
 /// # Invariants
 ///
-/// `address` is that of the allocation or of the mapping of `_storage`, which has at least `len` bytes, all of them
-/// initialised, and is accessed through `address` alone.
+/// `address` is that of the allocation or of the mapping of `_storage`, which has at least `len`
+/// bytes, all of them initialised, and is accessed through `address` alone.
 pub struct ProviderMemory {
     address: NonNull<u8>,
     len: usize,
@@ -44,7 +44,8 @@ pub struct ProviderMemory {
 // SAFETY: The memory belongs to no thread.
 unsafe impl Send for ProviderMemory {}
 
-// SAFETY: No method forms a reference to the memory, and accesses go through raw pointers that behave like hardware.
+// SAFETY: No method forms a reference to the memory, and accesses go through raw pointers that
+// behave like hardware.
 unsafe impl Sync for ProviderMemory {}
 
 impl ProviderMemory {
@@ -64,8 +65,8 @@ impl ProviderMemory {
         )?)
     }
 
-    /// Takes `len` bytes of physical addresses from `start` on, as they are, and reserves them under `name`. Errors as those of
-    /// [`PmemRange::new`](super::PmemRange::new).
+    /// Takes `len` bytes of physical addresses from `start` on, as they are, and reserves them
+    /// under `name`. Errors as those of [`PmemRange::new`](super::PmemRange::new).
     pub fn physical(name: &CStr, start: u64, len: usize) -> Result<Arc<Self>> {
         if start.checked_add(len as u64).is_none() || len == 0 {
             return Err(MapError::Invalid.into());

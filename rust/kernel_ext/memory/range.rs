@@ -2,7 +2,8 @@
 
 //! Owning a range of persistent memory.
 //!
-//! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h), [`include/linux/io.h`](srctree/include/linux/io.h)
+//! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h),
+//! [`include/linux/io.h`](srctree/include/linux/io.h)
 
 use super::ProviderRange;
 use crate::sys;
@@ -24,11 +25,13 @@ pub enum MapError {
     Invalid,
     /// The range does not begin with a page.
     Misaligned,
-    /// A part of the range is reserved by another driver, or is System RAM, or the range lies beyond all addresses.
+    /// A part of the range is reserved by another driver, or is System RAM, or the range lies
+    /// beyond all addresses.
     Busy,
     /// The range is not memory that a provider may use: it belongs to a device or to the firmware.
     Foreign,
-    /// The range cannot be mapped with write-back caching, or there is no memory for the page tables.
+    /// The range cannot be mapped with write-back caching, or there is no memory for the page
+    /// tables.
     NotMapped,
     /// There is no memory for the name of the reservation.
     NoMemory,
@@ -62,15 +65,18 @@ impl fmt::Display for MapError {
 pub(crate) enum Use {
     /// Memory of a provider: persistent, reserved by the firmware, or not described at all.
     Memory,
-    /// Registers: not described, reserved by the firmware, or of a device whose driver has not reserved them.
+    /// Registers: not described, reserved by the firmware, or of a device whose driver has not
+    /// reserved them.
     Registers,
 }
 
 impl Use {
-    /// Tells whether a range may be used in this way that has `description`, and nothing above it if `is_bare`.
+    /// Tells whether a range may be used in this way that has `description`, and nothing above it
+    /// if `is_bare`.
     ///
-    /// What belongs to a device has no description, as there is nothing to say but its name: it is no memory. ACPI's tables and
-    /// storage, and the memory of a crash kernel, are nothing of these.
+    /// What belongs to a device has no description, as there is nothing to say but its name: it is
+    /// no memory. ACPI's tables and storage, and the memory of a crash kernel, are nothing of
+    /// these.
     fn admits(self, description: c_ulong, is_bare: bool) -> bool {
         // CAST: Small constants that C happens to type otherwise.
         const NONE: c_ulong = sys::IORES_DESC_NONE as c_ulong;
@@ -88,12 +94,13 @@ impl Use {
     }
 }
 
-/// A range of physical addresses that nothing else can reserve, and that is no System RAM: that is always busy. It is shown in
-/// `/proc/iomem` under its name.
+/// A range of physical addresses that nothing else can reserve, and that is no System RAM: that is
+/// always busy. It is shown in `/proc/iomem` under its name.
 ///
 /// # Invariants
 ///
-/// The range was reserved with `request_mem_region` under `_name`, which lives as long as the reservation.
+/// The range was reserved with `request_mem_region` under `_name`, which lives as long as the
+/// reservation.
 pub(crate) struct Reservation {
     start: u64,
     len: u64,
@@ -101,11 +108,13 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves `len` bytes from `start` on. [`MapError::Foreign`]: they are described as something else than `for_use`.
+    /// Reserves `len` bytes from `start` on. [`MapError::Foreign`]: they are described as something
+    /// else than `for_use`.
     pub(crate) fn new(name: &CStr, start: u64, len: u64, for_use: Use) -> Result<Self, MapError> {
         let name = CString::try_from(name).map_err(|_| MapError::NoMemory)?;
 
-        // SAFETY: The name is a valid C string. INVARIANT: It is kept until the reservation is given up.
+        // SAFETY: The name is a valid C string. INVARIANT: It is kept until the reservation is
+        // given up.
         let region = unsafe { sys::request_mem_region(start, len, name.as_char_ptr()) };
 
         if region.is_null() {
@@ -119,8 +128,8 @@ impl Reservation {
         };
         // What covers a new reservation gives it its description; the root has none.
         //
-        // SAFETY: The region is ours, and valid until it is given up. Its description does not change; its parent may, to
-        // another parent of that.
+        // SAFETY: The region is ours, and valid until it is given up. Its description does not
+        // change; its parent may, to another parent of that.
         let (description, parent) = unsafe {
             (
                 (*region).desc,
@@ -185,15 +194,15 @@ enum Backing {
 
 /// A range of persistent memory, reserved and mapped, both undone when it is dropped.
 ///
-/// Offsets into the range are in bytes from its start. Methods that transfer data check them and answer with
-/// [`AccessError`](super::AccessError).
+/// Offsets into the range are in bytes from its start. Methods that transfer data check them and
+/// answer with [`AccessError`](super::AccessError).
 ///
 /// # Invariants
 ///
 /// - `address` is that of `len` bytes, mapped as long as `_backing` lives, and aligned to pages.
-/// - No memory of a request is part of the mapping, as nobody is given the pages behind it: no allocator owns those of reserved
-///   physical addresses, if they have a `struct page` at all, and a [`ProviderMemory`](super::ProviderMemory) keeps its own to
-///   itself.
+/// - No memory of a request is part of the mapping, as nobody is given the pages behind it: no
+///   allocator owns those of reserved physical addresses, if they have a `struct page` at all, and
+///   a [`ProviderMemory`](super::ProviderMemory) keeps its own to itself.
 pub struct PmemRange {
     address: NonNull<u8>,
     len: usize,
@@ -204,21 +213,23 @@ pub struct PmemRange {
 // SAFETY: A range belongs to no thread.
 unsafe impl Send for PmemRange {}
 
-// SAFETY: No method forms a reference to the mapped memory; concurrent accesses are those of hardware.
+// SAFETY: No method forms a reference to the mapped memory; concurrent accesses are those of
+// hardware.
 unsafe impl Sync for PmemRange {}
 
 impl PmemRange {
     /// Reserves `len` bytes of physical addresses from `start` on, under `name`, and maps them.
     ///
-    /// [`MapError::Misaligned`]: `start` is not the start of a page.
-    /// Only memory is mapped that a provider may use: see [`MapError::Busy`] and [`MapError::Foreign`].
+    /// [`MapError::Misaligned`]: `start` is not the start of a page. Only memory is mapped that a
+    /// provider may use: see [`MapError::Busy`] and [`MapError::Foreign`].
     pub fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
         let mapped = usize::try_from(len).map_err(|_| MapError::Invalid)?;
 
         if len == 0 || start.checked_add(len).is_none() {
             return Err(MapError::Invalid);
         }
-        // What the rest of the page holds is not this range's, and a word that is aligned in memory need not be so in the range.
+        // What the rest of the page holds is not this range's, and a word that is aligned in memory
+        // need not be so in the range.
         if start % PAGE_SIZE as u64 != 0 {
             return Err(MapError::Misaligned);
         }
@@ -226,7 +237,8 @@ impl PmemRange {
         let reservation = Reservation::new(name, start, len, Use::Memory)?;
         let mapping = Mapping::new(start, mapped)?;
 
-        // INVARIANT: The mapping is of the range, which begins with a page; what could be reserved is owned by no allocator.
+        // INVARIANT: The mapping is of the range, which begins with a page; what could be reserved
+        // is owned by no allocator.
         Ok(Self {
             address: mapping.address,
             len: mapped,
@@ -250,7 +262,8 @@ impl PmemRange {
             return Err(MapError::Misaligned);
         }
 
-        // INVARIANT: The memory is mapped as long as it lives; the alignment was checked; no pages of it are given away.
+        // INVARIANT: The memory is mapped as long as it lives; the alignment was checked; no pages
+        // of it are given away.
         Ok(Self {
             address,
             len: memory.len(),
@@ -259,9 +272,11 @@ impl PmemRange {
         })
     }
 
-    /// Gives up all but the bytes `part`, counted from the start. They stay reserved and mapped with the rest.
+    /// Gives up all but the bytes `part`, counted from the start. They stay reserved and mapped
+    /// with the rest.
     ///
-    /// [`MapError::Invalid`]: there are none, or they are not in the range. [`MapError::Misaligned`]: they do not begin with a page.
+    /// [`MapError::Invalid`]: there are none, or they are not in the range.
+    /// [`MapError::Misaligned`]: they do not begin with a page.
     pub fn narrow(self, part: Range<u64>) -> Result<Self, MapError> {
         let len = usize::try_from(part.end.saturating_sub(part.start)).unwrap_or(0);
         let address = self.address(part.start, len).and_then(NonNull::new);
@@ -272,7 +287,8 @@ impl PmemRange {
             return Err(MapError::Misaligned);
         }
 
-        // INVARIANT: `len` bytes from `address` on are a part of the range, and aligned like its start.
+        // INVARIANT: `len` bytes from `address` on are a part of the range, and aligned like its
+        // start.
         Ok(Self {
             address,
             len,

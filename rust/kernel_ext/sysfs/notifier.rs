@@ -17,7 +17,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// An attribute of a device: its name, and the directory below that of the device that it is in, if it is in one.
+/// An attribute of a device: its name, and the directory below that of the device that it is in, if
+/// it is in one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AttributePath {
     directory: Option<&'static CStr>,
@@ -44,8 +45,8 @@ impl AttributePath {
 
 /// Wakes those who poll one attribute.
 ///
-/// The attribute is looked up once. That takes a lock under which memory is allocated, so whoever carries out requests
-/// of a disk must not do it; [`Notifier::notify`] takes spin locks only.
+/// The attribute is looked up once. That takes a lock under which memory is allocated, so whoever
+/// carries out requests of a disk must not do it; [`Notifier::notify`] takes spin locks only.
 ///
 /// # Invariants
 ///
@@ -69,8 +70,8 @@ impl Found {
         if parent.is_null() {
             return Err(ENOENT);
         }
-        // SAFETY: By the requirements of this function `parent` is a valid directory; the name is a C string, which is only
-        // read; null stands for no namespace.
+        // SAFETY: By the requirements of this function `parent` is a valid directory; the name is a
+        // C string, which is only read; null stands for no namespace.
         let node = unsafe { sys::kernfs_find_and_get_ns(parent, name.as_char_ptr(), ptr::null()) };
         // INVARIANT: The function returns a node with a reference for the caller, or null.
         NonNull::new(node).map(Self).ok_or(ENOENT)
@@ -78,7 +79,8 @@ impl Found {
 
     /// Returns the node if it is of this type, else `ENOENT`.
     fn of_type(self, expected: sys::kernfs_node_type) -> Result<Self> {
-        // SAFETY: By the type invariant the node is valid. Other bits of the flags may change meanwhile, the type does not.
+        // SAFETY: By the type invariant the node is valid. Other bits of the flags may change
+        // meanwhile, the type does not.
         let flags = unsafe { (&raw const (*self.0.as_ptr()).flags).read_volatile() };
 
         if u32::from(flags) & sys::KERNFS_TYPE_MASK == expected {
@@ -105,10 +107,12 @@ unsafe impl Sync for Notifier {}
 impl Notifier {
     /// For an attribute of `device`, which is in sysfs as long as it is bound to its driver.
     ///
-    /// `ENOENT`: the device has no such attribute: there is nothing of that name, or it is not a file in a directory.
+    /// `ENOENT`: the device has no such attribute: there is nothing of that name, or it is not a
+    /// file in a directory.
     pub fn new(device: &Device<Bound>, attribute: AttributePath) -> Result<Self> {
         let raw = ptr::from_ref(device).cast::<sys::device>();
-        // SAFETY: `device` is valid, and a device leaves its driver before it is taken out of sysfs.
+        // SAFETY: `device` is valid, and a device leaves its driver before it is taken out of
+        // sysfs.
         unsafe { Self::of_device(raw, attribute) }
     }
 
@@ -123,15 +127,18 @@ impl Notifier {
         device: *const sys::device,
         attribute: AttributePath,
     ) -> Result<Self> {
-        // SAFETY: By the requirements of this function the device is in sysfs during the call, and so is its directory.
+        // SAFETY: By the requirements of this function the device is in sysfs during the call, and
+        // so is its directory.
         let root = unsafe { (*device).kobj.sd };
         let attribute = match attribute.directory {
             None => {
-                // SAFETY: `root` is null or the directory of the device, which stays during the call.
+                // SAFETY: `root` is null or the directory of the device, which stays during the
+                // call.
                 unsafe { Found::in_directory(root, attribute.name) }?
             }
             Some(directory) => {
-                // SAFETY: As for an attribute without a directory of its own: `root` is null or stays during the call.
+                // SAFETY: As for an attribute without a directory of its own: `root` is null or
+                // stays during the call.
                 let directory = unsafe { Found::in_directory(root, directory) }?
                     .of_type(sys::kernfs_node_type_KERNFS_DIR)?;
                 // SAFETY: This is a directory, of which `directory` owns a reference.
@@ -144,7 +151,8 @@ impl Notifier {
 
     /// Wakes them. Those who are not there any more because the device is gone are no trouble.
     pub fn notify(&self) {
-        // SAFETY: By the type invariants this is a valid file. It may have been removed, then nobody has it open.
+        // SAFETY: By the type invariants this is a valid file. It may have been removed, then
+        // nobody has it open.
         unsafe { sys::kernfs_notify(self.0 .0.as_ptr()) };
     }
 }
@@ -158,7 +166,8 @@ mod tests {
         let registration = kernel::faux::Registration::new(c"nd_kunit", None)?;
         let device: &Device = registration.as_ref();
         let _child = kernel::faux::Registration::new(c"nd_kunit_child", Some(device))?;
-        // SAFETY: A faux device is bound to its driver until it is unregistered, which `registration` keeps away.
+        // SAFETY: A faux device is bound to its driver until it is unregistered, which
+        // `registration` keeps away.
         let device = unsafe { device.as_bound() };
         let exists = |path| Notifier::new(device, path).is_ok();
 

@@ -61,7 +61,8 @@ impl LabelArea {
     pub fn open(node: &Path) -> io::Result<Self> {
         let node = File::options().read(true).write(true).open(node)?;
         let mut size = Size::default();
-        // SAFETY: The call reads and writes the 12 bytes of `Size`, for which every bit pattern is valid.
+        // SAFETY: The call reads and writes the 12 bytes of `Size`, for which every bit pattern is
+        // valid.
         unsafe { ioctl::ioctl(&node, Updater::<GET_CONFIG_SIZE, Size>::new(&mut size)) }?;
         if size.status != 0 {
             return Err(io::Error::other(format!("status {:#x}", size.status)));
@@ -91,8 +92,9 @@ impl LabelArea {
                 bytes: [0; CHUNK],
             };
             let length = data.length as usize;
-            // SAFETY: The call reads the header and writes the status and `length` bytes after it, for which there is room by
-            // the invariant of `Data`; every bit pattern is valid for them.
+            // SAFETY: The call reads the header and writes the status and `length` bytes after it,
+            // for which there is room by the invariant of `Data`; every bit pattern is valid for
+            // them.
             unsafe { ioctl::ioctl(&self.node, Updater::<GET_CONFIG_DATA, Data>::new(&mut data)) }?;
             if data.status != 0 {
                 return Err(io::Error::other(format!("status {:#x}", data.status)));

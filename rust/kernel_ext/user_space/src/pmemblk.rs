@@ -38,7 +38,8 @@ pub struct PmemBlk {
     _library: Library,
 }
 
-// SAFETY: The library may be used by any number of threads, pmemblk(7): "BTT ... all operations are thread-safe".
+// SAFETY: The library may be used by any number of threads, pmemblk(7): "BTT ... all operations are
+// thread-safe".
 unsafe impl Send for PmemBlk {}
 // SAFETY: As above.
 unsafe impl Sync for PmemBlk {}
@@ -46,15 +47,16 @@ unsafe impl Sync for PmemBlk {}
 impl PmemBlk {
     /// Makes an array of blocks of `block_size` bytes in a new file of `len` bytes.
     ///
-    /// `PMEM_IS_PMEM_FORCE=1` is in the environment already, or files that are not on persistent memory are synchronised by
-    /// `msync`.
+    /// `PMEM_IS_PMEM_FORCE=1` is in the environment already, or files that are not on persistent
+    /// memory are synchronised by `msync`.
     pub fn create(path: &Path, block_size: usize, len: usize) -> Result<Self> {
         const NAME: &str = "libpmemblk.so.1";
-        // SAFETY: What the library does when it is loaded is to read its settings from the environment.
+        // SAFETY: What the library does when it is loaded is to read its settings from the
+        // environment.
         let library = unsafe { Library::new(NAME) };
         let library = library.with_context(|| format!("{NAME} is not installed"))?;
-        // SAFETY: These are the types of the functions in libpmemblk.h of versions 1.x, which all have that name; `read`
-        // and `write` differ in whether the buffer is written to.
+        // SAFETY: These are the types of the functions in libpmemblk.h of versions 1.x, which all
+        // have that name; `read` and `write` differ in whether the buffer is written to.
         let (create, nblock, read, write, close, error) = unsafe {
             (
                 *library.get::<Create>(b"pmemblk_create\0")?,
@@ -103,7 +105,8 @@ impl PmemBlk {
     /// Reads a block.
     pub fn read(&self, block: u64, bytes: &mut [u8]) -> Result<()> {
         let number = self.number(block, bytes.len())?;
-        // SAFETY: The pool is open, and the buffer has the size of a block. Numbers out of range are refused.
+        // SAFETY: The pool is open, and the buffer has the size of a block. Numbers out of range
+        // are refused.
         let done = unsafe { (self.read)(self.pool.as_ptr(), bytes.as_mut_ptr().cast(), number) };
         ensure!(done == 0, "libpmemblk cannot read block {block}");
         Ok(())

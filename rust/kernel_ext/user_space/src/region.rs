@@ -36,8 +36,9 @@ enum WriteBack {
 
 /// A file that is mapped, shared by any number of threads.
 ///
-/// Bytes are accessed by atomic words, and otherwise by inline assembly only: what other threads do with the same bytes at
-/// the same time may tear data, but is not undefined, as with real memory that others write.
+/// Bytes are accessed by atomic words, and otherwise by inline assembly only: what other threads do
+/// with the same bytes at the same time may tear data, but is not undefined, as with real memory
+/// that others write.
 pub struct Region {
     map: MmapRaw,
     write_back: WriteBack,
@@ -109,8 +110,8 @@ impl Region {
     #[inline(always)]
     pub fn load32(&self, offset: u64) -> Result<u32, OutOfRange> {
         let word = self.word(offset, 4)?.cast();
-        // SAFETY: The word is mapped as long as `self` lives and aligned, as mappings are to pages. All accesses of
-        // Rust to the mapping are atomic.
+        // SAFETY: The word is mapped as long as `self` lives and aligned, as mappings are to pages.
+        // All accesses of Rust to the mapping are atomic.
         let word = unsafe { AtomicU32::from_ptr(word) };
         Ok(u32::from_le(word.load(Relaxed)))
     }
@@ -139,7 +140,8 @@ impl Region {
     #[inline(always)]
     pub fn store32_past_cache(&self, offset: u64, value: u32) -> Result<(), OutOfRange> {
         let word = self.word(offset, 4)?;
-        // SAFETY: The word is mapped and aligned. The compiler takes the assembly to change any memory.
+        // SAFETY: The word is mapped and aligned. The compiler takes the assembly to change any
+        // memory.
         unsafe {
             asm!("movnti [{word}], {value:e}", word = in(reg) word, value = in(reg) value.to_le(),
                 options(nostack, preserves_flags));
@@ -151,7 +153,8 @@ impl Region {
     #[inline(always)]
     pub fn store64_past_cache(&self, offset: u64, value: u64) -> Result<(), OutOfRange> {
         let word = self.word(offset, 8)?;
-        // SAFETY: The word is mapped and aligned. The compiler takes the assembly to change any memory.
+        // SAFETY: The word is mapped and aligned. The compiler takes the assembly to change any
+        // memory.
         unsafe {
             asm!("movnti [{word}], {value}", word = in(reg) word, value = in(reg) value.to_le(),
                 options(nostack, preserves_flags));
@@ -170,8 +173,9 @@ impl Region {
             return Ok(());
         }
         // As the kernel does: words of 8 bytes, four at a time.
-        // SAFETY: `to` and `bytes` have as many bytes as are copied, more than none and a multiple of 32. `bytes` is not
-        // part of the mapping, of which there are no references. The compiler takes the assembly to change any memory.
+        // SAFETY: `to` and `bytes` have as many bytes as are copied, more than none and a multiple
+        // of 32. `bytes` is not part of the mapping, of which there are no references. The compiler
+        // takes the assembly to change any memory.
         unsafe {
             asm!(
                 "2:",
@@ -204,8 +208,8 @@ impl Region {
     #[inline(always)]
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), OutOfRange> {
         let from = self.pointer(offset, bytes.len() as u64)?;
-        // SAFETY: Both have so many bytes, and do not overlap, as there are no references to the mapping. The direction
-        // flag is clear, as the ABI demands.
+        // SAFETY: Both have so many bytes, and do not overlap, as there are no references to the
+        // mapping. The direction flag is clear, as the ABI demands.
         unsafe {
             asm!("rep movsb",
                 inout("rcx") bytes.len() => _, inout("rsi") from => _, inout("rdi") bytes.as_mut_ptr() => _,
@@ -236,8 +240,8 @@ impl Region {
         let mut line = offset - offset % LINE;
         while line < offset + len {
             let address = self.map.as_mut_ptr().wrapping_add(line as usize);
-            // SAFETY: The line has bytes of the range, which is mapped, and lines do not cross pages. The CPU has the
-            // instruction, as was asked when the region was made.
+            // SAFETY: The line has bytes of the range, which is mapped, and lines do not cross
+            // pages. The CPU has the instruction, as was asked when the region was made.
             unsafe {
                 match self.write_back {
                     WriteBack::Clwb => {
@@ -252,10 +256,12 @@ impl Region {
         }
     }
 
-    /// Waits until what this thread has stored past the caches or flushed is on its way to the medium.
+    /// Waits until what this thread has stored past the caches or flushed is on its way to the
+    /// medium.
     #[inline(always)]
     pub fn fence(&self) {
-        // SAFETY: The instruction orders stores and does nothing else. The compiler takes it to use any memory.
+        // SAFETY: The instruction orders stores and does nothing else. The compiler takes it to use
+        // any memory.
         unsafe { asm!("sfence", options(nostack, preserves_flags)) };
     }
 }
