@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bio-based disks: block devices whose driver is given every request as it was submitted, without
-//! a request queue.
+//! Bio-based disks: block devices whose driver receives every bio as it was submitted, without
+//! request queueing.
 //!
-//! The `kernel` crate has abstractions of blk-mq only. A memory-mapped medium wants none of that: a
-//! request is carried out in the context of its submitter, by copying, and is complete when
+//! The `kernel` crate has abstractions for blk-mq only. A memory-mapped medium does not need it: a
+//! request is executed in the context of its submitter, by copying, and is complete when
 //! [`Driver::submit`] returns.
 //!
-//! - [`Disk`] owns a disk from its announcement to its removal; [`Driver`] is what a driver
-//!   implements for it;
-//! - [`Bio`] is one request, owned by the driver until it is ended;
-//! - [`Source`] and [`Sink`] walk over the memory of a request. User space may write to that memory
-//!   at any time, so there is never a reference to it, only copies made by the functions of
-//!   [`memory`](crate::memory);
-//! - [`Demotion`] makes a disk read only when a request finds that it has to be;
-//! - [`Limits`] says what a disk can do.
+//! - [`Disk`] owns a `gendisk` from its registration to its removal. [`Driver`] is the trait that
+//!   the driver of a disk implements.
+//! - [`Bio`] is one request, which the driver owns until it ends it.
+//! - [`Source`] and [`Sink`] iterate over the memory of a request. User space may write to that
+//!   memory at any time, so no reference to it exists; the functions of [`memory`](crate::memory)
+//!   copy to and from it.
+//! - [`Demotion`] makes a disk read-only in the background when a request finds that necessary.
+//! - [`Limits`] describes the capabilities of a disk (`struct queue_limits`).
+//!
+//! Nothing here holds a lock while a driver runs.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
@@ -45,9 +47,9 @@ pub use limits::{
     Limits, //
 };
 
-/// log2 of the unit in which the block layer counts.
+/// log2 of the sector size of the block layer.
 pub const SECTOR_SHIFT: u32 = 9;
 
-/// The unit of capacities and positions in the block layer, in bytes, whatever the logical block
-/// size.
+/// The sector size of the block layer in bytes: the unit of capacities and positions, independent
+/// of the logical block size.
 pub const SECTOR_SIZE: u64 = 1 << SECTOR_SHIFT;

@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that keeps its content: reserving and mapping a range of it, and access that is durable
-//! and survives errors.
+//! Persistent memory: reserving and mapping a range, and access that is durable and survives media
+//! errors.
 //!
-//! - [`PmemRange`] owns a range of physical addresses: nobody else can reserve it, and it is mapped
-//!   with write-back caching;
-//! - [`ProviderMemory`] plays such a range, for providers that simulate one;
-//! - its methods copy between the range and kernel buffers or the memory of requests, and load and
-//!   store single words. There is no reference to persistent memory: others may change it (a
-//!   user-space mapping, the device itself), and a load may end in a machine check, which the
-//!   methods turn into [`AccessError::Poisoned`];
-//! - [`store_fence`] orders stores, [`FlushHint`] tells DIMMs that want to be told.
+//! - [`PmemRange`] owns a range of physical addresses. No other driver can reserve it, and it is
+//!   mapped with write-back caching.
+//! - [`ProviderMemory`] simulates such a range for a provider that has no hardware behind it.
+//! - The methods of [`PmemRange`] copy between the range and kernel buffers or the memory of
+//!   requests, and load and store single words. No reference to persistent memory exists:
+//!   user-space mappings and the device itself may change it at any time, and a load may end in a
+//!   machine check, which the methods turn into [`AccessError::Poisoned`].
+//! - [`store_fence`] orders stores. [`FlushHint`] flushes the write queue of a DIMM.
 //!
 //! # Durability
 //!
-//! Stores become durable in two steps. They are *flushed*: bulk writes are non-temporal and pass
-//! the caches by, single words are stored to the cache and [`PmemRange::flush`] writes their lines
-//! back. Then a *fence* of the storing CPU ([`store_fence`]) orders everything flushed before it.
-//! What else a medium needs to be durable (flush hints of DIMMs, a host) is not known here.
+//! Stores become durable in two steps. First they are *flushed*: bulk writes use non-temporal
+//! stores, which bypass the caches; single words are stored to the cache and [`PmemRange::flush`]
+//! writes their lines back. Then a *fence* of the storing CPU ([`store_fence`]) orders everything
+//! flushed before it. This module does not know what else a medium needs, such as the flush hints
+//! of DIMMs or a flush by a hypervisor.
+//!
+//! # Ownership and locks
+//!
+//! A [`PmemRange`] and a [`FlushHint`] own their mapping and their reservation; dropping them
+//! undoes both. Accesses take no lock. The mutex in [`HintPages`] is a leaf.
 //!
 //! Only x86-64 is supported.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One request to a bio-based disk.
+//! One request to a bio-based disk: its operation, range, flags and memory, and how it ends.
 //!
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
@@ -18,68 +18,70 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// What a request asks for.
+/// The operation of a request.
 pub enum Operation<'a> {
-    /// Fill memory from the medium.
+    /// Read from the medium into memory.
     Read(Sink<'a>),
-    /// Store memory to the medium. A pure flush is an empty write.
+    /// Write memory to the medium. A pure flush is an empty write.
     Write(Source<'a>),
-    /// The content of the range is no longer needed.
+    /// Discard the content of the range.
     Discard,
-    /// Make the range read as zeroes.
+    /// Zero the range.
     WriteZeroes,
-    /// Anything else; the number is `REQ_OP_*` of `include/linux/blk_types.h`.
+    /// Any other operation, `REQ_OP_*` of `include/linux/blk_types.h`.
     Other(u32),
 }
 
 /// A request, owned by the driver from [`submit`](super::Driver::submit) until it is ended.
 ///
-/// A request is ended exactly once: by [`end`](Self::end) or
-/// [`end_would_block`](Self::end_would_block). One that is dropped is ended with `EIO`, so that no
-/// submitter waits for ever.
+/// A request ends exactly once, by [`end`](Self::end) or
+/// [`end_would_block`](Self::end_would_block). Dropping it ends it with `EIO`, so that its
+/// submitter does not wait forever.
 ///
 /// # Invariants
 ///
-/// `raw` is a valid bio that was submitted to a disk of [`Disk`](super::Disk) and was not ended
-/// yet.
+/// `raw` is a valid bio that was submitted to a [`Disk`](super::Disk) and has not ended.
 #[must_use = "a request that is dropped fails with EIO"]
 pub struct Bio {
     raw: NonNull<sys::bio>,
-    /// When accounting began, in jiffies, if the request is accounted.
+    /// Start of I/O accounting in jiffies, if the request is accounted.
     started: Option<c_ulong>,
 }
 
-// SAFETY: A bio may be ended from any thread, and nothing in it is bound to the submitter.
+// SAFETY: A bio may end on any thread, and nothing in it is tied to the thread of its submitter.
 unsafe impl Send for Bio {}
 
 impl Bio {
-    /// Takes over a request from the block layer.
+    /// Takes ownership of a request from the block layer.
     ///
     /// # Safety
     ///
-    /// - `raw` is a valid bio that was passed to the `submit_bio` callback of a disk;
-    /// - the caller gives up the bio: nobody else ends it.
+    /// - `raw` is a valid bio that was passed to the `submit_bio` callback of a
+    ///   [`Disk`](super::Disk);
+    /// - the caller gives up ownership of the bio: nothing else ends it.
     #[inline]
     pub(super) unsafe fn from_raw(raw: NonNull<sys::bio>) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: The caller passes a valid bio of a `Disk`, which has not ended, as only its
+        // owner ends it.
         Self { raw, started: None }
     }
 
     #[inline]
     fn flag(&self, bit: sys::req_flag_bits) -> bool {
-        // SAFETY: `raw` is valid by the type invariant, and nobody writes the flags of a submitted
-        // bio.
+        // SAFETY: By the type invariant `raw` is valid. The flags of a submitted bio do not change
+        // until its driver has ended it.
         unsafe { (*self.raw.as_ptr()).bi_opf & (1 << bit) != 0 }
     }
 
-    /// `REQ_OP_*`.
+    /// Returns the `REQ_OP_*` of the request.
     #[inline]
     fn raw_operation(&self) -> u32 {
-        // SAFETY: `raw` is valid by the type invariant.
+        // SAFETY: By the type invariant `raw` is valid. The operation of a submitted bio does not
+        // change until its driver has ended it.
         unsafe { (*self.raw.as_ptr()).bi_opf & ((1 << sys::REQ_OP_BITS) - 1) }
     }
 
-    /// The memory of the request and the operation to be done with it.
+    /// Returns the operation of the request, with its memory if it transfers data.
     #[inline]
     pub fn operation(&self) -> Operation<'_> {
         match self.raw_operation() {
@@ -93,114 +95,125 @@ impl Bio {
 
     #[inline]
     fn cursor(&self) -> Cursor<'_> {
-        // SAFETY: `raw` is valid and not ended while `self` is borrowed, hence so are its vectors
-        // and their pages; a bio that reads or writes has vectors for all of its bytes.
+        // SAFETY: By the type invariant `raw` is valid and has not ended, and it does not end while
+        // `self` is borrowed. The callers have checked that it reads or writes, so its vectors hold
+        // all of its bytes.
         unsafe { Cursor::new(self.raw) }
     }
 
-    /// Metadata that the submitter sends along with what is written, sector by sector.
+    /// Returns the integrity metadata of a write, sector by sector, if the submitter has attached
+    /// any.
     pub fn metadata_source(&self) -> Option<Source<'_>> {
         self.payload(sys::req_op_REQ_OP_WRITE).map(Source::new)
     }
 
-    /// Where the submitter wants the metadata of the sectors that are read.
+    /// Returns the memory for the integrity metadata of a read, sector by sector, if the submitter
+    /// has attached any.
     pub fn metadata_sink(&self) -> Option<Sink<'_>> {
         self.payload(sys::req_op_REQ_OP_READ).map(Sink::new)
     }
 
-    /// The integrity payload, if there is one and this is what the request does.
+    /// Returns a cursor over the integrity payload, if there is one and `operation` is that of the
+    /// request.
     fn payload(&self, operation: u32) -> Option<Cursor<'_>> {
         let raw = self.raw.as_ptr();
 
         if self.raw_operation() != operation || !self.flag(sys::req_flag_bits___REQ_INTEGRITY) {
             return None;
         }
-        // SAFETY: `raw` is valid by the type invariant. CAST: The kernel crate knows the payload
-        // only by name.
+        // SAFETY: By the type invariant `raw` is valid. The flag says that the union holds a
+        // payload. CAST: In the kernel crate the type of the payload is opaque.
         let payload = unsafe { (*raw).bi_integrity }.cast::<sys::bio_integrity_payload>();
-        // SAFETY: A bio with this flag has a payload, which lives until the bio ends, which cannot
-        // happen while `self` is borrowed. Whoever attached it made it hold its bytes.
+        // SAFETY: A bio with this flag has a payload, which lives until the bio ends, and the bio
+        // does not end while `self` is borrowed. Code that attaches a payload adds vectors for as
+        // many bytes as its iterator counts.
         NonNull::new(payload).map(|payload| unsafe { Cursor::of_payload(payload) })
     }
 
-    /// Where the request begins, in sectors of 512 bytes from the start of the disk.
+    /// Returns the first sector, in units of 512 bytes from the start of the disk.
     ///
     /// The block layer has checked that the request lies within the disk, unless it [is
-    /// empty](Self::is_empty). The sector of an empty request has no meaning and may be any number:
-    /// the device mapper computes that of a flush as if it were a write, and the result may wrap
-    /// around.
+    /// empty](Self::is_empty). The sector of an empty request is meaningless and may be any number:
+    /// the device mapper computes it for a flush as for a write, and the result may wrap around.
     #[inline]
     pub fn sector(&self) -> u64 {
-        // SAFETY: `raw` is valid by the type invariant.
+        // SAFETY: By the type invariant `raw` is valid, and its iterator belongs to the driver
+        // until the bio has ended.
         unsafe { (*self.raw.as_ptr()).bi_iter.bi_sector }
     }
 
-    /// How many bytes the request covers.
+    /// Returns the length of the request in bytes.
     #[inline]
     pub fn len(&self) -> usize {
-        // SAFETY: `raw` is valid by the type invariant.
+        // SAFETY: By the type invariant `raw` is valid, and its iterator belongs to the driver
+        // until the bio has ended.
         unsafe { (*self.raw.as_ptr()).bi_iter.bi_size as usize }
     }
 
-    /// Whether the request covers nothing, as a pure flush does.
+    /// Returns `true` if the request covers no bytes, like a pure flush.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where the request begins, in bytes from the start of the disk.
+    /// Returns the offset of the first byte from the start of the disk, in bytes.
     ///
-    /// That of an [empty](Self::is_empty) request has no meaning, like its [sector](Self::sector).
+    /// It is meaningless for an [empty](Self::is_empty) request, like its [sector](Self::sector).
     #[inline]
     pub fn position(&self) -> u64 {
         self.sector() << SECTOR_SHIFT
     }
 
-    /// Whether everything that was completed before has to be durable before this request begins.
+    /// Returns `true` if all writes that have completed must be durable before this request begins
+    /// (`REQ_PREFLUSH`).
     #[inline]
     pub fn preflush(&self) -> bool {
         self.flag(sys::req_flag_bits___REQ_PREFLUSH)
     }
 
-    /// Whether the data of this request have to be durable when it ends (force unit access).
+    /// Returns `true` if the data of this request must be durable when it ends (`REQ_FUA`, force
+    /// unit access).
     #[inline]
     pub fn fua(&self) -> bool {
         self.flag(sys::req_flag_bits___REQ_FUA)
     }
 
-    /// Whether the submitter wants an answer at once rather than wait for a lock or for memory.
+    /// Returns `true` if the request must fail with `EAGAIN` instead of waiting for a lock or for
+    /// memory (`REQ_NOWAIT`).
     #[inline]
     pub fn nowait(&self) -> bool {
         self.flag(sys::req_flag_bits___REQ_NOWAIT)
     }
 
-    /// The disk to which the request was submitted.
+    /// Returns the disk to which the request was submitted.
     #[inline]
     pub fn disk(&self) -> DiskRef<'_> {
-        // SAFETY: `raw` is valid by the type invariant. A bio keeps its disk busy, and therefore
-        // alive, until it ends, which cannot happen while `self` is borrowed; disks of this module
-        // are announced before they are given bios.
+        // SAFETY: By the type invariant `raw` is valid. A bio holds no reference to its block
+        // device: its submitter keeps that open, and with it the disk alive, until the bio has
+        // ended, and the bio does not end while `self` is borrowed. The disk was added, as the
+        // block layer passes bios to added disks only.
         unsafe { DiskRef::from_raw((*(*self.raw.as_ptr()).bi_bdev).bd_disk) }
     }
 
-    /// The number of the device to which the request was submitted, a disk or a partition.
+    /// Returns the device number of the disk or partition to which the request was submitted.
     pub(crate) fn device_number(&self) -> sys::dev_t {
-        // SAFETY: `raw` is valid by the type invariant, and a bio keeps its device alive until it
-        // ends.
+        // SAFETY: By the type invariant `raw` is valid and has not ended. Until then its submitter
+        // keeps the block device open. A device number does not change.
         unsafe { (*(*self.raw.as_ptr()).bi_bdev).bd_device.devt }
     }
 
-    /// Counts the request in the I/O statistics of the disk from now until it ends, if the
-    /// administrator wants them.
+    /// Starts to account the request in the I/O statistics of the disk, unless they are disabled
+    /// (`queue/iostats`). The accounting stops when the request ends.
     #[inline]
     pub fn start_accounting(&mut self) {
         if self.started.is_none() && self.disk().counts_io() {
-            // SAFETY: `raw` is valid by the type invariant.
+            // SAFETY: By the type invariant `raw` is valid and has not ended, so its block device
+            // is open. It is not accounted yet, as `started` is `None`.
             self.started = Some(unsafe { sys::bio_start_io_acct(self.raw.as_ptr()) });
         }
     }
 
-    /// Ends the request with the outcome of its operation.
+    /// Ends the request with the result of its operation.
     #[inline]
     pub fn end(self, outcome: Result) {
         match outcome {
@@ -209,8 +222,8 @@ impl Bio {
         }
     }
 
-    /// Ends a request that asked [not to wait](Self::nowait) and would have had to. Nothing was
-    /// done for it; the submitter comes back from a context in which it may wait.
+    /// Ends a [`nowait`](Self::nowait) request that would have had to wait. Nothing was done for
+    /// it; the submitter may retry where it can wait.
     pub fn end_would_block(self) {
         self.finish(Some(EAGAIN));
     }
@@ -222,25 +235,26 @@ impl Bio {
         this.finish_in_place(error);
     }
 
-    /// Ends the request; afterwards the value may only be forgotten.
+    /// Ends the request. Afterwards the caller must forget the value.
     #[inline]
     fn finish_in_place(&mut self, error: Option<Error>) {
         let raw = self.raw.as_ptr();
 
         if let Some(error) = error {
-            // SAFETY: `raw` is valid by the type invariant, and until the bio is ended its status
-            // belongs to the driver.
+            // SAFETY: By the type invariant `raw` is valid and has not ended. Until it ends, its
+            // status belongs to the driver.
             unsafe { (*raw).bi_status = sys::errno_to_blk_status(error.to_errno()) };
         }
 
         if let Some(started) = self.started {
-            // SAFETY: `raw` is valid, `started` comes from `bio_start_io_acct` for this bio, and
-            // the bio was not remapped.
+            // SAFETY: By the type invariant `raw` is valid and has not ended, so its block device
+            // is open. `started` comes from `bio_start_io_acct` for this bio and this device, as
+            // the driver does not remap bios.
             unsafe { sys::bio_end_io_acct_remapped(raw, started, (*raw).bi_bdev) };
         }
 
-        // SAFETY: `raw` is valid and was not ended yet by the type invariant; the callers do not
-        // use the value any more.
+        // SAFETY: By the type invariant `raw` is valid, has not ended, and is owned. The callers do
+        // not use the value afterwards, so it ends once.
         unsafe { sys::bio_endio(raw) };
     }
 }

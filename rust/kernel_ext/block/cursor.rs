@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walking over the memory of a request.
+//! Iteration over the memory of a request.
 //!
-//! The memory of a bio is a list of vectors, each physically contiguous and, with large folios,
-//! many pages long. Without high memory a contiguous piece of memory is contiguous in the kernel's
-//! linear map, too, so a vector is copied at once.
+//! The memory of a bio is a list of vectors. Each is physically contiguous and, with large folios,
+//! may be many pages long. Without high memory, physically contiguous memory is contiguous in the
+//! kernel's linear map, too, so a vector is copied as a whole.
 //!
-//! Sectors and vectors need not fall together: a cursor hands out the next bytes, wherever vectors
-//! end.
+//! Sector boundaries need not be vector boundaries. A cursor returns the next bytes wherever
+//! vectors end.
 //!
 //! C header: [`include/linux/bvec.h`](srctree/include/linux/bvec.h)
 
@@ -22,19 +22,20 @@ use core::{
     },
 };
 
-// A vector is used as one piece of the linear map, and `kunmap_local` of an address in the linear
-// map does nothing.
+// A vector is accessed through the linear map as a whole. `kunmap_local` is never called, as it
+// does nothing without high memory.
 const _: () = assert!(
     !cfg!(CONFIG_HIGHMEM),
     "high memory is not supported: a vector would have to be mapped page by page"
 );
 
-/// A piece of the memory of a request that is contiguous in the address space of the kernel.
+/// A piece of the memory of a request that is contiguous in the kernel's address space.
 ///
 /// # Invariants
 ///
-/// `address` is valid for accesses of `len` bytes while the request from which it comes is not
-/// ended. User space or another request may write to these bytes at any time.
+/// `address` is valid for `len` bytes until the request that it comes from ends: for reads, and for
+/// writes if the request reads from the medium. User space or another request may write to these
+/// bytes at any time.
 pub(crate) struct Chunk {
     /// First byte.
     pub(crate) address: *mut u8,
@@ -46,58 +47,63 @@ pub(crate) struct Chunk {
 ///
 /// # Invariants
 ///
-/// - `address` is valid for accesses of `left` bytes while `'a` lasts, and `left <= remaining`;
+/// - `address` is valid for `left` bytes during `'a`, and `left <= remaining`;
 /// - `left` is zero only if `remaining` is;
-/// - if `left < remaining`, `next` points to a valid vector that holds at least one of the bytes
-///   that follow, or to an empty vector that is followed by such a vector, and so forth.
+/// - if `left < remaining`, `next` points to a valid vector, and the vectors from there on hold at
+///   least `remaining - left` bytes. Vectors may be empty.
 pub(super) struct Cursor<'a> {
     next: *const sys::bio_vec,
-    /// What is left of the current vector.
+    /// Next byte of the current vector; `left` bytes are left in it.
     address: *mut u8,
     left: usize,
-    /// What is left of the request, including the current vector.
+    /// Bytes left in the request, including the current vector.
     remaining: usize,
     _bio: PhantomData<&'a Bio>,
 }
 
 impl<'a> Cursor<'a> {
-    /// Begins at the first byte of a request.
+    /// Returns a cursor at the first byte of a request.
     ///
     /// # Safety
     ///
-    /// - `bio` is valid and not ended while `'a` lasts;
-    /// - its operation transfers data: its vectors, from the one at which its iterator stands, hold
-    ///   all of its bytes.
+    /// - `bio` is valid and does not end during `'a`;
+    /// - its operation transfers data: its vectors, from the one at its iterator on, hold all of
+    ///   its bytes.
     #[inline]
     pub(super) unsafe fn new(bio: NonNull<sys::bio>) -> Self {
-        // SAFETY: `bio` is valid by the safety requirements.
+        // SAFETY: The caller passes a valid bio.
         let (vectors, position) = unsafe { ((*bio.as_ptr()).bi_io_vec, (*bio.as_ptr()).bi_iter) };
 
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that the vectors from the one at the iterator on hold all
+        // bytes of the bio, and that it does not end during `'a`. Its vectors and their pages stay
+        // valid until then.
         unsafe { Self::over(vectors, position) }
     }
 
-    /// Begins at the first byte of the integrity payload of a request.
+    /// Returns a cursor at the first byte of the integrity payload of a request.
     ///
     /// # Safety
     ///
-    /// `payload` is valid, and belongs to a request that is not ended while `'a` lasts: its
-    /// vectors, from the one at which its iterator stands, hold all of its bytes.
+    /// `payload` is valid and belongs to a request that does not end during `'a`. Its vectors, from
+    /// the one at its iterator on, hold all of its bytes.
     pub(super) unsafe fn of_payload(payload: NonNull<sys::bio_integrity_payload>) -> Self {
         let payload = payload.as_ptr();
-        // SAFETY: `payload` is valid by the safety requirements.
+        // SAFETY: The caller passes a valid payload.
         let (vectors, position) = unsafe { ((*payload).bip_vec, (*payload).bip_iter) };
 
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that the vectors from the one at the iterator on hold all
+        // bytes of the payload, and that its request does not end during `'a`. The vectors and
+        // their pages stay valid until then.
         unsafe { Self::over(vectors, position) }
     }
 
-    /// Begins where `position` stands in `vectors`.
+    /// Returns a cursor at `position` in `vectors`.
     ///
     /// # Safety
     ///
-    /// Unless `position` has no bytes: it stands at a valid vector, and that vector and those
-    /// behind it hold as many bytes as it has; all of them stay valid while `'a` lasts.
+    /// If the size of `position` is not zero, it stands at a valid vector. That vector and those
+    /// behind it hold at least as many bytes as its size says. The vectors and their pages stay
+    /// valid during `'a`.
     #[inline]
     unsafe fn over(vectors: *const sys::bio_vec, position: sys::bvec_iter) -> Self {
         let mut cursor = Self {
@@ -109,33 +115,36 @@ impl<'a> Cursor<'a> {
         };
 
         if cursor.remaining != 0 {
-            // SAFETY: As there are bytes, the iterator stands at a valid vector.
+            // SAFETY: The size is not zero, so the caller guarantees that the iterator stands at a
+            // valid vector of the array.
             cursor.next = unsafe { vectors.add(position.bi_idx as usize) };
-            // The bytes before `bi_bvec_done` in the first vector were used up before.
-            // SAFETY: `next` points to a valid vector, and the block layer keeps `bi_bvec_done` at
-            // most its length.
+            // The first `bi_bvec_done` bytes of the first vector do not belong to the request any
+            // more.
+            // SAFETY: `next` points to a valid vector of the request. The block layer keeps
+            // `bi_bvec_done` at most its length.
             unsafe { cursor.enter_vector(position.bi_bvec_done as usize) };
-            cursor.leave_empty_vectors();
+            cursor.skip_empty_vectors();
         }
 
         cursor
     }
 
-    /// Makes the vector at `next` the current one, without its first `skip` bytes.
+    /// Makes the vector at `next` the current one and skips its first `skip` bytes.
     ///
     /// # Safety
     ///
     /// `next` points to a valid vector of the request that is at least `skip` bytes long.
     #[inline]
     unsafe fn enter_vector(&mut self, skip: usize) {
-        // SAFETY: By the safety requirements.
+        // SAFETY: The caller guarantees that `next` points to a valid vector.
         let vector = unsafe { *self.next };
 
-        // SAFETY: The page belongs to a request that is not ended. Without high memory this is the
-        // address of the page in the linear map, and the vector is contiguous there.
+        // SAFETY: The page is that of a vector of a request that has not ended, so it is valid.
+        // Without high memory the function returns its address in the linear map, and there is
+        // nothing to unmap.
         let page = unsafe { sys::kmap_local_page(vector.bv_page) }.cast::<u8>();
 
-        // Wrapping, because these pointers walk over memory that is no Rust object.
+        // Wrapping arithmetic, as this memory is no Rust object.
         self.address = page.wrapping_add(vector.bv_offset as usize + skip);
         self.left = (vector.bv_len as usize)
             .saturating_sub(skip)
@@ -143,18 +152,19 @@ impl<'a> Cursor<'a> {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// Goes on to a vector with bytes that were not handed out, unless the current one has some or
-    /// the request ends here. This establishes the invariant of `left`.
+    /// Advances to the next vector that is not empty, if the current one is used up and the request
+    /// has bytes left. This restores the invariant of `left`.
     #[inline(always)]
-    fn leave_empty_vectors(&mut self) {
+    fn skip_empty_vectors(&mut self) {
         while self.left == 0 && self.remaining != 0 {
-            // SAFETY: `left < remaining`, so `next` is a valid vector by the type invariant.
+            // SAFETY: `left < remaining`, so by the type invariant `next` points to a valid vector.
+            // No vector is shorter than 0 bytes.
             unsafe { self.enter_vector(0) };
         }
     }
 
-    /// Takes the next bytes that are contiguous, at most `max`. Returns `None` at the end of the
-    /// request and for a `max` of zero.
+    /// Takes the next contiguous bytes, at most `max`. Returns `None` at the end of the request and
+    /// for a `max` of zero.
     #[inline(always)]
     fn take(&mut self, max: usize) -> Option<Chunk> {
         let len = max.min(self.left);
@@ -162,7 +172,7 @@ impl<'a> Cursor<'a> {
             return None;
         }
 
-        // INVARIANT: `address` is valid for `left` bytes, and `len` is at most that.
+        // INVARIANT: `address` is valid for `left` bytes, and `len` is at most `left`.
         let chunk = Chunk {
             address: self.address,
             len,
@@ -171,18 +181,18 @@ impl<'a> Cursor<'a> {
         self.address = self.address.wrapping_add(len);
         self.left -= len;
         self.remaining -= len;
-        self.leave_empty_vectors();
+        self.skip_empty_vectors();
         Some(chunk)
     }
 
-    /// All that is left of the request, vector by vector.
+    /// Returns the rest of the request, vector by vector.
     #[inline]
     fn chunks(mut self) -> impl Iterator<Item = Chunk> + use<'a> {
         iter::from_fn(move || self.take(self.left))
     }
 }
 
-/// The memory of a request that writes: bytes to be stored on the medium, taken from front to back.
+/// The memory of a write request: bytes to be stored on the medium, taken from front to back.
 pub struct Source<'a>(Cursor<'a>);
 
 impl<'a> Source<'a> {
@@ -191,26 +201,27 @@ impl<'a> Source<'a> {
         Self(cursor)
     }
 
-    /// How many bytes have not been taken yet.
+    /// Returns the number of bytes that have not been taken yet.
     #[inline]
     pub fn remaining(&self) -> usize {
         self.0.remaining
     }
 
-    /// Takes the next contiguous bytes, at most `max`. They may be read only.
+    /// Takes the next contiguous bytes, at most `max`. The caller may only read them.
     #[inline]
     pub(crate) fn take(&mut self, max: usize) -> Option<Chunk> {
         self.0.take(max)
     }
 
-    /// All that has not been taken yet, in contiguous pieces. They may be read only.
+    /// Returns the bytes that have not been taken yet, in contiguous pieces. The caller may only
+    /// read them.
     #[inline]
     pub(crate) fn chunks(self) -> impl Iterator<Item = Chunk> + use<'a> {
         self.0.chunks()
     }
 }
 
-/// The memory of a request that reads: room for bytes of the medium, filled from front to back.
+/// The memory of a read request, filled with bytes of the medium from front to back.
 pub struct Sink<'a>(Cursor<'a>);
 
 impl<'a> Sink<'a> {
@@ -219,31 +230,32 @@ impl<'a> Sink<'a> {
         Self(cursor)
     }
 
-    /// How many bytes have not been filled yet.
+    /// Returns the number of bytes that have not been filled yet.
     #[inline]
     pub fn remaining(&self) -> usize {
         self.0.remaining
     }
 
-    /// Takes the next contiguous bytes, at most `max`, to be filled by the caller.
+    /// Takes the next contiguous bytes, at most `max`, which the caller fills.
     #[inline]
     pub(crate) fn take(&mut self, max: usize) -> Option<Chunk> {
         self.0.take(max)
     }
 
-    /// All that has not been filled yet, in contiguous pieces to be filled by the caller.
+    /// Returns the bytes that have not been filled yet, in contiguous pieces, which the caller
+    /// fills.
     #[inline]
     pub(crate) fn chunks(self) -> impl Iterator<Item = Chunk> + use<'a> {
         self.0.chunks()
     }
 
-    /// Fills the next `len` bytes with zeroes, or as many as there are.
+    /// Fills the next `len` bytes with zeroes, or all that are left if they are fewer.
     pub fn fill_zeroes(&mut self, len: usize) {
         let mut left = len;
 
         while let Some(chunk) = self.take(left) {
-            // SAFETY: The chunk is valid for `len` bytes. A plain C `memset` tolerates concurrent
-            // stores of others.
+            // SAFETY: The chunk is valid for writes of `chunk.len` bytes, as the request reads. The
+            // stores are made by C, so concurrent stores of user space are no data race of Rust's.
             unsafe { sys::memset(chunk.address.cast(), 0, chunk.len) };
             left -= chunk.len;
         }
@@ -258,7 +270,7 @@ mod tests {
         prelude::*, //
     };
 
-    /// A request of `size` bytes that begins `done` bytes into vector `index`.
+    /// Returns a bio of `size` bytes that begins `done` bytes into vector `index`.
     fn request(vectors: &mut [sys::bio_vec], index: u32, done: u32, size: u32) -> sys::bio {
         let mut bio: sys::bio = pin_init::zeroed();
 
@@ -287,7 +299,8 @@ mod tests {
             vector(&second, 512, 1536),
         ];
         let mut bio = request(&mut vectors, 1, 512, 1536 + 1024);
-        // SAFETY: The request is valid, and its vectors hold more bytes than it has.
+        // SAFETY: The bio is valid and stays so while the cursor is used. Its vectors, which live
+        // as long, hold more bytes than it has.
         let mut cursor = unsafe { Cursor::new(NonNull::from(&mut bio)) };
 
         let piece = cursor.take(512).ok_or(EINVAL)?;
@@ -299,7 +312,8 @@ mod tests {
         assert_eq!(piece.len, 1024);
         assert!(piece.address == start.wrapping_add(512));
 
-        // Over the empty vector, and no further than the request although the vector is longer.
+        // The empty vector is skipped. The piece ends with the request, although the vector is
+        // longer.
         let piece = cursor.take(4096).ok_or(EINVAL)?;
         assert_eq!(piece.len, 1024);
         assert_eq!(piece.address.addr() % 4096, 512);
@@ -317,16 +331,18 @@ mod tests {
             vector(&page, 0, 0),
             vector(&page, 512, 1536),
         ];
-        // The first vector may be empty, too.
+        // The first vector may be empty.
         let mut bio = request(&mut vectors, 0, 0, 2048 + 1024);
-        // SAFETY: The request is valid, and its vectors hold more bytes than it has.
+        // SAFETY: The bio is valid and stays so while the cursor is used. Its vectors, which live
+        // as long, hold more bytes than it has.
         let mut cursor = unsafe { Cursor::new(NonNull::from(&mut bio)) };
         cursor.take(1536).ok_or(EINVAL)?;
 
         let mut pieces = cursor.chunks();
         let piece = pieces.next().ok_or(EINVAL)?;
         assert_eq!((piece.address.addr() % 4096, piece.len), (2560, 512));
-        // Over the empty vector, and no further than the request although the vector is longer.
+        // The empty vector is skipped. The piece ends with the request, although the vector is
+        // longer.
         let piece = pieces.next().ok_or(EINVAL)?;
         assert_eq!((piece.address.addr() % 4096, piece.len), (512, 1024));
         assert!(pieces.next().is_none());
@@ -341,7 +357,8 @@ mod tests {
         payload.bip_vec = vectors.as_mut_ptr();
         payload.bip_iter.bi_bvec_done = 8;
         payload.bip_iter.bi_size = 24;
-        // SAFETY: The payload is valid, and its vectors hold more bytes than it has.
+        // SAFETY: The payload is valid and stays so while the cursor is used. Its vectors, which
+        // live as long, hold more bytes than it has.
         let mut cursor = unsafe { Cursor::of_payload(NonNull::from(&mut payload)) };
 
         let piece = cursor.take(64).ok_or(EINVAL)?;
@@ -355,7 +372,7 @@ mod tests {
     #[test]
     fn an_empty_request_has_no_pieces() {
         let mut bio = request(&mut [], 0, 0, 0);
-        // SAFETY: The request is valid, and needs no vectors.
+        // SAFETY: The bio is valid, and without bytes it needs no vectors.
         let mut cursor = unsafe { Cursor::new(NonNull::from(&mut bio)) };
 
         assert!(cursor.take(1).is_none());
@@ -364,20 +381,24 @@ mod tests {
     #[test]
     fn zeroes_stop_at_the_end_of_the_sink() -> Result {
         let page = Page::alloc_page(GFP_KERNEL)?;
-        // SAFETY: The page is ours alone, and the range lies in it.
+        // SAFETY: The test owns the page, so nothing accesses it concurrently. The range lies in
+        // it.
         unsafe { page.fill_zero_raw(0, 4096)? };
-        // SAFETY: As above; the source is a valid array.
+        // SAFETY: The test owns the page, so nothing accesses it concurrently. The range lies in
+        // it, and the source is an array of 64 bytes.
         unsafe { page.write_raw([1u8; 64].as_ptr(), 512, 64)? };
 
         let mut vectors = [vector(&page, 512, 64)];
         let mut bio = request(&mut vectors, 0, 0, 32);
-        // SAFETY: The request is valid, and its vector holds more bytes than it has.
+        // SAFETY: The bio is valid and stays so while the cursor is used. Its vector, which lives
+        // as long, holds more bytes than it has.
         let mut sink = Sink::new(unsafe { Cursor::new(NonNull::from(&mut bio)) });
         sink.fill_zeroes(64);
         assert_eq!(sink.remaining(), 0);
 
         let mut content = [2u8; 64];
-        // SAFETY: The page is ours alone; the destination is a valid array.
+        // SAFETY: The test owns the page, so nothing writes to it concurrently. The range lies in
+        // it, and the destination is an array of 64 bytes.
         unsafe { page.read_raw(content.as_mut_ptr(), 512, 64)? };
         assert!(content[..32].iter().all(|byte| *byte == 0));
         assert!(content[32..].iter().all(|byte| *byte == 1));

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Disks that become read only because of what a request has met.
+//! Disks that become read-only because of an error that a request has hit.
+//!
+//! [`Demotion`] is shared by the driver of a disk, which starts it, and by the disk, which owns an
+//! [`Attachment`]. There are no locks: both sides use fully ordered atomics.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
@@ -25,27 +28,26 @@ use kernel::{
     time::Jiffies, //
 };
 
-/// Makes a disk read only, in the background.
+/// Makes a disk read-only in the background.
 ///
-/// A request cannot do so itself: user space is told, which takes memory and locks, and the
-/// submitter of the request may be a file system that holds some.
+/// A request cannot do so itself. The change sends a uevent, which allocates memory and takes
+/// locks, and the submitter of the request may be a file system that holds locks.
 ///
-/// It is shared by the driver of the disk, which starts it, and by the disk, which is made with it
-/// ([`Parameters::demotion`](super::Parameters::demotion)). Started before the disk was added, by
-/// one of the first requests, it is done when the disk was.
+/// A disk is created with it ([`Parameters::demotion`](super::Parameters::demotion)). If one of the
+/// first requests starts it before the disk is added, it runs once the disk was added.
 pub struct Demotion {
     work: RepeatedWork<Target>,
-    /// Whether it is, or was, for a disk.
+    /// Set once it was used for a disk.
     is_taken: Atomic<bool>,
 }
 
 /// # Invariants
 ///
-/// `disk` is null, or valid, added and not being removed until the work that it is the target of
-/// has been stopped.
+/// `disk` is null, or a valid disk that was added and whose removal does not begin before the work
+/// of this target has been stopped.
 struct Target {
     disk: Atomic<*mut sys::gendisk>,
-    /// Whether it was started.
+    /// Set once it was started.
     is_wanted: Atomic<bool>,
 }
 
@@ -54,8 +56,8 @@ impl Job for Target {
         let disk = self.disk.load(Acquire);
 
         if !disk.is_null() {
-            // SAFETY: The disk is valid, and its parents are there, by the type invariant: the
-            // work, which this is, was not stopped yet.
+            // SAFETY: By the type invariant the disk is valid, was added and is not being removed,
+            // as the work that calls this was not stopped yet. The function may sleep, as work may.
             unsafe { sys::set_disk_ro(disk, true) };
         }
         None
@@ -63,7 +65,7 @@ impl Job for Target {
 }
 
 impl Demotion {
-    /// Prepares to demote a disk that is not known yet.
+    /// Creates a demotion for a disk that does not exist yet. `ENOMEM`: out of memory.
     pub fn new() -> Result<Arc<Self>> {
         // INVARIANT: The pointer is null.
         let target = Arc::new(
@@ -80,16 +82,16 @@ impl Demotion {
         Ok(Arc::new(demotion, GFP_KERNEL)?)
     }
 
-    /// Makes the disk read only soon. Does nothing once the disk is being removed.
+    /// Schedules the demotion. Does nothing once the disk is being removed. May be called in any
+    /// context.
     pub fn start(&self) {
-        // Fully ordered, as is what `attach` does: either that finds it wanted or the work finds
-        // the disk.
+        // Fully ordered, like the exchange in `attach`: either `attach` sees that it is wanted or
+        // the work sees the disk.
         self.work.job().is_wanted.xchg(true, Full);
         self.work.start();
     }
 
-    /// Takes it for a disk, which is not known yet; it is of no use for another one. `EBUSY`: it is
-    /// taken.
+    /// Reserves it for one disk, which does not exist yet. `EBUSY`: it was used for a disk before.
     pub(super) fn take(self: Arc<Self>) -> Result<Attachment> {
         self.is_taken
             .cmpxchg(false, true, Full)
@@ -98,20 +100,21 @@ impl Demotion {
     }
 }
 
-/// Keeps a [`Demotion`] for a disk. When dropped it waits until the disk is not used any more, and
-/// the demotion leaves it alone from then on.
+/// Ties a [`Demotion`] to a disk. Dropping it waits until the demotion does not use the disk any
+/// more; the demotion does nothing from then on.
 pub(super) struct Attachment(Arc<Demotion>);
 
 impl Attachment {
-    /// Says which disk it is.
+    /// Sets the disk.
     ///
     /// # Safety
     ///
-    /// `disk` is valid and was added, and its removal does not begin until this has been dropped.
+    /// `disk` is valid and was added, and its removal does not begin before `self` was dropped.
     pub(super) unsafe fn attach(&self, disk: *mut sys::gendisk) {
         let target = self.0.work.job();
 
-        // INVARIANT: By the safety requirements, as the work is stopped when this is dropped.
+        // INVARIANT: The caller passes a disk that was added and that is not removed before `self`
+        // was dropped, which stops the work.
         target.disk.xchg(disk, Full);
         if target.is_wanted.load(Acquire) {
             self.0.work.start();

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Flush hints: registers of a memory controller or a DIMM. A store to one of them, after a fence,
-//! makes durable what had reached the controller before (ACPI 6.5, 5.2.25.8).
+//! Flush hints: registers of a memory controller or a DIMM. A store to a hint after a fence makes
+//! everything durable that had reached the controller before (ACPI 6.5, 5.2.25.8).
 //!
-//! Firmware names their addresses, and a wrong one must do no harm: each store to a hint would
-//! change what is there. So the page of a hint is reserved before it is mapped. What belongs to the
-//! kernel (all System RAM), to another driver or to a region is refused, and so is what lies beyond
-//! all addresses. What is left are registers that no driver has reserved: of these the firmware is
-//! believed. Hints of several DIMMs may lie in one page: [`HintPages`] reserves it once.
+//! Firmware gives their addresses. A wrong address must do no harm, as each flush stores to it. The
+//! page of a hint is therefore reserved before it is mapped. The reservation fails for all System
+//! RAM, for addresses that another driver or a region has reserved, and for addresses beyond the
+//! end of the physical address space. What remains are registers that no driver has reserved; for
+//! these the driver trusts the firmware. Several hints may lie in one page, which [`HintPages`]
+//! reserves once.
+//!
+//! [`HintPages`] owns the reserved pages, and each [`FlushHint`] owns a use of one.
 
 use super::{
     range::{
@@ -31,17 +34,17 @@ use kernel::{
     }, //
 };
 
-/// Why there is no hint at an address.
+/// The reason why an address cannot be used as a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HintError {
     /// The address is not a multiple of [`FlushHint::SIZE`].
     Misaligned,
     /// The page of the address cannot be reserved: it is memory, persistent or not, belongs to
-    /// another driver, or lies beyond all addresses.
+    /// another driver, or lies beyond the end of the physical address space.
     Taken,
     /// The page cannot be mapped without caching, or there is no memory for the page tables.
     NotMapped,
-    /// There is no memory for what is kept of a page.
+    /// There is no memory to keep track of a page.
     NoMemory,
 }
 
@@ -50,7 +53,7 @@ impl fmt::Display for HintError {
         match self {
             Self::Misaligned => write!(f, "is not a multiple of {}", FlushHint::SIZE),
             Self::Taken => f.write_str(
-                "is in memory, in what another driver has or beyond all addresses (see /proc/iomem)",
+                "is in memory, reserved by another driver or beyond all addresses (see /proc/iomem)",
             ),
             Self::NotMapped => f.write_str("cannot be mapped without caching"),
             Self::NoMemory => f.write_str("cannot be reserved: out of memory"),
@@ -58,9 +61,9 @@ impl fmt::Display for HintError {
     }
 }
 
-/// The reserved pages of flush hints. `/proc/iomem` shows them under one name.
+/// The reserved pages of flush hints, all of which have the same name in `/proc/iomem`.
 ///
-/// A page is reserved and mapped as long as there is a hint in it. The lock is a leaf.
+/// A page stays reserved and mapped while there is a hint in it. The lock is a leaf.
 #[pin_data]
 pub struct HintPages {
     name: CString,
@@ -68,18 +71,18 @@ pub struct HintPages {
     pages: Mutex<KVec<HintPage>>,
 }
 
-/// A page with hints in it. Drop order: the mapping goes before the reservation.
+/// A page with hints in it. Fields are dropped in order: the mapping before the reservation.
 struct HintPage {
-    /// Its physical address.
+    /// Physical address of its first byte.
     start: u64,
-    /// How many [`FlushHint`]s there are in it, not 0.
+    /// Number of [`FlushHint`]s in it, not 0.
     hints: usize,
     mapping: UncachedPage,
     _reservation: Reservation,
 }
 
 impl HintPages {
-    /// No page yet. Pages will be reserved under `name`.
+    /// Returns an empty set, whose pages will be reserved under `name`. `ENOMEM`: out of memory.
     pub fn new(name: &CStr) -> Result<Arc<Self>> {
         let name = CString::try_from(name)?;
         Arc::pin_init(
@@ -91,8 +94,8 @@ impl HintPages {
         )
     }
 
-    /// Reserves the page that starts at the physical address `start`, or counts one more hint in
-    /// it. Returns where it is mapped.
+    /// Reserves and maps the page at the physical address `start`, or counts one more hint in it if
+    /// that was done before. Returns the address of the mapping.
     fn take(&self, start: u64) -> Result<NonNull<u8>, HintError> {
         let mut pages = self.pages.lock();
         if let Some(page) = pages.iter_mut().find(|page| page.start == start) {
@@ -122,7 +125,8 @@ impl HintPages {
         Ok(address)
     }
 
-    /// Counts one hint less in the page that starts at `start`.
+    /// Removes one hint from the count of the page at `start`, and drops the page after its last
+    /// hint.
     fn give_back(&self, start: u64) {
         self.pages.lock().retain(|page| {
             if page.start == start {
@@ -133,20 +137,22 @@ impl HintPages {
     }
 }
 
-/// A page of registers.
+/// An uncached mapping of a page of registers.
 ///
 /// # Invariants
 ///
-/// This is the address of a page that comes from `ioremap`.
+/// The address was returned by `ioremap` for one page, and the mapping is owned.
 struct UncachedPage(NonNull<u8>);
 
-// SAFETY: A mapping belongs to no thread.
+// SAFETY: The mapping is in the kernel's address space, which all threads share, and may be undone
+// by any of them.
 unsafe impl Send for UncachedPage {}
 
 impl UncachedPage {
     /// Maps the page at the physical address `start`.
     fn new(start: u64) -> Result<Self, HintError> {
-        // SAFETY: No requirement: what cannot be mapped gives null.
+        // SAFETY: `ioremap` takes any range and returns null if it cannot map it. It may sleep, as
+        // the only caller may, which holds a mutex.
         let page = unsafe { sys::ioremap(start, PAGE_SIZE) };
         // INVARIANT: The page was just mapped.
         NonNull::new(page.cast())
@@ -157,7 +163,9 @@ impl UncachedPage {
 
 impl Drop for UncachedPage {
     fn drop(&mut self) {
-        // SAFETY: The page comes from `ioremap` by the type invariant.
+        // SAFETY: By the type invariant the address comes from `ioremap` and the mapping is owned;
+        // it is undone once. The function may sleep, as the owner of a mutex may, under which this
+        // is dropped.
         unsafe { sys::iounmap(self.0.as_ptr().cast()) };
     }
 }
@@ -166,25 +174,25 @@ impl Drop for UncachedPage {
 ///
 /// # Invariants
 ///
-/// `register` is aligned to 8 bytes, and mapped as long as `_backing` lives.
+/// `register` is aligned to 8 bytes and mapped for writes while `_backing` lives.
 pub struct FlushHint {
     register: NonNull<u64>,
     _backing: Backing,
 }
 
-/// What keeps a hint mapped.
+/// Owner of the mapping of a hint.
 enum Backing {
     /// A page of physical addresses.
     Physical { _page: PageUse },
-    /// Memory that a provider lent.
+    /// Memory of a provider that simulates a hint.
     Lent { _memory: ProviderRange },
 }
 
-/// A use of a page.
+/// One use of a page.
 ///
 /// # Invariants
 ///
-/// There is a page in `pages` that starts at `start`, and this is counted among its hints.
+/// `pages` has a page that starts at `start`, whose count includes this use.
 struct PageUse {
     pages: Arc<HintPages>,
     start: u64,
@@ -196,17 +204,18 @@ impl Drop for PageUse {
     }
 }
 
-// SAFETY: A mapping belongs to no thread.
+// SAFETY: The mapping is in the kernel's address space, which all threads share, and its owner,
+// `_backing`, is `Send`.
 unsafe impl Send for FlushHint {}
 
-// SAFETY: Stores to a hint may be made concurrently: what is stored has no meaning.
+// SAFETY: Stores to a hint may be concurrent, as the stored value has no meaning.
 unsafe impl Sync for FlushHint {}
 
 impl FlushHint {
     /// Length of a hint in bytes.
     pub const SIZE: usize = size_of::<u64>();
 
-    /// Maps the hint at a physical address, in a page of `pages`.
+    /// Maps the hint at the physical address `address`, in a page of `pages`. May sleep.
     pub fn map(pages: &Arc<HintPages>, address: u64) -> Result<Self, HintError> {
         const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -217,24 +226,27 @@ impl FlushHint {
         let offset = address % PAGE;
         let start = address - offset;
         let mapped = pages.take(start)?;
-        // INVARIANT: `take` found or made the page, and counted this use of it.
+        // INVARIANT: `take` found or added the page and counted this use.
         let page = PageUse {
             pages: pages.clone(),
             start,
         };
 
-        // SAFETY: The offset is less than the size of the page. CAST: So it fits.
+        // SAFETY: The offset is less than the size of the page, so the result stays within the
+        // mapping. CAST: For the same reason it fits.
         let register = unsafe { mapped.add(offset as usize) }.cast();
-        // INVARIANT: The register lies in the page, which stays mapped while it is counted; the
-        // alignment was checked.
+        // INVARIANT: The register lies in the page, which stays mapped while `page` is counted; the
+        // alignment was checked above, and a page is aligned.
         Ok(Self {
             register,
             _backing: Backing::Physical { _page: page },
         })
     }
 
-    /// Takes `memory`, which plays a hint; [`HintError::Misaligned`] if it is not aligned to 8
-    /// bytes, and [`HintError::NotMapped`] if it is shorter than a hint.
+    /// Uses `memory` of a provider, which simulates a hint.
+    ///
+    /// [`HintError::Misaligned`]: it is not aligned to 8 bytes. [`HintError::NotMapped`]: it is
+    /// shorter than a hint.
     pub fn lent(memory: ProviderRange) -> Result<Self, HintError> {
         let register = memory.address().cast::<u64>();
         if !register.is_aligned() {
@@ -244,18 +256,20 @@ impl FlushHint {
             return Err(HintError::NotMapped);
         }
 
-        // INVARIANT: The memory is mapped as long as it lives; size and alignment were checked.
+        // INVARIANT: The memory stays mapped while `memory` lives; size and alignment were checked
+        // above.
         Ok(Self {
             register,
             _backing: Backing::Lent { _memory: memory },
         })
     }
 
-    /// Stores to the hint. It concerns what a [fence](super::store_fence) ordered before, and is
-    /// itself to be followed by one.
+    /// Stores to the hint. The store flushes what a [fence](super::store_fence) ordered before it.
+    /// The caller must execute another fence afterwards.
     #[inline]
     pub fn write(&self) {
-        // SAFETY: By the type invariant the register is mapped and aligned.
+        // SAFETY: By the type invariant the register is aligned and mapped for writes. There are no
+        // references to it, and a volatile store is what registers need.
         unsafe { self.register.write_volatile(1) };
     }
 }

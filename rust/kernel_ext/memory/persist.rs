@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Instructions that make stores durable, and stores that pass the caches by.
+//! Instructions that make stores durable, and stores that bypass the caches.
 //!
 //! C header: [`arch/x86/include/asm/special_insns.h`](srctree/arch/x86/include/asm/special_insns.h)
 
@@ -11,28 +11,31 @@ use core::arch::asm;
 /// Length of a cache line of every x86-64 CPU, in bytes.
 const CACHE_LINE: usize = 64;
 
-/// Orders all flushes and non-temporal stores of this CPU before everything that follows.
+/// Orders all flushes and non-temporal stores of this CPU before all stores that follow.
 #[inline(always)]
 pub fn store_fence() {
-    // SAFETY: `sfence` has no operands and changes no register. It is a compiler barrier as the
-    // block may access memory.
+    // SAFETY: `sfence` has no operands, uses no stack, and changes neither registers nor flags.
+    // Without `nomem` the block is a compiler barrier.
     unsafe { asm!("sfence", options(nostack, preserves_flags)) };
 }
 
 /// Writes the cache line that holds `address` back, without a fence, and keeps it in the cache
 /// where the CPU can.
 ///
-/// The instruction is the oldest of three of the same length; the kernel patches in a better one
-/// that the CPU has when the module is loaded. helpers.c asserts the numbers: the length of an
-/// entry of the table, and the CPU features.
+/// The instruction in the text is `clflush` with a prefix, which every x86-64 CPU has. When the
+/// module is loaded, the kernel replaces it with `clflushopt` or `clwb`, which have the same
+/// length, if the CPU has them. helpers.c asserts the layout of the entries of the table and the
+/// numbers of the CPU features.
 ///
 /// # Safety
 ///
-/// `address` is mapped for writes.
+/// `address` is mapped.
 #[inline(always)]
 pub(super) unsafe fn write_line_back(address: *mut u8) {
-    // SAFETY: By the safety requirements the address is mapped, so none of the instructions faults;
-    // they change no register and no flag, and of memory only where its content is.
+    // SAFETY: The address is mapped, so none of the instructions faults. They use no stack, change
+    // neither registers nor flags, and leave the content of memory as it is. The entries of the
+    // table have the layout of `struct alt_instr`; each names an instruction and a replacement of
+    // at most its length.
     unsafe {
         asm!(
             "771:",
@@ -70,14 +73,15 @@ pub(super) unsafe fn write_line_back(address: *mut u8) {
 ///
 /// # Safety
 ///
-/// `address` is valid for accesses of `len` bytes.
+/// `address` is mapped for `len` bytes.
 #[inline(always)]
 pub(super) unsafe fn write_back(address: *mut u8, len: usize) {
     let end = address.wrapping_add(len);
     let mut line = address.map_addr(|address| address & !(CACHE_LINE - 1));
 
     while line < end {
-        // SAFETY: The line holds a byte of the range, and memory is mapped in whole lines.
+        // SAFETY: The line has a byte of the range, which is mapped, and memory is mapped in whole
+        // pages, so the start of the line is mapped, too.
         unsafe { write_line_back(line) };
         line = line.wrapping_add(CACHE_LINE);
     }
@@ -89,30 +93,32 @@ pub(super) unsafe fn write_back(address: *mut u8, len: usize) {
 /// # Safety
 ///
 /// - `to` is valid for writes and `from` for reads of `len` bytes;
-/// - the ranges do not overlap.
+/// - the ranges do not overlap. Concurrent stores to `from` are allowed.
 #[inline(always)]
 pub(super) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
-    // SAFETY: By the safety requirements both ranges are valid and do not overlap. The copy is made
-    // by assembly and tolerates concurrent stores to `from`.
+    // SAFETY: `to` is valid for writes and `from` for reads of `len` bytes, and they do not
+    // overlap. The copy is made by assembly, so concurrent stores to `from` are no data race of
+    // Rust's.
     unsafe { sys::__memcpy_flushcache(to.cast(), from.cast(), len) };
 }
 
-/// Fills with zeroes, flushed but without a fence.
+/// Fills a range with zeroes and flushes it, without a fence.
 ///
-/// New media are full of zeroes, and loads cost less than stores to media do. A line that reads as
-/// zero is only written back, as somebody may have stored to it without a flush; others are filled
-/// by non-temporal stores.
+/// Media that were never written read as zeroes, and loads from media are cheaper than stores. A
+/// line that reads as zero is therefore only written back, as an earlier store to it may not have
+/// been flushed. All other lines are filled by non-temporal stores.
 ///
 /// # Safety
 ///
-/// `to` is valid for accesses of `len` bytes.
+/// `to` is mapped for reads and writes of `len` bytes. The content may be poisoned, and others may
+/// access it concurrently.
 pub(super) unsafe fn zero(to: *mut u8, len: usize) {
     let head = to.align_offset(CACHE_LINE).min(len);
     let lines = (len - head) / CACHE_LINE;
     let body = to.wrapping_add(head);
     let end = body.wrapping_add(lines * CACHE_LINE);
 
-    // SAFETY: The head and the tail are part of the range.
+    // SAFETY: The head and the tail are parts of the range, which is mapped for reads and writes.
     unsafe {
         zero_cached(to, head);
         zero_cached(end, len - head - lines * CACHE_LINE);
@@ -120,7 +126,8 @@ pub(super) unsafe fn zero(to: *mut u8, len: usize) {
 
     let mut line = body;
     while line != end {
-        // SAFETY: `line` is aligned and lies in the range.
+        // SAFETY: `line` is aligned to 64 bytes, as `body` is and all steps are. All 64 bytes lie
+        // in the range, which is mapped for reads and writes.
         unsafe {
             match poison::line_is_zero(line) {
                 Ok(true) => write_line_back(line),
@@ -135,10 +142,11 @@ pub(super) unsafe fn zero(to: *mut u8, len: usize) {
 ///
 /// # Safety
 ///
-/// `line` is aligned to 64 bytes and valid for writes of as many.
+/// `line` is aligned to 64 bytes and mapped for writes of 64 bytes.
 unsafe fn zero_line(line: *mut u8) {
-    // SAFETY: By the safety requirements all eight words are mapped for writes. Like other stores
-    // of hardware, these tolerate concurrent accesses. Registers and flags stay as they are.
+    // SAFETY: All eight words are mapped for writes. The stores are made by assembly, so concurrent
+    // accesses are no data race of Rust's. The block uses no stack and changes neither registers
+    // nor flags.
     unsafe {
         asm!(
             "movnti [{line}], {zero}",
@@ -156,19 +164,20 @@ unsafe fn zero_line(line: *mut u8) {
     };
 }
 
-/// Fills a part of a cache line with zeroes by stores to the cache, and writes the line back.
+/// Fills a part of a cache line with zeroes by stores to the cache and writes the line back.
 ///
-/// The stores are volatile, as those to words are: others may access the bytes at the same time.
+/// The stores are volatile, like those to words, as others may access the bytes concurrently.
 ///
 /// # Safety
 ///
-/// `to` is mapped for accesses of `len` bytes, by the CPU alone or by others as well.
+/// `to` is mapped for reads and writes of `len` bytes. Others may access them concurrently.
 unsafe fn zero_cached(to: *mut u8, len: usize) {
     for offset in 0..len {
-        // SAFETY: By the safety requirements the byte is mapped; bytes are always aligned.
+        // SAFETY: The byte is one of the `len` that are mapped for writes, and a byte is always
+        // aligned. There are no references to it.
         unsafe { to.wrapping_add(offset).write_volatile(0) };
     }
-    // SAFETY: By the safety requirements all of the range is mapped.
+    // SAFETY: `to` is mapped for `len` bytes.
     unsafe { write_back(to, len) };
 }
 
@@ -198,7 +207,7 @@ mod tests {
                 }
                 let mut expected = lines.0;
                 expected[start..start + len].fill(0);
-                // SAFETY: The range is part of the lines.
+                // SAFETY: The range is a part of the lines, which are borrowed mutably.
                 unsafe { zero(lines.0.as_mut_ptr().add(start), len) };
                 store_fence();
                 assert!(lines.0 == expected);

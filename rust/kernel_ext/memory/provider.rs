@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory of a provider's own that plays persistent memory: ordinary memory of the kernel, which
-//! forgets everything when it is freed, or physical addresses other than those that it plays.
+//! Memory of a provider that simulates persistent memory: ordinary kernel memory, whose content is
+//! lost when it is freed, or a range of physical addresses other than the simulated one.
+//!
+//! [`ProviderMemory`] owns the memory and is reference counted; each [`ProviderRange`] holds a
+//! reference. There are no locks.
 
 use super::{
     range::{
@@ -18,43 +21,46 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Where the memory is.
+/// Storage behind the memory.
 enum Storage {
-    /// Allocated.
+    /// Allocated with `vmalloc`.
     Own { _storage: VVec<u8> },
-    /// At physical addresses. Drop order: the mapping goes before the reservation.
+    /// Physical addresses. Fields are dropped in order: the mapping before the reservation.
     Physical {
         _mapping: Mapping,
         _reservation: Reservation,
     },
 }
 
-/// Memory that plays persistent memory. It lives as long as somebody has a part of it.
+/// Memory that simulates persistent memory. It lives while there are references to it, such as
+/// those of its [parts](ProviderRange).
 ///
 /// # Invariants
 ///
-/// `address` is that of the allocation or of the mapping of `_storage`, which has at least `len`
-/// bytes, all of them initialised, and is accessed through `address` alone.
+/// `address` is the start of the allocation or mapping in `_storage`, which has at least `len`
+/// bytes. All of them are initialised, and they are accessed through `address` alone.
 pub struct ProviderMemory {
     address: NonNull<u8>,
     len: usize,
     _storage: Storage,
 }
 
-// SAFETY: The memory belongs to no thread.
+// SAFETY: The memory is in the kernel's address space, which all threads share, and may be freed by
+// any of them.
 unsafe impl Send for ProviderMemory {}
 
-// SAFETY: No method forms a reference to the memory, and accesses go through raw pointers that
-// behave like hardware.
+// SAFETY: No method forms a reference to the memory. All accesses are those of `PmemRange` and
+// `FlushHint`, which are volatile or made by assembly and tolerate concurrent ones.
 unsafe impl Sync for ProviderMemory {}
 
 impl ProviderMemory {
-    /// Allocates `len` bytes, which are zeroes.
+    /// Allocates `len` zeroed bytes. `ENOMEM`: out of memory.
     pub fn new(len: usize) -> Result<Arc<Self>> {
         let mut storage = VVec::<u8>::with_capacity(len, GFP_KERNEL | __GFP_ZERO)?;
         let address = NonNull::new(storage.as_mut_ptr()).ok_or(ENOMEM)?;
 
-        // INVARIANT: The storage has room for `len` zeroes and is never touched again, only freed.
+        // INVARIANT: The storage has room for `len` bytes, which are zeroed. It is not accessed
+        // through the vector again, only freed.
         Ok(Arc::new(
             Self {
                 address,
@@ -65,8 +71,9 @@ impl ProviderMemory {
         )?)
     }
 
-    /// Takes `len` bytes of physical addresses from `start` on, as they are, and reserves them
-    /// under `name`. Errors as those of [`PmemRange::new`](super::PmemRange::new).
+    /// Reserves `len` bytes of physical addresses from `start` on under `name`, and keeps their
+    /// content. Fails like [`PmemRange::new`](super::PmemRange::new), except that `start` may be
+    /// anywhere in a page; `ENOMEM`: out of memory.
     pub fn physical(name: &CStr, start: u64, len: usize) -> Result<Arc<Self>> {
         if start.checked_add(len as u64).is_none() || len == 0 {
             return Err(MapError::Invalid.into());
@@ -74,7 +81,8 @@ impl ProviderMemory {
         let reservation = Reservation::new(name, start, len as u64, Use::Memory)?;
         let mapping = Mapping::new(start, len)?;
 
-        // INVARIANT: The mapping is of `len` bytes, and memory is always initialised.
+        // INVARIANT: The mapping has `len` bytes. Memory at physical addresses is always
+        // initialised. It is accessed through `address` alone, as the range is reserved.
         Ok(Arc::new(
             Self {
                 address: mapping.address,
@@ -88,22 +96,22 @@ impl ProviderMemory {
         )?)
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Tells whether there is nothing in it.
+    /// Returns `true` if the length is zero.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 }
 
-/// A part of a [`ProviderMemory`], which it keeps alive.
+/// A part of a [`ProviderMemory`], to which it holds a reference.
 ///
 /// # Invariants
 ///
-/// `offset + len` is not past the end of the memory.
+/// `offset + len` is at most the length of the memory.
 #[derive(Clone)]
 pub struct ProviderRange {
     memory: Arc<ProviderMemory>,
@@ -112,9 +120,10 @@ pub struct ProviderRange {
 }
 
 impl ProviderRange {
-    /// The part of `memory` of `len` bytes from `offset` on; `None` if there are not as many.
+    /// Returns the part of `memory` of `len` bytes from `offset` on; `None` if it exceeds the
+    /// memory.
     pub fn new(memory: Arc<ProviderMemory>, offset: usize, len: usize) -> Option<Self> {
-        // INVARIANT: This is what is checked.
+        // INVARIANT: The end is checked here.
         (offset.checked_add(len)? <= memory.len).then_some(Self {
             memory,
             offset,
@@ -122,19 +131,21 @@ impl ProviderRange {
         })
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Tells whether there is nothing in it.
+    /// Returns `true` if the length is zero.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The address of the first byte; `len` bytes from there on are mapped as long as this lives.
+    /// Returns the address of the first byte. `len` bytes from there on stay mapped while `self`
+    /// lives.
     pub(super) fn address(&self) -> NonNull<u8> {
-        // SAFETY: By the type invariant this stays within the allocation.
+        // SAFETY: By the type invariants the offset is at most the length of the memory, which is
+        // at most that of the allocation or mapping at `address`. `self.memory` keeps that alive.
         unsafe { self.memory.address.add(self.offset) }
     }
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Owning a range of persistent memory.
+//! Ranges of physical addresses: reserving, mapping and owning them.
+//!
+//! [`Reservation`] and [`Mapping`] each own one step, and [`PmemRange`] owns both. There are no
+//! locks here; the resource tree has its own.
 //!
 //! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h),
 //! [`include/linux/io.h`](srctree/include/linux/io.h)
@@ -18,15 +21,15 @@ use kernel::{
     str::CString, //
 };
 
-/// Why a range could not be reserved or mapped.
+/// The reason why a range could not be reserved or mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapError {
     /// The range is empty, or does not fit in the address space.
     Invalid,
-    /// The range does not begin with a page.
+    /// The range does not begin at a page boundary.
     Misaligned,
-    /// A part of the range is reserved by another driver, or is System RAM, or the range lies
-    /// beyond all addresses.
+    /// A part of the range is reserved by another driver or is System RAM, or the range exceeds the
+    /// physical address space.
     Busy,
     /// The range is not memory that a provider may use: it belongs to a device or to the firmware.
     Foreign,
@@ -51,8 +54,8 @@ impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Invalid => "is empty or does not fit in the address space",
-            Self::Misaligned => "does not begin with a page",
-            Self::Busy => "overlaps RAM, or what is in use already (see /proc/iomem)",
+            Self::Misaligned => "does not begin at a page boundary",
+            Self::Busy => "overlaps RAM or a range that is in use (see /proc/iomem)",
             Self::Foreign => "belongs to a device or to the firmware (see /proc/iomem)",
             Self::NotMapped => "cannot be mapped with write-back caching",
             Self::NoMemory => "cannot be reserved: out of memory",
@@ -60,23 +63,25 @@ impl fmt::Display for MapError {
     }
 }
 
-/// What a range may be described as in the tree of physical addresses.
+/// The use for which a range is reserved. It decides which descriptions (`IORES_DESC_*`) the range
+/// may have in the resource tree.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// Memory of a provider: persistent, reserved by the firmware, or not described at all.
+    /// Memory of a provider. The range is persistent memory, is reserved by the firmware, or has no
+    /// description and no parent but the root.
     Memory,
-    /// Registers: not described, reserved by the firmware, or of a device whose driver has not
-    /// reserved them.
+    /// Registers. The range is reserved by the firmware or has no description; it may lie in a
+    /// resource of a device that no driver has reserved.
     Registers,
 }
 
 impl Use {
-    /// Tells whether a range may be used in this way that has `description`, and nothing above it
-    /// if `is_bare`.
+    /// Returns `true` if a range with `description` may have this use. `is_bare` says that its
+    /// parent is the root of the tree.
     ///
-    /// What belongs to a device has no description, as there is nothing to say but its name: it is
-    /// no memory. ACPI's tables and storage, and the memory of a crash kernel, are nothing of
-    /// these.
+    /// The resource of a device has a name but no description, so a range without description below
+    /// another resource is not memory. ACPI tables, ACPI NVS and the memory of a crash kernel have
+    /// descriptions that no use admits.
     fn admits(self, description: c_ulong, is_bare: bool) -> bool {
         // CAST: Small constants that C happens to type otherwise.
         const NONE: c_ulong = sys::IORES_DESC_NONE as c_ulong;
@@ -94,8 +99,8 @@ impl Use {
     }
 }
 
-/// A range of physical addresses that nothing else can reserve, and that is no System RAM: that is
-/// always busy. It is shown in `/proc/iomem` under its name.
+/// A reserved range of physical addresses, which is shown in `/proc/iomem` under its name. Nothing
+/// else can reserve any of it, and it is not System RAM, which is always busy.
 ///
 /// # Invariants
 ///
@@ -108,28 +113,33 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves `len` bytes from `start` on. [`MapError::Foreign`]: they are described as something
-    /// else than `for_use`.
+    /// Reserves `len` bytes from `start` on under `name`.
+    ///
+    /// [`MapError::Busy`]: some of them are reserved, are System RAM, or exceed the physical
+    /// address space. [`MapError::Foreign`]: their description does not admit `for_use`.
     pub(crate) fn new(name: &CStr, start: u64, len: u64, for_use: Use) -> Result<Self, MapError> {
         let name = CString::try_from(name).map_err(|_| MapError::NoMemory)?;
 
-        // SAFETY: The name is a valid C string. INVARIANT: It is kept until the reservation is
-        // given up.
+        // SAFETY: The function takes any range and returns null if it cannot be reserved. The name
+        // is a C string, which `reservation` keeps until the range is released. The function may
+        // sleep, as this one may.
         let region = unsafe { sys::request_mem_region(start, len, name.as_char_ptr()) };
 
         if region.is_null() {
             return Err(MapError::Busy);
         }
-        // INVARIANT: It was just reserved.
+        // INVARIANT: The range was just reserved under `name`.
         let reservation = Self {
             start,
             len,
             _name: name,
         };
-        // What covers a new reservation gives it its description; the root has none.
+        // A new reservation inherits the description of its parent; the root has none.
         //
-        // SAFETY: The region is ours, and valid until it is given up. Its description does not
-        // change; its parent may, to another parent of that.
+        // SAFETY: The function returned a resource that stays valid until the range is released,
+        // which only `reservation` does. Its description does not change after that. Its parent
+        // may: a resource may be inserted between the two, hence the volatile read. The parent is
+        // compared and not followed.
         let (description, parent) = unsafe {
             (
                 (*region).desc,
@@ -145,16 +155,17 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // SAFETY: The range was reserved by the type invariant.
+        // SAFETY: By the type invariant the range was reserved by `request_mem_region`. It is
+        // released once, and the name is dropped afterwards.
         unsafe { sys::release_mem_region(self.start, self.len) };
     }
 }
 
-/// A mapping in the address space of the kernel, with write-back caching.
+/// A mapping in the kernel's address space with write-back caching.
 ///
 /// # Invariants
 ///
-/// `address` comes from `memremap`.
+/// `address` was returned by `memremap`, and the mapping is owned.
 pub(super) struct Mapping {
     pub(super) address: NonNull<u8>,
 }
@@ -164,10 +175,11 @@ impl Mapping {
         // CAST: A flag of one bit.
         const WRITE_BACK: c_ulong = sys::MEMREMAP_WB as c_ulong;
 
-        // SAFETY: No requirement: a range that cannot be mapped in this way gives null.
+        // SAFETY: `memremap` takes any range and returns null if it cannot map it in this way. It
+        // may sleep, as all callers may: they have just allocated memory with `GFP_KERNEL`.
         let address = unsafe { sys::memremap(start, len, WRITE_BACK) };
 
-        // INVARIANT: `address` comes from `memremap`.
+        // INVARIANT: `address` was just returned by `memremap`.
         NonNull::new(address.cast())
             .map(|address| Self { address })
             .ok_or(MapError::NotMapped)
@@ -176,33 +188,35 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: `address` comes from `memremap` by the type invariant.
+        // SAFETY: By the type invariant `address` comes from `memremap` and the mapping is owned;
+        // it is undone once.
         unsafe { sys::memunmap(self.address.as_ptr().cast()) };
     }
 }
 
-/// What keeps the memory of a range where it is.
+/// Owner of the memory of a range.
 enum Backing {
-    /// Physical addresses of the range's own. Drop order: the mapping goes before the reservation.
+    /// Physical addresses. Fields are dropped in order: the mapping before the reservation.
     Physical {
         _mapping: Mapping,
         _reservation: Reservation,
     },
-    /// Memory that a provider lent.
+    /// Memory of a provider that simulates a range.
     Lent { _memory: ProviderRange },
 }
 
-/// A range of persistent memory, reserved and mapped, both undone when it is dropped.
+/// A range of persistent memory, reserved and mapped. Dropping it undoes both.
 ///
-/// Offsets into the range are in bytes from its start. Methods that transfer data check them and
-/// answer with [`AccessError`](super::AccessError).
+/// Offsets are in bytes from the start of the range. Methods that transfer data check them and fail
+/// with [`AccessError`](super::AccessError).
 ///
 /// # Invariants
 ///
-/// - `address` is that of `len` bytes, mapped as long as `_backing` lives, and aligned to pages.
-/// - No memory of a request is part of the mapping, as nobody is given the pages behind it: no
+/// - `address` is page-aligned, and `len` bytes from there on are mapped for reads and writes while
+///   `_backing` lives.
+/// - No memory of a request is part of the mapping, as the pages behind it are not handed out: no
 ///   allocator owns those of reserved physical addresses, if they have a `struct page` at all, and
-///   a [`ProviderMemory`](super::ProviderMemory) keeps its own to itself.
+///   a [`ProviderMemory`](super::ProviderMemory) does not expose its own.
 pub struct PmemRange {
     address: NonNull<u8>,
     len: usize,
@@ -210,26 +224,29 @@ pub struct PmemRange {
     _backing: Backing,
 }
 
-// SAFETY: A range belongs to no thread.
+// SAFETY: The mapping is in the kernel's address space, which all threads share, and may be undone
+// by any of them.
 unsafe impl Send for PmemRange {}
 
-// SAFETY: No method forms a reference to the mapped memory; concurrent accesses are those of
-// hardware.
+// SAFETY: No method forms a reference to the mapped memory. All accesses are volatile or made by
+// assembly or C, and tolerate concurrent ones.
 unsafe impl Sync for PmemRange {}
 
 impl PmemRange {
-    /// Reserves `len` bytes of physical addresses from `start` on, under `name`, and maps them.
+    /// Reserves `len` bytes of physical addresses from `start` on under `name`, and maps them. May
+    /// sleep.
     ///
-    /// [`MapError::Misaligned`]: `start` is not the start of a page. Only memory is mapped that a
-    /// provider may use: see [`MapError::Busy`] and [`MapError::Foreign`].
+    /// [`MapError::Invalid`]: the range is empty or does not fit in the address space.
+    /// [`MapError::Misaligned`]: `start` is not a page boundary. [`MapError::Busy`] and
+    /// [`MapError::Foreign`]: the range is not memory that a provider may use.
     pub fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
         let mapped = usize::try_from(len).map_err(|_| MapError::Invalid)?;
 
         if len == 0 || start.checked_add(len).is_none() {
             return Err(MapError::Invalid);
         }
-        // What the rest of the page holds is not this range's, and a word that is aligned in memory
-        // need not be so in the range.
+        // The rest of the page does not belong to this range, and a word that is aligned in memory
+        // would not have to be aligned in the range.
         if start % PAGE_SIZE as u64 != 0 {
             return Err(MapError::Misaligned);
         }
@@ -237,8 +254,8 @@ impl PmemRange {
         let reservation = Reservation::new(name, start, len, Use::Memory)?;
         let mapping = Mapping::new(start, mapped)?;
 
-        // INVARIANT: The mapping is of the range, which begins with a page; what could be reserved
-        // is owned by no allocator.
+        // INVARIANT: The mapping is of the whole range, which begins at a page boundary. No
+        // allocator owns memory that could be reserved.
         Ok(Self {
             address: mapping.address,
             len: mapped,
@@ -250,9 +267,10 @@ impl PmemRange {
         })
     }
 
-    /// Takes `memory`, which plays the physical addresses from `start` on.
+    /// Uses `memory` of a provider, which simulates the physical addresses from `start` on.
     ///
-    /// [`MapError::Invalid`]: it is empty. [`MapError::Misaligned`]: it does not begin with a page.
+    /// [`MapError::Invalid`]: `memory` is empty. [`MapError::Misaligned`]: it does not begin at a
+    /// page boundary.
     pub fn lent(start: u64, memory: ProviderRange) -> Result<Self, MapError> {
         let address = memory.address();
         if memory.is_empty() {
@@ -262,8 +280,8 @@ impl PmemRange {
             return Err(MapError::Misaligned);
         }
 
-        // INVARIANT: The memory is mapped as long as it lives; the alignment was checked; no pages
-        // of it are given away.
+        // INVARIANT: The memory stays mapped while `memory` lives, the alignment was checked above,
+        // and its pages are not handed out.
         Ok(Self {
             address,
             len: memory.len(),
@@ -272,11 +290,11 @@ impl PmemRange {
         })
     }
 
-    /// Gives up all but the bytes `part`, counted from the start. They stay reserved and mapped
-    /// with the rest.
+    /// Limits access to the bytes `part`, counted from the start of the range. The rest stays
+    /// reserved and mapped.
     ///
-    /// [`MapError::Invalid`]: there are none, or they are not in the range.
-    /// [`MapError::Misaligned`]: they do not begin with a page.
+    /// [`MapError::Invalid`]: `part` is empty or exceeds the range. [`MapError::Misaligned`]: it
+    /// does not begin at a page boundary.
     pub fn narrow(self, part: Range<u64>) -> Result<Self, MapError> {
         let len = usize::try_from(part.end.saturating_sub(part.start)).unwrap_or(0);
         let address = self.address(part.start, len).and_then(NonNull::new);
@@ -287,8 +305,8 @@ impl PmemRange {
             return Err(MapError::Misaligned);
         }
 
-        // INVARIANT: `len` bytes from `address` on are a part of the range, and aligned like its
-        // start.
+        // INVARIANT: `len` bytes from `address` on are a part of the range. The offset is a
+        // multiple of a page, so `address` is page-aligned like the start.
         Ok(Self {
             address,
             len,
@@ -297,24 +315,24 @@ impl PmemRange {
         })
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     #[inline]
     pub fn len(&self) -> u64 {
         self.len as u64
     }
 
-    /// A range is never empty.
+    /// Returns `false`, as a range is never empty.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// The physical address of the first byte.
+    /// Returns the physical address of the first byte.
     #[inline]
     pub fn start(&self) -> u64 {
         self.start
     }
 
-    /// The address at `offset`, if `len` bytes from there on are mapped.
+    /// Returns the address at `offset`, or `None` unless `len` bytes from there on are mapped.
     #[inline(always)]
     pub(super) fn address(&self, offset: u64, len: usize) -> Option<*mut u8> {
         let offset = usize::try_from(offset).ok()?;
@@ -323,7 +341,7 @@ impl PmemRange {
         (end <= self.len).then(|| self.address.as_ptr().wrapping_add(offset))
     }
 
-    /// The offset of an address in the range.
+    /// Returns the offset of an address in the range.
     #[inline]
     pub(super) fn offset_of(&self, address: *const u8) -> u64 {
         address.addr().wrapping_sub(self.address.addr().get()) as u64
@@ -351,10 +369,10 @@ mod tests {
     /// RAM on every PC.
     const RAM: u64 = 1 << 20;
 
-    /// The memory of a VGA adapter on every PC: a part of what the first PCI bus has.
+    /// The memory of a VGA adapter on every PC. It lies in the window of the first PCI bus.
     const VGA: u64 = 0xa0000;
 
-    /// More than any CPU can address.
+    /// Beyond what any CPU can address.
     const NOWHERE: u64 = 1 << 60;
 
     fn map(start: u64) -> Result<(), MapError> {
@@ -365,7 +383,7 @@ mod tests {
     fn only_memory_is_mapped_as_such() {
         assert!(map(RAM) == Err(MapError::Busy));
         assert!(map(NOWHERE) == Err(MapError::Busy));
-        // Unless a driver has it.
+        // Busy if a driver has reserved it.
         assert!(matches!(map(VGA), Err(MapError::Foreign | MapError::Busy)));
     }
 
