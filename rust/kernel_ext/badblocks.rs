@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lists of bad blocks: which sectors of a medium cannot be read.
+//! Lists of bad blocks: the sectors of a medium that cannot be read (`struct badblocks`).
 //!
-//! All positions and lengths are in sectors of 512 bytes.
+//! All positions and lengths are in sectors of 512 bytes. A list has a seqlock of its own. Only the
+//! creation of a list may sleep.
 //!
 //! C header: [`include/linux/badblocks.h`](srctree/include/linux/badblocks.h)
 
@@ -13,11 +14,11 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Most sectors that the C functions are told at once: they count some of them in an `int`, and
-/// never end if that overflows.
+/// Most sectors that are passed to a C function in one call. The functions count sectors in an
+/// `int` in places, and loop forever if that overflows.
 const STEP: u64 = 1 << 30;
 
-/// Most sectors of an entry of the list (`BB_MAX_LEN`); a longer run has several.
+/// Most sectors in one entry of the list (`BB_MAX_LEN`). A longer run has several entries.
 const LONGEST_RUN: u64 = sys::BB_MAX_LEN as u64;
 
 /// A run of bad sectors.
@@ -25,12 +26,12 @@ const LONGEST_RUN: u64 = sys::BB_MAX_LEN as u64;
 pub struct BadRange {
     /// The first bad sector.
     pub first: u64,
-    /// How many are bad from there on, not zero.
+    /// Number of bad sectors, not zero.
     pub count: u64,
 }
 
 impl BadRange {
-    /// The run in steps that the C functions can count.
+    /// Splits the run into steps of at most [`STEP`] sectors.
     fn steps(self) -> impl Iterator<Item = Self> {
         (0..self.count.div_ceil(STEP)).map(move |index| {
             let done = index * STEP;
@@ -42,7 +43,7 @@ impl BadRange {
     }
 }
 
-/// A list of bad blocks, with a lock of its own. One page holds it: at most 512 runs.
+/// A list of bad blocks. It is stored in one page, so it has at most 512 entries.
 ///
 /// # Invariants
 ///
@@ -53,40 +54,46 @@ pub struct Badblocks {
     list: Opaque<sys::badblocks>,
 }
 
-// SAFETY: The list belongs to no thread.
+// SAFETY: The list is not tied to a thread: its page may be freed by any, and its lock is not held
+// between calls.
 unsafe impl Send for Badblocks {}
 
-// SAFETY: The list is guarded by a seqlock of its own, which the functions used here take.
+// SAFETY: The list has a seqlock of its own, which the functions that are used here take; the count
+// is read by a single load.
 unsafe impl Sync for Badblocks {}
 
 impl Badblocks {
-    /// An empty list; `ENOMEM` if there is no page for it.
+    /// Returns an initialiser of an empty list. `ENOMEM`: out of memory.
     pub fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            // INVARIANT: Initialised by `badblocks_init`, or else the whole initialisation fails.
+            // INVARIANT: `badblocks_init` initialises it, or the whole initialisation fails.
             list <- Opaque::try_ffi_init(|slot: *mut sys::badblocks| {
-                // SAFETY: `slot` is valid for writes; all fields of the C structure may be zero
-                // bytes.
+                // SAFETY: `slot` is valid for writes of one structure, all fields of which may be
+                // zero bytes.
                 unsafe { slot.write_bytes(0, 1) };
-                // SAFETY: `slot` is a valid, pinned structure.
+                // SAFETY: `slot` is a valid structure, zeroed and pinned. The function may sleep,
+                // as an initialiser that allocates may.
                 to_result(unsafe { sys::badblocks_init(slot, 1) })
             }),
         })
     }
 
-    /// The C structure, valid as long as `self`.
+    /// Returns the C structure, which is valid while `self` is.
     pub(crate) fn as_raw(&self) -> *mut sys::badblocks {
         self.list.get()
     }
 
-    /// Whether no sector is known to be bad. One load, for the way of every request.
+    /// Returns `true` if no sector is known to be bad. It is a single load, as every request calls
+    /// it.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        // SAFETY: The list is valid; its count is a single word that may change meanwhile.
+        // SAFETY: By the type invariant the list was initialised. Its count is a single word that
+        // may change concurrently, hence the volatile read.
         unsafe { (&raw const (*self.list.get()).count).read_volatile() == 0 }
     }
 
-    /// The first run of bad sectors within `count` sectors from `first` on, clipped to that range.
+    /// Returns the first run of bad sectors within `count` sectors from `first` on, clipped to that
+    /// range.
     #[inline]
     pub fn find(&self, first: u64, count: u64) -> Option<BadRange> {
         if self.is_empty() {
@@ -117,23 +124,24 @@ impl Badblocks {
         })
     }
 
-    /// The first run that has sectors in a step, as a whole.
+    /// Returns the first run with sectors in a step, not clipped.
     fn check(&self, BadRange { first, count }: BadRange) -> Option<BadRange> {
         let mut bad = BadRange { first: 0, count: 0 };
 
-        // SAFETY: The list was initialised, by the type invariant; the results are written to
-        // fields of our own.
+        // SAFETY: By the type invariant the list was initialised. The results are written to fields
+        // of a local variable. The step is short enough for the function's `int`s.
         let found = unsafe {
             sys::badblocks_check(self.as_raw(), first, count, &mut bad.first, &mut bad.count)
         };
-        // 1 says that all bad blocks found are acknowledged, -1 that some are not; both are bad.
+        // 1: all bad blocks that were found are acknowledged. -1: some are not. Both count as bad.
         (found != 0).then_some(bad)
     }
 
-    /// Adds sectors; `ENOSPC` if the list is full.
+    /// Adds sectors to the list. `ENOSPC`: it is full; a part of the sectors may have been added.
     pub fn add(&self, range: BadRange) -> Result {
         for step in range.steps() {
-            // SAFETY: The list was initialised, by the type invariant.
+            // SAFETY: By the type invariant the list was initialised. The step is short enough for
+            // the function's `int`s.
             if !unsafe { sys::badblocks_set(self.as_raw(), step.first, step.count, 1) } {
                 return Err(ENOSPC);
             }
@@ -141,11 +149,11 @@ impl Badblocks {
         Ok(())
     }
 
-    /// Takes sectors off the list, in any case. If that splits a run and the list is full, the rest
-    /// of the run goes as well: a sector that is bad and not in the list fails when it is read, but
-    /// a good one that is would be given up for lost.
+    /// Removes sectors from the list, even if it is full. If that splits a run and the list is
+    /// full, the rest of the run is removed, too. A bad sector that is missing from the list fails
+    /// when it is read, but the data of a good sector in the list would be given up as lost.
     ///
-    /// Returns the first sector after what was taken off.
+    /// Returns the first sector after those that were removed.
     pub fn remove(&self, range: BadRange) -> u64 {
         let mut end = range.first.saturating_add(range.count);
         for step in range.steps() {
@@ -155,7 +163,7 @@ impl Badblocks {
             let rest = |count| BadRange { count, ..step };
             let mut count = self.rest_of_run(step).unwrap_or(LONGEST_RUN);
             if !self.try_remove(rest(count)) {
-                // The list was changed meanwhile. This splits no run, as none is longer.
+                // The list was changed concurrently. This splits no run, as none is longer.
                 count = LONGEST_RUN;
                 self.try_remove(rest(count));
             }
@@ -164,14 +172,16 @@ impl Badblocks {
         end
     }
 
-    /// Takes a step off the list; `false` if it is in the middle of a run and the list is full.
+    /// Removes a step from the list. Returns `false` if it is in the middle of a run and the list
+    /// is full.
     fn try_remove(&self, BadRange { first, count }: BadRange) -> bool {
-        // SAFETY: The list was initialised, by the type invariant.
+        // SAFETY: By the type invariant the list was initialised. Steps and runs are short enough
+        // for the function's `int`s.
         unsafe { sys::badblocks_clear(self.as_raw(), first, count) }
     }
 
-    /// How many sectors are left, from the first one of `step` on, of the run that this is in the
-    /// middle of.
+    /// Returns the number of sectors from the start of `step` to the end of the run around it;
+    /// `None` if there is no such run.
     fn rest_of_run(&self, step: BadRange) -> Option<u64> {
         let run = self.check(step)?;
         run.first
@@ -180,11 +190,11 @@ impl Badblocks {
             .filter(|rest| *rest >= step.count)
     }
 
-    /// Writes the list as sysfs shows it, one `<first> <count>` line per run, to a buffer of one
-    /// page; returns its length.
+    /// Writes the list to `page` in the format of sysfs, one line `<first> <count>` per run.
+    /// Returns the number of bytes.
     pub fn show(&self, page: &mut [u8; kernel::page::PAGE_SIZE]) -> Result<usize> {
-        // SAFETY: The list was initialised, by the type invariant; the buffer is one page long, as
-        // the function expects.
+        // SAFETY: By the type invariant the list was initialised. The buffer is borrowed mutably
+        // and one page long, as the function expects.
         let len = unsafe { sys::badblocks_show(self.as_raw(), page.as_mut_ptr(), 0) };
 
         usize::try_from(len).map_err(|_| EIO)
@@ -194,7 +204,8 @@ impl Badblocks {
 #[pinned_drop]
 impl PinnedDrop for Badblocks {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: The list was initialised, by the type invariant, and nobody uses it any more.
+        // SAFETY: By the type invariant the list was initialised. It is being dropped, so nothing
+        // uses it any more, and its page is freed once.
         unsafe { sys::badblocks_exit(self.as_raw()) };
     }
 }
@@ -203,7 +214,7 @@ impl PinnedDrop for Badblocks {
 mod tests {
     use super::*;
 
-    /// Runs of 8 sectors, 8 good ones between them, as many as there is room for.
+    /// Returns a full list of runs of 8 sectors, with 8 good sectors between them.
     fn full() -> Result<Pin<KBox<Badblocks>>> {
         let list = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
         let mut first = 0;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the current process may do.
+//! Capabilities of the current process.
 //!
 //! C header: [`include/linux/capability.h`](srctree/include/linux/capability.h)
 
 use crate::sys;
 
-/// Tells whether the current process may talk to devices directly (`CAP_SYS_RAWIO`).
+/// Returns `true` if the current process has `CAP_SYS_RAWIO`, that is, may access devices directly.
 pub fn may_access_devices() -> bool {
-    // SAFETY: No requirement. CAST: A small number.
+    // SAFETY: The number is that of a capability, and the function reads the credentials of the
+    // current task. It may be called in any context of a task. CAST: Numbers of capabilities are
+    // small.
     unsafe { sys::capable(sys::CAP_SYS_RAWIO as kernel::ffi::c_int) }
 }

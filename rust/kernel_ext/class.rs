@@ -2,6 +2,9 @@
 
 //! Device classes and the control nodes in them.
 //!
+//! A [`Registration`] keeps a class registered, and a [`ClassNode`] owns a device in it. There are
+//! no locks here; the driver core has its own.
+//!
 //! C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 
 use crate::{
@@ -23,15 +26,15 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A class: a static of the module that owns it.
+/// A class, for use in a static of the module that owns it.
 #[repr(transparent)]
 pub struct Class(Opaque<sys::class>);
 
-// SAFETY: The driver core reads the structure only, from any thread.
+// SAFETY: The driver core only reads the structure, from any thread.
 unsafe impl Sync for Class {}
 
 impl Class {
-    /// A class called `name`.
+    /// Returns a class called `name`.
     pub const fn new(name: &'static CStr) -> Self {
         Self(Opaque::new(sys::class {
             name: as_char_ptr_in_const_context(name),
@@ -43,15 +46,16 @@ impl Class {
         self.0.get()
     }
 
-    /// Makes the class known. Fails with `EEXIST` if there is one of that name.
+    /// Registers the class. `EEXIST`: a class of that name exists.
     pub fn register(&'static self) -> Result<Registration> {
-        // SAFETY: The class is static.
+        // SAFETY: The class is a static and complete. The function refuses a second registration,
+        // as the name exists. It may sleep, as this function may.
         to_result(unsafe { sys::class_register(self.0.get()) })?;
         Ok(Registration(self))
     }
 
-    /// Makes a device of this class below `parent`, with a node in `/dev` for `major` and `minor`.
-    /// The class must be registered.
+    /// Creates a device of this class below `parent`, with the node `major`:`minor` in `/dev`. The
+    /// class must be registered. Fails like [`Node::register`]; `ENOMEM`: out of memory.
     pub fn create_node(
         &'static self,
         parent: &Device,
@@ -73,7 +77,7 @@ impl Class {
     }
 }
 
-/// What a node in `/dev` stands for, as far as the device tree knows.
+/// The data of a class device, of which there are none.
 struct Control;
 
 static CONTROL: Table<Control> = Table::unnamed(GroupList::EMPTY);
@@ -89,12 +93,13 @@ pub struct Registration(&'static Class);
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // SAFETY: The class was registered in `Class::register`.
+        // SAFETY: `Class::register` has registered the class. It is unregistered once. The function
+        // may sleep, as the owner of a registration may.
         unsafe { sys::class_unregister(self.0 .0.get()) };
     }
 }
 
-/// A device of a class; dropping it removes it.
+/// A device of a class. Dropping it removes the device. May sleep.
 pub struct ClassNode(ARef<Node<Control>>);
 
 impl Drop for ClassNode {
@@ -103,7 +108,7 @@ impl Drop for ClassNode {
     }
 }
 
-/// Returns the kernel's number for a device node.
+/// Returns the `dev_t` of a device node.
 pub const fn device_number(major: u32, minor: u32) -> u32 {
     (major << 20) | (minor & 0xf_ffff)
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A debugfs directory that belongs to a module and is found from anywhere in it.
+//! A debugfs directory of a module, which code anywhere in the module can look up.
 //!
-//! A module has one directory at the root of debugfs, in which its devices make their own. [`Root`]
-//! is the static through which they find it; the module's instance holds the [`RootRegistration`]
-//! that makes and removes it.
+//! A module has one directory at the root of debugfs, below which its devices create theirs.
+//! [`Root`] is the static through which they find it. The module's instance owns the
+//! [`RootRegistration`], which creates and removes the directory.
+//!
+//! The lock in [`Root`] is a leaf.
 
 use core::cell::UnsafeCell;
 use kernel::{
@@ -21,25 +23,26 @@ use kernel::{
     },
 };
 
-/// A directory at the root of debugfs. Lives in a static.
+/// A directory at the root of debugfs, for use in a static.
 ///
 /// # Invariants
 ///
-/// `directory` is accessed only by the thread that has changed `locked` from `false` to `true`.
+/// `directory` is accessed only by the thread that has changed `locked` from `false` to `true`,
+/// until it changes it back.
 pub struct Root {
     name: &'static CStr,
     locked: Atomic<bool>,
     directory: UnsafeCell<Option<Dir>>,
 }
 
-// SAFETY: By the type invariant the directory is accessed by one thread at a time, and handles of
-// directories may be cloned and dropped by any thread.
+// SAFETY: By the type invariant one thread at a time accesses the directory, and a `Dir` may be
+// cloned and dropped by any thread.
 unsafe impl Sync for Root {}
 
 impl Root {
-    /// A directory that is not there yet.
+    /// Returns a directory that is not registered yet.
     pub const fn new(name: &'static CStr) -> Self {
-        // INVARIANT: Nobody accesses the directory yet.
+        // INVARIANT: The directory is not accessed yet.
         Self {
             name,
             locked: Atomic::new(false),
@@ -47,7 +50,7 @@ impl Root {
         }
     }
 
-    /// Makes the directory; `EBUSY` if it is there.
+    /// Creates the directory. `EBUSY`: it is registered already.
     pub fn register(&'static self) -> Result<RootRegistration> {
         let directory = Dir::new(self.name);
 
@@ -60,21 +63,21 @@ impl Root {
         })
     }
 
-    /// The directory, while it is registered.
+    /// Returns the directory if it is registered.
     pub fn get(&self) -> Option<Dir> {
         self.with(|slot| slot.clone())
     }
 
-    /// Calls `f` with nobody else in it.
+    /// Calls `f` with exclusive access to the directory. May sleep.
     fn with<T>(&self, f: impl FnOnce(&mut Option<Dir>) -> T) -> T {
-        // Contention is rare and short: devices come and go seldom, and only a handle is copied
-        // meanwhile. Who waits sleeps, as the other one may need this CPU to be done.
+        // Contention is rare and short: devices are seldom added or removed, and the holder only
+        // copies a handle. A waiter sleeps, as the holder may need this CPU to finish.
         while self.locked.cmpxchg(false, true, Acquire).is_err() {
             fsleep(Delta::from_micros(100));
         }
 
-        // SAFETY: This thread has just changed `locked` to `true`, and nobody else does before it
-        // is `false` again.
+        // SAFETY: This thread has just changed `locked` from `false` to `true`, and no other does
+        // before it stores `false` below. So the reference is unique, and `f` cannot keep it.
         let result = f(unsafe { &mut *self.directory.get() });
 
         self.locked.store(false, Release);
@@ -82,12 +85,13 @@ impl Root {
     }
 }
 
-/// Keeps the directory of a [`Root`]. It goes with the last of the directories in it.
+/// Keeps the directory of a [`Root`] registered. After this is dropped, the directory disappears
+/// with the last directory below it.
 pub struct RootRegistration(&'static Root);
 
 impl Drop for RootRegistration {
     fn drop(&mut self) {
-        // Removing a directory may sleep, so the handle is dropped outside of the lock.
+        // Removing a directory may take long, so the handle is dropped outside of the lock.
         drop(self.0.with(Option::take));
     }
 }

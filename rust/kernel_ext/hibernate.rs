@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hibernation: work for which the machine must stand still, and objects that have to know that it
-//! is started again from an image.
+//! Hibernation: running code while the system is quiescent (`hibernate_quiet_exec()`), and
+//! notifying objects of the snapshot and of the resume from it.
+//!
+//! A [`Registration`] owns a root device and the [`Sleeper`]. Callbacks of power management run
+//! under the lock of that device.
 //!
 //! C headers: [`include/linux/suspend.h`](srctree/include/linux/suspend.h),
 //! [`include/linux/pm.h`](srctree/include/linux/pm.h)
@@ -24,17 +27,18 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Runs `work` while processes are frozen and devices are suspended, as they are before a
-/// hibernation image is made.
+/// Runs `work` while user space is frozen and devices are suspended, as before the creation of a
+/// hibernation image.
 ///
-/// Holders of locks that a process may wait for must not call this: that process could not be
-/// frozen. `EBUSY`: the machine is being hibernated, or a process or device did not stop.
-/// `ENOTSUPP`: the kernel cannot hibernate.
+/// The caller must not hold a lock that a process may wait for, as that process could not be
+/// frozen. `EBUSY`: hibernation is in progress, or a process or device could not be stopped.
+/// `ENOTSUPP`: the kernel lacks hibernation.
 pub fn quietly<F: FnOnce() -> Result>(work: F) -> Result {
     let mut work = Some(work);
     let data = (&raw mut work).cast::<c_void>();
-    // SAFETY: `data` points to the `Option<F>` above, which outlives the call; the callback is
-    // called within it, if at all.
+    // SAFETY: `data` points to the `Option<F>` above, which is what the callback expects and which
+    // is not used otherwise during the call. The function calls the callback before it returns, if
+    // at all. It may sleep, as this function may.
     to_result(unsafe { sys::hibernate_quiet_exec(Some(callback::<F>), data) })
 }
 
@@ -42,9 +46,9 @@ pub fn quietly<F: FnOnce() -> Result>(work: F) -> Result {
 ///
 /// # Safety
 ///
-/// `data` must point to an `Option<F>` of which nobody else knows.
+/// `data` must point to an `Option<F>` that nothing else uses during the call.
 unsafe extern "C" fn callback<F: FnOnce() -> Result>(data: *mut c_void) -> c_int {
-    // SAFETY: By the requirements of this function.
+    // SAFETY: The caller passes a pointer to an `Option<F>` that nothing else uses during the call.
     let work = unsafe { &mut *data.cast::<Option<F>>() };
     from_result(|| {
         work.take().ok_or(EINVAL)?()?;
@@ -52,58 +56,63 @@ unsafe extern "C" fn callback<F: FnOnce() -> Result>(data: *mut c_void) -> c_int
     })
 }
 
-/// Keeps something in memory that belongs to what is outside of it. In a hibernation image that is
-/// as of the moment at which the image was made, while the outside goes on: the image is written,
-/// perhaps to this very device.
+/// An object whose memory reflects the state of a medium or device. A hibernation image contains
+/// that memory as of the snapshot, but the medium changes after it: the image is written, perhaps
+/// to that very medium.
 ///
-/// All calls may sleep. Memory is allocated without I/O meanwhile.
+/// All methods may sleep. Allocations behave as with `GFP_NOIO` in them.
 pub trait Sleeper: Send + Sync + 'static {
-    /// An image is about to be made of this memory, or about to replace it. From now on nothing may
-    /// change until one of the functions below is called.
+    /// A snapshot of memory is about to be taken, or memory is about to be replaced by one. From
+    /// now on the object must not change the medium until one of the methods below is called.
     fn freeze(&self);
 
-    /// The machine goes on with the same memory.
+    /// The system continues with the same memory.
     fn thaw(&self);
 
-    /// The machine goes on with the memory of an image: the outside is not as it was when
-    /// [`freeze`](Self::freeze) was called.
+    /// The system continues with the memory of a snapshot. The medium may have changed since
+    /// [`freeze`](Self::freeze).
     fn restore(&self);
 
-    /// The image is written, and the power goes off. This comes after [`freeze`](Self::freeze).
+    /// The image has been written and the power is about to be turned off. Called after
+    /// [`freeze`](Self::freeze).
     fn power_off(&self);
 }
 
-/// Tells a [`Sleeper`] of hibernation, until dropped.
+/// Notifies a [`Sleeper`] of hibernation until it is dropped. May sleep when dropped.
 ///
-/// There is a device for it in `/sys/devices`, as power management knows of nothing but devices.
-/// Those that are registered later are told earlier, so what the sleeper needs should be there
-/// before.
+/// It has a device in `/sys/devices`, as power management notifies devices only. Devices that were
+/// registered later are frozen earlier, so the devices that the sleeper needs should be registered
+/// before it.
 ///
 /// # Invariants
 ///
-/// - `device` is a registered root device. `inner` is a box to which there is no mutable reference.
-/// - The device's power domain is that of `inner`.
+/// - `device` is a registered root device without a driver. `inner` comes from a `KBox`, is owned,
+///   and is only borrowed shared.
+/// - The power domain of the device is that of `inner`.
 pub struct Registration<T: Sleeper> {
     device: NonNull<sys::device>,
     inner: NonNull<Inner<T>>,
 }
 
-/// A power domain with the sleeper behind it.
+/// A power domain and the sleeper behind it.
 #[repr(C)]
 struct Inner<T: Sleeper> {
     domain: Opaque<sys::dev_pm_domain>,
-    /// Whether `freeze` was the last call.
+    /// Whether `freeze` was the last method called.
     frozen: Atomic<bool>,
     sleeper: T,
 }
 
-// SAFETY: A registration may be dropped on any thread, and so may a sleeper.
+// SAFETY: A root device may be unregistered by any thread, and a `T` is `Send`, so the registration
+// may be dropped by any thread.
 unsafe impl<T: Sleeper> Send for Registration<T> {}
-// SAFETY: There is nothing that could be done with a shared registration.
+// SAFETY: A shared reference gives access to nothing.
 unsafe impl<T: Sleeper> Sync for Registration<T> {}
 
 impl<T: Sleeper> Registration<T> {
-    /// Tells `sleeper` from now on. `name` is that of a device that there is not yet.
+    /// Notifies `sleeper` from now on. `name` is that of the new device.
+    ///
+    /// `EEXIST`: there is a device of that name. `ENOMEM`: out of memory.
     pub fn new(name: fmt::Arguments<'_>, sleeper: T) -> Result<Self> {
         let name = CString::try_from_fmt(name)?;
         let inner = KBox::new(
@@ -124,24 +133,27 @@ impl<T: Sleeper> Registration<T> {
             GFP_KERNEL,
         )?;
         let device = register(&name)?;
-        // SAFETY: A box is not null.
+        // SAFETY: `KBox::into_raw` never returns null.
         let inner = unsafe { NonNull::new_unchecked(KBox::into_raw(inner)) };
-        // SAFETY: The device was just registered. The domain is the first field of `inner`, which
-        // `drop` frees after it has taken the domain away.
+        // SAFETY: The device was just registered and has no driver. The domain is the first field
+        // of `inner`, which `drop` frees after it has reset the domain of the device.
         unsafe { set_domain(device, inner.as_ptr().cast()) };
-        // INVARIANT: As just done.
+        // INVARIANT: The device was registered and its domain set above; the box is owned.
         Ok(Self { device, inner })
     }
 }
 
 impl<T: Sleeper> Drop for Registration<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant. Callbacks are called with the lock of the device held,
-        // which is taken for this: none is under way afterwards, and none comes.
+        // SAFETY: By the type invariant the device is registered and has no driver. Null is a valid
+        // argument. Callbacks run under the lock of the device, which the function takes, so none
+        // is running afterwards and none will be called.
         unsafe { set_domain(self.device, core::ptr::null_mut()) };
-        // SAFETY: By the type invariant, and `drop` is called once.
+        // SAFETY: By the type invariant this is a registered root device. It is unregistered once,
+        // as `drop` runs once. The function may sleep, as the owner of a registration may.
         unsafe { sys::root_device_unregister(self.device.as_ptr()) };
-        // SAFETY: The box was given away in `new`, and no callback knows of it any more.
+        // SAFETY: By the type invariant this comes from a `KBox` and is owned. It is taken back
+        // once, and no callback can reach it any more.
         let inner = unsafe { KBox::from_raw(self.inner.as_ptr()) };
         if inner.frozen.load(Relaxed) {
             inner.sleeper.thaw();
@@ -151,11 +163,12 @@ impl<T: Sleeper> Drop for Registration<T> {
 
 /// Registers a root device.
 //
-// Not generic, as the generic functions are instantiated in modules that the helpers below are not
-// exported to.
+// Not generic: generic functions are instantiated in modules to which the helpers below are not
+// exported.
 #[inline(never)]
 fn register(name: &CStr) -> Result<NonNull<sys::device>> {
-    // SAFETY: The name is copied; a root device without an owner has no link to a module.
+    // SAFETY: The name is a C string, which the function copies. Null stands for no owner; the
+    // device then has no link to a module. The function may sleep, as this one may.
     let device = unsafe { sys::__root_device_register(name.as_char_ptr(), core::ptr::null_mut()) };
     NonNull::new(from_err_ptr(device)?).ok_or(ENOMEM)
 }
@@ -164,12 +177,14 @@ fn register(name: &CStr) -> Result<NonNull<sys::device>> {
 ///
 /// # Safety
 ///
-/// `device` must be registered and without a driver. `domain` must be valid until another one is
-/// set, or null.
+/// `device` must be registered and have no driver. `domain` must be null, or stay valid until
+/// another domain is set. The caller may sleep and does not hold the lock of `device`.
 #[inline(never)]
 unsafe fn set_domain(device: NonNull<sys::device>, domain: *mut sys::dev_pm_domain) {
     let device = device.as_ptr();
-    // SAFETY: By the requirements of this function; the lock is held for the change.
+    // SAFETY: The caller guarantees that `device` is registered, so it is valid, that its lock is
+    // not held by this task, and that `domain` is null or stays valid. The domain may change only
+    // under the lock of a device without a driver, which is the case.
     unsafe {
         sys::device_lock(device);
         sys::dev_pm_domain_set(device, domain);
@@ -178,12 +193,16 @@ unsafe fn set_domain(device: NonNull<sys::device>, domain: *mut sys::dev_pm_doma
 }
 
 impl<T: Sleeper> Inner<T> {
+    /// Returns the value whose domain `device` has.
+    ///
     /// # Safety
     ///
-    /// To be called in a callback of power management, with the device that it was called with.
+    /// `device` must be the argument of a callback of this type's power domain, and the reference
+    /// must not be used after the callback has returned.
     unsafe fn of<'a>(device: *mut sys::device) -> &'a Self {
-        // SAFETY: Callbacks come with the lock of the device held. Until it is released its domain
-        // stays the one with these callbacks, the first field of an `Inner<T>`.
+        // SAFETY: Power management holds the lock of the device during a callback. Until it is
+        // released, the domain stays the one with these callbacks, which is the first field of an
+        // `Inner<T>`. `drop` frees that only after it has held the lock.
         unsafe { &*(*device).pm_domain.cast::<Self>() }
     }
 
@@ -194,7 +213,7 @@ impl<T: Sleeper> Inner<T> {
         }
     }
 
-    /// Calls `wake` if it was frozen.
+    /// Calls `wake` if the sleeper is frozen.
     fn wake(&self, wake: impl FnOnce(&T)) {
         if self.frozen.load(Relaxed) {
             wake(&self.sleeper);
@@ -204,36 +223,44 @@ impl<T: Sleeper> Inner<T> {
 
     /// # Safety
     ///
-    /// To be called by power management alone, with the lock of `device` held.
+    /// `device` must have the power domain of an `Inner<T>`. Only power management may call this,
+    /// with the lock of `device` held.
     unsafe extern "C" fn freeze_callback(device: *mut sys::device) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: Power management calls this callback with a device that has its domain, and holds
+        // the lock of the device. The reference is not used after this returns.
         unsafe { Self::of(device) }.freeze();
         0
     }
 
     /// # Safety
     ///
-    /// As for [`Self::freeze_callback`].
+    /// `device` must have the power domain of an `Inner<T>`. Only power management may call this,
+    /// with the lock of `device` held.
     unsafe extern "C" fn thaw_callback(device: *mut sys::device) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: Power management calls this callback with a device that has its domain, and holds
+        // the lock of the device. The reference is not used after this returns.
         unsafe { Self::of(device) }.wake(T::thaw);
         0
     }
 
     /// # Safety
     ///
-    /// As for [`Self::freeze_callback`].
+    /// `device` must have the power domain of an `Inner<T>`. Only power management may call this,
+    /// with the lock of `device` held.
     unsafe extern "C" fn restore_callback(device: *mut sys::device) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: Power management calls this callback with a device that has its domain, and holds
+        // the lock of the device. The reference is not used after this returns.
         unsafe { Self::of(device) }.wake(T::restore);
         0
     }
 
     /// # Safety
     ///
-    /// As for [`Self::freeze_callback`].
+    /// `device` must have the power domain of an `Inner<T>`. Only power management may call this,
+    /// with the lock of `device` held.
     unsafe extern "C" fn power_off_callback(device: *mut sys::device) -> c_int {
-        // SAFETY: By the requirements of this function.
+        // SAFETY: Power management calls this callback with a device that has its domain, and holds
+        // the lock of the device. The reference is not used after this returns.
         let inner = unsafe { Self::of(device) };
         inner.freeze();
         inner.sleeper.power_off();

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Jobs that are done once, in the background, and a way to wait for all of them.
+//! Jobs that run once in the background, and a way to wait for all of them.
 //!
-//! There is one queue, for it is the module as a whole that must not be unloaded while a job runs:
-//! jobs are functions of the modules that schedule them, and a module drains the queue before it
-//! goes. The core owns it ([`Registration`]).
+//! All jobs share one queue, which the core owns ([`Registration`]). Jobs are functions of the
+//! modules that schedule them, so a module must [`drain`] the queue before it is unloaded.
 //!
 //! # Memory and locks
 //!
-//! A job is there for those who hold locks that it wants, so it must never run at once. All memory
-//! that it needs is taken by [`Prepared::new`]: its work lies beside it, and [`Prepared::schedule`]
-//! takes none.
+//! A job is scheduled by code that holds locks which the job takes, so it must never run
+//! synchronously. [`Prepared::new`] allocates all memory that scheduling needs: the work item lies
+//! beside the job. [`Prepared::schedule`] allocates none.
 //!
-//! Jobs wait for each other: for locks of devices, which probes hold for long. None waits for one
-//! that has not begun, so the bound on how many run at a time does no harm. They take memory and
-//! may wait for user space; reclaim never waits for them, and the queue has no rescuer. When there
-//! is no memory for a further worker, jobs wait until there is.
+//! Jobs wait for each other, as they take device locks, which probes hold for a long time. No job
+//! waits for one that has not begun, so the limit on concurrent jobs cannot cause a deadlock. Jobs
+//! allocate memory and may wait for user space. Reclaim never waits for them, so the queue has no
+//! rescuer: without memory for another worker, jobs wait until there is some.
 //!
-//! The queue is not `async` of the kernel: that would run a job at once when it finds no memory,
-//! and its jobs would be waited for by whoever loads a module (`async_synchronize_full`).
+//! There are no locks here. [`Registration`] and [`QueueUse`] synchronise by fully ordered atomics.
+//!
+//! The kernel's `async` functions would not do. They run a job synchronously if they find no
+//! memory, and loading a module waits for their jobs (`async_synchronize_full`).
 
 use crate::{
     wait::wait_until,
@@ -53,19 +54,19 @@ use kernel::{
 /// The queue of the [`Registration`], or null.
 static QUEUE: Atomic<*mut OwnedQueue> = Atomic::new(ptr::null_mut());
 
-/// How many [`QueueUse`]s there are.
+/// Number of [`QueueUse`]s.
 static USERS: Atomic<usize> = Atomic::new(0);
 
-/// How many jobs were ever scheduled. A job is counted after it was enqueued.
+/// Number of jobs that were scheduled so far. A job is counted after it was enqueued.
 static SCHEDULED: Atomic<usize> = Atomic::new(0);
 
-/// The queue for jobs, as long as this lives. Dropping it waits until all of them are done.
+/// Owner of the queue. Dropping it waits until all jobs have run. May sleep.
 pub struct Registration {
     _queue: KBox<OwnedQueue>,
 }
 
 impl Registration {
-    /// Makes the queue, under the name `name`. `EBUSY`: there is one.
+    /// Creates the queue, called `name`. `EBUSY`: there is one already. `ENOMEM`: out of memory.
     pub fn new(name: &CStr) -> Result<Self> {
         let mut queue = KBox::new(OwnedQueue::new_unbound(name)?, GFP_KERNEL)?;
         QUEUE
@@ -77,39 +78,41 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // Both are fully ordered, and so is what a user does: either it is counted here or it finds
-        // no queue.
+        // Both are fully ordered, like the increment in `QueueUse::new`: a user is either counted
+        // here or finds no queue.
         QUEUE.xchg(ptr::null_mut(), Full);
         wait_until(
             || USERS.fetch_add(0, Full) == 0,
             || pr_warn!("waiting for jobs that are to be scheduled\n"),
         );
-        // The queue is dropped next, and waits for its work.
+        // Dropping the field `_queue` waits for the work in the queue.
     }
 }
 
-/// A use of the queue, which is there as long as this lives.
+/// A use of the queue. The queue is not destroyed while this lives.
 ///
 /// # Invariants
 ///
-/// The pointer was that of a [`Registration`] after this was counted in [`USERS`].
+/// The pointer was loaded from [`QUEUE`] after this use was counted in [`USERS`], and it is counted
+/// until this is dropped.
 struct QueueUse(NonNull<OwnedQueue>);
 
-// SAFETY: A queue may be used by any thread.
+// SAFETY: `OwnedQueue` is `Sync`, so any thread may use it through the pointer, and the count is
+// atomic.
 unsafe impl Send for QueueUse {}
 
-// SAFETY: As above.
+// SAFETY: A shared `QueueUse` gives access to a shared `OwnedQueue` only, which is `Sync`.
 unsafe impl Sync for QueueUse {}
 
 impl QueueUse {
-    /// `None`: there is no queue.
+    /// Returns a use of the queue; `None` if there is no queue.
     fn new() -> Option<Self> {
         USERS.fetch_add(1, Full);
         let queue = NonNull::new(QUEUE.load(Acquire));
         if queue.is_none() {
             USERS.fetch_sub(1, Full);
         }
-        // INVARIANT: It was counted before.
+        // INVARIANT: This use was counted before the pointer was loaded.
         queue.map(Self)
     }
 }
@@ -118,8 +121,10 @@ impl Deref for QueueUse {
     type Target = OwnedQueue;
 
     fn deref(&self) -> &OwnedQueue {
-        // SAFETY: By the type invariant the registration was not dropped when this was counted, and
-        // it waits until this is not counted any more before it drops its queue.
+        // SAFETY: By the type invariant the pointer was that of a registration after this use was
+        // counted. The registration owns the queue and does not drop it before this use is not
+        // counted any more, so it is valid while `self` is borrowed. It is only borrowed shared
+        // after it was published.
         unsafe { self.0.as_ref() }
     }
 }
@@ -130,18 +135,18 @@ impl Drop for QueueUse {
     }
 }
 
-/// A job for the background.
+/// A job that runs in the background.
 pub trait Job: Send + Sized + 'static {
-    /// Does it.
+    /// Runs the job. May sleep.
     fn run(self);
 }
 
-/// A job and its work.
+/// A job and its work item.
 #[pin_data]
 struct Item<J: Job> {
     #[pin]
     work: Work<Item<J>>,
-    /// Always there until the work is done.
+    /// `Some` until the work runs.
     job: Option<J>,
 }
 
@@ -161,23 +166,23 @@ impl<J: Job> WorkItem for Item<J> {
     }
 }
 
-/// What lockdep is to know of the work of all jobs.
+/// Returns the name and the key by which lockdep knows the work of all jobs.
 ///
-/// Not a part of the generic function that calls it: each module has its own copy of that and of
-/// the names in it, and lockdep wants one name for a key.
+/// Not a part of its generic caller, of which each module has its own copy: lockdep requires that
+/// all users of a key pass the same name.
 #[inline(never)]
 fn lock_class() -> (&'static CStr, Pin<&'static LockClassKey>) {
     (c"nd_job", static_lock_class!())
 }
 
-/// A job that only has to be scheduled, which takes no memory and cannot fail.
+/// A job that is ready to be scheduled. Scheduling allocates no memory and cannot fail.
 pub struct Prepared<J: Job> {
     item: Pin<KBox<Item<J>>>,
     queue: QueueUse,
 }
 
 impl<J: Job> Prepared<J> {
-    /// Takes the memory for `job`. `ENODEV`: there is no queue.
+    /// Allocates the memory for `job`. `ENODEV`: there is no queue. `ENOMEM`: out of memory.
     pub fn new(job: J) -> Result<Self> {
         let queue = QueueUse::new().ok_or(ENODEV)?;
         let (name, key) = lock_class();
@@ -191,8 +196,8 @@ impl<J: Job> Prepared<J> {
         Ok(Self { item, queue })
     }
 
-    /// Schedules the job, near the NUMA node `node` if that is online. It never runs before this
-    /// returns, unless on another thread.
+    /// Schedules the job, near the NUMA node `node` if that is online. It runs on another thread,
+    /// maybe before this returns.
     pub fn schedule(self, node: i32) {
         let Self { item, queue } = self;
         queue.enqueue_near(node, item);
@@ -200,16 +205,16 @@ impl<J: Job> Prepared<J> {
     }
 }
 
-/// Waits until no job is left, those included that jobs scheduled meanwhile. Never call it from a
-/// job, nor from what a job may call: registration probes drivers.
+/// Waits until no job is left, including those that jobs schedule meanwhile. May sleep. It must not
+/// be called from a job, nor from code that a job calls, such as the probe of a driver.
 pub fn drain() {
     let Some(queue) = QueueUse::new() else {
         return;
     };
     loop {
         let scheduled = SCHEDULED.load(Acquire);
-        // The jobs that were counted, and what they scheduled until they ended, which is counted by
-        // then.
+        // This waits for the counted jobs. What they have scheduled is counted by the time they
+        // end.
         queue.flush();
         if SCHEDULED.load(Acquire) == scheduled {
             return;

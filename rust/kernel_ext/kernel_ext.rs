@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the `kernel` crate lacks for a bus of one's own, in the shape it would have there.
+//! Abstractions that the `kernel` crate lacks for a subsystem with a bus of its own, in the form
+//! that they would have there.
 //!
 //! All unsafe code of the project lives in this crate. The crates above it forbid `unsafe`; they
-//! may use what is public here and nothing of `kernel::bindings`.
+//! use the public items of this crate and nothing of `kernel::bindings`.
 //!
-//! - [`bus`], [`device`], [`sysfs`]: a bus type, its devices and drivers, and their attributes;
-//! - [`jobs`], [`repeated_work`], [`workqueue`]: registration and other work in the background;
-//! - [`chrdev`], [`class`]: control nodes;
-//! - [`platform_device`]: devices that a module makes for its own driver;
-//! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media;
-//! - [`memalloc`]: scopes in which memory is reclaimed with restraint;
-//! - [`debugfs`], [`trace`]: the directory of a module; tracepoints;
-//! - [`acpi`]: tables, methods and notifications;
-//! - [`key`]: secrets of the key service;
-//! - [`module_parameter`]: switches for those who load a module;
-//! - [`hibernate`]: work for which the machine must stand still;
-//! - [`resource`]: the tree of physical addresses.
+//! - [`bus`], [`device`], [`sysfs`]: a bus type, its devices and drivers, and their attributes
+//! - [`jobs`], [`repeated_work`], [`workqueue`]: work in the background, such as the registration
+//!   of devices
+//! - [`chrdev`], [`class`]: control nodes in `/dev`
+//! - [`platform_device`]: platform devices that a module creates for its own driver
+//! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media
+//! - [`memalloc`]: scopes that restrict memory reclaim
+//! - [`debugfs`], [`trace`]: the debugfs directory of a module; tracepoints
+//! - [`acpi`]: tables, methods and notifications
+//! - [`key`]: secrets of the key retention service
+//! - [`module_parameter`], [`module`]: boolean module parameters; references to modules
+//! - [`hibernate`]: notifications of hibernation; running code while the system is quiescent
+//! - [`resource`], [`memregion`]: the tree of physical addresses; memory regions and CPU caches
+//! - [`capability`], [`error`], [`huge_page`]: capabilities, error codes and huge-page sizes
 
 pub mod acpi;
 pub mod badblocks;
@@ -46,5 +49,5 @@ pub mod trace;
 mod wait;
 pub mod workqueue;
 
-/// Prefix of messages that are not about a device, as `module!` defines it for modules.
+/// Prefix of messages that do not belong to a device, as `module!` defines it for modules.
 const __LOG_PREFIX: &[u8] = b"libnvdimm\0";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scopes in which memory is reclaimed with restraint, whatever flags allocations have.
+//! Scopes that restrict memory reclaim for all allocations of a task, whatever their flags
+//! (`memalloc_noio_save()`).
 //!
 //! C header: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
 
@@ -10,39 +11,42 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// A scope in which the current task starts no I/O to get memory: all its allocations are as with
-/// `GFP_NOIO`.
+/// A scope in which all allocations of the current task behave as with `GFP_NOIO`: reclaim starts
+/// no I/O.
 ///
-/// To be entered by whoever serves a request: I/O that is started to get memory for it could wait
-/// for that very request. Scopes nest; those of a task end in the reverse order of their beginning.
+/// Code that executes a request and allocates memory must be in such a scope, as I/O started by
+/// reclaim could wait for that very request. Scopes nest, and a task must leave them in the reverse
+/// order.
 #[must_use = "the scope ends at once"]
 pub struct NoIo {
-    /// The flag, unless the task had it before.
+    /// The flag if this scope has set it; 0 if the task had it already.
     flags: c_uint,
     _not_send: NotThreadSafe,
 }
 
 impl NoIo {
-    /// Begins a scope, which ends when this is dropped.
+    /// Enters a scope, which ends when the guard is dropped.
     pub fn enter() -> Self {
         Self {
-            // SAFETY: The function sets a flag of the current task, in whatever context.
+            // SAFETY: The helper takes nothing and sets a flag of the current task. It may be
+            // called in any context of a task.
             flags: unsafe { sys::memalloc_noio_save() },
             _not_send: NotThreadSafe,
         }
     }
 
-    /// Tells whether the current task is in such a scope.
+    /// Returns `true` if the current task is in such a scope.
     pub fn is_active() -> bool {
-        // SAFETY: The helper reads a flag of the current task, in whatever context.
+        // SAFETY: The helper takes nothing and reads a flag of the current task. It may be called
+        // in any context of a task.
         unsafe { sys::memalloc_is_noio() }
     }
 }
 
 impl Drop for NoIo {
     fn drop(&mut self) {
-        // SAFETY: The flags are those of `Self::enter`, which this task has called, as the guard
-        // cannot be sent to another.
+        // SAFETY: `Self::enter` has returned these flags to this task, as the guard is not `Send`.
+        // They are restored once.
         unsafe { sys::memalloc_noio_restore(self.flags) };
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory regions: numbers, which the kernel gives out to all kinds of providers, and what is in
-//! the caches of CPUs.
+//! Memory regions: their ids, which the kernel allocates for all kinds of providers, and the
+//! invalidation of CPU caches.
 //!
 //! C header: [`include/linux/memregion.h`](srctree/include/linux/memregion.h)
 
@@ -11,19 +11,20 @@ use kernel::{
     prelude::*, //
 };
 
-/// A number that nobody else has until this is dropped.
+/// The id of a memory region. It is unique until it is dropped.
 pub struct RegionId(u32);
 
 impl RegionId {
-    /// Takes the lowest free number.
+    /// Allocates the lowest free id. `ENOMEM`, `ENOSPC`: there is no memory, or no id left.
     pub fn allocate() -> Result<Self> {
-        // SAFETY: The function takes flags for its allocation, which may sleep.
+        // SAFETY: The function takes allocation flags. `GFP_KERNEL` may sleep, as this function
+        // may.
         let id = unsafe { sys::memregion_alloc(sys::GFP_KERNEL) };
         to_result(id)?;
         Ok(Self(u32::try_from(id)?))
     }
 
-    /// Returns the number.
+    /// Returns the id.
     pub fn get(&self) -> u32 {
         self.0
     }
@@ -31,25 +32,26 @@ impl RegionId {
 
 impl Drop for RegionId {
     fn drop(&mut self) {
-        // The number came from the allocator, which gives none that is negative.
+        // The allocator returns no negative ids.
         if let Ok(id) = i32::try_from(self.0) {
-            // SAFETY: The number was allocated in `Self::allocate`, and is given back once.
+            // SAFETY: `Self::allocate` has allocated the id, which is freed once.
             unsafe { sys::memregion_free(id) };
         }
     }
 }
 
-/// Drops what the caches of all CPUs hold of device memory whose contents were changed behind their
-/// back.
+/// Invalidates the caches of all CPUs, after the content of memory has changed without the CPUs'
+/// knowledge. May sleep.
 ///
-/// `ENXIO`: that is not possible here. A guest, for one, cannot do it.
+/// `ENXIO`: the machine does not support it, for example because it is a guest.
 pub fn invalidate_caches() -> Result {
-    // SAFETY: The function looks at features of the machine, which do not change.
+    // SAFETY: The function takes nothing and reads features of the machine, in any context.
     if !unsafe { sys::cpu_cache_has_invalidate_memregion() } {
         return Err(ENXIO);
     }
-    // SAFETY: It can be done, as was just checked. All caches are written back before they are
-    // invalidated, so no store is lost; this length stands for everything. The function waits for
-    // other CPUs, so it may sleep.
+    // SAFETY: The check above has found it supported. On x86 dirty lines are written back before
+    // they are invalidated, so no store is lost. The maximum length stands for all regions. The
+    // function waits for other CPUs, so it must be called where sleeping is allowed, as this
+    // function must.
     to_result(unsafe { sys::cpu_cache_invalidate_memregion(0, usize::MAX) })
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Parameters of modules that are switches, which the macro `module!` does not know.
+//! Boolean module parameters, which the macro `module!` does not support.
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 
@@ -16,12 +16,12 @@ use kernel::{
     }, //
 };
 
-/// A parameter that is on or off, made by [`switches!`](crate::switches).
+/// A boolean parameter, declared by [`switches!`](crate::switches).
 ///
-/// The C side writes to it as to a `bool`, one byte: when the module is loaded, before any of its
-/// code runs. The parameter is read only in sysfs, and stays so if the mode of the file is changed
-/// (`param_attr_store` is left out for it). So no write races with a read. One that did would be of
-/// one byte as well, and the read, which is atomic, would find the value from before or after.
+/// The C side writes to it as to a `bool` of one byte when the module is loaded, before any of its
+/// code runs. The parameter is read-only in sysfs, even if the mode of the file is changed, as the
+/// file has no `store`. So no write races with a read. If one did, the atomic read of one byte
+/// would return the old or the new value.
 ///
 /// # Invariants
 ///
@@ -29,7 +29,7 @@ use kernel::{
 #[repr(transparent)]
 pub struct Switch(Atomic<bool>);
 
-// What the C side writes to has to be a `bool`.
+// The C side writes a `bool`.
 const _: () =
     assert!(size_of::<Switch>() == size_of::<bool>() && align_of::<Switch>() == align_of::<bool>());
 
@@ -39,14 +39,14 @@ impl Switch {
         Self(Atomic::new(on))
     }
 
-    /// Tells whether it is on.
+    /// Returns `true` if the parameter is on.
     pub fn is_on(&self) -> bool {
         self.0.load(Relaxed)
     }
 }
 
-/// Declares parameters of the module that are on or off: `NAME`, `NAME=1`, `NAME=Y`, `NAME=on` and
-/// the like, or `NAME=0` and so on. Everybody may read them in sysfs.
+/// Declares boolean parameters of the module: `NAME`, `NAME=1`, `NAME=Y` or `NAME=on` turn one on,
+/// `NAME=0`, `NAME=N` or `NAME=off` turn it off. They are world-readable in sysfs.
 ///
 /// ```ignore
 /// kernel_ext::switches! {
@@ -86,7 +86,7 @@ macro_rules! switches {
     )+};
 }
 
-/// The bytes of `text`, `N` of them.
+/// Returns the `N` bytes of `text`.
 #[doc(hidden)]
 pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
     match text.as_bytes().first_chunk() {
@@ -95,7 +95,7 @@ pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
     }
 }
 
-/// The parameter of `module` that sets `switch`; its name ends with a NUL.
+/// Returns the parameter `name` of `module`, which sets `switch`. `name` must end with a NUL.
 #[doc(hidden)]
 pub const fn parameter(
     name: &'static str,
@@ -119,15 +119,15 @@ const fn raw_parameter(
     sys::kernel_param {
         name: as_char_ptr_in_const_context(name),
         mod_: module.as_ptr(),
-        // SAFETY: This is the address of a static of the kernel, which is there as long as the
-        // kernel is.
+        // SAFETY: This only takes the address of a static of the kernel, which is never freed.
         ops: &raw const sys::param_ops_bool,
         perm: READ_ONLY,
-        // As of parameters of loadable modules in C: they are set when the module is loaded.
+        // The level of parameters in C: they are set when the module is loaded.
         level: -1,
         flags: 0,
         __bindgen_anon_1: sys::kernel_param__bindgen_ty_1 {
-            // INVARIANT: `param_ops_bool` writes 0 or 1 to one byte, which is all of a `Switch`.
+            // INVARIANT: `param_ops_bool` writes one byte, which is the whole `Switch`, and stores
+            // 0 or 1.
             arg: ptr::from_ref(switch).cast_mut().cast(),
         },
     }
@@ -140,17 +140,17 @@ mod tests {
 
     static SWITCH: Switch = Switch::new(false);
 
-    /// Sets the switch as the kernel does when it loads a module.
+    /// Sets the parameter as the kernel does when it loads a module.
     fn set(value: &CStr) -> Result {
-        // SAFETY: Null stands for code that is built in. Setting a parameter does not look at its
-        // module.
+        // SAFETY: Null stands for built-in code. Setting a parameter does not access its module.
         static NO_MODULE: ThisModule = unsafe { ThisModule::from_ptr(ptr::null_mut()) };
 
         let parameter = raw_parameter("kunit\0", &NO_MODULE, &SWITCH);
-        // SAFETY: `raw_parameter` stores the address of a table that the kernel keeps.
+        // SAFETY: `raw_parameter` has stored the address of a static table of the kernel, which
+        // does not change.
         let set = unsafe { (*parameter.ops).set }.ok_or(EINVAL)?;
-        // SAFETY: The value is a C string, and the parameter is one for this function. The byte
-        // that it writes belongs to the test alone.
+        // SAFETY: The value is a C string, and the parameter is one for this function. The function
+        // writes one byte to `SWITCH`, which only this test uses.
         to_result(unsafe { set(value.as_char_ptr(), &raw const parameter) })
     }
 

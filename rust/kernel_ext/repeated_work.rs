@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Work that says when it is to be done again, and that can be stopped for good.
+//! Delayed work that reschedules itself and can be stopped for good.
+//!
+//! [`RepeatedWork`] owns the work item and a reference to its [`Job`]. There are no locks.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -14,21 +16,22 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Work for [`RepeatedWork`].
+/// The function of a [`RepeatedWork`], with its data.
 pub trait Job: Send + Sync + 'static {
-    /// Does it once; never twice at a time. May sleep. Returns after how long it is to be done
-    /// again; `None` if somebody will ask for it.
+    /// Runs the job once. It may sleep, and never runs concurrently with itself. Returns the delay
+    /// after which it runs again; `None` if it runs again only when it is started.
     fn run(&self) -> Option<Jiffies>;
 }
 
-/// Does a [`Job`] in the background. Dropping it waits for the job.
+/// Runs a [`Job`] in the background. Dropping it stops the job and waits for it.
 pub struct RepeatedWork<J: Job> {
     inner: Pin<KBox<Inner<J>>>,
 }
 
 /// # Invariants
 ///
-/// `raw` was initialised with a callback of `J`, and is disabled before the value is dropped.
+/// `raw` was initialised with the callback of `J`, is pinned, and is disabled and not running
+/// before the value is dropped.
 #[repr(C)]
 #[pin_data]
 struct Inner<J: Job> {
@@ -37,45 +40,46 @@ struct Inner<J: Job> {
     job: Arc<J>,
 }
 
-// SAFETY: The job may be used by any thread, and so may work.
+// SAFETY: A `J` may be used and dropped by any thread, and so may work.
 unsafe impl<J: Job> Send for Inner<J> {}
 
-// SAFETY: As above; the functions on work may be called concurrently.
+// SAFETY: A `J` may be shared between threads, and the functions on work may be called
+// concurrently.
 unsafe impl<J: Job> Sync for Inner<J> {}
 
 impl<J: Job> RepeatedWork<J> {
-    /// Prepares to do `job`; nothing is done before [`Self::start`].
+    /// Creates work for `job`, which does not run before [`Self::start`]. `ENOMEM`: out of memory.
     pub fn new(job: Arc<J>) -> Result<Self> {
         let inner = KBox::pin_init(
             pin_init!(Inner {
                 raw <- Opaque::ffi_init(|slot: *mut sys::delayed_work| {
-                    // SAFETY: `slot` is valid for writes and pinned; the callback is that of the
-                    // work in an `Inner<J>`.
+                    // SAFETY: `slot` is valid for writes and pinned. It is the `raw` of an
+                    // `Inner<J>`, with whose work the callback may be called.
                     unsafe { initialise(slot, callback::<J>) }
                 }),
                 job,
             }),
             GFP_KERNEL,
         )?;
-        // INVARIANT: Initialised above; `drop` disables it.
+        // INVARIANT: `raw` was initialised above; `drop` disables it.
         Ok(Self { inner })
     }
 
-    /// The job.
+    /// Returns the job.
     pub fn job(&self) -> &J {
         &self.inner.job
     }
 
-    /// Has the job done as soon as possible, unless it waits for its time. If it is being done, it
-    /// is done once more.
+    /// Runs the job as soon as possible, unless it is pending already. If it is running, it runs
+    /// once more. May be called in atomic context.
     pub fn start(&self) {
         queue(&self.inner.raw, 0);
     }
 
-    /// Has the job done in `delay`, whatever time it waits for.
+    /// Runs the job after `delay`, and replaces the delay of a pending one.
     pub fn hasten(&self, delay: Jiffies) {
-        // SAFETY: The work is valid by the type invariant of `Inner`, and the queue is one that
-        // always exists.
+        // SAFETY: By the type invariant of `Inner` the work is initialised and pinned, and it is
+        // disabled before it is freed. The queue is one of the kernel's, which always exists.
         unsafe {
             sys::mod_delayed_work_on(
                 sys::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
@@ -86,19 +90,19 @@ impl<J: Job> RepeatedWork<J> {
         };
     }
 
-    /// Tells whether the job is being done, or waits for its time.
+    /// Returns `true` if the job is running or pending. That may have changed when this returns.
     pub fn is_busy(&self) -> bool {
-        // SAFETY: The work is valid by the type invariant of `Inner`. The answer may be old when it
-        // arrives.
+        // SAFETY: By the type invariant of `Inner` the work is initialised.
         unsafe { sys::work_busy(&raw mut (*self.inner.raw.get()).work) != 0 }
     }
 
-    /// Stops for good: waits until the job is not being done any more, and lets nobody start it
-    /// again.
+    /// Stops the job for good: waits until it does not run any more, and later starts do nothing.
+    /// May sleep.
     ///
-    /// Never call it from the job.
+    /// The job must not call it, as it would wait for itself.
     pub fn stop(&self) {
-        // SAFETY: The work is valid by the type invariant of `Inner`.
+        // SAFETY: By the type invariant of `Inner` the work is initialised. The function may sleep,
+        // as the caller may.
         unsafe { sys::disable_delayed_work_sync(self.inner.raw.get()) };
     }
 }
@@ -110,7 +114,8 @@ impl<J: Job> Drop for RepeatedWork<J> {
 }
 
 fn queue(raw: &Opaque<sys::delayed_work>, delay: Jiffies) {
-    // SAFETY: Whoever calls this has initialised work; the queue is one that always exists.
+    // SAFETY: The work is that of an `Inner`, by whose type invariant it is initialised and pinned,
+    // and is disabled before it is freed. The queue is one of the kernel's, which always exists.
     unsafe {
         sys::queue_delayed_work_on(
             sys::wq_misc_consts_WORK_CPU_UNBOUND as c_int,
@@ -121,21 +126,23 @@ fn queue(raw: &Opaque<sys::delayed_work>, delay: Jiffies) {
     };
 }
 
-/// Makes delayed work.
+/// Initialises delayed work.
 ///
-/// Not a part of the generic function that calls it: each module has its own copy of that and of
-/// the names in it, and lockdep wants one name for a key.
+/// Not a part of its generic caller, of which each module has its own copy: lockdep requires that
+/// all users of a key pass the same name.
 ///
 /// # Safety
 ///
-/// `slot` is valid for writes and does not move while the work is in use; `function` may be called
-/// with its `work`.
+/// `slot` must be valid for writes and stay in place while the work is in use. `function` must be
+/// callable with its `work`.
 #[inline(never)]
 unsafe fn initialise(
     slot: *mut sys::delayed_work,
     function: unsafe extern "C" fn(*mut sys::work_struct),
 ) {
-    // SAFETY: By the safety requirements; the timer's function is the one for delayed work.
+    // SAFETY: The caller guarantees that `slot` is valid for writes, stays in place, and that
+    // `function` may be called with its `work`. Names and lock classes are static. The timer's
+    // function is the one for delayed work, which finds its work around the timer.
     unsafe {
         sys::init_work_with_key(
             &raw mut (*slot).work,
@@ -154,14 +161,14 @@ unsafe fn initialise(
     }
 }
 
-/// Does the job.
+/// Runs the job.
 ///
 /// # Safety
 ///
-/// To be called by the work queue alone, with the `work` of the `raw` of an [`Inner<J>`].
+/// `work` must be the one in the `raw` of an [`Inner<J>`]. Only the workqueue may call this.
 unsafe extern "C" fn callback<J: Job>(work: *mut sys::work_struct) {
-    // SAFETY: By the requirements of this function. The value outlives the call, as it is disabled
-    // before it is dropped.
+    // SAFETY: The caller passes the work in the first field of an `Inner<J>`. The value outlives
+    // the call, as dropping it waits for the work.
     let inner = unsafe {
         let delayed = container_of!(work, sys::delayed_work, work);
         &*delayed.cast::<Inner<J>>()

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tree of physical addresses that `/proc/iomem` shows, and which NUMA node an address belongs
-//! to.
+//! The resource tree of physical addresses, which `/proc/iomem` shows, and the NUMA nodes of
+//! addresses.
+//!
+//! An [`InsertedRange`] owns its resource. The tree has a lock of its own, which the C functions
+//! take.
 //!
 //! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h),
 //! [`include/linux/numa.h`](srctree/include/linux/numa.h)
@@ -20,7 +23,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What a range is described as.
+/// The description of a range (`IORES_DESC_*`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Description {
     /// "Persistent Memory".
@@ -31,7 +34,7 @@ pub enum Description {
 
 impl Description {
     const fn as_raw(self) -> c_ulong {
-        // CAST: Small constants that C happens to type otherwise.
+        // CAST: Small constants that bindgen gives other types.
         match self {
             Self::PersistentMemory => sys::IORES_DESC_PERSISTENT_MEMORY as c_ulong,
             Self::LegacyPersistentMemory => sys::IORES_DESC_PERSISTENT_MEMORY_LEGACY as c_ulong,
@@ -58,7 +61,8 @@ pub struct AddressRange {
     pub last: u64,
 }
 
-/// Calls `f` for each range of memory with this description, ascending, until it fails.
+/// Calls `f` for each memory range with this description in ascending order, until it fails.
+/// Returns that error.
 pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
     description: Description,
     mut f: F,
@@ -70,16 +74,17 @@ pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
 
     /// # Safety
     ///
-    /// `resource` must be valid, and `walk` a [`Walk`] with an `F` that nothing else uses during
-    /// the call.
+    /// `resource` must be valid, and `walk` a [`Walk`] of an `F` that nothing else uses during the
+    /// call.
     unsafe extern "C" fn callback<F: FnMut(AddressRange) -> Result>(
         resource: *mut sys::resource,
         walk: *mut c_void,
     ) -> c_int {
-        // SAFETY: By the requirements of this function; the walk makes one call at a time.
+        // SAFETY: The caller passes a `Walk` of an `F` that nothing else uses during the call. The
+        // C function makes one call at a time.
         let walk = unsafe { &mut *walk.cast::<Walk<'_, F>>() };
-        // SAFETY: By the requirements of this function the resource is valid: it is a copy that the
-        // walk has made.
+        // SAFETY: The caller passes a valid resource. It is a copy on the stack of the C function,
+        // so it does not change.
         let range = unsafe {
             AddressRange {
                 first: (*resource).start,
@@ -94,8 +99,10 @@ pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
         f: &mut f,
         outcome: Ok(()),
     };
-    // SAFETY: The callback and its context are as the callback expects, and outlive the call. What
-    // it returns is an error also if there is no range at all, so it is `outcome` that counts.
+    // SAFETY: The context is what the callback expects, outlives the call and is not used otherwise
+    // during it. The function takes any bounds. It may sleep, as this function may, and holds no
+    // lock during a callback. Its result is ignored: it is an error if there is no such range;
+    // `outcome` has the error of `f`.
     unsafe {
         sys::walk_iomem_res_desc(
             description.as_raw(),
@@ -109,45 +116,47 @@ pub fn for_each_range<F: FnMut(AddressRange) -> Result>(
     walk.outcome
 }
 
-/// Tells whether some of the range has this description already, and nothing in it has another.
+/// Returns `true` if a part of the range has this description and no memory in it has another.
 pub fn has_description(range: AddressRange, description: Description) -> bool {
     let Ok(size) = usize::try_from(range.last.saturating_sub(range.first).saturating_add(1)) else {
         return false;
     };
-    // SAFETY: The function takes numbers, and reads the tree under its lock, which spins.
+    // SAFETY: The function takes any numbers and reads the tree under its spinning lock, so it may
+    // be called in any context.
     let answer = unsafe { sys::region_intersects(range.first, size, MEMORY, description.as_raw()) };
-    // CAST: Small constants that C happens to type otherwise.
+    // CAST: A small constant that bindgen gives another type.
     answer == sys::REGION_INTERSECTS as c_int
 }
 
-/// A range that this module put into the tree; taken out when dropped.
+/// A range that was inserted into the tree. Dropping it removes the range.
 ///
 /// # Invariants
 ///
-/// The resource is in the tree. It is accessed under the lock of the tree alone, by the C side,
-/// which keeps pointers to it.
+/// The resource is in the tree. Only the C side accesses it, under the lock of the tree, and keeps
+/// pointers to it.
 pub struct InsertedRange(Pin<KBox<Opaque<sys::resource>>>);
 
-// SAFETY: By the type invariant only the C side accesses the resource, from any thread; it may be
-// removed on any.
+// SAFETY: By the type invariant only the C side accesses the resource, from any thread, and any
+// thread may remove it.
 unsafe impl Send for InsertedRange {}
 
-// SAFETY: There is nothing that can be done through a shared reference.
+// SAFETY: A shared reference gives access to nothing.
 unsafe impl Sync for InsertedRange {}
 
 impl InsertedRange {
-    /// Describes `range`, below whatever covers it and above whatever it covers.
+    /// Inserts `range` with a description into the tree, below the resources that cover it and
+    /// above those that it covers.
     ///
-    /// [`MapError::Busy`]: it overlaps something in part, or is reserved. [`MapError::Foreign`]: it
-    /// belongs to a device or the firmware; a description makes memory of a range, so nothing else
-    /// may get one.
+    /// [`MapError::Invalid`]: the range is empty or too long. [`MapError::Busy`]: it is reserved,
+    /// or it overlaps another resource in part. [`MapError::Foreign`]: it belongs to a device or to
+    /// the firmware, and so must not be described as memory. [`MapError::NoMemory`]: out of memory.
     pub fn new(range: AddressRange, description: Description) -> Result<Self, MapError> {
         let len = range
             .last
             .checked_sub(range.first)
             .and_then(|last| last.checked_add(1))
             .ok_or(MapError::Invalid)?;
-        // Nothing else can be there, nor come to be there, until it is described.
+        // The range is reserved until it is described, so nothing else can be in it.
         let _reservation = Reservation::new(description.name(), range.first, len, Use::Memory)?;
         let resource = KBox::pin(
             Opaque::new(sys::resource {
@@ -161,41 +170,48 @@ impl InsertedRange {
             GFP_KERNEL,
         )
         .map_err(|_| MapError::NoMemory)?;
-        // SAFETY: The root of the tree is a static of the kernel. The resource is initialised, with
-        // a static name, is in no tree, and stays in place until it is removed.
+        // SAFETY: The root of the tree is a static of the kernel. The resource is initialised, has
+        // a static name, is in no tree, and is pinned until it is removed. The function takes the
+        // lock of the tree, which this task does not hold.
         to_result(unsafe { sys::insert_resource(&raw mut sys::iomem_resource, resource.get()) })
             .map_err(|_| MapError::Busy)?;
-        // INVARIANT: It was just inserted.
+        // INVARIANT: The resource was just inserted, and is accessed by the C side only from now
+        // on.
         Ok(Self(resource))
     }
 }
 
 impl Drop for InsertedRange {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the resource is in the tree, from which it is removed once.
+        // SAFETY: By the type invariant the resource is in the tree. It is removed once, before its
+        // memory is freed.
         unsafe { sys::remove_resource(self.0.get()) };
     }
 }
 
-/// The NUMA node of memory at `address` that is not system memory, negative if there is none.
+/// Returns the NUMA node of memory at `address` that is not system memory; negative if there is
+/// none.
 pub fn address_node(address: u64) -> i32 {
-    // SAFETY: The function takes a number, and looks it up in a table that does not change after
-    // boot.
+    // SAFETY: The function takes any number and looks it up in a table that does not change after
+    // boot. It may be called in any context.
     unsafe { sys::memory_add_physaddr_to_nid(address) }
 }
 
-/// The NUMA node that memory at `address` would get as system memory, negative if there is none.
+/// Returns the NUMA node that memory at `address` would have as system memory; negative if there is
+/// none.
 pub fn target_node(address: u64) -> i32 {
-    // SAFETY: The function takes a number, and looks it up in tables that do not change after boot.
+    // SAFETY: The function takes any number and looks it up in tables that do not change after
+    // boot. It may be called in any context.
     unsafe { sys::phys_to_target_node(address) }
 }
 
-/// This node, or the nearest one that is online; negative if there is no such node.
+/// Returns `node` if it is online, else the nearest online node; negative if there is no such node.
 pub fn online_node(node: i32) -> i32 {
     match u32::try_from(node) {
         #[cfg(CONFIG_NUMA)]
         Ok(number) if number < sys::MAX_NUMNODES => {
-            // SAFETY: The node is within the bounds of the kernel's tables.
+            // SAFETY: The node is within the bounds of the kernel's tables, and the state is one of
+            // the kernel's. The function may be called in any context.
             unsafe { sys::numa_nearest_node(node, sys::node_states_N_ONLINE) }
         }
         #[cfg(not(CONFIG_NUMA))]

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Raw C interfaces: everything of `kernel::bindings`, what our own bindgen run adds, and our C
-//! helpers.
+//! Raw C interfaces: `kernel::bindings`, the bindings of this project's own bindgen run, and the
+//! functions of helpers.c.
 //!
-//! Nothing outside `kernel_ext` may use this module.
+//! Only `kernel_ext` may use this module.
 
 #![allow(
     clippy::all,
@@ -72,7 +72,7 @@ extern "C" {
     pub fn memzero_explicit(start: *mut ffi::c_void, len: usize);
 }
 
-// Of include/nd_trace.h.
+// From include/nd_trace.h.
 extern "C" {
     pub static mut __tracepoint_btt_read: tracepoint;
     pub static mut __tracepoint_btt_write: tracepoint;

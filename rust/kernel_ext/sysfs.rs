@@ -2,10 +2,10 @@
 
 //! Typed sysfs attributes of device nodes.
 //!
-//! An [`Attribute<T>`] is a name, a mode, and functions that show or store it; they get the
-//! [`Node<T>`] that the attribute belongs to, so an attribute of one kind of device cannot be
-//! attached to another. Attributes are gathered into a [`Group<T>`] and groups into [`Groups<T>`],
-//! all of them immutable statics:
+//! An [`Attribute<T>`] has a name, a mode, and functions that show or store its value. The
+//! functions receive the [`Node<T>`] that the attribute belongs to, so an attribute of one type of
+//! device cannot be attached to another. Attributes are collected in a [`Group<T>`] and groups in
+//! [`Groups<T>`], all of them immutable statics:
 //!
 //! ```ignore
 //! static SIZE: Attribute<Region> = Attribute::read_only(c"size", |region, out| Ok(writeln!(out, "{}", region.size())?));
@@ -16,9 +16,9 @@
 //!
 //! The length parameters count the null pointer that ends the C table.
 //!
-//! kernfs drains running callbacks before `device_del` returns, so a callback never outlives its
-//! device. A `store` that would unregister its own device must therefore leave that to somebody
-//! else.
+//! kernfs waits for running callbacks before `device_del` returns, so a callback never outlives its
+//! device. A `store` must therefore not unregister its own device; it schedules a
+//! [job](crate::jobs) for that.
 //!
 //! C header: [`include/linux/sysfs.h`](srctree/include/linux/sysfs.h)
 
@@ -52,36 +52,36 @@ use kernel::{
     },
 };
 
-/// Writes the value of an attribute. What goes past the end of a page is cut off.
+/// Writes the value of an attribute as text. The value is truncated at the end of a page.
 pub type Show<T> = fn(&Node<T>, &mut Formatter<'_>) -> Result;
 
-/// Writes the value of an attribute that need not be text to the first bytes of a page. Returns how
-/// many there are.
+/// Writes the value of an attribute, which need not be text, to the start of a page. Returns its
+/// length in bytes.
 pub type ShowBytes<T> = fn(&Node<T>, &mut [u8; PAGE_SIZE]) -> Result<usize>;
 
-/// Takes the bytes that were written to an attribute, up to the first NUL.
+/// Stores the bytes that were written to an attribute, up to the first NUL.
 pub type Store<T> = fn(&Node<T>, &[u8]) -> Result;
 
-/// Tells with which mode an attribute appears; 0 hides it.
+/// Returns the mode of an attribute; 0 hides it.
 pub type Visible<T> = fn(&Node<T>) -> u16;
 
-/// Readable by everybody.
+/// Readable by all users.
 pub const READ_ONLY: u16 = 0o444;
-/// Readable by root only: what would tell physical addresses.
+/// Readable by root only, for attributes that disclose physical addresses.
 pub const ROOT_READ_ONLY: u16 = 0o400;
-/// Readable by everybody, writable by root.
+/// Readable by all users, writable by root.
 pub const READ_WRITE: u16 = 0o644;
-/// Readable and writable by root only: what acts on the whole machine.
+/// Readable and writable by root only, for attributes that act on the whole machine.
 pub const ROOT_READ_WRITE: u16 = 0o600;
 /// Writable by root only.
 pub const WRITE_ONLY: u16 = 0o200;
 /// Hidden.
 pub const HIDDEN: u16 = 0;
 
-/// Most bytes of a refused value that the log shows.
+/// Maximum number of bytes of a refused value in a log message.
 const LOGGED: usize = 64;
 
-/// How an attribute is shown.
+/// The function that shows an attribute.
 enum Shown<T: DeviceType> {
     Text(Show<T>),
     Bytes(ShowBytes<T>),
@@ -91,7 +91,7 @@ enum Shown<T: DeviceType> {
 ///
 /// # Invariants
 ///
-/// The callbacks in `raw` are those of this type, so they find their `Attribute<T>` around `raw`.
+/// The callbacks in `raw` are those of this type, which find their `Attribute<T>` around `raw`.
 #[repr(C)]
 pub struct Attribute<T: DeviceType> {
     raw: sys::device_attribute,
@@ -101,26 +101,27 @@ pub struct Attribute<T: DeviceType> {
     expected: Option<&'static str>,
 }
 
-// SAFETY: An attribute is immutable; it holds a name with static lifetime and function pointers.
+// SAFETY: An attribute is immutable. It has a static name and function pointers.
 unsafe impl<T: DeviceType> Sync for Attribute<T> {}
 
 impl<T: DeviceType> Attribute<T> {
-    /// An attribute that everybody may read.
+    /// Returns an attribute that all users may read.
     pub const fn read_only(name: &'static CStr, show: Show<T>) -> Self {
         Self::with_mode(name, READ_ONLY, Some(Shown::Text(show)), None)
     }
 
-    /// An attribute that only root may read.
+    /// Returns an attribute that only root may read.
     pub const fn root_read_only(name: &'static CStr, show: Show<T>) -> Self {
         Self::with_mode(name, ROOT_READ_ONLY, Some(Shown::Text(show)), None)
     }
 
-    /// An attribute that everybody may read and root may write.
+    /// Returns an attribute that all users may read and root may write.
     pub const fn read_write(name: &'static CStr, show: Show<T>, store: Store<T>) -> Self {
         Self::with_mode(name, READ_WRITE, Some(Shown::Text(show)), Some(store))
     }
 
-    /// The same for one that need not be text.
+    /// Returns an attribute that all users may read and root may write, and whose value need not be
+    /// text.
     pub const fn read_write_bytes(
         name: &'static CStr,
         show: ShowBytes<T>,
@@ -129,24 +130,24 @@ impl<T: DeviceType> Attribute<T> {
         Self::with_mode(name, READ_WRITE, Some(Shown::Bytes(show)), Some(store))
     }
 
-    /// An attribute that only root may write, and nobody read.
+    /// Returns an attribute that root may write and that cannot be read.
     pub const fn write_only(name: &'static CStr, store: Store<T>) -> Self {
         Self::with_mode(name, WRITE_ONLY, None, Some(store))
     }
 
-    /// An attribute that only root may read and write.
+    /// Returns an attribute that only root may read and write.
     pub const fn root_read_write(name: &'static CStr, show: Show<T>, store: Store<T>) -> Self {
         Self::with_mode(name, ROOT_READ_WRITE, Some(Shown::Text(show)), Some(store))
     }
 
-    /// Lets `visible` decide, when the device is registered, with which mode the attribute appears.
+    /// Sets a function that decides about the mode of the attribute when the device is registered.
     pub const fn visible(mut self, visible: Visible<T>) -> Self {
         self.visible = Some(visible);
         self
     }
 
-    /// Says what the attribute takes, for the message that the kernel logs when a store fails with
-    /// `EINVAL` or `ERANGE`.
+    /// Sets the description of valid values, which is logged when a store fails with `EINVAL` or
+    /// `ERANGE`.
     pub const fn expecting(mut self, expected: &'static str) -> Self {
         self.expected = Some(expected);
         self
@@ -165,7 +166,7 @@ impl<T: DeviceType> Attribute<T> {
         show: Option<Shown<T>>,
         store: Option<Store<T>>,
     ) -> Self {
-        // INVARIANT: The callbacks are those of this type.
+        // INVARIANT: The callbacks are those of this type, and `raw` is the first field.
         Self {
             raw: sys::device_attribute {
                 attr: sys::attribute {
@@ -199,10 +200,11 @@ impl<T: DeviceType> Attribute<T> {
     ///
     /// # Safety
     ///
-    /// `raw` must be the C part of a `'static` [`Attribute<T>`].
+    /// `raw` must be the `raw` of a `'static` [`Attribute<T>`], or point to the `attr` at its
+    /// start.
     unsafe fn from_raw(raw: *const sys::device_attribute) -> &'static Self {
-        // SAFETY: By the requirements of this function the attribute is there; `raw` is its first
-        // field.
+        // SAFETY: The caller passes the address of the `raw` of an `Attribute<T>`, which is its
+        // first field. The attribute is `'static` and immutable.
         unsafe { &*raw.cast::<Self>() }
     }
 
@@ -210,27 +212,30 @@ impl<T: DeviceType> Attribute<T> {
     ///
     /// # Safety
     ///
-    /// To be called by sysfs alone, with the device of a `Node<T>`, an attribute of `T` and a page.
+    /// `dev` must be the device of a `Node<T>` that lives during the call, `attribute` the `raw` of
+    /// an [`Attribute<T>`], and `page` the buffer of one page that sysfs has zeroed for this call.
+    /// Only sysfs may call this.
     unsafe extern "C" fn show_callback(
         dev: *mut sys::device,
         attribute: *const sys::device_attribute,
         page: *mut c_char,
     ) -> isize {
-        // SAFETY: By the type invariant, sysfs calls this with the C part of an `Attribute<T>`, all
-        // of which are static.
+        // SAFETY: By the type invariant this callback is only in attributes of `T`, and sysfs
+        // passes the one that it was called for. Only static attributes can be put into a group.
         let attribute = unsafe { Self::from_raw(attribute) };
-        // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device
-        // alive during the call.
+        // SAFETY: Attributes of `T` are attached to nodes of `T` only. sysfs keeps the device alive
+        // during the call.
         let node = unsafe { Node::<T>::from_raw(dev) };
-        // SAFETY: `sysfs_kf_seq_show` passes the buffer of a `seq_file`, which it has filled with
-        // zeroes up to a page, and which belongs to this call alone: the mutex of the file is held.
+        // SAFETY: `sysfs_kf_seq_show` passes the buffer of a `seq_file`, has checked that it has at
+        // least `PAGE_SIZE` bytes, and has zeroed as many, so they are initialised. A byte needs no
+        // alignment. The mutex of the file is held, so this call has exclusive access.
         let page = unsafe { &mut *page.cast::<[u8; PAGE_SIZE]>() };
         from_result(|| {
             let written = match attribute.show.as_ref().ok_or(EIO)? {
                 Shown::Text(show) => {
                     let mut out = Formatter::new(page);
                     show(node, &mut out)?;
-                    // The formatter counts what it had to drop, too.
+                    // The formatter also counts the bytes that it had to drop.
                     out.bytes_written()
                 }
                 Shown::Bytes(show) => show(node, page)?,
@@ -243,22 +248,23 @@ impl<T: DeviceType> Attribute<T> {
     ///
     /// # Safety
     ///
-    /// To be called by sysfs alone, with the device of a `Node<T>`, an attribute of `T` and `count`
-    /// bytes.
+    /// `dev` must be the device of a `Node<T>` that lives during the call, `attribute` the `raw` of
+    /// an [`Attribute<T>`], and `buffer` must have `count` bytes that do not change during the
+    /// call. Only sysfs may call this.
     unsafe extern "C" fn store_callback(
         dev: *mut sys::device,
         attribute: *const sys::device_attribute,
         buffer: *const c_char,
         count: usize,
     ) -> isize {
-        // SAFETY: By the type invariant, sysfs calls this with the C part of an `Attribute<T>`, all
-        // of which are static.
+        // SAFETY: By the type invariant this callback is only in attributes of `T`, and sysfs
+        // passes the one that it was called for. Only static attributes can be put into a group.
         let attribute = unsafe { Self::from_raw(attribute) };
-        // SAFETY: Attributes of `T` are attached to nodes of `T` alone; sysfs keeps the device
-        // alive during the call.
+        // SAFETY: Attributes of `T` are attached to nodes of `T` only. sysfs keeps the device alive
+        // during the call.
         let node = unsafe { Node::<T>::from_raw(dev) };
-        // SAFETY: `kernfs_fop_write_iter` passes a buffer of more than `count` bytes that it has
-        // copied from user space, and which belongs to this call alone.
+        // SAFETY: `kernfs_fop_write_iter` passes a buffer that has more than `count` bytes, which
+        // it has copied from user space. Nothing writes to it during the call.
         let bytes = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), count) };
         from_result(|| {
             let store = attribute.store.ok_or(EIO)?;
@@ -268,7 +274,7 @@ impl<T: DeviceType> Attribute<T> {
         })
     }
 
-    /// Logs a store that was refused for what was written.
+    /// Logs a store that failed because of the value.
     #[cold]
     fn report(&self, node: &Node<T>, input: &[u8], error: Error) {
         let Some(expected) = self.expected else {
@@ -277,7 +283,7 @@ impl<T: DeviceType> Attribute<T> {
         if error != EINVAL && error != ERANGE {
             return;
         }
-        // SAFETY: Only `with_mode` sets the name, which it takes from a static C string.
+        // SAFETY: Only `with_mode` sets the name, from a static C string.
         let name = unsafe { CStr::from_char_ptr(self.raw.attr.name) };
         let input = input.trim_ascii_end();
         let shown = input.get(..LOGGED).unwrap_or(input);
@@ -288,45 +294,46 @@ impl<T: DeviceType> Attribute<T> {
         );
     }
 
-    /// Decides about the mode of an attribute.
+    /// Returns the mode of an attribute.
     ///
     /// # Safety
     ///
-    /// To be called by sysfs alone, with the object of the device of a `Node<T>` and an attribute
-    /// of `T`.
+    /// `kobj` must be that of the device of a `Node<T>` that lives during the call, and `attribute`
+    /// that of an [`Attribute<T>`]. Only sysfs may call this.
     unsafe extern "C" fn visible_callback(
         kobj: *mut sys::kobject,
         attribute: *const sys::attribute,
         _index: c_int,
     ) -> sys::umode_t {
-        // SAFETY: The attribute is the `attr` of a `device_attribute` of ours, which begins with
-        // it.
+        // SAFETY: Only `Group::new` uses this callback, for attributes of `T`, all of which are
+        // static. `attr` is the first field of `raw`.
         let attribute = unsafe { Self::from_raw(attribute.cast()) };
         let Some(visible) = attribute.visible else {
             return attribute.raw.attr.mode;
         };
-        // SAFETY: The kobject is the one inside the device that the group is attached to.
+        // SAFETY: The group is attached to a device, whose `kobj` this is, so the result stays
+        // within that device.
         let dev = unsafe { kobj.byte_sub(offset_of!(sys::device, kobj)) }.cast::<sys::device>();
-        // SAFETY: Groups of `T` are attached to nodes of `T` alone; sysfs keeps the device alive
+        // SAFETY: Groups of `T` are attached to nodes of `T` only. sysfs keeps the device alive
         // during the call.
         visible(unsafe { Node::<T>::from_raw(dev) })
     }
 }
 
-/// The attributes of a group, `N` counting the null pointer at the end.
+/// The attributes of a group. `N` counts the null pointer at the end.
 #[repr(transparent)]
 pub struct Attributes<T: DeviceType, const N: usize>(
     [*const sys::attribute; N],
     PhantomData<&'static Attribute<T>>,
 );
 
-// SAFETY: The table is immutable and points to statics that are `Sync`.
+// SAFETY: The table is immutable and points to statics, which are `Sync`.
 unsafe impl<T: DeviceType, const N: usize> Sync for Attributes<T, N> {}
 
 impl<T: DeviceType, const N: usize> Attributes<T, N> {
-    /// Gathers `attributes`. The build fails unless `N` is one more than their number.
+    /// Returns a table of `attributes`. The build fails unless `N` is one more than their number.
     pub const fn new<const M: usize>(attributes: [&'static Attribute<T>; M]) -> Self {
-        assert!(N == M + 1);
+        assert!(N == M + 1, "the length counts the null pointer at the end");
         let mut table = [ptr::null(); N];
         let mut i = 0;
         while i < M {
@@ -337,15 +344,15 @@ impl<T: DeviceType, const N: usize> Attributes<T, N> {
     }
 }
 
-/// A group of attributes, in the directory of the device or in one of its own below it.
+/// A group of attributes, in the directory of the device or in a subdirectory.
 #[repr(transparent)]
 pub struct Group<T: DeviceType>(sys::attribute_group, PhantomData<&'static Attribute<T>>);
 
-// SAFETY: The group is immutable and points to statics that are `Sync`.
+// SAFETY: The group is immutable and points to statics, which are `Sync`.
 unsafe impl<T: DeviceType> Sync for Group<T> {}
 
 impl<T: DeviceType> Group<T> {
-    /// A group in the directory of the device.
+    /// Returns a group in the directory of the device.
     pub const fn new<const N: usize>(attributes: &'static Attributes<T, N>) -> Self {
         Self(
             sys::attribute_group {
@@ -361,7 +368,7 @@ impl<T: DeviceType> Group<T> {
         )
     }
 
-    /// A group in a directory of its own.
+    /// Returns a group in the subdirectory `name`.
     pub const fn named<const N: usize>(
         name: &'static CStr,
         attributes: &'static Attributes<T, N>,
@@ -372,20 +379,20 @@ impl<T: DeviceType> Group<T> {
     }
 }
 
-/// The groups of a device, `N` counting the null pointer at the end.
+/// The groups of a device. `N` counts the null pointer at the end.
 #[repr(transparent)]
 pub struct Groups<T: DeviceType, const N: usize>(
     [*const sys::attribute_group; N],
     PhantomData<&'static Group<T>>,
 );
 
-// SAFETY: The table is immutable and points to statics that are `Sync`.
+// SAFETY: The table is immutable and points to statics, which are `Sync`.
 unsafe impl<T: DeviceType, const N: usize> Sync for Groups<T, N> {}
 
 impl<T: DeviceType, const N: usize> Groups<T, N> {
-    /// Gathers `groups`. The build fails unless `N` is one more than their number.
+    /// Returns a table of `groups`. The build fails unless `N` is one more than their number.
     pub const fn new<const M: usize>(groups: [&'static Group<T>; M]) -> Self {
-        assert!(N == M + 1);
+        assert!(N == M + 1, "the length counts the null pointer at the end");
         let mut table = [ptr::null(); N];
         let mut i = 0;
         while i < M {
@@ -395,13 +402,13 @@ impl<T: DeviceType, const N: usize> Groups<T, N> {
         Self(table, PhantomData)
     }
 
-    /// Forgets how many groups there are.
+    /// Returns a reference to the table without its length.
     pub const fn list(&'static self) -> GroupList<T> {
         GroupList(self.0.as_ptr(), PhantomData)
     }
 }
 
-/// A reference to [`Groups`] of any number.
+/// A reference to [`Groups`] of any length.
 ///
 /// # Invariants
 ///
@@ -419,9 +426,9 @@ impl<T: DeviceType> Clone for GroupList<T> {
 
 impl<T: DeviceType> Copy for GroupList<T> {}
 
-// SAFETY: The list is a shared reference to immutable statics.
+// SAFETY: The list is a shared reference to immutable statics, which are `Sync`.
 unsafe impl<T: DeviceType> Send for GroupList<T> {}
-// SAFETY: As above.
+// SAFETY: A shared list gives access to immutable statics only, which are `Sync`.
 unsafe impl<T: DeviceType> Sync for GroupList<T> {}
 
 impl<T: DeviceType> GroupList<T> {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tracepoints. While nobody listens, one costs an instruction that does nothing, or a load and a
+//! Tracepoints of BTT disks. A disabled tracepoint costs a no-op instruction, or a load and a
 //! branch in a kernel without `CONFIG_JUMP_LABEL`.
 //!
-//! `kernel::declare_trace!` finds tracepoints in the bindings of the kernel crate only, so ours is
-//! declared here.
+//! `kernel::declare_trace!` finds tracepoints in the bindings of the kernel crate only, so these
+//! are declared here.
 //!
 //! C header: `include/nd_trace.h` of this project
 
@@ -14,17 +14,19 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// Whether somebody listens to a tracepoint.
+/// Evaluates to `true` if a tracepoint is enabled.
 macro_rules! is_enabled {
     ($key:ident) => {{
         #[cfg(CONFIG_JUMP_LABEL)]
         {
-            // SAFETY: This is a tracepoint that C defines.
+            // SAFETY: The static is a tracepoint, which trace.c defines, and `key` is its static
+            // key.
             unsafe { kernel::jump_label::static_branch_unlikely!(sys::$key, sys::tracepoint, key) }
         }
         #[cfg(not(CONFIG_JUMP_LABEL))]
         {
-            // SAFETY: This is a tracepoint that C defines. The count may change meanwhile.
+            // SAFETY: The static is a tracepoint, which trace.c defines. Its count may change
+            // concurrently, hence the volatile read.
             unsafe { (&raw const sys::$key.key.key.enabled.counter).read_volatile() > 0 }
         }
     }};
@@ -37,9 +39,9 @@ macro_rules! request_events {
         pub fn $name(bio: &Bio, outcome: Result) {
             if is_enabled!($key) {
                 let error = outcome.err().map_or(0, |error| error.to_errno());
-                // A request is shorter than 4 GiB.
+                // CAST: A request is shorter than 4 GiB.
                 let count = (bio.len() >> crate::block::SECTOR_SHIFT) as u32;
-                // SAFETY: The function takes numbers, and may be called in any context.
+                // SAFETY: The function takes any numbers and may be called in any context.
                 unsafe { sys::$call(bio.device_number(), bio.sector(), count, error) };
             }
         }
@@ -47,20 +49,21 @@ macro_rules! request_events {
 }
 
 request_events! {
-    /// A read is done.
+    /// A read has ended.
     btt_read: __tracepoint_btt_read => rust_do_trace_btt_read;
-    /// A write is done.
+    /// A write has ended.
     btt_write: __tracepoint_btt_write => rust_do_trace_btt_write;
-    /// A discard, or a request to write zeroes, is done.
+    /// A discard or a request to write zeroes has ended.
     btt_discard: __tracepoint_btt_discard => rust_do_trace_btt_discard;
     /// A request has failed.
     btt_error: __tracepoint_btt_error => rust_do_trace_btt_error;
 }
 
-/// A BTT was opened on `device`, and `finished` interrupted writes were finished.
+/// A BTT was opened on `device`. Recovery has finished `finished` interrupted writes.
 pub fn btt_recovery(device: &CStr, finished: u32) {
     if is_enabled!(__tracepoint_btt_recovery) {
-        // SAFETY: The name is a valid C string, of which the function keeps a copy at most.
+        // SAFETY: The name is a C string, which the function copies. It may be called in any
+        // context.
         unsafe { sys::rust_do_trace_btt_recovery(device.as_char_ptr(), finished) };
     }
 }

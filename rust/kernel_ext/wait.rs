@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waiting for what wakes no one: that something is not used any more, that no task is in a
-//! function any more.
+//! Waiting for conditions that send no wake-up: that an object is not used any more, or that no
+//! task runs a function any more.
 
 use crate::sys;
 use kernel::time::{
@@ -9,26 +9,27 @@ use kernel::time::{
     Delta, //
 };
 
-/// Waits for `condition`, which others bring about in their own time, and calls `complain` every
-/// ten seconds.
-pub(crate) fn wait_until(condition: impl Fn() -> bool, complain: impl Fn()) {
+/// Polls `condition` until it is true, and calls `warn` about every ten seconds. May sleep.
+pub(crate) fn wait_until(condition: impl Fn() -> bool, warn: impl Fn()) {
     const ROUNDS: u32 = 1000;
 
     let mut waited = 0u32;
     while !condition() {
         if waited % ROUNDS == ROUNDS - 1 {
-            complain();
+            warn();
         }
         waited = waited.wrapping_add(1);
-        // Most are done in no time.
+        // Most waits are short.
         let pause = if waited < 10 { 1 } else { 10 };
         fsleep(Delta::from_millis(pause));
     }
 }
 
-/// Waits until every task that was in the text of a module has left it, unless it sleeps there: one
-/// that was preempted between its last action and the return of its function goes on in that text.
+/// Waits until every task that was preempted in module text has left it. Without this wait, a task
+/// that was preempted between the last action of a function and its return could resume in text
+/// that has been freed. It does not wait for a task that sleeps there voluntarily.
 pub(crate) fn wait_for_returns() {
-    // SAFETY: There are no requirements, but that the caller may sleep, as all who wait here do.
+    // SAFETY: The function takes nothing and must be called where sleeping is allowed. Its callers
+    // have slept, or could have, in `wait_until`.
     unsafe { sys::synchronize_rcu_tasks() };
 }

@@ -24,56 +24,62 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// This is a valid `struct acpi_device`, whose handle stays what it is as long as there are
-/// references.
+/// This is a valid `struct acpi_device`. Its handle does not change while there are references to
+/// it.
 #[repr(transparent)]
 pub struct AcpiDevice(Opaque<sys::acpi_device>);
 
-// SAFETY: An ACPI device may be used and released on any thread.
+// SAFETY: An ACPI device is not tied to a thread: any may use it and drop references to it.
 unsafe impl Send for AcpiDevice {}
 
-// SAFETY: What can be done through a shared reference is guarded by the interpreter's own locks.
+// SAFETY: The methods of a shared device read fields that do not change, or call functions of the
+// interpreter and the driver core, which take locks of their own.
 unsafe impl Sync for AcpiDevice {}
 
 impl AcpiDevice {
-    /// The ACPI companion of `device`, if it has one.
+    /// Returns the ACPI companion of `device`, if it has one.
     pub fn companion_of(device: &Device<Bound>) -> Option<&Self> {
         let raw = ptr::from_ref(device).cast::<sys::device>();
-        // SAFETY: `raw` is a valid device. Its firmware node is set before a driver can bind, by
-        // `device_add` at the latest, and is taken away after the driver has left.
+        // SAFETY: `raw` is a valid device that is bound. Its firmware node is set before a driver
+        // can be bound, by `device_add` at the latest, and does not change before the driver was
+        // unbound.
         let fwnode = unsafe { (*raw).fwnode };
-        // SAFETY: The node is null or valid, of whatever kind; the function checks both.
+        // SAFETY: The node is null or valid. The function checks for null and for the type of the
+        // node.
         let companion = unsafe { sys::to_acpi_device_node(fwnode) };
-        // SAFETY: `acpi_bind_one` took a reference to the companion for the device, and
-        // `acpi_unbind_one` gives it back after the driver has left, so not while `device`, which
-        // is bound, is borrowed.
+        // SAFETY: `acpi_bind_one` has taken a reference to the companion for the device.
+        // `acpi_unbind_one` drops it when the device is deleted, after the driver was unbound, and
+        // thus not while `device`, which is bound, is borrowed.
         NonNull::new(companion).map(|companion| unsafe { Self::from_raw(companion) })
     }
 
-    /// The first child whose `_ADR` is `address`, if there is one.
+    /// Returns the first child whose `_ADR` is `address`, if there is one. May sleep.
     pub fn child(&self, address: u64) -> Option<ARef<Self>> {
         struct Search {
             address: u64,
             found: Option<ARef<AcpiDevice>>,
         }
 
+        /// Tests one child.
+        ///
         /// # Safety
         ///
-        /// `child` must be valid, and `search` the [`Search`] of the walk, which nobody else uses
-        /// meanwhile.
+        /// `child` must be valid during the call, and `search` a [`Search`] that nothing else uses
+        /// during the call.
         unsafe extern "C" fn check(child: *mut sys::acpi_device, search: *mut c_void) -> c_int {
-            // SAFETY: By the requirements of this function.
+            // SAFETY: The caller passes a `Search` that nothing else uses during the call. The
+            // driver core makes one call at a time.
             let search = unsafe { &mut *search.cast::<Search>() };
-            // SAFETY: By the requirements of this function; the identification does not change once
-            // a device was found.
+            // SAFETY: The caller passes a valid device. Its identification does not change after it
+            // was added.
             let identification = unsafe { &(*child).pnp };
             if identification.type_.bus_address() == 0
                 || identification.bus_address != search.address
             {
                 return 0;
             }
-            // SAFETY: The walk holds a reference to the device during the call; this takes one of
-            // our own.
+            // SAFETY: The caller passes a device that is valid during the call. The reference is
+            // used only to take another, counted one.
             search.found =
                 NonNull::new(child).map(|child| unsafe { AcpiDevice::from_raw(child) }.into());
             1
@@ -83,17 +89,19 @@ impl AcpiDevice {
             address,
             found: None,
         };
-        // SAFETY: `self` is valid; the callback and its context are as the callback expects, and
-        // outlive the call.
+        // SAFETY: By the type invariant `self` is valid. The context is the `Search` that the
+        // callback expects; it outlives the call and is not used otherwise during it. The function
+        // may sleep, as this one may.
         unsafe {
             sys::acpi_dev_for_each_child(self.as_raw(), Some(check), (&raw mut search).cast())
         };
         search.found
     }
 
-    /// The handle by which the interpreter knows the device.
+    /// Returns the interpreter's handle of the device.
     pub(super) fn handle(&self) -> sys::acpi_handle {
-        // SAFETY: By the type invariant the device is valid and its handle does not change.
+        // SAFETY: By the type invariant the device is valid, and its handle does not change while
+        // it is borrowed.
         unsafe { (*self.as_raw()).handle }
     }
 
@@ -101,38 +109,46 @@ impl AcpiDevice {
         self.0.get()
     }
 
+    /// Returns a reference to an ACPI device.
+    ///
     /// # Safety
     ///
-    /// `raw` must be a valid ACPI device that stays so as long as the returned reference is used.
+    /// `raw` must be an ACPI device that is valid while the returned reference is used.
     unsafe fn from_raw<'a>(raw: NonNull<sys::acpi_device>) -> &'a Self {
-        // SAFETY: By the requirements of this function; the type is transparent.
+        // SAFETY: The caller passes a device that is valid while the reference is used. The type is
+        // transparent and its content opaque.
         unsafe { raw.cast::<Self>().as_ref() }
     }
 
     fn device(&self) -> *mut sys::device {
-        // SAFETY: By the type invariant this stays within one valid structure.
+        // SAFETY: By the type invariant the structure is valid; only the address of a field is
+        // taken.
         unsafe { &raw mut (*self.as_raw()).dev }
     }
 }
 
 impl AsRef<Device> for AcpiDevice {
     fn as_ref(&self) -> &Device {
-        // SAFETY: The device is a part of this valid structure, and lives as long.
+        // SAFETY: The device is a field of the structure, which by the type invariant is valid, and
+        // is borrowed as long as the result.
         unsafe { Device::from_raw(self.device()) }
     }
 }
 
-// SAFETY: An ACPI device lives until the reference count of its `struct device` is zero.
+// SAFETY: An ACPI device is freed when the reference count of its `struct device` is zero, which
+// `inc_ref` and `dec_ref` change.
 unsafe impl AlwaysRefCounted for AcpiDevice {
     fn inc_ref(&self) {
-        // SAFETY: The existence of a shared reference guarantees that the count is not zero.
+        // SAFETY: The device is valid, and the shared reference guarantees that its count is not
+        // zero.
         unsafe { sys::get_device(self.device()) };
     }
 
     unsafe fn dec_ref(this: NonNull<Self>) {
-        // SAFETY: The caller owns a reference, so the device is valid.
+        // SAFETY: The caller owns a reference, so the device is valid. The reference to it is not
+        // used after the next line.
         let device = unsafe { this.as_ref() }.device();
-        // SAFETY: As above; the reference is given up.
+        // SAFETY: The caller owns a reference, so the device is valid, and gives the reference up.
         unsafe { sys::put_device(device) };
     }
 }

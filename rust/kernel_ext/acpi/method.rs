@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Evaluation of methods.
+//! Evaluation of ACPI methods.
 
 use super::{
     object::{
@@ -17,18 +17,18 @@ use kernel::{
     prelude::*, //
 };
 
-/// Most arguments that a method takes (ACPI 6.5, section 19.6.84).
+/// Maximum number of arguments of a method (ACPI 6.5, section 19.6.84).
 const MAX_ARGUMENTS: usize = 7;
 
-/// `ACPI_ALLOCATE_BUFFER`: the interpreter is to allocate the result.
+/// `ACPI_ALLOCATE_BUFFER`: the interpreter allocates the result.
 const ALLOCATE_BUFFER: sys::acpi_size = sys::acpi_size::MAX;
 
 /// An argument of a method.
 #[derive(Clone, Copy)]
 pub enum Argument<'a> {
-    /// A number.
+    /// An integer.
     Integer(u64),
-    /// Bytes; at most 4 GiB of them.
+    /// Bytes, fewer than 4 GiB.
     Buffer(&'a [u8]),
 }
 
@@ -53,16 +53,16 @@ impl Argument<'_> {
     }
 }
 
-/// Why a method gave nothing back.
+/// The reason why a method has no result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MethodError {
     /// The device has no such method.
     Absent,
-    /// The interpreter stopped with this `acpi_status`.
+    /// The interpreter failed with this `acpi_status`.
     Failed(u32),
-    /// The method ended without a result.
+    /// The method returned nothing.
     NoResult,
-    /// There are more arguments than a method takes, or a buffer is too large.
+    /// There are too many arguments, or a buffer is too large.
     Arguments,
 }
 
@@ -87,13 +87,14 @@ pub struct DeviceSpecificMethod {
 }
 
 impl AcpiDevice {
-    /// Tells whether the device has a method called `name`.
+    /// Returns `true` if the device has a method called `name`.
     pub fn has_method(&self, name: &CStr) -> bool {
-        // SAFETY: The handle is valid and the name is a C string, which is only read.
+        // SAFETY: The handle is that of a valid device. The name is a C string, which is only read.
+        // The function may sleep, as this one may.
         unsafe { sys::acpi_has_method(self.handle(), name.as_char_ptr().cast_mut()) }
     }
 
-    /// Evaluates the method called `name`.
+    /// Evaluates the method called `name`. May sleep.
     pub fn evaluate(&self, name: &CStr, arguments: &[Argument<'_>]) -> Result<Object, MethodError> {
         let mut objects = [sys::acpi_object {
             integer: sys::acpi_object__bindgen_ty_1 {
@@ -108,7 +109,7 @@ impl AcpiDevice {
             *object = argument.to_raw().map_err(|_| MethodError::Arguments)?;
         }
         let mut list = sys::acpi_object_list {
-            // CAST: There are at most seven.
+            // CAST: There are at most seven arguments.
             count: arguments.len() as u32,
             pointer: objects.as_mut_ptr(),
         };
@@ -116,9 +117,10 @@ impl AcpiDevice {
             length: ALLOCATE_BUFFER,
             pointer: ptr::null_mut(),
         };
-        // SAFETY: The handle is valid; the name is a C string, which is only read; `list` has
-        // `count` initialised objects, whose buffers outlive the call; `result` asks the
-        // interpreter to allocate.
+        // SAFETY: The handle is that of a valid device. The name is a C string, which is only read.
+        // `list` has `count` initialised objects, whose buffers outlive the call and are only read.
+        // `result` asks the interpreter to allocate and is valid for writes. The function may
+        // sleep, as this one may.
         let outcome = unsafe {
             sys::acpi_evaluate_object(
                 self.handle(),
@@ -129,7 +131,8 @@ impl AcpiDevice {
         };
         match outcome {
             status::OK => {
-                // SAFETY: The interpreter allocated the result, or left the null.
+                // SAFETY: The interpreter has allocated the result for the caller to free, or left
+                // the null pointer.
                 unsafe { Object::from_raw(result.pointer.cast()) }.ok_or(MethodError::NoResult)
             }
             status::NOT_FOUND => Err(MethodError::Absent),
@@ -137,13 +140,14 @@ impl AcpiDevice {
         }
     }
 
-    /// The functions that the device has under `method`, as a bit mask; 0 if it has none.
+    /// Returns a bit mask of the functions that the device has under `method`; 0 if it has none.
+    /// May sleep.
     pub fn functions(&self, method: DeviceSpecificMethod) -> u64 {
         const ANY: u64 = 1;
 
         let answer = self.evaluate_function(method, 0, None);
         let mask = match answer.as_ref().map(Object::value) {
-            // Firmware that is older than the specification answers with a number.
+            // Firmware older than the specification returns an integer.
             Some(Value::Integer(mask)) => mask,
             Some(Value::Buffer(bytes)) => bytes
                 .iter()
@@ -159,10 +163,10 @@ impl AcpiDevice {
         }
     }
 
-    /// Evaluates the function of number `function` under `method`; with `input`, its argument is a
-    /// package of one buffer.
+    /// Evaluates function number `function` under `method`. If there is `input`, its argument is a
+    /// package of one buffer. May sleep.
     ///
-    /// Returns `None` if there is no result, whatever the reason.
+    /// Returns `None` if there is no result, for any reason.
     pub fn evaluate_function(
         &self,
         method: DeviceSpecificMethod,
@@ -183,9 +187,10 @@ impl AcpiDevice {
         } else {
             ptr::null_mut()
         };
-        // SAFETY: The handle and the GUID are valid; the argument is null or a package of one
-        // initialised object, whose buffer outlives the call and is only read. What comes back is
-        // allocated for us.
+        // SAFETY: The handle is that of a valid device, and the GUID is valid. The argument is null
+        // or a package of one initialised object, whose buffer outlives the call and is only read.
+        // The result is null or allocated for the caller to free. The function may sleep, as this
+        // one may.
         unsafe {
             Object::from_raw(sys::acpi_evaluate_dsm(
                 self.handle(),

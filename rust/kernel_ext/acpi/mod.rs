@@ -5,10 +5,10 @@
 //! * [`Table`]: a static table of the firmware;
 //! * [`AcpiDevice`]: a device of the ACPI namespace, found as the companion of a device or below
 //!   another one;
-//! * [`Object`] and [`Value`]: what a method gave back;
+//! * [`Object`] and [`Value`]: the result of a method;
 //! * [`NotifyRegistration`]: a handler for the notifications of a device.
 //!
-//! Nothing here holds a lock. Methods may sleep, and take what the interpreter takes.
+//! There are no locks here. Evaluating a method may sleep and takes the locks of the interpreter.
 //!
 //! C headers: [`include/acpi/acpixf.h`](srctree/include/acpi/acpixf.h),
 //! [`include/acpi/acpi_bus.h`](srctree/include/acpi/acpi_bus.h)
@@ -42,7 +42,8 @@ pub use self::{
     table::Table, //
 };
 
-/// Statuses of the interpreter, from [`include/acpi/acexcep.h`](srctree/include/acpi/acexcep.h).
+/// Status codes of the interpreter, from
+/// [`include/acpi/acexcep.h`](srctree/include/acpi/acexcep.h).
 mod status {
     pub(super) const OK: u32 = 0;
     pub(super) const NOT_FOUND: u32 = 5;

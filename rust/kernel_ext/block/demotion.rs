@@ -82,7 +82,7 @@ impl Demotion {
         Ok(Arc::new(demotion, GFP_KERNEL)?)
     }
 
-    /// Schedules the demotion. Does nothing once the disk is being removed. May be called in any
+    /// Schedules the demotion. Does nothing once the disk is being removed. May be called in atomic
     /// context.
     pub fn start(&self) {
         // Fully ordered, like the exchange in `attach`: either `attach` sees that it is wanted or

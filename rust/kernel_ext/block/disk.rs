@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A bio-based disk, from its announcement to its removal.
+//! A bio-based disk, from its registration to its removal.
 //!
-//! Order of the end of a disk: its [`Demotion`] is stopped, `del_gendisk` waits for the requests
-//! under way and keeps new ones out, then the disk gives up its reference to the driver's value.
-//! Open files may outlive that; what they can still reach of a driver is its code, which
+//! Teardown:
+//!
+//! 1. stop the [`Demotion`];
+//! 2. `del_gendisk()` waits for the requests in flight and blocks new ones;
+//! 3. drop the disk's reference to the driver.
+//!
+//! Open files may outlive that. All that they can still reach of a driver is its code, which
 //! [`Driver::MODULE`] keeps loaded, and [`Driver::GEOMETRY`], which is constant.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
@@ -53,8 +57,8 @@ use kernel::{
     },
 };
 
-/// The shape that a disk pretends to have for `HDIO_GETGEO`; the number of cylinders follows from
-/// the capacity.
+/// The geometry that a disk reports for `HDIO_GETGEO`. The number of cylinders follows from the
+/// capacity.
 pub struct Geometry {
     /// Heads per cylinder, not zero.
     pub heads: u8,
@@ -62,54 +66,53 @@ pub struct Geometry {
     pub sectors: u8,
 }
 
-/// The driver of a bio-based disk. The value is what the driver keeps for one disk; it lives at
-/// least until no request of the disk is under way any more.
+/// The driver of a bio-based disk. The value is the driver's data for one disk; it lives at least
+/// until the disk has no request in flight.
 pub trait Driver: Sized + Send + Sync + 'static {
-    /// The module of the driver, which cannot be unloaded while a disk is open.
+    /// The module of the driver. It cannot be unloaded while the disk is open.
     const MODULE: &'static ThisModule;
 
-    /// The answer to `HDIO_GETGEO`; without it the ioctl fails with `ENOTTY`.
+    /// The answer to `HDIO_GETGEO`. With `None` the ioctl fails with `ENOTTY`.
     const GEOMETRY: Option<Geometry> = None;
 
-    /// Carries out a request, in the context of its submitter, which may sleep. Requests are
-    /// submitted concurrently.
+    /// Executes a request in the context of its submitter, which may sleep. Requests are submitted
+    /// concurrently.
     ///
-    /// The request has to be ended before this returns: afterwards the driver may go away.
+    /// The driver must end the request before this returns, as its data may be dropped afterwards.
     fn submit(self: Pin<&Self>, bio: Bio);
 
-    /// Returns the bad blocks that the attribute `badblocks` of the disk shows, and to which it
-    /// adds.
+    /// Returns the bad blocks that the attribute `badblocks` of the disk shows and adds to.
     ///
-    /// Asked once, when the disk is made: what is returned is borrowed until the disk is removed.
+    /// Called once, when the disk is created. The result is borrowed until the disk is removed.
     fn badblocks(&self) -> Option<&Badblocks> {
         None
     }
 }
 
-/// What a disk is made from, beside its driver.
+/// The properties of a new disk.
 pub struct Parameters<'a> {
     /// Its name in `/dev` and `/sys/block`, at most 31 bytes.
     pub name: fmt::Arguments<'a>,
-    /// Its size in sectors of 512 bytes, rounded down to its logical block size.
+    /// Its size in sectors of 512 bytes. It is rounded down to the logical block size.
     pub capacity: u64,
-    /// What it can do.
+    /// Its capabilities.
     pub limits: Limits,
-    /// Whether it begins as read only.
+    /// Whether it is read-only at first.
     pub read_only: bool,
-    /// What makes it read only later, if a request finds that it has to be.
+    /// Makes it read-only later, if a request finds that necessary.
     pub demotion: Option<Arc<Demotion>>,
 }
 
-/// A disk that is announced to the system, and removed when dropped.
+/// A disk that was added to the system. Dropping it removes the disk. May sleep.
 ///
-/// It borrows its parent, which is bound for `'bound`: a disk cannot be kept for longer than the
-/// driver of its parent is.
+/// It borrows its parent, which is bound for `'bound`, so it cannot outlive the binding of its
+/// parent to a driver.
 ///
 /// # Invariants
 ///
-/// - `raw` is a valid disk that was added with `device_add_disk`; its `private_data` is an `Arc<T>`
-///   made foreign, which is taken back by `drop` alone;
-/// - `demotion` is attached to `raw`, if it is there.
+/// - `raw` is a valid disk that was added with `device_add_disk` and not removed. Its
+///   `private_data` comes from `Arc::<T>::into_foreign`, and only `drop` takes it back;
+/// - `demotion`, if there is one, is attached to `raw`.
 pub struct Disk<'bound, T: Driver> {
     raw: NonNull<sys::gendisk>,
     demotion: Option<Attachment>,
@@ -117,11 +120,10 @@ pub struct Disk<'bound, T: Driver> {
     _parent: PhantomData<&'bound device::Device<device::Bound>>,
 }
 
-// SAFETY: A disk may be removed by any thread, its driver may be used and dropped by any thread,
-// and so may what is attached to it.
+// SAFETY: A disk may be removed by any thread, and `T` and the demotion are `Send` and `Sync`.
 unsafe impl<T: Driver> Send for Disk<'_, T> {}
 
-// SAFETY: The methods of a shared disk may be called by any thread, concurrently.
+// SAFETY: All methods of a shared disk may be called by several threads concurrently.
 unsafe impl<T: Driver> Sync for Disk<'_, T> {}
 
 impl<'bound, T: Driver> Disk<'bound, T> {
@@ -136,10 +138,12 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         ..pin_init::zeroed()
     };
 
-    /// Announces a disk as a child of `parent`, on the NUMA node of `parent`, to be driven by
-    /// `driver`.
+    /// Adds a disk below `parent`, on the NUMA node of `parent`, which `driver` drives.
     ///
-    /// Its partitions are scanned, so requests may arrive before this returns.
+    /// The block layer scans its partitions, so requests may arrive before this returns.
+    ///
+    /// `EINVAL`: the name is too long. `EBUSY`: the demotion was used for another disk. Otherwise
+    /// the error of the block layer.
     pub fn new(
         parent: &'bound device::Device<device::Bound>,
         driver: Arc<T>,
@@ -148,12 +152,12 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         let capacity = parameters.limits.whole_blocks(parameters.capacity);
         let raw = allocate(parent, parameters.limits)?;
         let disk = ScopeGuard::new_with_data(raw, |raw| {
-            // SAFETY: The disk was allocated above and was not added: this gives up its only
-            // reference.
+            // SAFETY: The disk was allocated above and was not added. This drops its only
+            // reference, once.
             unsafe { sys::put_disk(raw) }
         });
 
-        // SAFETY: `raw` is valid, and nothing else refers to its name, as it was not added yet.
+        // SAFETY: `raw` is valid. Nothing else refers to its name, as the disk was not added yet.
         NullTerminatedFormatter::new(unsafe { &mut (*raw).disk_name })
             .ok_or(EINVAL)?
             .write_fmt(parameters.name)?;
@@ -161,21 +165,23 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         let demotion = parameters.demotion.map(Demotion::take).transpose()?;
         let private = driver.into_foreign();
         let driver = ScopeGuard::new(|| {
-            // SAFETY: `private` was made just above. The disk was not added, so no request borrows
-            // it, and nothing looks at the list of bad blocks.
+            // SAFETY: `private` comes from `into_foreign` and is taken back once, as the guard runs
+            // only if there will be no `Disk`. The disk was not added, or adding it has failed, so
+            // no request borrows the value and nothing uses its list of bad blocks.
             drop(unsafe { Arc::<T>::from_foreign(private) });
         });
-        // SAFETY: `private` was made above. It is taken back by the guard above if there will be no
-        // disk, else by `Disk::drop`. Until then the value is borrowed here, so the list, which
-        // `badblocks` has to return for any such borrow, stays where it is. The attribute that uses
-        // it goes away in `del_gendisk`, before that.
+        // SAFETY: `private` comes from `into_foreign`. It is taken back by the guard above if there
+        // will be no disk, else by `Disk::drop`. The value is borrowed here until then, so the list
+        // that `badblocks` returns stays where it is. `del_gendisk` removes the attribute that uses
+        // the list before that.
         let badblocks = unsafe { Arc::<T>::borrow(private) }
             .badblocks()
             .map_or(ptr::null_mut(), |list| list.as_raw());
 
-        // SAFETY: `raw` is valid, and nothing else refers to it, as it was not added yet: its
-        // fields can be set, and no lock is needed for its capacity. CAST: The kernel crate knows
-        // the list only by name.
+        // SAFETY: `raw` is valid. Nothing else refers to it, as it was not added yet, so its fields
+        // may be set, and its capacity without a lock. The table of operations is static, and
+        // `private_data` is what its callbacks expect. CAST: In the kernel crate the type of the
+        // list is opaque.
         unsafe {
             (*raw).bb = badblocks.cast();
             (*raw).fops = Self::OPERATIONS;
@@ -185,21 +191,22 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         }
 
         let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
-        // SAFETY: `parent` is a valid, bound device; the disk is complete; there are no further
-        // attribute groups.
+        // SAFETY: `parent` is a valid device that is bound, so it is registered. The disk is
+        // complete and was not added before. Null stands for no further attribute groups. The
+        // function may sleep, as this one may.
         to_result(unsafe { sys::device_add_disk(parent, raw, ptr::null_mut()) })?;
 
         driver.dismiss();
         if let Some(demotion) = &demotion {
-            // SAFETY: The disk is valid and was just added. It is removed by `Disk::drop`, which
-            // drops this before.
+            // SAFETY: The disk is valid and was just added. Only `Disk::drop` removes it, and it
+            // drops `demotion` before.
             unsafe { demotion.attach(raw) };
         }
-        // INVARIANT: The disk was added just above, its `private_data` was set before, and
-        // `demotion` was attached to it.
+        // INVARIANT: The disk was added above, its `private_data` was set before that, and
+        // `demotion` is attached to it.
         Ok(Self {
-            // SAFETY: `from_err_ptr` passes only what `__blk_alloc_disk` returns as a disk, which
-            // is not null.
+            // SAFETY: `__blk_alloc_disk` returns a disk or an error pointer, and never null;
+            // `allocate` has turned an error pointer into an error.
             raw: unsafe { NonNull::new_unchecked(disk.dismiss()) },
             demotion,
             _driver: PhantomData,
@@ -207,27 +214,33 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         })
     }
 
+    /// Passes a request to the driver.
+    ///
     /// # Safety
     ///
-    /// Called by the block layer only: `bio` is valid, was submitted to a disk with
-    /// `Self::OPERATIONS`, and is handed over.
+    /// `bio` must be valid, submitted to a disk with `Self::OPERATIONS`, and owned by the caller,
+    /// who gives up ownership. Only the block layer may call this.
     unsafe extern "C" fn submit_bio(bio: *mut sys::bio) {
-        // SAFETY: The block layer passes a valid bio, and the disk to which it was submitted is
-        // valid.
+        // SAFETY: The caller passes a valid bio. Its submitter holds the block device open, so its
+        // disk is valid. `private_data` does not change after the disk was added.
         let private = unsafe { (*(*(*bio).bi_bdev).bd_disk).private_data };
-        // SAFETY: `private_data` of a disk with these operations was made by `into_foreign`. It is
-        // taken back after `del_gendisk`, which waits until this function has returned.
+        // SAFETY: `private_data` of a disk with these operations comes from
+        // `Arc::<T>::into_foreign`. It is taken back after `del_gendisk`, which waits until this
+        // function has returned.
         let driver = unsafe { Arc::<T>::borrow(private) };
-        // SAFETY: The block layer hands a valid bio, which is not null, over to this callback.
+        // SAFETY: The caller passes a valid bio, which is not null, and gives up its ownership. It
+        // was submitted to a `Disk`.
         let bio = unsafe { Bio::from_raw(NonNull::new_unchecked(bio)) };
 
         pinned(&driver).submit(bio);
     }
 
+    /// Answers `HDIO_GETGEO`.
+    ///
     /// # Safety
     ///
-    /// Called by the block layer only: `disk` and `geometry` are valid, and `geometry` is not
-    /// shared.
+    /// `disk` must be a valid disk that was added, and `geometry` valid for writes and not shared.
+    /// Only the block layer may call this.
     unsafe extern "C" fn getgeo(
         disk: *mut sys::gendisk,
         geometry: *mut kernel::bindings::hd_geometry,
@@ -235,16 +248,16 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         let Some(Geometry { heads, sectors }) = T::GEOMETRY else {
             return ENOTTY.to_errno();
         };
-        // CAST: The kernel crate knows `struct hd_geometry` only by name; ours is the full type.
+        // CAST: In the kernel crate `struct hd_geometry` is opaque; `sys` has the full type.
         let geometry = geometry.cast::<sys::hd_geometry>();
-        // SAFETY: By the safety requirements the disk is valid during the call, and it has been
-        // opened, so it was added. This may run after `del_gendisk`, so it does not use the driver.
+        // SAFETY: The caller passes a valid disk that was added, and which stays valid during the
+        // call. This may run after `del_gendisk`, so it must not use the driver.
         let capacity = unsafe { DiskRef::from_raw(disk) }.capacity();
         let cylinder = u64::from(heads) * u64::from(sectors);
         let cylinders = capacity.checked_div(cylinder).unwrap_or(0);
 
-        // SAFETY: By the safety requirements `geometry` is valid for writes. CAST: The field has
-        // always been too small for large disks.
+        // SAFETY: The caller passes a geometry that is valid for writes and not shared. CAST: The
+        // field is too small for large disks and wraps, as in C drivers.
         unsafe {
             (*geometry).heads = heads;
             (*geometry).sectors = sectors;
@@ -253,29 +266,30 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         0
     }
 
-    /// Tells whether the disk is read only.
+    /// Returns `true` if the disk is read-only.
     pub fn is_read_only(&self) -> bool {
-        // SAFETY: `raw` is a valid, added disk by the type invariant, and it is not removed while
-        // `self` is borrowed.
+        // SAFETY: By the type invariant `raw` is a valid disk that was added. It is not removed
+        // while `self` is borrowed.
         unsafe { DiskRef::from_raw(self.raw.as_ptr()) }.is_read_only()
     }
 
-    /// Makes the disk read only, or writable again. User space is told if this changes anything.
+    /// Makes the disk read-only or writable. Sends a uevent if that changes anything. May sleep.
     ///
-    /// Requests cannot do so ([`Demotion`]): the event names the directories of the disk, which
-    /// `del_gendisk` takes away before it waits for requests.
+    /// Code that executes requests must use [`Demotion`] instead: the uevent needs the sysfs
+    /// directories of the disk, which `del_gendisk` removes before it waits for requests.
     pub fn set_read_only(&self, read_only: bool) {
-        // SAFETY: The disk is valid and was added, by the type invariant, and it is not removed
-        // while `self` is borrowed.
+        // SAFETY: By the type invariant the disk is valid and was added. It is not removed while
+        // `self` is borrowed, so it is in sysfs.
         unsafe { sys::set_disk_ro(self.raw.as_ptr(), read_only) };
     }
 
-    /// What wakes those who poll the attribute `badblocks`.
+    /// Returns a notifier for pollers of the attribute `badblocks`. `ENOENT`: the disk has no such
+    /// attribute.
     pub fn badblocks_notifier(&self) -> Result<Notifier> {
         let raw = self.raw.as_ptr();
 
-        // SAFETY: By the type invariant the disk is valid and was added, and so was the device in
-        // its `part0`; both are taken out of sysfs when `self` is dropped.
+        // SAFETY: By the type invariant the disk is valid and was added, and with it the device in
+        // its `part0`. They leave sysfs only when `self` is dropped.
         unsafe {
             Notifier::of_device(
                 &raw const (*(*raw).part0).bd_device,
@@ -288,42 +302,48 @@ impl<'bound, T: Driver> Disk<'bound, T> {
 impl<T: Driver> Drop for Disk<'_, T> {
     fn drop(&mut self) {
         let raw = self.raw.as_ptr();
-        // SAFETY: The disk is valid, and the field does not change once it was added.
+        // SAFETY: By the type invariant the disk is valid. The field does not change after the disk
+        // was added.
         let private = unsafe { (*raw).private_data };
 
-        // Before the removal, which takes directories away that an event about the disk is named
-        // by.
+        // This comes before the removal, which deletes sysfs directories that the demotion's uevent
+        // needs.
         drop(self.demotion.take());
 
-        // SAFETY: The disk is valid and was added, by the type invariant.
+        // SAFETY: By the type invariant the disk is valid and was added; it is removed once. Its
+        // last user in the background, the demotion, was stopped. The function may sleep, as the
+        // owner of a disk may.
         unsafe { sys::del_gendisk(raw) };
 
-        // SAFETY: By the type invariant this is a driver made foreign, and no request borrows it
-        // after `del_gendisk`.
+        // SAFETY: By the type invariant this comes from `Arc::<T>::into_foreign` and is taken back
+        // here alone. No request borrows it after `del_gendisk`.
         drop(unsafe { Arc::<T>::from_foreign(private) });
 
-        // SAFETY: This gives up the reference of the allocation, the last use of `raw`.
+        // SAFETY: This drops the reference of the allocation, which `self` owned. `raw` is not used
+        // afterwards.
         unsafe { sys::put_disk(raw) };
     }
 }
 
-/// What an [`Arc`] holds is never moved.
+/// Pins the content of an [`Arc`], which never moves.
 #[inline]
 fn pinned<'a, T>(driver: &'a ArcBorrow<'_, T>) -> Pin<&'a T> {
-    // SAFETY: An `Arc` gives out its value by reference only, or pinned.
+    // SAFETY: An `Arc` gives access to its value by shared reference or pinned only, so the value
+    // does not move before it is dropped.
     unsafe { Pin::new_unchecked(driver) }
 }
 
 /// Allocates a disk on the NUMA node of `parent`.
 ///
-/// Not inlined: the helper that it calls is not exported to the modules in which [`Disk`] is
+/// Not inlined, as the helper that it calls is not exported to the modules in which [`Disk`] is
 /// instantiated.
 #[inline(never)]
 fn allocate(parent: &device::Device<device::Bound>, limits: Limits) -> Result<*mut sys::gendisk> {
     let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
     let mut limits = limits.to_raw();
 
-    // SAFETY: `parent` is a valid device; `limits` is valid during the call, which copies it.
+    // SAFETY: `parent` is a valid device. The function copies `limits`, which is valid during the
+    // call, and the lock class is static. It may sleep, as this function may.
     from_err_ptr(unsafe {
         sys::__blk_alloc_disk(
             &mut limits,
@@ -333,11 +353,11 @@ fn allocate(parent: &device::Device<device::Bound>, limits: Limits) -> Result<*m
     })
 }
 
-/// A disk, whatever its driver. It may be removed meanwhile.
+/// A disk of any driver. It may be removed concurrently.
 ///
 /// # Invariants
 ///
-/// `raw` is a disk that was added, and stays valid while `'a` lasts.
+/// `raw` is a disk that was added, and stays valid during `'a`.
 #[derive(Clone, Copy)]
 pub struct DiskRef<'a> {
     raw: *mut sys::gendisk,
@@ -345,43 +365,44 @@ pub struct DiskRef<'a> {
 }
 
 impl<'a> DiskRef<'a> {
+    /// Returns a reference to a disk.
+    ///
     /// # Safety
     ///
-    /// `raw` is a disk that was added, and stays valid while `'a` lasts.
+    /// `raw` must be a disk that was added, and stay valid during `'a`.
     #[inline]
     pub(super) unsafe fn from_raw(raw: *mut sys::gendisk) -> Self {
-        // INVARIANT: By the safety requirements.
+        // INVARIANT: The caller passes a disk that was added and that stays valid during `'a`.
         Self {
             raw,
             _disk: PhantomData,
         }
     }
 
-    /// Whether I/O statistics are switched on (`queue/iostats`).
+    /// Returns `true` if I/O statistics are enabled (`queue/iostats`).
     #[inline]
     pub(super) fn counts_io(self) -> bool {
         // `BLK_FEAT_IO_STAT`; helpers.c asserts that it is this bit.
         const FEATURE_IO_STAT: sys::blk_features_t = 1 << 4;
 
-        // SAFETY: The disk is valid by the type invariant, and a disk has a queue as long as it
-        // lives. The features may change meanwhile; a request is accounted by the state that it
-        // sees first.
+        // SAFETY: By the type invariant the disk is valid, and a disk has a queue as long as it
+        // lives. The features may change concurrently, hence the volatile read.
         unsafe {
             (&raw const (*(*self.raw).queue).limits.features).read_volatile() & FEATURE_IO_STAT != 0
         }
     }
 
-    /// The size in sectors of 512 bytes; 0 after the removal of the disk.
+    /// Returns the size in sectors of 512 bytes; 0 after the removal of the disk.
     pub fn capacity(self) -> u64 {
-        // SAFETY: The disk is valid by the type invariant, and `part0` lives as long as the disk.
-        // The capacity may be set to 0 meanwhile.
+        // SAFETY: By the type invariant the disk is valid, and `part0` lives as long as the disk.
+        // The capacity may be set to 0 concurrently, hence the volatile read.
         unsafe { (&raw const (*(*self.raw).part0).bd_nr_sectors).read_volatile() }
     }
 
-    /// Whether the driver made the disk read only.
+    /// Returns `true` if the driver has made the disk read-only.
     pub fn is_read_only(self) -> bool {
-        // SAFETY: The disk is valid by the type invariant. Other bits of the word may change
-        // meanwhile.
+        // SAFETY: By the type invariant the disk is valid. Other bits of the word may change
+        // concurrently, hence the volatile read.
         let state = unsafe { (&raw const (*self.raw).state).read_volatile() };
 
         state & (1 << sys::GD_READ_ONLY) != 0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a disk can do, as the block layer and `/sys/block/*/queue/` see it.
+//! The capabilities of a disk, as the block layer and `/sys/block/*/queue/` see them.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h) (`struct queue_limits`)
 
@@ -8,26 +8,26 @@ use super::SECTOR_SHIFT;
 use crate::sys;
 use kernel::prelude::*;
 
-// bindgen does not see the `BLK_FEAT_*` macros; helpers.c asserts that these are theirs.
+// bindgen does not see the `BLK_FEAT_*` macros; helpers.c asserts that these values are equal.
 const FEATURE_WRITE_CACHE: sys::blk_features_t = 1 << 0;
 const FEATURE_FUA: sys::blk_features_t = 1 << 1;
 const FEATURE_SYNCHRONOUS: sys::blk_features_t = 1 << 6;
 const FEATURE_NOWAIT: sys::blk_features_t = 1 << 7;
 const FEATURE_ATOMIC_WRITES: sys::blk_features_t = 1 << 14;
 
-/// A block size that the block layer supports without large folios: a power of two, 512 bytes to
-/// 4096 bytes.
+/// A block size that the block layer supports without large folios: a power of two from 512 to 4096
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSize(u32);
 
 impl BlockSize {
-    /// The traditional sector.
+    /// 512 bytes, the traditional sector size.
     pub const SECTOR: Self = Self(512);
 
-    /// One page.
+    /// 4096 bytes, one page.
     pub const PAGE: Self = Self(4096);
 
-    /// A block of `bytes` bytes; `EINVAL` if that is no power of two or out of range.
+    /// Returns a block size of `bytes`. `EINVAL`: it is not a power of two or out of range.
     pub fn new(bytes: u32) -> Result<Self> {
         if bytes.is_power_of_two() && (512..=4096).contains(&bytes) {
             Ok(Self(bytes))
@@ -36,18 +36,18 @@ impl BlockSize {
         }
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     pub fn bytes(self) -> u32 {
         self.0
     }
 
-    /// log2 of the size in bytes.
+    /// Returns log2 of the size in bytes.
     pub fn shift(self) -> u32 {
         self.0.trailing_zeros()
     }
 }
 
-/// The limits of a disk. What is not said is what a plain disk without any feature has.
+/// The limits of a disk. The default is a disk without optional features.
 #[derive(Clone, Copy)]
 pub struct Limits {
     logical: BlockSize,
@@ -60,7 +60,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A disk that is addressed in units of `logical`; requests may be of any length.
+    /// Returns the limits of a disk with logical blocks of size `logical` and without optional
+    /// features. Requests may have any length.
     pub fn new(logical: BlockSize) -> Self {
         Self {
             logical,
@@ -73,55 +74,57 @@ impl Limits {
         }
     }
 
-    /// The unit that the medium likes best, at least the logical block size, which is the default.
+    /// Sets the physical block size, the preferred unit of the medium. It is at least the logical
+    /// block size, which is the default.
     pub fn physical_block_size(mut self, size: BlockSize) -> Self {
         self.physical = Some(size);
         self
     }
 
-    /// Written data may be lost until a flush; submitters send flushes when they need durability.
+    /// Announces a volatile write cache: written data may be lost until a flush, and submitters
+    /// send flushes when they need durability.
     pub fn write_cache(self) -> Self {
         self.feature(FEATURE_WRITE_CACHE)
     }
 
-    /// A single write can be made durable without a flush of all the others.
+    /// Announces that a single write can be made durable without a flush (force unit access).
     pub fn fua(self) -> Self {
         self.feature(FEATURE_FUA)
     }
 
-    /// Requests are complete when `submit` returns; swap may use that.
+    /// Announces that requests are complete when `submit` returns, which swap makes use of.
     pub fn synchronous(self) -> Self {
         self.feature(FEATURE_SYNCHRONOUS)
     }
 
-    /// Requests that must not wait are answered with `EAGAIN` rather than made to wait.
+    /// Announces that a `NOWAIT` request fails with `EAGAIN` where it would have to wait.
     pub fn nowait(self) -> Self {
         self.feature(FEATURE_NOWAIT)
     }
 
-    /// Ranges may be discarded, in multiples of `granularity` and of any length.
+    /// Announces discards of any length, in multiples of `granularity`.
     pub fn discard(mut self, granularity: BlockSize) -> Self {
         self.discard = Some(granularity);
         self
     }
 
-    /// Ranges of any length may be zeroed without data being sent, and doing so gives up their
-    /// storage.
+    /// Announces the operation that zeroes ranges of any length and deallocates their storage.
     pub fn write_zeroes_unmaps(mut self) -> Self {
         self.unmaps_zeroes = true;
         self
     }
 
-    /// A write of one block of `unit` is stored whole or not at all when the power fails.
+    /// Announces that a write of one block of size `unit` is stored completely or not at all when
+    /// the power fails.
     pub fn atomic_writes(mut self, unit: BlockSize) -> Self {
         self.atomic = Some(unit);
         self.feature(FEATURE_ATOMIC_WRITES)
     }
 
-    /// Each logical block has `bytes` bytes of metadata, whose meaning is the submitter's own: they
-    /// are stored and given back, but neither made nor checked. There are none if `bytes` is 0, or
-    /// if the kernel has no `CONFIG_BLK_DEV_INTEGRITY`; those of a request are in one segment in
-    /// any case.
+    /// Announces `bytes` bytes of integrity metadata per logical block. They are opaque: the disk
+    /// stores and returns them, and the kernel neither generates nor verifies them. There are none
+    /// if `bytes` is 0 or if the kernel lacks `CONFIG_BLK_DEV_INTEGRITY`. The metadata of a request
+    /// are in one segment.
     pub fn metadata(mut self, bytes: u8) -> Self {
         self.metadata = Some(bytes);
         self
@@ -132,7 +135,7 @@ impl Limits {
         self
     }
 
-    /// What the block layer wants to know. It is large, so it is made where it is used.
+    /// Returns the limits in the block layer's format.
     pub(super) fn to_raw(self) -> sys::queue_limits {
         let mut raw: sys::queue_limits = pin_init::zeroed();
 
@@ -165,9 +168,9 @@ impl Limits {
         raw
     }
 
-    /// How many of `sectors` sectors of 512 bytes make whole logical blocks.
+    /// Returns `sectors`, a number of 512-byte sectors, rounded down to whole logical blocks.
     pub(super) fn whole_blocks(&self, sectors: u64) -> u64 {
-        // The block size is a power of two, at least one sector, so this is a mask of the sectors
+        // The block size is a power of two and at least one sector, so this masks the sectors
         // within a block.
         let within = (self.logical.bytes() >> SECTOR_SHIFT).saturating_sub(1);
 

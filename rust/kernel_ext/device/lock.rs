@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The lock of a device.
+//! The lock of a device (`device_lock()`).
 
 use crate::sys;
 use core::{
@@ -15,9 +15,10 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// Holds the lock of a device: no driver binds to it or leaves it meanwhile.
+/// Holds the lock of a device. While it is held, no driver is bound to the device or unbound from
+/// it.
 ///
-/// The driver core holds it around `probe` and `remove`. Never take it inside of those for the same
+/// The driver core holds it around `probe` and `remove`, which must not take it for the same
 /// device.
 ///
 /// # Invariants
@@ -30,9 +31,9 @@ pub struct DeviceLock<'a> {
 }
 
 impl<'a> DeviceLock<'a> {
-    /// Takes the lock of `device`; sleeps until it is free.
+    /// Takes the lock of `device`. May sleep.
     pub fn new(device: &'a Device) -> Self {
-        // SAFETY: `device` is a valid device.
+        // SAFETY: `device` is a valid, initialised device. The function may sleep, as this one may.
         unsafe { sys::device_lock(raw(device)) };
         // INVARIANT: The lock was just taken.
         Self {
@@ -41,35 +42,37 @@ impl<'a> DeviceLock<'a> {
         }
     }
 
-    /// Tells whether a driver is bound, or is binding on another thread's behalf of this one.
+    /// Returns `true` if a driver is bound.
     pub fn is_bound(&self) -> bool {
-        // SAFETY: `device` is valid; its driver changes only under the lock, which is held.
+        // SAFETY: `device` is valid. Its driver changes only under the lock, which this guard
+        // holds.
         unsafe { !(*raw(self.device)).driver.is_null() }
     }
 
-    /// Returns the device as a bound one, while the lock is held.
+    /// Returns the device as a bound one if a driver is bound.
     pub fn bound(&self) -> Option<&Device<Bound>> {
-        // SAFETY: A driver is bound and stays so while the lock is held, that is, while `self` is
-        // borrowed.
+        // SAFETY: A driver is bound. It stays bound while the lock is held, and thus while `self`
+        // is borrowed.
         self.is_bound().then(|| unsafe { self.device.as_bound() })
     }
 }
 
 impl Drop for DeviceLock<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant this guard holds the lock.
+        // SAFETY: By the type invariant this guard holds the lock. It is not `Send`, so this is the
+        // task that has taken it, and it is released once.
         unsafe { sys::device_unlock(raw(self.device)) };
     }
 }
 
-/// Tells whether `device` has a driver, or is about to get one or to lose it.
+/// Returns `true` if `device` has a driver, or if one is being bound or unbound.
 ///
-/// Without the lock of the device this may change at once. A bus that lets no probe begin meanwhile
-/// ([`Bus::before_probe`](crate::bus::Bus::before_probe)) knows that a device without a driver is
-/// not used.
+/// The result may change at any time, unless the caller holds the lock of the device. If a bus lets
+/// no probe begin ([`Bus::before_probe`](crate::bus::Bus::before_probe)), a device without a driver
+/// stays without one.
 pub fn has_driver(device: &Device) -> bool {
-    // SAFETY: `device` is a valid device. The pointer is a single word, which is looked at and not
-    // followed.
+    // SAFETY: `device` is a valid device. Its driver may change concurrently, hence the volatile
+    // read; the pointer is compared and not followed.
     unsafe { !(&raw const (*raw(device)).driver).read_volatile().is_null() }
 }
 

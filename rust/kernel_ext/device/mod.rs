@@ -2,9 +2,14 @@
 
 //! Devices of a bus that a Rust module owns.
 //!
-//! - [`Node<T>`]: a `struct device` with the object that it stands for, in one reference-counted
+//! - [`Node<T>`]: a `struct device` and the object that it represents, in one reference-counted
 //!   allocation;
-//! - [`DeviceLock`]: the lock of a device, under which drivers come and go.
+//! - [`DeviceLock`]: the lock of a device, under which drivers are bound and unbound.
+//!
+//! # Lock order
+//!
+//! 1. the lock of a device;
+//! 2. the lock of its registration state, a leaf but for locks of kernfs.
 
 mod lock;
 mod node;

@@ -1,12 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Device nodes: a `struct device` and the object that it stands for.
+//! Device nodes: a `struct device` and the object that it represents.
 //!
-//! A node is created with [`Node::new`], appears in sysfs with [`Node::register`] and leaves it
-//! with [`Node::unregister`]. It lives until the last reference to it is gone, which may be long
-//! after that: an open disk, a pending job or an open sysfs file may hold one. Its release function
-//! is part of this module's text, and references to devices do not pin modules; so nodes are
-//! counted, and the module must not go before [`wait_until_released`] returned.
+//! [`Node::new`] creates a node, [`Node::register`] adds it to sysfs, and [`Node::unregister`]
+//! removes it. A node lives until its last reference is dropped, which may be long after that: an
+//! open disk, a pending job or an open sysfs file may hold one.
+//!
+//! The release function of a node is in the text of a module, but a reference to a device does not
+//! pin modules. Nodes are therefore counted, and the module that has the release function must not
+//! be unloaded before [`wait_until_released`] has returned.
+//!
+//! # Example
+//!
+//! ```ignore
+//! struct Region { /* data */ }
+//!
+//! static TABLE: Table<Region> = Table::named(c"nd_pmem", GROUPS.list());
+//!
+//! impl DeviceType for Region {
+//!     fn tables() -> &'static [&'static Table<Self>] {
+//!         const { &[&TABLE] }
+//!     }
+//! }
+//!
+//! let node = Node::new(&NodeParameters { table: &TABLE, /* … */ }, fmt!("region{id}"), region)?;
+//! node.register()?;
+//! ```
 
 use super::presence::Presence;
 use crate::{
@@ -58,11 +77,11 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Nodes of all types that were created and not released yet.
+/// Number of nodes of all types that were created and not released yet.
 static LIVE: Atomic<usize> = Atomic::new(0);
 
-/// Waits until no node is left, and the release function of the last one has returned. To be called
-/// before the module goes that holds their release function.
+/// Waits until all nodes are released and the release function of the last one has returned. A
+/// module must call it before the text of their release functions is freed. May sleep.
 pub fn wait_until_released() {
     wait_until(
         || LIVE.load(Acquire) == 0,
@@ -73,13 +92,13 @@ pub fn wait_until_released() {
             );
         },
     );
-    // A node is not counted any more while its release function has still to return.
+    // The release function of a node removes it from the count before it returns.
     wait_for_returns();
 }
 
-/// What a [`Node`] stands for.
+/// The data of a [`Node`].
 pub trait DeviceType: Sized + Send + Sync + 'static {
-    /// Returns the static tables of this type. They tell its devices from others.
+    /// Returns the static tables of this type, which distinguish its devices from others.
     fn tables() -> &'static [&'static Table<Self>];
 }
 
@@ -91,14 +110,14 @@ pub struct Table<T: DeviceType>(sys::device_type, PhantomData<fn() -> T>);
 unsafe impl<T: DeviceType> Sync for Table<T> {}
 
 impl<T: DeviceType> Table<T> {
-    /// A type that appears as `DEVTYPE=name` in events.
+    /// Returns a type that appears as `DEVTYPE=name` in uevents.
     pub const fn named(name: &'static CStr, groups: GroupList<T>) -> Self {
         let mut table = Self::unnamed(groups);
         table.0.name = as_char_ptr_in_const_context(name);
         table
     }
 
-    /// A type without a `DEVTYPE`.
+    /// Returns a type without `DEVTYPE`.
     pub const fn unnamed(groups: GroupList<T>) -> Self {
         Self(
             sys::device_type {
@@ -111,13 +130,13 @@ impl<T: DeviceType> Table<T> {
     }
 }
 
-/// A device of type `T`: always reference counted, held through [`ARef`].
+/// A device of type `T`. It is reference counted and held through [`ARef`].
 ///
 /// # Invariants
 ///
-/// - `device` is initialised, its type is one of the tables of `T`, and it was allocated by
-///   [`Node::new`].
-/// - The parent of `device`, if there is one, is kept alive by `parent`.
+/// - `device` is initialised, its type is a [`Table<T>`], and the node was allocated by
+///   [`Node::create`].
+/// - `parent` holds a reference to the parent of `device`, if there is one.
 #[repr(C)]
 #[pin_data]
 pub struct Node<T: DeviceType> {
@@ -127,25 +146,26 @@ pub struct Node<T: DeviceType> {
     pub(super) presence: Presence,
     #[pin]
     data: T,
-    /// Dropped last: who waits for the parent to be [unshared](Self::wait_until_unshared) has
-    /// waited for the data of its children.
+    /// Dropped last. When the parent is [unshared](Self::wait_until_unshared), the data of its
+    /// children have been dropped.
     parent: Option<ARef<Device>>,
 }
 
-// SAFETY: `struct device` may be used and released on any thread, and so may `T` and the atomics.
+// SAFETY: A `struct device` may be used and released by any thread, `T` is `Send` and `Sync`, and
+// so are the other fields.
 unsafe impl<T: DeviceType> Send for Node<T> {}
-// SAFETY: All methods of a node are safe to call on several threads at once; `T` is `Sync`.
+// SAFETY: All methods of a node may be called by several threads concurrently, and `T` is `Sync`.
 unsafe impl<T: DeviceType> Sync for Node<T> {}
 
-/// What a new node is to be, besides its data.
+/// The properties of a new node, apart from its data.
 pub struct NodeParameters<'a, T: DeviceType, B: Bus> {
-    /// The bus that it is put on.
+    /// Its bus.
     pub bus: &'static BusType<B>,
     /// Its parent in the device tree.
     pub parent: Option<&'a Device>,
     /// One of [`DeviceType::tables`].
     pub table: &'static Table<T>,
-    /// Further groups of attributes.
+    /// Attribute groups in addition to those of the table.
     pub groups: GroupList<T>,
     /// NUMA node, negative for none. One that is not online is replaced by the nearest one that is.
     pub numa_node: i32,
@@ -154,18 +174,18 @@ pub struct NodeParameters<'a, T: DeviceType, B: Bus> {
     pub device_number: u32,
 }
 
-/// Initialises a device, which power management is to leave alone: there is nothing to do for it.
+/// Initialises a device and excludes it from power management, which has nothing to do for it.
 ///
-/// Not a part of the generic function that calls it: the helper is not exported to the modules in
-/// which that is instantiated.
+/// Not a part of its generic caller, which is instantiated in modules to which the helper is not
+/// exported.
 ///
 /// # Safety
 ///
-/// `device` is zeroed, and nobody else knows of it.
+/// `device` must be zeroed, pinned, and not accessed by anything else.
 #[inline(never)]
 unsafe fn initialise(device: *mut sys::device) {
-    // SAFETY: By the requirements of this function; the second one wants an initialised device that
-    // was not added.
+    // SAFETY: The caller passes a zeroed and pinned device that nothing else accesses. The second
+    // function expects an initialised device that was not added, which the first has made it.
     unsafe {
         sys::device_initialize(device);
         sys::device_set_pm_not_required(device);
@@ -173,21 +193,22 @@ unsafe fn initialise(device: *mut sys::device) {
 }
 
 impl<T: DeviceType> Node<T> {
-    /// Makes a node named `name` that is not in sysfs yet.
+    /// Creates a node called `name`, which is not in sysfs yet. `ENOMEM`: out of memory. Otherwise
+    /// the error of `data`.
     pub fn new<B: Bus>(
         parameters: &NodeParameters<'_, T, B>,
         name: fmt::Arguments<'_>,
         data: impl PinInit<T, Error>,
     ) -> Result<ARef<Self>> {
-        // Allocators take the node of a device for an index.
+        // Allocators use the NUMA node of a device as an index.
         let numa_node = online_node(parameters.numa_node);
         Self::create(
             parameters.table,
             parameters.parent,
             name,
             data,
-            // SAFETY: The caller passes an initialised device that nobody else knows of yet, and
-            // all that is put in is static. The NUMA node is one that the kernel has, or negative.
+            // SAFETY: `create` passes an initialised device that nothing else accesses yet. Bus and
+            // groups are static; the groups are of `T`. The NUMA node exists or is negative.
             |device| unsafe {
                 (*device).bus = parameters.bus.as_ptr();
                 (*device).groups = parameters.groups.as_ptr().cast_mut();
@@ -197,9 +218,10 @@ impl<T: DeviceType> Node<T> {
         )
     }
 
-    /// Makes a node named `name` in `class`, on no bus, that is not in sysfs yet.
+    /// Creates a node called `name` in `class` and on no bus, which is not in sysfs yet. `ENOMEM`:
+    /// out of memory. Otherwise the error of `data`.
     ///
-    /// `device_number` is that of its node in `/dev`, 0 for none.
+    /// `device_number` is the number of its node in `/dev`, 0 for none.
     pub fn in_class(
         class: &'static Class,
         table: &'static Table<T>,
@@ -208,16 +230,16 @@ impl<T: DeviceType> Node<T> {
         name: fmt::Arguments<'_>,
         data: impl PinInit<T, Error>,
     ) -> Result<ARef<Self>> {
-        // SAFETY: The caller passes an initialised device that nobody else knows of yet, and the
-        // class is static.
+        // SAFETY: `create` passes an initialised device that nothing else accesses yet. The class
+        // is static.
         Self::create(table, Some(parent), name, data, |device| unsafe {
             (*device).class = class.as_ptr();
             (*device).devt = device_number;
         })
     }
 
-    /// Makes a node; `place` decides where its initialised device, which nobody else knows of, is
-    /// going to be.
+    /// Creates a node. `place` receives its initialised device, which nothing else accesses yet,
+    /// and puts it on a bus or into a class.
     fn create(
         table: &'static Table<T>,
         parent: Option<&Device>,
@@ -238,33 +260,37 @@ impl<T: DeviceType> Node<T> {
         )?;
         LIVE.fetch_add(1, Full);
 
-        // SAFETY: The node is not moved: from here on its memory is owned by the reference count of
-        // the device, and freed by the release callback.
+        // SAFETY: The node is not moved out of its box. From here on its memory is owned by the
+        // reference count of the device, and the release callback frees it.
         let node = unsafe { Pin::into_inner_unchecked(node) };
         let node = KBox::into_raw(node);
-        // SAFETY: `node` was just allocated.
+        // SAFETY: `node` was just allocated, so it is valid.
         let device = unsafe { (*node).device.get() };
-        // SAFETY: The device is zeroed and nobody else knows of it.
+        // SAFETY: The device is zeroed, pinned in its box, and not accessed by anything else.
         unsafe { initialise(device) };
-        // SAFETY: As above; the table is static, and the parent is kept by the node. After this,
-        // dropping the reference runs the release callback.
+        // SAFETY: The device is valid and not accessed by anything else. The table is static, and
+        // the node holds a reference to the parent. From here on, dropping the last reference runs
+        // the release callback of `T`.
         unsafe {
             (*device).type_ = &raw const table.0;
             (*device).parent = (*node).parent.as_deref().map_or(ptr::null_mut(), raw);
         }
         place(device);
-        // SAFETY: `node` is valid, and the reference that `device_initialize` made becomes ours.
-        // INVARIANT: The device was initialised with a table of `T`.
+        // SAFETY: `node` comes from a box, so it is valid and not null. The `ARef` takes over the
+        // reference that `device_initialize` has made.
+        // INVARIANT: The device is initialised and has a table of `T`, and its parent is that in
+        // `parent`.
         let node = unsafe { ARef::from_raw(NonNull::new_unchecked(node)) };
-        // SAFETY: `device` is initialised; the format takes one string.
+        // SAFETY: `device` is initialised and not added. The format takes one string, which is
+        // passed; both are C strings and are copied.
         to_result(unsafe { sys::dev_set_name(device, c"%s".as_char_ptr(), name.as_char_ptr()) })?;
         Ok(node)
     }
 
-    /// Returns the node that `device` belongs to, if it is one of `T`.
+    /// Returns the node that `device` is part of, if it is a node of `T`.
     pub fn from_device(device: &Device) -> Option<&Self> {
         let raw = raw(device);
-        // SAFETY: `raw` is a valid device; its type does not change once it is initialised.
+        // SAFETY: `raw` is a valid device. Its type does not change after its initialisation.
         let table = unsafe { (*raw).type_ };
         if !T::tables()
             .iter()
@@ -272,40 +298,40 @@ impl<T: DeviceType> Node<T> {
         {
             return None;
         }
-        // SAFETY: The type of the device is a table of `T`, and only `Node::<T>::new` puts those
-        // into devices.
+        // SAFETY: The type of the device is a table of `T`, which only `Node::<T>::create` sets, so
+        // this is the device of a `Node<T>`. It lives as long as `device` is borrowed.
         Some(unsafe { Self::from_raw(raw) })
     }
 
-    /// Returns the node whose device is `raw`.
+    /// Returns the node that `raw` is part of.
     ///
     /// # Safety
     ///
-    /// `raw` must be the device of a `Node<T>` that lives at least as long as the returned
-    /// reference.
+    /// `raw` must be the device of a `Node<T>` that outlives the returned reference.
     pub(crate) unsafe fn from_raw<'a>(raw: *mut sys::device) -> &'a Self {
-        // SAFETY: By the requirements of this function; the device is the first field of the node.
+        // SAFETY: The caller passes the device of a `Node<T>`, which is its first field. The node
+        // outlives the reference, and nodes are only borrowed shared.
         unsafe { &*raw.cast::<Self>() }
     }
 
     /// Returns the device of this node.
     pub fn device(&self) -> &Device {
-        // SAFETY: By the type invariant the device is initialised, and it lives as long as the
-        // node.
+        // SAFETY: By the type invariant the device is initialised, and it is valid while the node
+        // is borrowed. It lives as long as the node, which is borrowed.
         unsafe { Device::from_raw(self.device.get()) }
     }
 
-    /// Returns what the device stands for, for as long as the node is borrowed.
+    /// Returns the data of the node, with the lifetime of the borrow of the node.
     pub fn data(node: &Self) -> &T {
         &node.data
     }
 
-    /// Returns the name that events carry as `DEVTYPE`, if its table has one.
+    /// Returns the `DEVTYPE` of the node's uevents, if its table has one.
     pub fn type_name(&self) -> Option<&'static CStr> {
-        // SAFETY: By the type invariant the device is initialised and its type is a table, all of
-        // which are static.
+        // SAFETY: By the type invariant the device is initialised and its type is a table. Tables
+        // are static and immutable.
         let name = unsafe { (*(*self.device.get()).type_).name };
-        // SAFETY: `Table::named`, the only one who sets a name, takes it from a static C string.
+        // SAFETY: Only `Table::named` sets a name, from a static C string.
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
     }
 
@@ -320,43 +346,43 @@ impl<T: DeviceType> Node<T> {
         unsafe { sys::dev_to_node(self.device.get()) }
     }
 
-    /// Takes the lock of the device.
+    /// Takes the lock of the device. May sleep.
     pub fn lock_device(&self) -> DeviceLock<'_> {
         DeviceLock::new(self.device())
     }
 
-    /// Waits until nobody but the caller, who has this one reference, refers to an unregistered
-    /// node or to a child of it. To be called before the module goes that its release function is
-    /// part of, or that of its data or of those of its children.
+    /// Waits until the caller, who holds one reference, is the only user of an unregistered node
+    /// and its children. A module must call it before the text is freed that drops the node, its
+    /// data or those of its children. May sleep.
     ///
-    /// Never call it with a lock that somebody needs to let go of the node: that of a device on the
-    /// same bus, say.
+    /// The caller must not hold a lock that another user needs before it drops its reference, such
+    /// as that of a device on the same bus.
     pub fn wait_until_unshared(node: &ARef<Self>) {
-        // SAFETY: The count is a field of the device, which lives as long as `node`, and only ever
-        // accessed atomically.
+        // SAFETY: The count is a field of the device, which is valid while `node` is borrowed. It
+        // is aligned, and all accesses to it are atomic.
         let count: &Atomic<i32> = unsafe {
             Atomic::from_ptr(&raw mut (*node.device.get()).kobj.kref.refcount.refs.counter)
         };
-        // Nobody can find the node any more, so the count does not grow again.
+        // The node cannot be looked up any more, so once the count is 1 it stays 1.
         wait_until(
             || count.load(Acquire) <= 1,
             || dev_warn!(node.device(), "is gone, but still in use: waiting\n"),
         );
     }
 
-    /// Calls `f` for each child in sysfs until it fails. Children that come or go meanwhile may be
-    /// left out.
+    /// Calls `f` for each child in sysfs until it fails. Children that are added or removed
+    /// concurrently may be skipped.
     pub fn for_each_child<F: FnMut(&Device) -> Result>(&self, f: F) -> Result {
         for_each_child(self.device(), f)
     }
 
-    /// Returns the first child in sysfs that is a node of `U` and meets `condition`.
+    /// Returns the first child in sysfs that is a node of `U` and satisfies `condition`.
     pub fn find_child<U: DeviceType>(
         &self,
         mut condition: impl FnMut(&Node<U>) -> bool,
     ) -> Option<ARef<Node<U>>> {
         let mut found = None;
-        // The walk ends with an error once something is found; there are no other errors.
+        // An error ends the iteration once a child is found. There are no other errors.
         let _ = self.for_each_child(|child| match Node::<U>::from_device(child) {
             Some(node) if condition(node) => {
                 found = Some(ARef::from(node));
@@ -371,47 +397,50 @@ impl<T: DeviceType> Node<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the driver core alone, when the last reference to the device of a `Node<T>`
-    /// is gone.
+    /// `device` must be that of a `Node<T>`, and its last reference must be gone. Only the driver
+    /// core may call this.
     unsafe extern "C" fn release_callback(device: *mut sys::device) {
-        // SAFETY: The last reference is gone, so nobody uses the node any more. It was allocated in
-        // `Self::new`, whose box is taken back here; the pinned contents are dropped in place.
+        // SAFETY: The last reference is gone, so nothing uses the node any more. `Self::create` has
+        // allocated it in a box, which is taken back once; the device is its first field. The
+        // content is pinned, and is dropped in place.
         drop(unsafe { Pin::new_unchecked(KBox::from_raw(device.cast::<Self>())) });
         LIVE.fetch_sub(1, Full);
     }
 }
 
-/// Calls `f` for each child of `device` in sysfs until it fails.
+/// Calls `f` for each child of `device` in sysfs until it fails. Returns that error. May sleep.
 pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) -> Result {
-    /// Passes one child on.
+    /// Passes a child to the closure.
     ///
     /// # Safety
     ///
-    /// `data` must be a closure of type `F` of which nobody else knows, and `child` a valid device.
+    /// `data` must be a closure of type `F` that nothing else uses during the call, and `child` a
+    /// device that is valid during the call.
     unsafe extern "C" fn callback<F: FnMut(&Device) -> Result>(
         child: *mut sys::device,
         data: *mut c_void,
     ) -> c_int {
-        // SAFETY: `data` is the closure that `for_each_child` passed, and nobody else uses it
-        // during the walk.
+        // SAFETY: The caller passes a closure of type `F` that nothing else uses during the call.
+        // The driver core makes one call at a time.
         let f = unsafe { &mut *data.cast::<F>() };
-        // SAFETY: The driver core holds a reference to the child during the call.
+        // SAFETY: The caller passes a child that is valid during the call: the driver core holds a
+        // reference to it.
         match f(unsafe { Device::from_raw(child) }) {
             Ok(()) => 0,
             Err(error) => error.to_errno(),
         }
     }
 
-    // SAFETY: `device` is valid, and the closure outlives the call.
+    // SAFETY: `device` is valid. The closure is what the callback expects, outlives the call and is
+    // not used otherwise during it.
     to_result(unsafe {
         sys::device_for_each_child(raw(device), (&raw mut f).cast(), Some(callback::<F>))
     })
 }
 
-/// Forgets in which context a device is.
+/// Returns the device without its context.
 pub fn normal<Ctx: DeviceContext>(device: &Device<Ctx>) -> &Device {
-    // SAFETY: `device` is valid as long as it is borrowed, and every device may be seen without a
-    // context.
+    // SAFETY: `device` is valid while it is borrowed. The context `Normal` demands nothing else.
     unsafe { Device::from_raw(ptr::from_ref(device).cast::<sys::device>().cast_mut()) }
 }
 
@@ -433,15 +462,18 @@ impl<T: DeviceType> AsRef<Device> for Node<T> {
     }
 }
 
-// SAFETY: A node lives until the reference count of its device is zero.
+// SAFETY: A node is freed by the release function of its device, that is, when the reference count
+// is zero. `inc_ref` and `dec_ref` change that count.
 unsafe impl<T: DeviceType> AlwaysRefCounted for Node<T> {
     fn inc_ref(&self) {
-        // SAFETY: The existence of a shared reference guarantees that the count is not zero.
+        // SAFETY: By the type invariant the device is initialised. The shared reference guarantees
+        // that its count is not zero.
         unsafe { sys::get_device(self.device.get()) };
     }
 
     unsafe fn dec_ref(node: NonNull<Self>) {
-        // SAFETY: The caller owns a reference, so the node is valid; its device is its first field.
+        // SAFETY: The caller owns a reference, so the node is valid, and gives it up. The device is
+        // the first field. The release function may sleep, as the caller of `dec_ref` may.
         unsafe { sys::put_device(node.cast().as_ptr()) };
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where a node is on its way through sysfs: how it comes, how it goes, and who polls its
+//! The registration of a node: adding it to sysfs, removing it, and waking pollers of its
 //! attributes meanwhile.
 //!
 //! # Lock order
 //!
-//! The lock of a step is taken inside of all others. Attributes are looked up under it, which takes
-//! a lock of sysfs that others hold while they allocate memory; so whoever carries out requests of
-//! a disk must not ask for it.
+//! The lock of the state is innermost, except for locks of kernfs: attributes are looked up under
+//! it. kernfs allocates memory under its locks, so code that executes block requests must not take
+//! this lock.
 
 use super::{
     DeviceType,
@@ -37,36 +37,36 @@ use kernel::{
     }, //
 };
 
-/// Whether a node is there.
+/// The registration state of a node.
 #[pin_data]
 pub(super) struct Presence {
     dead: Atomic<bool>,
     #[pin]
     step: Mutex<Step>,
-    /// For those who wait until a node has arrived, or failed to.
+    /// Signalled when adding a node has succeeded or failed.
     #[pin]
     settled: CondVar,
 }
 
-/// The steps of a node. What takes long is done without the lock.
+/// The states of a node. The lock is not held while the driver core adds or removes the device.
 enum Step {
     /// Not added yet.
     New,
-    /// Being added. Attributes may be there already; those who poll these ones are woken once all
-    /// is.
+    /// Being added. Some attributes may exist already. Pollers of the listed ones are woken once
+    /// the device was added.
     Arriving(KVec<AttributePath>),
-    /// There.
+    /// Added.
     Present,
-    /// Taken out, or never to be added.
+    /// Removed, or never to be added.
     Gone,
 }
 
 impl Presence {
-    /// That of a new node.
+    /// Returns the state of a new node.
     ///
-    /// Not a part of the generic function that calls it, and the locks are made before the
-    /// initialiser, which is: that is compiled into each module anew, with names of its own, and
-    /// lockdep wants one name for a key.
+    /// Not a part of its generic caller, and the locks are created outside of the initialiser,
+    /// which is generic, too. Each module has its own copies of these, but lockdep requires that
+    /// all users of a key pass the same name.
     #[inline(never)]
     pub(super) fn new() -> impl PinInit<Self> {
         let step = new_mutex!(Step::New, "nd_node");
@@ -80,10 +80,11 @@ impl Presence {
 }
 
 impl<T: DeviceType> Node<T> {
-    /// Puts the device into sysfs and tells the bus, which may bind a driver before this returns.
+    /// Adds the device to sysfs and to its bus. A driver may be bound before this returns. May
+    /// sleep.
     ///
-    /// Fails with `EBUSY` for a node that was registered or unregistered before, else with the
-    /// error of the driver core.
+    /// `EBUSY`: the node was registered or unregistered before. Otherwise the error of the driver
+    /// core.
     pub fn register(&self) -> Result {
         {
             let mut step = self.presence.step.lock();
@@ -92,7 +93,8 @@ impl<T: DeviceType> Node<T> {
             }
             *step = Step::Arriving(KVec::new());
         }
-        // SAFETY: The device is initialised, and it is added only once, since it was new.
+        // SAFETY: The device is initialised and has a name. It is added once, as only one caller
+        // finds the state `New`. The function may sleep, as this one may; it runs without the lock.
         let added = to_result(unsafe { sys::device_add(self.device.get()) });
         let outcome = if added.is_ok() {
             Step::Present
@@ -109,27 +111,27 @@ impl<T: DeviceType> Node<T> {
         added
     }
 
-    /// Tells whether [`Self::unregister`] was called, or [`Self::mark_dead`].
+    /// Returns `true` if [`Self::unregister`] or [`Self::mark_dead`] was called.
     pub fn is_dead(&self) -> bool {
         self.presence.dead.load(Acquire)
     }
 
-    /// Claims the right to unregister this device; only the first caller gets `true`.
+    /// Claims the right to unregister this device. Only the first call returns `true`.
     pub fn mark_dead(&self) -> bool {
         !self.presence.dead.xchg(true, Full)
     }
 
-    /// Unbinds the driver and takes the device out of sysfs, unless somebody else does or did.
+    /// Unbinds the driver and removes the device from sysfs, unless another caller has claimed the
+    /// right to.
     ///
-    /// Takes the device lock, and waits for running attribute callbacks: never call it from one of
-    /// them.
+    /// Takes the device lock and waits for running attribute callbacks, which must not call it.
     pub fn unregister(&self) {
         if self.mark_dead() {
             self.delete();
         }
     }
 
-    /// Unregisters a device after [`Self::mark_dead`] gave the right to.
+    /// Unregisters a device for which [`Self::mark_dead`] has returned `true` to the caller.
     pub fn delete(&self) {
         {
             let mut step = self.presence.step.lock();
@@ -142,18 +144,20 @@ impl<T: DeviceType> Node<T> {
         }
         {
             let _lock = self.lock_device();
-            // SAFETY: The device was added; its lock is held, as `kill_device` asks for.
+            // SAFETY: The device was added and not removed. Its lock is held, as the function
+            // demands.
             unsafe { sys::kill_device(self.device.get()) };
         }
-        // SAFETY: The device was added, and it is deleted only once, since it was present.
+        // SAFETY: The device was added. It is deleted once, as only one caller finds the state that
+        // says so. The function may sleep, as this one may, and no lock is held.
         unsafe { sys::device_del(self.device.get()) };
     }
 
-    /// Wakes those who poll an attribute.
+    /// Wakes pollers of an attribute, now or, if the device is being added, afterwards. May sleep.
     pub fn notify(&self, attribute: AttributePath) {
         if let Step::Arriving(changed) = &mut *self.presence.step.lock() {
             if !changed.contains(&attribute) && changed.push(attribute, GFP_KERNEL).is_err() {
-                dev_warn!(self.device(), "nobody is woken: out of memory\n");
+                dev_warn!(self.device(), "cannot notify pollers: out of memory\n");
             }
             return;
         }
@@ -162,15 +166,16 @@ impl<T: DeviceType> Node<T> {
         }
     }
 
-    /// Returns what wakes those who poll an attribute.
+    /// Returns a notifier for pollers of an attribute.
     ///
-    /// `ENOENT`: the device has no such attribute, is not in sysfs, or not wholly yet.
+    /// `ENOENT`: the device has no such attribute, or was not added or was removed.
     pub fn notifier(&self, attribute: AttributePath) -> Result<Notifier> {
         let step = self.presence.step.lock();
         if !matches!(*step, Step::Present) {
             return Err(ENOENT);
         }
-        // SAFETY: The device was added; who takes it out of sysfs says so under the lock before.
+        // SAFETY: The device was added. `delete` changes the state under the lock before it removes
+        // the device, and the lock is held, so the device stays in sysfs during the call.
         unsafe { Notifier::of_device(self.device.get(), attribute) }
     }
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waking those who poll an attribute.
+//! Waking pollers of sysfs attributes.
+//!
+//! A [`Notifier`] owns a reference to a kernfs node. Looking up an attribute takes locks of kernfs;
+//! notifying takes spinning locks only.
 //!
 //! C header: [`include/linux/kernfs.h`](srctree/include/linux/kernfs.h)
 
@@ -17,8 +20,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// An attribute of a device: its name, and the directory below that of the device that it is in, if
-/// it is in one.
+/// The path of an attribute of a device: its name, and its subdirectory if it is in one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AttributePath {
     directory: Option<&'static CStr>,
@@ -26,7 +28,7 @@ pub struct AttributePath {
 }
 
 impl AttributePath {
-    /// `name`, in the device's own directory.
+    /// Returns the path of `name` in the device's own directory.
     pub const fn new(name: &'static CStr) -> Self {
         Self {
             directory: None,
@@ -34,7 +36,7 @@ impl AttributePath {
         }
     }
 
-    /// `name`, in `directory` below it.
+    /// Returns the path of `name` in the subdirectory `directory`.
     pub const fn within(directory: &'static CStr, name: &'static CStr) -> Self {
         Self {
             directory: Some(directory),
@@ -43,44 +45,46 @@ impl AttributePath {
     }
 }
 
-/// Wakes those who poll one attribute.
+/// Wakes pollers of one attribute.
 ///
-/// The attribute is looked up once. That takes a lock under which memory is allocated, so whoever
-/// carries out requests of a disk must not do it; [`Notifier::notify`] takes spin locks only.
+/// The attribute is looked up when this is created. That takes a lock under which memory is
+/// allocated, so code that executes block requests must not do it. [`Notifier::notify`] takes
+/// spinning locks only and may be called there.
 ///
 /// # Invariants
 ///
 /// The node is a file.
 pub struct Notifier(Found);
 
-/// A node of sysfs, of whatever type.
+/// A reference to a node of sysfs, of any type.
 ///
 /// # Invariants
 ///
-/// The pointer is a valid node, of which this owns a reference.
+/// The pointer is a valid node, to which a reference is owned.
 struct Found(NonNull<sys::kernfs_node>);
 
 impl Found {
-    /// Looks for `name`. `ENOENT`: there is no directory, or nothing of that name in it.
+    /// Looks up `name`. `ENOENT`: `parent` is null, or has no such entry.
     ///
     /// # Safety
     ///
-    /// `parent` is null, or a directory that is kept during the call.
+    /// `parent` must be null, or a directory that is valid during the call.
     unsafe fn in_directory(parent: *mut sys::kernfs_node, name: &CStr) -> Result<Self> {
         if parent.is_null() {
             return Err(ENOENT);
         }
-        // SAFETY: By the requirements of this function `parent` is a valid directory; the name is a
-        // C string, which is only read; null stands for no namespace.
+        // SAFETY: The caller passes a directory that is valid during the call, and it is not null.
+        // The name is a C string, which is only read. Null stands for no namespace. The function
+        // may sleep, as this one may.
         let node = unsafe { sys::kernfs_find_and_get_ns(parent, name.as_char_ptr(), ptr::null()) };
-        // INVARIANT: The function returns a node with a reference for the caller, or null.
+        // INVARIANT: The function returns null, or a node with a reference for the caller.
         NonNull::new(node).map(Self).ok_or(ENOENT)
     }
 
-    /// Returns the node if it is of this type, else `ENOENT`.
+    /// Returns the node if it has this type, else `ENOENT`.
     fn of_type(self, expected: sys::kernfs_node_type) -> Result<Self> {
-        // SAFETY: By the type invariant the node is valid. Other bits of the flags may change
-        // meanwhile, the type does not.
+        // SAFETY: By the type invariant the node is valid. Its type does not change, but other bits
+        // of the flags may change concurrently, hence the volatile read.
         let flags = unsafe { (&raw const (*self.0.as_ptr()).flags).read_volatile() };
 
         if u32::from(flags) & sys::KERNFS_TYPE_MASK == expected {
@@ -93,66 +97,69 @@ impl Found {
 
 impl Drop for Found {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant a reference is owned, and it is given up once.
+        // SAFETY: By the type invariant a reference is owned. It is dropped once.
         unsafe { sys::kernfs_put(self.0.as_ptr()) };
     }
 }
 
-// SAFETY: The reference belongs to no thread, and nodes are counted atomically.
+// SAFETY: The reference is not tied to a thread; any may drop it, as nodes are counted atomically.
 unsafe impl Send for Notifier {}
 
-// SAFETY: `kernfs_notify` may be called from anywhere.
+// SAFETY: A shared notifier only calls `kernfs_notify`, which may be called concurrently and in any
+// context.
 unsafe impl Sync for Notifier {}
 
 impl Notifier {
-    /// For an attribute of `device`, which is in sysfs as long as it is bound to its driver.
+    /// Returns a notifier for an attribute of `device`, which is in sysfs while it is bound.
     ///
-    /// `ENOENT`: the device has no such attribute: there is nothing of that name, or it is not a
-    /// file in a directory.
+    /// `ENOENT`: the device has no file of that path.
     pub fn new(device: &Device<Bound>, attribute: AttributePath) -> Result<Self> {
         let raw = ptr::from_ref(device).cast::<sys::device>();
-        // SAFETY: `device` is valid, and a device leaves its driver before it is taken out of
-        // sysfs.
+        // SAFETY: `device` is valid and was added, as it is bound. A device is unbound before it
+        // leaves sysfs.
         unsafe { Self::of_device(raw, attribute) }
     }
 
-    /// For an attribute of `device`.
+    /// Returns a notifier for an attribute of `device`.
     ///
-    /// `ENOENT`: the device has no such attribute.
+    /// `ENOENT`: the device has no file of that path.
     ///
     /// # Safety
     ///
-    /// `device` is valid, was added, and is not taken out of sysfs during the call.
+    /// `device` must be valid and added, and must not leave sysfs during the call.
     pub(crate) unsafe fn of_device(
         device: *const sys::device,
         attribute: AttributePath,
     ) -> Result<Self> {
-        // SAFETY: By the requirements of this function the device is in sysfs during the call, and
-        // so is its directory.
+        // SAFETY: The caller passes a valid device that is in sysfs during the call, so its
+        // directory does not change.
         let root = unsafe { (*device).kobj.sd };
         let attribute = match attribute.directory {
             None => {
-                // SAFETY: `root` is null or the directory of the device, which stays during the
-                // call.
+                // SAFETY: `root` is null or the directory of the device, which stays in sysfs and
+                // is thus valid during the call.
                 unsafe { Found::in_directory(root, attribute.name) }?
             }
             Some(directory) => {
-                // SAFETY: As for an attribute without a directory of its own: `root` is null or
-                // stays during the call.
+                // SAFETY: `root` is null or the directory of the device, which stays in sysfs and
+                // is thus valid during the call.
                 let directory = unsafe { Found::in_directory(root, directory) }?
                     .of_type(sys::kernfs_node_type_KERNFS_DIR)?;
-                // SAFETY: This is a directory, of which `directory` owns a reference.
+                // SAFETY: `directory` is a directory, as was checked, and owns a reference to the
+                // node during the call.
                 unsafe { Found::in_directory(directory.0.as_ptr(), attribute.name) }?
             }
         };
-        // INVARIANT: The node was found in sysfs, and is a file.
+        // INVARIANT: `of_type` returns only files.
         Ok(Self(attribute.of_type(sys::kernfs_node_type_KERNFS_FILE)?))
     }
 
-    /// Wakes them. Those who are not there any more because the device is gone are no trouble.
+    /// Wakes the pollers. Does nothing if the attribute was removed. May be called in atomic
+    /// context.
     pub fn notify(&self) {
-        // SAFETY: By the type invariants this is a valid file. It may have been removed, then
-        // nobody has it open.
+        // SAFETY: By the type invariants this is a valid node and a file, as the function demands.
+        // It may have been removed from sysfs; then the function does nothing. It may be called in
+        // any context.
         unsafe { sys::kernfs_notify(self.0 .0.as_ptr()) };
     }
 }
@@ -166,18 +173,19 @@ mod tests {
         let registration = kernel::faux::Registration::new(c"nd_kunit", None)?;
         let device: &Device = registration.as_ref();
         let _child = kernel::faux::Registration::new(c"nd_kunit_child", Some(device))?;
-        // SAFETY: A faux device is bound to its driver until it is unregistered, which
-        // `registration` keeps away.
+        // SAFETY: A faux device is bound to its driver until it is unregistered, and `registration`
+        // lives until the end of the test.
         let device = unsafe { device.as_bound() };
         let exists = |path| Notifier::new(device, path).is_ok();
 
         assert!(exists(AttributePath::new(c"uevent")));
         assert!(exists(AttributePath::within(c"nd_kunit_child", c"uevent")));
         assert!(!exists(AttributePath::new(c"nothing")));
-        // A directory and a link.
+        // A directory and a symbolic link.
         assert!(!exists(AttributePath::new(c"nd_kunit_child")));
         assert!(!exists(AttributePath::new(c"subsystem")));
-        // The kernel would take what a file or a link keeps for the names in it.
+        // Without the check of the type, the kernel would interpret the data of a file or link as a
+        // directory.
         assert!(!exists(AttributePath::within(c"uevent", c"nothing")));
         assert!(!exists(AttributePath::within(c"subsystem", c"devices")));
         Ok(())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Label areas, by the calls `GET_CONFIG_SIZE` and `GET_CONFIG_DATA` of a DIMM's node.
+//! Label areas, read by the ioctls `ND_IOCTL_GET_CONFIG_SIZE` and `ND_IOCTL_GET_CONFIG_DATA` of a
+//! DIMM's device node.
 //!
 //! C header: `include/uapi/linux/ndctl.h`
 
@@ -16,7 +17,7 @@ use std::{
     path::Path, //
 };
 
-/// Bytes in one call, at most.
+/// Maximum number of bytes of one call.
 const CHUNK: usize = 4096;
 
 /// `struct nd_cmd_get_config_size`.
@@ -42,7 +43,7 @@ struct Data {
 }
 
 const GET_CONFIG_SIZE: Opcode = opcode::read_write::<Size>(b'N', 4);
-/// The size in its number is that of the header.
+/// The size in the ioctl number is that of the header.
 const GET_CONFIG_DATA: Opcode = opcode::read_write::<[u32; 3]>(b'N', 5);
 
 /// The label area of one DIMM.
@@ -53,16 +54,16 @@ pub struct LabelArea {
 }
 
 impl LabelArea {
-    /// Opens the node of a DIMM, `/dev/nmemN`.
+    /// Opens the device node of a DIMM, `/dev/nmemN`.
     ///
     /// # Errors
     ///
-    /// Those of `open`. The DIMM has no labels: `ENOTTY`.
+    /// Those of `open`. `ENOTTY`: the DIMM has no label area.
     pub fn open(node: &Path) -> io::Result<Self> {
         let node = File::options().read(true).write(true).open(node)?;
         let mut size = Size::default();
-        // SAFETY: The call reads and writes the 12 bytes of `Size`, for which every bit pattern is
-        // valid.
+        // SAFETY: The ioctl takes a `struct nd_cmd_get_config_size`, whose layout is that of
+        // `Size`. It reads and writes these 12 bytes only, and every bit pattern is valid for them.
         unsafe { ioctl::ioctl(&node, Updater::<GET_CONFIG_SIZE, Size>::new(&mut size)) }?;
         if size.status != 0 {
             return Err(io::Error::other(format!("status {:#x}", size.status)));
@@ -74,11 +75,11 @@ impl LabelArea {
         })
     }
 
-    /// Reads its first `most` bytes, or all if it has less.
+    /// Returns the first `most` bytes of the area, or all if it is shorter.
     ///
     /// # Errors
     ///
-    /// Those of the call, or a status that is no success.
+    /// Those of the ioctl, or a status other than success.
     pub fn read(&self, most: u32) -> io::Result<Vec<u8>> {
         let step = (self.transfer as usize).clamp(1, CHUNK);
         let mut bytes = Vec::new();
@@ -92,9 +93,10 @@ impl LabelArea {
                 bytes: [0; CHUNK],
             };
             let length = data.length as usize;
-            // SAFETY: The call reads the header and writes the status and `length` bytes after it,
-            // for which there is room by the invariant of `Data`; every bit pattern is valid for
-            // them.
+            // SAFETY: The ioctl takes a `struct nd_cmd_get_config_data_hdr` with `length` bytes
+            // behind it, whose layout is that of `Data`. It reads the header and writes the status
+            // and `length` bytes after it, which by the invariant of `Data` fit. Every bit pattern
+            // is valid for them.
             unsafe { ioctl::ioctl(&self.node, Updater::<GET_CONFIG_DATA, Data>::new(&mut data)) }?;
             if data.status != 0 {
                 return Err(io::Error::other(format!("status {:#x}", data.status)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! libpmemblk 1.12, which is loaded when it is wanted, so that nobody needs it to build this.
+//! libpmemblk 1.12, which is loaded at run time, so that this crate can be built without it.
 
 use anyhow::{
     bail,
@@ -26,7 +26,7 @@ use std::{
 type Create = unsafe extern "C" fn(*const c_char, usize, usize, c_uint) -> *mut c_void;
 type Access = unsafe extern "C" fn(*mut c_void, *mut c_void, c_longlong) -> c_int;
 
-/// An array of blocks in a file that is mapped.
+/// An array of blocks in a mapped file.
 pub struct PmemBlk {
     pool: NonNull<c_void>,
     block_size: usize,
@@ -34,29 +34,31 @@ pub struct PmemBlk {
     read: Access,
     write: Access,
     close: unsafe extern "C" fn(*mut c_void),
-    /// Where the functions are; it goes last.
+    /// Owner of the functions' text. Declared last, so it is dropped last.
     _library: Library,
 }
 
 // SAFETY: The library may be used by any number of threads, pmemblk(7): "BTT ... all operations are
 // thread-safe".
 unsafe impl Send for PmemBlk {}
-// SAFETY: As above.
+// SAFETY: The library may be used by any number of threads concurrently, pmemblk(7). The pool is
+// only passed to the library.
 unsafe impl Sync for PmemBlk {}
 
 impl PmemBlk {
-    /// Makes an array of blocks of `block_size` bytes in a new file of `len` bytes.
+    /// Creates an array of blocks of `block_size` bytes in a new file of `len` bytes.
     ///
-    /// `PMEM_IS_PMEM_FORCE=1` is in the environment already, or files that are not on persistent
-    /// memory are synchronised by `msync`.
+    /// Unless the environment has `PMEM_IS_PMEM_FORCE=1`, the library uses `msync` for files that
+    /// are not on persistent memory.
     pub fn create(path: &Path, block_size: usize, len: usize) -> Result<Self> {
         const NAME: &str = "libpmemblk.so.1";
-        // SAFETY: What the library does when it is loaded is to read its settings from the
-        // environment.
+        // SAFETY: The initialisers of the library only read its settings from the environment.
         let library = unsafe { Library::new(NAME) };
         let library = library.with_context(|| format!("{NAME} is not installed"))?;
-        // SAFETY: These are the types of the functions in libpmemblk.h of versions 1.x, which all
-        // have that name; `read` and `write` differ in whether the buffer is written to.
+        // SAFETY: These are the types of the functions in libpmemblk.h of all versions 1.x, which
+        // share this soname. `Access` stands for both `read` and `write`, which differ in the
+        // constness of the buffer. `_library` keeps the library loaded while the functions are
+        // used.
         let (create, nblock, read, write, close, error) = unsafe {
             (
                 *library.get::<Create>(b"pmemblk_create\0")?,
@@ -68,14 +70,16 @@ impl PmemBlk {
             )
         };
         let name = CString::new(path.as_os_str().as_encoded_bytes())?;
-        // SAFETY: The name ends with a NUL.
+        // SAFETY: The name is a C string, which the function only reads. It checks the other
+        // arguments.
         let pool = unsafe { create(name.as_ptr(), block_size, len, 0o600) };
         let Some(pool) = NonNull::new(pool) else {
-            // SAFETY: After an error this is a string, valid until the next call by this thread.
+            // SAFETY: After an error the function returns a C string that is valid until this
+            // thread calls the library again.
             let why = unsafe { CStr::from_ptr(error()) };
             bail!("{}: {}", path.display(), why.to_string_lossy());
         };
-        // SAFETY: The pool is open.
+        // SAFETY: `create` has returned this pool, which is open.
         let blocks = unsafe { nblock(pool.as_ptr()) } as u64;
         Ok(Self {
             pool,
@@ -88,7 +92,7 @@ impl PmemBlk {
         })
     }
 
-    /// Number of blocks.
+    /// Returns the number of blocks.
     pub fn blocks(&self) -> u64 {
         self.blocks
     }
@@ -105,8 +109,8 @@ impl PmemBlk {
     /// Reads a block.
     pub fn read(&self, block: u64, bytes: &mut [u8]) -> Result<()> {
         let number = self.number(block, bytes.len())?;
-        // SAFETY: The pool is open, and the buffer has the size of a block. Numbers out of range
-        // are refused.
+        // SAFETY: The pool is open until `self` is dropped. The buffer has the size of a block and
+        // is valid for writes. The function refuses block numbers out of range.
         let done = unsafe { (self.read)(self.pool.as_ptr(), bytes.as_mut_ptr().cast(), number) };
         ensure!(done == 0, "libpmemblk cannot read block {block}");
         Ok(())
@@ -116,7 +120,8 @@ impl PmemBlk {
     pub fn write(&self, block: u64, bytes: &[u8]) -> Result<()> {
         let number = self.number(block, bytes.len())?;
         let buffer = bytes.as_ptr().cast_mut().cast();
-        // SAFETY: As for `read`; the function does not write to the buffer.
+        // SAFETY: The pool is open until `self` is dropped. The buffer has the size of a block, and
+        // the function only reads it. It refuses block numbers out of range.
         let done = unsafe { (self.write)(self.pool.as_ptr(), buffer, number) };
         ensure!(done == 0, "libpmemblk cannot write block {block}");
         Ok(())
@@ -125,7 +130,8 @@ impl PmemBlk {
 
 impl Drop for PmemBlk {
     fn drop(&mut self) {
-        // SAFETY: The pool is open, and nobody uses it any more.
+        // SAFETY: The pool is open. It is closed once, and not used afterwards, as `self` is being
+        // dropped.
         unsafe { (self.close)(self.pool.as_ptr()) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A mapped file with the instructions of persistent memory.
+//! A mapped file, accessed by the instructions for persistent memory.
 
 use anyhow::{
     Context,
@@ -18,34 +18,33 @@ use std::{
     },
 };
 
-/// Bytes of a line of the caches.
+/// Size of a cache line in bytes.
 const LINE: u64 = 64;
 
 /// The range is not within the region, or a word is not aligned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutOfRange;
 
-/// How a line is written back.
+/// The instruction that writes a cache line back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WriteBack {
     /// `clwb`: the line stays in the cache.
     Clwb,
-    /// `clflushopt`: it does not.
+    /// `clflushopt`: the line is evicted.
     ClflushOpt,
 }
 
-/// A file that is mapped, shared by any number of threads.
+/// A mapped file, which any number of threads share.
 ///
-/// Bytes are accessed by atomic words, and otherwise by inline assembly only: what other threads do
-/// with the same bytes at the same time may tear data, but is not undefined, as with real memory
-/// that others write.
+/// Bytes are accessed by atomic operations on words and by inline assembly only. Concurrent
+/// accesses may thus tear data, but are not undefined behaviour.
 pub struct Region {
     map: MmapRaw,
     write_back: WriteBack,
 }
 
 impl Region {
-    /// Maps a new file of `len` bytes, or replaces what is there.
+    /// Creates a file of `len` bytes, or replaces an existing one, and maps it.
     pub fn create(path: &Path, len: u64) -> Result<Self> {
         let context = || format!("cannot map {}", path.display());
         let file = File::options()
@@ -66,18 +65,18 @@ impl Region {
         Ok(Self { map, write_back })
     }
 
-    /// Bytes of the region.
+    /// Returns the length in bytes.
     #[inline]
     pub fn len(&self) -> u64 {
         self.map.len() as u64
     }
 
-    /// Whether there are none.
+    /// Returns `true` if the length is zero.
     pub fn is_empty(&self) -> bool {
         self.map.len() == 0
     }
 
-    /// Name of the instruction that writes lines back.
+    /// Returns the name of the instruction that writes cache lines back.
     pub fn write_back(&self) -> &'static str {
         match self.write_back {
             WriteBack::Clwb => "clwb",
@@ -85,11 +84,11 @@ impl Region {
         }
     }
 
-    /// Where a range is; all of it is mapped.
+    /// Returns the address of a range, all of which is mapped.
     #[inline(always)]
     fn pointer(&self, offset: u64, len: u64) -> Result<*mut u8, OutOfRange> {
         match offset.checked_add(len) {
-            // The result is within the mapping, so that the arithmetic does not wrap around.
+            // The result is within the mapping, so the addition does not wrap around.
             Some(end) if end <= self.len() => {
                 Ok(self.map.as_mut_ptr().wrapping_add(offset as usize))
             }
@@ -97,7 +96,7 @@ impl Region {
         }
     }
 
-    /// Where a word is; it is aligned and mapped.
+    /// Returns the address of a word, which is aligned and mapped.
     #[inline(always)]
     fn word(&self, offset: u64, len: u64) -> Result<*mut u8, OutOfRange> {
         if !offset.is_multiple_of(len) {
@@ -110,38 +109,43 @@ impl Region {
     #[inline(always)]
     pub fn load32(&self, offset: u64) -> Result<u32, OutOfRange> {
         let word = self.word(offset, 4)?.cast();
-        // SAFETY: The word is mapped as long as `self` lives and aligned, as mappings are to pages.
-        // All accesses of Rust to the mapping are atomic.
+        // SAFETY: The word is mapped while `self` lives. It is aligned, as its offset is and
+        // mappings are page-aligned. All accesses by Rust code to the mapping are atomic; others
+        // are made by assembly.
         let word = unsafe { AtomicU32::from_ptr(word) };
         Ok(u32::from_le(word.load(Relaxed)))
     }
 
-    /// Stores a little-endian word, through the cache.
+    /// Stores a little-endian word to the cache.
     #[inline(always)]
     pub fn store32(&self, offset: u64, value: u32) -> Result<(), OutOfRange> {
         let word = self.word(offset, 4)?.cast();
-        // SAFETY: As for `load32`.
+        // SAFETY: The word is mapped while `self` lives. It is aligned, as its offset is and
+        // mappings are page-aligned. All accesses by Rust code to the mapping are atomic; others
+        // are made by assembly.
         let word = unsafe { AtomicU32::from_ptr(word) };
         word.store(value.to_le(), Relaxed);
         Ok(())
     }
 
-    /// Stores a little-endian word, through the cache.
+    /// Stores a little-endian word to the cache.
     #[inline(always)]
     pub fn store64(&self, offset: u64, value: u64) -> Result<(), OutOfRange> {
         let word = self.word(offset, 8)?.cast();
-        // SAFETY: As for `load32`.
+        // SAFETY: The word is mapped while `self` lives. It is aligned, as its offset is and
+        // mappings are page-aligned. All accesses by Rust code to the mapping are atomic; others
+        // are made by assembly.
         let word = unsafe { AtomicU64::from_ptr(word) };
         word.store(value.to_le(), Relaxed);
         Ok(())
     }
 
-    /// Stores a little-endian word past the cache, without a fence.
+    /// Stores a little-endian word by a non-temporal store, without a fence.
     #[inline(always)]
     pub fn store32_past_cache(&self, offset: u64, value: u32) -> Result<(), OutOfRange> {
         let word = self.word(offset, 4)?;
-        // SAFETY: The word is mapped and aligned. The compiler takes the assembly to change any
-        // memory.
+        // SAFETY: The word is mapped for writes and aligned. The block uses no stack and keeps
+        // registers and flags. Without `nomem` the compiler assumes that it writes any memory.
         unsafe {
             asm!("movnti [{word}], {value:e}", word = in(reg) word, value = in(reg) value.to_le(),
                 options(nostack, preserves_flags));
@@ -149,12 +153,12 @@ impl Region {
         Ok(())
     }
 
-    /// Stores a little-endian word past the cache, without a fence.
+    /// Stores a little-endian word by a non-temporal store, without a fence.
     #[inline(always)]
     pub fn store64_past_cache(&self, offset: u64, value: u64) -> Result<(), OutOfRange> {
         let word = self.word(offset, 8)?;
-        // SAFETY: The word is mapped and aligned. The compiler takes the assembly to change any
-        // memory.
+        // SAFETY: The word is mapped for writes and aligned. The block uses no stack and keeps
+        // registers and flags. Without `nomem` the compiler assumes that it writes any memory.
         unsafe {
             asm!("movnti [{word}], {value}", word = in(reg) word, value = in(reg) value.to_le(),
                 options(nostack, preserves_flags));
@@ -162,7 +166,8 @@ impl Region {
         Ok(())
     }
 
-    /// Copies bytes past the caches, without a fence: whole words of 8 bytes to a multiple of 8.
+    /// Copies bytes by non-temporal stores, without a fence. The offset must be a multiple of 8 and
+    /// the length a multiple of 32.
     #[inline(always)]
     pub fn copy_past_cache(&self, offset: u64, bytes: &[u8]) -> Result<(), OutOfRange> {
         if !offset.is_multiple_of(8) || !bytes.len().is_multiple_of(32) {
@@ -172,10 +177,11 @@ impl Region {
         if bytes.is_empty() {
             return Ok(());
         }
-        // As the kernel does: words of 8 bytes, four at a time.
-        // SAFETY: `to` and `bytes` have as many bytes as are copied, more than none and a multiple
-        // of 32. `bytes` is not part of the mapping, of which there are no references. The compiler
-        // takes the assembly to change any memory.
+        // Like the kernel: words of 8 bytes, four per iteration.
+        // SAFETY: `to` is mapped for writes and `bytes` valid for reads of `bytes.len()` bytes,
+        // which is not zero and a multiple of 32, so the loop ends. `bytes` is not part of the
+        // mapping, to which there are no references. All registers that change are outputs, and the
+        // block uses no stack. Without `nomem` the compiler assumes that it writes any memory.
         unsafe {
             asm!(
                 "2:",
@@ -208,8 +214,10 @@ impl Region {
     #[inline(always)]
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), OutOfRange> {
         let from = self.pointer(offset, bytes.len() as u64)?;
-        // SAFETY: Both have so many bytes, and do not overlap, as there are no references to the
-        // mapping. The direction flag is clear, as the ABI demands.
+        // SAFETY: `from` is mapped for reads and `bytes` valid for writes of `bytes.len()` bytes.
+        // They do not overlap, as there are no references to the mapping. The direction flag is
+        // clear, as the ABI demands. All registers that change are outputs; the block uses no stack
+        // and keeps the flags.
         unsafe {
             asm!("rep movsb",
                 inout("rcx") bytes.len() => _, inout("rsi") from => _, inout("rdi") bytes.as_mut_ptr() => _,
@@ -218,10 +226,13 @@ impl Region {
         Ok(())
     }
 
-    /// Copies bytes into the region, through the cache, and flushes them.
+    /// Copies bytes into the region by stores to the cache, and flushes them.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), OutOfRange> {
         let to = self.pointer(offset, bytes.len() as u64)?;
-        // SAFETY: As for `read`.
+        // SAFETY: `to` is mapped for writes and `bytes` valid for reads of `bytes.len()` bytes.
+        // They do not overlap, as there are no references to the mapping. The direction flag is
+        // clear, as the ABI demands. All registers that change are outputs; the block uses no stack
+        // and keeps the flags.
         unsafe {
             asm!("rep movsb",
                 inout("rcx") bytes.len() => _, inout("rsi") bytes.as_ptr() => _, inout("rdi") to => _,
@@ -231,7 +242,8 @@ impl Region {
         Ok(())
     }
 
-    /// Begins to write back the lines of a range; what is outside of the region is left out.
+    /// Begins to write back the cache lines of a range. Does nothing if the range exceeds the
+    /// region.
     #[inline(always)]
     pub fn flush(&self, offset: u64, len: u64) {
         if self.pointer(offset, len).is_err() {
@@ -240,8 +252,9 @@ impl Region {
         let mut line = offset - offset % LINE;
         while line < offset + len {
             let address = self.map.as_mut_ptr().wrapping_add(line as usize);
-            // SAFETY: The line has bytes of the range, which is mapped, and lines do not cross
-            // pages. The CPU has the instruction, as was asked when the region was made.
+            // SAFETY: The line has a byte of the range, which is mapped, and lines do not cross
+            // pages. `create` has checked that the CPU has the instruction, which keeps registers,
+            // flags and the content of memory and uses no stack.
             unsafe {
                 match self.write_back {
                     WriteBack::Clwb => {
@@ -256,12 +269,11 @@ impl Region {
         }
     }
 
-    /// Waits until what this thread has stored past the caches or flushed is on its way to the
-    /// medium.
+    /// Orders non-temporal stores and flushes of this thread before its later stores.
     #[inline(always)]
     pub fn fence(&self) {
-        // SAFETY: The instruction orders stores and does nothing else. The compiler takes it to use
-        // any memory.
+        // SAFETY: `sfence` has no operands, uses no stack, and changes neither registers nor flags.
+        // Without `nomem` the block is a compiler barrier.
         unsafe { asm!("sfence", options(nostack, preserves_flags)) };
     }
 }
