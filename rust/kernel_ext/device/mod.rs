@@ -13,7 +13,7 @@
 
 mod lock;
 mod node;
-mod presence;
+mod registration;
 
 pub use self::{
     lock::{

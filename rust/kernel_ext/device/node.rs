@@ -27,7 +27,7 @@
 //! node.register()?;
 //! ```
 
-use super::presence::Presence;
+use super::registration::RegistrationState;
 use crate::{
     bus::{
         Bus,
@@ -143,7 +143,7 @@ pub struct Node<T: DeviceType> {
     #[pin]
     pub(super) device: Opaque<sys::device>,
     #[pin]
-    pub(super) presence: Presence,
+    pub(super) registration: RegistrationState,
     #[pin]
     data: T,
     /// Dropped last. When the parent is [unshared](Self::wait_until_unshared), the data of its
@@ -252,7 +252,7 @@ impl<T: DeviceType> Node<T> {
         let node = KBox::try_pin_init(
             try_pin_init!(Self {
                 device: Opaque::zeroed(),
-                presence <- Presence::new(),
+                registration <- RegistrationState::new(),
                 data <- data,
                 parent,
             }? Error),

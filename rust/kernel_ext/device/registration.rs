@@ -39,29 +39,29 @@ use kernel::{
 
 /// The registration state of a node.
 #[pin_data]
-pub(super) struct Presence {
+pub(super) struct RegistrationState {
     dead: Atomic<bool>,
     #[pin]
-    step: Mutex<Step>,
+    state: Mutex<State>,
     /// Signalled when adding a node has succeeded or failed.
     #[pin]
-    settled: CondVar,
+    add_finished: CondVar,
 }
 
 /// The states of a node. The lock is not held while the driver core adds or removes the device.
-enum Step {
+enum State {
     /// Not added yet.
     New,
     /// Being added. Some attributes may exist already. Pollers of the listed ones are woken once
     /// the device was added.
-    Arriving(KVec<AttributePath>),
+    Adding(KVec<AttributePath>),
     /// Added.
-    Present,
+    Added,
     /// Removed, or never to be added.
-    Gone,
+    Removed,
 }
 
-impl Presence {
+impl RegistrationState {
     /// Returns the state of a new node.
     ///
     /// Not a part of its generic caller, and the locks are created outside of the initialiser,
@@ -69,12 +69,12 @@ impl Presence {
     /// all users of a key pass the same name.
     #[inline(never)]
     pub(super) fn new() -> impl PinInit<Self> {
-        let step = new_mutex!(Step::New, "nd_node");
-        let settled = new_condvar!("nd_node");
+        let state = new_mutex!(State::New, "nd_node");
+        let add_finished = new_condvar!("nd_node");
         pin_init!(Self {
             dead: Atomic::new(false),
-            step <- step,
-            settled <- settled,
+            state <- state,
+            add_finished <- add_finished,
         })
     }
 }
@@ -87,23 +87,23 @@ impl<T: DeviceType> Node<T> {
     /// core.
     pub fn register(&self) -> Result {
         {
-            let mut step = self.presence.step.lock();
-            if !matches!(*step, Step::New) {
+            let mut state = self.registration.state.lock();
+            if !matches!(*state, State::New) {
                 return Err(EBUSY);
             }
-            *step = Step::Arriving(KVec::new());
+            *state = State::Adding(KVec::new());
         }
         // SAFETY: The device is initialised and has a name. It is added once, as only one caller
         // finds the state `New`. The function may sleep, as this one may; it runs without the lock.
         let added = to_result(unsafe { sys::device_add(self.device.get()) });
         let outcome = if added.is_ok() {
-            Step::Present
+            State::Added
         } else {
-            Step::Gone
+            State::Removed
         };
-        let arriving = mem::replace(&mut *self.presence.step.lock(), outcome);
-        self.presence.settled.notify_all();
-        if let Step::Arriving(changed) = arriving {
+        let adding = mem::replace(&mut *self.registration.state.lock(), outcome);
+        self.registration.add_finished.notify_all();
+        if let State::Adding(changed) = adding {
             for attribute in changed {
                 self.notify(attribute);
             }
@@ -113,12 +113,12 @@ impl<T: DeviceType> Node<T> {
 
     /// Returns `true` if [`Self::unregister`] or [`Self::mark_dead`] was called.
     pub fn is_dead(&self) -> bool {
-        self.presence.dead.load(Acquire)
+        self.registration.dead.load(Acquire)
     }
 
     /// Claims the right to unregister this device. Only the first call returns `true`.
     pub fn mark_dead(&self) -> bool {
-        !self.presence.dead.xchg(true, Full)
+        !self.registration.dead.xchg(true, Full)
     }
 
     /// Unbinds the driver and removes the device from sysfs, unless another caller has claimed the
@@ -134,11 +134,11 @@ impl<T: DeviceType> Node<T> {
     /// Unregisters a device for which [`Self::mark_dead`] has returned `true` to the caller.
     pub fn delete(&self) {
         {
-            let mut step = self.presence.step.lock();
-            while matches!(*step, Step::Arriving(_)) {
-                self.presence.settled.wait(&mut step);
+            let mut state = self.registration.state.lock();
+            while matches!(*state, State::Adding(_)) {
+                self.registration.add_finished.wait(&mut state);
             }
-            if !matches!(mem::replace(&mut *step, Step::Gone), Step::Present) {
+            if !matches!(mem::replace(&mut *state, State::Removed), State::Added) {
                 return;
             }
         }
@@ -148,14 +148,14 @@ impl<T: DeviceType> Node<T> {
             // demands.
             unsafe { sys::kill_device(self.device.get()) };
         }
-        // SAFETY: The device was added. It is deleted once, as only one caller finds the state that
-        // says so. The function may sleep, as this one may, and no lock is held.
+        // SAFETY: The device was added. It is deleted once, as only one caller finds the state
+        // `Added`. The function may sleep, as this one may, and no lock is held.
         unsafe { sys::device_del(self.device.get()) };
     }
 
     /// Wakes pollers of an attribute, now or, if the device is being added, afterwards. May sleep.
     pub fn notify(&self, attribute: AttributePath) {
-        if let Step::Arriving(changed) = &mut *self.presence.step.lock() {
+        if let State::Adding(changed) = &mut *self.registration.state.lock() {
             if !changed.contains(&attribute) && changed.push(attribute, GFP_KERNEL).is_err() {
                 dev_warn!(self.device(), "cannot notify pollers: out of memory\n");
             }
@@ -170,8 +170,8 @@ impl<T: DeviceType> Node<T> {
     ///
     /// `ENOENT`: the device has no such attribute, or was not added or was removed.
     pub fn notifier(&self, attribute: AttributePath) -> Result<Notifier> {
-        let step = self.presence.step.lock();
-        if !matches!(*step, Step::Present) {
+        let state = self.registration.state.lock();
+        if !matches!(*state, State::Added) {
             return Err(ENOENT);
         }
         // SAFETY: The device was added. `delete` changes the state under the lock before it removes
