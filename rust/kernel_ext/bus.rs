@@ -33,7 +33,10 @@
 //! C header: [`include/linux/device/bus.h`](srctree/include/linux/device/bus.h)
 
 use crate::{
-    device::DeviceLock,
+    device::{
+        as_raw,
+        DeviceLock, //
+    },
     sys,
     wait::wait_until, //
 };
@@ -492,7 +495,7 @@ impl<B: Bus, D: Driver<B>> Adapter<B, D> {
 ///
 /// Does nothing for a device of another bus. Takes the lock of `device`, so it may sleep.
 pub fn notify<B: Bus>(device: &Device, event: B::Event) {
-    let raw = ptr::from_ref(device).cast::<sys::device>().cast_mut();
+    let raw = as_raw(device);
     // SAFETY: `device` is valid, and its bus does not change after its initialisation.
     if !ptr::eq(unsafe { (*raw).bus }, B::bus_type().as_ptr()) {
         return;

@@ -2,11 +2,11 @@
 
 //! Devices of the ACPI namespace.
 
-use crate::sys;
-use core::ptr::{
-    self,
-    NonNull, //
+use crate::{
+    device::as_raw,
+    sys, //
 };
+use core::ptr::NonNull;
 use kernel::{
     device::{
         Bound,
@@ -39,7 +39,7 @@ unsafe impl Sync for AcpiDevice {}
 impl AcpiDevice {
     /// Returns the ACPI companion of `device`, if it has one.
     pub fn companion_of(device: &Device<Bound>) -> Option<&Self> {
-        let raw = ptr::from_ref(device).cast::<sys::device>();
+        let raw = as_raw(device);
         // SAFETY: `raw` is a valid device that is bound. Its firmware node is set before a driver
         // can be bound, by `device_add` at the latest, and does not change before the driver was
         // unbound.

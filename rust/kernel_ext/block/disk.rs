@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     badblocks::Badblocks,
+    device::as_raw,
     sys,
     sysfs::{
         AttributePath,
@@ -190,11 +191,10 @@ impl<'bound, T: Driver> Disk<'bound, T> {
             sys::set_disk_ro(raw, parameters.read_only);
         }
 
-        let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
         // SAFETY: `parent` is a valid device that is bound, so it is registered. The disk is
         // complete and was not added before. Null stands for no further attribute groups. The
         // function may sleep, as this one may.
-        to_result(unsafe { sys::device_add_disk(parent, raw, ptr::null_mut()) })?;
+        to_result(unsafe { sys::device_add_disk(as_raw(parent), raw, ptr::null_mut()) })?;
 
         driver.dismiss();
         if let Some(demotion) = &demotion {
@@ -339,7 +339,6 @@ fn pinned<'a, T>(driver: &'a ArcBorrow<'_, T>) -> Pin<&'a T> {
 /// instantiated.
 #[inline(never)]
 fn allocate(parent: &device::Device<device::Bound>, limits: Limits) -> Result<*mut sys::gendisk> {
-    let parent = ptr::from_ref(parent).cast::<sys::device>().cast_mut();
     let mut limits = limits.to_raw();
 
     // SAFETY: `parent` is a valid device. The function copies `limits`, which is valid during the
@@ -347,7 +346,7 @@ fn allocate(parent: &device::Device<device::Bound>, limits: Limits) -> Result<*m
     from_err_ptr(unsafe {
         sys::__blk_alloc_disk(
             &mut limits,
-            sys::dev_to_node(parent),
+            sys::dev_to_node(as_raw(parent)),
             static_lock_class!().as_ptr(),
         )
     })

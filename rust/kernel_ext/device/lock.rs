@@ -2,11 +2,9 @@
 
 //! The lock of a device (`device_lock()`).
 
+use super::as_raw;
 use crate::sys;
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
+use core::marker::PhantomData;
 use kernel::{
     device::{
         Bound,
@@ -34,7 +32,7 @@ impl<'a> DeviceLock<'a> {
     /// Takes the lock of `device`. May sleep.
     pub fn new(device: &'a Device) -> Self {
         // SAFETY: `device` is a valid, initialised device. The function may sleep, as this one may.
-        unsafe { sys::device_lock(raw(device)) };
+        unsafe { sys::device_lock(as_raw(device)) };
         // INVARIANT: The lock was just taken.
         Self {
             device,
@@ -46,7 +44,7 @@ impl<'a> DeviceLock<'a> {
     pub fn is_bound(&self) -> bool {
         // SAFETY: `device` is valid. Its driver changes only under the lock, which this guard
         // holds.
-        unsafe { !(*raw(self.device)).driver.is_null() }
+        unsafe { !(*as_raw(self.device)).driver.is_null() }
     }
 
     /// Returns the device as a bound one if a driver is bound.
@@ -61,7 +59,7 @@ impl Drop for DeviceLock<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant this guard holds the lock. It is not `Send`, so this is the
         // task that has taken it, and it is released once.
-        unsafe { sys::device_unlock(raw(self.device)) };
+        unsafe { sys::device_unlock(as_raw(self.device)) };
     }
 }
 
@@ -73,9 +71,9 @@ impl Drop for DeviceLock<'_> {
 pub fn has_driver(device: &Device) -> bool {
     // SAFETY: `device` is a valid device. Its driver may change concurrently, hence the volatile
     // read; the pointer is compared and not followed.
-    unsafe { !(&raw const (*raw(device)).driver).read_volatile().is_null() }
-}
-
-fn raw(device: &Device) -> *mut sys::device {
-    ptr::from_ref(device).cast::<sys::device>().cast_mut()
+    unsafe {
+        !(&raw const (*as_raw(device)).driver)
+            .read_volatile()
+            .is_null()
+    }
 }

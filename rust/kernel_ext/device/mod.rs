@@ -30,3 +30,17 @@ pub use self::{
         Table, //
     },
 };
+
+use crate::sys;
+use core::ptr;
+use kernel::device::{
+    Device,
+    DeviceContext, //
+};
+
+/// Returns the C device of `device`, which is valid while `device` is borrowed.
+#[inline]
+pub(crate) fn as_raw<Ctx: DeviceContext>(device: &Device<Ctx>) -> *mut sys::device {
+    // `Device` is a transparent wrapper, whose own `as_raw` is private to the kernel crate.
+    ptr::from_ref(device).cast::<sys::device>().cast_mut()
+}

@@ -27,7 +27,10 @@
 //! node.register()?;
 //! ```
 
-use super::registration::RegistrationState;
+use super::{
+    as_raw,
+    registration::RegistrationState, //
+};
 use crate::{
     bus::{
         Bus,
@@ -273,7 +276,7 @@ impl<T: DeviceType> Node<T> {
         // the release callback of `T`.
         unsafe {
             (*device).type_ = &raw const table.0;
-            (*device).parent = (*node).parent.as_deref().map_or(ptr::null_mut(), raw);
+            (*device).parent = (*node).parent.as_deref().map_or(ptr::null_mut(), as_raw);
         }
         place(device);
         // SAFETY: `node` comes from a box, so it is valid and not null. The `ARef` takes over the
@@ -289,7 +292,7 @@ impl<T: DeviceType> Node<T> {
 
     /// Returns the node that `device` is part of, if it is a node of `T`.
     pub fn from_device(device: &Device) -> Option<&Self> {
-        let raw = raw(device);
+        let raw = as_raw(device);
         // SAFETY: `raw` is a valid device. Its type does not change after its initialisation.
         let table = unsafe { (*raw).type_ };
         if !T::tables()
@@ -434,18 +437,14 @@ pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) ->
     // SAFETY: `device` is valid. The closure is what the callback expects, outlives the call and is
     // not used otherwise during it.
     to_result(unsafe {
-        sys::device_for_each_child(raw(device), (&raw mut f).cast(), Some(callback::<F>))
+        sys::device_for_each_child(as_raw(device), (&raw mut f).cast(), Some(callback::<F>))
     })
 }
 
 /// Returns the device without its context.
 pub fn normal<Ctx: DeviceContext>(device: &Device<Ctx>) -> &Device {
     // SAFETY: `device` is valid while it is borrowed. The context `Normal` demands nothing else.
-    unsafe { Device::from_raw(ptr::from_ref(device).cast::<sys::device>().cast_mut()) }
-}
-
-fn raw(device: &Device) -> *mut sys::device {
-    ptr::from_ref(device).cast::<sys::device>().cast_mut()
+    unsafe { Device::from_raw(as_raw(device)) }
 }
 
 impl<T: DeviceType> Deref for Node<T> {

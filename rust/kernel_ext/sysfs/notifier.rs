@@ -7,7 +7,10 @@
 //!
 //! C header: [`include/linux/kernfs.h`](srctree/include/linux/kernfs.h)
 
-use crate::sys;
+use crate::{
+    device::as_raw,
+    sys, //
+};
 use core::ptr::{
     self,
     NonNull, //
@@ -114,10 +117,9 @@ impl Notifier {
     ///
     /// `ENOENT`: the device has no file of that path.
     pub fn new(device: &Device<Bound>, attribute: AttributePath) -> Result<Self> {
-        let raw = ptr::from_ref(device).cast::<sys::device>();
         // SAFETY: `device` is valid and was added, as it is bound. A device is unbound before it
         // leaves sysfs.
-        unsafe { Self::of_device(raw, attribute) }
+        unsafe { Self::of_device(as_raw(device), attribute) }
     }
 
     /// Returns a notifier for an attribute of `device`.
