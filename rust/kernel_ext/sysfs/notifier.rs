@@ -57,16 +57,16 @@ impl AttributePath {
 /// # Invariants
 ///
 /// The node is a file.
-pub struct Notifier(Found);
+pub struct Notifier(KernfsNode);
 
 /// A reference to a node of sysfs, of any type.
 ///
 /// # Invariants
 ///
 /// The pointer is a valid node, to which a reference is owned.
-struct Found(NonNull<sys::kernfs_node>);
+struct KernfsNode(NonNull<sys::kernfs_node>);
 
-impl Found {
+impl KernfsNode {
     /// Looks up `name`. `ENOENT`: `parent` is null, or has no such entry.
     ///
     /// # Safety
@@ -98,7 +98,7 @@ impl Found {
     }
 }
 
-impl Drop for Found {
+impl Drop for KernfsNode {
     fn drop(&mut self) {
         // SAFETY: By the type invariant a reference is owned. It is dropped once.
         unsafe { sys::kernfs_put(self.0.as_ptr()) };
@@ -140,16 +140,16 @@ impl Notifier {
             None => {
                 // SAFETY: `root` is null or the directory of the device, which stays in sysfs and
                 // is thus valid during the call.
-                unsafe { Found::in_directory(root, attribute.name) }?
+                unsafe { KernfsNode::in_directory(root, attribute.name) }?
             }
             Some(directory) => {
                 // SAFETY: `root` is null or the directory of the device, which stays in sysfs and
                 // is thus valid during the call.
-                let directory = unsafe { Found::in_directory(root, directory) }?
+                let directory = unsafe { KernfsNode::in_directory(root, directory) }?
                     .of_type(sys::kernfs_node_type_KERNFS_DIR)?;
                 // SAFETY: `directory` is a directory, as was checked, and owns a reference to the
                 // node during the call.
-                unsafe { Found::in_directory(directory.0.as_ptr(), attribute.name) }?
+                unsafe { KernfsNode::in_directory(directory.0.as_ptr(), attribute.name) }?
             }
         };
         // INVARIANT: `of_type` returns only files.
