@@ -384,14 +384,16 @@ impl<T: DeviceType> Node<T> {
         &self,
         mut condition: impl FnMut(&Node<U>) -> bool,
     ) -> Option<ARef<Node<U>>> {
+        /// Ends the iteration.
+        const FOUND: c_int = 1;
+
         let mut found = None;
-        // An error ends the iteration once a child is found. There are no other errors.
-        let _ = self.for_each_child(|child| match Node::<U>::from_device(child) {
+        visit_children(self.device(), |child| match Node::<U>::from_device(child) {
             Some(node) if condition(node) => {
                 found = Some(ARef::from(node));
-                Err(EEXIST)
+                FOUND
             }
-            _ => Ok(()),
+            _ => 0,
         });
         found
     }
@@ -413,13 +415,21 @@ impl<T: DeviceType> Node<T> {
 
 /// Calls `f` for each child of `device` in sysfs until it fails. Returns that error. May sleep.
 pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) -> Result {
+    to_result(visit_children(device, |child| {
+        f(child).err().map_or(0, Error::to_errno)
+    }))
+}
+
+/// Calls `f` for each child of `device` in sysfs until it returns another number than 0. Returns
+/// the last number.
+fn visit_children<F: FnMut(&Device) -> c_int>(device: &Device, mut f: F) -> c_int {
     /// Passes a child to the closure.
     ///
     /// # Safety
     ///
     /// `data` must be a closure of type `F` that nothing else uses during the call, and `child` a
     /// device that is valid during the call.
-    unsafe extern "C" fn callback<F: FnMut(&Device) -> Result>(
+    unsafe extern "C" fn callback<F: FnMut(&Device) -> c_int>(
         child: *mut sys::device,
         data: *mut c_void,
     ) -> c_int {
@@ -428,17 +438,12 @@ pub fn for_each_child<F: FnMut(&Device) -> Result>(device: &Device, mut f: F) ->
         let f = unsafe { &mut *data.cast::<F>() };
         // SAFETY: The caller passes a child that is valid during the call: the driver core holds a
         // reference to it.
-        match f(unsafe { Device::from_raw(child) }) {
-            Ok(()) => 0,
-            Err(error) => error.to_errno(),
-        }
+        f(unsafe { Device::from_raw(child) })
     }
 
     // SAFETY: `device` is valid. The closure is what the callback expects, outlives the call and is
-    // not used otherwise during it.
-    to_result(unsafe {
-        sys::device_for_each_child(as_raw(device), (&raw mut f).cast(), Some(callback::<F>))
-    })
+    // not used otherwise during it. The function may sleep, as this one may.
+    unsafe { sys::device_for_each_child(as_raw(device), (&raw mut f).cast(), Some(callback::<F>)) }
 }
 
 /// Returns the device without its context.
