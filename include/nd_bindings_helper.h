@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Input of our own bindgen run: headers whose declarations are missing from the bindings of the kernel crate.
- * What is taken from them is listed in rust/kernel_ext/bindgen_parameters.
+ * Input of this project's bindgen run: headers with declarations that the bindings of the kernel
+ * crate lack. rust/kernel_ext/bindgen_parameters lists the declarations that are used.
  */
 #include <keys/encrypted-type.h>
 #include <linux/acpi.h>

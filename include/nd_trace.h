@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Tracepoints of BTT disks, below events/nd_btt of tracefs. rust/kernel_ext/trace.rs calls them. */
+/* Tracepoints of BTT disks, in events/nd_btt of tracefs. rust/kernel_ext/trace.rs calls them. */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM nd_btt
 
@@ -9,7 +9,10 @@
 #include <linux/kdev_t.h>
 #include <linux/tracepoint.h>
 
-/* A request that is done, or has failed: its disk, its first sector and their number, in 512 bytes, and 0 or an errno. */
+/*
+ * A request has ended: its disk, its first sector, its number of sectors of 512 bytes, and 0 or a
+ * negative errno.
+ */
 DECLARE_EVENT_CLASS(btt_request,
 	TP_PROTO(dev_t dev, u64 sector, u32 count, int error),
 	TP_ARGS(dev, sector, count, error),
@@ -25,8 +28,8 @@ DECLARE_EVENT_CLASS(btt_request,
 		__entry->count = count;
 		__entry->error = error;
 	),
-	TP_printk("%d,%d %llu + %u [%d]", MAJOR(__entry->dev), MINOR(__entry->dev), __entry->sector, __entry->count,
-		  __entry->error)
+	TP_printk("%d,%d %llu + %u [%d]", MAJOR(__entry->dev), MINOR(__entry->dev),
+		  __entry->sector, __entry->count, __entry->error)
 );
 
 DEFINE_EVENT(btt_request, btt_read,
@@ -41,12 +44,12 @@ DEFINE_EVENT(btt_request, btt_discard,
 	TP_PROTO(dev_t dev, u64 sector, u32 count, int error),
 	TP_ARGS(dev, sector, count, error));
 
-/* Any request that failed. */
+/* A request of any type has failed. */
 DEFINE_EVENT(btt_request, btt_error,
 	TP_PROTO(dev_t dev, u64 sector, u32 count, int error),
 	TP_ARGS(dev, sector, count, error));
 
-/* A BTT was opened, and so many writes were finished that a power failure had interrupted. */
+/* A BTT was opened. Recovery has finished this number of interrupted writes. */
 TRACE_EVENT(btt_recovery,
 	TP_PROTO(const char *device, u32 finished),
 	TP_ARGS(device, finished),

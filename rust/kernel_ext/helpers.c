@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Inline functions and macros of the kernel that bindgen cannot see, one real function each. */
+/*
+ * Functions for the kernel's inline functions and macros, which bindgen cannot see. sys.rs declares
+ * them for Rust. They take no locks but those of the functions that they call.
+ */
 
 #include <linux/blkdev.h>
 #include <linux/build_bug.h>
@@ -22,7 +25,10 @@
 
 #include "helpers.h"
 
-/* Numbers that are macros in C, and that the Rust side therefore has to repeat. */
+/*
+ * Rust code repeats the values of these macros, which bindgen cannot see, and the layout of these
+ * tables, to which inline assembly adds entries.
+ */
 static_assert((__force u32)BLK_FEAT_WRITE_CACHE == 1u << 0);
 static_assert((__force u32)BLK_FEAT_FUA == 1u << 1);
 static_assert((__force u32)BLK_FEAT_IO_STAT == 1u << 4);
@@ -95,7 +101,7 @@ void rust_helper_nd_memalloc_noio_restore(unsigned int flags)
 	memalloc_noio_restore(flags);
 }
 
-/* Without RCU for tasks it is another name of synchronize_rcu. */
+/* Without CONFIG_TASKS_RCU this is a macro for synchronize_rcu(). */
 void rust_helper_nd_synchronize_rcu_tasks(void)
 {
 	synchronize_rcu_tasks();
@@ -106,7 +112,6 @@ bool rust_helper_nd_memalloc_is_noio(void)
 	return current->flags & PF_MEMALLOC_NOIO;
 }
 
-/* Without hibernation it is an inline function that refuses. */
 bool rust_helper_nd_is_mapped(const void *address)
 {
 	unsigned int level;
@@ -115,6 +120,7 @@ bool rust_helper_nd_is_mapped(const void *address)
 	return entry && pte_present(*entry);
 }
 
+/* Without CONFIG_HIBERNATION this is an inline function that returns -ENOTSUPP. */
 int rust_helper_nd_hibernate_quiet_exec(int (*func)(void *data), void *data)
 {
 	return hibernate_quiet_exec(func, data);

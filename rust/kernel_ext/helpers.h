@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Prototypes of helpers.c. rust/kernel_ext/sys.rs declares the same functions for Rust. */
+/* Prototypes for helpers.c. rust/kernel_ext/sys.rs declares the same functions for Rust. */
 #ifndef ND_KERNEL_EXT_HELPERS_H
 #define ND_KERNEL_EXT_HELPERS_H
 

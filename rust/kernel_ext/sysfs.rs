@@ -8,7 +8,9 @@
 //! [`Groups<T>`], all of them immutable statics:
 //!
 //! ```ignore
-//! static SIZE: Attribute<Region> = Attribute::read_only(c"size", |region, out| Ok(writeln!(out, "{}", region.size())?));
+//! static SIZE: Attribute<Region> = Attribute::read_only(c"size", |region, out| {
+//!     Ok(writeln!(out, "{}", region.size())?)
+//! });
 //! static ATTRIBUTES: Attributes<Region, 2> = Attributes::new([&SIZE]);
 //! static GROUP: Group<Region> = Group::new(&ATTRIBUTES);
 //! static GROUPS: Groups<Region, 2> = Groups::new([&GROUP]);

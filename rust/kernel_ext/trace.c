@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The tracepoints of include/nd_trace.h, and a function for each that Rust can call. */
+/* Defines the tracepoints of include/nd_trace.h, and for each a function that Rust code calls. */
 
 #include <linux/export.h>
 #include <linux/types.h>
@@ -8,7 +8,7 @@
 #define CREATE_RUST_TRACE_POINTS
 #include "nd_trace.h"
 
-/* nd_btt.ko looks at the keys and calls the functions, as what calls them is inlined there. */
+/* Exported to nd_btt.ko, into which the Rust functions of trace.rs are inlined. */
 #define EXPORT_RUST_TRACEPOINT(name)		\
 	EXPORT_TRACEPOINT_SYMBOL_GPL(name);	\
 	EXPORT_SYMBOL_GPL(rust_do_trace_##name)
