@@ -377,8 +377,9 @@ unsafe impl<B: Bus, D: Driver<B>> driver::DriverLayout for Adapter<B, D> {
     const DEVICE_DRIVER_OFFSET: usize = offset_of!(RawDriver<B>, driver);
 }
 
-// SAFETY: `register` registers the driver with the driver core, and `unregister` unregisters it and
-// waits until no callback runs.
+// SAFETY: After a successful `register` the driver is registered with the driver core and counted,
+// which `unregister` undoes. A `register` that failed has done neither, and `unregister` must not
+// follow it.
 unsafe impl<B: Bus, D: Driver<B>> driver::RegistrationOps for Adapter<B, D> {
     unsafe fn register(
         registration: &Opaque<RawDriver<B>>,

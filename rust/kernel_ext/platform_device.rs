@@ -21,7 +21,7 @@ use kernel::{
 /// The device was added and not unregistered, and a reference to it is owned.
 pub struct Registration(NonNull<sys::platform_device>);
 
-// SAFETY: A platform device may be unregistered on any thread.
+// SAFETY: A platform device may be unregistered by any thread.
 unsafe impl Send for Registration {}
 
 // SAFETY: A shared reference gives access to nothing.
@@ -30,8 +30,8 @@ unsafe impl Sync for Registration {}
 impl Registration {
     /// Registers the device `name.id`. The driver called `name` may be bound before this returns.
     ///
-    /// `EOVERFLOW`: the id exceeds `i32`. `ENOMEM`: out of memory. Otherwise the error of the
-    /// driver core.
+    /// `EINVAL`: the id does not fit in an `i32`. `ENOMEM`: out of memory. Otherwise the error of
+    /// the driver core.
     pub fn new(name: &CStr, id: u32) -> Result<Self> {
         let id = i32::try_from(id)?;
         // SAFETY: The name is a C string, which the function copies. It may sleep, as this function

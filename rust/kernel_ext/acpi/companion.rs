@@ -135,8 +135,9 @@ impl AsRef<Device> for AcpiDevice {
     }
 }
 
-// SAFETY: An ACPI device is freed when the reference count of its `struct device` is zero, which
-// `inc_ref` and `dec_ref` change.
+// SAFETY: By the type invariant every instance is a valid `struct acpi_device`, which is reference
+// counted: it is freed when the count of its `struct device` is zero, which `inc_ref` and `dec_ref`
+// change.
 unsafe impl AlwaysRefCounted for AcpiDevice {
     fn inc_ref(&self) {
         // SAFETY: The device is valid, and the shared reference guarantees that its count is not

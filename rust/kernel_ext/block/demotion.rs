@@ -3,7 +3,7 @@
 //! Disks that become read-only because of an error that a request has hit.
 //!
 //! [`Demotion`] is shared by the driver of a disk, which starts it, and by the disk, which owns an
-//! [`Attachment`]. There are no locks: both sides use fully ordered atomics.
+//! [`Attachment`]. There are no locks here: fully ordered atomics synchronise the two.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 

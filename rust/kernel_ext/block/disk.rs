@@ -219,7 +219,7 @@ impl<'bound, T: Driver> Disk<'bound, T> {
     /// # Safety
     ///
     /// `bio` must be valid, submitted to a disk with `Self::OPERATIONS`, and owned by the caller,
-    /// who gives up ownership. Only the block layer may call this.
+    /// which gives up ownership. Only the block layer may call this.
     unsafe extern "C" fn submit_bio(bio: *mut sys::bio) {
         // SAFETY: The caller passes a valid bio. Its submitter holds the block device open, so its
         // disk is valid. `private_data` does not change after the disk was added.

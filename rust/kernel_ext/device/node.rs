@@ -319,8 +319,8 @@ impl<T: DeviceType> Node<T> {
 
     /// Returns the device of this node.
     pub fn device(&self) -> &Device {
-        // SAFETY: By the type invariant the device is initialised, and it is valid while the node
-        // is borrowed. It lives as long as the node, which is borrowed.
+        // SAFETY: By the type invariant the device is initialised. It is a part of the node, which
+        // is borrowed, so it is valid as long as the result.
         unsafe { Device::from_raw(self.device.get()) }
     }
 
@@ -343,9 +343,10 @@ impl<T: DeviceType> Node<T> {
         self.parent.as_deref()
     }
 
-    /// Returns the NUMA node, negative for none.
+    /// Returns the NUMA node; negative if there is none.
     pub fn numa_node(&self) -> i32 {
-        // SAFETY: By the type invariant the device is initialised.
+        // SAFETY: By the type invariant the device is initialised, and it is valid while the node
+        // is borrowed. Its NUMA node was set before the node was shared.
         unsafe { sys::dev_to_node(self.device.get()) }
     }
 
@@ -354,7 +355,7 @@ impl<T: DeviceType> Node<T> {
         DeviceLock::new(self.device())
     }
 
-    /// Waits until the caller, who holds one reference, is the only user of an unregistered node
+    /// Waits until the caller, which holds one reference, is the only user of an unregistered node
     /// and its children. A module must call it before the text is freed that drops the node, its
     /// data or those of its children. May sleep.
     ///
@@ -466,8 +467,9 @@ impl<T: DeviceType> AsRef<Device> for Node<T> {
     }
 }
 
-// SAFETY: A node is freed by the release function of its device, that is, when the reference count
-// is zero. `inc_ref` and `dec_ref` change that count.
+// SAFETY: By the type invariant `Node::create` has allocated every node, and the release function
+// of its device frees it when the reference count of the device is zero. `inc_ref` and `dec_ref`
+// change that count.
 unsafe impl<T: DeviceType> AlwaysRefCounted for Node<T> {
     fn inc_ref(&self) {
         // SAFETY: By the type invariant the device is initialised. The shared reference guarantees

@@ -305,8 +305,8 @@ impl PmemRange {
     pub fn invalidate(&self, offset: u64, len: usize) -> Result<(), AccessError> {
         let address = self.bytes(offset, len)?;
 
-        // SAFETY: `address` is mapped for `len` bytes. The function writes dirty lines back, so no
-        // store is lost.
+        // SAFETY: `address` is mapped for reads and writes of `len` bytes. The function writes
+        // dirty lines back, so no store is lost.
         unsafe { sys::arch_invalidate_pmem(address.cast(), len) };
         Ok(())
     }

@@ -19,8 +19,8 @@ pub fn store_fence() {
     unsafe { asm!("sfence", options(nostack, preserves_flags)) };
 }
 
-/// Writes the cache line that holds `address` back, without a fence, and keeps it in the cache
-/// where the CPU can.
+/// Writes back the cache line that holds `address`, without a fence. The line stays in the cache if
+/// the CPU supports that.
 ///
 /// The instruction in the text is `clflush` with a prefix, which every x86-64 CPU has. When the
 /// module is loaded, the kernel replaces it with `clflushopt` or `clwb`, which have the same
@@ -69,7 +69,7 @@ pub(super) unsafe fn write_line_back(address: *mut u8) {
     };
 }
 
-/// Writes the cache lines of a range back, without a fence.
+/// Writes back the cache lines of a range, without a fence.
 ///
 /// # Safety
 ///
@@ -87,7 +87,7 @@ pub(super) unsafe fn write_back(address: *mut u8, len: usize) {
     }
 }
 
-/// Copies with non-temporal stores, and writes back the lines of an unaligned head or tail; without
+/// Copies with non-temporal stores and writes back the lines of an unaligned head or tail, without
 /// a fence.
 ///
 /// # Safety

@@ -143,8 +143,9 @@ pub(super) unsafe fn line_is_zero(line: *const u8) -> Result<bool, Poison> {
 /// - `len` fits in 32 bits.
 #[inline(always)]
 pub(super) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> Result<(), Poison> {
-    // SAFETY: `to` is valid for writes and `from` is mapped for reads of `len` bytes, and they do
-    // not overlap. CAST: `len` fits in 32 bits by the safety requirements.
+    // SAFETY: The caller guarantees that `to` is valid for writes and `from` mapped for reads of
+    // `len` bytes, and that they do not overlap. CAST: It also guarantees that `len` fits in 32
+    // bits.
     match unsafe { sys::copy_mc_to_kernel(to.cast(), from.cast(), len as c_uint) } {
         0 => Ok(()),
         _ => Err(Poison),

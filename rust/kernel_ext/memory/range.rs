@@ -83,7 +83,7 @@ impl Use {
     /// another resource is not memory. ACPI tables, ACPI NVS and the memory of a crash kernel have
     /// descriptions that no use admits.
     fn admits(self, description: c_ulong, is_bare: bool) -> bool {
-        // CAST: Small constants that C happens to type otherwise.
+        // CAST: Small constants that bindgen gives other types.
         const NONE: c_ulong = sys::IORES_DESC_NONE as c_ulong;
         const RESERVED: c_ulong = sys::IORES_DESC_RESERVED as c_ulong;
         const SOFT_RESERVED: c_ulong = sys::IORES_DESC_SOFT_RESERVED as c_ulong;

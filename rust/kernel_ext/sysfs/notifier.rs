@@ -156,12 +156,13 @@ impl Notifier {
         Ok(Self(attribute.of_type(sys::kernfs_node_type_KERNFS_FILE)?))
     }
 
-    /// Wakes the pollers. Does nothing if the attribute was removed. May be called in atomic
-    /// context.
+    /// Wakes the pollers, if there are any. The attribute may have been removed. May be called in
+    /// atomic context.
     pub fn notify(&self) {
         // SAFETY: By the type invariants this is a valid node and a file, as the function demands.
-        // It may have been removed from sysfs; then the function does nothing. It may be called in
-        // any context.
+        // It may have been removed from sysfs, which the function tolerates: the node is valid, and
+        // the function takes a reference for its deferred work. It takes spinning locks with
+        // interrupts disabled, so it may be called in any context of a task or interrupt.
         unsafe { sys::kernfs_notify(self.0 .0.as_ptr()) };
     }
 }
