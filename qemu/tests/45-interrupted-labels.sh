@@ -114,7 +114,7 @@ settled "" "$empty"
 
 # A creation that reached one DIMM: it is refused, and its space is reserved until it is given up.
 restore_labels marked.0 none.1
-expect_kernel_message "$region: namespace $first refused: mapping1 has no label of it"
+expect_kernel_message "$region: namespace $first refused: mapping1 has no label"
 expect_eq "the namespaces" "$(names)" ""
 written marked.0 none.1
 given_up $first
@@ -125,14 +125,14 @@ restore_labels first.0 first.1
 expect_ok ndctl destroy-namespace -f "$(field "$(ndctl list -r "$region" -N)" dev)" >/dev/null
 save_labels removed
 restore_labels first.0 removed.1
-expect_kernel_message "$region: namespace $first refused: mapping1 has no label of it"
+expect_kernel_message "$region: namespace $first refused: mapping1 has no label"
 written first.0 removed.1
 given_up $first
 settled "" "$empty"
 
 # A DIMM that lost its labels for another reason: the namespace is refused, and nothing is dropped.
 restore_labels first.0 none.1
-expect_kernel_message "$region: namespace $first refused: mapping1 has no label of it"
+expect_kernel_message "$region: namespace $first refused: mapping1 has no label"
 expect_eq "the namespaces" "$(names)" ""
 written first.0 none.1
 restore_labels first.0 first.1

@@ -109,8 +109,8 @@ with "one three two " "" lbasize=12345
 with "one three two " "" flags=0xffffffff
 with "$(printf '%064d' 7) one three " "" "name=$(printf '%064d' 7)"
 # Addresses that another one has: whose they are cannot be known, so neither is used.
-with "three " "region0: namespace $two refused: mapping0: dpa is 0x1000000\.\.0x3000000, expected none of 0x0\.\.0x2000000" dpa=0x1000000
-expect_kernel_message "region0: namespace $one refused: mapping0: dpa is 0x0\.\.0x2000000, expected none of 0x1000000\.\.0x3000000"
+with "three " "region0: namespace $two refused: mapping0: dpa is 0x1000000\.\.0x3000000, expected no overlap with 0x0\.\.0x2000000" dpa=0x1000000
+expect_kernel_message "region0: namespace $one refused: mapping0: dpa is 0x0\.\.0x2000000, expected no overlap with 0x1000000\.\.0x3000000"
 shown=$(ndctl list -Ni | jq -r --arg uuid $two '.[] | select(.uuid == $uuid) | .dev')
 ndctl destroy-namespace -f "$shown" >/dev/null 2>said || fail "destroy-namespace: $(cat said)"
 ndctl disable-region region0 2>/dev/null

@@ -70,8 +70,8 @@ shown "after changes that were refused"
 # A change of the UUID that reached one DIMM: which namespace it was is not clear, so all labels stay.
 labels renamed.0 half.0 $second flags=8
 restore_labels half.0 unequal.1
-expect_kernel_message "$region: namespace $first refused: mapping0 has no label of it"
-expect_kernel_message "$region: namespace $second refused: mapping1 has no label of it"
+expect_kernel_message "$region: namespace $first refused: mapping0 has no label"
+expect_kernel_message "$region: namespace $second refused: mapping1 has no label"
 expect_eq "the namespaces after a change of the UUID was interrupted" "$(names)" ""
 save_labels after
 expect_ok cmp after.0 half.0

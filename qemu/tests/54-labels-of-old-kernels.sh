@@ -104,7 +104,7 @@ for version in 1.1 1.2; do
 			restore_labels $loss.0 $loss.1
 			case $loss in
 			flip) refused "mapping$lost: slot .*: checksum is 0x0*1, expected" $lost ;;
-			*) refused "mapping$lost has no label of it, expected one; there is one in slot .* of mapping$kept" $lost ;;
+			*) refused "mapping$lost has no label; first label in slot .* of mapping$kept" $lost ;;
 			esac
 			expect_store_errno ENXIO /sys/bus/nd/drivers/nd_pmem/bind "$shown"
 			expect_store_errno ENXIO "$ND/$shown/alt_name" other
@@ -119,7 +119,7 @@ for version in 1.1 1.2; do
 
 	# Another namespace gets what is left, and nothing of this one.
 	restore_labels init.0 init.1
-	refused "mapping$lost has no label of it" "$lost"
+	refused "mapping$lost has no label" "$lost"
 	expect_ok ndctl create-namespace -r "$region" -m raw -u $second >created
 	expect_eq "the size of the other one" "$(field "$(cat created)" size)" $((all - SIZE))
 	restore_labels old.0 old.1
@@ -127,7 +127,7 @@ for version in 1.1 1.2; do
 
 	# The space is wanted: the labels are given up.
 	restore_labels init.0 init.1
-	refused "mapping$lost has no label of it" "$lost"
+	refused "mapping$lost has no label" "$lost"
 	expect_ok ndctl destroy-namespace -f "$shown"
 	expect_eq "the free space after it was given up" "$(cat "$ND/$region/available_size")" "$all"
 	expect_ok ndctl disable-region "$region"

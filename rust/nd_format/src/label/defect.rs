@@ -154,9 +154,9 @@ impl Defect {
 impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoCookie => f.write_str("isetcookie of the region is 0, expected another number"),
+            Self::NoCookie => f.write_str("isetcookie of the region is 0, expected a nonzero number"),
             Self::Missing { member } => {
-                write!(f, "mapping{member} has no label of it, expected one")
+                write!(f, "mapping{member} has no label")
             }
             Self::Damaged {
                 member,
@@ -168,7 +168,7 @@ impl fmt::Display for Defect {
                 slots: [first, second],
             } => write!(
                 f,
-                "mapping{member} has labels of it in slots {first} and {second}, expected one"
+                "mapping{member} has labels in slots {first} and {second}, expected one label"
             ),
             Self::LabelCount {
                 member,
@@ -186,7 +186,7 @@ impl fmt::Display for Defect {
             Self::SamePosition { member, position } => {
                 write!(
                     f,
-                    "mapping{member}: position is {position}, expected one that no other label has"
+                    "mapping{member}: position is {position}, expected a unique one"
                 )
             }
             Self::RangeType {
@@ -211,7 +211,7 @@ impl fmt::Display for Defect {
                 expected,
             } => write!(
                 f,
-                "mapping{member}: rawsize is {found:#x}, expected {expected:#x} as in position 0"
+                "mapping{member}: rawsize is {found:#x}, expected {expected:#x} as at position 0"
             ),
             Self::Offset {
                 member,
@@ -219,7 +219,7 @@ impl fmt::Display for Defect {
                 expected,
             } => write!(
                 f,
-                "its update was interrupted, and mapping{member}: offset is {found:#x}, expected {expected:#x}"
+                "mapping{member}: offset is {found:#x} after an interrupted update, expected {expected:#x}"
             ),
             Self::Disagree { member } => write!(
                 f,
@@ -232,10 +232,10 @@ impl fmt::Display for Defect {
                 taken,
             } => write!(
                 f,
-                "mapping{member}: dpa is {found}, expected none of {taken}, which a label of {other} has"
+                "mapping{member}: dpa is {found}, expected no overlap with {taken} of {other}"
             ),
             Self::Beyond { end, region } => {
-                write!(f, "end is {end:#x}, expected at most {region:#x} as of the region")
+                write!(f, "end is {end:#x}, expected at most {region:#x}, the size of the region")
             }
             Self::TooLarge { share } => {
                 write!(

@@ -194,7 +194,7 @@ impl fmt::Display for Layout {
             }
             None => match &self.damage {
                 Some(damage) => damage.fmt(f),
-                None => write!(f, "no labels, room for {}", self.geometry.slots()),
+                None => write!(f, "no labels, space for {}", self.geometry.slots()),
             },
         }
     }

@@ -97,7 +97,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.defect.fmt(f)?;
         match &self.label {
-            Some((place, _)) => write!(f, "; there is one in {place}"),
+            Some((place, _)) => write!(f, "; first label in {place}"),
             None => Ok(()),
         }
     }

@@ -402,9 +402,9 @@ impl fmt::Display for UpdateError {
             Self::Length { found, expected } => {
                 write!(f, "label area has {found} bytes, expected {expected}")
             }
-            Self::NoFreeSlot => {
-                f.write_str("label area has no free slot, expected two for an update")
-            }
+            Self::NoFreeSlot => f.write_str(
+                "label area has too few free slots, expected two, or one if a label is dropped",
+            ),
             Self::Damaged(damage) => write!(f, "label area is damaged: {damage}"),
         }
     }

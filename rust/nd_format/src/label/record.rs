@@ -360,7 +360,7 @@ impl fmt::Display for LabelError {
             }
             Self::Extent { dpa, raw_size } => write!(
                 f,
-                "rawsize is {raw_size:#x} at dpa {dpa:#x}, expected a range that is not empty and ends below 2^64"
+                "rawsize is {raw_size:#x} at dpa {dpa:#x}, expected a nonempty range that ends below 2^64"
             ),
         }
     }

@@ -256,14 +256,10 @@ impl fmt::Display for NoSpace {
         match self.adjacent {
             Some(old) => write!(
                 f,
-                "no dpa that is free on all DIMMs next to {old} to grow to {:#x} bytes",
+                "no free dpa on all DIMMs next to {old} to grow to {:#x} bytes",
                 self.len
             ),
-            None => write!(
-                f,
-                "no dpa range of {:#x} bytes that is free on all DIMMs",
-                self.len
-            ),
+            None => write!(f, "no free dpa range of {:#x} bytes on all DIMMs", self.len),
         }
     }
 }
