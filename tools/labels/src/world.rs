@@ -358,7 +358,7 @@ impl World {
     /// The namespaces of which an update was cut short.
     pub fn unsettled(&self) -> Vec<Uuid> {
         let found = self.found().into_iter().flatten();
-        let unsettled = found.filter(|namespace| namespace.state != State::Settled);
+        let unsettled = found.filter(|namespace| namespace.state != State::Clean);
         unsettled.map(|namespace| namespace.uuid).collect()
     }
 
@@ -432,7 +432,7 @@ impl World {
     fn has_room(&mut self, uuid: Uuid, replaces: Option<Uuid>) -> bool {
         self.dimms.iter_mut().all(|dimm| {
             Store::new(&mut dimm.bytes, &mut dimm.layout)
-                .is_ok_and(|store| store.check_room(uuid, replaces, &IDENTITY).is_ok())
+                .is_ok_and(|store| store.check_free_slots(uuid, replaces, &IDENTITY).is_ok())
         })
     }
 

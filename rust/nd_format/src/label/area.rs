@@ -118,7 +118,7 @@ impl<'a> LabelArea<'a> {
     }
 
     /// What is left of labels of the namespace `uuid` in free slots.
-    pub fn remnants_of(self, uuid: Uuid) -> impl Iterator<Item = Stored> + 'a {
+    pub fn stale_labels_of(self, uuid: Uuid) -> impl Iterator<Item = Stored> + 'a {
         self.slots()
             .free()
             .filter_map(move |slot| self.stored_of(slot, uuid))

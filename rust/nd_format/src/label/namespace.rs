@@ -17,7 +17,7 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
     /// Complete, and they agree. Some or all may have the flag "updating".
-    Settled,
+    Clean,
     /// An update was cut short. This is the namespace as it was before.
     RolledBack {
         /// The UUID that some labels have already, if that was to be changed.
@@ -30,13 +30,13 @@ impl State {
     /// [`Contents`](super::Contents), the extents that [`Set::extent`](super::Set::extent) tells, and in place of
     /// [`Self::replaces`].
     pub fn wants_repair(&self) -> bool {
-        *self != Self::Settled
+        *self != Self::Clean
     }
 
     /// The UUID whose labels the repair has to drop.
     pub fn replaces(&self) -> Option<Uuid> {
         match self {
-            Self::Settled => None,
+            Self::Clean => None,
             Self::RolledBack { replaces } => *replaces,
         }
     }

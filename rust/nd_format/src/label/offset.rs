@@ -75,9 +75,9 @@ impl Set<'_> {
                 let end = |start: u64, label: &Label| start.checked_add(label.extent.len());
                 let fits = is_good || end(found, &label) == end(expected, old);
                 is_good = fits && *moved.get_or_insert(found) == found;
-                let mut former = self.former_offsets(member, uuid, old);
-                match former.next() {
-                    Some(first) if first != expected && former.all(|other| other != expected) => {
+                let mut previous = self.previous_offsets(member, uuid, old);
+                match previous.next() {
+                    Some(first) if first != expected && previous.all(|other| other != expected) => {
                         is_good = false;
                         wrong = first;
                     }
@@ -96,7 +96,7 @@ impl Set<'_> {
     }
 
     /// Offsets of finished labels like `old` that are still to be read in free slots of the DIMM `member`.
-    pub(super) fn former_offsets<'s>(
+    pub(super) fn previous_offsets<'s>(
         &'s self,
         member: usize,
         uuid: Uuid,
@@ -104,7 +104,7 @@ impl Set<'_> {
     ) -> impl Iterator<Item = u64> + 's {
         let area = self.members.get(member).map(|member| member.area);
         area.into_iter()
-            .flat_map(move |area| area.remnants_of(uuid))
+            .flat_map(move |area| area.stale_labels_of(uuid))
             .map(|stored| stored.label)
             .filter(move |label| {
                 !label.flags.updating()

@@ -75,7 +75,7 @@ impl<'a> Store<'a> {
     }
 
     /// Tells whether a label of `uuid` can be published twice, which is what an update of a set takes.
-    pub fn check_room(
+    pub fn check_free_slots(
         &self,
         uuid: Uuid,
         replaces: Option<Uuid>,
@@ -110,7 +110,7 @@ impl<'a> Store<'a> {
                 .next()
                 .ok_or(UpdateError::NoFreeSlot)?,
         };
-        let change = Change::Publish {
+        let change = Change::Write {
             label: *label,
             slot,
             replaces,
@@ -123,12 +123,12 @@ impl<'a> Store<'a> {
     /// there are none, as Linux does, but nothing is written into an area without one.
     pub fn remove(&mut self, uuid: Uuid, identity: &Identity) -> Plan<'_> {
         let identity = *identity;
-        Plan::new(self, Change::Remove { uuid, identity })
+        Plan::new(self, Change::Delete { uuid, identity })
     }
 
     /// Plans to make sure that the medium is not ahead of what is in memory, after a write has failed.
-    pub fn settle(&mut self) -> Plan<'_> {
-        Plan::new(self, Change::Nothing)
+    pub fn resync(&mut self) -> Plan<'_> {
+        Plan::new(self, Change::Resync)
     }
 }
 
@@ -144,17 +144,17 @@ pub struct Write<'p> {
 /// What a plan is for.
 #[derive(Clone, Copy, Debug)]
 enum Change {
-    Publish {
+    /// Write a label in place of others.
+    Write {
         label: Label,
         slot: u32,
         replaces: Option<Uuid>,
         identity: Identity,
     },
-    Remove {
-        uuid: Uuid,
-        identity: Identity,
-    },
-    Nothing,
+    /// Drop labels.
+    Delete { uuid: Uuid, identity: Identity },
+    /// Nothing: only the current index is written again if need be.
+    Resync,
 }
 
 /// What has to be written now.
@@ -192,8 +192,8 @@ impl<'a> Plan<'a> {
         plan.stage = match (plan.layout.current, change) {
             (Some(current), _) if current.overtaken => plan.repeat_index(&current),
             (Some(current), _) => plan.begin(&current),
-            (None, Change::Publish { .. }) => plan.initialise(),
-            (None, Change::Remove { .. } | Change::Nothing) => Stage::Done,
+            (None, Change::Write { .. }) => plan.initialise(),
+            (None, Change::Delete { .. } | Change::Resync) => Stage::Done,
         };
         plan
     }
@@ -231,11 +231,11 @@ impl<'a> Plan<'a> {
             }
             (Stage::Label { .. }, Some(current)) => self.stage_index(&current),
             (Stage::Again(copy), Some(current)) => {
-                let current = self.turn(&current, copy);
+                let current = self.make_current(&current, copy);
                 self.begin(&current)
             }
             (Stage::Index(copy), Some(current)) => {
-                self.turn(&current, copy);
+                self.make_current(&current, copy);
                 Stage::Done
             }
             (Stage::Done, _) | (_, None) => Stage::Done,
@@ -260,7 +260,7 @@ impl<'a> Plan<'a> {
 
     fn begin(&mut self, current: &Current) -> Stage {
         match self.change {
-            Change::Publish { label, slot, .. } => {
+            Change::Write { label, slot, .. } => {
                 let geometry = self.layout.geometry;
                 let bytes = geometry
                     .label_offset(slot)
@@ -270,13 +270,13 @@ impl<'a> Plan<'a> {
                 }
                 Stage::Label { slot }
             }
-            Change::Remove { .. } => self.stage_index(current),
-            Change::Nothing => Stage::Done,
+            Change::Delete { .. } => self.stage_index(current),
+            Change::Resync => Stage::Done,
         }
     }
 
     /// Lets the index `copy` count, which has been written in place of the one that did not.
-    fn turn(&mut self, current: &Current, copy: IndexCopy) -> Current {
+    fn make_current(&mut self, current: &Current, copy: IndexCopy) -> Current {
         let current = Current {
             copy,
             slots: current.slots,
@@ -299,7 +299,7 @@ impl<'a> Plan<'a> {
     fn stage_index(&mut self, current: &Current) -> Stage {
         let geometry = self.layout.geometry;
         let copy = self.copy_index(current);
-        if let Change::Publish { slot, .. } = self.change {
+        if let Change::Write { slot, .. } = self.change {
             self.mark(&geometry, copy, slot, false);
         }
         for slot in 0..current.slots {
@@ -339,14 +339,14 @@ impl<'a> Plan<'a> {
     /// Tells whether the change drops what the current index has in `slot`.
     fn is_dropped(&self, slot: u32) -> bool {
         let (uuid, replaced, identity) = match self.change {
-            Change::Publish {
+            Change::Write {
                 label,
                 replaces,
                 identity,
                 ..
             } => (label.uuid, replaces, identity),
-            Change::Remove { uuid, identity } => (uuid, None, identity),
-            Change::Nothing => return false,
+            Change::Delete { uuid, identity } => (uuid, None, identity),
+            Change::Resync => return false,
         };
         let area = LabelArea::new(self.bytes, self.layout);
         let named = area.peek_uuid(slot);
@@ -357,7 +357,7 @@ impl<'a> Plan<'a> {
         }
         match (area.entry(slot), self.change) {
             (Ok(label), _) => identity.has_label(&area, label.cookie),
-            (Err(damaged), Change::Remove { .. }) => identity.has_label(&area, damaged.cookie),
+            (Err(damaged), Change::Delete { .. }) => identity.has_label(&area, damaged.cookie),
             (Err(_), _) => false,
         }
     }

@@ -46,7 +46,7 @@ pub struct Target<'a, M> {
     store: Store<'a>,
     medium: M,
     extent: Option<Extent>,
-    former: Option<Label>,
+    previous: Option<Label>,
 }
 
 impl<'a, M: Medium> Target<'a, M> {
@@ -56,22 +56,23 @@ impl<'a, M: Medium> Target<'a, M> {
             store,
             medium,
             extent,
-            former: None,
+            previous: None,
         }
     }
 
     /// Remembers the label that an update is about to drop.
     fn remember(&mut self, uuid: Uuid, replaces: Option<Uuid>, identity: &Identity) {
         let labels_of = |uuid| self.store.labels_of(uuid, identity).next();
-        self.former = labels_of(uuid).or_else(|| labels_of(replaces?));
+        self.previous = labels_of(uuid).or_else(|| labels_of(replaces?));
     }
 
     /// Tells whether there was a label that no update was under way for.
     fn was_finished(&self) -> bool {
-        self.former.is_some_and(|former| !former.flags.updating())
+        self.previous
+            .is_some_and(|previous| !previous.flags.updating())
     }
 
-    fn put_contents(
+    fn write_fields(
         &mut self,
         contents: &Contents,
         identity: &Identity,
@@ -95,10 +96,10 @@ impl<'a, M: Medium> Target<'a, M> {
                 class: contents.class,
             }),
         };
-        self.put(&label, replaces, identity)
+        self.write_label(&label, replaces, identity)
     }
 
-    fn put(
+    fn write_label(
         &mut self,
         label: &Label,
         replaces: Option<Uuid>,
@@ -108,22 +109,22 @@ impl<'a, M: Medium> Target<'a, M> {
         run(plan.map_err(Cause::Area)?, &mut self.medium).map_err(Cause::Medium)
     }
 
-    fn drop_labels(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
+    fn delete_labels(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
         run(self.store.remove(uuid, identity), &mut self.medium).map_err(Cause::Medium)
     }
 
     /// Makes sure that the medium has what is in memory, after a write has failed.
-    fn settle(&mut self) -> Result<(), M::Error> {
-        run(self.store.settle(), &mut self.medium)
+    fn resync(&mut self) -> Result<(), M::Error> {
+        run(self.store.resync(), &mut self.medium)
     }
 
     /// Marks the label of `uuid` as one that is being updated.
-    fn reopen(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
+    fn mark_updating(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
         let label = self.store.labels_of(uuid, identity).next();
         match label {
             Some(label) => {
                 let flags = Flags::UPDATING;
-                self.put(&Label { flags, ..label }, None, identity)
+                self.write_label(&Label { flags, ..label }, None, identity)
             }
             None => Ok(()),
         }
@@ -131,9 +132,9 @@ impl<'a, M: Medium> Target<'a, M> {
 
     /// Brings the former label back, in the place of that of `uuid`.
     fn restore(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
-        match self.former {
-            Some(former) => self.put(&former, Some(uuid), identity),
-            None => self.drop_labels(uuid, identity),
+        match self.previous {
+            Some(previous) => self.write_label(&previous, Some(uuid), identity),
+            None => self.delete_labels(uuid, identity),
         }
     }
 }
@@ -184,14 +185,14 @@ pub fn publish<M: Medium>(
         let ready = match target.extent {
             Some(_) => target
                 .store
-                .check_room(contents.uuid, replaces, identity)
+                .check_free_slots(contents.uuid, replaces, identity)
                 .map_err(Cause::Area),
             None => Err(Cause::NoExtent),
         };
         ready.map_err(|cause| Failure::new(member, cause, Left::Old))?;
         target.remember(contents.uuid, replaces, identity);
     }
-    finish_former(targets, identity)?;
+    finish_previous(targets, identity)?;
     for flags in [Flags::UPDATING, Flags::NONE] {
         for rank in 0..targets.len() {
             let ways = targets.len();
@@ -199,18 +200,18 @@ pub fn publish<M: Medium>(
                 continue;
             };
             let Err(cause) =
-                target.put_contents(contents, identity, (member, ways), flags, replaces)
+                target.write_fields(contents, identity, (member, ways), flags, replaces)
             else {
                 continue;
             };
-            let is_known = target.settle().is_ok();
+            let is_known = target.resync().is_ok();
             let left = match flags {
                 Flags::UPDATING => {
                     restore(targets, (0..rank).rev(), contents.uuid, identity).left()
                 }
                 // The new label may be there, and no longer "updating".
                 _ if !is_known => Left::New,
-                _ => take_back(targets, rank, contents.uuid, identity),
+                _ => roll_back(targets, rank, contents.uuid, identity),
             };
             return Err(Failure::new(member, cause, left));
         }
@@ -231,9 +232,9 @@ pub fn retract<M: Medium>(
         let Some((member, target)) = ranked(targets, rank) else {
             continue;
         };
-        if let Err(cause) = target.drop_labels(uuid, identity) {
+        if let Err(cause) = target.delete_labels(uuid, identity) {
             // If this fails, too, the label may be gone. That is what was asked for.
-            let _ = target.settle();
+            let _ = target.resync();
             let left = restore(targets, rank + 1..targets.len(), uuid, identity).left();
             return Err(Failure::new(member, cause, left));
         }
@@ -259,22 +260,22 @@ fn ranked<'t, 'a, M: Medium>(
 
 /// Clears the flag "updating" of former labels that all have it, as those of kernels before 5.2 do: without it they tell the old
 /// state of the namespace until all labels are new.
-fn finish_former<M: Medium>(
+fn finish_previous<M: Medium>(
     targets: &mut [Target<'_, M>],
     identity: &Identity,
 ) -> Result<(), Failure<M::Error>> {
     let is_unfinished = |target: &Target<'_, M>| {
-        let former = target.former.map(|former| former.flags);
-        former.is_some_and(|flags| flags.updating())
+        let previous = target.previous.map(|previous| previous.flags);
+        previous.is_some_and(|flags| flags.updating())
     };
     if !targets.iter().all(is_unfinished) {
         return Ok(());
     }
     for (member, target) in targets.iter_mut().enumerate() {
-        if let Some(former) = &mut target.former {
-            former.flags = Flags::NONE;
-            let former = *former;
-            let finished = target.put(&former, None, identity);
+        if let Some(previous) = &mut target.previous {
+            previous.flags = Flags::NONE;
+            let previous = *previous;
+            let finished = target.write_label(&previous, None, identity);
             finished.map_err(|cause| Failure::new(member, cause, Left::Old))?;
         }
     }
@@ -282,15 +283,15 @@ fn finish_former<M: Medium>(
 }
 
 /// Undoes a second pass in which the first `count` DIMMs have been written.
-fn take_back<M: Medium>(
+fn roll_back<M: Medium>(
     targets: &mut [Target<'_, M>],
     count: usize,
     uuid: Uuid,
     identity: &Identity,
 ) -> Left {
     for rank in 0..count {
-        let reopened = ranked(targets, rank).map(|(_, target)| target.reopen(uuid, identity));
-        if matches!(reopened, Some(Err(_))) {
+        let marked = ranked(targets, rank).map(|(_, target)| target.mark_updating(uuid, identity));
+        if matches!(marked, Some(Err(_))) {
             return Left::New;
         }
     }

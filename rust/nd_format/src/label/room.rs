@@ -61,24 +61,24 @@ impl Mappings {
 #[derive(Clone, Copy, Debug)]
 pub struct Room<'a> {
     mappings: Mappings,
-    taken: &'a [Extent],
+    reserved: &'a [Extent],
 }
 
 impl<'a> Room<'a> {
     /// What is left of `mappings` by [`Mappings::taken`] of all DIMMs, which come in any order.
-    pub fn new(mappings: Mappings, taken: &'a mut [Extent]) -> Self {
-        sort_by_key(taken, Extent::start);
-        let count = merge(taken);
+    pub fn new(mappings: Mappings, reserved: &'a mut [Extent]) -> Self {
+        sort_by_key(reserved, Extent::start);
+        let count = merge(reserved);
         Self {
             mappings,
-            taken: taken.get(..count).unwrap_or(&[]),
+            reserved: reserved.get(..count).unwrap_or(&[]),
         }
     }
 
     /// The free ranges, in ascending order.
     pub fn gaps(self) -> impl Iterator<Item = Extent> + 'a {
         let mapping = self.mappings.first;
-        let inside = self.taken.iter().copied();
+        let inside = self.reserved.iter().copied();
         let inside = inside.filter(move |extent| extent.overlaps(&mapping));
         // Each gap ends where a reservation, or the mapping, ends it.
         let ends = inside
@@ -105,17 +105,17 @@ impl<'a> Room<'a> {
     /// whole mapping unavailable.
     pub fn available(&self) -> u64 {
         let Mappings { first, align } = self.mappings;
-        let taken = self.taken.iter().try_fold(0u64, |taken, extent| {
+        let reserved = self.reserved.iter().try_fold(0u64, |sum, extent| {
             let extent = extent.widened(align)?;
             if !extent.overlaps(&first) {
-                return Some(taken);
+                return Some(sum);
             }
             if extent.end() > first.end() {
                 return None;
             }
-            taken.checked_add(extent.len())
+            sum.checked_add(extent.len())
         });
-        let free = taken.and_then(|taken| first.len().checked_sub(taken));
+        let free = reserved.and_then(|reserved| first.len().checked_sub(reserved));
         free.map_or(0, |free| free - free.checked_rem(align).unwrap_or(free))
     }
 
@@ -197,7 +197,7 @@ fn merge(extents: &mut [Extent]) -> usize {
 /// one length and at one offset, or there must be none.
 pub fn common_extent(
     shares: impl IntoIterator<Item = (Extent, Option<Extent>)>,
-) -> Result<Option<Extent>, Apart> {
+) -> Result<Option<Extent>, ShareMismatch> {
     let mut shares = shares.into_iter().enumerate();
     let Some((_, (first, common))) = shares.next() else {
         return Ok(None);
@@ -205,7 +205,7 @@ pub fn common_extent(
     for (member, (mapping, found)) in shares {
         let expected = common.and_then(|extent| extent.moved(first, mapping));
         if found != expected {
-            return Err(Apart {
+            return Err(ShareMismatch {
                 member,
                 found,
                 expected,
@@ -217,7 +217,7 @@ pub fn common_extent(
 
 /// The shares of a namespace are at different offsets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Apart {
+pub struct ShareMismatch {
     /// The number of the mapping.
     pub member: usize,
     /// The range on that DIMM.
@@ -226,7 +226,7 @@ pub struct Apart {
     pub expected: Option<Extent>,
 }
 
-impl fmt::Display for Apart {
+impl fmt::Display for ShareMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "mapping{}: dpa is ", self.member)?;
         write_extent(f, self.found)?;

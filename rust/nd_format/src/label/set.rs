@@ -102,7 +102,7 @@ impl<'a> Set<'a> {
         self.candidates()
             .filter_map(move |uuid| match self.namespace(uuid) {
                 Ok(namespace) => Some(Ok(namespace)),
-                Err(Defect::Missing { .. }) if self.is_new_name(uuid) => None,
+                Err(Defect::Missing { .. }) if self.is_new_uuid(uuid) => None,
                 Err(defect) => Some(Err(self.refuse(uuid, defect))),
             })
     }
@@ -128,8 +128,8 @@ impl<'a> Set<'a> {
         }
         let missing = self.missing(uuid).next();
         let (label, state) = match missing {
-            None => self.complete(uuid)?,
-            Some(missing) => self.incomplete(uuid, missing)?,
+            None => self.judge_complete(uuid)?,
+            Some(missing) => self.judge_incomplete(uuid, missing)?,
         };
         self.assemble(&label, state)
     }
@@ -138,18 +138,18 @@ impl<'a> Set<'a> {
     pub fn is_named(&self, uuid: Uuid) -> bool {
         let members = self.members.iter();
         members
-            .flat_map(|member| self.traces(member, uuid))
+            .flat_map(|member| self.entries_of(member, uuid))
             .next()
             .is_some()
     }
 
     /// What there is to say of the labels of `uuid`, which are refused because of `defect`.
     pub fn refuse(&self, uuid: Uuid, defect: Defect) -> Refused {
-        let traces = || {
+        let entries = || {
             let members = self.members.iter().enumerate();
             members.flat_map(|(number, member)| {
-                let traces = self.traces(member, uuid);
-                traces.map(move |(slot, entry)| {
+                let entries = self.entries_of(member, uuid);
+                entries.map(move |(slot, entry)| {
                     (
                         Place {
                             member: number,
@@ -160,8 +160,8 @@ impl<'a> Set<'a> {
                 })
             })
         };
-        let label = traces().find_map(|(place, entry)| Some((place, entry.ok()?)));
-        let extents = traces().filter_map(|(_, entry)| match entry {
+        let label = entries().find_map(|(place, entry)| Some((place, entry.ok()?)));
+        let extents = entries().filter_map(|(_, entry)| match entry {
             Ok(label) => Some(label.extent),
             Err(damaged) => damaged.extent,
         });
@@ -200,9 +200,9 @@ impl<'a> Set<'a> {
         let members = self.members.iter().enumerate();
         members.flat_map(move |(number, member)| {
             let is_first = move |slot: u32, uuid: Uuid| -> bool {
-                let earlier = |other: &Member<'_>| self.traces(other, uuid).next().is_some();
+                let earlier = |other: &Member<'_>| self.entries_of(other, uuid).next().is_some();
                 !self.members.iter().take(number).any(earlier)
-                    && self.traces(member, uuid).next().map(|(first, _)| first) == Some(slot)
+                    && self.entries_of(member, uuid).next().map(|(first, _)| first) == Some(slot)
             };
             let entries = member.area.entries();
             let named = entries.map(|(slot, entry)| match entry {
@@ -216,7 +216,7 @@ impl<'a> Set<'a> {
     }
 
     /// The labels of `uuid` on a DIMM that could belong to the set, damaged ones as well, with their slots.
-    fn traces<'m>(
+    fn entries_of<'m>(
         &'m self,
         member: &'m Member<'_>,
         uuid: Uuid,
@@ -303,7 +303,7 @@ impl<'a> Set<'a> {
     }
 
     /// Judges labels of which every DIMM has one: the label that describes the namespace, and its state.
-    fn complete(&self, uuid: Uuid) -> Result<(Label, State), Defect> {
+    fn judge_complete(&self, uuid: Uuid) -> Result<(Label, State), Defect> {
         let labels = || self.labels(uuid).map(|(_, label)| label);
         let first = labels().find(|label| label.position == 0);
         let first = first.ok_or(Defect::Missing { member: 0 })?;
@@ -319,11 +319,11 @@ impl<'a> Set<'a> {
                     found: label.extent.len(),
                     expected: first.extent.len(),
                 }),
-                None => Ok((first, State::Settled)),
+                None => Ok((first, State::Clean)),
             };
         };
         let Some(new) = labels().find(|label| !same_contents(label, &old)) else {
-            return Ok((first, State::Settled));
+            return Ok((first, State::Clean));
         };
         let stray = self.labels(uuid).find(|(_, label)| {
             let is_new = label.flags.updating() && same_contents(label, &new);
@@ -339,7 +339,7 @@ impl<'a> Set<'a> {
     }
 
     /// Judges labels of which at least the DIMM `missing` has none.
-    fn incomplete(&self, uuid: Uuid, missing: usize) -> Result<(Label, State), Defect> {
+    fn judge_incomplete(&self, uuid: Uuid, missing: usize) -> Result<(Label, State), Defect> {
         let replaced = || {
             let mut labels = self.labels(uuid).map(|(_, label)| label);
             let old = labels.find(|label| !label.flags.updating())?;
@@ -347,12 +347,12 @@ impl<'a> Set<'a> {
                 return None;
             }
             let offset = self.common_offset(uuid).ok()?;
-            let replaces = Some(self.new_name(uuid, &old, missing, offset)?);
+            let replaces = Some(self.new_uuid(uuid, &old, missing, offset)?);
             Some((old, State::RolledBack { replaces }))
         };
         replaced().ok_or_else(|| {
             let mut damaged = self.missing(uuid).filter_map(|member| {
-                let (slot, entry) = self.traces(self.members.get(member)?, uuid).next()?;
+                let (slot, entry) = self.entries_of(self.members.get(member)?, uuid).next()?;
                 let error = entry.err()?.error;
                 Some(Defect::Damaged {
                     member,
@@ -369,8 +369,8 @@ impl<'a> Set<'a> {
     /// The UUID that the namespace of the label `old` at `offset`, which the DIMM `missing` has not, was about to get.
     ///
     /// The first label that looks like it decides, lest a crafted area be searched for every pair of labels.
-    fn new_name(&self, uuid: Uuid, old: &Label, missing: usize, offset: u64) -> Option<Uuid> {
-        let stands_in = |member: usize, label: &Label| {
+    fn new_uuid(&self, uuid: Uuid, old: &Label, missing: usize, offset: u64) -> Option<Uuid> {
+        let is_replacement = |member: usize, label: &Label| {
             label.flags.updating()
                 && self.check(member, label).is_ok()
                 && same_contents(label, old)
@@ -378,19 +378,19 @@ impl<'a> Set<'a> {
         };
         let mut labels = self.members.get(missing)?.area.labels();
         let new = labels
-            .find(|stored| stored.label.uuid != uuid && stands_in(missing, &stored.label))?
+            .find(|stored| stored.label.uuid != uuid && is_replacement(missing, &stored.label))?
             .label
             .uuid;
         let changes = |member| match (self.label(member, uuid), self.label(member, new)) {
             (Ok(Some(_)), Ok(None)) => true,
-            (Ok(None), Ok(Some(label))) => stands_in(member, &label),
+            (Ok(None), Ok(Some(label))) => is_replacement(member, &label),
             _ => false,
         };
         (0..self.members.len()).all(changes).then_some(new)
     }
 
     /// Tells whether some namespace was about to get `uuid`: one whose label is still on a DIMM that has none of `uuid`.
-    fn is_new_name(&self, uuid: Uuid) -> bool {
+    fn is_new_uuid(&self, uuid: Uuid) -> bool {
         let is_renamed = || {
             let (_, new) = self.labels(uuid).next()?;
             if !new.flags.updating() {

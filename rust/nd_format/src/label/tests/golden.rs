@@ -147,7 +147,7 @@ fn areas_are_those_of_the_c_driver() {
                     (namespace.name.text(), namespace.lba_size),
                     (&b"golden3"[..], 4096)
                 );
-                assert_eq!((namespace.state, namespace.offset), (State::Settled, 0));
+                assert_eq!((namespace.state, namespace.offset), (State::Clean, 0));
             } else {
                 // The fourth one is a copy of the third one here.
                 for refused in found {

@@ -2,10 +2,10 @@
 
 use super::super::room::{
     common_extent,
-    Apart,
     Mappings,
     NoSpace,
-    Room, //
+    Room,
+    ShareMismatch, //
 };
 use super::*;
 use proptest::prelude::*;
@@ -160,7 +160,7 @@ fn shares_have_one_offset() {
     assert_eq!(common([Some((4, 2)), Some((68, 2))]), Ok(Some(mib((4, 2)))));
     assert_eq!(common([None, None]), Ok(None));
     for other in [Some((69, 2)), Some((68, 3)), Some((4, 2)), None] {
-        let apart = Apart {
+        let apart = ShareMismatch {
             member: 1,
             found: other.map(mib),
             expected: Some(mib((68, 2))),

@@ -52,7 +52,7 @@ fn a_set_of_two() {
     let namespace = found[&uuid(2)].unwrap();
     assert_eq!((namespace.size, namespace.offset), (16 * MIB, 16 * MIB));
     assert_eq!((namespace.class, namespace.lba_size), (Class::Btt2_0, 512));
-    assert_eq!(namespace.state, State::Settled);
+    assert_eq!(namespace.state, State::Clean);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn positions_may_be_in_any_order() {
     let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
     assert_eq!(
         (namespace.name.text(), namespace.state),
-        (&b"first"[..], State::Settled)
+        (&b"first"[..], State::Clean)
     );
 }
 
@@ -235,7 +235,7 @@ fn labels_of_old_kernels() {
         edit(dimm, uuid(1), |label| label.flags = Flags::UPDATING);
     }
     let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
-    assert_eq!(namespace.state, State::Settled);
+    assert_eq!(namespace.state, State::Clean);
     // Without an update to blame, a difference is none between old and new.
     edit(&mut dimms[1], uuid(1), |label| {
         label.extent = extent(16 * MIB, 3 * MIB)
@@ -470,7 +470,7 @@ fn shares_at_different_offsets() {
     let mut dimms = apart(2 * MIB);
     let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
     assert_eq!((namespace.offset, namespace.size), (0, 8 * MIB));
-    assert_eq!(namespace.state, State::Settled);
+    assert_eq!(namespace.state, State::Clean);
     // All of it is known, but nothing has to be.
     edit(&mut dimms[1], uuid(1), |label| {
         label.flags = Flags::UPDATING

@@ -219,7 +219,7 @@ fn failing_writes_are_undone() {
                 }
                 Left::New => {
                     let mut states = found.values().map(|found| found.unwrap().state);
-                    assert!(states.all(|state| state == State::Settled));
+                    assert!(states.all(|state| state == State::Clean));
                 }
             }
             // Once the DIMM works again, so does the update.
@@ -227,7 +227,7 @@ fn failing_writes_are_undone() {
             update(&mut dimms).unwrap();
             assert!(reread(&dimms)
                 .values()
-                .all(|found| found.unwrap().state == State::Settled));
+                .all(|found| found.unwrap().state == State::Clean));
             assert!(dimms.iter().all(|dimm| dimm.area().free_count() >= 2));
         }
     }
