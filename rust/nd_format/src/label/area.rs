@@ -15,7 +15,7 @@ use super::{
 };
 use crate::uuid::Uuid;
 
-/// A label and where it is.
+/// A label and its slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stored {
     /// The slot.
@@ -24,9 +24,9 @@ pub struct Stored {
     pub label: Label,
 }
 
-/// The bytes of a label area, and what is known of them.
+/// A read-only view of a label area: its bytes and its layout.
 ///
-/// Nothing is trusted: bytes that are not there, or not what they should be, make labels invalid or slots taken.
+/// Nothing is trusted: missing or malformed bytes make labels invalid or slots taken.
 #[derive(Clone, Copy, Debug)]
 pub struct LabelArea<'a> {
     bytes: &'a [u8],
@@ -34,7 +34,7 @@ pub struct LabelArea<'a> {
 }
 
 impl<'a> LabelArea<'a> {
-    /// The area `bytes`, which is what [`Layout::discover`] saw, or what updates have made of it since.
+    /// Views `bytes`, which [`Layout::discover`] has seen, with all updates since.
     pub const fn new(bytes: &'a [u8], layout: &Layout) -> Self {
         Self {
             bytes,
@@ -42,12 +42,12 @@ impl<'a> LabelArea<'a> {
         }
     }
 
-    /// What is known of the area.
+    /// Returns the layout.
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The bitmap of the index that counts; without any slots if the area is blank.
+    /// Returns the bitmap of the current index. It has no slots if there is no current index.
     pub fn slots(&self) -> Slots<'a> {
         let Some(current) = self.layout.current else {
             return Slots::new(&[], 0);
@@ -55,7 +55,7 @@ impl<'a> LabelArea<'a> {
         index::slots(self.index_bytes(current.copy), current.slots)
     }
 
-    /// Slots that are free. All of them are in a blank area, and none in a damaged one.
+    /// Returns the number of free slots: all in a blank area, none in a damaged one.
     pub fn free_count(&self) -> u32 {
         match (self.layout.current, self.layout.damage) {
             (Some(_), _) => self.slots().free_count(),
@@ -64,37 +64,37 @@ impl<'a> LabelArea<'a> {
         }
     }
 
-    /// Slots that new namespaces can have: one is kept free, since updates write a label before they drop the old
-    /// one.
+    /// Returns the number of slots for new namespaces. One slot is kept free, because an update
+    /// writes the new label before it drops the old one.
     pub fn available_slots(&self) -> u32 {
         self.free_count().saturating_sub(1)
     }
 
-    /// The slots that are not free, in ascending order, each with its label or with what is wrong with it.
+    /// Returns the taken slots in ascending order, each with its label or with its damage.
     pub fn entries(self) -> impl Iterator<Item = (u32, Result<Label, Damaged>)> + 'a {
         self.slots()
             .taken()
             .map(move |slot| (slot, self.entry(slot)))
     }
 
-    /// Those of [`Self::entries`] that name the UUID `uuid`.
+    /// Returns those of [`Self::entries`] that name `uuid`.
     pub fn entries_of(
         self,
         uuid: Uuid,
     ) -> impl Iterator<Item = (u32, Result<Label, Damaged>)> + 'a {
-        // A checksum costs more than a look at the UUID.
+        // Comparing UUIDs is cheaper than a checksum.
         let named = move |slot: &u32| self.peek_uuid(*slot) == Some(uuid);
         let slots = self.slots().taken().filter(named);
         slots.map(move |slot| (slot, self.entry(slot)))
     }
 
-    /// The slots that are not free, in ascending order, but hold no label.
+    /// Returns the taken slots that hold no valid label, in ascending order.
     pub fn damaged(self) -> impl Iterator<Item = (u32, Damaged)> + 'a {
         self.entries()
             .filter_map(|(slot, entry)| Some((slot, entry.err()?)))
     }
 
-    /// The labels whose ranges share an address with `extent`.
+    /// Returns the labels whose ranges share an address with `extent`.
     pub(super) fn overlapping(self, extent: Extent) -> impl Iterator<Item = Stored> + 'a {
         let overlaps = move |slot: &u32| {
             Label::peek_extent(self.slot_bytes(*slot)).is_some_and(|other| other.overlaps(&extent))
@@ -103,45 +103,46 @@ impl<'a> LabelArea<'a> {
         slots.filter_map(move |slot| self.stored(slot))
     }
 
-    /// The labels, in ascending order of their slots.
+    /// Returns the labels in ascending order of their slots.
     pub fn labels(self) -> impl Iterator<Item = Stored> + 'a {
         self.slots()
             .taken()
             .filter_map(move |slot| self.stored(slot))
     }
 
-    /// The labels of the namespace `uuid`. There should be at most one.
+    /// Returns the labels of the namespace `uuid`. There should be at most one.
     pub fn labels_of(self, uuid: Uuid) -> impl Iterator<Item = Stored> + 'a {
         self.slots()
             .taken()
             .filter_map(move |slot| self.stored_of(slot, uuid))
     }
 
-    /// What is left of labels of the namespace `uuid` in free slots.
+    /// Returns the stale labels of the namespace `uuid` in free slots.
     pub fn stale_labels_of(self, uuid: Uuid) -> impl Iterator<Item = Stored> + 'a {
         self.slots()
             .free()
             .filter_map(move |slot| self.stored_of(slot, uuid))
     }
 
-    /// What is in `slot`, which is not free.
+    /// Returns the contents of the taken slot `slot`.
     pub(super) fn entry(&self, slot: u32) -> Result<Label, Damaged> {
         Label::read(self.slot_bytes(slot), self.layout.geometry.format(), slot)
     }
 
-    /// The label whose bytes are in `slot`, taken or free.
+    /// Returns the label in `slot`, taken or free.
     pub(super) fn stored(&self, slot: u32) -> Option<Stored> {
         let label =
             Label::decode(self.slot_bytes(slot), self.layout.geometry.format(), slot).ok()?;
         Some(Stored { slot, label })
     }
 
-    /// The UUID that is named in `slot`.
+    /// Returns the UUID that `slot` names.
     pub(super) fn peek_uuid(&self, slot: u32) -> Option<Uuid> {
         Label::peek_uuid(self.slot_bytes(slot))
     }
 
-    /// Looks at the UUID first, because a checksum costs more.
+    /// Returns the label in `slot` if it is of `uuid`. Comparing UUIDs first is cheaper than a
+    /// checksum.
     fn stored_of(&self, slot: u32, uuid: Uuid) -> Option<Stored> {
         if self.peek_uuid(slot)? != uuid {
             return None;
@@ -168,13 +169,13 @@ impl<'a> LabelArea<'a> {
     }
 }
 
-/// The `len` bytes from `offset`.
+/// Returns `len` bytes from `offset`.
 pub(super) fn range(bytes: &[u8], offset: u32, len: u32) -> Option<&[u8]> {
     let offset = usize::try_from(offset).ok()?;
     bytes.get(offset..offset.checked_add(usize::try_from(len).ok()?)?)
 }
 
-/// The `len` bytes from `offset`, to be changed.
+/// Returns `len` bytes from `offset` for writing.
 pub(super) fn range_mut(bytes: &mut [u8], offset: u32, len: u32) -> Option<&mut [u8]> {
     let offset = usize::try_from(offset).ok()?;
     bytes.get_mut(offset..offset.checked_add(usize::try_from(len).ok()?)?)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a label says about the use of its namespace.
+//! The address abstraction of a namespace, as its labels name it.
 
 use crate::uuid::Guid;
 
@@ -9,27 +9,28 @@ const BTT_2_0: Guid = Guid::new(0x18633bfc_1735_4217_8ac9_17239282d3f8);
 const PFN: Guid = Guid::new(0x266400ba_fb9f_4677_bcb0_968f11d0d225);
 const DAX: Guid = Guid::new(0x97a86d9c_3cdd_4eda_986f_5068b4f80088);
 
-/// The abstraction that a namespace was made for (UEFI 2.10, section 13.19, "AddressAbstractionGuid"; the GUIDs of
-/// PFN and DAX, and that of BTT 1.1, are Linux' own).
+/// The address abstraction of a namespace (UEFI 2.10, section 13.19, "AddressAbstractionGuid"). The
+/// GUIDs of PFN, DAX and BTT 1.1 are Linux's own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Class {
-    /// None named: whatever is found at the usual places is used. All that labels of version 1.1 can say.
+    /// No abstraction is named: whatever is found at the usual places is used. Labels of version
+    /// 1.1 can name no other class.
     #[default]
     None,
     /// A block translation table of version 1.1.
     Btt1_1,
     /// A block translation table of version 2.0.
     Btt2_0,
-    /// Memory with a page map, for file systems.
+    /// A PFN device: memory with a memmap, for file systems.
     Pfn,
-    /// Memory with a page map, as a character device.
+    /// A DAX device: memory with a memmap, as a character device.
     Dax,
-    /// Somebody else's. The namespace can be used raw only, and keeps its GUID.
+    /// Another abstraction. The namespace can only be used raw, and keeps the GUID.
     Unknown(Guid),
 }
 
 impl Class {
-    /// The class of an abstraction GUID.
+    /// Returns the class of an abstraction GUID.
     pub fn from_guid(guid: Guid) -> Self {
         match guid {
             Guid::NIL => Self::None,
@@ -41,7 +42,7 @@ impl Class {
         }
     }
 
-    /// The abstraction GUID that a label of the class carries.
+    /// Returns the abstraction GUID in labels of the class.
     pub const fn guid(self) -> Guid {
         match self {
             Self::None => Guid::NIL,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Why the labels of a UUID make up no namespace.
+//! Reasons why the labels of a UUID describe no namespace.
 
 use super::{
     extent::Extent,
@@ -12,10 +12,10 @@ use crate::uuid::{
 };
 use core::fmt;
 
-/// What is wrong with the labels of a namespace. `member` is the number of the region's mapping.
+/// A defect of the labels of a namespace. `member` is the number of the region's mapping.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Defect {
-    /// The set has no cookie, so that its labels cannot be told from others.
+    /// The set has no cookie, so its labels cannot be distinguished from others.
     NoCookie,
     /// A DIMM has no label.
     Missing {
@@ -28,7 +28,7 @@ pub enum Defect {
         member: usize,
         /// The slot.
         slot: u32,
-        /// What is wrong with it.
+        /// The error.
         error: LabelError,
     },
     /// A DIMM has two labels.
@@ -42,7 +42,7 @@ pub enum Defect {
     LabelCount {
         /// The DIMM.
         member: usize,
-        /// The number in the label.
+        /// Number of DIMMs in the label.
         found: u16,
         /// DIMMs of the set.
         expected: usize,
@@ -63,7 +63,7 @@ pub enum Defect {
         /// The position.
         position: u16,
     },
-    /// The label is for another kind of memory.
+    /// The label is for another type of memory.
     RangeType {
         /// The DIMM.
         member: usize,
@@ -81,7 +81,7 @@ pub enum Defect {
         /// The part of the DIMM.
         mapping: Extent,
     },
-    /// Shares of DIMMs differ.
+    /// The shares of two DIMMs differ in size.
     Size {
         /// The DIMM.
         member: usize,
@@ -90,14 +90,14 @@ pub enum Defect {
         /// The share of the DIMM at position 0.
         expected: u64,
     },
-    /// An update was interrupted, and the shares of DIMMs are at different offsets of their mappings: where the old ones
-    /// were cannot be inferred.
+    /// An update was interrupted, and the shares are at different offsets of their mappings: where
+    /// the old ones were cannot be inferred.
     Offset {
         /// The DIMM.
         member: usize,
-        /// Bytes from the start of its mapping.
+        /// Offset in its mapping in bytes.
         found: u64,
-        /// The offset of the label that tells the state of the namespace.
+        /// Offset of the label that describes the namespace.
         expected: u64,
     },
     /// A label is neither the old nor the new one of an update.
@@ -105,7 +105,7 @@ pub enum Defect {
         /// The DIMM.
         member: usize,
     },
-    /// Another label names the same addresses: whose they are cannot be known.
+    /// Another label names some of the same addresses, so their owner is unknown.
     Overlap {
         /// The DIMM.
         member: usize,
@@ -113,25 +113,26 @@ pub enum Defect {
         found: Extent,
         /// The other namespace, of this set or of another one.
         other: Uuid,
-        /// The range of that one.
+        /// The range of the other namespace.
         taken: Extent,
     },
-    /// The namespace ends behind the region. [`Set`](super::Set) does not find this, as it knows no addresses of regions.
+    /// The namespace ends behind the region. The caller of [`Set`](super::Set) finds this: a set
+    /// does not have the addresses of its region.
     Beyond {
-        /// Where it ends, in bytes from the start of the region.
+        /// End of the namespace in bytes from the start of the region.
         end: u64,
-        /// Bytes of the region.
+        /// Size of the region in bytes.
         region: u64,
     },
-    /// The size or the address of the namespace is no 64-bit number.
+    /// The size or the address of the namespace exceeds 64 bits.
     TooLarge {
-        /// Bytes of each DIMM.
+        /// Size on each DIMM in bytes.
         share: u64,
     },
 }
 
 impl Defect {
-    /// The number of the mapping whose DIMM is to blame, if it is one.
+    /// Returns the number of the mapping whose DIMM has the defect, if it is one of a DIMM.
     pub const fn member(&self) -> Option<usize> {
         match *self {
             Self::NoCookie | Self::Beyond { .. } | Self::TooLarge { .. } => None,

@@ -7,10 +7,11 @@ use super::{
     extent::Extent, //
 };
 
-/// The ranges that the slots of a DIMM reserve which are not free, in the order of the slots.
+/// Returns the ranges that the taken slots of a DIMM reserve, in the order of the slots.
 ///
-/// A label reserves its range whoever it is of, and whether or not it is a part of a namespace: one that is refused comes back with
-/// the labels that it lacks. What is damaged reserves the range that is named there.
+/// A label reserves its range whichever set it belongs to, and whether or not its namespace is
+/// refused: restoring the missing labels brings such a namespace back. A damaged label reserves the
+/// range that it names.
 pub fn reservations(area: LabelArea<'_>) -> impl Iterator<Item = Extent> + '_ {
     area.entries().filter_map(|(_, entry)| match entry {
         Ok(label) => Some(label.extent),

@@ -16,7 +16,7 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Makes the range of `len` bytes from `start`; [`None`] if it is empty or runs past the end of the address
+    /// Makes the range of `len` bytes from `start`; [`None`] if it is empty or exceeds the address
     /// space.
     pub const fn new(start: u64, len: u64) -> Option<Self> {
         match start.checked_add(len) {
@@ -33,39 +33,39 @@ impl Extent {
         }
     }
 
-    /// First address.
+    /// Returns the first address.
     pub const fn start(&self) -> u64 {
         self.start
     }
 
-    /// Bytes.
+    /// Returns the length in bytes.
     #[expect(clippy::len_without_is_empty, reason = "an extent is never empty")]
     pub const fn len(&self) -> u64 {
         self.len
     }
 
-    /// First address behind the range.
+    /// Returns the first address behind the range.
     pub const fn end(&self) -> u64 {
         self.start + self.len
     }
 
-    /// Tells whether `address` is in the range.
+    /// Returns `true` if `address` is in the range.
     pub const fn holds(&self, address: u64) -> bool {
         self.start <= address && address < self.end()
     }
 
-    /// Tells whether the whole of `other` is in the range.
+    /// Returns `true` if the whole of `other` is in the range.
     pub const fn covers(&self, other: &Self) -> bool {
         self.start <= other.start && other.end() <= self.end()
     }
 
-    /// Tells whether the ranges share an address.
+    /// Returns `true` if the ranges share an address.
     pub const fn overlaps(&self, other: &Self) -> bool {
         self.start < other.end() && other.start < self.end()
     }
 
-    /// The range of the same length that is at the same offset of `to` as this one of `from`; [`None`] if there are no such
-    /// addresses.
+    /// Returns the range of the same length whose offset in `to` is that of this range in `from`;
+    /// [`None`] if it exceeds the address space, or if `start + to.start` does.
     pub const fn moved(&self, from: Self, to: Self) -> Option<Self> {
         match self.start.checked_add(to.start) {
             Some(sum) => match sum.checked_sub(from.start) {
@@ -76,16 +76,18 @@ impl Extent {
         }
     }
 
-    /// The part of the range that begins and ends at multiples of `align`, if there is any.
+    /// Returns the largest part of the range that begins and ends at multiples of `align`; [`None`]
+    /// if there is none, or if `align` is 0.
     ///
-    /// `align` is a power of two or any other number but 0.
+    /// `align` need not be a power of two.
     pub fn narrowed(&self, align: u64) -> Option<Self> {
         let start = self.start.checked_next_multiple_of(align)?;
         let end = self.end().checked_sub(self.end().checked_rem(align)?)?;
         Self::between(start, end)
     }
 
-    /// The smallest range around this one that begins and ends at multiples of `align`.
+    /// Returns the smallest range around this one that begins and ends at multiples of `align`;
+    /// [`None`] if it exceeds the address space, or if `align` is 0.
     pub fn widened(&self, align: u64) -> Option<Self> {
         let start = self.start.checked_sub(self.start.checked_rem(align)?)?;
         Self::between(start, self.end().checked_next_multiple_of(align)?)

@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where things are in a label area.
+//! The places of indexes and labels in a label area.
 //!
 //! ```text
 //! 0            index_size       2 * index_size                     config_size
 //! | index 0    | index 1        | label 0 | label 1 | ... | unused |
 //! ```
 //!
-//! An index holds a header and one bit for each slot, rounded up to 256 bytes. How many slots fit depends on the
-//! size of the indexes, and that on the slots; the formats resolve this by sizing the indexes for an area full of
-//! labels first. (UEFI 2.10, section 13.19, "Label Storage Area".)
+//! An index consists of a header and one bit for each slot, rounded up to 256 bytes. The number of
+//! slots depends on the size of the indexes, and that on the number of slots. The formats resolve
+//! this by first sizing the indexes for an area full of labels. (UEFI 2.10, section 13.19, "Label
+//! Storage Area".)
 
 use core::fmt;
 
-/// Bytes of an index in front of its bitmap.
+/// Bytes of the header of an index, in front of the bitmap.
 pub(super) const INDEX_HEADER_LEN: usize = 72;
 
-/// Indexes are multiples of this many bytes.
+/// The size of an index is a multiple of this many bytes.
 const INDEX_ALIGN: u64 = 256;
 
-/// An area of fewer slots cannot be updated safely.
+/// An area with fewer slots cannot be updated safely.
 const SLOTS_MIN: u64 = 2;
 
-/// The two sizes of labels.
+/// The formats of labels.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LabelFormat {
     /// 128 bytes, without a checksum.
@@ -32,7 +33,7 @@ pub enum LabelFormat {
 }
 
 impl LabelFormat {
-    /// Bytes of a label.
+    /// Returns the bytes of a label.
     pub const fn label_len(self) -> usize {
         match self {
             Self::V1_1 => 128,
@@ -40,7 +41,7 @@ impl LabelFormat {
         }
     }
 
-    /// The code of the size in an index: bytes are `128 << code`.
+    /// Returns the size code in an index: a label has `128 << code` bytes.
     pub const fn size_code(self) -> u8 {
         match self {
             Self::V1_1 => 0,
@@ -48,7 +49,7 @@ impl LabelFormat {
         }
     }
 
-    /// Major and minor number that an index of such labels carries when Linux writes it.
+    /// Returns the major and minor version number that Linux writes into an index of such labels.
     pub const fn version(self) -> (u16, u16) {
         match self {
             Self::V1_1 => (1, 1),
@@ -67,9 +68,9 @@ impl fmt::Display for LabelFormat {
 /// One of the two copies of the index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum IndexCopy {
-    /// The one at the start of the area.
+    /// The copy at the start of the area.
     First,
-    /// The one behind it.
+    /// The copy behind the first one.
     Second,
 }
 
@@ -77,7 +78,7 @@ impl IndexCopy {
     /// Both copies.
     pub const ALL: [Self; 2] = [Self::First, Self::Second];
 
-    /// The other copy.
+    /// Returns the other copy.
     pub const fn other(self) -> Self {
         match self {
             Self::First => Self::Second,
@@ -85,7 +86,7 @@ impl IndexCopy {
         }
     }
 
-    /// 0 or 1.
+    /// Returns 0 for the first copy, 1 for the second one.
     pub const fn number(self) -> u32 {
         match self {
             Self::First => 0,
@@ -100,7 +101,7 @@ impl fmt::Display for IndexCopy {
     }
 }
 
-/// The places in a label area of a given size, for labels of a given format.
+/// The geometry of a label area of a given size, for labels of a given format.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Geometry {
     config_size: u32,
@@ -110,7 +111,7 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Divides an area of `config_size` bytes.
+    /// Computes the geometry of an area of `config_size` bytes.
     pub fn new(config_size: u32, format: LabelFormat) -> Result<Self, AreaTooSmall> {
         let too_small = AreaTooSmall {
             config_size,
@@ -133,33 +134,35 @@ impl Geometry {
         })
     }
 
-    /// Bytes from the start of the area that suffice to find the indexes of either format.
+    /// Returns the number of bytes from the start of the area that hold the indexes, whatever the
+    /// format.
     pub fn discovery_len(config_size: u32) -> Result<u32, AreaTooSmall> {
         // Smaller labels mean more slots and larger indexes.
         Self::new(config_size, LabelFormat::V1_1).map(|geometry| 2 * geometry.index_size)
     }
 
-    /// Bytes of the area.
+    /// Returns the size of the area in bytes.
     pub const fn config_size(&self) -> u32 {
         self.config_size
     }
 
-    /// The size of labels.
+    /// Returns the format of the labels.
     pub const fn format(&self) -> LabelFormat {
         self.format
     }
 
-    /// Bytes of one index.
+    /// Returns the size of one index in bytes.
     pub const fn index_size(&self) -> u32 {
         self.index_size
     }
 
-    /// Slots of an area that this code initialises. An index on media may name another number.
+    /// Returns the number of slots of an area that this code initialises. An index on media may
+    /// name another number.
     pub const fn slots(&self) -> u32 {
         self.slots
     }
 
-    /// Where an index is, in bytes from the start of the area.
+    /// Returns the offset of an index from the start of the area.
     pub const fn index_offset(&self, copy: IndexCopy) -> u32 {
         match copy {
             IndexCopy::First => 0,
@@ -167,12 +170,13 @@ impl Geometry {
         }
     }
 
-    /// Where the labels begin.
+    /// Returns the offset of the first label from the start of the area.
     pub const fn labels_offset(&self) -> u32 {
         2 * self.index_size
     }
 
-    /// Where the label of `slot` is; [`None`] if there is no such place in the area.
+    /// Returns the offset of the label in `slot` from the start of the area; [`None`] if it would
+    /// not lie within the area.
     pub fn label_offset(&self, slot: u32) -> Option<u32> {
         let len = u64::from(self.label_len());
         let offset = u64::from(self.labels_offset()).checked_add(u64::from(slot) * len)?;
@@ -182,13 +186,14 @@ impl Geometry {
         u32::try_from(offset).ok()
     }
 
-    /// Bytes of one label.
+    /// Returns the size of one label in bytes.
     pub const fn label_len(&self) -> u32 {
         // CAST: 128 or 256.
         self.format.label_len() as u32
     }
 
-    /// The most slots that an index may name: they have a bit, and room in the area.
+    /// Returns the largest number of slots that an index may name: each has a bit in the index and
+    /// a place in the area.
     pub fn slots_max(&self) -> u32 {
         let bits = self.index_size.saturating_sub(INDEX_HEADER_LEN as u32) * 8;
         let room = (self.config_size - self.labels_offset()) / self.label_len();
@@ -196,17 +201,17 @@ impl Geometry {
     }
 }
 
-/// Bytes of an index with a bit for each of `slots`.
+/// Returns the size of an index with a bit for each of `slots`.
 const fn index_len(slots: u64) -> u64 {
     (INDEX_HEADER_LEN as u64 + slots.div_ceil(8)).next_multiple_of(INDEX_ALIGN)
 }
 
-/// An area has no room for two indexes and two labels.
+/// A label area is too small for two indexes and two labels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AreaTooSmall {
-    /// Bytes of the area.
+    /// Size of the area in bytes.
     pub config_size: u32,
-    /// The format that was to be stored.
+    /// Format of the labels.
     pub format: LabelFormat,
 }
 

@@ -10,8 +10,9 @@
 //! 24 offset of this index
 //! ```
 //!
-//! There are two, written in turn. The one with the later sequence number counts, so that a torn write of the other
-//! one changes nothing. (UEFI 2.10, section 13.19, "Label Index Block Definitions".)
+//! An area has two indexes, written in turn. The one with the later sequence number is current, so
+//! a torn write of the other one changes nothing. (UEFI 2.10, section 13.19, "Label Index Block
+//! Definitions".)
 
 use super::{
     geometry::{
@@ -40,7 +41,7 @@ const SIGNATURE: [u8; 16] = *b"NAMESPACE_INDEX\0";
 
 const CHECKSUM_OFFSET: usize = 64;
 
-/// The index as it is on media, in front of its bitmap.
+/// The header of an index on media. The bitmap follows it.
 #[derive(
     zerocopy_derive::FromBytes,
     zerocopy_derive::IntoBytes,
@@ -71,13 +72,14 @@ const _: () = assert!(size_of::<RawIndex>() == INDEX_HEADER_LEN);
 pub struct Sequence(u32);
 
 impl Sequence {
-    /// What the first index of a fresh area has.
+    /// The number of the first index of a fresh area.
     pub const INITIAL_FIRST: Self = Self(3);
 
-    /// What the second index of a fresh area has.
+    /// The number of the second index of a fresh area.
     pub const INITIAL_SECOND: Self = Self(2);
 
-    /// The number in a field of an index, of which only two bits count; [`None`] for "never written".
+    /// Decodes the field of an index, of which only the low two bits are significant. [`None`] if
+    /// they are 0, which stands for "never written".
     pub const fn from_field(field: u32) -> Option<Self> {
         match field & 3 {
             0 => None,
@@ -85,30 +87,30 @@ impl Sequence {
         }
     }
 
-    /// The number, 1 to 3.
+    /// Returns the number, 1 to 3.
     pub const fn number(self) -> u32 {
         self.0
     }
 
-    /// The number that follows.
+    /// Returns the following number.
     pub const fn successor(self) -> Self {
         Self(self.0 % 3 + 1)
     }
 }
 
-/// What an index says, once it has been checked.
+/// The fields of a valid index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Index {
-    /// Its sequence number.
+    /// Sequence number.
     pub sequence: Sequence,
-    /// Slots of the area.
+    /// Number of slots.
     pub slots: u32,
-    /// Major and minor number.
+    /// Major and minor version number.
     pub version: (u16, u16),
 }
 
 impl Index {
-    /// Checks the index `copy`, whose bytes are `bytes`.
+    /// Decodes and checks the index `copy`, with which `bytes` begins.
     pub fn parse(bytes: &[u8], geometry: &Geometry, copy: IndexCopy) -> Result<Self, IndexError> {
         let size = geometry.index_size();
         let bytes = usize::try_from(size)
@@ -123,7 +125,7 @@ impl Index {
         if version.0 != 1 {
             return Err(IndexError::Version { found: version });
         }
-        // The code of the size came with version 1.2; before it, all labels had 128 bytes.
+        // The size code came with version 1.2; before it, all labels had 128 bytes.
         let found = if version.1 >= 2 {
             raw.label_size_code
         } else {
@@ -174,8 +176,10 @@ impl Index {
         })
     }
 
-    /// Tells whether bytes that are no index of this layout are a whole one of another: their checksum is right, over the size that
-    /// they name or over that of this layout. Only what is whole says anything; the rest may be torn.
+    /// Returns `true` if bytes that are no valid index of this layout are an intact index of
+    /// another: their checksum is right over the size that they name, or over the size of an index
+    /// of this layout. Only an intact index is evidence of another layout; anything else may be
+    /// torn.
     pub(super) fn is_whole(bytes: &[u8], geometry: &Geometry) -> bool {
         let Ok((raw, _)) = RawIndex::ref_from_prefix(bytes) else {
             return false;
@@ -194,8 +198,9 @@ impl Index {
             })
     }
 
-    /// Which of two good indexes counts: the later one. Of equal ones it is the second, because an area is
-    /// initialised with 3 and 2 and then updated in the second.
+    /// Returns which of two valid indexes is current: the later one. Of two with equal numbers it
+    /// is the second, because an area is initialised with the numbers 3 and 2 and then updated in
+    /// the second index.
     pub fn newer(first: &Self, second: &Self) -> IndexCopy {
         if first.sequence == second.sequence || first.sequence.successor() == second.sequence {
             IndexCopy::Second
@@ -205,28 +210,28 @@ impl Index {
     }
 }
 
-/// Splits the bytes of an index into its header and its bitmap.
+/// Returns the bitmap, behind the header of an index.
 fn bitmap(bytes: &[u8]) -> &[u8] {
     bytes.get(INDEX_HEADER_LEN..).unwrap_or(&[])
 }
 
-/// The bitmap of an index that names `count` slots.
+/// Returns the bitmap of an index that names `count` slots.
 pub(super) fn slots(bytes: &[u8], count: u32) -> Slots<'_> {
     Slots::new(bitmap(bytes), count)
 }
 
-/// The bitmap of an index, to be changed.
+/// Returns the bitmap of an index for writing.
 pub(super) fn bitmap_mut(bytes: &mut [u8]) -> &mut [u8] {
     bytes.get_mut(INDEX_HEADER_LEN..).unwrap_or(&mut [])
 }
 
-/// Makes `bytes` an index without labels, but for the header, which [`seal`] writes.
+/// Makes `bytes` the bitmap of an index in which all slots are free. [`seal`] writes the header.
 pub(super) fn clear(bytes: &mut [u8], slots: u32) {
     bytes.fill(0);
     mark_all_free(bitmap_mut(bytes), slots);
 }
 
-/// Writes the header of the index `copy` and its checksum over it and the bitmap.
+/// Writes the header of the index `copy`, with the checksum over header and bitmap.
 pub(super) fn seal(
     bytes: &mut [u8],
     geometry: &Geometry,
@@ -269,14 +274,14 @@ fn expect(field: IndexField, found: U64<LittleEndian>, expected: u32) -> Result<
     })
 }
 
-/// Fields of an index that have one right value.
+/// Offsets in an index, whose values follow from the geometry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IndexField {
-    /// Where the index is.
+    /// Offset of the index itself.
     OwnOffset,
-    /// Where the other one is.
+    /// Offset of the other index.
     OtherOffset,
-    /// Where the labels begin.
+    /// Offset of the first label.
     LabelsOffset,
 }
 
@@ -290,56 +295,56 @@ impl fmt::Display for IndexField {
     }
 }
 
-/// Why bytes are no index.
+/// Reasons why bytes are not a valid index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IndexError {
     /// There is no signature: most likely there never was an index.
     Signature,
-    /// A version from the future.
+    /// The major version is not 1.
     Version {
-        /// Major and minor number.
+        /// Major and minor version number.
         found: (u16, u16),
     },
-    /// Labels have another size than was looked for.
+    /// The labels have another size than those of the expected format.
     LabelSizeCode {
-        /// The code in the index.
+        /// The size code in the index.
         found: u8,
-        /// The code of the format.
+        /// The size code of the format.
         expected: u8,
     },
     /// The checksum is wrong.
     Checksum {
-        /// The sum in the index.
+        /// The checksum in the index.
         found: u64,
-        /// The sum of the index.
+        /// The checksum of its bytes.
         expected: u64,
     },
     /// The sequence number is zero.
     Sequence {
-        /// The field of which it is a part.
+        /// The whole field.
         found: u32,
     },
-    /// Something is said to be where it is not.
+    /// An offset does not match the geometry.
     Offset {
-        /// Which.
+        /// The field.
         field: IndexField,
         /// The offset in the index.
         found: u64,
-        /// The right one.
+        /// The offset in the geometry.
         expected: u32,
     },
-    /// The index would be larger than its place, or smaller than its header.
+    /// The index is larger than its place in the area, or smaller than its header.
     OwnSize {
         /// The size in the index.
         found: u64,
-        /// The largest possible one.
+        /// The largest valid size.
         most: u32,
     },
-    /// There is no room for so many slots.
+    /// The area or the bitmap is too small for so many slots.
     Slots {
         /// The number in the index.
         found: u32,
-        /// The largest possible one.
+        /// The largest valid number.
         most: u32,
     },
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is known of a label area: its places, and which index counts.
+//! The layout of a label area: its geometry and its current index.
 //!
-//! An area without an index that counts is blank or damaged:
+//! An area without a current index is blank or damaged:
 //!
-//! | index                            | a label | area    |                                                      |
-//! |----------------------------------|---------|---------|------------------------------------------------------|
-//! | whole, but its fields do not fit | any     | damaged | of a later version, or of another layout of the area |
-//! | torn or none                     | yes     | damaged | both indexes are lost                                |
-//! | torn or none                     | no      | blank   | never used, or its initialisation was cut short      |
+//! | index                            | a label | area    |                                       |
+//! |----------------------------------|---------|---------|---------------------------------------|
+//! | whole, but its fields do not fit | any     | damaged | later version, or another layout      |
+//! | torn or none                     | yes     | damaged | both indexes are lost                 |
+//! | torn or none                     | no      | blank   | unused, or initialisation interrupted |
 //!
-//! A blank area is initialised with its first label. A damaged one has no labels and takes none, until it is restored from a backup
-//! or initialised by the administrator.
+//! A blank area is initialised with its first label. A damaged area shows no labels and takes none
+//! until the administrator restores it from a backup or initialises it.
 
 use super::{
     area::range,
@@ -30,49 +30,51 @@ use super::{
 };
 use core::fmt;
 
-/// The index that counts.
+/// The current index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Current {
     pub(super) copy: IndexCopy,
     pub(super) slots: u32,
     pub(super) version: (u16, u16),
-    /// What the next index to be written gets. After initialisation it is not the successor of the current one's.
+    /// Sequence number of the next index to be written. After initialisation it is not the
+    /// successor of the current one's.
     pub(super) next: Sequence,
-    /// The other index may be on the medium already, although nobody has confirmed it.
+    /// The other index may be the newest one on the medium: its write has not been confirmed.
     pub(super) overtaken: bool,
 }
 
 impl Current {
-    /// Which of the two it is.
+    /// Returns which of the two indexes it is.
     pub const fn copy(&self) -> IndexCopy {
         self.copy
     }
 
-    /// Slots that it names.
+    /// Returns the number of slots that it names.
     pub const fn slots(&self) -> u32 {
         self.slots
     }
 
-    /// Major and minor number.
+    /// Returns the major and minor version number.
     pub const fn version(&self) -> (u16, u16) {
         self.version
     }
 }
 
-/// The state of one label area. Its owner keeps it next to the bytes of the area and changes both together.
+/// The layout of one label area. The owner keeps it beside the bytes of the area and changes both
+/// together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
     pub(super) geometry: Geometry,
     pub(super) current: Option<Current>,
-    /// What keeps an area without an index that counts from being blank.
+    /// The reason why an area without a current index is not blank.
     pub(super) damage: Option<AreaDamage>,
 }
 
 impl Layout {
-    /// Looks for an index in the area of `config_size` bytes, which are `bytes`.
+    /// Looks for the current index of an area of `config_size` bytes, which are `bytes`.
     ///
-    /// Labels of 128 bytes are tried first. An area without a good index is damaged or blank; labels of 256 bytes will be written
-    /// into a blank one, unless only the small ones fit.
+    /// Labels of 128 bytes are tried first. An area without a valid index is damaged or blank. A
+    /// blank area will get labels of 256 bytes, unless only the smaller ones fit.
     pub fn discover(config_size: u32, bytes: &[u8]) -> Result<Self, AreaTooSmall> {
         let small = Geometry::new(config_size, LabelFormat::V1_1)?;
         let large = Geometry::new(config_size, LabelFormat::V1_2).ok();
@@ -91,22 +93,22 @@ impl Layout {
         }))
     }
 
-    /// The places.
+    /// Returns the geometry.
     pub const fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
-    /// The index that counts; [`None`] if the area is blank or damaged.
+    /// Returns the current index; [`None`] if the area is blank or damaged.
     pub const fn current(&self) -> Option<&Current> {
         self.current.as_ref()
     }
 
-    /// What is wrong with an area that has no index that counts, but is not blank.
+    /// Returns the reason why an area without a current index is not blank.
     pub const fn damage(&self) -> Option<&AreaDamage> {
         self.damage.as_ref()
     }
 
-    /// Tells whether labels in this area carry the set's cookie of version 1.1.
+    /// Returns `true` if labels in this area carry their set's cookie of version 1.1.
     pub fn has_v1_1_cookies(&self) -> bool {
         match self.current {
             Some(current) => current.version == LabelFormat::V1_1.version(),
@@ -115,7 +117,7 @@ impl Layout {
     }
 }
 
-/// Finds the index that counts.
+/// Finds the current index.
 fn find(geometry: &Geometry, bytes: &[u8]) -> Option<Current> {
     let [first, second] = IndexCopy::ALL.map(|copy| inspect(geometry, bytes, copy).ok());
     let (copy, index) = match (first, second) {
@@ -136,7 +138,7 @@ fn find(geometry: &Geometry, bytes: &[u8]) -> Option<Current> {
     })
 }
 
-/// Finds what keeps an area without an index that counts from being blank.
+/// Finds the reason why an area without a current index is not blank, if there is one.
 fn damage<G: Iterator<Item = Geometry>>(
     geometries: impl Fn() -> G,
     bytes: &[u8],
@@ -151,7 +153,7 @@ fn damage<G: Iterator<Item = Geometry>>(
             })
         })
     };
-    // Those of version 1.2 have a checksum, and come last.
+    // Labels of version 1.2 come last, and are preferred: they have a checksum.
     let labels = geometries().filter_map(|geometry| {
         let format = geometry.format();
         let label = |slot| range(bytes, geometry.label_offset(slot)?, geometry.label_len());
@@ -161,7 +163,7 @@ fn damage<G: Iterator<Item = Geometry>>(
         Some(AreaDamage::Labels { format, slot })
     });
     let label = labels.last();
-    // Labels of another size may just be those of the other geometry.
+    // An index of labels of another size may just be one of the other geometry.
     let is_certain = |error: &IndexError| !matches!(error, IndexError::LabelSizeCode { .. });
     let index = indexes()
         .filter(|(is_whole, ..)| *is_whole || label.is_some())
@@ -170,13 +172,13 @@ fn damage<G: Iterator<Item = Geometry>>(
     index.or(label)
 }
 
-/// Checks the index `copy` of an area whose first bytes are `bytes`.
+/// Checks the index `copy` of the area that begins with `bytes`.
 pub fn inspect(geometry: &Geometry, bytes: &[u8], copy: IndexCopy) -> Result<Index, IndexError> {
     let bytes = index_bytes(geometry, bytes, copy).ok_or(IndexError::Signature)?;
     Index::parse(bytes, geometry, copy)
 }
 
-/// The area from the index `copy` on.
+/// Returns the area from the index `copy` on.
 fn index_bytes<'b>(geometry: &Geometry, bytes: &'b [u8], copy: IndexCopy) -> Option<&'b [u8]> {
     bytes.get(usize::try_from(geometry.index_offset(copy)).ok()?..)
 }
@@ -200,21 +202,21 @@ impl fmt::Display for Layout {
     }
 }
 
-/// Why an area without an index that counts is not blank.
+/// Reasons why an area without a current index is not blank.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AreaDamage {
-    /// There is an index, but it does not count.
+    /// There is an index, but it is not valid.
     Index {
-        /// Which.
+        /// The index.
         copy: IndexCopy,
-        /// Why not.
+        /// The error.
         error: IndexError,
     },
     /// There is no index, but a label.
     Labels {
-        /// The format of the label.
+        /// Format of the label.
         format: LabelFormat,
-        /// The slot where it is.
+        /// Slot of the label.
         slot: u32,
     },
 }

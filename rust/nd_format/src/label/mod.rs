@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Namespace labels: which namespaces there are, kept in a small area of each DIMM (UEFI 2.10, section 13.19).
+//! Namespace labels: the descriptions of namespaces in the label storage area of each DIMM (UEFI
+//! 2.10, section 13.19).
 //!
-//! * [`Geometry`] and [`Layout`]: where indexes and labels are, and which index counts. The owner of an area reads
-//!   [`Geometry::discovery_len`] bytes, calls [`Layout::discover`], and keeps the whole area in memory beside the
-//!   layout.
-//! * [`LabelArea`]: reading it.
-//! * [`Store`] and [`Plan`]: changing it. The writes come one by one; their user performs them in that order.
-//! * [`Set`]: the namespaces that the labels of all DIMMs of an interleave set make up. One that is defective is
-//!   refused alone, and nothing becomes of its labels. What an interrupted update has left of a namespace is that namespace as it
-//!   was, and is written again when it is changed.
-//! * [`publish`] and [`retract`]: the update of the labels of one namespace on all DIMMs of its set.
-//! * [`dpa`]: reserved addresses of a DIMM; [`room`]: free ones, on all DIMMs of a set.
+//! * [`Geometry`] and [`Layout`]: the places of indexes and labels in an area, and its current
+//!   index. The owner of an area reads all of it, calls [`Layout::discover`], and keeps both the
+//!   bytes and the layout in memory.
+//! * [`LabelArea`]: reads an area.
+//! * [`Store`] and [`Plan`]: update an area. A plan yields writes one by one; the caller performs
+//!   them in that order.
+//! * [`Set`]: the namespaces that the labels of all DIMMs of an interleave set describe. A
+//!   defective namespace is refused alone, and its labels stay. A namespace whose update was
+//!   interrupted is shown as it was before; its labels are written again when the namespace is
+//!   changed.
+//! * [`publish`] and [`retract`]: update the labels of one namespace on all DIMMs of its set.
+//! * [`dpa`]: the reserved addresses of a DIMM. [`room`]: the addresses that are free on all DIMMs
+//!   of a set.
 //!
-//! Everything works on bytes that its user owns, and under a lock that its user holds: one that covers all DIMMs of
-//! a set.
+//! The module owns no memory and takes no lock. The caller owns the bytes, and holds a lock that
+//! covers all DIMMs of a set.
 
 mod area;
 mod class;

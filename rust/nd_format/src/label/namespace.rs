@@ -13,27 +13,28 @@ use super::{
 use crate::uuid::Uuid;
 use core::fmt;
 
-/// How the labels of a namespace were found.
+/// The state in which the labels of a namespace were found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// Complete, and they agree. Some or all may have the flag "updating".
+    /// The labels are complete and agree. Some or all may have the flag "updating".
     Clean,
-    /// An update was cut short. This is the namespace as it was before.
+    /// An update was interrupted. The namespace is shown as it was before.
     RolledBack {
-        /// The UUID that some labels have already, if that was to be changed.
+        /// The new UUID that some labels have already, if the update was to change it.
         replaces: Option<Uuid>,
     },
 }
 
 impl State {
-    /// Tells whether the labels are to be published again, before the namespace is changed: with the namespace's
-    /// [`Contents`](super::Contents), the extents that [`Set::extent`](super::Set::extent) tells, and in place of
+    /// Returns `true` if the labels must be written again before the namespace is changed: with the
+    /// namespace's [`Contents`](super::Contents), the extents that
+    /// [`Set::extent`](super::Set::extent) returns, and in place of the labels of
     /// [`Self::replaces`].
     pub fn wants_repair(&self) -> bool {
         *self != Self::Clean
     }
 
-    /// The UUID whose labels the repair has to drop.
+    /// Returns the UUID whose labels recovery has to drop.
     pub fn replaces(&self) -> Option<Uuid> {
         match self {
             Self::Clean => None,
@@ -49,28 +50,29 @@ pub struct Namespace {
     pub uuid: Uuid,
     /// Name.
     pub name: Name,
-    /// Bytes of a sector: 512, 4096, or 0 for "not named".
+    /// Sector size in bytes: 512, 4096, or 0 for "unspecified". Not checked: a label on media may
+    /// name any number.
     pub lba_size: u64,
     /// Class.
     pub class: Class,
-    /// Bytes on each DIMM.
+    /// Size on each DIMM in bytes.
     pub share: u64,
-    /// Bytes on all DIMMs.
+    /// Size on all DIMMs together in bytes.
     pub size: u64,
-    /// Bytes from the start of the region to that of the namespace.
+    /// Offset from the start of the region in bytes.
     pub offset: u64,
-    /// How the labels were found.
+    /// State of its labels.
     pub state: State,
-    /// Bytes from the start of each mapping to the namespace.
+    /// Offset of each share from the start of its mapping in bytes.
     pub(super) share_offset: u64,
 }
 
-/// Where a label is.
+/// The place of a label.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
-    /// The number of the region's mapping.
+    /// Number of the region's mapping.
     pub member: usize,
-    /// The slot in the label area of that DIMM.
+    /// Slot in the label area of that DIMM.
     pub slot: u32,
 }
 
@@ -80,16 +82,16 @@ impl fmt::Display for Place {
     }
 }
 
-/// A namespace that cannot be used. Its labels stay, and reserve what they name.
+/// A namespace that cannot be used. Its labels stay and keep their addresses reserved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refused {
-    /// Its UUID.
+    /// UUID.
     pub uuid: Uuid,
-    /// Why.
+    /// The reason.
     pub defect: Defect,
-    /// Its first label that is one.
+    /// The first of its labels that is not damaged, and its place.
     pub label: Option<(Place, Label)>,
-    /// Bytes that its labels reserve on all DIMMs.
+    /// Bytes that its labels reserve on all DIMMs together.
     pub reserved: u64,
 }
 
@@ -103,10 +105,10 @@ impl fmt::Display for Refused {
     }
 }
 
-/// The key by which Linux numbers the namespaces of a region, for the namespace at the system physical address
-/// `address`.
+/// Returns the key by which Linux sorts, and so numbers, the namespaces of a region, for the
+/// namespace at the system physical address `address`.
 ///
-/// It compares the bytes of the little-endian address, first byte first.
+/// The order is that of the little-endian addresses, compared byte by byte from the first one.
 pub const fn by_address(address: u64) -> u64 {
     address.swap_bytes()
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the shares of a namespace are in the mappings of its set.
+//! Offsets of the shares of a namespace in the mappings of its set.
 //!
-//! Addresses are interleaved, so what is contiguous in a region is at the same offset of each mapping. Linux does not look for
-//! that: each DIMM gives the first range that is free there, which is another one where labels of somebody else are in the
-//! way. It takes the address from the first DIMM, whatever the others say, and that is where the data are.
+//! Addresses are interleaved, so a contiguous range of a region has the same offset in each
+//! mapping. Linux does not see to that: each DIMM contributes the first range that is free there,
+//! which is at another offset where labels of another set are in the way. Linux takes the address
+//! of the namespace from the first DIMM, whatever the others say, and that is where the data are.
 //!
-//! Such a namespace is shown as Linux shows it while its labels tell all by themselves. Nothing is inferred for it, and what an
-//! interrupted update has left of its labels stays.
+//! Such a namespace is shown as Linux shows it as long as its labels are complete. Nothing is
+//! inferred for it, and the labels that an interrupted update has left stay.
 
 use super::{
     defect::Defect,
@@ -20,7 +21,8 @@ use super::{
 use crate::uuid::Uuid;
 
 impl Set<'_> {
-    /// Bytes from the start of the mapping to the share of the DIMM `member` that `label` describes.
+    /// Returns the offset in the mapping, in bytes, of the share of the DIMM `member` that `label`
+    /// describes.
     fn offset(&self, member: usize, label: &Label) -> Result<u64, Defect> {
         let mapping = self.members.get(member).map(|member| member.mapping);
         mapping
@@ -28,12 +30,13 @@ impl Set<'_> {
             .ok_or(Defect::Missing { member })
     }
 
-    /// Tells whether a label of the DIMM `member` is of addresses from `offset` of its mapping on.
+    /// Returns `true` if `label`, of the DIMM `member`, describes a share at `offset` of its
+    /// mapping.
     pub(super) fn is_at(&self, member: usize, label: &Label, offset: u64) -> bool {
         self.offset(member, label) == Ok(offset)
     }
 
-    /// The offset of the share that the label `label` of `uuid` describes.
+    /// Returns the offset of the share that `label`, a label of `uuid`, describes.
     pub(super) fn share_offset(&self, uuid: Uuid, label: &Label) -> Option<u64> {
         let (member, label) = self
             .labels(uuid)
@@ -41,7 +44,7 @@ impl Set<'_> {
         self.offset(member, &label).ok()
     }
 
-    /// The one offset of all labels of `uuid`.
+    /// Returns the offset that all labels of `uuid` have; [`Defect::Offset`] if they differ.
     pub(super) fn common_offset(&self, uuid: Uuid) -> Result<u64, Defect> {
         let mut labels = self.labels(uuid);
         let (first, label) = labels.next().ok_or(Defect::Missing { member: 0 })?;
@@ -59,8 +62,8 @@ impl Set<'_> {
         Ok(expected)
     }
 
-    /// Checks that the labels of `uuid`, of which those like `old` are the old ones of an interrupted update, are such that
-    /// all old ones were at one offset.
+    /// Checks the labels of `uuid` after an interrupted update: all old labels, those like `old`,
+    /// must have been at one offset.
     pub(super) fn check_update(&self, uuid: Uuid, old: &Label) -> Result<(), Defect> {
         let expected = self
             .share_offset(uuid, old)
@@ -71,7 +74,7 @@ impl Set<'_> {
             let mut is_good = found == expected;
             let mut wrong = found;
             if !same_contents(&label, old) {
-                // Shares change at their end, or grow to the front; all of them alike.
+                // A share changes at its end or grows to the front, and all shares alike.
                 let end = |start: u64, label: &Label| start.checked_add(label.extent.len());
                 let fits = is_good || end(found, &label) == end(expected, old);
                 is_good = fits && *moved.get_or_insert(found) == found;
@@ -95,7 +98,8 @@ impl Set<'_> {
         Ok(())
     }
 
-    /// Offsets of finished labels like `old` that are still to be read in free slots of the DIMM `member`.
+    /// Returns the offsets of finished labels like `old` that can still be read in free slots of
+    /// the DIMM `member`.
     pub(super) fn previous_offsets<'s>(
         &'s self,
         member: usize,

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Changing one label area.
+//! Updates of one label area.
 //!
-//! A [`Plan`] tells which bytes have to be written where, one write after the other. Its user writes them through
-//! the provider and confirms each one. Nothing that the current index names is ever overwritten: labels go into
-//! free slots, and an index takes the place of the one that does not count. The change happens with the index,
-//! which has a checksum: a power failure before or within any write leaves what was there before that write. (UEFI
-//! 2.10, section 13.19, "Updating Namespace Labels".)
+//! A [`Plan`] yields the writes of an update one after the other. The caller performs each of them
+//! through the provider and confirms it. Nothing that the current index names is ever overwritten:
+//! labels go into free slots, and the new index replaces the one that is not current. The update
+//! takes effect with the index, which has a checksum: a power failure before or within a write
+//! leaves what was there before that write. (UEFI 2.10, section 13.19, "Updating Namespace
+//! Labels".)
 //!
-//! A blank area is initialised first. One that is damaged ([`AreaDamage`]) is left alone.
+//! A blank area is initialised first. A damaged one ([`AreaDamage`]) is left alone.
 //!
-//! A plan that is dropped half way leaves the area in memory as it was before: the bytes of the current index and
-//! of its labels are untouched, and the next plan starts from them. The medium may be ahead, if the index was
-//! written but the write reported as failed. Slots that are free in memory then hold labels that count, so the next
-//! plan first writes the current index again, as the newest one.
+//! A plan that is dropped before it is complete leaves the area in memory as it was before: the
+//! current index and its labels are untouched, and the next plan starts from them. The medium may
+//! be ahead of memory, if the index was written but the write was reported as failed. Slots that
+//! are free in memory then hold labels that are current on the medium, so the next plan first
+//! writes the current index again, as the newest one.
 
 use super::{
     area::{
@@ -41,7 +43,7 @@ use super::{
 use crate::uuid::Uuid;
 use core::fmt;
 
-/// A label area that can be changed: its cached bytes, and what is known of them.
+/// A label area to be updated: its cached bytes and its layout.
 #[derive(Debug)]
 pub struct Store<'a> {
     bytes: &'a mut [u8],
@@ -49,7 +51,8 @@ pub struct Store<'a> {
 }
 
 impl<'a> Store<'a> {
-    /// The area `bytes` with its `layout`.
+    /// Takes the area `bytes` with its `layout`. [`UpdateError::Length`] if `bytes` are not the
+    /// whole area.
     pub fn new(bytes: &'a mut [u8], layout: &'a mut Layout) -> Result<Self, UpdateError> {
         let (found, expected) = (bytes.len(), layout.geometry.config_size());
         if usize::try_from(expected) != Ok(found) {
@@ -58,12 +61,12 @@ impl<'a> Store<'a> {
         Ok(Self { bytes, layout })
     }
 
-    /// The area as it can be read.
+    /// Returns the area for reading.
     pub fn area(&self) -> LabelArea<'_> {
         LabelArea::new(self.bytes, self.layout)
     }
 
-    /// The labels of `uuid` that belong to the set `identity`.
+    /// Returns the labels of `uuid` that belong to the set `identity`.
     pub(super) fn labels_of<'s>(
         &'s self,
         uuid: Uuid,
@@ -74,7 +77,7 @@ impl<'a> Store<'a> {
         labels.filter(move |label| identity.has_label(&area, label.cookie))
     }
 
-    /// Tells whether a label of `uuid` can be published twice, which is what an update of a set takes.
+    /// Checks that a label of `uuid` can be written twice, as an update of a set requires.
     pub fn check_free_slots(
         &self,
         uuid: Uuid,
@@ -92,8 +95,8 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Plans to write `label` and to drop the labels of the same UUID and of `replaces`, as far as they belong to the set
-    /// `identity`. A blank area is initialised.
+    /// Plans to write `label`, and to drop the labels of the same UUID and of `replaces` that
+    /// belong to the set `identity`. A blank area is initialised.
     pub fn publish(
         &mut self,
         label: &Label,
@@ -119,29 +122,30 @@ impl<'a> Store<'a> {
         Ok(Plan::new(self, change))
     }
 
-    /// Plans to drop the labels of `uuid` that belong to the set `identity`, damaged ones as well. The index is written even if
-    /// there are none, as Linux does, but nothing is written into an area without one.
+    /// Plans to drop the labels of `uuid` that belong to the set `identity`, including damaged
+    /// ones. The index is written even if there are none, as Linux does, but nothing is written
+    /// into an area without a current index.
     pub fn remove(&mut self, uuid: Uuid, identity: &Identity) -> Plan<'_> {
         let identity = *identity;
         Plan::new(self, Change::Delete { uuid, identity })
     }
 
-    /// Plans to make sure that the medium is not ahead of what is in memory, after a write has failed.
+    /// Plans to make sure that the medium is not ahead of memory, after a write has failed.
     pub fn resync(&mut self) -> Plan<'_> {
         Plan::new(self, Change::Resync)
     }
 }
 
-/// Bytes to be written.
+/// A write of a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Write<'p> {
-    /// Where, in bytes from the start of the label area.
+    /// Offset from the start of the label area in bytes.
     pub offset: u32,
     /// The bytes.
     pub bytes: &'p [u8],
 }
 
-/// What a plan is for.
+/// The purpose of a plan.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     /// Write a label in place of others.
@@ -157,7 +161,7 @@ enum Change {
     Resync,
 }
 
-/// What has to be written now.
+/// The pending write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     /// An index without labels, into a blank area.
@@ -166,13 +170,13 @@ enum Stage {
     Again(IndexCopy),
     /// The label, into a free slot.
     Label { slot: u32 },
-    /// The index that makes the change happen.
+    /// The index with which the change takes effect.
     Index(IndexCopy),
-    /// Nothing.
+    /// None: the plan is complete.
     Done,
 }
 
-/// A change of a label area, under way.
+/// An update of a label area in progress.
 #[derive(Debug)]
 pub struct Plan<'a> {
     bytes: &'a mut [u8],
@@ -198,7 +202,7 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// What has to be written now; [`None`] once the change is complete.
+    /// Returns the pending write; [`None`] once the plan is complete.
     pub fn write(&self) -> Option<Write<'_>> {
         let geometry = &self.layout.geometry;
         let (offset, len) = match self.stage {
@@ -212,7 +216,7 @@ impl<'a> Plan<'a> {
         Some(Write { offset, bytes })
     }
 
-    /// Tells that what [`Self::write`] asked for is on the medium.
+    /// Records that the write returned by [`Self::write`] is on the medium.
     pub fn confirm(&mut self) {
         self.stage = match (self.stage, self.layout.current) {
             (Stage::Initial(IndexCopy::First), _) => Stage::Initial(IndexCopy::Second),
@@ -221,8 +225,8 @@ impl<'a> Plan<'a> {
                     copy: IndexCopy::First,
                     slots: self.layout.geometry.slots(),
                     version: self.layout.geometry.format().version(),
-                    // The second index is the next one to be written. It gets the first one's number and counts
-                    // nevertheless, by the rule for equal numbers.
+                    // The second index is written next. It gets the number of the first one and
+                    // becomes current nevertheless, by the rule for equal numbers.
                     next: Sequence::INITIAL_SECOND.successor(),
                     overtaken: false,
                 };
@@ -275,7 +279,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Lets the index `copy` count, which has been written in place of the one that did not.
+    /// Makes the index `copy` the current one, now that it is on the medium.
     fn make_current(&mut self, current: &Current, copy: IndexCopy) -> Current {
         let current = Current {
             copy,
@@ -288,14 +292,14 @@ impl<'a> Plan<'a> {
         current
     }
 
-    /// Makes the next index one that says the same.
+    /// Prepares the next index as a copy of the current one.
     fn repeat_index(&mut self, current: &Current) -> Stage {
         let copy = self.copy_index(current);
         self.seal_index(current, copy);
         Stage::Again(copy)
     }
 
-    /// Makes the next index, in place of the one that does not count.
+    /// Prepares the next index, with the change, in place of the one that is not current.
     fn stage_index(&mut self, current: &Current) -> Stage {
         let geometry = self.layout.geometry;
         let copy = self.copy_index(current);
@@ -315,7 +319,7 @@ impl<'a> Plan<'a> {
         Stage::Index(copy)
     }
 
-    /// Copies the current index over the one that does not count.
+    /// Copies the current index over the other one.
     fn copy_index(&mut self, current: &Current) -> IndexCopy {
         let copy = current.copy.other();
         if let Some((first, second)) = indexes(self.bytes, &self.layout.geometry) {
@@ -336,7 +340,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Tells whether the change drops what the current index has in `slot`.
+    /// Returns `true` if the change drops what the current index has in `slot`.
     fn is_dropped(&self, slot: u32) -> bool {
         let (uuid, replaced, identity) = match self.change {
             Change::Write {
@@ -373,26 +377,26 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The two indexes of an area.
+/// Returns the two indexes of an area.
 fn indexes<'b>(bytes: &'b mut [u8], geometry: &Geometry) -> Option<(&'b mut [u8], &'b mut [u8])> {
     let len = usize::try_from(geometry.index_size()).ok()?;
     let (first, rest) = bytes.split_at_mut_checked(len)?;
     Some((first, rest.get_mut(..len)?))
 }
 
-/// Why an area cannot be changed.
+/// Reasons why an area cannot be updated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UpdateError {
     /// The bytes are not the whole area.
     Length {
-        /// Bytes that there are.
+        /// Number of bytes.
         found: usize,
         /// Bytes of the area.
         expected: u32,
     },
     /// There are not enough free slots.
     NoFreeSlot,
-    /// No index counts, but the area is not blank.
+    /// No index is current, but the area is not blank.
     Damaged(AreaDamage),
 }
 

@@ -2,14 +2,16 @@
 
 //! Updates of the labels of one namespace on all DIMMs of its set.
 //!
-//! Two passes over the DIMMs: the first one writes labels with the flag "updating", the second one clears
-//! it. Before, former labels that all have that flag lose it: a finished one among them tells the old state until all are new.
-//! Whenever the power fails, [`Set`](super::Set) finds the namespace as it was or as it should become; or, while a set of several
-//! DIMMs is being created or removed, labels that it refuses.
+//! An update passes over the DIMMs twice: the first pass writes labels with the flag "updating",
+//! the second one clears the flag. If all previous labels have the flag, it is cleared in them
+//! before: a finished label among them identifies the old state until all labels are new. Whenever
+//! the power fails, [`Set`](super::Set) finds the namespace as it was or as it should become. While
+//! a namespace on several DIMMs is being created or removed, it may also find labels that it
+//! refuses.
 //!
-//! If a DIMM fails, all of them get their former labels back, in steps that may be interrupted like any other: no
-//! label is restored while another one is new and no longer "updating", and the one that was written last comes
-//! first.
+//! If a write fails, all DIMMs get their previous labels back, in steps that may be interrupted
+//! like any other: no label is restored while another one is new and no longer "updating", and the
+//! DIMM that was written last is restored first.
 
 use super::{
     class::Class,
@@ -31,12 +33,12 @@ use super::{
 use crate::uuid::Uuid;
 use core::fmt;
 
-/// Writes into the label area of a DIMM, through its provider.
+/// Access to the label area of a DIMM, through its provider.
 pub trait Medium {
-    /// Why a write failed.
+    /// The error of a write.
     type Error;
 
-    /// Writes `bytes` at `offset` and returns once they are on the medium, whole.
+    /// Writes `bytes` at `offset` and returns once all of them are on the medium.
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error>;
 }
 
@@ -50,7 +52,8 @@ pub struct Target<'a, M> {
 }
 
 impl<'a, M: Medium> Target<'a, M> {
-    /// The DIMM with the label area `store`, on which the namespace has, or shall have, `extent`.
+    /// Takes the DIMM with the label area `store`, on which the namespace has, or is to have,
+    /// `extent`.
     pub const fn new(store: Store<'a>, medium: M, extent: Option<Extent>) -> Self {
         Self {
             store,
@@ -66,7 +69,7 @@ impl<'a, M: Medium> Target<'a, M> {
         self.previous = labels_of(uuid).or_else(|| labels_of(replaces?));
     }
 
-    /// Tells whether there was a label that no update was under way for.
+    /// Returns `true` if there was a label without the flag "updating".
     fn was_finished(&self) -> bool {
         self.previous
             .is_some_and(|previous| !previous.flags.updating())
@@ -113,12 +116,12 @@ impl<'a, M: Medium> Target<'a, M> {
         run(self.store.remove(uuid, identity), &mut self.medium).map_err(Cause::Medium)
     }
 
-    /// Makes sure that the medium has what is in memory, after a write has failed.
+    /// Makes sure that the medium is not ahead of memory, after a write has failed.
     fn resync(&mut self) -> Result<(), M::Error> {
         run(self.store.resync(), &mut self.medium)
     }
 
-    /// Marks the label of `uuid` as one that is being updated.
+    /// Sets the flag "updating" in the label of `uuid`.
     fn mark_updating(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
         let label = self.store.labels_of(uuid, identity).next();
         match label {
@@ -130,7 +133,7 @@ impl<'a, M: Medium> Target<'a, M> {
         }
     }
 
-    /// Brings the former label back, in the place of that of `uuid`.
+    /// Replaces the label of `uuid` by the previous label, or drops it if there was none.
     fn restore(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
         match self.previous {
             Some(previous) => self.write_label(&previous, Some(uuid), identity),
@@ -148,14 +151,14 @@ fn run<M: Medium>(mut plan: Plan<'_>, medium: &mut M) -> Result<(), M::Error> {
     Ok(())
 }
 
-/// What the labels of a namespace say on each DIMM.
+/// The fields that the labels of a namespace have in common on all DIMMs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Contents {
     /// UUID.
     pub uuid: Uuid,
     /// Name.
     pub name: Name,
-    /// Bytes of a sector: 512, 4096, or 0 for "not named".
+    /// Sector size in bytes: 512, 4096, or 0 for "unspecified".
     pub lba_size: u64,
     /// Class.
     pub class: Class,
@@ -172,9 +175,10 @@ impl From<&Namespace> for Contents {
     }
 }
 
-/// Writes the labels of a namespace on all DIMMs of its set, and drops those of the same UUID and of `replaces`.
+/// Writes the labels of a namespace on all DIMMs of its set, and drops those of the same UUID and
+/// of `replaces`.
 ///
-/// Nothing is written unless all areas have room.
+/// Nothing is written unless all areas have enough free slots and all targets have an extent.
 pub fn publish<M: Medium>(
     targets: &mut [Target<'_, M>],
     identity: &Identity,
@@ -219,7 +223,7 @@ pub fn publish<M: Medium>(
     Ok(())
 }
 
-/// Drops the labels of the namespace `uuid` on all DIMMs of its set, damaged ones as well.
+/// Drops the labels of the namespace `uuid` on all DIMMs of its set, including damaged ones.
 pub fn retract<M: Medium>(
     targets: &mut [Target<'_, M>],
     identity: &Identity,
@@ -233,7 +237,7 @@ pub fn retract<M: Medium>(
             continue;
         };
         if let Err(cause) = target.delete_labels(uuid, identity) {
-            // If this fails, too, the label may be gone. That is what was asked for.
+            // If this fails as well, the label may be gone, as the caller wants it to be.
             let _ = target.resync();
             let left = restore(targets, rank + 1..targets.len(), uuid, identity).left();
             return Err(Failure::new(member, cause, left));
@@ -242,8 +246,9 @@ pub fn retract<M: Medium>(
     Ok(())
 }
 
-/// The DIMM that is the `rank`th to be written: those with finished labels come last, so that one of them tells the
-/// old state of the namespace until all of them are new.
+/// Returns the DIMM that is written as the `rank`th one, with its number. DIMMs with finished
+/// labels come last, so that one of these labels identifies the old state of the namespace until
+/// all labels are new.
 fn ranked<'t, 'a, M: Medium>(
     targets: &'t mut [Target<'a, M>],
     rank: usize,
@@ -258,8 +263,9 @@ fn ranked<'t, 'a, M: Medium>(
     targets.get_mut(member).map(|target| (member, target))
 }
 
-/// Clears the flag "updating" of former labels that all have it, as those of kernels before 5.2 do: without it they tell the old
-/// state of the namespace until all labels are new.
+/// Clears the flag "updating" of the previous labels if all of them have it, as those of kernels
+/// before 5.2 do. Without the flag they identify the old state of the namespace until all labels
+/// are new.
 fn finish_previous<M: Medium>(
     targets: &mut [Target<'_, M>],
     identity: &Identity,
@@ -282,7 +288,7 @@ fn finish_previous<M: Medium>(
     Ok(())
 }
 
-/// Undoes a second pass in which the first `count` DIMMs have been written.
+/// Undoes a second pass in which the first `count` DIMMs were written.
 fn roll_back<M: Medium>(
     targets: &mut [Target<'_, M>],
     count: usize,
@@ -298,20 +304,22 @@ fn roll_back<M: Medium>(
     let all = (0..targets.len()).rev();
     let restored = restore(targets, all, uuid, identity);
     if restored.done == 0 {
-        // Nothing but new labels.
+        // All labels are still the new ones.
         return Left::New;
     }
     restored.left()
 }
 
-/// On how many DIMMs the former labels are back, and on how many they could not be brought back.
+/// The number of DIMMs on which the previous labels were restored, and of those on which that
+/// failed.
 struct Restored {
     done: usize,
     failed: usize,
 }
 
 impl Restored {
-    /// What is left, if there were former labels on other DIMMs or some were brought back.
+    /// Returns the outcome, given that other DIMMs still have previous labels, or that some were
+    /// restored.
     fn left(&self) -> Left {
         if self.failed == 0 {
             Left::Old
@@ -321,7 +329,7 @@ impl Restored {
     }
 }
 
-/// Brings the former labels back on the DIMMs of these ranks, in this order.
+/// Restores the previous labels on the DIMMs of these ranks, in this order.
 fn restore<M: Medium>(
     targets: &mut [Target<'_, M>],
     ranks: impl Iterator<Item = usize>,
@@ -339,37 +347,39 @@ fn restore<M: Medium>(
     restored
 }
 
-/// Which labels a failed update has left.
+/// The labels after a failed update.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Left {
-    /// Those from before.
+    /// The previous ones.
     Old,
-    /// The new ones, on some DIMMs still with the flag "updating". They count, and could not be taken back.
+    /// The new ones, on some DIMMs still with the flag "updating". They are valid, and could not be
+    /// taken back.
     New,
-    /// The new ones on some DIMMs, those from before on the others. The namespace counts as it was, see
-    /// [`State::RolledBack`](super::State::RolledBack); if it was to be created or removed, the labels are refused.
+    /// The new ones on some DIMMs, the previous ones on the others. The namespace is as it was, see
+    /// [`State::RolledBack`](super::State::RolledBack); if it was to be created or removed, its
+    /// labels are refused.
     Mixed,
 }
 
-/// What stopped an update.
+/// The cause of a failed update.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause<E> {
     /// The label area cannot take the label.
     Area(UpdateError),
     /// The namespace has no addresses on the DIMM.
     NoExtent,
-    /// The provider could not write.
+    /// The provider failed to write.
     Medium(E),
 }
 
-/// An update failed.
+/// A failed update.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Failure<E> {
-    /// The number of the region's mapping where it failed.
+    /// Number of the region's mapping where it failed.
     pub member: usize,
-    /// Why.
+    /// The cause.
     pub cause: Cause<E>,
-    /// What the labels are now.
+    /// The labels that are left.
     pub left: Left,
 }
 

@@ -38,12 +38,12 @@ use zerocopy::{
     IntoBytes as _, //
 };
 
-/// Bytes of a name, of which the last one must stay zero.
+/// Bytes of a name, including the terminating zero.
 pub const NAME_LEN: usize = 64;
 
 const CHECKSUM_OFFSET: usize = 248;
 
-/// A label as it is on media; one of version 1.1 ends in front of the type GUID.
+/// A label on media. A label of version 1.1 ends in front of the type GUID.
 #[derive(
     zerocopy_derive::FromBytes,
     zerocopy_derive::IntoBytes,
@@ -87,15 +87,15 @@ const _: () = assert!(size_of::<RawCommon>() == LabelFormat::V1_1.label_len());
 const _: () = assert!(size_of::<RawLabel>() == LabelFormat::V1_2.label_len());
 const _: () = assert!(core::mem::offset_of!(RawLabel, checksum) == CHECKSUM_OFFSET);
 
-/// The name that a user gave to a namespace.
+/// The name that a user gave to a namespace (`alt_name` in sysfs).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Name([u8; NAME_LEN]);
 
 impl Name {
-    /// No name.
+    /// The empty name.
     pub const EMPTY: Self = Self([0; NAME_LEN]);
 
-    /// Takes `text`, up to its first NUL; [`None`] if it is longer than 63 bytes.
+    /// Makes a name of `text` up to its first NUL; [`None`] if that is longer than 63 bytes.
     pub fn new(text: &[u8]) -> Option<Self> {
         let text = text.split(|&byte| byte == 0).next().unwrap_or(&[]);
         let mut name = Self::EMPTY;
@@ -104,7 +104,7 @@ impl Name {
         Some(name)
     }
 
-    /// The text, without the padding.
+    /// Returns the text without the padding.
     pub fn text(&self) -> &[u8] {
         self.0.split(|&byte| byte == 0).next().unwrap_or(&[])
     }
@@ -115,34 +115,34 @@ impl Name {
 pub struct Flags(u32);
 
 impl Flags {
-    /// What a finished label has.
+    /// No flag: the label is finished.
     pub const NONE: Self = Self(0);
 
-    /// The other labels of the set may not have been written yet.
+    /// "Updating": the other labels of the namespace may not have been written yet.
     pub const UPDATING: Self = Self(1 << 3);
 
-    /// The flags with these bits.
+    /// Makes flags of `bits`.
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// The bits.
+    /// Returns the bits.
     pub const fn bits(self) -> u32 {
         self.0
     }
 
-    /// Tells whether an update of the set was under way when the label was written.
+    /// Returns `true` if the flag "updating" is set.
     pub const fn updating(self) -> bool {
         self.0 & Self::UPDATING.0 != 0
     }
 }
 
-/// What only labels of version 1.2 say.
+/// The fields that only labels of version 1.2 have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Types {
-    /// The type of the range of system physical addresses.
+    /// Type of the range of system physical addresses.
     pub range: Guid,
-    /// The abstraction.
+    /// Address abstraction.
     pub class: Class,
 }
 
@@ -157,20 +157,20 @@ pub struct Label {
     pub flags: Flags,
     /// DIMMs in the set.
     pub nlabel: u16,
-    /// Number of this DIMM in the set.
+    /// Position of this DIMM in the set.
     pub position: u16,
     /// Cookie of the set.
     pub cookie: u64,
-    /// Bytes of a sector: 512, 4096, or 0 for "not named".
+    /// Sector size in bytes: 512, 4096, or 0 for "unspecified". Not checked.
     pub lba_size: u64,
-    /// The DIMM's part of the namespace.
+    /// Range of the namespace on this DIMM.
     pub extent: Extent,
     /// Types; [`None`] in a label of version 1.1.
     pub types: Option<Types>,
 }
 
 impl Label {
-    /// Decodes the label in the slot `slot`, whose bytes are `bytes`.
+    /// Decodes the label in slot `slot`, with which `bytes` begins.
     pub fn decode(bytes: &[u8], format: LabelFormat, slot: u32) -> Result<Self, LabelError> {
         let cut = LabelError::Cut {
             found: bytes.len(),
@@ -204,25 +204,25 @@ impl Label {
         })
     }
 
-    /// Decodes like [`Self::decode`]; of what is no label, the error has what is named there.
+    /// Decodes like [`Self::decode`], but returns the fields of a damaged label with its error.
     pub(super) fn read(bytes: &[u8], format: LabelFormat, slot: u32) -> Result<Self, Damaged> {
         Self::decode(bytes, format, slot).map_err(|error| Damaged::read(bytes, error))
     }
 
-    /// The range that the label names which `bytes` may hold.
+    /// Returns the range that `bytes` name, whether or not they are a valid label.
     pub fn peek_extent(bytes: &[u8]) -> Option<Extent> {
         let (raw, _) = RawCommon::ref_from_prefix(bytes).ok()?;
         Extent::new(raw.dpa.get(), raw.raw_size.get())
     }
 
-    /// The UUID of the label that `bytes` may hold.
+    /// Returns the UUID that `bytes` name, whether or not they are a valid label.
     pub fn peek_uuid(bytes: &[u8]) -> Option<Uuid> {
         Uuid::read_from_prefix(bytes).ok().map(|(uuid, _)| uuid)
     }
 
-    /// Encodes the label for the slot `slot`, with its checksum if the format has one.
+    /// Encodes the label for slot `slot`, with its checksum if the format has one.
     ///
-    /// `bytes` is as long as a label of `format`; what does not fit is left out.
+    /// `bytes` is as long as a label of `format`; a shorter slice gets the beginning of the label.
     pub fn encode(&self, bytes: &mut [u8], format: LabelFormat, slot: u32) {
         let types = self.types.unwrap_or(Types {
             range: Guid::NIL,
@@ -255,7 +255,7 @@ impl Label {
         }
     }
 
-    /// The class; [`Class::None`] in a label of version 1.1.
+    /// Returns the class; [`Class::None`] for a label of version 1.1.
     pub fn class(&self) -> Class {
         self.types.map_or(Class::None, |types| types.class)
     }
@@ -276,23 +276,25 @@ impl Types {
     }
 }
 
-/// What is in a slot that is not free, but is no label: it is damaged, or was written for another slot.
+/// The contents of a taken slot that are no valid label: the label is damaged, or was written for
+/// another slot.
 ///
-/// The slot stays taken, and the addresses stay reserved that are named there. Nothing else follows from it.
+/// The slot stays taken, and the range that it names stays reserved. Nothing else is inferred from
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Damaged {
-    /// The UUID that is named.
+    /// The UUID that it names.
     pub uuid: Uuid,
-    /// The cookie that is named.
+    /// The cookie that it names.
     pub cookie: u64,
-    /// The range that is named, if it is one.
+    /// The range that it names, if that is valid.
     pub extent: Option<Extent>,
-    /// What is wrong.
+    /// The error.
     pub error: LabelError,
 }
 
 impl Damaged {
-    /// Reads what `bytes` name, which are no label because of `error`.
+    /// Reads the fields of `bytes`, which are no valid label because of `error`.
     fn read(bytes: &[u8], error: LabelError) -> Self {
         let Ok((raw, _)) = RawCommon::ref_from_prefix(bytes) else {
             return Self {
@@ -317,12 +319,12 @@ impl fmt::Display for Damaged {
     }
 }
 
-/// Why a slot that is not free holds no label.
+/// Reasons why a taken slot holds no valid label.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LabelError {
     /// The area ends within the label.
     Cut {
-        /// Bytes that there are.
+        /// Bytes that are left.
         found: usize,
         /// Bytes of a label.
         expected: usize,
@@ -336,16 +338,16 @@ pub enum LabelError {
     },
     /// The checksum is wrong.
     Checksum {
-        /// The sum in the label.
+        /// The checksum in the label.
         found: u64,
-        /// The sum of the label.
+        /// The checksum of its bytes.
         expected: u64,
     },
-    /// The range is empty or runs past the end of all addresses.
+    /// The range is empty or exceeds the address space.
     Extent {
-        /// Its first address.
+        /// First address.
         dpa: u64,
-        /// Its bytes.
+        /// Length in bytes.
         raw_size: u64,
     },
 }

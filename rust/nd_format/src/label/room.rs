@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Room for namespaces on the DIMMs of a set.
+//! Free space for namespaces on the DIMMs of a set.
 //!
-//! A set uses a mapping, which is a range of each of its DIMMs, and hands it out in units: its alignment divided by the number
-//! of DIMMs. Addresses are interleaved, so a namespace has the same offset in each mapping, and room is what is free there on
-//! all DIMMs. Here it is told in addresses of the first DIMM, from which Linux computes those of namespaces.
+//! A set uses one range of each of its DIMMs, the mapping. It allocates in units: the alignment of
+//! the region divided by the number of DIMMs. Addresses are interleaved, so a namespace has the
+//! same offset in each mapping, and free space is what is free there on all DIMMs. It is expressed
+//! in addresses of the first DIMM, from which Linux computes the addresses of namespaces.
 
 use super::{
     area::LabelArea,
@@ -14,7 +15,7 @@ use super::{
 use crate::sort::sort_by_key;
 use core::fmt;
 
-/// The mappings of a set, as if all were that of the first DIMM.
+/// The mappings of a set, represented by that of the first DIMM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mappings {
     first: Extent,
@@ -22,8 +23,8 @@ pub struct Mappings {
 }
 
 impl Mappings {
-    /// The set with these `mappings`, the shortest of which limits all of them, and with units of `align` bytes; [`None`] if it
-    /// has none.
+    /// Takes the `mappings` of a set, the shortest of which limits all of them, and the size of a
+    /// unit, `align`, in bytes; [`None`] if there are no mappings.
     pub fn new(mappings: impl IntoIterator<Item = Extent>, align: u64) -> Option<Self> {
         let mut mappings = mappings.into_iter();
         let first = mappings.next()?;
@@ -34,14 +35,15 @@ impl Mappings {
         })
     }
 
-    /// What the labels in `area` reserve, which is that of a DIMM with this `mapping`, whoever they are of.
+    /// Returns the ranges that the labels in `area`, of whichever set, reserve in `mapping`, as
+    /// ranges of the first DIMM. `mapping` is that of the DIMM with this area.
     pub fn taken(self, area: LabelArea<'_>, mapping: Extent) -> impl Iterator<Item = Extent> + '_ {
         let inside = move |extent: Extent| {
             let start = extent.start().max(mapping.start());
             Extent::between(start, extent.end().min(mapping.end()))
         };
         reservations(area)
-            // Units that a neighbour of the mapping reaches into are not free either.
+            // Units that a reservation beside the mapping reaches into are not free either.
             .filter(move |extent| {
                 let units = extent.widened(self.align).unwrap_or(*extent);
                 units.overlaps(&mapping)
@@ -53,11 +55,11 @@ impl Mappings {
     }
 }
 
-/// Ranges that are free on all DIMMs of a set.
+/// The ranges that are free on all DIMMs of a set.
 ///
 /// # Invariants
 ///
-/// `taken` ascends, and no two of them overlap.
+/// `reserved` is in ascending order, and no two ranges in it overlap.
 #[derive(Clone, Copy, Debug)]
 pub struct Room<'a> {
     mappings: Mappings,
@@ -65,7 +67,8 @@ pub struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    /// What is left of `mappings` by [`Mappings::taken`] of all DIMMs, which come in any order.
+    /// Computes what is left of `mappings` by `reserved`, which [`Mappings::taken`] has returned
+    /// for all DIMMs. `reserved` may be in any order; it is sorted and merged in place.
     pub fn new(mappings: Mappings, reserved: &'a mut [Extent]) -> Self {
         sort_by_key(reserved, Extent::start);
         let count = merge(reserved);
@@ -75,12 +78,12 @@ impl<'a> Room<'a> {
         }
     }
 
-    /// The free ranges, in ascending order.
+    /// Returns the free ranges in ascending order.
     pub fn gaps(self) -> impl Iterator<Item = Extent> + 'a {
         let mapping = self.mappings.first;
         let inside = self.reserved.iter().copied();
         let inside = inside.filter(move |extent| extent.overlaps(&mapping));
-        // Each gap ends where a reservation, or the mapping, ends it.
+        // Each gap ends where the next reservation begins, or with the mapping.
         let ends = inside
             .clone()
             .map(|extent| extent.start())
@@ -93,16 +96,17 @@ impl<'a> Room<'a> {
             .filter_map(|(start, end)| Extent::between(start, end))
     }
 
-    /// The free ranges as far as they are whole units, in ascending order.
+    /// Returns the whole units of the free ranges in ascending order.
     fn unit_gaps(self) -> impl Iterator<Item = Extent> + 'a {
         self.gaps()
             .filter_map(move |gap| gap.narrowed(self.mappings.align))
     }
 
-    /// Free bytes of each DIMM, in whole units.
+    /// Returns the free bytes of each DIMM in whole units. On all DIMMs together this is
+    /// `available_size` in sysfs.
     ///
-    /// A reservation takes every unit that it touches. One that does not end with the mapping's last unit makes the
-    /// whole mapping unavailable.
+    /// A reservation takes every unit that it touches. If its last unit ends behind the mapping,
+    /// the whole mapping is unavailable.
     pub fn available(&self) -> u64 {
         let Mappings { first, align } = self.mappings;
         let reserved = self.reserved.iter().try_fold(0u64, |sum, extent| {
@@ -119,13 +123,15 @@ impl<'a> Room<'a> {
         free.map_or(0, |free| free - free.checked_rem(align).unwrap_or(free))
     }
 
-    /// Bytes of each DIMM in the largest free range of whole units.
+    /// Returns the size in bytes, on each DIMM, of the largest free range of whole units. On all
+    /// DIMMs together this is `max_available_extent` in sysfs.
     pub fn largest_gap(&self) -> u64 {
         let largest = self.unit_gaps().map(|gap| gap.len()).max().unwrap_or(0);
         largest.min(self.available())
     }
 
-    /// The range that a namespace gets of which each DIMM has `len` bytes: the lowest one that fits.
+    /// Returns the range for a new namespace that has `len` bytes on each DIMM: the lowest one that
+    /// fits.
     pub fn place(&self, len: u64) -> Result<Extent, NoSpace> {
         self.unit_gaps()
             .filter(|gap| gap.len() >= len)
@@ -136,10 +142,11 @@ impl<'a> Room<'a> {
             })
     }
 
-    /// The range that a namespace, which has `old`, has once its share of each DIMM is `len` bytes; [`None`] if that is
-    /// nothing.
+    /// Returns the range of a namespace that has `old` now and is to have `len` bytes on each DIMM;
+    /// [`None`] if `len` is 0.
     ///
-    /// A namespace shrinks at its end. It grows into a gap next to it, of which the lower one is tried first.
+    /// A namespace shrinks at its end. It grows into an adjacent gap, of which the lower one is
+    /// tried first.
     pub fn resize(&self, old: Option<Extent>, len: u64) -> Result<Option<Extent>, NoSpace> {
         if len == 0 {
             return Ok(None);
@@ -169,7 +176,8 @@ impl<'a> Room<'a> {
     }
 }
 
-/// Makes one range of those that overlap; `extents` ascend. Returns how many are left in front.
+/// Merges overlapping ranges in `extents`, which are in ascending order. Returns the number of
+/// ranges that are left, at the front.
 fn merge(extents: &mut [Extent]) -> usize {
     let mut count = 0usize;
     for index in 0..extents.len() {
@@ -193,8 +201,9 @@ fn merge(extents: &mut [Extent]) -> usize {
     count
 }
 
-/// The range that a namespace has on the first DIMM, given the mapping of each DIMM and its range there: the ranges must be of
-/// one length and at one offset, or there must be none.
+/// Returns the range of a namespace on the first DIMM, given the mapping of each DIMM and the range
+/// there. All ranges must have the same length and the same offset in their mappings, or there must
+/// be none.
 pub fn common_extent(
     shares: impl IntoIterator<Item = (Extent, Option<Extent>)>,
 ) -> Result<Option<Extent>, ShareMismatch> {
@@ -215,14 +224,14 @@ pub fn common_extent(
     Ok(common)
 }
 
-/// The shares of a namespace are at different offsets.
+/// The shares of a namespace differ in their offset or length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ShareMismatch {
-    /// The number of the mapping.
+    /// Number of the mapping.
     pub member: usize,
     /// The range on that DIMM.
     pub found: Option<Extent>,
-    /// The range that goes with that of the first DIMM.
+    /// The range that corresponds to that on the first DIMM.
     pub expected: Option<Extent>,
 }
 
@@ -245,9 +254,9 @@ fn write_extent(f: &mut fmt::Formatter<'_>, extent: Option<Extent>) -> fmt::Resu
 /// A namespace does not fit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoSpace {
-    /// Bytes that it should have on each DIMM.
+    /// Bytes that it needs on each DIMM.
     pub len: u64,
-    /// The range that it has and that it should adjoin.
+    /// The range that it has, which it can only grow from; [`None`] for a new namespace.
     pub adjacent: Option<Extent>,
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The namespaces that the labels of the DIMMs of an interleave set make up.
+//! The namespaces that the labels of the DIMMs of an interleave set describe.
 //!
-//! A namespace has one label on each DIMM. Updates write them DIMM by DIMM, first all with the flag "updating",
-//! then all without it, and each write drops the DIMM's former label. What is found is judged as follows:
+//! A namespace has one label on each DIMM. Updates write them DIMM by DIMM, first all with the flag
+//! "updating", then all without it, and each write drops the DIMM's previous label. The labels that
+//! are found are judged as follows:
 //!
 //! | Labels found                                               | Result                     |
 //! |------------------------------------------------------------|----------------------------|
@@ -13,16 +14,19 @@
 //! | are the same but for their UUID                            |                            |
 //! | any others                                                 | none: they are refused     |
 //!
-//! Judging changes nothing, and nothing is changed because of it. Labels that are refused stay, and so do the addresses that they
-//! reserve: whether a namespace of which labels are missing was about to be created or removed, or has lost them, its labels do not
-//! tell. Those of kernels before 5.2 have the flag "updating" for ever, so it says nothing by itself. Labels that were lost can be
-//! restored from a backup, and give the namespace back. It is up to the administrator to give it up.
+//! Judging writes nothing and causes no writes. Refused labels stay, and so do the addresses that
+//! they reserve: the labels of an incomplete namespace do not tell whether it was being created,
+//! was being removed, or has lost labels. Labels of kernels before 5.2 have the flag "updating"
+//! forever, so the flag alone proves nothing. Lost labels can be restored from a backup, which
+//! brings the namespace back. Giving it up is left to the administrator.
 //!
-//! In the second and third row an update was cut short. The flag does tell there which labels are old: all that this code changes
-//! are finished before (`publish.rs`), and become new as updating ones. Old labels are known where they are gone already: the labels
-//! of a set differ in nothing but the position and the DPA, and an interleaved namespace is at the same offset of each mapping.
-//! Where it is not, see `offset.rs`. Such a namespace is shown as it was; its labels stay as they are until it is changed.
-//! No two namespaces can both have been complete that the third row takes for one: they have the same addresses.
+//! In the second and third row an update was interrupted. There the flag does tell which labels are
+//! old: before an update at least one label is finished (`publish.rs`), and stays until all labels
+//! are new, and the first pass writes new labels as updating ones. Old labels that are gone already
+//! can be inferred: the labels of a namespace differ only in position and DPA, and an interleaved
+//! namespace has the same offset in each mapping. For namespaces that do not, see `offset.rs`. An
+//! interrupted namespace is shown as it was; its labels stay as they are until it is changed. The
+//! third row cannot take two complete namespaces for one: they would have the same addresses.
 
 use super::{
     area::LabelArea,
@@ -47,22 +51,22 @@ use crate::{
     },
 };
 
-/// What tells the labels of one set from those of others.
+/// The fields that distinguish the labels of one set from those of others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
-    /// The cookies of the set.
+    /// Cookies of the set.
     pub cookies: Cookies,
-    /// The type of its range of system physical addresses.
+    /// Type of its range of system physical addresses.
     pub range_type: Guid,
 }
 
 impl Identity {
-    /// Tells whether a label in `area` that has `cookie` was written for the set.
+    /// Returns `true` if a label in `area` that has `cookie` belongs to the set.
     pub(super) fn has_label(&self, area: &LabelArea<'_>, cookie: u64) -> bool {
         [self.cookie(area), self.cookies.alternate].contains(&cookie)
     }
 
-    /// The cookie that labels in `area` get.
+    /// Returns the cookie for new labels in `area`.
     pub fn cookie(&self, area: &LabelArea<'_>) -> u64 {
         if area.layout().has_v1_1_cookies() {
             self.cookies.v1_1
@@ -75,9 +79,9 @@ impl Identity {
 /// A DIMM of a set.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
-    /// The labels of the DIMM.
+    /// Label area of the DIMM.
     pub area: LabelArea<'a>,
-    /// The part of the DIMM that is in the set.
+    /// The part of the DIMM that belongs to the set.
     pub mapping: Extent,
 }
 
@@ -89,14 +93,15 @@ pub struct Set<'a> {
 }
 
 impl<'a> Set<'a> {
-    /// The set of `members`.
+    /// Takes the `members` of the set.
     pub const fn new(members: &'a [Member<'a>], identity: Identity) -> Self {
         Self { members, identity }
     }
 
-    /// All namespaces for which there is a label, or what is left of one, with one of the set's cookies and an address in the set.
+    /// Returns all namespaces that have a label with one of the set's cookies and an address in the
+    /// set. The label may be damaged.
     ///
-    /// They come in the order in which their labels are found. Linux numbers them by address, see
+    /// The order is that in which their labels are found. Linux numbers namespaces by address, see
     /// [`by_address`](super::by_address).
     pub fn namespaces(self) -> impl Iterator<Item = Result<Namespace, Refused>> + 'a {
         self.candidates()
@@ -107,7 +112,7 @@ impl<'a> Set<'a> {
             })
     }
 
-    /// The namespace `uuid`.
+    /// Returns the namespace `uuid`, or the reason why its labels are refused.
     pub fn namespace(&self, uuid: Uuid) -> Result<Namespace, Defect> {
         let mut positions = 0u64;
         for (member, of) in self.members.iter().enumerate() {
@@ -134,7 +139,7 @@ impl<'a> Set<'a> {
         self.assemble(&label, state)
     }
 
-    /// Tells whether a DIMM has a label of `uuid`, or what is left of one.
+    /// Returns `true` if a DIMM has a label of `uuid` for the set, valid or damaged.
     pub fn is_named(&self, uuid: Uuid) -> bool {
         let members = self.members.iter();
         members
@@ -143,7 +148,7 @@ impl<'a> Set<'a> {
             .is_some()
     }
 
-    /// What there is to say of the labels of `uuid`, which are refused because of `defect`.
+    /// Describes the labels of `uuid`, which are refused because of `defect`.
     pub fn refuse(&self, uuid: Uuid, defect: Defect) -> Refused {
         let entries = || {
             let members = self.members.iter().enumerate();
@@ -173,7 +178,7 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// The part of the DIMM `member` that belongs to `namespace`.
+    /// Returns the range of `namespace` on the DIMM `member`.
     pub fn extent(&self, namespace: &Namespace, member: usize) -> Option<Extent> {
         let own = self.label(member, namespace.uuid).ok().flatten();
         let own = own.filter(|label| label.extent.len() == namespace.share);
@@ -187,7 +192,8 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// The range that the first label of `uuid` on the DIMM `member` names which was written for the set.
+    /// Returns the range in the first label of `uuid` on the DIMM `member` that was written for the
+    /// set.
     pub fn own_extent(&self, uuid: Uuid, member: usize) -> Option<Extent> {
         let area = self.members.get(member)?.area;
         let mut labels = area.labels_of(uuid);
@@ -195,7 +201,7 @@ impl<'a> Set<'a> {
         Some(own.label.extent)
     }
 
-    /// UUIDs of the labels that could belong to the set, each once.
+    /// Returns the UUIDs of the labels that could belong to the set, each once.
     fn candidates(self) -> impl Iterator<Item = Uuid> + 'a {
         let members = self.members.iter().enumerate();
         members.flat_map(move |(number, member)| {
@@ -215,7 +221,8 @@ impl<'a> Set<'a> {
         })
     }
 
-    /// The labels of `uuid` on a DIMM that could belong to the set, damaged ones as well, with their slots.
+    /// Returns the labels of `uuid` on a DIMM that could belong to the set, including damaged ones,
+    /// with their slots.
     fn entries_of<'m>(
         &'m self,
         member: &'m Member<'_>,
@@ -232,7 +239,7 @@ impl<'a> Set<'a> {
         })
     }
 
-    /// The only label of `uuid` on a DIMM.
+    /// Returns the only label of `uuid` on a DIMM; [`Defect::Duplicate`] if there are more.
     fn label(&self, member: usize, uuid: Uuid) -> Result<Option<Label>, Defect> {
         let Some(area) = self.members.get(member).map(|member| member.area) else {
             return Ok(None);
@@ -249,19 +256,19 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// The labels of `uuid`, in the order of the DIMMs.
+    /// Returns the labels of `uuid` in the order of the DIMMs.
     pub(super) fn labels(&self, uuid: Uuid) -> impl Iterator<Item = (usize, Label)> + '_ {
         (0..self.members.len())
             .filter_map(move |member| Some((member, self.label(member, uuid).ok().flatten()?)))
     }
 
-    /// Tells whether `label`, which is on the DIMM `member`, was written for this set.
+    /// Returns `true` if `label`, which is on the DIMM `member`, was written for this set.
     pub(super) fn is_of_set(&self, member: usize, label: &Label) -> bool {
         let member = self.members.get(member);
         member.is_some_and(|member| self.identity.has_label(&member.area, label.cookie))
     }
 
-    /// The DIMMs that have no label of `uuid`.
+    /// Returns the DIMMs that have no label of `uuid`.
     fn missing(&self, uuid: Uuid) -> impl Iterator<Item = usize> + '_ {
         (0..self.members.len()).filter(move |&member| matches!(self.label(member, uuid), Ok(None)))
     }
@@ -302,14 +309,16 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// Judges labels of which every DIMM has one: the label that describes the namespace, and its state.
+    /// Judges the labels of `uuid`, of which every DIMM has one. Returns the label that describes
+    /// the namespace, and its state.
     fn judge_complete(&self, uuid: Uuid) -> Result<(Label, State), Defect> {
         let labels = || self.labels(uuid).map(|(_, label)| label);
         let first = labels().find(|label| label.position == 0);
         let first = first.ok_or(Defect::Missing { member: 0 })?;
         let old = labels().filter(|label| !label.flags.updating()).last();
         let Some(old) = old.filter(|_| labels().any(|label| label.flags.updating())) else {
-            // No update of this code is to blame for a difference. Linux takes all but the size from the first label.
+            // A difference does not come from an update of this code. Linux takes all fields but
+            // the size from the first label.
             return match self
                 .labels(uuid)
                 .find(|(_, label)| label.extent.len() != first.extent.len())
@@ -338,7 +347,8 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// Judges labels of which at least the DIMM `missing` has none.
+    /// Judges the labels of `uuid`, of which at least the DIMM `missing` has none. Returns the same
+    /// as [`Self::judge_complete`].
     fn judge_incomplete(&self, uuid: Uuid, missing: usize) -> Result<(Label, State), Defect> {
         let replaced = || {
             let mut labels = self.labels(uuid).map(|(_, label)| label);
@@ -366,9 +376,11 @@ impl<'a> Set<'a> {
         })
     }
 
-    /// The UUID that the namespace of the label `old` at `offset`, which the DIMM `missing` has not, was about to get.
+    /// Returns the UUID that an interrupted update was giving to the namespace of the label `old`
+    /// at `offset`, which has no label on the DIMM `missing`.
     ///
-    /// The first label that looks like it decides, lest a crafted area be searched for every pair of labels.
+    /// The first label that fits decides, so that a crafted area is not searched for every pair of
+    /// labels.
     fn new_uuid(&self, uuid: Uuid, old: &Label, missing: usize, offset: u64) -> Option<Uuid> {
         let is_replacement = |member: usize, label: &Label| {
             label.flags.updating()
@@ -389,7 +401,8 @@ impl<'a> Set<'a> {
         (0..self.members.len()).all(changes).then_some(new)
     }
 
-    /// Tells whether some namespace was about to get `uuid`: one whose label is still on a DIMM that has none of `uuid`.
+    /// Returns `true` if an interrupted update was giving `uuid` to a namespace, whose label is
+    /// still on a DIMM that has none of `uuid`.
     fn is_new_uuid(&self, uuid: Uuid) -> bool {
         let is_renamed = || {
             let (_, new) = self.labels(uuid).next()?;
@@ -440,7 +453,8 @@ impl<'a> Set<'a> {
         Ok(namespace)
     }
 
-    /// Checks that no other label on the DIMM `member` has addresses of `extent`, which is that of `namespace`.
+    /// Checks that no other label on the DIMM `member` names addresses in `extent`, the range of
+    /// `namespace`.
     fn check_free(
         &self,
         namespace: &Namespace,
@@ -468,7 +482,7 @@ impl<'a> Set<'a> {
     }
 }
 
-/// Tells whether two labels describe the same namespace, but for its UUID.
+/// Returns `true` if two labels describe the same namespace, apart from its UUID.
 pub(super) fn same_contents(label: &Label, other: &Label) -> bool {
     label.name == other.name
         && label.lba_size == other.lba_size

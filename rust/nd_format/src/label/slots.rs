@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The bitmap of an index: bit n, counted from the low bit of the first byte, is set while slot n is free.
+//! The bitmap of an index: bit n, counted from the low bit of the first byte, is set while slot n
+//! is free.
 
-/// Reads the bitmap of an index.
+/// A view of the bitmap of an index.
 #[derive(Clone, Copy, Debug)]
 pub struct Slots<'a> {
     bits: &'a [u8],
@@ -10,43 +11,43 @@ pub struct Slots<'a> {
 }
 
 impl<'a> Slots<'a> {
-    /// The first `count` bits of `bits`; bits that are not there count as taken.
+    /// Views the first `count` bits of `bits`. Slots beyond the end of `bits` count as taken.
     pub const fn new(bits: &'a [u8], count: u32) -> Self {
         Self { bits, count }
     }
 
-    /// Slots that there are.
+    /// Returns the number of slots.
     pub const fn count(&self) -> u32 {
         self.count
     }
 
-    /// Tells whether `slot` exists and is free.
+    /// Returns `true` if `slot` exists and is free.
     pub fn is_free(&self, slot: u32) -> bool {
         slot < self.count && byte_of(self.bits, slot).is_some_and(|byte| byte & mask(slot) != 0)
     }
 
-    /// The free slots, in ascending order.
+    /// Returns the free slots in ascending order.
     pub fn free(self) -> impl Iterator<Item = u32> + 'a {
         (0..self.count).filter(move |&slot| self.is_free(slot))
     }
 
-    /// The slots that hold labels, in ascending order.
+    /// Returns the taken slots in ascending order.
     pub fn taken(self) -> impl Iterator<Item = u32> + 'a {
         (0..self.count).filter(move |&slot| !self.is_free(slot))
     }
 
-    /// How many slots are free.
+    /// Returns the number of free slots.
     pub fn free_count(self) -> u32 {
         let whole = usize::try_from(self.count / 8).unwrap_or(usize::MAX);
         let (whole, _) = self.bits.split_at(whole.min(self.bits.len()));
         let counted = whole.iter().map(|byte| byte.count_ones()).sum::<u32>();
         let tail = (self.count / 8 * 8..self.count).filter(|&slot| self.is_free(slot));
-        // At most seven.
+        // At most seven slots.
         counted + tail.map(|_| 1).sum::<u32>()
     }
 }
 
-/// Marks a slot in the bitmap of an index as free or taken; a slot without a bit is left alone.
+/// Marks `slot` as free or taken. A slot without a bit is ignored.
 pub(super) fn mark(bits: &mut [u8], slot: u32, free: bool) {
     let position = usize::try_from(slot / 8).ok();
     if let Some(byte) = position.and_then(|position| bits.get_mut(position)) {
@@ -58,7 +59,7 @@ pub(super) fn mark(bits: &mut [u8], slot: u32, free: bool) {
     }
 }
 
-/// Marks the first `count` slots as free; the bits behind them stay clear, which is what Linux writes.
+/// Marks the first `count` slots as free. The bits behind them are cleared, as Linux writes them.
 pub(super) fn mark_all_free(bits: &mut [u8], count: u32) {
     bits.fill(0);
     let whole = usize::try_from(count / 8)
