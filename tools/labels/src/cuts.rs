@@ -3,7 +3,7 @@
 //! The states that a medium can be in while it is written.
 
 use crate::{
-    wire::Recorded,
+    recorder::Recorded,
     world::Media, //
 };
 

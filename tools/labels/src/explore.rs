@@ -13,7 +13,7 @@ use crate::{
         Operation,
         CHANGED, //
     },
-    wire::{
+    recorder::{
         Fault,
         FaultKind,
         Lost,
@@ -76,14 +76,14 @@ pub struct Setup {
     /// What is in it before the first label.
     pub fill: u8,
     /// Units of DIMMs that somebody else has labels of.
-    pub others: &'static [Other],
+    pub others: &'static [OtherLabel],
     /// How namespaces get their addresses.
     pub placement: Placement,
 }
 
 /// Somebody else on a DIMM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Other {
+pub struct OtherLabel {
     /// The DIMM.
     pub member: usize,
     /// The first unit.
@@ -131,15 +131,17 @@ struct Expected<'a> {
     /// The namespaces, the first of which are the old ones.
     views: Vec<&'a View>,
     /// Namespaces that were being created or removed: their labels may be refused.
-    fluid: BTreeSet<Uuid>,
+    may_be_refused: BTreeSet<Uuid>,
 }
 
 impl<'a> Expected<'a> {
     fn new(views: &[&'a View], operations: &[Operation]) -> Self {
-        let fluid = operations.iter().copied();
+        let may_be_refused = operations.iter().copied();
         Self {
             views: views.to_vec(),
-            fluid: fluid.filter_map(Operation::comes_or_goes).collect(),
+            may_be_refused: may_be_refused
+                .filter_map(Operation::created_or_removed)
+                .collect(),
         }
     }
 
@@ -148,9 +150,9 @@ impl<'a> Expected<'a> {
         let world = World::mount(media)?;
         let (view, refused) = (world.view(), world.refused());
         ensure!(
-            refused.is_subset(&self.fluid),
+            refused.is_subset(&self.may_be_refused),
             "refused are {refused:#?}, expected at most {:#?}",
-            self.fluid
+            self.may_be_refused
         );
         let number = self.views.iter().position(|expected| **expected == view);
         let number = number
@@ -175,18 +177,18 @@ pub fn explore(setup: &Setup, history: &[Operation], mutation: Option<Mutation>)
     let expected = Expected::new(&[&old, &new], &[*last]);
     for_each(&media, &log, |cut, media| {
         let world = judge(&mut count, cut, media, &expected);
-        let gone_on = world.and_then(|world| match world {
-            Some(world) => go_on(&mut count, &world, media),
+        let explored = world.and_then(|world| match world {
+            Some(world) => explore_next(&mut count, &world, media),
             None => Ok(()),
         });
-        gone_on.with_context(|| describe(history, &log, cut))
+        explored.with_context(|| describe(history, &log, cut))
     })?;
     Ok(count)
 }
 
 /// Fails the power in every way during the last operation of `history`, on namespaces that are at other offsets of each DIMM:
 /// the driver may refuse them, but must not show them elsewhere.
-pub fn explore_apart(setup: &Setup, history: &[Operation]) -> Result<Count> {
+pub fn explore_per_dimm(setup: &Setup, history: &[Operation]) -> Result<Count> {
     let mut count = Count::default();
     let Some((last, first)) = history.split_last() else {
         return Ok(count);
@@ -199,13 +201,13 @@ pub fn explore_apart(setup: &Setup, history: &[Operation]) -> Result<Count> {
     let log = last.perform(&mut world)?.log;
     let new = world.view();
     for_each(&media, &log, |cut, media| {
-        let judged = judge_apart(&mut count, media, [&old, &new]);
+        let judged = judge_per_dimm(&mut count, media, [&old, &new]);
         judged.with_context(|| describe(history, &log, cut))
     })?;
     Ok(count)
 }
 
-fn judge_apart(count: &mut Count, media: &Media, [old, new]: [&View; 2]) -> Result<()> {
+fn judge_per_dimm(count: &mut Count, media: &Media, [old, new]: [&View; 2]) -> Result<()> {
     count.cuts += 1;
     let view = World::mount(media)?.view();
     for (name, seen) in &view {
@@ -236,7 +238,7 @@ pub fn explore_faults(setup: &Setup, history: &[Operation]) -> Result<Count> {
         for after in 0.. {
             let mut world = world.clone();
             world.fault = Some(Fault { after, kind, then });
-            let faulted = fail_and_go_on(&mut count, &mut world, media.clone(), [*faulty, *last])
+            let faulted = explore_fault(&mut count, &mut world, media.clone(), [*faulty, *last])
                 .with_context(|| format!("history {history:?}, {:?}", world.fault))?;
             if !faulted {
                 break;
@@ -248,7 +250,7 @@ pub fn explore_faults(setup: &Setup, history: &[Operation]) -> Result<Count> {
 }
 
 /// Tells whether the operation `faulty` had a write that could fail.
-fn fail_and_go_on(
+fn explore_fault(
     count: &mut Count,
     world: &mut World,
     mut media: Media,
@@ -261,16 +263,16 @@ fn fail_and_go_on(
         faulty.perform(&mut ideal)?;
         ideal.view()
     };
-    let outcome = faulty.perform(world)?;
-    let Some(left) = outcome.left else {
+    let effect = faulty.perform(world)?;
+    let Some(left) = effect.left else {
         return Ok(false);
     };
     let expected = Expected::new(&[&old, &new], &[faulty]);
-    for_each(&media, &outcome.log, |cut, media| {
+    for_each(&media, &effect.log, |cut, media| {
         let judged = judge(count, cut, media, &expected);
         judged.map(|_| ()).context("while it is taken back")
     })?;
-    apply_all(&mut media, &outcome.log);
+    apply_all(&mut media, &effect.log);
     let wanted = match left {
         // Labels that are left on some DIMMs only make up no namespace.
         Left::Mixed if faulty == Operation::Remove => &new,
@@ -324,22 +326,22 @@ fn judge(
     for name in world.refused() {
         give_up(count, &world, media, name).with_context(|| format!("giving up {name}"))?;
     }
-    for name in world.unsettled() {
-        settle(count, &world, media, name).with_context(|| format!("settling {name}"))?;
+    for name in world.dirty() {
+        recover(count, &world, media, name).with_context(|| format!("recovering {name}"))?;
     }
     remove_all(world.clone())?;
     Ok(Some(world))
 }
 
 /// Performs any operation on what a power failure has left, and fails the power again.
-fn go_on(count: &mut Count, world: &World, media: &Media) -> Result<()> {
+fn explore_next(count: &mut Count, world: &World, media: &Media) -> Result<()> {
     let view = world.view();
     for next in Operation::ALL {
         let mut world = world.clone();
         let log = next.perform(&mut world)?.log;
         let new = world.view();
         let mut expected = Expected::new(&[&view, &new], &[next]);
-        expected.fluid.extend(world.refused());
+        expected.may_be_refused.extend(world.refused());
         let mut media = media.clone();
         for write in &log {
             count.second_cuts += 1;
@@ -362,7 +364,7 @@ fn give_up(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Resul
     let view = world.view();
     let expected = Expected {
         views: vec![&view],
-        fluid: world.refused(),
+        may_be_refused: world.refused(),
     };
     let mut world = world.clone();
     let log = world.remove(name)?.log;
@@ -376,21 +378,21 @@ fn give_up(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Resul
 }
 
 /// Writes the labels again of a namespace of which an update was cut short, and fails the power meanwhile.
-fn settle(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Result<()> {
+fn recover(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Result<()> {
     let view = world.view();
     let expected = Expected {
         views: vec![&view],
-        fluid: world.refused(),
+        may_be_refused: world.refused(),
     };
     let mut world = world.clone();
-    let log = world.settle(name)?.log;
+    let log = world.recover(name)?.log;
     ensure!(!log.is_empty(), "nothing is written");
     for_each(media, &log, |_, media| {
         count.second_cuts += 1;
         expected.check(media).map(|_| ())
     })?;
     ensure!(world.view() == view, "the namespaces were changed");
-    ensure!(!world.unsettled().contains(&name), "it is as before");
+    ensure!(!world.dirty().contains(&name), "it is as before");
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 //! Operations on namespaces, and short sequences of them.
 
 use crate::world::{
-    Outcome,
-    Wanted,
+    Effect,
+    Request,
     World, //
 };
 use anyhow::Result;
@@ -66,7 +66,7 @@ impl Operation {
     }
 
     /// The namespace that is created or removed, so that labels of it may be left which make up none.
-    pub fn comes_or_goes(self) -> Option<Uuid> {
+    pub fn created_or_removed(self) -> Option<Uuid> {
         match self {
             Self::Create | Self::Remove => Some(uuid(1)),
             Self::Neighbour => Some(uuid(2)),
@@ -76,7 +76,7 @@ impl Operation {
     }
 
     /// Performs the operation, and tells what it did. What is not possible takes no writes.
-    pub fn perform(self, world: &mut World) -> Result<Outcome> {
+    pub fn perform(self, world: &mut World) -> Result<Effect> {
         let wanted = match self {
             Self::Create => sized(1, 2),
             Self::Neighbour => sized(2, 3),
@@ -84,7 +84,7 @@ impl Operation {
             Self::Shrink => kept(1, world).map(|contents| resized(contents, 1)),
             Self::Rename => renamed(1, 3, world),
             Self::RenameBack => renamed(3, 1, world),
-            Self::Describe => kept(1, world).map(|contents| Wanted {
+            Self::Describe => kept(1, world).map(|contents| Request {
                 contents: Contents {
                     name: Name::new(b"described").unwrap_or(Name::EMPTY),
                     lba_size: 4096,
@@ -97,7 +97,7 @@ impl Operation {
             Self::Another => sized(4, 1),
             Self::Remove => return world.remove(uuid(1)),
         };
-        wanted.map_or(Ok(Outcome::NONE), |wanted| world.update(&wanted))
+        wanted.map_or(Ok(Effect::NONE), |wanted| world.update(&wanted))
     }
 }
 
@@ -130,7 +130,7 @@ pub fn uuid(number: u8) -> Uuid {
     clippy::unnecessary_wraps,
     reason = "the shape that the other operations have"
 )]
-fn sized(number: u8, units: u64) -> Option<Wanted> {
+fn sized(number: u8, units: u64) -> Option<Request> {
     let contents = Contents {
         uuid: uuid(number),
         name: Name::EMPTY,
@@ -140,8 +140,8 @@ fn sized(number: u8, units: u64) -> Option<Wanted> {
     Some(resized(contents, units))
 }
 
-fn resized(contents: Contents, units: u64) -> Wanted {
-    Wanted {
+fn resized(contents: Contents, units: u64) -> Request {
+    Request {
         contents,
         units: Some(units),
         replaces: None,
@@ -158,11 +158,11 @@ fn kept(number: u8, world: &World) -> Option<Contents> {
     })
 }
 
-fn renamed(from: u8, to: u8, world: &World) -> Option<Wanted> {
+fn renamed(from: u8, to: u8, world: &World) -> Option<Request> {
     if kept(to, world).is_some() {
         return None;
     }
-    kept(from, world).map(|contents| Wanted {
+    kept(from, world).map(|contents| Request {
         contents: Contents {
             uuid: uuid(to),
             ..contents

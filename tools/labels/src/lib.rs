@@ -24,5 +24,5 @@ pub mod cuts;
 pub mod explore;
 pub mod history;
 pub mod loss;
-pub mod wire;
+pub mod recorder;
 pub mod world;

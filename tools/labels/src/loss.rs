@@ -40,7 +40,7 @@ pub struct Losses {
     /// Losses of labels, and of these, ones after which namespaces were missing.
     pub losses: u64,
     /// See `losses`.
-    pub felt: u64,
+    pub noticed: u64,
     /// Changes between a loss and the backup.
     pub changes: u64,
 }
@@ -49,7 +49,7 @@ impl Losses {
     /// Adds what another exploration has counted.
     pub fn add(&mut self, other: &Self) {
         self.losses += other.losses;
-        self.felt += other.felt;
+        self.noticed += other.noticed;
         self.changes += other.changes;
     }
 }
@@ -147,7 +147,7 @@ fn judge(
     }
     let world = World::mount(&media)?;
     let view = world.view();
-    losses.felt += u64::from(old.keys().any(|uuid| !view.contains_key(uuid)));
+    losses.noticed += u64::from(old.keys().any(|uuid| !view.contains_key(uuid)));
     if setup.area == Setup::LARGE_LABELS {
         // Without its latest index an area is as it was before the latest write.
         for (uuid, seen) in &view {
@@ -157,27 +157,28 @@ fn judge(
             );
         }
     }
-    restored(&media, backup, old, member)?;
+    check_backup(&media, backup, old, member)?;
     let mut lost = old.clone();
     lost.retain(|uuid, _| !view.contains_key(uuid));
     for change in Operation::ALL.into_iter().chain([Operation::Another]) {
         let mut world = world.clone();
-        let outcome = change.perform(&mut world)?;
-        if outcome.log.is_empty() {
+        let effect = change.perform(&mut world)?;
+        if effect.log.is_empty() {
             continue;
         }
         losses.changes += 1;
         if reserves(setup, loss) {
             let mut kept = lost.clone();
             kept.retain(|uuid, _| !change.targets().contains(uuid));
-            check_apart(&world.view(), &kept).with_context(|| format!("after {change:?}"))?;
+            check_disjoint(&world.view(), &kept).with_context(|| format!("after {change:?}"))?;
         }
         let mut media = media.clone();
-        apply_all(&mut media, &outcome.log);
+        apply_all(&mut media, &effect.log);
         // The backup has older labels of the namespace that was changed.
         let mut spared = old.clone();
         spared.retain(|uuid, _| !change.targets().contains(uuid));
-        restored(&media, backup, &spared, member).with_context(|| format!("after {change:?}"))?;
+        check_backup(&media, backup, &spared, member)
+            .with_context(|| format!("after {change:?}"))?;
     }
     Ok(())
 }
@@ -197,7 +198,7 @@ fn reserves(setup: &Setup, loss: Loss) -> bool {
 }
 
 /// Checks that no namespace has addresses of those that are `lost`.
-fn check_apart(view: &View, lost: &View) -> Result<()> {
+fn check_disjoint(view: &View, lost: &View) -> Result<()> {
     for (uuid, seen) in view {
         for (other, wanted) in lost {
             ensure!(
@@ -213,7 +214,7 @@ fn check_apart(view: &View, lost: &View) -> Result<()> {
 }
 
 /// Writes the backup of one DIMM and looks for the namespaces `expected`. Others may have been made meanwhile, and lose labels now.
-fn restored(media: &Media, backup: &Media, expected: &View, member: usize) -> Result<()> {
+fn check_backup(media: &Media, backup: &Media, expected: &View, member: usize) -> Result<()> {
     let mut media = media.clone();
     media[member].clone_from(&backup[member]);
     let view = World::mount(&media)?.view();

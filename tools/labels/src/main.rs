@@ -45,7 +45,7 @@ fn main() -> Result<()> {
                 area,
                 fill: 0,
                 others: &[],
-                placement: Placement::Together,
+                placement: Placement::CommonOffset,
             };
             let started = Instant::now();
             let mut count = Count::default();
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
                 println!(
                     "    labels by {writer:?}: {} losses, {} of them of namespaces, {} changes before the backup, {:.1} s",
                     losses.losses,
-                    losses.felt,
+                    losses.noticed,
                     losses.changes,
                     started.elapsed().as_secs_f32()
                 );

@@ -2,12 +2,12 @@
 
 //! An interleave set whose DIMMs record what is written to their label areas.
 
-use crate::wire::{
-    Broken,
+use crate::recorder::{
     Fault,
     Recorded,
+    RecordedMedium, //
     Recorder,
-    Wire, //
+    WriteFailed,
 };
 use anyhow::{
     anyhow,
@@ -75,7 +75,7 @@ const IDENTITY: Identity = Identity {
 };
 
 /// What is in the labels of somebody else, who used a DIMM before.
-const OTHERS: Identity = Identity {
+const OTHER_SET: Identity = Identity {
     cookies: Cookies {
         v1_1: 0x3131,
         v1_2: 0x3232,
@@ -131,8 +131,8 @@ impl Dimm {
     }
 
     /// The labels of somebody else.
-    fn others(&self) -> impl Iterator<Item = Label> + '_ {
-        let cookie = OTHERS.cookie(&self.area());
+    fn other_labels(&self) -> impl Iterator<Item = Label> + '_ {
+        let cookie = OTHER_SET.cookie(&self.area());
         let labels = self.area().labels().map(|stored| stored.label);
         labels.filter(move |label| label.cookie == cookie)
     }
@@ -156,7 +156,7 @@ pub enum Placement {
 
 /// What an operation is to write.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct Request {
     /// The labels' contents.
     pub contents: Contents,
     /// Units of each DIMM; [`None`] leaves the addresses as they are.
@@ -167,14 +167,14 @@ pub struct Wanted {
 
 /// What an operation has done.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Effect {
     /// The writes that reached the media.
     pub log: Vec<Recorded>,
     /// What the labels are, if the operation failed.
     pub left: Option<Left>,
 }
 
-impl Outcome {
+impl Effect {
     /// Nothing had to be done, or could be.
     pub const NONE: Self = Self {
         log: Vec::new(),
@@ -192,7 +192,7 @@ pub struct World {
     pub fault: Option<Fault>,
     /// UUIDs of namespaces whose creation has failed since the driver was started. The driver knows that labels of them are
     /// leftovers.
-    unsized_names: BTreeSet<Uuid>,
+    unsized_uuids: BTreeSet<Uuid>,
 }
 
 impl World {
@@ -202,9 +202,9 @@ impl World {
         let dimms = dimms.map(|(number, bytes)| Dimm::mount(number, bytes));
         Ok(Self {
             dimms: dimms.collect::<Result<_>>()?,
-            placement: Placement::Together,
+            placement: Placement::CommonOffset,
             fault: None,
-            unsized_names: BTreeSet::new(),
+            unsized_uuids: BTreeSet::new(),
         })
     }
 
@@ -228,12 +228,12 @@ impl World {
         let store = Store::new(&mut dimm.bytes, &mut dimm.layout);
         let store = store.map_err(|error| anyhow!("{error}"))?;
         let extent = Extent::new(start, units * UNIT);
-        let wire = Wire {
+        let medium = RecordedMedium {
             recorder: &recorder,
             member,
         };
-        let mut targets = [Target::new(store, wire, extent)];
-        left(publish(&mut targets, &OTHERS, &contents, None))?;
+        let mut targets = [Target::new(store, medium, extent)];
+        left(publish(&mut targets, &OTHER_SET, &contents, None))?;
         Ok(recorder.into_inner().log)
     }
 
@@ -242,7 +242,7 @@ impl World {
         let refused = self.found().into_iter().filter_map(Result::err);
         refused
             .map(|refused| refused.uuid)
-            .filter(|uuid| !self.unsized_names.contains(uuid))
+            .filter(|uuid| !self.unsized_uuids.contains(uuid))
             .collect()
     }
 
@@ -264,7 +264,7 @@ impl World {
             };
             (namespace.uuid, seen)
         });
-        let others = self.dimms.iter().flat_map(Dimm::others).map(|label| {
+        let others = self.dimms.iter().flat_map(Dimm::other_labels).map(|label| {
             let seen = Seen {
                 name: label.name,
                 lba_size: label.lba_size,
@@ -319,7 +319,7 @@ impl World {
         let len = usize::try_from(2 * layout.geometry().index_size())?;
         let recorder = Recorder::new(None);
         let store = Store::new(&mut bytes, &mut blank).map_err(|error| anyhow!("{error}"))?;
-        let wire = Wire {
+        let medium = RecordedMedium {
             recorder: &recorder,
             member: 0,
         };
@@ -330,7 +330,7 @@ impl World {
             lba_size: 0,
             class: Class::None,
         };
-        left(publish(&mut targets, &OTHERS, &contents, None))?;
+        left(publish(&mut targets, &OTHER_SET, &contents, None))?;
         // The first writes are those of the indexes.
         for write in recorder.into_inner().log.iter().take(2) {
             let end = write.offset + write.bytes.len();
@@ -341,25 +341,25 @@ impl World {
     }
 
     /// Writes the labels of a namespace again of which an update was cut short. Returns the writes.
-    pub fn settle(&mut self, uuid: Uuid) -> Result<Outcome> {
+    pub fn recover(&mut self, uuid: Uuid) -> Result<Effect> {
         let members = self.members();
         let set = Set::new(&members, IDENTITY);
         let namespace = match set.namespace(uuid) {
             Ok(namespace) if namespace.state.wants_repair() => namespace,
-            _ => return Ok(Outcome::NONE),
+            _ => return Ok(Effect::NONE),
         };
         let extents: Vec<_> = (0..members.len())
             .map(|member| set.extent(&namespace, member))
             .collect();
         let contents = Contents::from(&namespace);
-        self.publish(&contents, &extents, namespace.state.replaces())
+        self.write_labels(&contents, &extents, namespace.state.replaces())
     }
 
     /// The namespaces of which an update was cut short.
-    pub fn unsettled(&self) -> Vec<Uuid> {
+    pub fn dirty(&self) -> Vec<Uuid> {
         let found = self.found().into_iter().flatten();
-        let unsettled = found.filter(|namespace| namespace.state != State::Clean);
-        unsettled.map(|namespace| namespace.uuid).collect()
+        let dirty = found.filter(|namespace| namespace.state != State::Clean);
+        dirty.map(|namespace| namespace.uuid).collect()
     }
 
     fn is_named(&self, uuid: Uuid) -> bool {
@@ -385,19 +385,19 @@ impl World {
     }
 
     /// Writes labels; nothing is done if there are no addresses or slots for them, or if labels are in the way.
-    pub fn update(&mut self, wanted: &Wanted) -> Result<Outcome> {
+    pub fn update(&mut self, wanted: &Request) -> Result<Effect> {
         let uuid = wanted.contents.uuid;
         let owner = wanted.replaces.unwrap_or(uuid);
-        let mut outcome = if self.unsized_names.contains(&uuid) && self.is_named(uuid) {
-            self.retract(uuid)?
+        let mut effect = if self.unsized_uuids.contains(&uuid) && self.is_named(uuid) {
+            self.delete_labels(uuid)?
         } else {
-            self.settle(owner)?
+            self.recover(owner)?
         };
-        if outcome.left.is_some() {
-            return Ok(outcome);
+        if effect.left.is_some() {
+            return Ok(effect);
         }
         if self.is_refused(owner) || (wanted.replaces.is_some() && self.is_named(uuid)) {
-            return Ok(outcome);
+            return Ok(effect);
         }
         let is_new = !self.is_named(owner);
         let extents = match (wanted.units, self.placement) {
@@ -405,8 +405,8 @@ impl World {
                 let own = self.dimms.iter().map(|dimm| dimm.extent(owner));
                 own.collect()
             }
-            (Some(units), Placement::Together) => place(&self.dimms, owner, units)?,
-            (Some(units), Placement::Alone) => {
+            (Some(units), Placement::CommonOffset) => place(&self.dimms, owner, units)?,
+            (Some(units), Placement::PerDimm) => {
                 let alone = |dimm| place(core::slice::from_ref(dimm), owner, units);
                 self.dimms
                     .iter()
@@ -416,17 +416,17 @@ impl World {
             }
         };
         if extents.contains(&None) || !self.has_room(uuid, wanted.replaces) {
-            return Ok(outcome);
+            return Ok(effect);
         }
-        let published = self.publish(&wanted.contents, &extents, wanted.replaces)?;
-        if is_new && published.left.is_some_and(|left| left != Left::New) {
-            self.unsized_names.insert(uuid);
+        let written = self.write_labels(&wanted.contents, &extents, wanted.replaces)?;
+        if is_new && written.left.is_some_and(|left| left != Left::New) {
+            self.unsized_uuids.insert(uuid);
         } else {
-            self.unsized_names.remove(&uuid);
+            self.unsized_uuids.remove(&uuid);
         }
-        outcome.log.extend(published.log);
-        outcome.left = published.left;
-        Ok(outcome)
+        effect.log.extend(written.log);
+        effect.left = written.left;
+        Ok(effect)
     }
 
     fn has_room(&mut self, uuid: Uuid, replaces: Option<Uuid>) -> bool {
@@ -436,38 +436,38 @@ impl World {
         })
     }
 
-    fn publish(
+    fn write_labels(
         &mut self,
         contents: &Contents,
         extents: &[Option<Extent>],
         replaces: Option<Uuid>,
-    ) -> Result<Outcome> {
+    ) -> Result<Effect> {
         let recorder = Recorder::new(self.fault);
         let mut targets = targets(&mut self.dimms, extents, &recorder)?;
         let left = left(publish(&mut targets, &IDENTITY, contents, replaces))?;
         let log = recorder.into_inner().log;
-        Ok(Outcome { log, left })
+        Ok(Effect { log, left })
     }
 
     /// Removes a namespace, or gives up labels that are refused.
-    pub fn remove(&mut self, uuid: Uuid) -> Result<Outcome> {
-        let mut outcome = self.settle(uuid)?;
-        if outcome.left.is_some() {
-            return Ok(outcome);
+    pub fn remove(&mut self, uuid: Uuid) -> Result<Effect> {
+        let mut effect = self.recover(uuid)?;
+        if effect.left.is_some() {
+            return Ok(effect);
         }
-        let removed = self.retract(uuid)?;
-        outcome.log.extend(removed.log);
-        outcome.left = removed.left;
-        Ok(outcome)
+        let removed = self.delete_labels(uuid)?;
+        effect.log.extend(removed.log);
+        effect.left = removed.left;
+        Ok(effect)
     }
 
-    fn retract(&mut self, uuid: Uuid) -> Result<Outcome> {
+    fn delete_labels(&mut self, uuid: Uuid) -> Result<Effect> {
         let recorder = Recorder::new(self.fault);
         let none = vec![None; self.dimms.len()];
         let mut targets = targets(&mut self.dimms, &none, &recorder)?;
         let left = left(retract(&mut targets, &IDENTITY, uuid))?;
         let log = recorder.into_inner().log;
-        Ok(Outcome { log, left })
+        Ok(Effect { log, left })
     }
 }
 
@@ -488,11 +488,11 @@ fn place(dimms: &[Dimm], owner: Uuid, units: u64) -> Result<Vec<Option<Extent>>>
 }
 
 /// Tells failures of the medium, which are wanted, from others.
-fn left(result: Result<(), Failure<Broken>>) -> Result<Option<Left>> {
+fn left(result: Result<(), Failure<WriteFailed>>) -> Result<Option<Left>> {
     match result {
         Ok(()) => Ok(None),
         Err(failure) => match failure.cause {
-            Cause::Medium(Broken) => Ok(Some(failure.left)),
+            Cause::Medium(WriteFailed) => Ok(Some(failure.left)),
             Cause::Area(error) => Err(anyhow!("{error}")),
             Cause::NoExtent => Err(anyhow!("no extent")),
         },
@@ -503,13 +503,17 @@ fn targets<'a>(
     dimms: &'a mut [Dimm],
     extents: &[Option<Extent>],
     recorder: &'a RefCell<Recorder>,
-) -> Result<Vec<Target<'a, Wire<'a>>>> {
+) -> Result<Vec<Target<'a, RecordedMedium<'a>>>> {
     let members = dimms.iter_mut().zip(extents).enumerate();
     members
         .map(|(member, (dimm, &extent))| {
             let store = Store::new(&mut dimm.bytes, &mut dimm.layout)
                 .map_err(|error| anyhow!("{error}"))?;
-            Ok(Target::new(store, Wire { recorder, member }, extent))
+            Ok(Target::new(
+                store,
+                RecordedMedium { recorder, member },
+                extent,
+            ))
         })
         .collect()
 }

@@ -5,10 +5,10 @@
 use labels::{
     explore::{
         explore,
-        explore_apart,
         explore_faults,
+        explore_per_dimm,
         Count,
-        Other,
+        OtherLabel,
         Setup, //
     },
     history::{
@@ -20,7 +20,7 @@ use labels::{
         Losses,
         Writer, //
     },
-    wire::Recorded,
+    recorder::Recorded,
     world::Placement, //
 };
 
@@ -29,7 +29,7 @@ const LARGE: Setup = Setup {
     area: Setup::LARGE_LABELS,
     fill: 0,
     others: &[],
-    placement: Placement::Together,
+    placement: Placement::CommonOffset,
 };
 
 const SMALL: Setup = Setup {
@@ -74,7 +74,7 @@ fn an_area_full_of_old_bytes() {
 }
 
 /// Somebody else's label on the first unit of the second DIMM.
-const IN_FRONT: &[Other] = &[Other {
+const IN_FRONT: &[OtherLabel] = &[OtherLabel {
     member: 1,
     first: 0,
     units: 1,
@@ -92,12 +92,12 @@ fn a_dimm_that_was_used_before() {
 #[test]
 fn no_offset_is_free_on_both() {
     let others = &[
-        Other {
+        OtherLabel {
             member: 0,
             first: 0,
             units: 32,
         },
-        Other {
+        OtherLabel {
             member: 1,
             first: 32,
             units: 32,
@@ -117,11 +117,11 @@ fn shares_at_different_offsets_are_left_alone() {
     for setup in [SMALL, LARGE] {
         let setup = Setup {
             others: IN_FRONT,
-            placement: Placement::Alone,
+            placement: Placement::PerDimm,
             ..setup
         };
         for last in Operation::ALL {
-            match explore_apart(&setup, &[Operation::Create, last]) {
+            match explore_per_dimm(&setup, &[Operation::Create, last]) {
                 Ok(explored) => count.add(&explored),
                 Err(violation) => panic!("{violation:?}"),
             }
@@ -165,7 +165,7 @@ fn lose_all(dimms: usize, depth: usize, bits: &[u8]) -> Losses {
             }
         }
     }
-    assert!(losses.felt > 0 && losses.changes > 0);
+    assert!(losses.noticed > 0 && losses.changes > 0);
     losses
 }
 
@@ -213,7 +213,7 @@ fn mutants_are_caught() {
     assert!(explore(&LARGE, &grown, None).is_ok());
     let alone = Setup {
         others: IN_FRONT,
-        placement: Placement::Alone,
+        placement: Placement::PerDimm,
         ..LARGE
     };
     for last in [Operation::Grow, Operation::Rename, Operation::Remove] {

@@ -8,7 +8,7 @@ fn labels_reserve_and_damaged_ones_too() {
     let mut dimm = Dimm::blank(4096);
     for number in [1, 2] {
         let place = extent(u64::from(number) * MIB, MIB);
-        publish_on(
+        write_labels_on(
             core::slice::from_mut(&mut dimm),
             &contents(number),
             place,

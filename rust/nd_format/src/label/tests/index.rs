@@ -250,7 +250,7 @@ proptest! {
     ) {
         let mut dimm = Dimm::blank(2048);
         dimm.medium[512..1536].copy_from_slice(&labels);
-        publish_on(core::slice::from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+        write_labels_on(core::slice::from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
         let mut bytes = dimm.medium.clone();
         for start in [0, 256] {
             let position = start + 16 + field * 2;
@@ -262,7 +262,7 @@ proptest! {
         let seen = namespaces_of(core::slice::from_ref(&dimm), extent(0, 64 * MIB));
         prop_assert!(seen.len() <= 7);
         // Whatever it is, it can be updated or says why not.
-        let _ = publish_on(core::slice::from_mut(&mut dimm), &contents(2), extent(MIB, MIB), None);
-        let _ = retract_on(core::slice::from_mut(&mut dimm), uuid(2));
+        let _ = write_labels_on(core::slice::from_mut(&mut dimm), &contents(2), extent(MIB, MIB), None);
+        let _ = delete_labels_on(core::slice::from_mut(&mut dimm), uuid(2));
     }
 }

@@ -85,9 +85,9 @@ impl Dimm {
         LabelArea::new(&self.cache, &self.layout)
     }
 
-    fn target(&mut self, extent: Option<Extent>) -> Target<'_, Wire<'_>> {
+    fn target(&mut self, extent: Option<Extent>) -> Target<'_, TestMedium<'_>> {
         let store = Store::new(&mut self.cache, &mut self.layout).unwrap();
-        let wire = Wire {
+        let medium = TestMedium {
             medium: &mut self.medium,
             writes_left: &mut self.writes_left,
         };
@@ -95,12 +95,12 @@ impl Dimm {
     }
 }
 
-struct Wire<'a> {
+struct TestMedium<'a> {
     medium: &'a mut Vec<u8>,
     writes_left: &'a mut Option<usize>,
 }
 
-impl Medium for Wire<'_> {
+impl Medium for TestMedium<'_> {
     type Error = &'static str;
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
@@ -114,7 +114,7 @@ impl Medium for Wire<'_> {
 }
 
 /// Publishes on all of `dimms`, with the same extent on each.
-fn publish_on(
+fn write_labels_on(
     dimms: &mut [Dimm],
     contents: &Contents,
     extent: Extent,
@@ -127,7 +127,7 @@ fn publish_on(
     publish(&mut targets, &IDENTITY, contents, replaces)
 }
 
-fn retract_on(dimms: &mut [Dimm], uuid: Uuid) -> Result<(), Failure<&'static str>> {
+fn delete_labels_on(dimms: &mut [Dimm], uuid: Uuid) -> Result<(), Failure<&'static str>> {
     let mut targets: Vec<_> = dimms.iter_mut().map(|dimm| dimm.target(None)).collect();
     retract(&mut targets, &IDENTITY, uuid)
 }

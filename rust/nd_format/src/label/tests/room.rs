@@ -20,7 +20,12 @@ fn mib((start, len): Range) -> Extent {
 }
 
 /// Looks at the room of a mapping from which `taken` are taken.
-fn with_room<T>(taken: &[Range], mapping: Range, align: u64, look: impl Fn(Room<'_>) -> T) -> T {
+fn with_free_space<T>(
+    taken: &[Range],
+    mapping: Range,
+    align: u64,
+    look: impl Fn(Room<'_>) -> T,
+) -> T {
     let mappings = Mappings::new([mib(mapping)], align * MIB).unwrap();
     let mut taken: Vec<_> = taken.iter().copied().map(mib).collect();
     look(Room::new(mappings, &mut taken))
@@ -28,7 +33,7 @@ fn with_room<T>(taken: &[Range], mapping: Range, align: u64, look: impl Fn(Room<
 
 /// Free bytes, in all and in one piece.
 fn free(taken: &[Range], mapping: Range, align: u64) -> (u64, u64) {
-    with_room(taken, mapping, align, |room| {
+    with_free_space(taken, mapping, align, |room| {
         (room.available(), room.largest_gap())
     })
 }
@@ -56,14 +61,14 @@ fn a_reservation_at_an_odd_end_blocks_the_mapping() {
 fn reservations_outside_do_not_count() {
     let taken = [(0, 16), (200, 16)];
     assert_eq!(free(&taken, (32, 64), 16).0, 64 * MIB);
-    let gaps: Vec<_> = with_room(&taken, (32, 64), 16, |room| room.gaps().collect());
+    let gaps: Vec<_> = with_free_space(&taken, (32, 64), 16, |room| room.gaps().collect());
     assert_eq!(gaps, [mib((32, 64))]);
 }
 
 #[test]
 fn first_fit() {
     let at = |len| {
-        with_room(&[(0, 16), (32, 16), (80, 16)], WHOLE, 16, |room| {
+        with_free_space(&[(0, 16), (32, 16), (80, 16)], WHOLE, 16, |room| {
             let place = room.place(len * MIB);
             place.map(|extent| extent.start() / MIB)
         })
@@ -79,7 +84,7 @@ fn first_fit() {
 fn growing_needs_a_gap_next_to_it() {
     let list = [(16, 16), (48, 16), (64, 16)];
     let grown = |index: Option<usize>, len| {
-        with_room(&list, WHOLE, 16, |room| {
+        with_free_space(&list, WHOLE, 16, |room| {
             let old = index.map(|index| mib(list[index]));
             let new = room.resize(old, len * MIB);
             new.map(|extent| extent.map(|extent| (extent.start() / MIB, extent.len() / MIB)))
@@ -99,7 +104,7 @@ fn growing_needs_a_gap_next_to_it() {
 #[test]
 fn shrinking_trims_the_end() {
     let resize = |len| {
-        with_room(&[(16, 32)], WHOLE, 16, |room| {
+        with_free_space(&[(16, 32)], WHOLE, 16, |room| {
             room.resize(Some(mib((16, 32))), len * MIB)
         })
     };
@@ -118,7 +123,7 @@ fn room_is_what_all_dimms_have() {
     assert_eq!(free(&[(0, 32), (0, 32), (16, 32)], (0, 64), 16).0, 16 * MIB);
     // A namespace on 16..32, and labels of somebody else behind it on one DIMM and over it on another.
     for other in [(32, 16), (24, 16)] {
-        let grown = with_room(&[(16, 16), (16, 16), other], (0, 64), 16, |room| {
+        let grown = with_free_space(&[(16, 16), (16, 16), other], (0, 64), 16, |room| {
             room.resize(Some(mib((16, 16))), 48 * MIB)
         });
         assert!(grown.is_err());
@@ -130,11 +135,11 @@ fn labels_of_all_dimms_count() {
     let mut dimms = [Dimm::blank(4096), Dimm::blank(4096)];
     let [first, second] = &mut dimms;
     let one = core::slice::from_mut;
-    publish_on(one(first), &contents(1), mib((16, 4)), None).unwrap();
-    publish_on(one(first), &contents(2), mib((100, 4)), None).unwrap();
-    publish_on(one(second), &contents(1), mib((40, 8)), None).unwrap();
+    write_labels_on(one(first), &contents(1), mib((16, 4)), None).unwrap();
+    write_labels_on(one(first), &contents(2), mib((100, 4)), None).unwrap();
+    write_labels_on(one(second), &contents(1), mib((40, 8)), None).unwrap();
     // Begins in front of the mapping, as no namespace of the set does.
-    publish_on(one(second), &contents(2), mib((30, 4)), None).unwrap();
+    write_labels_on(one(second), &contents(2), mib((30, 4)), None).unwrap();
     // The second mapping is the shorter one.
     let own = [mib((0, 64)), mib((32, 32))];
     let mappings = Mappings::new(own, MIB).unwrap();

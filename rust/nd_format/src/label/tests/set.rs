@@ -17,8 +17,8 @@ const MAPPING: Extent = match Extent::new(16 * MIB, 64 * MIB) {
 /// Two DIMMs with namespaces 1 and 2.
 fn pair() -> [Dimm; 2] {
     let mut dimms = [Dimm::blank(AREA), Dimm::blank(AREA)];
-    publish_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
-    publish_on(&mut dimms, &contents(2), extent(24 * MIB, 8 * MIB), None).unwrap();
+    write_labels_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
+    write_labels_on(&mut dimms, &contents(2), extent(24 * MIB, 8 * MIB), None).unwrap();
     dimms
 }
 
@@ -221,7 +221,7 @@ fn an_update_that_reached_one_dimm_does_not_count() {
 #[test]
 fn a_removal_that_reached_one_dimm_is_refused() {
     let mut dimms = pair();
-    retract_on(&mut dimms[..1], uuid(2)).unwrap();
+    delete_labels_on(&mut dimms[..1], uuid(2)).unwrap();
     let found = namespaces_of(&dimms, MAPPING);
     assert_eq!(found[&uuid(2)], Err(Defect::Missing { member: 0 }));
     assert!(found[&uuid(1)].is_ok());
@@ -262,7 +262,7 @@ fn labels_of_old_kernels() {
 #[test]
 fn what_is_refused_tells_what_there_is() {
     let mut dimms = pair();
-    retract_on(&mut dimms[1..], uuid(2)).unwrap();
+    delete_labels_on(&mut dimms[1..], uuid(2)).unwrap();
     let members = dimms.each_ref().map(|dimm| Member {
         area: dimm.area(),
         mapping: MAPPING,
@@ -312,7 +312,7 @@ fn a_damaged_label_is_refused_alone() {
             found[&uuid(1)]
         );
         // It can be given up.
-        retract_on(dimms, uuid(1)).unwrap();
+        delete_labels_on(dimms, uuid(1)).unwrap();
         let found = namespaces_of(dimms, MAPPING);
         assert!(found.len() == 1 && found[&uuid(2)].is_ok());
         assert_eq!(dimms[member].area().slots().taken().count(), 1);
@@ -323,7 +323,7 @@ fn a_damaged_label_is_refused_alone() {
 #[test]
 fn overlapping_namespaces_are_refused_alone() {
     let mut dimms = pair();
-    publish_on(&mut dimms, &contents(3), extent(40 * MIB, MIB), None).unwrap();
+    write_labels_on(&mut dimms, &contents(3), extent(40 * MIB, MIB), None).unwrap();
     edit(&mut dimms[1], uuid(2), |label| {
         label.extent = extent(19 * MIB, 8 * MIB)
     });
@@ -346,7 +346,7 @@ fn overlapping_namespaces_are_refused_alone() {
 #[test]
 fn labels_of_another_set_stay() {
     let mut dimms = pair();
-    publish_on(&mut dimms[..1], &contents(3), extent(40 * MIB, MIB), None).unwrap();
+    write_labels_on(&mut dimms[..1], &contents(3), extent(40 * MIB, MIB), None).unwrap();
     edit(&mut dimms[0], uuid(3), |label| {
         label.uuid = uuid(1);
         label.cookie = 7;
@@ -356,12 +356,12 @@ fn labels_of_another_set_stay() {
         labels.filter(|stored| stored.label.cookie == 7).count()
     };
     let place = extent(16 * MIB, 8 * MIB);
-    publish_on(&mut dimms, &contents(1), place, None).unwrap();
+    write_labels_on(&mut dimms, &contents(1), place, None).unwrap();
     assert_eq!(foreign(&dimms), 1);
-    publish_on(&mut dimms, &contents(4), place, Some(uuid(1))).unwrap();
+    write_labels_on(&mut dimms, &contents(4), place, Some(uuid(1))).unwrap();
     assert_eq!(foreign(&dimms), 1);
-    publish_on(&mut dimms, &contents(1), place, Some(uuid(4))).unwrap();
-    retract_on(&mut dimms, uuid(1)).unwrap();
+    write_labels_on(&mut dimms, &contents(1), place, Some(uuid(4))).unwrap();
+    delete_labels_on(&mut dimms, uuid(1)).unwrap();
     assert_eq!(foreign(&dimms), 1);
     assert_eq!(dimms[0].area().labels().count(), 2);
 }
@@ -409,9 +409,9 @@ fn what_is_rolled_back_must_be_free() {
 }
 
 #[test]
-fn labels_that_nobody_can_have_written() {
+fn labels_that_no_update_leaves() {
     let mut dimms = [(); 3].map(|()| Dimm::blank(AREA));
-    publish_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
+    write_labels_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
     for (dimm, name) in dimms.iter_mut().zip([b"a", b"b", b"c"]) {
         edit(dimm, uuid(1), |label| label.name = Name::new(name).unwrap());
     }
@@ -516,7 +516,7 @@ fn a_new_size_of_shares_at_different_offsets() {
 fn a_removal_of_shares_at_different_offsets() {
     for member in 0..2 {
         let mut dimms = apart(2 * MIB);
-        retract_on(&mut dimms[member..][..1], uuid(1)).unwrap();
+        delete_labels_on(&mut dimms[member..][..1], uuid(1)).unwrap();
         assert_eq!(
             defect_of(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
             Defect::Missing { member }
@@ -529,7 +529,7 @@ fn a_removal_of_shares_at_different_offsets() {
 fn a_third_share_at_another_offset() {
     let three = || {
         let mut dimms = [(); 3].map(|()| Dimm::blank(AREA));
-        publish_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
+        write_labels_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
         edit(&mut dimms[2], uuid(1), |label| {
             label.extent = extent(18 * MIB, 4 * MIB)
         });
@@ -555,7 +555,7 @@ fn a_third_share_at_another_offset() {
     for dimm in &mut dimms[1..] {
         edit(dimm, uuid(1), |label| label.flags = Flags::UPDATING);
     }
-    retract_on(&mut dimms[..1], uuid(1)).unwrap();
+    delete_labels_on(&mut dimms[..1], uuid(1)).unwrap();
     assert_eq!(
         defect_of(namespaces_of(&dimms, MAPPING)[&uuid(1)]),
         Defect::Missing { member: 0 }
@@ -568,7 +568,7 @@ fn labels_of_a_former_offset_prove_nothing() {
     let mut dimms = pair();
     for start in [16, 14, 16] {
         let place = extent((8 + start) * MIB, 8 * MIB);
-        publish_on(&mut dimms, &contents(2), place, None).unwrap();
+        write_labels_on(&mut dimms, &contents(2), place, None).unwrap();
     }
     update_on(&mut dimms[0], uuid(2), |label| {
         label.extent = extent(24 * MIB, 9 * MIB)
@@ -582,7 +582,7 @@ fn labels_of_a_former_offset_prove_nothing() {
 #[test]
 fn an_interrupted_creation_beside_damage() {
     let mut dimms = pair();
-    publish_on(
+    write_labels_on(
         &mut dimms[..1],
         &contents(3),
         extent(40 * MIB, 4 * MIB),
@@ -614,7 +614,7 @@ fn full_of_halves(forge: impl Fn(u16, &mut Label)) -> [Dimm; 2] {
     const SHARE: u64 = 4096;
 
     let mut dimms = [Dimm::blank(AREA), Dimm::blank(AREA)];
-    publish_on(&mut dimms, &contents(1), extent(16 * MIB, SHARE), None).unwrap();
+    write_labels_on(&mut dimms, &contents(1), extent(16 * MIB, SHARE), None).unwrap();
     for (member, dimm) in dimms.iter_mut().enumerate() {
         let template = dimm.area().labels().next().unwrap().label;
         for number in 0..FULL {
@@ -691,7 +691,7 @@ proptest! {
         for dimm in &mut dimms {
             for number in 10..16 {
                 let place = extent(u64::from(number) * MIB, MIB);
-                publish_on(core::slice::from_mut(dimm), &contents(number), place, None).unwrap();
+                write_labels_on(core::slice::from_mut(dimm), &contents(number), place, None).unwrap();
             }
         }
         for (index, (id, member, start, len, updating, nlabel, position, cookie)) in labels.into_iter().enumerate() {

@@ -28,7 +28,7 @@ fn reread(dimms: &[Dimm]) -> Found {
 fn the_first_label_initialises_the_area() {
     let mut dimm = Dimm::blank(AREA);
     assert_eq!(dimm.area().available_slots(), 3);
-    publish_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+    write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
     // Written: both indexes, then twice a label and an index. The last one is the first index.
     let current = *dimm.layout.current().unwrap();
     assert_eq!(
@@ -53,16 +53,16 @@ fn the_first_label_initialises_the_area() {
 fn nothing_is_removed_from_a_blank_area() {
     let mut dimm = Dimm::blank(AREA);
     dimm.writes_left = Some(0);
-    retract_on(from_mut(&mut dimm), uuid(1)).unwrap();
+    delete_labels_on(from_mut(&mut dimm), uuid(1)).unwrap();
     assert_eq!(dimm.layout.current(), None);
 }
 
 #[test]
 fn removing_what_is_not_there_writes_an_index() {
     let mut dimm = Dimm::blank(AREA);
-    publish_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+    write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
     let before = dimm.layout.current().unwrap().copy();
-    retract_on(from_mut(&mut dimm), uuid(2)).unwrap();
+    delete_labels_on(from_mut(&mut dimm), uuid(2)).unwrap();
     assert_eq!(dimm.layout.current().unwrap().copy(), before.other());
     assert_eq!(dimm.area().labels().count(), 1);
 }
@@ -72,8 +72,8 @@ fn removing_what_is_not_there_writes_an_index() {
 fn an_area_without_indexes_is_not_initialised_over_labels() {
     for torn in [false, true] {
         let mut dimms = pair();
-        publish_on(&mut dimms, &contents(1), extent(0, MIB), None).unwrap();
-        publish_on(&mut dimms, &contents(2), extent(MIB, MIB), None).unwrap();
+        write_labels_on(&mut dimms, &contents(1), extent(0, MIB), None).unwrap();
+        write_labels_on(&mut dimms, &contents(2), extent(MIB, MIB), None).unwrap();
         let [sound, mut lost] = dimms;
         let backup = lost.medium.clone();
         if torn {
@@ -94,7 +94,7 @@ fn an_area_without_indexes_is_not_initialised_over_labels() {
         let media = dimms.each_ref().map(|dimm| dimm.medium.clone());
         for change in [3, 1] {
             let place = extent(2 * MIB, MIB);
-            let failure = publish_on(&mut dimms, &contents(change), place, None).unwrap_err();
+            let failure = write_labels_on(&mut dimms, &contents(change), place, None).unwrap_err();
             assert_eq!(failure.member, 1);
             assert_eq!(failure.cause, Cause::Area(UpdateError::Damaged(damage)));
         }
@@ -111,13 +111,13 @@ fn an_area_without_indexes_is_not_initialised_over_labels() {
 #[test]
 fn a_torn_index_without_labels_is_no_obstacle() {
     let mut dimm = Dimm::blank(AREA);
-    publish_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+    write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
     for words in 1..32 {
         let mut medium = vec![0xff; AREA];
         medium[..words * 8].copy_from_slice(&dimm.medium[..words * 8]);
         let mut torn = Dimm::new(medium);
         assert_eq!(torn.layout.damage(), None, "{words}");
-        publish_on(from_mut(&mut torn), &contents(1), extent(0, MIB), None).unwrap();
+        write_labels_on(from_mut(&mut torn), &contents(1), extent(0, MIB), None).unwrap();
     }
 }
 
@@ -126,11 +126,11 @@ fn one_slot_stays_free() {
     let mut dimm = Dimm::blank(AREA);
     for number in 1..4 {
         let place = extent(u64::from(number) * MIB, MIB);
-        publish_on(from_mut(&mut dimm), &contents(number), place, None).unwrap();
+        write_labels_on(from_mut(&mut dimm), &contents(number), place, None).unwrap();
     }
     assert_eq!(dimm.area().available_slots(), 0);
     let medium = dimm.medium.clone();
-    let failure = publish_on(
+    let failure = write_labels_on(
         from_mut(&mut dimm),
         &contents(9),
         extent(9 * MIB, MIB),
@@ -140,21 +140,21 @@ fn one_slot_stays_free() {
     assert_eq!(failure.cause, Cause::Area(UpdateError::NoFreeSlot));
     assert_eq!((failure.left, &dimm.medium), (Left::Old, &medium));
     // The namespaces that there are can still be changed, renamed and removed.
-    publish_on(
+    write_labels_on(
         from_mut(&mut dimm),
         &contents(1),
         extent(MIB, 2 * MIB),
         None,
     )
     .unwrap();
-    publish_on(
+    write_labels_on(
         from_mut(&mut dimm),
         &contents(9),
         extent(MIB, 2 * MIB),
         Some(uuid(1)),
     )
     .unwrap();
-    retract_on(from_mut(&mut dimm), uuid(9)).unwrap();
+    delete_labels_on(from_mut(&mut dimm), uuid(9)).unwrap();
     assert_eq!(dimm.area().available_slots(), 1);
 }
 
@@ -177,10 +177,10 @@ fn a_cache_of_the_wrong_length_is_refused() {
 type Update = fn(&mut [Dimm]) -> Result<(), Failure<&'static str>>;
 
 const UPDATES: [Update; 4] = [
-    |dimms| publish_on(dimms, &contents(2), extent(8 * MIB, MIB), None),
-    |dimms| publish_on(dimms, &contents(1), extent(0, 8 * MIB), None),
-    |dimms| publish_on(dimms, &contents(2), extent(0, 4 * MIB), Some(uuid(1))),
-    |dimms| retract_on(dimms, uuid(1)),
+    |dimms| write_labels_on(dimms, &contents(2), extent(8 * MIB, MIB), None),
+    |dimms| write_labels_on(dimms, &contents(1), extent(0, 8 * MIB), None),
+    |dimms| write_labels_on(dimms, &contents(2), extent(0, 4 * MIB), Some(uuid(1))),
+    |dimms| delete_labels_on(dimms, uuid(1)),
 ];
 
 /// Whichever write of whichever DIMM fails, memory and media agree, and tell what the failure says.
@@ -193,7 +193,7 @@ fn failing_writes_are_undone() {
     {
         for writes in 0.. {
             let mut dimms = pair();
-            publish_on(&mut dimms, &contents(1), extent(0, 4 * MIB), None).unwrap();
+            write_labels_on(&mut dimms, &contents(1), extent(0, 4 * MIB), None).unwrap();
             let old = reread(&dimms);
             dimms[failing].writes_left = Some(writes);
             let result = update(&mut dimms);

@@ -80,7 +80,7 @@ pub(crate) struct Recorder {
     pub(crate) log: Vec<Recorded>,
     seen: usize,
     fault: Option<Fault>,
-    broken: Option<(Lost, usize)>,
+    failed: Option<(Lost, usize)>,
 }
 
 impl Recorder {
@@ -90,18 +90,18 @@ impl Recorder {
             log: Vec::new(),
             seen: 0,
             fault,
-            broken: None,
+            failed: None,
         })
     }
 
-    fn write(&mut self, mut write: Recorded) -> Result<(), Broken> {
-        let is_lost = match self.broken {
+    fn write(&mut self, mut write: Recorded) -> Result<(), WriteFailed> {
+        let is_lost = match self.failed {
             None | Some((Lost::Nothing, _)) => false,
             Some((Lost::Dimm, member)) => member == write.member,
             Some((Lost::Everything, _)) => true,
         };
         if is_lost {
-            return Err(Broken);
+            return Err(WriteFailed);
         }
         let fault = self.fault.filter(|fault| fault.after == self.seen);
         self.seen += 1;
@@ -109,7 +109,7 @@ impl Recorder {
             self.log.push(write);
             return Ok(());
         };
-        self.broken = Some((fault.then, write.member));
+        self.failed = Some((fault.then, write.member));
         let len = match fault.kind {
             FaultKind::Lost => 0,
             FaultKind::Half => write.bytes.len() / 2,
@@ -117,24 +117,24 @@ impl Recorder {
         };
         write.bytes.truncate(len);
         self.log.push(write);
-        Err(Broken)
+        Err(WriteFailed)
     }
 }
 
 /// A write failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Broken;
+pub(crate) struct WriteFailed;
 
 /// The way to the label area of a DIMM.
-pub(crate) struct Wire<'a> {
+pub(crate) struct RecordedMedium<'a> {
     pub(crate) recorder: &'a RefCell<Recorder>,
     pub(crate) member: usize,
 }
 
-impl Medium for Wire<'_> {
-    type Error = Broken;
+impl Medium for RecordedMedium<'_> {
+    type Error = WriteFailed;
 
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Broken> {
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), WriteFailed> {
         self.recorder.borrow_mut().write(Recorded {
             member: self.member,
             offset: offset as usize,
