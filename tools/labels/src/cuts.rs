@@ -7,15 +7,15 @@ use crate::{
     world::Media, //
 };
 
-/// Up to this many changed words, all their subsets are tried.
+/// All subsets are tried of up to this many changed words.
 pub const EXHAUSTIVE: usize = 10;
 
 const WORD: usize = 8;
 
-/// Where the power fails.
+/// The point at which the power fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cut {
-    /// Before the write of this number; all those in front of it are complete.
+    /// Before the write of this number; all earlier ones are complete.
     Before(usize),
     /// Within the write of this number; some of its words are on the medium.
     Within(usize),
@@ -28,7 +28,8 @@ pub fn apply(media: &mut Media, write: &Recorded) {
     }
 }
 
-/// Visits all states that the media are in while `log` is written to them, in any order of words within a write.
+/// Visits all states of the media while `log` is written to them, with the words of each write in
+/// any order.
 pub fn for_each<E>(
     media: &Media,
     log: &[Recorded],
@@ -63,7 +64,7 @@ fn place<'m>(media: &'m mut Media, write: &Recorded) -> Option<&'m mut [u8]> {
     area.get_mut(write.offset..write.offset + write.bytes.len())
 }
 
-/// The words that a write changes.
+/// Returns the numbers of the words that a write changes.
 fn changed_words(media: &Media, write: &Recorded) -> Vec<usize> {
     let old = &media[write.member][write.offset..];
     let words = write.bytes.chunks(WORD).zip(old.chunks(WORD)).enumerate();
@@ -73,7 +74,7 @@ fn changed_words(media: &Media, write: &Recorded) -> Vec<usize> {
         .collect()
 }
 
-/// Subsets of `count` words, but for none and all of them.
+/// Returns subsets of `count` words, without the empty and the full one.
 fn subsets(count: usize) -> Vec<u64> {
     let all = (1u64 << count) - 1;
     if count <= EXHAUSTIVE {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The explorer itself.
+//! Power failures in operations, and failed writes.
 
 use crate::{
     cuts::{
@@ -37,25 +37,25 @@ use nd_format::{
 };
 use std::collections::BTreeSet;
 
-/// What was explored.
+/// Numbers of explored cases.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Count {
     /// Power failures in operations.
     pub cuts: u64,
-    /// Of these, ones that left the namespaces as they were, and ones that completed the operation.
+    /// Those that left the namespaces as they were.
     pub old: u64,
-    /// See `old`.
+    /// Those after which the operation was complete.
     pub new: u64,
-    /// Power failures in operations after which labels were left that make up no namespace.
+    /// Power failures in operations after which labels were refused.
     pub refused: u64,
-    /// Power failures while what another one had left was changed or given up.
+    /// Power failures while the result of another one was changed, recovered or given up.
     pub second_cuts: u64,
-    /// Writes that failed.
+    /// Failed writes.
     pub faults: u64,
 }
 
 impl Count {
-    /// Adds what another exploration has counted.
+    /// Adds the numbers of another exploration.
     pub fn add(&mut self, other: &Self) {
         self.cuts += other.cuts;
         self.old += other.old;
@@ -66,40 +66,40 @@ impl Count {
     }
 }
 
-/// Label areas to start from.
+/// The label areas to start from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Setup {
     /// DIMMs of the set.
     pub dimms: usize,
     /// Bytes of each label area.
     pub area: usize,
-    /// What is in it before the first label.
+    /// The byte that fills it before the first label.
     pub fill: u8,
-    /// Units of DIMMs that somebody else has labels of.
+    /// Units of DIMMs that labels of another set reserve.
     pub others: &'static [OtherLabel],
     /// How namespaces get their addresses.
     pub placement: Placement,
 }
 
-/// Somebody else on a DIMM.
+/// A label of another set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OtherLabel {
     /// The DIMM.
     pub member: usize,
     /// The first unit.
     pub first: u64,
-    /// How many units.
+    /// Number of units.
     pub units: u64,
 }
 
 impl Setup {
-    /// An area that holds three labels of version 1.1, and is too small for others.
+    /// An area that holds three labels of version 1.1, and is too small for those of version 1.2.
     pub const SMALL_LABELS: usize = 512 + 3 * 128;
 
     /// An area that holds four labels of version 1.2.
     pub const LARGE_LABELS: usize = 512 + 4 * 256;
 
-    /// A driver on fresh media that has performed `history`, and the media.
+    /// Returns a driver on fresh media that has performed `history`, and the media.
     fn perform(&self, history: &[Operation]) -> Result<(World, Media)> {
         let mut media = vec![vec![self.fill; self.area]; self.dimms];
         let mut world = World::mount(&media)?;
@@ -115,22 +115,22 @@ impl Setup {
         Ok((world, media))
     }
 
-    /// The media before `history`, and after each of its operations.
+    /// Returns the media before `history` and after each of its operations.
     pub(crate) fn stages(&self, history: &[Operation]) -> Result<Vec<Media>> {
         let media = |len| Ok(self.perform(&history[..len])?.1);
         (0..=history.len()).map(media).collect()
     }
 }
 
-/// A change to the writes of an operation that makes them wrong, to see that the explorer notices.
+/// A change that makes the writes of an operation wrong, to prove that the explorer notices.
 pub type Mutation = fn(Vec<Recorded>) -> Vec<Recorded>;
 
-/// What may be found on the media.
+/// The states that may be found on the media.
 #[derive(Clone, Debug)]
 struct Expected<'a> {
-    /// The namespaces, the first of which are the old ones.
+    /// The possible namespaces. The first element is the old state.
     views: Vec<&'a View>,
-    /// Namespaces that were being created or removed: their labels may be refused.
+    /// Namespaces that were being created or removed. Their labels may be refused.
     may_be_refused: BTreeSet<Uuid>,
 }
 
@@ -145,7 +145,7 @@ impl<'a> Expected<'a> {
         }
     }
 
-    /// Starts the driver on `media`, and finds which of the views it has.
+    /// Starts the driver on `media`. Returns it with the number of the view that it has.
     fn check(&self, media: &Media) -> Result<(World, usize)> {
         let world = World::mount(media)?;
         let (view, refused) = (world.view(), world.refused());
@@ -186,8 +186,8 @@ pub fn explore(setup: &Setup, history: &[Operation], mutation: Option<Mutation>)
     Ok(count)
 }
 
-/// Fails the power in every way during the last operation of `history`, on namespaces that are at other offsets of each DIMM:
-/// the driver may refuse them, but must not show them elsewhere.
+/// Fails the power in every way during the last operation of `history`, on namespaces at a
+/// different offset of each DIMM. The driver may refuse them, but must not show them elsewhere.
 pub fn explore_per_dimm(setup: &Setup, history: &[Operation]) -> Result<Count> {
     let mut count = Count::default();
     let Some((last, first)) = history.split_last() else {
@@ -223,8 +223,8 @@ fn judge_per_dimm(count: &mut Count, media: &Media, [old, new]: [&View; 2]) -> R
     Ok(())
 }
 
-/// Lets each write of the last but one operation of `history` fail, in every way, and then fails the power: while
-/// the driver takes the operation back, and during the last operation.
+/// Fails each write of the last but one operation of `history` in every way, and then the power:
+/// while the driver takes the operation back, and during the last operation.
 pub fn explore_faults(setup: &Setup, history: &[Operation]) -> Result<Count> {
     let mut count = Count::default();
     let [first @ .., faulty, last] = history else {
@@ -249,7 +249,7 @@ pub fn explore_faults(setup: &Setup, history: &[Operation]) -> Result<Count> {
     Ok(count)
 }
 
-/// Tells whether the operation `faulty` had a write that could fail.
+/// Returns `true` if the operation `faulty` had a write that could fail.
 fn explore_fault(
     count: &mut Count,
     world: &mut World,
@@ -274,7 +274,7 @@ fn explore_fault(
     })?;
     apply_all(&mut media, &effect.log);
     let wanted = match left {
-        // Labels that are left on some DIMMs only make up no namespace.
+        // Labels that are left on only some DIMMs describe no namespace.
         Left::Mixed if faulty == Operation::Remove => &new,
         Left::Old | Left::Mixed => &old,
         Left::New => &new,
@@ -304,8 +304,9 @@ fn explore_fault(
     Ok(true)
 }
 
-/// Starts the driver on what a power failure has left, which must be `expected`, and brings it in order. Returns the driver as it was
-/// before, if the failure was between two writes: a torn label lies in a free slot, where it does not matter.
+/// Starts the driver on the media after a power failure, checks that the state is `expected`, and
+/// recovers it. Returns the driver as it was before recovery if the failure was between two writes:
+/// a torn label lies in a free slot, where it does not matter.
 fn judge(
     count: &mut Count,
     cut: Cut,
@@ -333,7 +334,7 @@ fn judge(
     Ok(Some(world))
 }
 
-/// Performs any operation on what a power failure has left, and fails the power again.
+/// Performs every operation on the media after a power failure, and fails the power again.
 fn explore_next(count: &mut Count, world: &World, media: &Media) -> Result<()> {
     let view = world.view();
     for next in Operation::ALL {
@@ -359,7 +360,7 @@ fn explore_next(count: &mut Count, world: &World, media: &Media) -> Result<()> {
     Ok(())
 }
 
-/// Gives up labels that are refused, and fails the power meanwhile.
+/// Gives up refused labels, and fails the power meanwhile.
 fn give_up(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Result<()> {
     let view = world.view();
     let expected = Expected {
@@ -377,7 +378,7 @@ fn give_up(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Resul
     Ok(())
 }
 
-/// Writes the labels again of a namespace of which an update was cut short, and fails the power meanwhile.
+/// Recovers a namespace whose update was interrupted, and fails the power meanwhile.
 fn recover(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Result<()> {
     let view = world.view();
     let expected = Expected {
@@ -396,7 +397,7 @@ fn recover(count: &mut Count, world: &World, media: &Media, name: Uuid) -> Resul
     Ok(())
 }
 
-/// Removes all that can be seen: nothing is left, neither slots nor addresses are lost.
+/// Removes everything that is visible and checks that no slot is taken.
 fn remove_all(mut world: World) -> Result<()> {
     let refused = world.refused();
     let names: Vec<_> = world.namespaces().into_iter().chain(refused).collect();

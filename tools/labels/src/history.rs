@@ -18,16 +18,16 @@ use nd_format::{
 };
 use std::collections::BTreeSet;
 
-/// What a user can do to namespace 1, and the creation of another one.
+/// Operations of a user on namespace 1, and creations of others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operation {
     /// Create namespace 1, two units of each DIMM, or give it that size.
     Create,
     /// Create namespace 2, a neighbour.
     Neighbour,
-    /// Let namespace 1 have five units of each DIMM.
+    /// Resize namespace 1 to five units of each DIMM.
     Grow,
-    /// Let namespace 1 have one unit of each DIMM.
+    /// Resize namespace 1 to one unit of each DIMM.
     Shrink,
     /// Give namespace 1 the UUID 3.
     Rename,
@@ -37,7 +37,7 @@ pub enum Operation {
     Describe,
     /// Remove namespace 1.
     Remove,
-    /// Create namespace 4, one unit of each DIMM. This is none of [`Self::ALL`].
+    /// Create namespace 4, one unit of each DIMM. Not in [`Self::ALL`].
     Another,
 }
 
@@ -54,7 +54,7 @@ impl Operation {
         Self::Remove,
     ];
 
-    /// The namespaces that the operation makes, changes or removes.
+    /// Returns the namespaces that the operation creates, changes or removes.
     pub fn targets(self) -> BTreeSet<Uuid> {
         let numbers: &[u8] = match self {
             Self::Create | Self::Grow | Self::Shrink | Self::Describe | Self::Remove => &[1],
@@ -65,7 +65,7 @@ impl Operation {
         numbers.iter().copied().map(uuid).collect()
     }
 
-    /// The namespace that is created or removed, so that labels of it may be left which make up none.
+    /// Returns the namespace that is created or removed: its labels may be left incomplete.
     pub fn created_or_removed(self) -> Option<Uuid> {
         match self {
             Self::Create | Self::Remove => Some(uuid(1)),
@@ -75,7 +75,7 @@ impl Operation {
         }
     }
 
-    /// Performs the operation, and tells what it did. What is not possible takes no writes.
+    /// Performs the operation and returns its effect. An impossible operation writes nothing.
     pub fn perform(self, world: &mut World) -> Result<Effect> {
         let wanted = match self {
             Self::Create => sized(1, 2),
@@ -101,7 +101,7 @@ impl Operation {
     }
 }
 
-/// All sequences of `len` operations.
+/// Returns all sequences of `len` operations.
 pub fn histories(len: usize) -> Vec<Vec<Operation>> {
     (0..len).fold(vec![Vec::new()], |shorter, _| {
         shorter
@@ -117,15 +117,15 @@ pub fn histories(len: usize) -> Vec<Vec<Operation>> {
     })
 }
 
-/// The numbers of the namespace that operations change.
+/// The numbers that the changed namespace may have.
 pub const CHANGED: [u8; 2] = [1, 3];
 
-/// The UUID of the namespace `number`.
+/// Returns the UUID of the namespace `number`.
 pub fn uuid(number: u8) -> Uuid {
     Uuid::from_bytes([number; 16])
 }
 
-/// A namespace of `units` units of each DIMM.
+/// Requests a namespace of `units` units of each DIMM.
 #[expect(
     clippy::unnecessary_wraps,
     reason = "the shape that the other operations have"
@@ -148,7 +148,7 @@ fn resized(contents: Contents, units: u64) -> Request {
     }
 }
 
-/// The contents that a namespace has, if there is such a namespace.
+/// Returns the label fields of a namespace, if it exists.
 fn kept(number: u8, world: &World) -> Option<Contents> {
     world.view().get(&uuid(number)).map(|seen| Contents {
         uuid: uuid(number),

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Labels that get lost on one DIMM, after the namespaces were complete: the wrong DIMM was initialised or wiped, a bit has flipped,
-//! an older backup was written. The administrator then writes the right backup.
+//! Labels that are lost on one DIMM after the namespaces were complete: the wrong DIMM was
+//! initialised or wiped, a bit has flipped, or an older backup was written. The administrator then
+//! writes the right backup.
 //!
-//! Judged of each loss:
+//! The explorer checks for each loss:
 //!
-//! 1. What is shown without the lost labels was there before, at the same place and of the same size.
-//! 2. The backup gives back every namespace, as it was.
-//! 3. It does so after a change of another namespace, or the creation of one, in between. None of them drops or changes a label
-//!    of a namespace that is incomplete, or takes its addresses.
+//! 1. The namespaces that are shown without the lost labels existed before, at the same place and
+//!    of the same size.
+//! 2. The backup brings every namespace back as it was.
+//! 3. It does so as well after another namespace was changed or created in between. No such
+//!    operation drops or changes a label of an incomplete namespace, or takes its addresses.
 //!
-//! Enabling a region writes nothing, so it is no step here.
+//! Enabling a region writes nothing, so it is not a step here.
 //!
-//! Labels of version 1.1 have no check sum. A flipped bit in one may make another label of it, so the first point is not judged there.
+//! Labels of version 1.1 have no checksum. A flipped bit may turn one into another label, so the
+//! first point is not checked for them.
 
 use crate::{
     explore::{
@@ -34,19 +37,19 @@ use anyhow::{
 use nd_format::label::Flags;
 use std::ops::Range;
 
-/// What was explored.
+/// Numbers of explored cases.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Losses {
-    /// Losses of labels, and of these, ones after which namespaces were missing.
+    /// Losses of labels.
     pub losses: u64,
-    /// See `losses`.
+    /// Losses after which namespaces were missing.
     pub noticed: u64,
     /// Changes between a loss and the backup.
     pub changes: u64,
 }
 
 impl Losses {
-    /// Adds what another exploration has counted.
+    /// Adds the numbers of another exploration.
     pub fn add(&mut self, other: &Self) {
         self.losses += other.losses;
         self.noticed += other.noticed;
@@ -57,7 +60,7 @@ impl Losses {
 /// How a DIMM loses labels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Loss {
-    /// `ndctl init-labels`: both indexes are as in a fresh area, the bytes of labels stay.
+    /// `ndctl init-labels`: both indexes are as in a fresh area, and the bytes of labels stay.
     Initialised,
     /// `ndctl zero-labels`.
     Wiped,
@@ -68,20 +71,20 @@ pub enum Loss {
         /// The bit.
         bit: u8,
     },
-    /// The area is as it was before the last operations, so many of them.
+    /// The area is as it was this many operations ago.
     Older(usize),
 }
 
-/// Who has written the labels.
+/// The writer of the labels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Writer {
     /// This code.
     Ours,
-    /// A kernel before 5.2: all labels have the flag "updating" for ever.
+    /// A kernel before 5.2, which leaves the flag "updating" in all labels.
     OldKernel,
 }
 
-/// Loses labels in every way on each DIMM, after `history`. `bits` says which bits of a byte flip.
+/// Loses labels in every way on each DIMM after `history`. `bits` are the bits of a byte that flip.
 pub fn explore_losses(
     setup: &Setup,
     history: &[Operation],
@@ -149,7 +152,7 @@ fn judge(
     let view = world.view();
     losses.noticed += u64::from(old.keys().any(|uuid| !view.contains_key(uuid)));
     if setup.area == Setup::LARGE_LABELS {
-        // Without its latest index an area is as it was before the latest write.
+        // Without its latest index, an area is as it was before the latest write.
         for (uuid, seen) in &view {
             ensure!(
                 known.iter().any(|known| known.get(uuid) == Some(seen)),
@@ -174,7 +177,7 @@ fn judge(
         }
         let mut media = media.clone();
         apply_all(&mut media, &effect.log);
-        // The backup has older labels of the namespace that was changed.
+        // The backup has older labels of the changed namespace.
         let mut spared = old.clone();
         spared.retain(|uuid, _| !change.targets().contains(uuid));
         check_backup(&media, backup, &spared, member)
@@ -183,7 +186,8 @@ fn judge(
     Ok(())
 }
 
-/// Tells whether a label still names the addresses of each namespace: one on another DIMM, or a damaged one.
+/// Returns `true` if a label, on another DIMM or damaged, still names the addresses of each
+/// namespace.
 fn reserves(setup: &Setup, loss: Loss) -> bool {
     const LABELS: usize = 512;
     const LABEL_LEN: usize = 256;
@@ -197,12 +201,12 @@ fn reserves(setup: &Setup, loss: Loss) -> bool {
     setup.dimms > 1 || is_damaged
 }
 
-/// Checks that no namespace has addresses of those that are `lost`.
+/// Checks that no namespace has addresses of the `lost` ones.
 fn check_disjoint(view: &View, lost: &View) -> Result<()> {
     for (uuid, seen) in view {
         for (other, wanted) in lost {
             ensure!(
-                // It is back once the label is given up that was in its way.
+                // The namespace is back once the label in its way is given up.
                 uuid == other
                     || seen.offset + seen.size <= wanted.offset
                     || wanted.offset + wanted.size <= seen.offset,
@@ -213,7 +217,8 @@ fn check_disjoint(view: &View, lost: &View) -> Result<()> {
     Ok(())
 }
 
-/// Writes the backup of one DIMM and looks for the namespaces `expected`. Others may have been made meanwhile, and lose labels now.
+/// Writes the backup of one DIMM and checks that the namespaces `expected` are found. Namespaces
+/// that were created meanwhile lose labels by it.
 fn check_backup(media: &Media, backup: &Media, expected: &View, member: usize) -> Result<()> {
     let mut media = media.clone();
     media[member].clone_from(&backup[member]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writes to label areas, as they are recorded, and how they fail.
+//! Recorded writes to label areas, and how they fail.
 
 use nd_format::label::Medium;
 use std::{
@@ -13,7 +13,7 @@ use std::{
 pub struct Recorded {
     /// Number of the DIMM.
     pub member: usize,
-    /// Where in its label area.
+    /// Offset in its label area in bytes.
     pub offset: usize,
     /// The bytes.
     pub bytes: Vec<u8>,
@@ -31,14 +31,14 @@ impl fmt::Display for Recorded {
     }
 }
 
-/// How a write fails. The driver is told in each case.
+/// How a write fails. The driver gets an error in each case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FaultKind {
     /// Nothing has reached the medium.
     Lost,
-    /// The first half has.
+    /// The first half has reached the medium.
     Half,
-    /// All of it has.
+    /// All of it has reached the medium.
     Landed,
 }
 
@@ -50,11 +50,11 @@ impl FaultKind {
 /// A write that fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fault {
-    /// How many writes succeed before.
+    /// Number of writes that succeed before.
     pub after: usize,
-    /// What becomes of it.
+    /// How it fails.
     pub kind: FaultKind,
-    /// Which later writes are lost.
+    /// The later writes that are lost.
     pub then: Lost,
 }
 
@@ -74,7 +74,7 @@ impl Lost {
     pub const ALL: [Self; 3] = [Self::Nothing, Self::Dimm, Self::Everything];
 }
 
-/// Takes writes, and lets one of them fail.
+/// Records writes, and fails one of them.
 pub(crate) struct Recorder {
     /// The writes that reached the media.
     pub(crate) log: Vec<Recorded>,
@@ -84,7 +84,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Lets no write fail but `fault`.
+    /// Records writes and fails only `fault`.
     pub(crate) fn new(fault: Option<Fault>) -> RefCell<Self> {
         RefCell::new(Self {
             log: Vec::new(),
@@ -125,7 +125,7 @@ impl Recorder {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WriteFailed;
 
-/// The way to the label area of a DIMM.
+/// The label area of a DIMM whose writes are recorded.
 pub(crate) struct RecordedMedium<'a> {
     pub(crate) recorder: &'a RefCell<Recorder>,
     pub(crate) member: usize,

@@ -62,7 +62,7 @@ use std::{
 /// Bytes that each DIMM gives to the set.
 pub const MAPPING_LEN: u64 = 64 << 20;
 
-/// Each DIMM's share of a namespace is a multiple of this.
+/// The share of a namespace on each DIMM is a multiple of this.
 pub const UNIT: u64 = 1 << 20;
 
 const IDENTITY: Identity = Identity {
@@ -74,7 +74,7 @@ const IDENTITY: Identity = Identity {
     range_type: Guid::new(0x00000001_0002_0003_0404_040404040404),
 };
 
-/// What is in the labels of somebody else, who used a DIMM before.
+/// The identity of another set, to which a DIMM belonged before.
 const OTHER_SET: Identity = Identity {
     cookies: Cookies {
         v1_1: 0x3131,
@@ -84,28 +84,28 @@ const OTHER_SET: Identity = Identity {
     ..IDENTITY
 };
 
-/// Label areas of all DIMMs, as the media have them.
+/// The label areas of all DIMMs on the media.
 pub type Media = Vec<Vec<u8>>;
 
 /// A namespace as a user sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Seen {
-    /// Its name.
+    /// Name.
     pub name: Name,
-    /// Its sector size.
+    /// Sector size in bytes.
     pub lba_size: u64,
-    /// Its class; version 1.1 has none.
+    /// Class; labels of version 1.1 have none.
     pub class: Class,
-    /// Where it is in the region.
+    /// Offset in the region in bytes.
     pub offset: u64,
-    /// Its bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
 /// All namespaces.
 pub type View = BTreeMap<Uuid, Seen>;
 
-/// A DIMM, as its driver has it.
+/// A DIMM with its driver's copy of the label area.
 #[derive(Clone, Debug)]
 struct Dimm {
     bytes: Vec<u8>,
@@ -130,59 +130,59 @@ impl Dimm {
         LabelArea::new(&self.bytes, &self.layout)
     }
 
-    /// The labels of somebody else.
+    /// Returns the labels of another set.
     fn other_labels(&self) -> impl Iterator<Item = Label> + '_ {
         let cookie = OTHER_SET.cookie(&self.area());
         let labels = self.area().labels().map(|stored| stored.label);
         labels.filter(move |label| label.cookie == cookie)
     }
 
-    /// The range that the namespace `owner` has.
+    /// Returns the range of the namespace `owner`.
     fn extent(&self, owner: Uuid) -> Option<Extent> {
         let mut labels = self.area().labels_of(owner);
         labels.next().map(|stored| stored.label.extent)
     }
 }
 
-/// Who looks for addresses.
+/// How a namespace gets its addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Placement {
-    /// All DIMMs together.
+    /// At a common offset of all DIMMs.
     #[default]
     Together,
-    /// Each DIMM alone, as Linux does it.
+    /// On each DIMM by itself, as Linux does it.
     Alone,
 }
 
-/// What an operation is to write.
+/// The labels that an operation writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// The labels' contents.
+    /// Fields of the labels.
     pub contents: Contents,
-    /// Units of each DIMM; [`None`] leaves the addresses as they are.
+    /// Units on each DIMM; [`None`] leaves the addresses as they are.
     pub units: Option<u64>,
-    /// UUID that the namespace had.
+    /// The previous UUID of the namespace, if it changes.
     pub replaces: Option<Uuid>,
 }
 
-/// What an operation has done.
+/// The effect of an operation.
 #[derive(Debug)]
 pub struct Effect {
     /// The writes that reached the media.
     pub log: Vec<Recorded>,
-    /// What the labels are, if the operation failed.
+    /// The labels that are left, if the operation failed.
     pub left: Option<Left>,
 }
 
 impl Effect {
-    /// Nothing had to be done, or could be.
+    /// Nothing had to be done, or nothing could be done.
     pub const NONE: Self = Self {
         log: Vec::new(),
         left: None,
     };
 }
 
-/// A set of DIMMs whose driver runs.
+/// A set of DIMMs with a running driver.
 #[derive(Clone, Debug)]
 pub struct World {
     dimms: Vec<Dimm>,
@@ -190,8 +190,8 @@ pub struct World {
     pub placement: Placement,
     /// The write that is to fail, counted from the start of the next operation.
     pub fault: Option<Fault>,
-    /// UUIDs of namespaces whose creation has failed since the driver was started. The driver knows that labels of them are
-    /// leftovers.
+    /// UUIDs of namespaces whose creation has failed since the driver was started. The driver knows
+    /// that their labels are leftovers.
     unsized_uuids: BTreeSet<Uuid>,
 }
 
@@ -208,7 +208,7 @@ impl World {
         })
     }
 
-    /// Lets somebody else have units of the DIMM `member`. Returns the writes.
+    /// Gives units of the DIMM `member` to another set. Returns the writes.
     pub fn occupy(
         &mut self,
         member: usize,
@@ -237,7 +237,7 @@ impl World {
         Ok(recorder.into_inner().log)
     }
 
-    /// The namespaces whose labels are refused, but for leftovers that the driver knows.
+    /// Returns the namespaces whose labels are refused, except leftovers that the driver knows.
     pub fn refused(&self) -> BTreeSet<Uuid> {
         let refused = self.found().into_iter().filter_map(Result::err);
         refused
@@ -246,13 +246,13 @@ impl World {
             .collect()
     }
 
-    /// The UUIDs of namespaces that can be used.
+    /// Returns the UUIDs of the usable namespaces.
     pub fn namespaces(&self) -> Vec<Uuid> {
         let found = self.found().into_iter().flatten();
         found.map(|namespace| namespace.uuid).collect()
     }
 
-    /// The namespaces that can be used, each as the user sees it, and the labels of somebody else.
+    /// Returns the usable namespaces, as a user sees them, and the labels of another set.
     pub fn view(&self) -> View {
         let namespaces = self.found().into_iter().flatten().map(|namespace| {
             let seen = Seen {
@@ -290,7 +290,7 @@ impl World {
         members.collect()
     }
 
-    /// The media, with labels that all have `flags`, as if somebody else had written them.
+    /// Returns the media with `flags` in all labels.
     pub fn with_flags(&self, flags: Flags) -> Result<Media> {
         let mut media = Media::new();
         for dimm in &self.dimms {
@@ -306,7 +306,7 @@ impl World {
         Ok(media)
     }
 
-    /// Does what `ndctl init-labels` does to an area: the indexes are as in a fresh one.
+    /// Does to an area what `ndctl init-labels` does: the indexes become those of a fresh area.
     pub fn initialise(area: &mut [u8]) -> Result<()> {
         let fresh = Dimm::mount(0, area)?;
         let mut bytes = vec![0; area.len()];
@@ -331,7 +331,7 @@ impl World {
             class: Class::None,
         };
         left(publish(&mut targets, &OTHER_SET, &contents, None))?;
-        // The first writes are those of the indexes.
+        // The first two writes are those of the indexes.
         for write in recorder.into_inner().log.iter().take(2) {
             let end = write.offset + write.bytes.len();
             ensure!(end <= len, "a write of {end} bytes, expected an index");
@@ -340,7 +340,7 @@ impl World {
         Ok(())
     }
 
-    /// Writes the labels of a namespace again of which an update was cut short. Returns the writes.
+    /// Recovers a namespace whose update was interrupted by writing its labels again.
     pub fn recover(&mut self, uuid: Uuid) -> Result<Effect> {
         let members = self.members();
         let set = Set::new(&members, IDENTITY);
@@ -355,7 +355,7 @@ impl World {
         self.write_labels(&contents, &extents, namespace.state.replaces())
     }
 
-    /// The namespaces of which an update was cut short.
+    /// Returns the namespaces whose update was interrupted.
     pub fn dirty(&self) -> Vec<Uuid> {
         let found = self.found().into_iter().flatten();
         let dirty = found.filter(|namespace| namespace.state != State::Clean);
@@ -372,7 +372,7 @@ impl World {
         set.is_named(uuid) && set.namespace(uuid).is_err()
     }
 
-    /// Checks that all slots are free but for those of somebody else.
+    /// Checks that all slots are free except those of another set.
     pub fn check_empty(&self) -> Result<()> {
         for (member, dimm) in self.dimms.iter().enumerate() {
             let taken = dimm.area().slots().taken().count() - dimm.others().count();
@@ -384,7 +384,8 @@ impl World {
         Ok(())
     }
 
-    /// Writes labels; nothing is done if there are no addresses or slots for them, or if labels are in the way.
+    /// Writes labels. Nothing is done if addresses or slots are lacking, or if labels are in the
+    /// way.
     pub fn update(&mut self, wanted: &Request) -> Result<Effect> {
         let uuid = wanted.contents.uuid;
         let owner = wanted.replaces.unwrap_or(uuid);
@@ -449,7 +450,7 @@ impl World {
         Ok(Effect { log, left })
     }
 
-    /// Removes a namespace, or gives up labels that are refused.
+    /// Removes a namespace, or gives up refused labels.
     pub fn remove(&mut self, uuid: Uuid) -> Result<Effect> {
         let mut effect = self.recover(uuid)?;
         if effect.left.is_some() {
@@ -471,7 +472,8 @@ impl World {
     }
 }
 
-/// The ranges that the namespace `owner` gets, at the same offset of all DIMMs; [`None`] if there is no room.
+/// Returns the ranges for the namespace `owner`, at the same offset of all DIMMs; [`None`] if there
+/// is not enough free space.
 fn place(dimms: &[Dimm], owner: Uuid, units: u64) -> Result<Vec<Option<Extent>>> {
     let own = dimms.iter().map(|dimm| (dimm.mapping, dimm.extent(owner)));
     let Ok(old) = common_extent(own) else {
@@ -487,7 +489,8 @@ fn place(dimms: &[Dimm], owner: Uuid, units: u64) -> Result<Vec<Option<Extent>>>
     Ok(dimms.iter().map(moved).collect())
 }
 
-/// Tells failures of the medium, which are wanted, from others.
+/// Returns the labels that a failed write has left. Other failures are errors: only writes are made
+/// to fail.
 fn left(result: Result<(), Failure<WriteFailed>>) -> Result<Option<Left>> {
     match result {
         Ok(()) => Ok(None),

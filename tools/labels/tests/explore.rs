@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A bounded exploration, and proof that the explorer can find something.
+//! A bounded exploration, and proof that the explorer detects errors.
 
 use labels::{
     explore::{
@@ -73,7 +73,7 @@ fn an_area_full_of_old_bytes() {
     );
 }
 
-/// Somebody else's label on the first unit of the second DIMM.
+/// A label of another set on the first unit of the second DIMM.
 const IN_FRONT: &[OtherLabel] = &[OtherLabel {
     member: 1,
     first: 0,
@@ -88,7 +88,7 @@ fn a_dimm_that_was_used_before() {
     }
 }
 
-/// Half of each DIMM is free, but no unit of both.
+/// Half of each DIMM is free, but no unit at the same offset on both.
 #[test]
 fn no_offset_is_free_on_both() {
     let others = &[
@@ -110,7 +110,7 @@ fn no_offset_is_free_on_both() {
     }
 }
 
-/// What the C driver makes there, and a power failure in one of its updates.
+/// Namespaces as the C driver places them, and a power failure in one of their updates.
 #[test]
 fn shares_at_different_offsets_are_left_alone() {
     let mut count = Count::default();
@@ -151,7 +151,7 @@ fn failing_writes() {
     assert!(count.faults > 1000, "only {} writes failed", count.faults);
 }
 
-/// Labels of both versions, by this code and by kernels before 5.2.
+/// Loses labels of both versions, by this code and by kernels before 5.2.
 fn lose_all(dimms: usize, depth: usize, bits: &[u8]) -> Losses {
     let mut losses = Losses::default();
     for setup in [SMALL, LARGE] {
@@ -185,7 +185,7 @@ fn index_first(mut log: Vec<Recorded>) -> Vec<Recorded> {
     log
 }
 
-/// Leaves the flag "updating" out of the labels. Version 1.1 has no checksum that would notice.
+/// Clears the flag "updating" in the labels of version 1.1, which have no checksum.
 fn no_flag(mut log: Vec<Recorded>) -> Vec<Recorded> {
     for write in log.iter_mut().filter(|write| write.bytes.len() == 128) {
         write.bytes[80] = 0;

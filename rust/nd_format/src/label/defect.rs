@@ -155,7 +155,7 @@ impl Defect {
 impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoCookie => f.write_str("isetcookie of the region is 0, expected a nonzero number"),
+            Self::NoCookie => f.write_str("isetcookie of the region is 0, expected nonzero"),
             Self::Missing { member } => {
                 write!(f, "mapping{member} has no label")
             }

@@ -355,7 +355,9 @@ pub enum LabelError {
 impl fmt::Display for LabelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cut { found, expected } => write!(f, "label has {found} bytes, expected {expected}"),
+            Self::Cut { found, expected } => {
+                write!(f, "label has {found} bytes, expected {expected}")
+            }
             Self::Slot { found, expected } => write!(f, "slot is {found}, expected {expected}"),
             Self::Checksum { found, expected } => {
                 write!(f, "checksum is {found:#018x}, expected {expected:#018x}")

@@ -15,12 +15,12 @@
 //! | any others                                                 | none: they are refused     |
 //!
 //! Judging writes nothing and causes no writes. Refused labels stay, and so do the addresses that
-//! they reserve: the labels of an incomplete namespace do not tell whether it was being created,
+//! they reserve: the labels of an incomplete namespace do not show whether it was being created,
 //! was being removed, or has lost labels. Labels of kernels before 5.2 have the flag "updating"
 //! forever, so the flag alone proves nothing. Lost labels can be restored from a backup, which
 //! brings the namespace back. Giving it up is left to the administrator.
 //!
-//! In the second and third row an update was interrupted. There the flag does tell which labels are
+//! In the second and third row an update was interrupted. There the flag does show which labels are
 //! old: before an update at least one label is finished (`publish.rs`), and stays until all labels
 //! are new, and the first pass writes new labels as updating ones. Old labels that are gone already
 //! can be inferred: the labels of a namespace differ only in position and DPA, and an interleaved

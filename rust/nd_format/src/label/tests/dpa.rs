@@ -21,12 +21,12 @@ fn labels_reserve_and_damaged_ones_too() {
     assert_eq!(found, both);
     let slot = dimm.area().labels_of(uuid(1)).next().unwrap().slot;
     let place = dimm.layout.geometry().label_offset(slot).unwrap() as usize;
-    // A bit of the name.
+    // Flip a bit of the name.
     dimm.cache[place + 20] ^= 1;
     assert_eq!(dimm.area().labels().count(), 1);
     let found: Vec<_> = reservations(dimm.area()).collect();
     assert_eq!(found, both);
-    // One of the size, which is none then.
+    // Make the size 0: the label names no range any more.
     dimm.cache[place + 112..place + 120].fill(0);
     let found: Vec<_> = reservations(dimm.area()).collect();
     assert_eq!(found, both[1..]);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The same steps as `ndctl` on the C driver, compared byte by byte with what that has left.
+//! Performs the same steps as `ndctl` on the C driver, and compares the label areas byte by byte
+//! with those that the C driver has left.
 //!
-//! Two regions: DIMMs 0 and 1 from DPA 0, DIMMs 0 to 3 from 16 MiB. `ndctl` creates a namespace by writing its UUID
-//! and its name, which drops labels that there are not, then its size, its sector size and its class.
+//! There are two regions: DIMMs 0 and 1 from DPA 0, and DIMMs 0 to 3 from 16 MiB. `ndctl` creates a
+//! namespace by writing its UUID and its name, which drops labels although there are none, then its
+//! size, its sector size and its class.
 
 use super::super::room::{
     common_extent,
@@ -17,7 +19,7 @@ const DUMPS: &str = include_str!("golden.txt");
 
 const AREA: usize = 128 << 10;
 
-/// Reads one hex dump, in which a line of zeroes may stand for many.
+/// Reads one hex dump, in which `*` stands for a run of lines of zeroes.
 fn dump(title: &str) -> Vec<u8> {
     let heading = std::format!("##### LABELS {title}");
     let lines = DUMPS.lines().skip_while(|line| *line != heading).skip(2);
@@ -45,7 +47,7 @@ struct Region {
     identity: Identity,
 }
 
-/// The regions, with the cookies that the golden labels have.
+/// Returns the regions, with the cookies that the golden labels have.
 fn regions() -> [Region; 2] {
     let region = |ways, start, v1_1, v1_2| Region {
         ways,
@@ -125,7 +127,7 @@ fn areas_are_those_of_the_c_driver() {
                 "nmem{number}, labels {version}: first difference"
             );
         }
-        // And what the C driver has written is what we read.
+        // The areas that the C driver has written are read correctly.
         for region in [&pair, &quartet] {
             let golden: Vec<_> = (0..3)
                 .chain([2])
@@ -149,7 +151,7 @@ fn areas_are_those_of_the_c_driver() {
                 );
                 assert_eq!((namespace.state, namespace.offset), (State::Clean, 0));
             } else {
-                // The fourth one is a copy of the third one here.
+                // The fourth area is a copy of the third one here.
                 for refused in found {
                     let defect = Defect::SamePosition {
                         member: 3,

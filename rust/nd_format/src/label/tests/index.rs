@@ -5,6 +5,7 @@ use super::super::index::{
     seal, //
 };
 use super::*;
+use core::slice::from_mut;
 use proptest::prelude::*;
 
 const AREA: u32 = 128 << 10;
@@ -36,13 +37,13 @@ fn an_area_holds_two_labels_at_least() {
         Geometry::new(512 + 512, LabelFormat::V1_2).unwrap().slots(),
         2
     );
-    // No room for large labels: a blank area takes small ones.
+    // The area is too small for large labels: if blank, it takes small ones.
     let layout = Layout::discover(768, &[0; 768]).unwrap();
     assert_eq!(layout.geometry().format(), LabelFormat::V1_1);
     assert!(Layout::discover(0, &[]).is_err());
 }
 
-/// The two indexes of a fresh area.
+/// Returns the two indexes of a fresh area.
 fn fresh(format: LabelFormat) -> (Geometry, Vec<u8>) {
     let geometry = Geometry::new(AREA, format).unwrap();
     let mut bytes = vec![0; AREA as usize];
@@ -111,7 +112,7 @@ fn the_later_index_counts() {
     }
 }
 
-/// Changes a field of the first index and makes its sum right again.
+/// Changes a field of the first index and corrects its checksum.
 fn with_field(offset: usize, value: &[u8]) -> Result<Index, IndexError> {
     let (geometry, mut bytes) = fresh(LabelFormat::V1_2);
     bytes[offset..offset + value.len()].copy_from_slice(value);
@@ -204,7 +205,7 @@ fn every_field_is_checked() {
     bytes[100] ^= 1;
     let error = inspect(&geometry, &bytes, IndexCopy::First).unwrap_err();
     assert!(matches!(error, IndexError::Checksum { .. }));
-    // The other one is still good.
+    // The other index is still valid.
     let layout = Layout::discover(AREA, &bytes).unwrap();
     assert_eq!(layout.current().unwrap().copy(), IndexCopy::Second);
 }
@@ -241,7 +242,7 @@ proptest! {
         }
     }
 
-    /// With its sum made right, an index with any header is either refused or harmless.
+    /// With a right checksum, an index with any header is either refused or harmless.
     #[test]
     fn a_forged_index_is_harmless(
         field in 0usize..32,
@@ -250,7 +251,7 @@ proptest! {
     ) {
         let mut dimm = Dimm::blank(2048);
         dimm.medium[512..1536].copy_from_slice(&labels);
-        write_labels_on(core::slice::from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+        write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
         let mut bytes = dimm.medium.clone();
         for start in [0, 256] {
             let position = start + 16 + field * 2;
@@ -261,8 +262,8 @@ proptest! {
         let mut dimm = Dimm::new(bytes);
         let seen = namespaces_of(core::slice::from_ref(&dimm), extent(0, 64 * MIB));
         prop_assert!(seen.len() <= 7);
-        // Whatever it is, it can be updated or says why not.
-        let _ = write_labels_on(core::slice::from_mut(&mut dimm), &contents(2), extent(MIB, MIB), None);
-        let _ = delete_labels_on(core::slice::from_mut(&mut dimm), uuid(2));
+        // An update succeeds or returns an error.
+        let _ = write_labels_on(from_mut(&mut dimm), &contents(2), extent(MIB, MIB), None);
+        let _ = delete_labels_on(from_mut(&mut dimm), uuid(2));
     }
 }

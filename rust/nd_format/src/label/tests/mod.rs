@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests, against label areas that Linux' C driver has written and against the numbers of the specification.
+//! Tests against label areas written by Linux's C driver, and against the numbers of the
+//! specification.
 
 extern crate std;
 
@@ -57,12 +58,12 @@ fn contents(number: u8) -> Contents {
     }
 }
 
-/// A DIMM: its label area on the medium, and as its driver has it in memory.
+/// A DIMM: its label area on the medium, and the driver's copy in memory.
 struct Dimm {
     medium: Vec<u8>,
     cache: Vec<u8>,
     layout: Layout,
-    /// Writes that succeed before all others fail.
+    /// Number of writes that succeed before all others fail.
     writes_left: Option<usize>,
 }
 
@@ -113,7 +114,7 @@ impl Medium for TestMedium<'_> {
     }
 }
 
-/// Publishes on all of `dimms`, with the same extent on each.
+/// Writes the labels of a namespace on all of `dimms`, with the same extent on each.
 fn write_labels_on(
     dimms: &mut [Dimm],
     contents: &Contents,
@@ -134,7 +135,7 @@ fn delete_labels_on(dimms: &mut [Dimm], uuid: Uuid) -> Result<(), Failure<&'stat
 
 type Found = BTreeMap<Uuid, Result<Namespace, Defect>>;
 
-/// The namespaces of a set of `dimms`, which all give `mapping`.
+/// Returns the namespaces of a set of `dimms`, all of which have `mapping`.
 fn namespaces_of(dimms: &[Dimm], mapping: Extent) -> Found {
     let members: Vec<_> = dimms
         .iter()

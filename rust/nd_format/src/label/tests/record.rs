@@ -111,7 +111,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_judged(bytes in proptest::collection::vec(any::<u8>(), 0..300), slot in 0u32..3) {
+    fn any_bytes_are_judged(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        slot in 0u32..3,
+    ) {
         for format in [LabelFormat::V1_1, LabelFormat::V1_2] {
             if let Ok(label) = Label::decode(&bytes, format, slot) {
                 prop_assert!(label.extent.end() > label.extent.start());

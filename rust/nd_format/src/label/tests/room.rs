@@ -19,7 +19,7 @@ fn mib((start, len): Range) -> Extent {
     extent(start * MIB, len * MIB)
 }
 
-/// Looks at the room of a mapping from which `taken` are taken.
+/// Calls `look` with the free space of a mapping in which `taken` are reserved.
 fn with_free_space<T>(
     taken: &[Range],
     mapping: Range,
@@ -31,7 +31,7 @@ fn with_free_space<T>(
     look(Room::new(mappings, &mut taken))
 }
 
-/// Free bytes, in all and in one piece.
+/// Returns the free bytes, in all and in one piece.
 fn free(taken: &[Range], mapping: Range, align: u64) -> (u64, u64) {
     with_free_space(taken, mapping, align, |room| {
         (room.available(), room.largest_gap())
@@ -92,7 +92,7 @@ fn growing_needs_a_gap_next_to_it() {
     };
     // The gap in front is tried first.
     assert_eq!(grown(Some(0), 32), Ok(Some((0, 32))));
-    // Both neighbouring gaps together would do, but one has to.
+    // Both neighbouring gaps together would suffice, but one has to.
     assert!(grown(Some(0), 48).is_err());
     // 32..48 is next to both of the first two.
     assert_eq!(grown(Some(1), 32), Ok(Some((32, 32))));
@@ -113,15 +113,16 @@ fn shrinking_trims_the_end() {
     assert_eq!(resize(0), Ok(None));
 }
 
-/// Each DIMM has room for half of its mapping, but no two of them at the same offset.
+/// Half of the mapping of each DIMM is free, but nothing at the same offset on both.
 #[test]
 fn room_is_what_all_dimms_have() {
     let taken = [(0, 32), (32, 32)];
     assert_eq!(free(&taken, (0, 64), 16), (0, 0));
-    // A range of one DIMM in the midst of that of another.
+    // A range of one DIMM within that of another.
     assert_eq!(free(&[(0, 48), (16, 16)], (0, 64), 16).0, 16 * MIB);
     assert_eq!(free(&[(0, 32), (0, 32), (16, 32)], (0, 64), 16).0, 16 * MIB);
-    // A namespace on 16..32, and labels of somebody else behind it on one DIMM and over it on another.
+    // A namespace at 16..32, and labels of another set behind it on one DIMM and over it on
+    // another.
     for other in [(32, 16), (24, 16)] {
         let grown = with_free_space(&[(16, 16), (16, 16), other], (0, 64), 16, |room| {
             room.resize(Some(mib((16, 16))), 48 * MIB)
@@ -138,7 +139,7 @@ fn labels_of_all_dimms_count() {
     write_labels_on(one(first), &contents(1), mib((16, 4)), None).unwrap();
     write_labels_on(one(first), &contents(2), mib((100, 4)), None).unwrap();
     write_labels_on(one(second), &contents(1), mib((40, 8)), None).unwrap();
-    // Begins in front of the mapping, as no namespace of the set does.
+    // This range begins in front of the mapping, as no namespace of the set does.
     write_labels_on(one(second), &contents(2), mib((30, 4)), None).unwrap();
     // The second mapping is the shorter one.
     let own = [mib((0, 64)), mib((32, 32))];
@@ -176,8 +177,8 @@ fn shares_have_one_offset() {
 }
 
 proptest! {
-    /// Sequences of placing, resizing and dropping on DIMMs that have other ranges never overlap, and what is called available can
-    /// be had.
+    /// Sequences of placing, resizing and dropping on DIMMs with other reservations never overlap,
+    /// and what is reported as available can be allocated.
     #[test]
     fn allocations_stay_apart(
         others in proptest::collection::vec((0u64..64, 1u64..9), 0..3),
@@ -196,7 +197,7 @@ proptest! {
             let result = room.resize(old, units * align);
             if old.is_none() && units != 0 {
                 let is_available = units * align <= largest;
-                // Units that others have parts of may count more than once.
+                // Units that other reservations touch may count more than once.
                 prop_assert!(result.is_ok() || !is_available);
                 prop_assert!(is_available || result.is_err() || !others.is_empty());
             }

@@ -14,7 +14,7 @@ const MAPPING: Extent = match Extent::new(16 * MIB, 64 * MIB) {
     None => unreachable!(),
 };
 
-/// Two DIMMs with namespaces 1 and 2.
+/// Returns two DIMMs with namespaces 1 and 2.
 fn pair() -> [Dimm; 2] {
     let mut dimms = [Dimm::blank(AREA), Dimm::blank(AREA)];
     write_labels_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
@@ -22,7 +22,7 @@ fn pair() -> [Dimm; 2] {
     dimms
 }
 
-/// Changes the label of a namespace on one DIMM where it is.
+/// Changes the label of a namespace on one DIMM in place.
 fn edit(dimm: &mut Dimm, uuid: Uuid, change: impl Fn(&mut Label)) {
     let stored = dimm.area().labels_of(uuid).next().unwrap();
     let mut label = stored.label;
@@ -36,7 +36,8 @@ fn overwrite(dimm: &mut Dimm, slot: u32, label: &Label) {
     label.encode(&mut dimm.cache[start..], geometry.format(), slot);
 }
 
-/// Damages namespace 1 on the DIMM `member`; namespace 2 must come up, and 1 be refused because of `expected`.
+/// Damages namespace 1 on the DIMM `member`. Namespace 2 must be found, and namespace 1 refused
+/// because of `expected`.
 fn refused(member: usize, change: impl Fn(&mut Label), expected: Defect) {
     let mut dimms = pair();
     edit(&mut dimms[member], uuid(1), change);
@@ -217,7 +218,7 @@ fn an_update_that_reached_one_dimm_does_not_count() {
     assert_eq!(set.extent(&namespace, 1), Some(extent(16 * MIB, 4 * MIB)));
 }
 
-/// Whether it was a removal or a loss its labels do not tell.
+/// The remaining labels do not show whether it was a removal or a loss.
 #[test]
 fn a_removal_that_reached_one_dimm_is_refused() {
     let mut dimms = pair();
@@ -236,7 +237,7 @@ fn labels_of_old_kernels() {
     }
     let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
     assert_eq!(namespace.state, State::Clean);
-    // Without an update to blame, a difference is none between old and new.
+    // Without an update, a difference is not one between old and new labels.
     edit(&mut dimms[1], uuid(1), |label| {
         label.extent = extent(16 * MIB, 3 * MIB)
     });
@@ -258,7 +259,7 @@ fn labels_of_old_kernels() {
     assert!(found[&uuid(2)].is_ok());
 }
 
-/// What is refused, with the place of its label and what that reserves.
+/// A refused namespace comes with the place of its label and the bytes that it reserves.
 #[test]
 fn what_is_refused_tells_what_there_is() {
     let mut dimms = pair();
@@ -276,7 +277,7 @@ fn what_is_refused_tells_what_there_is() {
     assert!(set.is_named(uuid(2)) && !set.is_named(uuid(3)));
 }
 
-/// A flipped bit in a label of version 1.2: it is shown for what it is, and its neighbour comes up.
+/// A flipped bit in a label of version 1.2 is reported as damage, and the other namespace is found.
 #[test]
 fn a_damaged_label_is_refused_alone() {
     for alone in [false, true] {
@@ -311,7 +312,7 @@ fn a_damaged_label_is_refused_alone() {
             "{:?}",
             found[&uuid(1)]
         );
-        // It can be given up.
+        // The administrator can give it up.
         delete_labels_on(dimms, uuid(1)).unwrap();
         let found = namespaces_of(dimms, MAPPING);
         assert!(found.len() == 1 && found[&uuid(2)].is_ok());
@@ -319,7 +320,7 @@ fn a_damaged_label_is_refused_alone() {
     }
 }
 
-/// Two labels of the same addresses: neither namespace is used, others are.
+/// Two labels of the same addresses: both namespaces are refused, others are not.
 #[test]
 fn overlapping_namespaces_are_refused_alone() {
     let mut dimms = pair();
@@ -342,7 +343,7 @@ fn overlapping_namespaces_are_refused_alone() {
     assert!(found[&uuid(3)].is_ok());
 }
 
-/// Labels of another set that have the UUID of a namespace of this one are none of its business.
+/// Labels of another set that have the UUID of a namespace of this one are left alone.
 #[test]
 fn labels_of_another_set_stay() {
     let mut dimms = pair();
@@ -366,7 +367,7 @@ fn labels_of_another_set_stay() {
     assert_eq!(dimms[0].area().labels().count(), 2);
 }
 
-/// `ndctl init-labels -f` of one DIMM writes fresh indexes over labels, which stay where they were.
+/// `ndctl init-labels -f` on one DIMM writes fresh indexes. The labels stay where they were.
 #[test]
 fn a_dimm_that_was_initialised_alone_is_no_removal() {
     let mut dimms = pair();
@@ -415,7 +416,7 @@ fn labels_that_no_update_leaves() {
     for (dimm, name) in dimms.iter_mut().zip([b"a", b"b", b"c"]) {
         edit(dimm, uuid(1), |label| label.name = Name::new(name).unwrap());
     }
-    // No update is under way: names are as Linux takes them.
+    // No update is in progress: the name is the one that Linux takes.
     assert_eq!(
         namespaces_of(&dimms, MAPPING)[&uuid(1)]
             .unwrap()
@@ -432,8 +433,8 @@ fn labels_that_no_update_leaves() {
     );
 }
 
-/// Two DIMMs with the namespace 1, whose share starts at 16 MiB of the first DIMM and, as on a DIMM with labels of somebody else,
-/// `apart` later on the second.
+/// Returns two DIMMs with namespace 1, whose share starts at 16 MiB of the first DIMM and, as if
+/// labels of another set were in the way, `apart` bytes later on the second.
 fn apart(apart: u64) -> [Dimm; 2] {
     let mut dimms = [Dimm::blank(AREA), Dimm::blank(AREA)];
     let starts = [16 * MIB, 16 * MIB + apart];
@@ -459,19 +460,19 @@ fn update_on(dimm: &mut Dimm, old: Uuid, change: impl Fn(&mut Label)) {
     }
 }
 
-/// What is refused.
+/// Returns the reason of a refusal.
 fn defect_of(found: Result<Namespace, Defect>) -> Defect {
     found.unwrap_err()
 }
 
-/// Linux makes such namespaces, and takes the address from the first DIMM.
+/// Linux creates such namespaces, and takes the address from the first DIMM.
 #[test]
 fn shares_at_different_offsets() {
     let mut dimms = apart(2 * MIB);
     let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
     assert_eq!((namespace.offset, namespace.size), (0, 8 * MIB));
     assert_eq!(namespace.state, State::Clean);
-    // All of it is known, but nothing has to be.
+    // The labels are complete, so nothing has to be inferred.
     edit(&mut dimms[1], uuid(1), |label| {
         label.flags = Flags::UPDATING
     });
@@ -493,7 +494,8 @@ fn a_new_uuid_of_shares_at_different_offsets() {
 
 #[test]
 fn a_new_size_of_shares_at_different_offsets() {
-    // By 2 MiB the new share looks like one that has grown to the front, but for the old label, which is still in its slot.
+    // With 2 MiB the new share looks like one that has grown to the front, except for the old
+    // label, which is still in its slot.
     for more in [MIB, 2 * MIB, 3 * MIB] {
         let mut dimms = apart(2 * MIB);
         update_on(&mut dimms[0], uuid(1), |label| {
@@ -524,7 +526,7 @@ fn a_removal_of_shares_at_different_offsets() {
     }
 }
 
-/// Three DIMMs: what is at one offset on the first two is not on the third.
+/// Three DIMMs: the shares on the first two are at one offset, that on the third is not.
 #[test]
 fn a_third_share_at_another_offset() {
     let three = || {
@@ -562,7 +564,8 @@ fn a_third_share_at_another_offset() {
     );
 }
 
-/// A namespace that grew to the front and lost the new part again: its labels of then may still be in free slots.
+/// A namespace that grew to the front and shrank again: its labels from then may still be in free
+/// slots.
 #[test]
 fn labels_of_a_former_offset_prove_nothing() {
     let mut dimms = pair();
@@ -578,7 +581,7 @@ fn labels_of_a_former_offset_prove_nothing() {
     assert_eq!(namespace.offset, 16 * MIB);
 }
 
-/// What a creation has left, and what is left of a namespace.
+/// The rest of an interrupted creation, and the rest of a namespace.
 #[test]
 fn an_interrupted_creation_beside_damage() {
     let mut dimms = pair();
@@ -604,11 +607,12 @@ fn an_interrupted_creation_beside_damage() {
     assert!(found[&uuid(2)].is_ok());
 }
 
-/// Labels of a full area.
+/// Number of labels in a full area.
 const FULL: u16 = 126;
 
-/// Two DIMMs full of labels of namespaces whose first label is on the first DIMM, and of as many others that are on the second and
-/// look like new names for the former. What `forge` makes of the latter is up to it.
+/// Returns two DIMMs full of labels: the first DIMM has the first labels of namespaces, and the
+/// second as many labels of other UUIDs that look like new UUIDs for these namespaces. `forge`
+/// changes the latter.
 fn full_of_halves(forge: impl Fn(u16, &mut Label)) -> [Dimm; 2] {
     const AREA: usize = 512 + FULL as usize * 256;
     const SHARE: u64 = 4096;
@@ -647,7 +651,7 @@ fn full_of_halves(forge: impl Fn(u16, &mut Label)) -> [Dimm; 2] {
         }
         let geometry = *dimm.layout.geometry();
         for copy in [IndexCopy::First, IndexCopy::Second] {
-            // The bitmap, in which no slot is free. Its checksum was looked at before.
+            // No slot is free in the bitmap. The checksum has been checked before.
             let index = geometry.index_offset(copy) as usize;
             dimm.cache[index + 72..index + 72 + usize::from(FULL).div_ceil(8)].fill(0);
         }
@@ -656,8 +660,8 @@ fn full_of_halves(forge: impl Fn(u16, &mut Label)) -> [Dimm; 2] {
     dimms
 }
 
-/// The work grows with the square of the number of labels. A search of all pairs for each took four seconds here, and a quarter
-/// of an hour would be gone for the 510 labels of a usual area.
+/// The work grows with the square of the number of labels. A search of all pairs for each took four
+/// seconds here, and would take a quarter of an hour for the 510 labels of a usual area.
 #[test]
 fn crafted_areas_are_seen_through_in_time() {
     let renamed = namespaces_of(&full_of_halves(|_, _| ()), MAPPING);
@@ -679,7 +683,8 @@ fn linux_numbers_namespaces_by_the_first_byte() {
 }
 
 proptest! {
-    /// Valid labels with any contents make namespaces or are refused, and never more than there are UUIDs.
+    /// Valid labels with any contents describe namespaces or are refused, and no UUID is returned
+    /// twice.
     #[test]
     fn forged_labels_are_endured(
         labels in proptest::collection::vec(
@@ -691,10 +696,12 @@ proptest! {
         for dimm in &mut dimms {
             for number in 10..16 {
                 let place = extent(u64::from(number) * MIB, MIB);
-                write_labels_on(core::slice::from_mut(dimm), &contents(number), place, None).unwrap();
+                let dimm = core::slice::from_mut(dimm);
+                write_labels_on(dimm, &contents(number), place, None).unwrap();
             }
         }
-        for (index, (id, member, start, len, updating, nlabel, position, cookie)) in labels.into_iter().enumerate() {
+        for (index, label) in labels.into_iter().enumerate() {
+            let (id, member, start, len, updating, nlabel, position, cookie) = label;
             let slots: Vec<_> = dimms[member].area().slots().taken().collect();
             let template = dimms[member].area().labels().next().unwrap().label;
             let label = Label {

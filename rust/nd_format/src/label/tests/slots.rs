@@ -28,11 +28,16 @@ proptest! {
     fn fresh_bitmaps_end_with_the_slots(count in 0u32..64) {
         let mut bits = [0x5a; 9];
         mark_all_free(&mut bits, count);
-        prop_assert_eq!(Slots::new(&bits, 72).free().collect::<Vec<_>>(), (0..count).collect::<Vec<_>>());
+        let free: Vec<_> = Slots::new(&bits, 72).free().collect();
+        prop_assert_eq!(free, (0..count).collect::<Vec<_>>());
     }
 
     #[test]
-    fn marking_changes_one_slot(mut bits in any::<[u8; 8]>(), slot in 0u32..80, free in any::<bool>()) {
+    fn marking_changes_one_slot(
+        mut bits in any::<[u8; 8]>(),
+        slot in 0u32..80,
+        free in any::<bool>(),
+    ) {
         let before: Vec<bool> = (0..64).map(|slot| Slots::new(&bits, 64).is_free(slot)).collect();
         mark(&mut bits, slot, free);
         for (other, &was_free) in (0u32..).zip(&before) {

@@ -3,7 +3,7 @@
 use super::*;
 use core::slice::from_mut;
 
-/// Room for two indexes and four large labels.
+/// Two indexes and four large labels fit.
 const AREA: usize = 512 + 4 * 256;
 
 const MAPPING: Extent = match Extent::new(0, 64 * MIB) {
@@ -15,7 +15,7 @@ fn pair() -> [Dimm; 2] {
     [Dimm::blank(AREA), Dimm::blank(AREA)]
 }
 
-/// The namespaces as somebody sees them who reads the media.
+/// Returns the namespaces that a driver finds on the media.
 fn reread(dimms: &[Dimm]) -> Found {
     let dimms: Vec<_> = dimms
         .iter()
@@ -29,7 +29,8 @@ fn the_first_label_initialises_the_area() {
     let mut dimm = Dimm::blank(AREA);
     assert_eq!(dimm.area().available_slots(), 3);
     write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
-    // Written: both indexes, then twice a label and an index. The last one is the first index.
+    // The writes are both indexes, then twice a label and an index. The last of these is the first
+    // index.
     let current = *dimm.layout.current().unwrap();
     assert_eq!(
         (current.copy(), current.slots(), current.version()),
@@ -67,7 +68,8 @@ fn removing_what_is_not_there_writes_an_index() {
     assert_eq!(dimm.area().labels().count(), 1);
 }
 
-/// A DIMM that lost its indexes, but not its labels, is left alone. With its indexes the namespaces are back.
+/// A DIMM that lost its indexes, but not its labels, is left alone. Restoring the indexes brings
+/// the namespaces back.
 #[test]
 fn an_area_without_indexes_is_not_initialised_over_labels() {
     for torn in [false, true] {
@@ -107,7 +109,7 @@ fn an_area_without_indexes_is_not_initialised_over_labels() {
     }
 }
 
-/// An initialisation that was cut short in its first write begins anew.
+/// An initialisation that was interrupted in its first write begins anew.
 #[test]
 fn a_torn_index_without_labels_is_no_obstacle() {
     let mut dimm = Dimm::blank(AREA);
@@ -139,7 +141,7 @@ fn one_slot_stays_free() {
     .unwrap_err();
     assert_eq!(failure.cause, Cause::Area(UpdateError::NoFreeSlot));
     assert_eq!((failure.left, &dimm.medium), (Left::Old, &medium));
-    // The namespaces that there are can still be changed, renamed and removed.
+    // Existing namespaces can still be changed, renamed and removed.
     write_labels_on(
         from_mut(&mut dimm),
         &contents(1),
@@ -173,7 +175,7 @@ fn a_cache_of_the_wrong_length_is_refused() {
     assert_eq!(error, UpdateError::Length { found, expected });
 }
 
-/// What an update does to a namespace that is 4 MiB large.
+/// An update of a namespace of 4 MiB.
 type Update = fn(&mut [Dimm]) -> Result<(), Failure<&'static str>>;
 
 const UPDATES: [Update; 4] = [
@@ -183,7 +185,8 @@ const UPDATES: [Update; 4] = [
     |dimms| delete_labels_on(dimms, uuid(1)),
 ];
 
-/// Whichever write of whichever DIMM fails, memory and media agree, and tell what the failure says.
+/// Whichever write on whichever DIMM fails, memory and media agree, and the failure describes the
+/// labels.
 #[test]
 fn failing_writes_are_undone() {
     let mut undone = 0;
@@ -222,7 +225,7 @@ fn failing_writes_are_undone() {
                     assert!(states.all(|state| state == State::Clean));
                 }
             }
-            // Once the DIMM works again, so does the update.
+            // Once the DIMM works again, the update succeeds.
             dimms[failing].writes_left = None;
             update(&mut dimms).unwrap();
             assert!(reread(&dimms)
