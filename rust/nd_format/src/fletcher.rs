@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Fletcher-64, the checksum of info blocks and label areas (NVDIMM Namespace Specification, "Fletcher64 Algorithm").
+//! Fletcher-64, the checksum of info blocks and label areas (NVDIMM Namespace Specification,
+//! "Fletcher64 Algorithm").
 
-/// Bytes of a checksum field.
+/// Size of a checksum field in bytes.
 pub const CHECKSUM_LEN: usize = 8;
 
-/// Sums 32-bit words.
+/// Returns the Fletcher-64 checksum of 32-bit words.
 ///
-/// The low half of the result is the sum of the words, the high half the sum of all intermediate sums, both modulo
-/// 2^32.
+/// The low half is the sum of the words, the high half the sum of all intermediate sums, both
+/// modulo 2^32.
 pub fn fletcher64(words: impl IntoIterator<Item = u32>) -> u64 {
     let (low, high) = words.into_iter().fold((0u32, 0u32), |(low, high), word| {
         let low = low.wrapping_add(word);
@@ -17,12 +18,13 @@ pub fn fletcher64(words: impl IntoIterator<Item = u32>) -> u64 {
     (u64::from(high) << 32) | u64::from(low)
 }
 
-/// Sums `bytes` as little-endian words; a tail shorter than a word does not count.
+/// Returns the checksum of `bytes` as little-endian words. A tail shorter than a word is ignored.
 pub fn fletcher64_le(bytes: &[u8]) -> u64 {
     fletcher64(words_le(bytes))
 }
 
-/// Sums `bytes` as little-endian words with the eight bytes of the checksum field at byte `field` taken as zero.
+/// Returns the checksum of `bytes` as little-endian words, with the eight bytes of the checksum
+/// field at byte `field` taken as zero.
 ///
 /// `field` is a multiple of four in all formats.
 pub fn fletcher64_le_without(bytes: &[u8], field: usize) -> u64 {

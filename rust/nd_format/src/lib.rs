@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Formats of the NVDIMM subsystem that live outside the kernel: on media, in label areas, in firmware tables.
+//! On-media and firmware formats of the NVDIMM subsystem: BTT, PFN and DAX info blocks, namespace
+//! labels, the NFIT and its `_DSM` payloads.
 //!
-//! The crate is pure: it takes bytes and gives values, or an error that names the field, what was found and what was
-//! expected. It allocates nothing, locks nothing and prints nothing, so that the same code runs in the kernel (built
-//! by kbuild) and in user space (built by cargo, with its tests).
+//! The crate is pure: it turns bytes into values, or into an error that names the field, the value
+//! found and the value expected. It does not allocate, lock or print. The same code therefore runs
+//! in the kernel (built by kbuild) and in user space (built by cargo, with its tests).
 
 #![cfg_attr(not(CONFIG_RUST), no_std)]
 #![forbid(unsafe_code)]

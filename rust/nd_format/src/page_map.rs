@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The info block of a namespace with a page map: room for the kernel's page structures, then the data.
+//! Info blocks of PFN and DAX devices: a namespace with space for its memmap (an array of the
+//! kernel's `struct page`), then the data.
 //!
 //! ```text
 //! namespace  0      4096         8192                data_offset                   end_trunc
@@ -38,24 +39,24 @@ use zerocopy::{
     IntoBytes as _, //
 };
 
-/// Where the info block is in a namespace, in bytes.
+/// Offset of the info block in a namespace, in bytes.
 pub const INFO_OFFSET: u64 = 4096;
 
-/// Length of the info block.
+/// Size of the info block in bytes.
 pub const INFO_LEN: usize = 4096;
 
-/// Where the page structures begin, if they are in the namespace.
+/// Offset of the memmap, if it is in the namespace, in bytes.
 // CAST: 4096.
 pub const MAP_OFFSET: u64 = INFO_OFFSET + INFO_LEN as u64;
 
-/// What memory is made of that pages are described of: of sections, which are not smaller.
+/// Size in bytes of a section. Memory gets a memmap in whole sections.
 pub const SECTION: u64 = 2 << 20;
 
 const CHECKSUM_OFFSET: usize = INFO_LEN - 8;
 const FIELDS_LEN: usize = 94;
 const PAGE_SIZE: u64 = 4096;
-/// Bytes that a page structure is given.
-const PAGE_STRUCTURE: u64 = 64;
+/// Bytes of the memmap for each page.
+const MAX_STRUCT_PAGE_SIZE: u64 = 64;
 const VERSION: (u16, u16) = (1, 4);
 
 #[derive(
@@ -80,17 +81,17 @@ struct RawInfo {
     end_trunc: U32<LittleEndian>,
     align: U32<LittleEndian>,
     page_size: U32<LittleEndian>,
-    page_structure: U16<LittleEndian>,
+    page_struct_size: U16<LittleEndian>,
 }
 
 const _: () = assert!(size_of::<RawInfo>() == FIELDS_LEN);
 
-/// What the page structures are for.
+/// Kind of device that uses the memmap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// A block device for file systems with DAX.
+    /// fsdax: a block device for file systems with DAX.
     FileSystem,
-    /// A character device to map.
+    /// devdax: a character device to map.
     Device,
 }
 
@@ -103,66 +104,66 @@ impl Purpose {
     }
 }
 
-/// Where the page structures are.
+/// Location of the memmap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Location {
-    /// In system memory.
+    /// In system memory (`ndctl create-namespace --map=mem`).
     Ram,
-    /// In the namespace itself.
+    /// In the namespace itself (`--map=dev`).
     Pmem,
 }
 
-/// What an info block says.
+/// Contents of an info block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Info {
-    /// What the page map is for.
+    /// Kind of device.
     pub purpose: Purpose,
-    /// Its own UUID.
+    /// UUID of the device.
     pub uuid: Uuid,
     /// UUID of the namespace.
     pub parent_uuid: Uuid,
-    /// Where the page structures are.
+    /// Location of the memmap.
     pub location: Location,
-    /// Bytes in front of the namespace that are not used. Today's kernels make no such namespaces.
+    /// Unused bytes at the start of the namespace. Today's kernels create no such pad.
     pub start_pad: u32,
-    /// Bytes from the start of the namespace (and the pad) to the data.
+    /// Bytes from the start of the namespace, or from the end of the pad, to the data.
     pub data_offset: u64,
-    /// Bytes at the end of the namespace that are not used.
+    /// Unused bytes at the end of the namespace.
     pub end_trunc: u32,
-    /// The data are aligned to so many bytes, a power of two.
+    /// Alignment of the data in bytes, a power of two.
     pub align: u64,
-    /// Pages of data. Fewer are there if the namespace has become smaller.
+    /// Number of pages of data. A namespace that has shrunk has fewer.
     pub pages: u64,
 }
 
-/// Why a namespace has no page map that can be used.
+/// Reason why a namespace has no usable info block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Defect {
     /// There is no info block of this namespace.
     Absent,
-    /// There is one, and `field` is `found`, which does not fit.
+    /// There is one, but a field does not fit.
     Misfit {
         /// Name of the field.
         field: &'static str,
         /// Its value.
         found: u64,
-        /// What it should be.
+        /// Valid values of the field.
         expected: Expected,
     },
 }
 
-/// What a field of an info block should be.
+/// Valid values of a field of an info block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expected {
-    /// A number of this range, ends included.
+    /// Numbers of this range, ends included.
     Within(u64, u64),
-    /// A power of two up to this one.
+    /// Powers of two up to this one.
     PowerOfTwo(u64),
-    /// A number that makes this address a multiple of the other number.
+    /// Numbers that make this address a multiple of the other number.
     Aligned {
         /// The address, in bytes.
         address: u64,
-        /// What it should be a multiple of.
+        /// Required alignment of the address, in bytes.
         to: u64,
     },
 }
@@ -192,17 +193,18 @@ impl fmt::Display for Expected {
     }
 }
 
-/// Why there cannot be a page map.
+/// Reason why a namespace cannot have a memmap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoRoom {
-    /// The namespace does not begin at the start of a section.
+    /// The namespace does not start on a section boundary.
     Misaligned,
-    /// It is too small.
+    /// The namespace is too small.
     TooSmall,
 }
 
 impl Info {
-    /// Plans a page map in a namespace of `size` bytes at the physical address `start`.
+    /// Plans an fsdax device in a namespace of `size` bytes at the physical address `start`. The
+    /// data are aligned to `align` bytes.
     pub fn plan(
         (uuid, parent_uuid): (Uuid, Uuid),
         location: Location,
@@ -218,7 +220,7 @@ impl Info {
         let pages = size.checked_sub(MAP_OFFSET).ok_or(NoRoom::TooSmall)? / PAGE_SIZE;
         let map = match location {
             Location::Ram => 0,
-            Location::Pmem => pages * PAGE_STRUCTURE,
+            Location::Pmem => pages * MAX_STRUCT_PAGE_SIZE,
         };
         let data_offset = start
             .checked_add(MAP_OFFSET + map)
@@ -242,7 +244,8 @@ impl Info {
         })
     }
 
-    /// Reads the info block of a namespace of `size` bytes at the physical address `start`, whose UUID is `namespace`.
+    /// Decodes and checks the info block of a namespace of `size` bytes at the physical address
+    /// `start`, whose UUID is `namespace`.
     pub fn read(block: &[u8], namespace: Uuid, start: u64, size: u64) -> Result<Self, Defect> {
         let (raw, _) = RawInfo::read_from_prefix(block).map_err(|_| Defect::Absent)?;
         let purpose = [Purpose::FileSystem, Purpose::Device]
@@ -258,7 +261,7 @@ impl Info {
             return Err(Defect::Absent);
         }
         let minor = raw.version_minor.get();
-        // What a version does not have yet is zero, whatever is there.
+        // A field that the version does not have yet counts as zero, whatever the block holds.
         let since = |first: u16, field: U32<LittleEndian>| match minor >= first {
             true => field.get(),
             false => 0,
@@ -277,14 +280,15 @@ impl Info {
             2 => Location::Pmem,
             mode => return misfit("mode", mode.into(), Expected::Within(1, 2)),
         };
-        // What a larger page, or a larger page structure, has in the namespace is for kernels that have such.
+        // A memmap in the namespace has too few entries if it was made for larger pages, and too
+        // small ones if it was made for a smaller `struct page`.
         // CAST: 4096 and 64.
         let limits = [
             ("page_size", raw.page_size.get(), 0, PAGE_SIZE as u32),
             (
                 "page_struct_size",
-                raw.page_structure.get().into(),
-                PAGE_STRUCTURE as u32,
+                raw.page_struct_size.get().into(),
+                MAX_STRUCT_PAGE_SIZE as u32,
                 u32::MAX,
             ),
         ];
@@ -316,13 +320,13 @@ impl Info {
         if !align.is_power_of_two() || align > size {
             return misfit("align", align, Expected::PowerOfTwo(size));
         }
-        // The info block itself is no data, and there are some.
+        // The data start behind the info block and are not empty.
         let unused = u64::from(info.start_pad) + u64::from(info.end_trunc);
         let most = size.saturating_sub(unused).saturating_sub(1);
         if !(MAP_OFFSET..=most).contains(&data_offset) {
             return misfit("dataoff", data_offset, Expected::Within(MAP_OFFSET, most));
         }
-        // Powers of two divide 2^64, so that sums may wrap around.
+        // Powers of two divide 2^64, so the sums may wrap around.
         let first = start.wrapping_add(info.start_pad.into());
         let end = start.wrapping_add(size);
         let aligned = [
@@ -352,22 +356,24 @@ impl Info {
         }
     }
 
-    /// Returns the pages that a namespace of `size` bytes has for the data, if the page map was made for more: the namespace has
-    /// become smaller, and the end of the data is missing.
+    /// Returns the number of pages of data in a namespace of `size` bytes if the info block has
+    /// more: the namespace has shrunk, and the end of the data is missing. Returns `None`
+    /// otherwise.
     pub fn truncated(&self, size: u64) -> Option<u64> {
         let data = self.data(size).unwrap_or_default();
         let pages = (data.end - data.start) / PAGE_SIZE;
         (pages < self.pages).then_some(pages)
     }
 
-    /// Where the data are in a namespace of `size` bytes; `None` if there are none.
+    /// Returns the range of the data in a namespace of `size` bytes; `None` if it is empty.
     pub fn data(&self, size: u64) -> Option<Range<u64>> {
         let start = self.data_offset.checked_add(self.start_pad.into())?;
         let end = size.checked_sub(self.end_trunc.into())?;
         (start < end).then_some(start..end)
     }
 
-    /// Writes the info block of a namespace of `size` bytes to `block`, which is that long.
+    /// Encodes the info block of a namespace of `size` bytes into `block`, which has [`INFO_LEN`]
+    /// bytes.
     pub fn write(&self, size: u64, block: &mut [u8]) {
         let data = self.data(size).unwrap_or_default();
         let raw = RawInfo {
@@ -386,14 +392,14 @@ impl Info {
             .into(),
             start_pad: self.start_pad.into(),
             end_trunc: self.end_trunc.into(),
-            // Alignments are those of pages; the largest is 1 GiB.
+            // The alignment is a page size, which is at most 1 GiB.
             align: u32::try_from(self.align).unwrap_or(u32::MAX).into(),
             // CAST: 4096 and 64.
             page_size: (PAGE_SIZE as u32).into(),
-            page_structure: (PAGE_STRUCTURE as u16).into(),
+            page_struct_size: (MAX_STRUCT_PAGE_SIZE as u16).into(),
         };
         block.fill(0);
-        // Both have room in a block of INFO_LEN bytes.
+        // The fields and the checksum fit into INFO_LEN bytes.
         let _ = raw.write_to_prefix(block);
         let sum = fletcher64_le_without(block, CHECKSUM_OFFSET);
         if let Some(field) = block.get_mut(CHECKSUM_OFFSET..) {
@@ -435,7 +441,7 @@ mod tests {
 
     #[test]
     fn sizes_are_those_of_the_c_driver() {
-        // 64 MiB - 8 KiB are 16382 pages; their structures need 1 MiB less 128 bytes.
+        // 64 MiB - 8 KiB are 16382 pages; their memmap needs 1 MiB less 128 bytes.
         let info = plan(Location::Pmem, 2 * MIB, 64 * MIB).unwrap();
         assert_eq!(info.data(64 * MIB), Some(2 * MIB..64 * MIB));
         let info = plan(Location::Ram, 4096, 64 * MIB).unwrap();
@@ -555,14 +561,14 @@ mod tests {
     fn a_namespace_that_has_become_smaller() {
         let info = plan(Location::Pmem, 4096, 96 * MIB).unwrap();
         let block = block(&info, 96 * MIB);
-        // The beginning of the data is where it was, as in the C driver.
+        // The start of the data does not move, as in the C driver.
         let read = |size| Info::read(&block, PARENT, START, size);
         let smaller = read(64 * MIB).unwrap();
         assert_eq!(smaller.data(64 * MIB), Some(2 * MIB..64 * MIB));
         assert_eq!(smaller.truncated(64 * MIB), Some(62 * MIB / 4096));
         assert_eq!(smaller.truncated(96 * MIB), None);
         assert_eq!(smaller.truncated(128 * MIB), None);
-        // Not even that is there, or not all of a section.
+        // No data is left, or the end of the data is not on a section boundary.
         for size in [2 * MIB, 65 * MIB] {
             assert!(matches!(read(size), Err(Defect::Misfit { .. })));
         }

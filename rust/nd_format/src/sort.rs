@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sorting in place.
+//! In-place sorting with a bounded worst case.
 //!
-//! The sorts of the core library may panic on an order that is none, which the kernel's tools do not know to diverge. What is sorted here
-//! comes from media, in whatever order somebody thought would take longest; so it is a heap sort.
+//! The sorts of the core library may panic on an inconsistent order, and the kernel's tools do not
+//! know that this panic does not return. The elements come from media, so their order may be chosen
+//! to be the slowest one. A heap sort has no slow order.
 
-/// Sorts `elements` by `key`, in steps of the order of `n log n`; equal ones may change places.
+/// Sorts `elements` by `key` in O(n log n) steps. Elements with equal keys may change places.
 pub fn sort_by_key<T, K: Ord>(elements: &mut [T], key: impl Fn(&T) -> K) {
     for root in (0..elements.len() / 2).rev() {
         sift_down(elements, root, &key);
@@ -18,7 +19,8 @@ pub fn sort_by_key<T, K: Ord>(elements: &mut [T], key: impl Fn(&T) -> K) {
     }
 }
 
-/// Moves the element at `root` down until none of its children has a greater key. All others below it are in order.
+/// Moves the element at `root` down until no child has a greater key. The subtrees below it are
+/// heaps already.
 fn sift_down<T, K: Ord>(heap: &mut [T], mut root: usize, key: &impl Fn(&T) -> K) {
     loop {
         let children = root * 2 + 1..(root * 2 + 3).min(heap.len());

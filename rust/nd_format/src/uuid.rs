@@ -11,7 +11,7 @@ use zerocopy_derive::{
     Unaligned, //
 };
 
-/// A UUID as it is stored on media: sixteen bytes, printed in the order in which they are stored (RFC 9562 text).
+/// A UUID as it is stored on media: sixteen bytes, printed in storage order (RFC 9562 text).
 #[derive(
     Clone,
     Copy,
@@ -31,21 +31,21 @@ use zerocopy_derive::{
 #[repr(transparent)]
 pub struct Uuid([u8; 16]);
 
-/// The text was not a UUID of the form `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
+/// Error: the text is not a UUID of the form `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InvalidUuid;
 
-/// Characters in the text form of a UUID.
+/// Length of the text form of a UUID in characters.
 const TEXT_LEN: usize = 36;
 
-/// Text positions of the dashes.
+/// Positions of the dashes in the text form.
 const DASHES: [usize; 4] = [8, 13, 18, 23];
 
 impl Uuid {
     /// The UUID of all zeroes, which the formats use for "none".
     pub const NIL: Self = Self([0; 16]);
 
-    /// Makes a UUID of its bytes in storage order.
+    /// Creates a UUID from its bytes in storage order.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -55,12 +55,13 @@ impl Uuid {
         &self.0
     }
 
-    /// Tells whether this is [`Uuid::NIL`].
+    /// Returns `true` if this is [`Uuid::NIL`].
     pub fn is_nil(&self) -> bool {
         *self == Self::NIL
     }
 
-    /// Parses the first 36 characters of `text`; what follows them is not looked at, as the kernel's own parser does.
+    /// Parses the first 36 bytes of `text`. Like the kernel's own parser, it ignores what follows
+    /// them.
     pub fn parse(text: &[u8]) -> Result<Self, InvalidUuid> {
         let text = text.get(..TEXT_LEN).ok_or(InvalidUuid)?;
         let mut bytes = [0; 16];
@@ -73,7 +74,7 @@ impl Uuid {
                 continue;
             }
             let digit = char::from(character).to_digit(16).ok_or(InvalidUuid)?;
-            // A digit is below 16, so the conversion keeps it whole.
+            // CAST: A digit is below 16.
             let digit = digit as u8;
             let byte = bytes.get_mut(nibbles / 2).ok_or(InvalidUuid)?;
             *byte = (*byte << 4) | digit;
@@ -117,12 +118,13 @@ impl Guid {
     /// The GUID of all zeroes.
     pub const NIL: Self = Self([0; 16]);
 
-    /// Makes a GUID of the digits of its text form: `0x66f0d379_b4f3_4074_ac43_0d3318b78cdb`.
+    /// Creates a GUID from the digits of its text form, for example
+    /// `0x66f0d379_b4f3_4074_ac43_0d3318b78cdb`.
     pub const fn new(digits: u128) -> Self {
         Self(swap_fields(digits.to_be_bytes()))
     }
 
-    /// Makes a GUID of its bytes in storage order.
+    /// Creates a GUID from its bytes in storage order.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -133,7 +135,8 @@ impl Guid {
     }
 }
 
-/// Turns the order of a GUID in text into that in storage, and back.
+/// Converts between the byte order of a GUID's text and that of its storage. The conversion is its
+/// own inverse.
 const fn swap_fields(g: [u8; 16]) -> [u8; 16] {
     [
         g[3], g[2], g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13],

@@ -13,26 +13,27 @@
 //!    used              used                legacy
 //! ```
 //!
-//! The newest slot says: sector `lba` was moved from block `old_map` to block `new_map`, and `old_map` is the lane's
-//! free block. Halves are stored as one 8-byte word each; the second one carries the sequence number and so decides
-//! which slot is the newest. Sequence numbers go 1, 2, 3, 1, …; 0 is a slot never written. (UEFI, "BTT Flog".)
-//! Linux before 4.15 used the first and the third slot; such media are kept as they are.
+//! The newest slot records that sector `lba` moved from block `old_map` to block `new_map`;
+//! `old_map` is the lane's free block. Each half is stored as one 8-byte word. The second half has
+//! the sequence number, so storing it makes the slot the newest one. Sequence numbers go 1, 2, 3,
+//! 1, …; 0 is a slot never written. (UEFI, "BTT Flog".) Linux before 4.15 used the first and the
+//! third slot; such media keep that layout.
 
 use core::fmt;
 
-/// Bytes of a slot.
+/// Size of a slot in bytes.
 pub const SLOT_SIZE: u64 = 16;
 
-/// Slots of a group.
+/// Number of slots in a group.
 pub const SLOTS: usize = 4;
 
-/// Bytes of a half of a slot, which is stored atomically.
+/// Size of half a slot in bytes. A half is stored atomically.
 pub const HALF_SIZE: u64 = 8;
 
-/// Flags that other implementations leave in block numbers.
+/// Flag bits that other implementations set in block numbers.
 const FLAGS: u32 = 0b11 << 30;
 
-/// Flag of an old block that had a media error; both flags together mean nothing.
+/// Flag: the old block has a media error. If both flags are set, neither counts.
 const ERROR: u32 = 0b01 << 30;
 
 /// A sequence number.
@@ -47,7 +48,7 @@ pub enum Seq {
 }
 
 impl Seq {
-    /// Decodes a number; 0 and all above 3 are none.
+    /// Decodes a sequence number; `None` for 0 and for numbers above 3.
     pub fn from_number(number: u32) -> Option<Self> {
         match number {
             1 => Some(Self::One),
@@ -57,7 +58,7 @@ impl Seq {
         }
     }
 
-    /// The number on media.
+    /// Returns the number on media.
     #[inline]
     pub fn number(self) -> u32 {
         match self {
@@ -67,7 +68,7 @@ impl Seq {
         }
     }
 
-    /// The number that follows.
+    /// Returns the next sequence number.
     #[inline]
     pub fn next(self) -> Self {
         match self {
@@ -83,16 +84,17 @@ impl Seq {
 pub struct RawSlot {
     /// Sector that was written.
     pub lba: u32,
-    /// Block that it was in, with flags.
+    /// Block that held the sector before, with flags.
     pub old_map: u32,
-    /// Block that it is in now, with flags.
+    /// Block that holds the sector now, with flags.
     pub new_map: u32,
     /// Sequence number.
     pub seq: u32,
 }
 
 impl RawSlot {
-    /// Makes a slot of its two halves, each a 64-bit word in native order that was stored little endian.
+    /// Creates a slot from its two halves. Each half is a 64-bit word that is little endian on
+    /// media and already in native byte order here.
     pub fn from_halves(first: u64, second: u64) -> Self {
         // CAST: Halves of a 64-bit word.
         Self {
@@ -103,36 +105,37 @@ impl RawSlot {
         }
     }
 
-    /// The two halves.
+    /// Returns the two halves as 64-bit words in native byte order.
     #[inline]
     pub fn halves(self) -> [u64; 2] {
         let half = |low, high| u64::from(low) | u64::from(high) << 32;
         [half(self.lba, self.old_map), half(self.new_map, self.seq)]
     }
 
-    /// A slot of zeroes is one that nobody uses, or one of a lane that has not been written twice.
+    /// Returns `true` if the slot is all zeroes: an unused slot, or the second slot of a lane that
+    /// was written only when the arena was created.
     pub fn is_blank(self) -> bool {
         self == Self::default()
     }
 }
 
-/// What the newest slot of a lane says.
+/// The newest entry of a lane, decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FlogEntry {
     /// Sector that was written.
     pub lba: u32,
-    /// Block that it was in: the lane's free block.
+    /// Block that held the sector before: the lane's free block.
     pub old: u32,
-    /// Whether the old block had a media error, so that it must be cleared before it is used.
+    /// `true` if the old block has a media error and must be cleared before it is used.
     pub old_bad: bool,
-    /// Block that it is in now. The same as `old` in a lane that was never used.
+    /// Block that holds the sector now. Equal to `old` in a lane that was never used.
     pub new: u32,
     /// Sequence number.
     pub seq: Seq,
 }
 
 impl FlogEntry {
-    /// The entry of a lane of a new arena with `external_nlba` sectors.
+    /// Returns the entry of `lane` in a new arena with `external_nlba` sectors.
     pub fn initial(lane: u32, external_nlba: u32) -> Self {
         let block = external_nlba.saturating_add(lane);
         Self {
@@ -176,7 +179,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// The other slot.
+    /// Returns the other slot.
     #[inline]
     pub fn other(self) -> Self {
         match self {
@@ -186,20 +189,21 @@ impl Side {
     }
 }
 
-/// The newer slot of a lane.
+/// The newer one of the two used slots of a lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlogPair {
-    /// Which slot it is.
+    /// Position of the slot.
     pub newest: Side,
-    /// What it says.
+    /// The decoded entry.
     pub entry: FlogEntry,
 }
 
 impl FlogPair {
-    /// Finds the newer one of the two used slots of a lane.
+    /// Decodes the newer one of the two used slots of a lane.
     ///
-    /// Two numbers in sequence are a pair, and so are 1 in the first slot and 0 in the second, as a new arena has
-    /// them. No history leads to anything else, so anything else is damage and there is no safe guess.
+    /// Two consecutive sequence numbers are valid, and so are 1 in the first slot and 0 in the
+    /// second, as in a new arena. No history of writes leads to another pair. Another pair is
+    /// therefore damage, and no guess about it would be safe.
     pub fn decode(first: RawSlot, second: RawSlot) -> Result<Self, FlogError> {
         let error = FlogError::Sequence {
             first: first.seq,
@@ -222,10 +226,10 @@ impl FlogPair {
     }
 }
 
-/// Which slots of a group are used.
+/// The slots of a group that are used.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum FlogLayout {
-    /// Slots 0 and 1: UEFI, Linux since 4.15, and everything that we make.
+    /// Slots 0 and 1: UEFI, Linux since 4.15, and all new arenas.
     #[default]
     Adjacent,
     /// Slots 0 and 2: Linux before 4.15.
@@ -233,12 +237,12 @@ pub enum FlogLayout {
 }
 
 impl FlogLayout {
-    /// Numbers of the used slots.
+    /// Returns the indexes of the used slots.
     pub fn slots(self) -> [usize; 2] {
         [self.slot(Side::First), self.slot(Side::Second)]
     }
 
-    /// Number of one of the used slots.
+    /// Returns the index of one of the used slots.
     pub fn slot(self, side: Side) -> usize {
         match (side, self) {
             (Side::First, _) => 0,
@@ -247,7 +251,7 @@ impl FlogLayout {
         }
     }
 
-    /// Picks the newer slot of a group.
+    /// Decodes the newer slot of a group.
     pub fn newest(self, group: &[RawSlot; SLOTS]) -> Result<FlogPair, FlogError> {
         let [first, second] = match self {
             Self::Adjacent => [group[0], group[1]],
@@ -257,18 +261,18 @@ impl FlogLayout {
     }
 }
 
-/// Finds out which slots an arena uses from all its groups, in any order.
+/// Detects the flog layout of an arena from all its groups, inspected in any order.
 ///
-/// The first slot of every group was written when the arena was made. The first group whose second used slot was
-/// written, too, settles the matter for the arena; where there is none, the arena was never written and any layout would
-/// do, so that the current one is taken.
+/// Creating an arena writes the first slot of every group. A group whose second used slot is
+/// written as well reveals the layout of the arena, and all such groups must agree. If there is
+/// none, the arena was never written; either layout fits, and the current one is taken.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LayoutDetector {
-    settled: Option<FlogLayout>,
+    detected: Option<FlogLayout>,
 }
 
 impl LayoutDetector {
-    /// Looks at the group of one lane.
+    /// Inspects the group of one lane.
     pub fn inspect(&mut self, group: &[RawSlot; SLOTS]) -> Result<(), FlogError> {
         let [first, second, third, fourth] = group.map(|slot| !slot.is_blank());
         let layout = match (first, second, third, fourth) {
@@ -277,26 +281,26 @@ impl LayoutDetector {
             (true, false, true, false) => FlogLayout::Legacy,
             _ => return Err(FlogError::Slots([first, second, third, fourth])),
         };
-        match self.settled.replace(layout) {
-            Some(settled) if settled != layout => Err(FlogError::Mixed),
+        match self.detected.replace(layout) {
+            Some(detected) if detected != layout => Err(FlogError::Mixed),
             _ => Ok(()),
         }
     }
 
-    /// The layout of the groups looked at.
+    /// Returns the layout of the inspected groups.
     pub fn layout(self) -> FlogLayout {
-        self.settled.unwrap_or_default()
+        self.detected.unwrap_or_default()
     }
 }
 
-/// What is wrong with a flog group.
+/// Defect of a flog group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FlogError {
     /// The slots in use are neither 0 and 1 nor 0 and 2.
     Slots([bool; SLOTS]),
     /// This group uses other slots than the groups before it.
     Mixed,
-    /// The sequence numbers are no pair.
+    /// The sequence numbers are not a valid pair.
     Sequence {
         /// Number in the first used slot.
         first: u32,

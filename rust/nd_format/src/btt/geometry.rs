@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the parts of an arena lie, for arenas that we make and for arenas that media describe.
+//! Layout of an arena: computed for new arenas, checked for those on media.
 
 use super::{
     LbaSize,
@@ -11,22 +11,26 @@ use super::{
 };
 use core::fmt;
 
-/// Bytes of a map entry.
+/// Size of a map entry in bytes.
 pub const MAP_ENTRY_SIZE: u64 = 4;
 
-/// Bytes of a flog group: one lane's slots and padding.
+/// Size of a flog group in bytes: the slots and the padding of one lane.
 pub const FLOG_GROUP_SIZE: u64 = 64;
 
-/// Block numbers have 30 bits; the two bits above them are flags of the map entry.
+/// Largest number of blocks of an arena. Block numbers have 30 bits; the two bits above them are
+/// flags of the map entry.
 pub const MAX_BLOCKS: u32 = 1 << 30;
 
-/// Largest internal block that we take from media, far above what any implementation makes.
+/// Largest internal LBA size in bytes that is accepted from media, far above what any
+/// implementation writes.
 const MAX_INTERNAL_LBA_SIZE: u32 = 1 << 20;
 
-/// The parts of one arena. All offsets are in bytes from the start of the arena.
+/// Layout of one arena. All offsets are in bytes from the start of the arena.
 ///
-/// Whatever way a value was made, its parts are in order and do not overlap, block numbers fit a map entry, map and
-/// flog are aligned to cache lines, and no sum of its offsets and lengths overflows.
+/// # Invariants
+///
+/// The parts are in order and do not overlap, block numbers fit a map entry, the map and the flog
+/// are aligned to cache lines, and no sum of offsets and lengths overflows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ArenaGeometry {
     lba_size: LbaSize,
@@ -39,53 +43,55 @@ pub struct ArenaGeometry {
     info2_offset: u64,
 }
 
-/// Numbers of an info block that [`ArenaGeometry::from_media`] checks; the names are those of the info block.
+/// Fields of an info block that [`ArenaGeometry::from_media`] checks. The names follow those of the
+/// info block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MediaGeometry {
     /// Bytes of a sector with its metadata.
     pub external_lba_size: u32,
-    /// Sectors of the arena.
+    /// Number of sectors of the arena.
     pub external_nlba: u32,
     /// Bytes from one block to the next.
     pub internal_lba_size: u32,
-    /// Blocks of the arena.
+    /// Number of blocks of the arena.
     pub internal_nlba: u32,
-    /// Free blocks of the arena.
+    /// Number of free blocks of the arena.
     pub nfree: u32,
     /// Bytes of an info block.
     pub info_size: u32,
-    /// Where the blocks are.
+    /// Offset of block 0.
     pub data_offset: u64,
-    /// Where the map is.
+    /// Offset of the map.
     pub map_offset: u64,
-    /// Where the flog is.
+    /// Offset of the flog.
     pub flog_offset: u64,
-    /// Where the backup info block is.
+    /// Offset of the backup info block.
     pub info2_offset: u64,
 }
 
-/// Why numbers are no arena.
+/// Reason why a layout is not valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GeometryError {
     /// The space is smaller than the smallest arena.
     TooSmall {
-        /// Bytes there are.
+        /// Bytes available.
         size: u64,
     },
-    /// The external LBA size is none of [`LbaSize::ALL`].
+    /// The external LBA size is not one of [`LbaSize::ALL`].
     ExternalLbaSize(u32),
-    /// A block does not hold a sector with its metadata, or is absurdly large.
+    /// A block is too small for a sector with its metadata, or absurdly large.
     InternalLbaSize {
         /// Bytes of a block on media.
         found: u32,
-        /// Bytes that it must have at least.
+        /// Smallest valid size in bytes.
         least: u32,
     },
-    /// Info blocks of this size are not known.
+    /// Unknown size of info blocks.
     InfoSize(u32),
     /// An arena without free blocks cannot be written.
     NoFreeBlocks,
-    /// The number of blocks is not the sum of sectors and free blocks, is zero or does not fit a map entry.
+    /// The number of blocks is not the sum of sectors and free blocks, is zero or does not fit a
+    /// map entry.
     BlockCount {
         /// Blocks on media.
         internal: u32,
@@ -107,16 +113,17 @@ pub enum GeometryError {
         field: &'static str,
         /// Its value.
         found: u64,
-        /// The value that it must have at least.
+        /// Smallest valid value.
         least: u64,
     },
-    /// The arena ends behind the space there is: the namespace has become smaller, or the numbers are wrong.
+    /// The arena ends past the end of the available space: the namespace has shrunk, or the numbers
+    /// are wrong.
     PastEnd {
         /// Name of the field.
         field: &'static str,
         /// Its value.
         found: u64,
-        /// The value that it may have at most.
+        /// Largest valid value.
         most: u64,
     },
 }
@@ -124,7 +131,9 @@ pub enum GeometryError {
 impl fmt::Display for GeometryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::TooSmall { size } => write!(f, "size is {size} bytes, expected at least {ARENA_MIN}"),
+            Self::TooSmall { size } => {
+                write!(f, "size is {size} bytes, expected at least {ARENA_MIN}")
+            }
             Self::ExternalLbaSize(found) => write!(
                 f,
                 "external_lbasize is {found}, expected one of 512 520 528 4096 4104 4160 4224"
@@ -141,22 +150,34 @@ impl fmt::Display for GeometryError {
                 nfree,
             } => write!(
                 f,
-                "internal_nlba is {internal}, expected external_nlba {external} (at least 1) plus nfree {nfree}, \
-                 at most {MAX_BLOCKS}"
+                "internal_nlba is {internal}, expected external_nlba {external} (at least 1) plus \
+                 nfree {nfree}, at most {MAX_BLOCKS}"
             ),
             Self::Misaligned { field, found } => {
-                write!(f, "{field} is {found:#x}, expected a multiple of {FLOG_GROUP_SIZE}")
+                write!(
+                    f,
+                    "{field} is {found:#x}, expected a multiple of {FLOG_GROUP_SIZE}"
+                )
             }
-            Self::Overlap { field, found, least } => write!(f, "{field} is {found:#x}, expected at least {least:#x}"),
+            Self::Overlap {
+                field,
+                found,
+                least,
+            } => {
+                write!(f, "{field} is {found:#x}, expected at least {least:#x}")
+            }
             Self::PastEnd { field, found, most } => {
-                write!(f, "{field} is {found:#x}, expected at most {most:#x} in a namespace of this size")
+                write!(
+                    f,
+                    "{field} is {found:#x}, expected at most {most:#x} in a namespace of this size"
+                )
             }
         }
     }
 }
 
 impl ArenaGeometry {
-    /// Lays out a new arena of `size` bytes, of which at most [`ARENA_MAX`] are used.
+    /// Lays out a new arena in `size` bytes, of which at most [`ARENA_MAX`] are used.
     pub fn new(size: u64, lba_size: LbaSize) -> Result<Self, GeometryError> {
         if size < ARENA_MIN {
             return Err(GeometryError::TooSmall { size });
@@ -166,7 +187,8 @@ impl ArenaGeometry {
         let info2_offset = end - INFO_SIZE;
         let flog_offset =
             info2_offset - (FLOG_GROUP_SIZE * u64::from(NFREE)).next_multiple_of(INFO_SIZE);
-        // A page less than lies between the two info blocks: every implementation leaves it unused.
+        // One page less than the space between the first info block and the flog: every
+        // implementation leaves that page unused.
         let blocks_and_map = flog_offset - 2 * INFO_SIZE;
         let internal_lba_size = lba_size.internal();
         let blocks = blocks_and_map / (u64::from(internal_lba_size) + MAP_ENTRY_SIZE);
@@ -187,7 +209,8 @@ impl ArenaGeometry {
         })
     }
 
-    /// The same arena with fewer lanes: at least one, and no more than it has. Nobody uses the blocks of the others.
+    /// Returns the same arena with fewer lanes: at least one, and no more than it has. The free
+    /// blocks of the other lanes stay unused.
     pub fn with_lanes(self, lanes: u32) -> Self {
         Self {
             internal_nlba: self.external_nlba + lanes.clamp(1, self.nfree()),
@@ -195,7 +218,7 @@ impl ArenaGeometry {
         }
     }
 
-    /// Checks the numbers of an info block that lies at the start of a space of `available` bytes.
+    /// Checks the fields of an info block at the start of a space of `available` bytes.
     pub fn from_media(media: &MediaGeometry, available: u64) -> Result<Self, GeometryError> {
         let lba_size = LbaSize::from_bytes(media.external_lba_size)
             .ok_or(GeometryError::ExternalLbaSize(media.external_lba_size))?;
@@ -226,8 +249,10 @@ impl ArenaGeometry {
                 return Err(GeometryError::Misaligned { field, found });
             }
         }
-        // Offsets are compared from the front to the back, and the end of the last part with the space there is: whatever else is
-        // wrong with an arena of a larger namespace is told first. The lengths are products of a 30-bit and a 21-bit number.
+        // Offsets are checked from front to back, and the end of the last part is compared with the
+        // available space at the end. Any other defect of an arena of a larger namespace is
+        // therefore reported first. Lengths do not overflow: they are products of a 30-bit and a
+        // 21-bit number.
         let geometry = Self {
             lba_size,
             internal_lba_size: media.internal_lba_size,
@@ -270,7 +295,7 @@ impl ArenaGeometry {
         Ok(geometry)
     }
 
-    /// The numbers as the info block has them.
+    /// Returns the fields for an info block.
     pub fn to_media(&self) -> MediaGeometry {
         MediaGeometry {
             external_lba_size: self.lba_size.bytes(),
@@ -287,110 +312,111 @@ impl ArenaGeometry {
         }
     }
 
-    /// Size of a sector with its metadata.
+    /// Returns the size of a sector with its metadata.
     #[inline]
     pub fn lba_size(&self) -> LbaSize {
         self.lba_size
     }
 
-    /// Bytes from one block to the next.
+    /// Returns the bytes from one block to the next.
     #[inline]
     pub fn internal_lba_size(&self) -> u32 {
         self.internal_lba_size
     }
 
-    /// Sectors: what the user sees of the arena.
+    /// Returns the number of sectors: what the user sees of the arena.
     #[inline]
     pub fn external_nlba(&self) -> u32 {
         self.external_nlba
     }
 
-    /// Blocks: sectors and free blocks.
+    /// Returns the number of blocks: sectors and free blocks.
     #[inline]
     pub fn internal_nlba(&self) -> u32 {
         self.internal_nlba
     }
 
-    /// Free blocks, and so lanes and flog groups.
+    /// Returns the number of free blocks, and therefore of lanes and flog groups.
     pub fn nfree(&self) -> u32 {
         self.internal_nlba - self.external_nlba
     }
 
-    /// Offset of block 0.
+    /// Returns the offset of block 0.
     #[inline]
     pub fn data_offset(&self) -> u64 {
         self.data_offset
     }
 
-    /// Bytes of all blocks.
+    /// Returns the bytes of all blocks.
     pub fn data_size(&self) -> u64 {
         u64::from(self.internal_nlba) * u64::from(self.internal_lba_size)
     }
 
-    /// Offset of the map.
+    /// Returns the offset of the map.
     #[inline]
     pub fn map_offset(&self) -> u64 {
         self.map_offset
     }
 
-    /// Bytes of the map entries; padding behind them is not counted.
+    /// Returns the bytes of all map entries, without the padding behind them.
     pub fn map_size(&self) -> u64 {
         u64::from(self.external_nlba) * MAP_ENTRY_SIZE
     }
 
-    /// Offset of the flog.
+    /// Returns the offset of the flog.
     pub fn flog_offset(&self) -> u64 {
         self.flog_offset
     }
 
-    /// Bytes of the flog groups; padding behind them is not counted.
+    /// Returns the bytes of all flog groups, without the padding behind them.
     pub fn flog_size(&self) -> u64 {
         u64::from(self.nfree()) * FLOG_GROUP_SIZE
     }
 
-    /// Offset of the backup info block.
+    /// Returns the offset of the backup info block.
     pub fn info2_offset(&self) -> u64 {
         self.info2_offset
     }
 
-    /// Offset just behind the backup info block.
+    /// Returns the offset just behind the backup info block.
     pub fn end(&self) -> u64 {
         self.info2_offset + INFO_SIZE
     }
 
-    /// Offset of a block, if there is such a block.
+    /// Returns the offset of a block; `None` if there is no such block.
     #[inline]
     pub fn block_offset(&self, block: u32) -> Option<u64> {
         let offset = u64::from(block) * u64::from(self.internal_lba_size);
         (block < self.internal_nlba).then_some(self.data_offset + offset)
     }
 
-    /// Offset of the map entry of a sector, if there is such a sector.
+    /// Returns the offset of the map entry of a sector; `None` if there is no such sector.
     #[inline]
     pub fn map_entry_offset(&self, premap: u32) -> Option<u64> {
         (premap < self.external_nlba)
             .then_some(self.map_offset + u64::from(premap) * MAP_ENTRY_SIZE)
     }
 
-    /// Offset of the flog group of a lane, if there is such a lane.
+    /// Returns the offset of the flog group of a lane; `None` if there is no such lane.
     pub fn flog_group_offset(&self, lane: u32) -> Option<u64> {
         (lane < self.nfree()).then_some(self.flog_offset + u64::from(lane) * FLOG_GROUP_SIZE)
     }
 }
 
-/// The space that one arena of a new BTT takes.
+/// Space of one arena of a new BTT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ArenaSpan {
     /// Bytes from the first arena to this one.
     pub offset: u64,
     /// Bytes of the arena.
     pub size: u64,
-    /// Whether no arena follows.
+    /// `true` if no arena follows.
     pub last: bool,
 }
 
 impl ArenaSpan {
-    /// The space of the arena at `offset` in a BTT of `raw_size` bytes, if there is room for one.
+    /// Returns the space of the arena at `offset` in a BTT of `raw_size` bytes; `None` if no arena
+    /// fits there.
     pub fn at(offset: u64, raw_size: u64) -> Option<Self> {
         let room = raw_size
             .checked_sub(offset)
@@ -400,7 +426,8 @@ impl ArenaSpan {
         Some(Self { offset, size, last })
     }
 
-    /// What the info block says of the next arena: the distance to it, or 0 for the last arena.
+    /// Returns `nextoff` of the info block: the distance to the next arena, or 0 for the last
+    /// arena.
     pub fn next_offset(&self) -> u64 {
         if self.last {
             0
@@ -409,9 +436,10 @@ impl ArenaSpan {
         }
     }
 
-    /// Walks the arenas into which `raw_size` bytes are split, in order.
+    /// Returns the arenas into which `raw_size` bytes are split, in order.
     ///
-    /// `raw_size` does not include the initial offset. There is no arena in less than [`ARENA_MIN`] bytes.
+    /// `raw_size` does not include the initial offset. There is no arena in less than [`ARENA_MIN`]
+    /// bytes.
     pub fn split(raw_size: u64) -> impl DoubleEndedIterator<Item = Self> {
         let whole = raw_size / ARENA_MAX;
         let rest = raw_size % ARENA_MAX;

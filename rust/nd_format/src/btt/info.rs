@@ -14,7 +14,8 @@
 //!    68 internal_nlba                       4088 checksum: Fletcher-64 of the block with zeroes here
 //! ```
 //!
-//! All numbers are little endian, all offsets relative to the start of the arena. (UEFI, "BTT Arena Info Block".)
+//! All numbers are little endian, all offsets relative to the start of the arena. (UEFI, "BTT Arena
+//! Info Block".)
 
 use super::{
     geometry::MediaGeometry,
@@ -39,7 +40,7 @@ use zerocopy::{
     IntoBytes as _, //
 };
 
-/// Length of an info block as an index.
+/// Size of an info block in bytes, as `usize`.
 // CAST: 4096.
 pub const INFO_LEN: usize = INFO_SIZE as usize;
 
@@ -50,7 +51,7 @@ const FLAG_ERROR: u32 = 1 << 0;
 
 const CHECKSUM_OFFSET: usize = INFO_LEN - 8;
 
-/// Where the fields end and the zeroes begin.
+/// Offset at which the fields end and the zeroes begin.
 const FIELDS_LEN: usize = 120;
 
 /// The info block as it is on media, without the zeroes and the checksum behind the fields.
@@ -84,17 +85,18 @@ struct RawInfo {
 
 const _: () = assert!(size_of::<RawInfo>() == FIELDS_LEN);
 
-/// Version of the layout, which decides where the first arena starts.
+/// Version of the layout. It decides where the first arena starts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Version {
-    /// 1.1: a partition table may precede the first arena. Linux' own class of namespaces, and those without labels.
+    /// 1.1: a partition table may precede the first arena. For namespaces of Linux' own class and
+    /// for those without labels.
     V1_1,
-    /// 2.0: the first arena starts with the namespace. Namespaces of UEFI's class.
+    /// 2.0: the first arena starts with the namespace. For namespaces of UEFI's class.
     V2_0,
 }
 
 impl Version {
-    /// Bytes in front of the first arena.
+    /// Returns the bytes in front of the first arena.
     pub const fn initial_offset(self) -> u64 {
         match self {
             Self::V1_1 => 4096,
@@ -102,7 +104,7 @@ impl Version {
         }
     }
 
-    /// Major and minor number.
+    /// Returns the major and the minor number.
     pub const fn numbers(self) -> (u16, u16) {
         match self {
             Self::V1_1 => (1, 1),
@@ -123,22 +125,23 @@ impl fmt::Display for Version {
 pub struct Info {
     /// UUID of the BTT.
     pub uuid: Uuid,
-    /// UUID of the namespace that the BTT was made in; nil where the namespace has none.
+    /// UUID of the namespace in which the BTT was created; nil if the namespace has none.
     pub parent_uuid: Uuid,
-    /// Whether an implementation has found the arena to be damaged. It may be read, but not written.
+    /// Error flag: an implementation has found the arena to be damaged. The arena may be read, but
+    /// not written.
     pub error: bool,
     /// Version of the layout.
     pub version: Version,
-    /// Parts of the arena.
+    /// Layout of the arena.
     pub geometry: ArenaGeometry,
     /// Bytes from this arena to the next one; 0 in the last one.
     pub next_offset: u64,
 }
 
-/// What the place where an info block was found asks of it.
+/// The place of an info block, which the block must fit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
-    /// Version that belongs to the class of the namespace.
+    /// Version that the class of the namespace requires.
     pub version: Version,
     /// UUID of the namespace; nil if it has none.
     pub namespace_uuid: Uuid,
@@ -149,8 +152,9 @@ pub struct Place {
 impl Info {
     /// Decodes the info block `block` of an arena.
     ///
-    /// Errors other than [`InfoError::Signature`] and [`InfoError::Checksum`] mean that the block was written as it is:
-    /// [`InfoError::is_misfit`] tells whether for this namespace.
+    /// Errors other than [`InfoError::Signature`] and [`InfoError::Checksum`] mean that the block
+    /// was written as it is. [`InfoError::is_misfit`] then returns `true` if it was written for
+    /// this namespace.
     pub fn decode(block: &[u8; INFO_LEN], place: &Place) -> Result<Self, InfoError> {
         let (raw, _) = RawInfo::ref_from_prefix(block).map_err(|_| InfoError::Signature)?;
         if raw.signature != SIGNATURE {
@@ -237,12 +241,12 @@ impl Info {
     }
 }
 
-/// The UUID of the namespace that a block names, good or not; nil if it names none.
+/// Returns the parent UUID of `block`, which need not be valid; nil if it names no namespace.
 pub fn parent_uuid(block: &[u8; INFO_LEN]) -> Uuid {
     RawInfo::ref_from_prefix(block).map_or(Uuid::NIL, |(raw, _)| raw.parent_uuid)
 }
 
-/// The checksum that a block should have.
+/// Returns the checksum that `block` should have.
 pub fn checksum(block: &[u8; INFO_LEN]) -> u64 {
     fletcher64_le_without(block, CHECKSUM_OFFSET)
 }
@@ -252,11 +256,15 @@ fn stored_checksum(block: &[u8; INFO_LEN]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Tells whether `damaged` is still recognisable as what is left, or what was about to become, of the info block `copy`.
+/// Returns `true` if `damaged` is recognisable as what is left of the info block `copy`, or as
+/// `copy` partly written.
 ///
-/// Either a word of the UUID or the checksum has survived: nothing else has them at this place. Or the block is zeroes but
-/// for some words of the copy, as a power failure leaves an info block that is written for the first time. A block of
-/// zeroes is no remnant, nor is one that shares the signature alone: that may be of a later BTT, which had another size.
+/// There are two cases. Either a word of the UUID or the checksum has survived: no other data has
+/// these at this place. Or the block is zeroes except for some words of the copy, as a power
+/// failure leaves an info block that is written for the first time.
+///
+/// A block of zeroes is not a remnant. Neither is a block of other data that shares only the
+/// signature: that may belong to a later BTT of another size.
 pub fn is_remnant(damaged: &[u8; INFO_LEN], copy: &[u8; INFO_LEN]) -> bool {
     const WORD: usize = 8;
     const NOTHING: [u8; WORD] = [0; WORD];
@@ -271,12 +279,12 @@ pub fn is_remnant(damaged: &[u8; INFO_LEN], copy: &[u8; INFO_LEN]) -> bool {
     marks.any(is_same) || (is_partial && words.clone().any(is_same))
 }
 
-/// Why a block is no info block, or not one that belongs here.
+/// Reason why a block is not a valid info block of its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum InfoError {
-    /// There is no signature: most likely there never was a BTT.
+    /// No signature: most likely there never was a BTT.
     Signature,
-    /// The BTT was made in another namespace.
+    /// The BTT was created in another namespace.
     ParentUuid {
         /// UUID in the block.
         found: Uuid,
@@ -285,34 +293,34 @@ pub enum InfoError {
     },
     /// The checksum is wrong.
     Checksum {
-        /// Sum in the block.
+        /// Checksum in the block.
         found: u64,
-        /// Sum of the block.
+        /// Checksum computed from the block.
         expected: u64,
     },
-    /// The version is not the one of the namespace's class.
+    /// The version is not that of the namespace's class.
     Version {
         /// Major and minor number in the block.
         found: (u16, u16),
         /// Version of the class.
         expected: Version,
     },
-    /// The parts of the arena do not fit together.
+    /// The layout of the arena is not valid.
     Geometry(GeometryError),
-    /// The next arena starts inside of this one or too close to the end.
+    /// The next arena starts inside this one or too close to the end of the namespace.
     NextOffset {
         /// Offset in the block.
         found: u64,
-        /// Smallest possible one.
+        /// Smallest valid offset.
         least: u64,
-        /// Largest possible one.
+        /// Largest valid offset.
         most: u64,
     },
 }
 
 impl InfoError {
-    /// Tells whether the block is whole and of this namespace, and a field of it does not fit: there is a BTT, which is damaged
-    /// or larger than the namespace.
+    /// Returns `true` if the block is intact and of this namespace, but a field does not fit. There
+    /// is a BTT then, which is damaged or larger than the namespace.
     pub fn is_misfit(&self) -> bool {
         match self {
             Self::Version { .. } | Self::Geometry(_) | Self::NextOffset { .. } => true,
@@ -320,7 +328,8 @@ impl InfoError {
         }
     }
 
-    /// Tells whether the block is whole, with a good checksum, be it of this namespace or of another.
+    /// Returns `true` if the block is intact, that is, has a good checksum, whether it is of this
+    /// namespace or of another.
     pub fn is_whole(&self) -> bool {
         self.is_misfit() || matches!(self, Self::ParentUuid { .. })
     }

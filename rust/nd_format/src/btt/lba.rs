@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The sector sizes that a BTT may be made with.
+//! Sector sizes that a BTT can be created with.
 
-/// The external LBA size of a BTT: a sector of 512 or 4096 bytes and the metadata that goes with it.
+/// The external LBA size of a BTT: a sector of 512 or 4096 bytes and the metadata that goes with
+/// it.
 ///
-/// A sector and its metadata lie next to each other in one block, so both are written atomically together.
+/// A sector and its metadata are adjacent in one block, so they are written atomically together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LbaSize {
     sector: u16,
     metadata: u16,
 }
 
-/// Internal blocks are a multiple of this many bytes, so that they start on a cache line.
+/// Alignment of the internal LBA size in bytes: blocks start on a cache line.
 const INTERNAL_ALIGN: u32 = 64;
 
 impl LbaSize {
@@ -30,30 +31,32 @@ impl LbaSize {
         Self { sector, metadata }
     }
 
-    /// Finds the size whose sector and metadata together are `bytes`.
+    /// Returns the LBA size whose sector and metadata together have `bytes` bytes; `None` if there
+    /// is none.
     pub fn from_bytes(bytes: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|size| size.bytes() == bytes)
     }
 
-    /// Bytes of a sector and its metadata: what the info block and the `sector_size` attribute say.
+    /// Returns the bytes of a sector and its metadata, as in the info block and the `sector_size`
+    /// attribute.
     #[inline]
     pub const fn bytes(self) -> u32 {
         self.sector as u32 + self.metadata as u32
     }
 
-    /// Bytes of a sector as the block layer sees it: 512 or 4096.
+    /// Returns the bytes of a sector as the block layer sees it: 512 or 4096.
     #[inline]
     pub const fn sector(self) -> u32 {
         self.sector as u32
     }
 
-    /// Bytes of metadata that follow the sector in its block.
+    /// Returns the bytes of metadata that follow the sector in its block.
     #[inline]
     pub const fn metadata(self) -> u32 {
         self.metadata as u32
     }
 
-    /// Bytes of a block in the data area of an arena that we make.
+    /// Returns the internal LBA size: the bytes of a block in the data area of a new arena.
     #[inline]
     pub const fn internal(self) -> u32 {
         self.bytes().next_multiple_of(INTERNAL_ALIGN)

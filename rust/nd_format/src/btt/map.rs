@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Map entries: which block holds a sector.
+//! Map entries: the block that holds a sector.
 //!
 //! ```text
 //!   31 30 29                              0
@@ -15,7 +15,8 @@
 //!   1 1   normal
 //! ```
 //!
-//! An entry owns its block in every state, also where reads do not look at the block. (UEFI, "BTT Map Entry".)
+//! An entry owns its block in every state, even in those in which a read does not access the block.
+//! (UEFI, "BTT Map Entry".)
 
 /// Bit 31: with bit 30 clear, the sector reads as zeroes.
 const ZERO: u32 = 1 << 31;
@@ -26,10 +27,10 @@ const ERROR: u32 = 1 << 30;
 /// Bits of the block number.
 const BLOCK: u32 = ERROR - 1;
 
-/// What the two flags of a map entry say.
+/// State of a sector, from the two flags of its map entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MapState {
-    /// Never written: the sector is in the block of the same number, with whatever the block holds.
+    /// Never written: the sector is the block of the same number, with whatever that holds.
     Initial,
     /// A media error destroyed the sector.
     Error,
@@ -49,7 +50,7 @@ pub struct MapEntry {
 }
 
 impl MapEntry {
-    /// Decodes the entry `word` of sector `premap`.
+    /// Decodes `word`, the map entry of sector `premap`.
     #[inline]
     pub fn decode(word: u32, premap: u32) -> Self {
         let block = word & BLOCK;
@@ -92,7 +93,7 @@ mod tests {
         assert_eq!(decode(0xffff_ffff), entry(MapState::Normal, 0x3fff_ffff));
     }
 
-    /// All there are: `cargo test --release -- --ignored`.
+    /// All 2^32 words: `cargo test --release -- --ignored`.
     #[test]
     #[ignore = "seconds if optimised, minutes if not"]
     fn each_of_all_words_round_trips() {

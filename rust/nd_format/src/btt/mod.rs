@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! On-media format of the block translation table (UEFI 2.7 and later, "Block Translation Table (BTT) Layout").
+//! On-media format of the block translation table (UEFI 2.7 and later, "Block Translation Table
+//! (BTT) Layout").
 //!
-//! A BTT turns byte-addressable media into sectors that are written whole or not at all. The namespace is cut into
-//! *arenas* of at most 512 GiB. In an arena every sector that the user sees (a *premap* block number) is translated by
-//! the *map* to a block of the data area (a *postmap* block number). There are a few more blocks than sectors; a write
-//! goes to a free block, is noted in the *flog* (free list and log) and becomes visible when the map names the block.
+//! A BTT makes sector writes on byte-addressable media atomic. The namespace is divided into
+//! *arenas* of at most 512 GiB. In each arena the *map* translates a sector number (a *premap*
+//! block number) into a block of the data area (a *postmap* block number). An arena has a few more
+//! blocks than sectors. A write goes to a free block, is recorded in the *flog* (free list and
+//! log), and becomes visible when the map entry names the new block.
 //!
 //! ```text
 //! namespace   | initial offset | arena 0              | arena 1 | … | unused tail, below 16 MiB |
@@ -16,8 +18,8 @@
 //!              4 KiB                                                                               4 KiB
 //! ```
 //!
-//! [`info`] has the block at both ends of an arena, [`geometry`] the arithmetic between them, [`map`] and [`flog`]
-//! the entries of the two tables.
+//! [`info`] is the codec of the block at both ends of an arena, [`geometry`] computes and checks
+//! the layout between them, [`map`] and [`flog`] are the codecs of the entries of the two tables.
 
 pub mod flog;
 pub mod geometry;
@@ -49,14 +51,14 @@ pub use map::{
     MapState, //
 };
 
-/// Bytes of an info block, and the unit to which the parts of an arena are rounded.
+/// Size of an info block in bytes. The parts of an arena are rounded to this unit.
 pub const INFO_SIZE: u64 = 4096;
 
-/// Largest arena in bytes.
+/// Size of the largest arena in bytes.
 pub const ARENA_MAX: u64 = 1 << 39;
 
-/// Smallest arena in bytes; a shorter rest of the namespace stays unused.
+/// Size of the smallest arena in bytes. A shorter rest of the namespace stays unused.
 pub const ARENA_MIN: u64 = 1 << 24;
 
-/// Free blocks, and so flog groups, of an arena that we make.
+/// Number of free blocks, and therefore of lanes and flog groups, in a new arena.
 pub const NFREE: u32 = 256;

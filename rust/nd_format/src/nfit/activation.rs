@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Activation of staged firmware: the functions of the root device and of DIMMs (Intel's families of the NVDIMM DSM
-//! Interface).
+//! Activation of staged firmware: functions of the root device and of DIMMs (Intel's families of
+//! the NVDIMM DSM Interface) and their payloads.
 //!
 //! ```text
 //! of                function   input         answer
@@ -30,45 +30,45 @@ use zerocopy_derive::{
 
 /// Function numbers of the root device.
 pub mod bus_function {
-    /// State and capability.
+    /// Returns state and capability.
     pub const INFO: u32 = 1;
-    /// Activates.
+    /// Activates the staged firmware of armed DIMMs.
     pub const ACTIVATE: u32 = 2;
 }
 
 /// Function numbers of a DIMM.
 pub mod dimm_function {
-    /// State and result.
+    /// Returns state and result.
     pub const INFO: u32 = 29;
     /// Arms and disarms.
     pub const ARM: u32 = 30;
 }
 
-/// What the input of an activation says of the devices that access memory.
+/// Input of an activation: the state of the devices that access memory.
 pub mod devices {
-    /// The firmware is to force them idle.
+    /// The firmware forces them idle.
     pub const FORCE_IDLE: u8 = 0;
     /// They are idle already.
     pub const ARE_IDLE: u8 = 1;
 }
 
-/// What the status of an activation is, besides 0.
+/// Status codes of an activation other than 0.
 pub mod status {
     /// No DIMM is armed.
     pub const NOT_ARMED: u32 = 0x1_0006;
-    /// There is an activation going on.
+    /// An activation is in progress.
     pub const BUSY: u32 = 0x2_0006;
-    /// The firmware was activated, but that took longer than is allowed.
+    /// The firmware was activated, but that took longer than allowed.
     pub const TOO_LONG: u32 = 0x4_0006;
 }
 
 /// Bits of [`BusInfo::capability`].
 pub mod capability {
-    /// The firmware quiesces what accesses memory, as far as it can.
+    /// The firmware quiesces accesses to memory, as far as it can.
     pub const FIRMWARE_QUIESCES: u8 = 1 << 0;
-    /// The operating system has to.
+    /// The operating system must quiesce accesses to memory.
     pub const SYSTEM_QUIESCES: u8 = 1 << 1;
-    /// A reset activates, too.
+    /// A reset activates the staged firmware as well.
     pub const RESET: u8 = 1 << 2;
 }
 
@@ -80,7 +80,7 @@ pub enum State {
     Idle = 0,
     /// Armed.
     Armed = 1,
-    /// An activation is going on.
+    /// An activation is in progress.
     Busy = 2,
 }
 
@@ -92,10 +92,10 @@ impl State {
     }
 }
 
-/// What the last activation did to a DIMM.
+/// Result of the last activation of a DIMM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// There was none.
+    /// There was no activation.
     None,
     /// No firmware was staged.
     NotStaged,
@@ -103,7 +103,7 @@ pub enum Outcome {
     Success,
     /// The staged firmware needs a reset.
     NeedsReset,
-    /// It failed, for one of several reasons.
+    /// The activation failed, for one of several reasons.
     Failure,
 }
 
@@ -129,7 +129,7 @@ impl Outcome {
     }
 }
 
-/// Answer of the root device about itself.
+/// Output of [`bus_function::INFO`]. Times are in microseconds.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct BusInfo {
@@ -144,7 +144,8 @@ pub struct BusInfo {
 }
 
 impl BusInfo {
-    /// What a root device answers of which everything takes `needed` microseconds.
+    /// Returns the output of a root device: the activation, and quiescing processors and devices,
+    /// take `needed` microseconds each, and `allowed` microseconds are allowed.
     pub fn new(state: State, capability: u8, needed: u64, allowed: u64) -> Self {
         Self {
             status: U32::new(0),
@@ -158,29 +159,29 @@ impl BusInfo {
         }
     }
 
-    /// Reads an answer; `None` if it is too short or reports a failure.
+    /// Decodes an output; `None` if it is too short or reports a failure.
     pub fn from_answer(answer: &[u8]) -> Option<Self> {
         let (info, _) = Self::read_from_prefix(answer).ok()?;
         (info.status.get() == 0).then_some(info)
     }
 
-    /// The state; `None` if it is none that is known.
+    /// Returns the state; `None` if it is unknown.
     pub fn state(&self) -> Option<State> {
         State::from_byte(self.state)
     }
 
-    /// Bits of [`capability`].
+    /// Returns the bits of [`capability`].
     pub fn capability(&self) -> u8 {
         self.capability
     }
 
-    /// Tells whether the activation would take longer than is allowed.
+    /// Returns `true` if the activation would take longer than allowed.
     pub fn overflows(&self) -> bool {
         self.activation_time.get() > self.allowed_time.get()
     }
 }
 
-/// Answer of a DIMM about itself.
+/// Output of [`dimm_function::INFO`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct DimmInfo {
@@ -191,7 +192,7 @@ pub struct DimmInfo {
 }
 
 impl DimmInfo {
-    /// What a DIMM answers.
+    /// Returns the output of a DIMM.
     pub fn new(state: State, outcome: Outcome) -> Self {
         Self {
             status: U32::new(0),
@@ -201,18 +202,18 @@ impl DimmInfo {
         }
     }
 
-    /// Reads an answer; `None` if it is too short or reports a failure.
+    /// Decodes an output; `None` if it is too short or reports a failure.
     pub fn from_answer(answer: &[u8]) -> Option<Self> {
         let (info, _) = Self::read_from_prefix(answer).ok()?;
         (info.status.get() == 0).then_some(info)
     }
 
-    /// The state; `None` if it is none that is known.
+    /// Returns the state; `None` if it is unknown.
     pub fn state(&self) -> Option<State> {
         State::from_byte(self.state)
     }
 
-    /// What the last activation did.
+    /// Returns the result of the last activation.
     pub fn outcome(&self) -> Outcome {
         Outcome::from_number(self.result.get())
     }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Address range scrub: functions of the root device that look for media errors (ACPI 6.5, sections 9.20.7.2 to 9.20.7.5).
+//! Address range scrub: functions of the root device that find media errors, and their payloads
+//! (ACPI 6.5, sections 9.20.7.2 to 9.20.7.5).
 //!
-//! A scrub runs in the firmware, one at a time. It is started for a range, and asked after until it has ended.
+//! A scrub runs in the firmware, one at a time. The driver starts it for a range and polls it until
+//! it has ended.
 
 use core::ops::Range;
 use zerocopy::{
@@ -35,22 +37,22 @@ pub enum MemoryKind {
 /// How thorough a scrub is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Depth {
-    /// What the firmware knows already is enough.
+    /// The firmware may return what it knows already.
     Short,
-    /// The medium is read.
+    /// The firmware reads the medium.
     Long,
 }
 
-/// Flag of a start: what is known from before may be returned, and nothing be read.
+/// Flag of a start: the firmware may return earlier results and read nothing.
 const RETURN_PREVIOUS: u8 = 1 << 1;
 
-/// The firmware was too busy to start.
+/// Status of a start: the firmware is busy.
 const START_BUSY: u16 = 6;
 
-/// Flag of an answer: there was no room for all records.
+/// Flag of an output: there was not enough space for all records.
 const OVERFLOW: u16 = 1;
 
-/// Input of the function that tells what the firmware can do with a range.
+/// Input of the function that returns the capabilities of the firmware for a range.
 #[derive(IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub struct CapabilityInput {
@@ -59,7 +61,7 @@ pub struct CapabilityInput {
 }
 
 impl CapabilityInput {
-    /// For `length` bytes from `address` on.
+    /// Returns the input for `length` bytes from `address` on.
     pub fn new(address: u64, length: u64) -> Self {
         Self {
             address: address.into(),
@@ -67,13 +69,13 @@ impl CapabilityInput {
         }
     }
 
-    /// The bytes.
+    /// Returns the bytes of the input.
     pub fn bytes(&self) -> &[u8] {
         self.as_bytes()
     }
 }
 
-/// Its answer.
+/// Output of that function.
 ///
 /// ```text
 /// 0        4            8               12      14
@@ -90,7 +92,8 @@ struct CapabilityAnswer {
     _clear_unit: U32,
 }
 
-/// Tells whether memory of a kind can be scrubbed, from the answer to [`CapabilityInput`].
+/// Returns `true` if memory of a kind can be scrubbed. `answer` is the output for a
+/// [`CapabilityInput`].
 pub fn can_scrub(answer: &[u8], kind: MemoryKind) -> bool {
     CapabilityAnswer::ref_from_prefix(answer)
         .is_ok_and(|(answer, _)| answer.status == 0 && answer.kinds.get() & kind as u16 != 0)
@@ -108,7 +111,7 @@ pub struct StartInput {
 }
 
 impl StartInput {
-    /// A scrub of `length` bytes from `address` on.
+    /// Returns the input for a scrub of `length` bytes from `address` on.
     pub fn new(address: u64, length: u64, kind: MemoryKind, depth: Depth) -> Self {
         Self {
             address: address.into(),
@@ -122,25 +125,25 @@ impl StartInput {
         }
     }
 
-    /// The bytes.
+    /// Returns the bytes of the input.
     pub fn bytes(&self) -> &[u8] {
         self.as_bytes()
     }
 }
 
-/// What became of a start.
+/// Result of a start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Started {
     /// The scrub runs.
     Yes,
-    /// Another one does.
+    /// Another scrub runs.
     Busy,
-    /// It cannot be done; this is the status.
+    /// The firmware refused, with this status.
     Refused(u16),
 }
 
 impl Started {
-    /// Reads the answer to [`StartInput`]. `None`: it has no status.
+    /// Decodes the output for a [`StartInput`]; `None` if it has no status.
     pub fn parse(answer: &[u8]) -> Option<Self> {
         let (status, _) = U16::read_from_prefix(answer).ok()?;
         Some(match status.get() {
@@ -151,14 +154,15 @@ impl Started {
     }
 }
 
-/// What the function that asks after a scrub answers.
+/// Output of the function that returns the progress of a scrub.
 ///
 /// ```text
 /// 0        4      8         16       24                32               40     42      44
 /// | status | size | address | length | restart address | restart length | kind | flags | number of records
 /// ```
 ///
-/// Records follow at 48: handle, reserved, address (8 bytes), length (8 bytes). Firmware may end earlier.
+/// Records follow at 48: handle, reserved, address (8 bytes), length (8 bytes). The output may end
+/// earlier.
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct StatusHeader {
@@ -183,25 +187,28 @@ struct Record {
     length: U64,
 }
 
-/// How far a scrub has got.
+/// Progress of a scrub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress<'a> {
-    /// It runs.
+    /// The scrub runs.
     Running,
-    /// There has been none.
+    /// There was no scrub.
     None,
-    /// It has ended.
+    /// The scrub has ended.
     Ended(Records<'a>),
-    /// It was interrupted as there was no room for more results; it can go on with the rest.
+    /// The scrub was interrupted because there was no space for more records. It can be continued
+    /// for the rest of the range.
     Interrupted(Records<'a>, Option<Rest>),
-    /// It failed; this is the status.
+    /// The scrub failed, with this status.
     Failed(u16),
 }
 
-/// How many bytes of an answer come after its first two words. `declared` is the second word, and as many as `rest` are there.
+/// Returns the number of valid bytes of an output behind its first two words. `declared` is the
+/// second word, and `rest` the number of bytes present.
 ///
-/// The firmware declares the size of the whole answer. ACPI 6.1 can be read as if the status did not count: an answer that has just as many
-/// bytes more than declared is taken as a whole.
+/// The firmware declares the size of the whole output. ACPI 6.1 can be read as if the status did
+/// not count. An output that has exactly the bytes of a status more than declared is therefore
+/// taken as a whole.
 pub fn results_size(declared: u32, rest: usize) -> usize {
     const STATUS: usize = size_of::<U32>();
     const SIZE: usize = size_of::<U32>();
@@ -213,18 +220,18 @@ pub fn results_size(declared: u32, rest: usize) -> usize {
     }
 }
 
-/// What an interrupted scrub has not got to.
+/// The rest of the range of an interrupted scrub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rest {
     /// First address.
     pub address: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub length: u64,
     /// Kind of memory.
     pub kind: MemoryKind,
 }
 
-/// The media errors that a scrub has found.
+/// Media errors that a scrub found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Records<'a> {
     bytes: &'a [u8],
@@ -237,7 +244,7 @@ impl<'a> Records<'a> {
         announced: 0,
     };
 
-    /// The bad addresses. A record that was cut off is left out.
+    /// Returns the bad address ranges, without a record that is cut off.
     pub fn iter(self) -> impl Iterator<Item = Range<u64>> + 'a {
         let mut rest = self.bytes;
         (0..self.announced).map_while(move |_| {
@@ -248,14 +255,14 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// Tells whether fewer records are there than the firmware has announced.
+    /// Returns `true` if fewer records are present than the firmware announced.
     pub fn is_cut_off(self) -> bool {
         (self.bytes.len() / size_of::<Record>()) < self.announced as usize
     }
 }
 
 impl<'a> Progress<'a> {
-    /// Reads an answer. `None`: it has no status.
+    /// Decodes an output; `None` if it has no status.
     pub fn parse(answer: &'a [u8]) -> Option<Self> {
         const RUNNING: u16 = 1;
         const NONE: u16 = 2;
@@ -301,7 +308,7 @@ impl StatusHeader {
 }
 
 impl Rest {
-    /// The input that lets the scrub go on.
+    /// Returns the input that continues the scrub.
     pub fn input(self) -> StartInput {
         StartInput::new(self.address, self.length, self.kind, Depth::Long)
     }
@@ -314,7 +321,7 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    /// An answer with these halves of the status, flags and records.
+    /// An output with these halves of the status, flags and records.
     fn answer(status: u32, flags: u16, announced: u32, records: &[(u64, u64)]) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(status.to_le_bytes());
@@ -390,7 +397,7 @@ mod tests {
             Progress::parse(&answer(5, 0, 0, &[])),
             Some(Progress::Failed(5))
         );
-        // Stopped on request: what there is, is all.
+        // Stopped on request: there are no more results.
         assert!(matches!(
             Progress::parse(&answer(3 << 16, 0, 0, &[])),
             Some(Progress::Ended(_))
@@ -417,7 +424,7 @@ mod tests {
             found(Progress::parse(cut).unwrap()),
             (expected[..1].to_vec(), true)
         );
-        // Bytes behind the records that were announced are none.
+        // Bytes behind the announced records are ignored.
         let bytes = answer(0, 0, 1, &errors);
         assert_eq!(
             found(Progress::parse(&bytes).unwrap()),
@@ -434,7 +441,7 @@ mod tests {
     fn a_size_counts_the_status_or_does_not() {
         assert_eq!(results_size(48, 40), 40);
         assert_eq!(results_size(44, 40), 40);
-        // Neither: what is declared is believed, and what is not there will be missed.
+        // Neither: the declared size is believed, and the missing bytes are noticed later.
         assert_eq!(results_size(40, 40), 32);
         assert_eq!(results_size(52, 40), 44);
         assert_eq!(results_size(8, 0), 0);

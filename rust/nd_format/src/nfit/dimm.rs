@@ -9,22 +9,22 @@ use super::layout::{
 };
 use core::fmt;
 
-/// A DIMM, put together from its mappings and its control region.
+/// A DIMM, assembled from its mappings and its control region.
 #[derive(Clone, Copy, Debug)]
 pub struct Dimm<'a> {
-    /// Its name within the table.
+    /// Its handle, which names it in the table.
     pub handle: DeviceHandle,
     /// Its SMBIOS handle.
     pub physical_id: u16,
-    /// Its state: what is set in any of its mappings.
+    /// Its state flags: the union over its mappings.
     pub flags: MappingFlags,
-    /// Whether some persistent range has a part of it.
+    /// `true` if a persistent range has a part of it.
     pub backs_persistent_memory: bool,
-    /// What it is; `None` if its mappings name no control region.
+    /// Its control region; `None` if its mappings name none.
     pub control_region: Option<&'a ControlRegion>,
 }
 
-/// A DIMM that cannot be put together.
+/// Reason why a DIMM cannot be assembled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DimmError {
     /// The DIMM's mappings name a control region that is not in the table.
@@ -34,11 +34,11 @@ pub enum DimmError {
         /// The index that they name.
         index: u16,
     },
-    /// A mapping of the DIMM, or its flush hints, cannot be read: what they say of it is not known.
+    /// A mapping of the DIMM, or its flush hints, is malformed, so that its contents are unknown.
     Malformed {
         /// The DIMM.
         handle: DeviceHandle,
-        /// Where the structure begins.
+        /// Offset of the structure.
         offset: usize,
     },
 }
@@ -58,13 +58,14 @@ impl fmt::Display for DimmError {
     }
 }
 
-/// Unique identification of a DIMM as UEFI and the `id` attribute write it: `vendor-location-date-serial`, or
-/// `vendor-serial` where the manufacturing data is not valid (ACPI 6.5, section 5.2.25.6).
+/// Unique identifier of a DIMM as UEFI and the `id` attribute format it:
+/// `vendor-location-date-serial`, or `vendor-serial` if the manufacturing data is not valid (ACPI
+/// 6.5, section 5.2.25.6).
 #[derive(Clone, Copy, Debug)]
 pub struct DimmId<'a>(&'a ControlRegion);
 
 impl<'a> DimmId<'a> {
-    /// The identification of the DIMM that `control_region` describes.
+    /// Returns the identifier of the DIMM that `control_region` describes.
     pub fn new(control_region: &'a ControlRegion) -> Self {
         Self(control_region)
     }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Device-specific methods (`_DSM`) of the NVDIMM root device and of the DIMMs (ACPI 6.5, section 9.19).
+//! Device-specific methods (`_DSM`) of the NVDIMM root device and of the DIMMs (ACPI 6.5, section
+//! 9.19).
 //!
-//! A family is a GUID under which a device answers to numbered functions. Function 0 of each tells which others there
-//! are. What may be called from user space is what the firmware has *and* what is publicly documented.
+//! A family is a GUID with numbered functions. Function 0 of each family returns the set of
+//! functions that the firmware implements. User space may call the functions that the firmware
+//! implements *and* that are publicly documented.
 
 use crate::uuid::Guid;
 use core::fmt;
@@ -13,71 +15,71 @@ use core::fmt;
 pub struct Functions(u64);
 
 impl Functions {
-    /// No function.
+    /// The empty set.
     pub const NONE: Self = Self(0);
 
-    /// The set whose bits are those of `mask`.
+    /// Returns the set whose bits are those of `mask`.
     pub const fn from_mask(mask: u64) -> Self {
         Self(mask)
     }
 
-    /// The bits.
+    /// Returns the set as a bit mask.
     pub const fn mask(self) -> u64 {
         self.0
     }
 
-    /// The functions from `first` to `last`.
+    /// Returns the functions from `first` to `last`, both included and at most 63.
     pub const fn span(first: u32, last: u32) -> Self {
         Self((u64::MAX << first) & (u64::MAX >> (63 - last)))
     }
 
-    /// Tells whether `number` is in the set; no number above 63 is.
+    /// Returns `true` if `number` is in the set; no number above 63 is.
     pub const fn contains(self, number: u32) -> bool {
         number < u64::BITS && self.0 & (1 << number) != 0
     }
 
-    /// Tells whether all of `other` is in the set.
+    /// Returns `true` if all of `other` is in the set.
     pub const fn contains_all(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// What is in either set.
+    /// Returns the union of both sets.
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// What is in both sets.
+    /// Returns the intersection of both sets.
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// This set without `other`.
+    /// Returns this set without `other`.
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// The numbers, ascending.
+    /// Returns the numbers in ascending order.
     pub fn iter(self) -> impl Iterator<Item = u32> {
         (0..u64::BITS).filter(move |&number| self.contains(number))
     }
 }
 
-/// As `dsm_mask` shows it.
+/// Formats the set as the `dsm_mask` attribute shows it.
 impl fmt::Display for Functions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
     }
 }
 
-/// Function numbers that `_DSM` families of DIMMs and ioctl commands of DIMMs have in common.
+/// Numbers that functions of DIMM families and ioctl commands of DIMMs have in common.
 pub mod dimm_function {
-    /// Size of the label area.
+    /// Returns the size of the label area.
     pub const GET_CONFIG_SIZE: u32 = 4;
-    /// A part of the label area.
+    /// Reads a part of the label area.
     pub const GET_CONFIG_DATA: u32 = 5;
-    /// Change of a part of the label area.
+    /// Writes a part of the label area.
     pub const SET_CONFIG_DATA: u32 = 6;
-    /// Passes anything to the vendor's firmware.
+    /// Passes an opaque command to the vendor's firmware.
     pub const VENDOR: u32 = 9;
 }
 
@@ -87,30 +89,30 @@ pub const LABEL_FUNCTIONS: Functions = Functions::span(
     dimm_function::SET_CONFIG_DATA,
 );
 
-/// The function that tells which functions there are; user space is not to call it.
+/// Function that returns the set of implemented functions. User space must not call it.
 pub const QUERY: u32 = 0;
 
-/// Largest function number that is passed on for user space.
+/// Largest function number that user space may call.
 pub const MAX_FUNCTION: u32 = 31;
 
 /// A family of DIMM functions. The number is the `nd_family` of `ND_CMD_CALL`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum DimmFamily {
-    /// Intel's, which became the common one.
+    /// Intel; became the common family.
     Intel = 0,
-    /// HPE's first.
+    /// HPE, first family.
     Hpe1 = 1,
-    /// HPE's second.
+    /// HPE, second family.
     Hpe2 = 2,
-    /// Microsoft's.
+    /// Microsoft.
     Microsoft = 3,
-    /// Hyper-V's.
+    /// Hyper-V.
     HyperV = 4,
 }
 
 impl DimmFamily {
-    /// All families that a device can answer to, in the order in which they are asked.
+    /// All families, in the order in which a device is queried for them.
     pub const ALL: [Self; 5] = [
         Self::Intel,
         Self::Hpe1,
@@ -119,12 +121,12 @@ impl DimmFamily {
         Self::HyperV,
     ];
 
-    /// The number of the ioctl ABI.
+    /// Returns the number in the ioctl ABI.
     pub const fn number(self) -> u32 {
         self as u32
     }
 
-    /// The GUID that `_DSM` is called with.
+    /// Returns the GUID with which `_DSM` is called.
     pub const fn guid(self) -> Guid {
         match self {
             Self::Intel => Guid::new(0x4309ac30_0d11_11e4_9191_0800200c9a66),
@@ -135,7 +137,8 @@ impl DimmFamily {
         }
     }
 
-    /// The functions that user space may call if the device has them. Function 0, the query, is never among them.
+    /// Returns the functions that user space may call if the firmware implements them. Function 0,
+    /// the query, is never among them.
     pub const fn documented(self) -> Functions {
         match self {
             Self::Intel => Functions::span(1, 30),
@@ -146,7 +149,8 @@ impl DimmFamily {
         }
     }
 
-    /// Those of them that pass opaque commands to the vendor's firmware, which an administrator may forbid.
+    /// Returns the documented functions that pass opaque commands to the vendor's firmware. An
+    /// administrator may forbid them.
     pub const fn vendor_specific(self) -> Functions {
         match self {
             Self::Intel => Functions::span(dimm_function::VENDOR, dimm_function::VENDOR),
@@ -155,7 +159,7 @@ impl DimmFamily {
         }
     }
 
-    /// The revision with which a function is called.
+    /// Returns the revision with which a function is called.
     pub const fn revision(self, function: u32) -> u64 {
         match (self, function) {
             (Self::Intel, 11..=30) => 2,
@@ -163,7 +167,8 @@ impl DimmFamily {
         }
     }
 
-    /// The ioctl commands that are passed to a function of the same number and payload.
+    /// Returns the ioctl commands that are passed to one of `functions`, of the same number and
+    /// payload.
     pub const fn commands(self, functions: Functions) -> Functions {
         match self {
             Self::Intel => functions.intersection(Functions::span(1, 9)),
@@ -176,9 +181,9 @@ impl DimmFamily {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum BusFamily {
-    /// The one of the ACPI specification: address range scrub and error injection.
+    /// ACPI: address range scrub and error injection.
     Nfit = 0,
-    /// Intel's: firmware activation.
+    /// Intel: firmware activation.
     Intel = 1,
 }
 
@@ -186,18 +191,18 @@ impl BusFamily {
     /// All families.
     pub const ALL: [Self; 2] = [Self::Nfit, Self::Intel];
 
-    /// The revision with which every function is called.
+    /// Revision with which every function is called.
     pub const REVISION: u64 = 1;
 
-    /// The functions of [`BusFamily::Nfit`] that are ioctl commands of the same number, too.
+    /// Functions of [`BusFamily::Nfit`] that are also ioctl commands, of the same number.
     pub const COMMANDS: Functions = Functions::span(1, 4);
 
-    /// The number of the ioctl ABI.
+    /// Returns the number in the ioctl ABI.
     pub const fn number(self) -> u32 {
         self as u32
     }
 
-    /// The GUID that `_DSM` is called with.
+    /// Returns the GUID with which `_DSM` is called.
     pub const fn guid(self) -> Guid {
         match self {
             Self::Nfit => Guid::new(0x2f10e7a4_9e91_11e4_89d3_123b93f75cba),
@@ -205,7 +210,7 @@ impl BusFamily {
         }
     }
 
-    /// The functions that user space may call if the device has them.
+    /// Returns the functions that user space may call if the firmware implements them.
     pub const fn documented(self) -> Functions {
         match self {
             Self::Nfit => Functions::span(1, 5).union(Functions::span(7, 9)),

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can be wrong with the table's bytes.
+//! Errors of a table.
 
 use core::fmt;
 
-/// Why the bytes are not a table. Offsets count from the first structure.
+/// Reason why bytes are not a table. Offsets are in bytes from the first structure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Error {
-    /// The static table does not even hold its header.
+    /// The static table is shorter than its header.
     NoHeader {
         /// Bytes of the table.
         found: usize,
@@ -17,23 +17,24 @@ pub enum Error {
         /// The signature.
         found: [u8; 4],
     },
-    /// The length in the static table's header is not that of the table.
+    /// The length in the header of the static table is smaller than the header or larger than the
+    /// table.
     TableLength {
         /// The length in the header.
         found: u32,
-        /// Bytes that there are.
+        /// Bytes of the table.
         available: usize,
     },
     /// The table ends within the header of a structure.
     HeaderCut {
-        /// Where the structure begins.
+        /// Offset of the structure.
         offset: usize,
         /// Bytes up to the end of the table.
         available: usize,
     },
     /// A structure's length does not cover its own header.
     LengthTooShort {
-        /// Where the structure begins.
+        /// Offset of the structure.
         offset: usize,
         /// Its type.
         kind: u16,
@@ -42,7 +43,7 @@ pub enum Error {
     },
     /// A structure reaches past the end of the table.
     PastEnd {
-        /// Where the structure begins.
+        /// Offset of the structure.
         offset: usize,
         /// Its type.
         kind: u16,
@@ -51,25 +52,26 @@ pub enum Error {
         /// Bytes up to the end of the table.
         available: usize,
     },
-    /// A structure has not the length that its type demands, and is too short to tell what it is about: anything may lack it.
+    /// The length of a structure is wrong for its type, and the structure is too short to tell what
+    /// it describes. Any part of the table may be incomplete without it.
     WrongLength {
-        /// Where the structure begins.
+        /// Offset of the structure.
         offset: usize,
         /// Its type.
         kind: u16,
         /// Its length.
         found: u16,
-        /// What its type demands.
+        /// Length that its type requires.
         expected: LengthRule,
     },
 }
 
-/// Which lengths a structure may have.
+/// Lengths that a structure may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LengthRule {
-    /// This one.
+    /// Exactly this length.
     Exactly(usize),
-    /// This one and any above.
+    /// At least this length.
     AtLeast(usize),
 }
 
@@ -96,8 +98,8 @@ impl fmt::Display for Error {
             }
             Self::HeaderCut { offset, available } => write!(
                 f,
-                "structure at offset {offset:#x} has {available} bytes up to the end of the table, expected a header \
-                 of 4"
+                "structure at offset {offset:#x} has {available} bytes up to the end of the table, \
+                 expected a header of 4"
             ),
             Self::LengthTooShort { offset, kind, found } => write!(
                 f,
@@ -110,8 +112,8 @@ impl fmt::Display for Error {
                 available,
             } => write!(
                 f,
-                "structure at offset {offset:#x} (type {kind}) has length {found}, expected at most the {available} \
-                 bytes up to the end of the table"
+                "structure at offset {offset:#x} (type {kind}) has length {found}, expected at most \
+                 the {available} bytes up to the end of the table"
             ),
             Self::WrongLength {
                 offset,

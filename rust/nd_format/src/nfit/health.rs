@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Health of a DIMM, as function 1 of the common family tells it (NVDIMM DSM Interface, "Get SMART and Health Info").
+//! Health of a DIMM: function 1 of the Intel family (NVDIMM DSM Interface, "Get SMART and Health
+//! Info").
 
 use zerocopy::{
     little_endian::{
@@ -16,10 +17,10 @@ use zerocopy_derive::{
     Unaligned, //
 };
 
-/// The function's number.
+/// Function number.
 pub const SMART: u32 = 1;
 
-/// What the function gives back.
+/// Output of the function.
 ///
 /// ```text
 /// 0        4       8          12       16             20               24      25    27
@@ -32,17 +33,17 @@ pub const SMART: u32 = 1;
 #[repr(C)]
 struct SmartPayload {
     status: U32,
-    /// Which of the following are valid.
+    /// Flags of the fields below that are valid.
     flags: U32,
     reserved: [u8; 4],
     health: [u8; 4],
     temperatures: [U16; 2],
-    /// Shutdowns after which data may have been lost, over the life of the DIMM.
+    /// Number of dirty shutdowns, after which data may have been lost, over the life of the DIMM.
     shutdown_count: U32,
     queue_status: u8,
     power_temperature: U16,
     reserved2: [u8; 8],
-    /// Not zero if the last shutdown was one of those.
+    /// Not zero if the last shutdown was dirty.
     shutdown_state: u8,
     vendor_size: U32,
     vendor_data: [u8; 92],
@@ -51,17 +52,17 @@ struct SmartPayload {
 const COUNT_VALID: u32 = 1 << 5;
 const STATE_VALID: u32 = 1 << 10;
 
-/// How the DIMM went down.
+/// Shutdown state of a DIMM. After a dirty shutdown data may have been lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Shutdown {
-    /// Whether data may have been lost at the last shutdown; `false` if the firmware does not tell.
+    /// `true` if the last shutdown was dirty; `false` if the firmware does not report it.
     pub was_dirty: bool,
-    /// How often that has happened; `None` if the firmware does not tell.
+    /// Number of dirty shutdowns; `None` if the firmware does not report it.
     pub dirty_count: Option<u32>,
 }
 
 impl Shutdown {
-    /// Reads the answer of the function; `None` if it is too short or reports a failure.
+    /// Decodes the output of the function; `None` if it is too short or reports a failure.
     pub fn from_smart(answer: &[u8]) -> Option<Self> {
         let (smart, _) = SmartPayload::ref_from_prefix(answer).ok()?;
         if smart.status.get() != 0 {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interleave sets: which DIMMs, in which order, share a range.
+//! Interleave sets: the DIMMs that share a range, and their order.
 //!
-//! Namespace labels carry a cookie of the set for which they were written, so that they are not believed once the DIMMs
-//! were plugged differently. A cookie is the fletcher64 sum of one record for each DIMM, in the order of the DIMMs in
-//! the set (NVDIMM Namespace Specification, "Interleave Set Cookie"; UEFI 2.10, section 13.19):
+//! Namespace labels carry a cookie of the set for which they were written. They are not trusted
+//! once the DIMMs are plugged differently. A cookie is the Fletcher-64 checksum of one record for
+//! each DIMM, in the order of the DIMMs in the set (NVDIMM Namespace Specification, "Interleave Set
+//! Cookie"; UEFI 2.10, section 13.19):
 //!
 //! ```text
 //!       0               8        12       14     16         17           48
@@ -12,8 +13,8 @@
 //! v1.2  | region offset | serial | vendor | date | location | 0 ...      |   (48 bytes)
 //! ```
 //!
-//! The DIMM's numbers enter as the bytes that the table has. Words are summed as the little-endian machines sum them
-//! that have such a table.
+//! Records contain the DIMM's numbers as the bytes in the table. They are summed as little-endian
+//! words, as on the machines that have such a table.
 
 use super::layout::{
     ControlRegion,
@@ -23,10 +24,10 @@ use crate::fletcher::fletcher64;
 use core::fmt;
 use core::iter;
 
-/// DIMMs that a set can have.
+/// Largest number of DIMMs in a set.
 pub const MAX_MEMBERS: usize = 32;
 
-/// A DIMM in its role as part of a set.
+/// A DIMM as a member of a set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Member {
     region_offset: u64,
@@ -37,7 +38,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// The member that contributes `mapping`, of the DIMM that `dimm` describes.
+    /// Returns the member for `mapping`, a mapping of the DIMM that `dimm` describes.
     pub fn new(mapping: &Mapping, dimm: &ControlRegion) -> Self {
         Self {
             region_offset: mapping.region_offset.get(),
@@ -48,10 +49,10 @@ impl Member {
         }
     }
 
-    /// What both records begin with.
+    /// Returns the words with which both records begin.
     fn head(&self) -> [u32; 3] {
         let offset = self.region_offset;
-        // Low and high half: each conversion keeps 32 bits and drops the others on purpose.
+        // CAST: The low and the high half.
         [
             offset as u32,
             (offset >> 32) as u32,
@@ -75,12 +76,12 @@ impl Member {
             .chain([0; 7])
     }
 
-    /// The order of the specification.
+    /// Returns the sort key of the specification.
     fn rank_key(&self) -> u64 {
         self.region_offset
     }
 
-    /// The order of early kernels, which compared the bytes of the little-endian offset.
+    /// Returns the sort key of early kernels, which compared the bytes of the little-endian offset.
     fn legacy_rank_key(&self) -> u64 {
         self.region_offset.swap_bytes()
     }
@@ -93,14 +94,15 @@ pub struct Cookies {
     pub v1_1: u64,
     /// For labels of version 1.2.
     pub v1_2: u64,
-    /// What early kernels wrote into labels of version 1.1. Accepted, never written.
+    /// The cookie that early kernels wrote into labels of version 1.1. It is accepted, but never
+    /// written.
     pub alternate: u64,
 }
 
 /// A set has more than [`MAX_MEMBERS`] members.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TooManyMembers {
-    /// How many it has.
+    /// Number of members.
     pub found: usize,
 }
 
@@ -114,14 +116,14 @@ impl fmt::Display for TooManyMembers {
     }
 }
 
-/// A set, put in order.
+/// An interleave set.
 #[derive(Clone, Copy, Debug)]
 pub struct InterleaveSet<'m> {
     members: &'m [Member],
 }
 
 impl<'m> InterleaveSet<'m> {
-    /// The set of `members`, in any order.
+    /// Returns the set of `members`, given in any order.
     pub fn new(members: &'m [Member]) -> Result<Self, TooManyMembers> {
         if members.len() > MAX_MEMBERS {
             return Err(TooManyMembers {
@@ -131,8 +133,8 @@ impl<'m> InterleaveSet<'m> {
         Ok(Self { members })
     }
 
-    /// The cookies of the set. They do not depend on the order in which the members were given, as long as their
-    /// offsets differ.
+    /// Returns the cookies of the set. They do not depend on the order in which the members were
+    /// given, as long as the offsets of the members differ.
     pub fn cookies(&self) -> Cookies {
         Cookies {
             v1_1: fletcher64(self.by(Member::rank_key).flat_map(Member::record_v1_1)),
@@ -144,13 +146,15 @@ impl<'m> InterleaveSet<'m> {
         }
     }
 
-    /// The place in the set of the member that was given as number `index`; `None` if there is none.
+    /// Returns the position in the set of the member that was given as number `index`; `None` if
+    /// there is no such member.
     pub fn position(&self, index: usize) -> Option<usize> {
         let member = self.members.get(index)?;
         Some(self.rank(index, member, Member::rank_key))
     }
 
-    /// How many members come before this one. Equal keys, which no sane table has, keep the order of the table.
+    /// Returns the number of members in front of this one. Members with equal keys, which no sane
+    /// table has, keep the order of the table.
     fn rank(&self, index: usize, member: &Member, key: fn(&Member) -> u64) -> usize {
         let place = (key(member), index);
         self.members
@@ -160,7 +164,8 @@ impl<'m> InterleaveSet<'m> {
             .count()
     }
 
-    /// The members, ascending by `key`. A set is too small for a sort to be worth a buffer.
+    /// Returns the members in ascending order of `key`. A set is so small that sorting is not worth
+    /// a buffer.
     fn by(self, key: fn(&Member) -> u64) -> impl Iterator<Item = &'m Member> {
         (0..self.members.len()).filter_map(move |place| {
             self.members

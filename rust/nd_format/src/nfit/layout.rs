@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The structures of the table as they lie in memory. All numbers are little endian.
+//! The structures of the table as they lie in memory. Numbers are little endian, except where
+//! noted.
 
 use super::range::RangeKind;
 use crate::uuid::Guid;
@@ -20,7 +21,7 @@ use zerocopy_derive::{
     Unaligned, //
 };
 
-/// Lead-in of the static table: the ACPI header and four reserved bytes.
+/// Header of the static table: the ACPI header and four reserved bytes.
 ///
 /// ```text
 /// 0           4        8          9          10       36         40
@@ -31,25 +32,25 @@ use zerocopy_derive::{
 pub struct TableHeader {
     /// `NFIT`.
     pub signature: [u8; 4],
-    /// Bytes of the table, this header included.
+    /// Bytes of the table, including this header.
     pub length: U32,
     /// Revision of the table's format.
     pub revision: u8,
-    /// Makes the bytes of the table sum up to zero; the ACPI core has checked it.
+    /// Makes the bytes of the table add up to zero; the ACPI core has checked it.
     pub checksum: u8,
-    /// Who made the table, and in which version.
+    /// Creator of the table and its version.
     pub creator: [u8; 26],
     /// Zero.
     pub reserved: U32,
 }
 
-/// What every structure begins with.
+/// Header of every structure.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct StructureHeader {
-    /// Tells which structure this is.
+    /// Type of the structure.
     pub kind: U16,
-    /// Bytes of the structure, this header included.
+    /// Bytes of the structure, including this header.
     pub length: U16,
 }
 
@@ -64,7 +65,7 @@ pub struct StructureHeader {
 pub struct SystemRange {
     /// Type 0.
     pub header: StructureHeader,
-    /// Number by which mappings name the range; 0 names none.
+    /// Index by which mappings refer to the range; 0 refers to none.
     pub index: U16,
     /// See [`SystemRange::proximity_domain`] and [`SystemRange::has_location_cookie`].
     pub flags: U16,
@@ -72,11 +73,11 @@ pub struct SystemRange {
     pub reserved: U32,
     /// Proximity domain as in the SRAT, if flagged as valid.
     pub proximity: U32,
-    /// What the range is for; see [`SystemRange::kind`].
+    /// Type of the range; see [`SystemRange::kind`].
     pub guid: Guid,
     /// First address.
     pub base: U64,
-    /// Bytes.
+    /// Length in bytes.
     pub length: U64,
     /// UEFI memory attributes.
     pub attributes: U64,
@@ -86,22 +87,22 @@ impl SystemRange {
     const PROXIMITY_VALID: u16 = 1 << 1;
     const LOCATION_COOKIE_VALID: u16 = 1 << 2;
 
-    /// The proximity domain, if the firmware says that it is valid.
+    /// Returns the proximity domain if the firmware marks it as valid.
     pub fn proximity_domain(&self) -> Option<u32> {
         (self.flags.get() & Self::PROXIMITY_VALID != 0).then(|| self.proximity.get())
     }
 
-    /// Tells whether eight bytes of location cookie follow.
+    /// Returns `true` if eight bytes of location cookie follow.
     pub fn has_location_cookie(&self) -> bool {
         self.flags.get() & Self::LOCATION_COOKIE_VALID != 0
     }
 
-    /// What the range is for.
+    /// Returns the kind of the range.
     pub fn kind(&self) -> RangeKind {
         RangeKind::of(&self.guid)
     }
 
-    /// First and last address; `None` if the range is empty or wraps around.
+    /// Returns the first and the last address; `None` if the range is empty or wraps around.
     pub fn bounds(&self) -> Option<(u64, u64)> {
         let base = self.base.get();
         let last = base.checked_add(self.length.get().checked_sub(1)?)?;
@@ -109,7 +110,8 @@ impl SystemRange {
     }
 }
 
-/// Names a DIMM: node, socket, controller, channel and slot in one number, as in `_ADR` of its ACPI device.
+/// Handle of a DIMM: node, socket, memory controller, channel and slot in one number, as in `_ADR`
+/// of its ACPI device.
 ///
 /// ```text
 /// 31      28 27    16 15    12 11        8 7      4 3    0
@@ -144,19 +146,19 @@ pub struct Mapping {
     pub physical_id: U16,
     /// Number of the mapped region within the DIMM.
     pub region_id: U16,
-    /// [`SystemRange::index`] into which it is mapped; 0 if it is not.
+    /// [`SystemRange::index`] of the range; 0 if the region is not mapped.
     pub range_index: U16,
-    /// [`ControlRegion::index`] that describes the DIMM; 0 if none does.
+    /// [`ControlRegion::index`] of the DIMM; 0 if it has no control region.
     pub control_region_index: U16,
-    /// Bytes that the DIMM gives.
+    /// Bytes that the DIMM contributes.
     pub size: U64,
     /// Offset of the DIMM's first byte within the interleave set.
     pub region_offset: U64,
     /// First DIMM physical address.
     pub dpa: U64,
-    /// Interleave structure; 0 if the set is not interleaved.
+    /// Index of the interleave structure; 0 if the set is not interleaved.
     pub interleave_index: U16,
-    /// DIMMs in the set.
+    /// Number of DIMMs in the set.
     pub ways: U16,
     /// State of the DIMM; see [`Mapping::state`].
     pub flags: U16,
@@ -165,18 +167,18 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// The DIMM.
+    /// Returns the handle of the DIMM.
     pub fn device(&self) -> DeviceHandle {
         DeviceHandle(self.handle.get())
     }
 
-    /// State of the DIMM.
+    /// Returns the state of the DIMM.
     pub fn state(&self) -> MappingFlags {
         MappingFlags(self.flags.get())
     }
 }
 
-/// A mapping up to what tells which one it is.
+/// The first fields of a mapping, enough to tell what it maps.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub(super) struct MappingKey {
@@ -203,7 +205,7 @@ impl MappingFlags {
     pub const RESTORE_FAILED: Self = Self(1 << 1);
     /// The platform's flush at the last power-down failed: data may be lost.
     pub const FLUSH_FAILED: Self = Self(1 << 2);
-    /// The DIMM will not save at the next power-down.
+    /// The DIMM is not armed: it will not save at the next power-down.
     pub const NOT_ARMED: Self = Self(1 << 3);
     /// A health event was seen.
     pub const HEALTH_OBSERVED: Self = Self(1 << 4);
@@ -212,7 +214,7 @@ impl MappingFlags {
     /// The firmware could not map the DIMM.
     pub const MAP_FAILED: Self = Self(1 << 6);
 
-    /// The words of `nfit/flags`, in the order in which it shows them.
+    /// Words of the `nfit/flags` attribute, in its order.
     const WORDS: [(Self, &'static str); 7] = [
         (Self::SAVE_FAILED, "save_fail"),
         (Self::RESTORE_FAILED, "restore_fail"),
@@ -223,22 +225,22 @@ impl MappingFlags {
         (Self::HEALTH_ENABLED, "smart_notify"),
     ];
 
-    /// Tells whether all of `other` is set.
+    /// Returns `true` if all of `other` is set.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// What is set in either.
+    /// Returns the flags that are set in either.
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// The field of a mapping.
+    /// Returns the flags as a mapping has them.
     pub const fn bits(self) -> u16 {
         self.0
     }
 
-    /// The failures only: what is worth a message.
+    /// Returns only the flags of failures, which are worth a message.
     pub fn failures(self) -> Self {
         let failures = Self::SAVE_FAILED
             .union(Self::RESTORE_FAILED)
@@ -248,13 +250,13 @@ impl MappingFlags {
         Self(self.0 & failures.0)
     }
 
-    /// Tells whether nothing is set.
+    /// Returns `true` if nothing is set.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
-/// Each word is followed by a space, as in sysfs.
+/// Formats the flags as in sysfs: each word is followed by a space.
 impl fmt::Display for MappingFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Self::WORDS
@@ -264,26 +266,27 @@ impl fmt::Display for MappingFlags {
     }
 }
 
-/// Type 2 without its lines: how the DIMMs of a set take turns.
+/// Type 2 without its lines: how the DIMMs of a set are interleaved.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct InterleaveHeader {
     /// Type 2.
     pub header: StructureHeader,
-    /// Number by which mappings name the structure.
+    /// Index by which mappings refer to the structure.
     pub index: U16,
     /// Zero.
     pub reserved: U16,
-    /// Lines that follow, a 32-bit offset each.
+    /// Number of lines that follow, each as a 32-bit offset.
     pub line_count: U32,
-    /// Bytes of a line.
+    /// Size of a line in bytes.
     pub line_size: U32,
 }
 
-/// Type 4 up to the block windows: what a DIMM is, and which programming interface it has.
+/// Type 4 up to the block windows: identity and programming interface of a DIMM.
 ///
-/// Vendor, device and serial numbers are big endian by convention (JEDEC SPD order), although the table is little
-/// endian. They are kept as bytes here, so that nobody reads them the wrong way by accident.
+/// Vendor, device and serial numbers are big endian by convention (JEDEC SPD order), although the
+/// table is little endian. They are kept as bytes, so that no code reads them in the wrong byte
+/// order by accident.
 ///
 /// ```text
 /// 0        4       6        8        10         12  subsystem  18      19         20     22         24       28
@@ -297,38 +300,38 @@ pub struct InterleaveHeader {
 pub struct ControlRegion {
     /// Type 4.
     pub header: StructureHeader,
-    /// Number by which mappings name the structure.
+    /// Index by which mappings refer to the structure.
     pub index: U16,
-    /// JEDEC vendor.
+    /// JEDEC vendor ID.
     pub vendor: [u8; 2],
-    /// Device, as the vendor counts.
+    /// Device ID, assigned by the vendor.
     pub device: [u8; 2],
     /// Revision of the device.
     pub revision: [u8; 2],
-    /// Vendor of the subsystem controller.
+    /// Vendor ID of the subsystem controller.
     pub subsystem_vendor: [u8; 2],
-    /// Device number of the subsystem controller.
+    /// Device ID of the subsystem controller.
     pub subsystem_device: [u8; 2],
     /// Revision of the subsystem controller.
     pub subsystem_revision: [u8; 2],
-    /// Which of the following fields are valid; see [`ControlRegion::has_manufacturing_data`].
+    /// Flags of the following fields that are valid; see [`ControlRegion::has_manufacturing_data`].
     pub valid_fields: u8,
-    /// Where it was made.
+    /// Manufacturing location.
     pub manufacturing_location: u8,
-    /// When it was made.
+    /// Manufacturing date.
     pub manufacturing_date: [u8; 2],
     /// Zero.
     pub reserved: [u8; 2],
     /// Serial number.
     pub serial: [u8; 4],
-    /// Format interface code; little endian, other than its neighbours.
+    /// Format interface code; little endian, unlike the fields around it.
     pub format: U16,
-    /// Block windows, an interface that is not made any more.
+    /// Number of block windows, an obsolete interface.
     pub windows: U16,
 }
 
 impl ControlRegion {
-    /// Tells whether manufacturing location and date are valid.
+    /// Returns `true` if manufacturing location and date are valid.
     pub fn has_manufacturing_data(&self) -> bool {
         self.valid_fields & 1 != 0
     }
@@ -342,19 +345,19 @@ pub struct DataWindow {
     pub header: StructureHeader,
     /// The control region to which the window belongs.
     pub control_region_index: U16,
-    /// Windows.
+    /// Number of windows.
     pub windows: U16,
     /// Offset of the first window in the range.
     pub offset: U64,
-    /// Bytes of a window.
+    /// Size of a window in bytes.
     pub size: U64,
-    /// Bytes that can be reached through the windows.
+    /// Bytes that are accessible through the windows.
     pub capacity: U64,
-    /// First of them.
+    /// First address that is accessible through the windows.
     pub start: U64,
 }
 
-/// Type 6 without its addresses: where to write to make a DIMM's queues flush.
+/// Type 6 without its addresses: addresses to which a write flushes a DIMM's queues.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct FlushHintsHeader {
@@ -362,13 +365,13 @@ pub struct FlushHintsHeader {
     pub header: StructureHeader,
     /// The DIMM.
     pub handle: U32,
-    /// Addresses that follow, 64 bits each.
+    /// Number of addresses that follow, 64 bits each.
     pub count: U16,
     /// Zero.
     pub reserved: [u8; 6],
 }
 
-/// Flush hints up to the DIMM.
+/// The first fields of flush hints, up to the DIMM.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub(super) struct FlushHintsKey {
@@ -378,17 +381,17 @@ pub(super) struct FlushHintsKey {
     pub(super) handle: U32,
 }
 
-/// Type 7: what the platform promises at power loss.
+/// Type 7: capabilities of the platform at power loss.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Capabilities {
     /// Type 7.
     pub header: StructureHeader,
-    /// Highest bit of `bits` that means something.
+    /// Highest bit of `bits` that is valid.
     pub highest_bit: u8,
     /// Zero.
     pub reserved: [u8; 3],
-    /// The promises; see [`Capabilities::persistence_domain`].
+    /// The capabilities; see [`Capabilities::persistence_domain`].
     pub bits: U32,
     /// Zero.
     pub reserved2: U32,
@@ -398,7 +401,8 @@ impl Capabilities {
     const CACHE_FLUSH: u32 = 1 << 0;
     const MEMORY_FLUSH: u32 = 1 << 1;
 
-    /// From where on data is safe, if the platform says so. A flush of the caches includes one of the controller.
+    /// Returns the persistence domain; `None` if the platform does not report it. A flush of the
+    /// CPU caches includes one of the memory controller.
     pub fn persistence_domain(&self) -> Option<PersistenceDomain> {
         let unused = 31_u32.saturating_sub(u32::from(self.highest_bit));
         let bits = self.bits.get() & (u32::MAX >> unused);
@@ -412,11 +416,11 @@ impl Capabilities {
     }
 }
 
-/// From where on data is safe at power loss.
+/// Where data must be to survive a power loss.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PersistenceDomain {
-    /// The CPU caches are flushed by the platform.
+    /// In the CPU caches: the platform flushes them.
     CpuCache,
-    /// The memory controller's queues are.
+    /// In the memory controller: the platform flushes its queues.
     MemoryController,
 }

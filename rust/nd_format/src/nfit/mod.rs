@@ -17,16 +17,19 @@
 //!                              └─ type 1 mapping (range, control region, handle) = a part of a DIMM in a range
 //! ```
 //!
-//! * [`structures`] walks the bytes; every length is checked against the rule of its type and the end of the table.
-//! * Of a structure that breaks the rule of its type, the rest of the table does without; what it may be a part of is refused, as far as it
-//!   would look complete without it ([`Malformed`], [`Nfit::malformed_mapping_of`], [`DimmError`]).
-//! * [`Nfit`] is a table of which the walk succeeded; its views (ranges, mappings, DIMMs, hints) borrow from the bytes.
-//! * [`interleave`] turns the mappings of a range into the cookies that namespace labels carry.
-//! * [`dsm`] knows the command families of the devices behind the table, [`health`], [`ars`], [`activation`] and [`security`] some
-//!   of their answers.
+//! * [`structures`] walks the bytes and checks every length against the rule of its type and the
+//!   end of the table.
+//! * A structure whose length breaks the rule of its type is left out. What it may be a part of is
+//!   refused if it would look complete without the structure ([`Malformed`],
+//!   [`Nfit::malformed_mapping_of`], [`DimmError`]).
+//! * [`Nfit`] is a table that was walked to its end; its views (ranges, mappings, DIMMs, hints)
+//!   borrow from the bytes.
+//! * [`interleave`] computes the cookies that namespace labels carry from the mappings of a range.
+//! * [`dsm`] has the `_DSM` families of the root device and of the DIMMs; [`health`], [`ars`],
+//!   [`activation`] and [`security`] are codecs of the payloads of some of their functions.
 //!
-//! Nothing here is trusted and nothing here allocates: views walk the table again, which is short, and looked at only
-//! when devices are enumerated.
+//! The bytes are not trusted, and nothing here allocates. Every view walks the table again: the
+//! table is short and is used only when devices are enumerated.
 
 pub mod activation;
 pub mod ars;

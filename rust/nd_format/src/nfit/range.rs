@@ -4,16 +4,16 @@
 
 use crate::uuid::Guid;
 
-/// What a [`SystemRange`](super::SystemRange) is for.
+/// Purpose of a [`SystemRange`](super::SystemRange).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RangeKind {
-    /// Memory that forgets.
+    /// Volatile memory.
     Volatile,
     /// Persistent memory.
     Persistent,
     /// Control registers of DIMMs.
     Control,
-    /// Aperture of block-window DIMMs.
+    /// Block data window of DIMMs.
     DataWindow,
     /// RAM disk, volatile.
     VolatileDisk,
@@ -28,7 +28,7 @@ pub enum RangeKind {
 }
 
 impl RangeKind {
-    /// The GUID of the kind; `None` for [`RangeKind::Unknown`].
+    /// Returns the GUID of the kind; `None` for [`RangeKind::Unknown`].
     pub fn guid(self) -> Option<Guid> {
         Self::GUIDS
             .iter()
@@ -78,7 +78,7 @@ impl RangeKind {
             .map_or(Self::Unknown, |&(_, kind)| kind)
     }
 
-    /// Tells whether the range is a RAM disk or CD, which needs no index to be of use.
+    /// Returns `true` if the range is a RAM disk or CD, which can be used without an index.
     pub fn is_virtual(self) -> bool {
         matches!(
             self,
@@ -86,7 +86,7 @@ impl RangeKind {
         )
     }
 
-    /// Tells whether a mapping into the range shows that a DIMM is an NVDIMM.
+    /// Returns `true` if a mapping into the range shows that a DIMM is an NVDIMM.
     pub(super) fn is_of_nvdimm(self) -> bool {
         matches!(self, Self::Control | Self::Persistent)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Security of a DIMM: the functions of Intel's family (NVDIMM DSM Interface), and what they say.
+//! Security of a DIMM: functions of the Intel family (NVDIMM DSM Interface) and their payloads.
 //!
 //! ```text
 //! function           input        answer
@@ -16,7 +16,7 @@
 //! 28 erase by the master          as 24
 //! ```
 //!
-//! The state is that of the user's passphrase, the extended state that of the master's.
+//! The state is that of the user passphrase, the extended state that of the master passphrase.
 
 use zerocopy::{
     little_endian::U32,
@@ -30,50 +30,50 @@ use zerocopy_derive::{
     Unaligned, //
 };
 
-/// Bytes of a passphrase.
+/// Size of a passphrase in bytes.
 pub const PASSPHRASE: usize = 32;
 
 /// Function numbers.
 pub mod function {
-    /// State.
+    /// Returns the security state.
     pub const STATE: u32 = 19;
     /// Sets or changes the passphrase.
     pub const SET_PASSPHRASE: u32 = 20;
-    /// Takes the passphrase away.
+    /// Disables the passphrase.
     pub const DISABLE: u32 = 21;
-    /// Unlocks.
+    /// Unlocks the contents.
     pub const UNLOCK: u32 = 22;
-    /// Lets nothing be changed until the next power cycle.
+    /// Freezes the security state until the next power cycle.
     pub const FREEZE: u32 = 23;
-    /// Throws the key away that the contents are encrypted with.
+    /// Secure erase: discards the key with which the contents are encrypted.
     pub const ERASE: u32 = 24;
     /// Overwrites the contents, which takes long.
     pub const OVERWRITE: u32 = 25;
-    /// Tells whether that is done.
+    /// Returns whether the overwrite is done.
     pub const QUERY_OVERWRITE: u32 = 26;
-    /// Sets or changes the master's passphrase.
+    /// Sets or changes the master passphrase.
     pub const SET_MASTER_PASSPHRASE: u32 = 27;
-    /// Erases, with the master's passphrase.
+    /// Secure erase with the master passphrase.
     pub const MASTER_ERASE: u32 = 28;
 }
 
-/// What a status is, besides 0.
+/// Status codes other than 0.
 pub mod status {
-    /// The DIMM cannot do that.
+    /// The DIMM does not support the function.
     pub const NOT_SUPPORTED: u32 = 1;
-    /// Not in this state.
+    /// The function is not valid in this security state.
     pub const INVALID_STATE: u32 = 10;
-    /// It is not the passphrase.
+    /// Wrong passphrase.
     pub const WRONG_PASSPHRASE: u32 = 11;
-    /// Of overwriting: the DIMM cannot do that.
+    /// Overwrite: the DIMM does not support it.
     pub const CANNOT_OVERWRITE: u32 = 0x1_0007;
-    /// Of the query: it is not done yet.
+    /// Query of the overwrite: it is in progress.
     pub const OVERWRITING: u32 = 0x1_0007;
-    /// Of the query: nothing is being overwritten.
+    /// Query of the overwrite: none is in progress.
     pub const NOT_OVERWRITING: u32 = 0x2_0007;
 }
 
-/// Bits of a state.
+/// Bits of the state and of the extended state.
 mod bits {
     pub(super) const ENABLED: u8 = 1 << 1;
     pub(super) const LOCKED: u8 = 1 << 2;
@@ -86,7 +86,7 @@ mod bits {
     pub(super) const MASTER_COUNT_EXPIRED: u8 = 1 << 1;
 }
 
-/// What a passphrase protects.
+/// Lock state of a passphrase.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lock {
     /// There is no passphrase.
@@ -97,16 +97,16 @@ pub enum Lock {
     Locked,
 }
 
-/// What a DIMM says of one of its passphrases.
+/// State of one of the passphrases of a DIMM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Protection {
-    /// What it protects.
+    /// Lock state.
     pub lock: Lock,
-    /// Whether it cannot be used or changed until the next power cycle.
+    /// `true` if the passphrase cannot be used or changed until the next power cycle.
     pub frozen: bool,
 }
 
-/// The answer of the function [`function::STATE`].
+/// Output of the function [`function::STATE`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct SecurityState {
@@ -118,7 +118,8 @@ pub struct SecurityState {
 }
 
 impl SecurityState {
-    /// What a DIMM answers whose master has a passphrase if `master` is set.
+    /// Returns the output of a DIMM in this state; `master` is `true` if a master passphrase is
+    /// set.
     pub fn new(user: Protection, overwriting: bool, master: bool) -> Self {
         let lock = match user.lock {
             _ if overwriting => bits::OVERWRITING,
@@ -136,13 +137,13 @@ impl SecurityState {
         }
     }
 
-    /// Reads an answer; `None` if it is too short or reports a failure.
+    /// Decodes an output; `None` if it is too short or reports a failure.
     pub fn from_answer(answer: &[u8]) -> Option<Self> {
         let (state, _) = Self::read_from_prefix(answer).ok()?;
         (state.status.get() == 0).then_some(state)
     }
 
-    /// What the user's passphrase does; `None`: the DIMM has no security.
+    /// Returns the state of the user passphrase; `None` if the DIMM does not support security.
     pub fn user(&self) -> Option<Protection> {
         let has = |bit| self.state & bit != 0;
         if has(bits::UNSUPPORTED) {
@@ -166,7 +167,7 @@ impl SecurityState {
         })
     }
 
-    /// What the master's passphrase does.
+    /// Returns the state of the master passphrase.
     pub fn master(&self) -> Protection {
         let has = |bit| self.extended_state & bit != 0;
         Protection {

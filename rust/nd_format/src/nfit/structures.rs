@@ -37,25 +37,25 @@ use zerocopy::{
 /// One structure of the table.
 #[derive(Clone, Copy, Debug)]
 pub enum Structure<'a> {
-    /// A range of system addresses.
+    /// A range of system physical addresses.
     Range(&'a SystemRange),
     /// A part of a DIMM in a range.
     Mapping(&'a Mapping),
-    /// How DIMMs take turns.
+    /// How the DIMMs of a set are interleaved.
     Interleave(Interleave<'a>),
-    /// SMBIOS data, of no use here.
+    /// SMBIOS data, not used here.
     Smbios(&'a [u8]),
-    /// What a DIMM is.
+    /// Identity of a DIMM.
     ControlRegion(&'a ControlRegion),
     /// A block window.
     DataWindow(&'a DataWindow),
-    /// Where to flush a DIMM.
+    /// Flush hint addresses of a DIMM.
     FlushHints(FlushHints<'a>),
-    /// What the platform promises.
+    /// Capabilities of the platform.
     Capabilities(&'a Capabilities),
-    /// A structure that has not the length that its type demands. It is for the caller to report it.
+    /// A structure whose length is wrong for its type. Reporting it is up to the caller.
     Malformed(Malformed<'a>),
-    /// A type that this crate does not know. It is for the caller to report it.
+    /// A structure of unknown type. Reporting it is up to the caller.
     Unknown {
         /// The type.
         kind: u16,
@@ -64,7 +64,7 @@ pub enum Structure<'a> {
     },
 }
 
-/// Type 2: how the DIMMs of a set take turns.
+/// Type 2: how the DIMMs of a set are interleaved.
 #[derive(Clone, Copy, Debug)]
 pub struct Interleave<'a> {
     /// The fixed part.
@@ -73,7 +73,7 @@ pub struct Interleave<'a> {
     pub lines: &'a [U32],
 }
 
-/// Type 6: the addresses that flush a DIMM's queues when written to.
+/// Type 6: addresses to which a write flushes a DIMM's queues.
 #[derive(Clone, Copy, Debug)]
 pub struct FlushHints<'a> {
     /// The DIMM.
@@ -82,33 +82,34 @@ pub struct FlushHints<'a> {
     pub addresses: &'a [U64],
 }
 
-/// A structure that has not the length that its type demands. Where the next one begins is known, so only what this one is about is in doubt.
+/// A structure whose length is wrong for its type. The length still tells where the next structure
+/// begins, so only what this structure describes is in doubt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Malformed<'a> {
-    /// Where the structure begins.
+    /// Offset of the structure.
     pub offset: usize,
     /// Its type.
     pub kind: u16,
-    /// What its type demands.
+    /// Length that its type requires.
     pub expected: LengthRule,
     bytes: &'a [u8],
 }
 
 impl<'a> Malformed<'a> {
-    /// The error of a table in which this structure cannot be passed over.
+    /// Returns the error of a table in which this structure cannot be skipped.
     pub(super) fn as_error(&self) -> Error {
         Error::WrongLength {
             offset: self.offset,
             kind: self.kind,
-            // CAST: It was a length of sixteen bits.
+            // CAST: It is the 16-bit length of the structure.
             found: self.bytes.len() as u16,
             expected: self.expected,
         }
     }
 
-    /// What the structure is about, as far as it matters to others.
+    /// Returns what the structure describes, as far as other structures depend on it.
     ///
-    /// `None`: it cannot be told, because the structure ends before the field that says so.
+    /// Returns `None` if the structure ends before the field that says so.
     pub(super) fn subject(&self) -> Option<Subject> {
         match self.kind {
             kind::MAPPING => {
@@ -124,7 +125,8 @@ impl<'a> Malformed<'a> {
                     device: DeviceHandle(fields.handle.get()),
                 })
             }
-            // What refers to a range or a control region finds it missing. What is missing of the others promises nothing.
+            // A reference to a missing range or control region is detected. Without one of the
+            // other structures the table only promises less.
             _ => Some(Subject::Itself),
         }
     }
@@ -146,7 +148,7 @@ impl fmt::Display for Malformed<'_> {
     }
 }
 
-/// What a malformed structure is about.
+/// Subject of a malformed structure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Subject {
     /// A part of this DIMM in this range.
@@ -154,9 +156,9 @@ pub(super) enum Subject {
         device: DeviceHandle,
         range_index: u16,
     },
-    /// Where to flush this DIMM.
+    /// Flush hint addresses of this DIMM.
     FlushHints { device: DeviceHandle },
-    /// Nothing that could be taken for complete without it.
+    /// Nothing that would look complete without the structure.
     Itself,
 }
 
@@ -172,10 +174,11 @@ mod kind {
     pub(super) const CAPABILITIES: u16 = 7;
 }
 
-/// Walks the structures of a table, which begin at the first byte of `bytes`.
+/// Returns the structures of a table, which begin at the first byte of `bytes`.
 ///
-/// The walk ends at the end of the bytes, or after the first error, which hides what may follow. Zeroes up to the end are padding, which some
-/// firmware leaves there; a structure of length zero before anything else is an error.
+/// The walk ends at the end of the bytes or after the first error; what follows an error is lost.
+/// Zeroes up to the end are padding, which some firmware leaves there. A structure of length zero
+/// in front of anything else is an error.
 pub fn structures(bytes: &[u8]) -> Structures<'_> {
     Structures {
         rest: bytes,
@@ -237,7 +240,7 @@ impl<'a> Iterator for Structures<'a> {
         }
         let step = self.step();
         if step.is_err() {
-            // There is no telling where the next structure begins.
+            // The start of the next structure is unknown.
             self.rest = &[];
         }
         Some(step)
@@ -245,7 +248,7 @@ impl<'a> Iterator for Structures<'a> {
 }
 
 impl<'a> Structure<'a> {
-    /// Takes the `bytes` of a whole structure; the error is the length that its type demands.
+    /// Decodes the `bytes` of a whole structure. The error is the length that its type requires.
     fn decode(kind: u16, bytes: &'a [u8]) -> Result<Self, LengthRule> {
         Ok(match kind {
             kind::RANGE => Self::Range(decode_range(bytes)?),
@@ -300,12 +303,12 @@ where
     T::ref_from_prefix(bytes).map_err(|_| LengthRule::AtLeast(size_of::<T>()))
 }
 
-/// The first `count` elements of `tail`, with which the structure `bytes` ends.
+/// Returns the first `count` elements of `tail`, with which the structure `bytes` ends.
 fn elements<'a, T>(bytes: &[u8], tail: &'a [u8], count: u32) -> Result<&'a [T], LengthRule>
 where
     T: FromBytes + Immutable + Unaligned,
 {
-    // A count too large for `usize` is too large for the table, whose length has sixteen bits.
+    // A count too large for `usize` is too large for the structure, whose length has 16 bits.
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let fixed = bytes.len().saturating_sub(tail.len());
     <[T]>::ref_from_prefix_with_elems(tail, count)
@@ -315,7 +318,8 @@ where
         })
 }
 
-/// How many steps the walks of a test take: a table of any length must be seen through in time.
+/// Counts the steps of walks in tests: the time that a table takes must be bounded, whatever its
+/// contents.
 #[cfg(test)]
 pub(super) mod steps {
     extern crate std;
@@ -330,7 +334,7 @@ pub(super) mod steps {
         STEPS.set(STEPS.get() + 1);
     }
 
-    /// The steps of this thread so far.
+    /// Returns the steps of this thread so far.
     pub(in super::super) fn so_far() -> u64 {
         STEPS.get()
     }

@@ -29,18 +29,18 @@ use super::{
 use core::iter;
 use zerocopy::FromBytes;
 
-/// A table that can be walked to its end, and whose malformed structures tell what they are about.
+/// A table that can be walked to its end, and whose malformed structures reveal what they describe.
 ///
 /// # Invariants
 ///
-/// The walk over the bytes gives no error.
+/// The walk over the bytes returns no error.
 #[derive(Clone, Copy, Debug)]
 pub struct Nfit<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Nfit<'a> {
-    /// Takes structures without a header, as the `_FIT` method gives them.
+    /// Checks structures without a header, as the `_FIT` method returns them.
     pub fn from_structures(bytes: &'a [u8]) -> Result<Self, Error> {
         structures(bytes).try_for_each(|structure| match structure? {
             Structure::Malformed(malformed) if malformed.subject().is_none() => {
@@ -52,7 +52,7 @@ impl<'a> Nfit<'a> {
         Ok(Self { bytes })
     }
 
-    /// Takes the static table, header and all.
+    /// Checks the static table, including its header.
     pub fn from_table(bytes: &'a [u8]) -> Result<(&'a TableHeader, Self), Error> {
         let (header, body) = TableHeader::ref_from_prefix(bytes)
             .map_err(|_| Error::NoHeader { found: bytes.len() })?;
@@ -73,13 +73,13 @@ impl<'a> Nfit<'a> {
         Ok((header, Self::from_structures(body)?))
     }
 
-    /// All structures, in the order of the table.
+    /// Returns all structures, in the order of the table.
     pub fn structures(&self) -> impl Iterator<Item = Structure<'a>> + Clone + use<'a> {
-        // By the type invariant, nothing is lost here.
+        // By the type invariant, no structure is lost here.
         structures(self.bytes).map_while(Result::ok)
     }
 
-    /// The ranges of system addresses, in the order of the table.
+    /// Returns the ranges of system physical addresses, in the order of the table.
     pub fn ranges(&self) -> impl Iterator<Item = &'a SystemRange> + Clone + use<'a> {
         self.structures().filter_map(|structure| match structure {
             Structure::Range(range) => Some(range),
@@ -87,7 +87,7 @@ impl<'a> Nfit<'a> {
         })
     }
 
-    /// All mappings, in the order of the table.
+    /// Returns all mappings, in the order of the table.
     pub fn mappings(&self) -> impl Iterator<Item = &'a Mapping> + Clone + use<'a> {
         self.structures().filter_map(|structure| match structure {
             Structure::Mapping(mapping) => Some(mapping),
@@ -95,7 +95,7 @@ impl<'a> Nfit<'a> {
         })
     }
 
-    /// The mappings into a range, in the order of the table. A range of index 0 has none.
+    /// Returns the mappings into a range, in the order of the table. A range of index 0 has none.
     pub fn mappings_of(
         &self,
         range: &SystemRange,
@@ -105,7 +105,7 @@ impl<'a> Nfit<'a> {
             .filter(move |mapping| index != 0 && mapping.range_index.get() == index)
     }
 
-    /// The structures that have not the length that their type demands, in the order of the table.
+    /// Returns the structures whose length is wrong for their type, in the order of the table.
     pub fn malformed(&self) -> impl Iterator<Item = Malformed<'a>> + Clone + use<'a> {
         self.structures().filter_map(|structure| match structure {
             Structure::Malformed(malformed) => Some(malformed),
@@ -113,15 +113,19 @@ impl<'a> Nfit<'a> {
         })
     }
 
-    /// A mapping into `range` that cannot be read, if there is one: the others are not all of the range then. A range of index 0 has none.
+    /// Returns a malformed mapping into `range`, if there is one: the other mappings then are not
+    /// all of the range. A range of index 0 has none.
     pub fn malformed_mapping_of(&self, range: &SystemRange) -> Option<Malformed<'a>> {
         let index = range.index.get();
         self.malformed().find(|malformed| {
-            matches!(malformed.subject(), Some(Subject::Mapping { range_index, .. }) if index != 0 && range_index == index)
+            matches!(
+                malformed.subject(),
+                Some(Subject::Mapping { range_index, .. }) if index != 0 && range_index == index
+            )
         })
     }
 
-    /// The control region of an index.
+    /// Returns the control region with an index.
     pub fn control_region(&self, index: u16) -> Option<&'a ControlRegion> {
         self.structures().find_map(|structure| match structure {
             Structure::ControlRegion(region) if region.index.get() == index => Some(region),
@@ -129,7 +133,7 @@ impl<'a> Nfit<'a> {
         })
     }
 
-    /// Where to flush a DIMM; empty if the firmware names no place.
+    /// Returns the flush hints of a DIMM; empty if the firmware provides none.
     pub fn flush_hints(&self, device: DeviceHandle) -> FlushHints<'a> {
         self.structures()
             .find_map(|structure| match structure {
@@ -142,7 +146,7 @@ impl<'a> Nfit<'a> {
             })
     }
 
-    /// What the platform promises, if it says so.
+    /// Returns the capabilities of the platform, if it reports them.
     pub fn capabilities(&self) -> Option<&'a Capabilities> {
         self.structures().find_map(|structure| match structure {
             Structure::Capabilities(capabilities) => Some(capabilities),
@@ -150,10 +154,11 @@ impl<'a> Nfit<'a> {
         })
     }
 
-    /// The DIMMs, ascending by handle.
+    /// Returns the DIMMs in ascending order of their handles.
     ///
-    /// A handle is a DIMM if some mapping of it is not mapped at all, or mapped into a control or a persistent range. The steps of this are
-    /// of the order of the square of the number of structures.
+    /// A handle is a DIMM if at least one mapping of it is not mapped at all, or is mapped into a
+    /// control or a persistent range. The walk takes steps of the order of the square of the number
+    /// of structures.
     pub fn dimms(&self) -> impl Iterator<Item = Result<Dimm<'a>, DimmError>> + use<'a> {
         let table = *self;
         let next = move |after: Option<DeviceHandle>| {
@@ -168,12 +173,13 @@ impl<'a> Nfit<'a> {
             .map(move |handle| table.dimm(handle))
     }
 
-    /// The mappings that make `handle` a DIMM, each with the kind of the range it is mapped into.
+    /// Returns the mappings that make `handle` a DIMM, each with the kind of the range into which
+    /// it is mapped.
     fn nvdimm_mappings(
         self,
         handle: DeviceHandle,
     ) -> impl Iterator<Item = (&'a Mapping, Option<RangeKind>)> + use<'a> {
-        // Few mappings are of one handle, so that is asked before the ranges are walked.
+        // Few mappings have the same handle, so this filter comes before the walk over the ranges.
         self.mappings()
             .filter(move |mapping| mapping.device() == handle)
             .filter_map(move |mapping| {
@@ -188,7 +194,7 @@ impl<'a> Nfit<'a> {
             })
     }
 
-    /// A mapping of `handle`, or its flush hints, that cannot be read.
+    /// Returns a malformed mapping of `handle`, or its malformed flush hints.
     fn malformed_structure_of(self, handle: DeviceHandle) -> Option<Malformed<'a>> {
         self.malformed()
             .find(|malformed| match malformed.subject() {
@@ -218,8 +224,8 @@ impl<'a> Nfit<'a> {
 
             let index = mapping.control_region_index.get();
             match self.control_region(index) {
-                // Firmware of ACPI 6.1 has two control regions for a DIMM with block windows. The one that knows the
-                // windows is the better.
+                // Firmware of ACPI 6.1 has two control regions for a DIMM with block windows. The
+                // one that describes the windows is preferred.
                 Some(found) => match dimm.control_region {
                     Some(known) if known.windows.get() != 0 || found.windows.get() == 0 => {}
                     _ => dimm.control_region = Some(found),

@@ -26,7 +26,7 @@ fn slot(lba: u32, seq: u32) -> RawSlot {
 
 #[test]
 fn exactly_the_legal_pairs_are_accepted() {
-    // Numbers that the C driver's sums accept or wrap around with are among them.
+    // Among them are numbers that the C driver's sums accept, or that make them wrap around.
     let numbers = [0, 1, 2, 3, 4, 5, 6, 0x8000_0000, u32::MAX - 1, u32::MAX];
     for first in numbers {
         for second in numbers {
@@ -110,7 +110,7 @@ fn layouts() {
 fn groups_that_nothing_leads_to() {
     let adjacent = [slot(1, 1), slot(2, 2), BLANK, BLANK];
     let erased = [BLANK; SLOTS];
-    // Wherever it stands: taking it for a new lane would make block 0 both free and mapped.
+    // At any position: taken for a new lane, such a group would make block 0 both free and mapped.
     for groups in [[erased, adjacent], [adjacent, erased], [erased, erased]] {
         assert_eq!(detect(&groups), Err(FlogError::Slots([false; SLOTS])));
     }

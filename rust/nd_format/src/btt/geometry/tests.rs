@@ -11,10 +11,11 @@ use std::vec::Vec;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Sizes and offsets that the C driver was seen to write.
+/// Sizes and offsets that the C driver writes.
 #[test]
 fn vectors() {
-    // Arena bytes, external size; internal size, blocks, sectors, map, flog, info2, bytes of the disk.
+    // Arena bytes, external size; internal size, blocks, sectors, map, flog, info2, bytes of the
+    // disk.
     let vectors = [
         (
             16 * MIB,
@@ -168,7 +169,7 @@ fn split_into_arenas() {
     assert_eq!(arenas, [(0, 0)]);
     let arenas: Vec<_> = split(ARENA_MAX);
     assert_eq!(arenas, [(0, 0)]);
-    // A rest too small for an arena makes the one in front of it the last.
+    // If the rest is too small for an arena, the arena in front of it is the last one.
     let arenas: Vec<_> = split(ARENA_MAX + ARENA_MIN - 1);
     assert_eq!(arenas, [(0, 0)]);
     let arenas: Vec<_> = split(ARENA_MAX + ARENA_MIN);
@@ -177,7 +178,7 @@ fn split_into_arenas() {
     assert_eq!(arenas, [(0, ARENA_MAX), (ARENA_MAX, 0)]);
 }
 
-/// All sizes of arenas there are, as sizes are rounded down to pages: 7 × 2^27.
+/// All sizes of arenas, which are rounded down to pages: 7 × 2^27.
 #[test]
 #[ignore = "a minute if optimised, an hour if not"]
 fn all_new_arenas_pass_the_check_for_media() {
@@ -198,7 +199,7 @@ fn size() -> impl Strategy<Value = u64> {
     prop_oneof![ARENA_MIN..256 * MIB, ARENA_MIN..=ARENA_MAX]
 }
 
-/// One field of an otherwise good geometry.
+/// A value for one field of an otherwise valid layout.
 fn damage() -> impl Strategy<Value = (usize, u64)> {
     (
         0usize..10,
@@ -217,7 +218,11 @@ proptest! {
     }
 
     #[test]
-    fn what_passes_the_check_is_in_order(size in size(), lba_size in lba_size(), (field, value) in damage()) {
+    fn what_passes_the_check_is_in_order(
+        size in size(),
+        lba_size in lba_size(),
+        (field, value) in damage(),
+    ) {
         let mut media = ArenaGeometry::new(size, lba_size).unwrap().to_media();
         let short = value as u32;
         match field {

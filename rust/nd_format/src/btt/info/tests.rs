@@ -137,10 +137,10 @@ fn remnants() {
     let mut damaged = block;
     damaged[32..].fill(0xff);
     assert!(is_remnant(&damaged, &block));
-    // The signature alone is that of any BTT.
+    // Every BTT has the signature.
     damaged[16..].fill(0xff);
     assert!(!is_remnant(&damaged, &block));
-    // Any word of a block that was written for the first time.
+    // Every single word of a block that is written for the first time.
     for word in block
         .chunks_exact(8)
         .enumerate()
@@ -150,7 +150,7 @@ fn remnants() {
         let mut damaged = [0; INFO_LEN];
         damaged[index * 8..][..8].copy_from_slice(word);
         assert!(is_remnant(&damaged, &block));
-        // The offsets alone may be in anything.
+        // Offsets alone may be part of any data.
         damaged[2048] = 1;
         assert_eq!(is_remnant(&damaged, &block), matches!(index, 2 | 3 | 511));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Families of functions.
+//! Tests of the families of functions.
 
 extern crate std;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interleave sets: the order of their members, and cookies.
+//! Tests of interleave sets: the order of their members, and cookies.
 
 extern crate std;
 
@@ -57,7 +57,8 @@ fn qemu_cookies() {
     assert_eq!(sets, [(slot_1, vec![0]), (slot_0, vec![0])]);
 }
 
-/// A set of DIMMs at the given offsets, serial numbers ascending from 1.
+/// Returns a table with a set of DIMMs at the given offsets and with ascending serial numbers from
+/// 1.
 fn interleaved(offsets: &[u64]) -> Vec<u8> {
     let mut bytes = sample::range(1, sample::PERSISTENT, 0, 1 << 30);
     for (serial, &region_offset) in (1_u16..).zip(offsets) {
@@ -115,13 +116,18 @@ fn set_size_is_limited() {
 
 proptest! {
     #[test]
-    fn cookies_do_not_depend_on_the_order_of_the_table(offsets in prop::collection::btree_set(any::<u64>(), 1..8)) {
+    fn cookies_do_not_depend_on_the_order_of_the_table(
+        offsets in prop::collection::btree_set(any::<u64>(), 1..8),
+    ) {
         let ascending: Vec<u64> = offsets.into_iter().collect();
         let bytes = interleaved(&ascending);
         let table = Nfit::from_structures(&bytes).unwrap();
         let members: Vec<Member> = table
             .mappings()
-            .map(|mapping| Member::new(mapping, table.control_region(mapping.control_region_index.get()).unwrap()))
+            .map(|mapping| {
+                let index = mapping.control_region_index.get();
+                Member::new(mapping, table.control_region(index).unwrap())
+            })
             .collect();
         let reversed: Vec<Member> = members.iter().rev().copied().collect();
         let forward = InterleaveSet::new(&members).unwrap();

@@ -14,7 +14,7 @@ pub(super) const PERSISTENT: Guid = Guid::new(0x66f0d379_b4f3_4074_ac43_0d3318b7
 
 pub(super) const VOLATILE: Guid = Guid::new(0x7305944f_fdda_44e3_b16c_3f22d252e5d0);
 
-/// A structure: type, length, fields.
+/// Returns a structure: type, length, fields.
 pub(super) fn structure(kind: u16, fields: &[&[u8]]) -> Vec<u8> {
     let body = fields.concat();
     let length = u16::try_from(body.len() + 4).unwrap();
@@ -37,7 +37,7 @@ pub(super) fn range(index: u16, guid: Guid, base: u64, length: u64) -> Vec<u8> {
     )
 }
 
-/// A mapping with all that tests care for.
+/// The fields of a mapping that tests set.
 pub(super) struct MappingFields {
     pub(super) handle: u32,
     pub(super) range: u16,
@@ -67,7 +67,7 @@ pub(super) fn mapping(fields: &MappingFields) -> Vec<u8> {
     )
 }
 
-/// A control region of 80 bytes, as QEMU makes it.
+/// Returns a control region of 80 bytes, as QEMU creates it.
 pub(super) fn control_region(index: u16, serial: u32) -> Vec<u8> {
     structure(
         4,
@@ -107,7 +107,8 @@ pub(super) fn capabilities(highest_bit: u8, bits: u32) -> Vec<u8> {
     structure(7, &[&[highest_bit, 0, 0, 0], &bits.to_le_bytes(), &[0; 4]])
 }
 
-/// What QEMU describes for its slots `0..slots`, each of 126 MiB; the last slot comes first, as with QEMU.
+/// Returns the structures that QEMU creates for its slots `0..slots`, each of 126 MiB. The last
+/// slot comes first, as with QEMU.
 pub(super) fn qemu(slots: u16) -> Vec<u8> {
     const SIZE: u64 = 126 << 20;
 
@@ -133,7 +134,7 @@ pub(super) fn qemu(slots: u16) -> Vec<u8> {
         .concat()
 }
 
-/// The static table around `body`.
+/// Returns the static table around `body`.
 pub(super) fn table(body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 40).unwrap();
     let mut table = vec![0; 40];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The walk over the structures of a table, and what is refused.
+//! Tests of the walk over the structures of a table, and of its errors.
 
 extern crate std;
 
@@ -54,7 +54,7 @@ fn every_truncation_is_noticed() {
         let Some(body) = length.checked_sub(40) else {
             continue;
         };
-        // What is left of a cut structure may look like padding, but only if it is all zero.
+        // The rest of a cut structure may look like padding, but only if it is all zeroes.
         let complete = ends.iter().rev().find(|&&end| end <= body).unwrap_or(&0);
         assert_eq!(
             Nfit::from_structures(&bytes[40..length]).is_ok(),
@@ -64,12 +64,12 @@ fn every_truncation_is_noticed() {
     }
 }
 
-/// The text of the error that `bytes` give.
+/// Returns the text of the error for `bytes`.
 fn error(bytes: &[u8]) -> String {
     Nfit::from_structures(bytes).unwrap_err().to_string()
 }
 
-/// What the table of `bytes` says of the one structure in it that is malformed.
+/// Returns the text of the one malformed structure in the table of `bytes`.
 fn complaint(bytes: &[u8]) -> String {
     let table = Nfit::from_structures(bytes).unwrap();
     let mut malformed = table.malformed();
@@ -216,8 +216,8 @@ fn static_table_header_is_checked() {
     );
 }
 
-/// Looks at all that a table offers.
-fn look_at_everything(bytes: &[u8]) {
+/// Uses all views that a table has.
+fn use_all_views(bytes: &[u8]) {
     let Ok(table) = Nfit::from_structures(bytes) else {
         return;
     };
@@ -260,7 +260,7 @@ fn look_at_everything(bytes: &[u8]) {
 proptest! {
     #[test]
     fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-        look_at_everything(&bytes);
+        use_all_views(&bytes);
     }
 
     #[test]
@@ -275,6 +275,6 @@ proptest! {
             bytes[place] = value;
         }
         bytes.truncate(cut.index(bytes.len() + 1));
-        look_at_everything(&bytes);
+        use_all_views(&bytes);
     }
 }

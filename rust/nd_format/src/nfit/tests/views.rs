@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ranges, DIMMs and capabilities of a table.
+//! Tests of the views of a table: ranges, DIMMs and capabilities.
 
 extern crate std;
 
@@ -119,7 +119,7 @@ fn dimms_are_gathered_from_mappings() {
     .concat();
     let table = Nfit::from_structures(&bytes).unwrap();
     let dimms: Vec<Dimm<'_>> = table.dimms().map(Result::unwrap).collect();
-    // 7 is mapped only into volatile memory, 8 only into a range that is not there.
+    // 7 is mapped only into volatile memory, 8 only into a range that does not exist.
     assert_eq!(
         dimms.iter().map(|dimm| dimm.handle.0).collect::<Vec<_>>(),
         [4, 9]
@@ -134,8 +134,8 @@ fn dimms_are_gathered_from_mappings() {
 fn dimms_of_a_crafted_table_are_seen_through_in_time() {
     const EACH: u16 = 100;
 
-    // Whether a DIMM is one is said by the last of the ranges, and what it is by the last of the control regions. All DIMMs are different,
-    // then all are the same.
+    // The last range decides whether a handle is a DIMM, and the last control region describes it.
+    // All DIMMs are different at first, then all are the same.
     let handles: [fn(u16) -> u32; 2] = [u32::from, |_| 1];
     for handle in handles {
         let ranges = (1..=EACH).map(|index| sample::range(index, sample::PERSISTENT, 0, 4096));
@@ -193,7 +193,7 @@ fn control_region_may_be_absent_but_not_missing() {
     );
 }
 
-/// A table of two DIMMs with a range each: `structures(n)` is what there is of number n.
+/// Returns a table of two DIMMs with a range each. `structures(n)` are the structures of number n.
 fn two_dimms(structures: impl Fn(u16) -> Vec<Vec<u8>>) -> Vec<u8> {
     (1..=2).flat_map(structures).flatten().collect()
 }
@@ -216,7 +216,7 @@ fn plain_dimm(number: u16) -> Vec<Vec<u8>> {
     ]
 }
 
-/// A structure cut to so many bytes, or with zeros at its end.
+/// Returns a structure cut to `length` bytes, or with zeroes at its end.
 fn resized(mut structure: Vec<u8>, length: u16) -> Vec<u8> {
     structure.resize(length.into(), 0);
     structure[2..4].copy_from_slice(&length.to_le_bytes());
@@ -225,7 +225,7 @@ fn resized(mut structure: Vec<u8>, length: u16) -> Vec<u8> {
 
 #[test]
 fn a_malformed_structure_costs_what_it_is_about() {
-    // Which structure of DIMM 1 has which length; whether its range, its DIMM and its mapping are still there.
+    // Structure of DIMM 1 and its length; whether its range, its DIMM and its mapping remain.
     let cases = [
         (0, 57, false, true, true),
         (1, 49, true, false, false),
@@ -259,7 +259,7 @@ fn a_malformed_structure_costs_what_it_is_about() {
             .filter_map(Result::ok)
             .map(|dimm| dimm.handle.0);
         let dimms = dimms.collect::<Vec<_>>();
-        // A DIMM whose range is not there is none.
+        // A DIMM without its range is not a DIMM.
         let expected: &[u32] = if has_dimm && has_range { &[1, 2] } else { &[2] };
         assert_eq!(dimms, expected, "{spoilt}");
     }
@@ -267,7 +267,7 @@ fn a_malformed_structure_costs_what_it_is_about() {
 
 #[test]
 fn a_dimm_with_a_mapping_that_cannot_be_read_is_refused() {
-    // The other mapping may say that the DIMM is not armed.
+    // The malformed mapping may say that the DIMM is not armed.
     let good = plain_dimm(1);
     let bytes = [good.concat(), resized(good[1].clone(), 49)].concat();
     let table = Nfit::from_structures(&bytes).unwrap();
