@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What programs see of the simulated buses through libndctl: what ndctl's test of its library asserts of DIMMs, their health and
- * its notifications, labels, regions, raw namespaces and BTTs. qemu/tests/79-library.sh calls it, with the buses as they are at
- * first.
+ * Tests the simulated buses through libndctl: the assertions of ndctl's own library test on DIMMs,
+ * their health and its notifications, labels, regions, raw namespaces and BTTs.
+ * qemu/tests/79-library.sh runs it on buses in their initial state.
  *
- * The first thing that is not as expected ends it with a message and status 1.
+ * The first failed assertion ends the program with a message and status 1.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,14 +23,14 @@
 #define MIB (1ULL << 20)
 #define LABELS (128 << 10)
 
-#define check(condition, ...)                                                                                                  \
-	do {                                                                                                                   \
-		if (!(condition)) {                                                                                            \
-			fprintf(stderr, "library.c:%d: %s: ", __LINE__, #condition);                                            \
-			fprintf(stderr, __VA_ARGS__);                                                                          \
-			fputc('\n', stderr);                                                                                   \
-			exit(1);                                                                                               \
-		}                                                                                                              \
+#define check(condition, ...)									\
+	do {											\
+		if (!(condition)) {								\
+			fprintf(stderr, "library.c:%d: %s: ", __LINE__, #condition);		\
+			fprintf(stderr, __VA_ARGS__);						\
+			fputc('\n', stderr);							\
+			exit(1);								\
+		}										\
 	} while (0)
 
 static struct ndctl_bus *find_bus(struct ndctl_ctx *context, const char *provider)
@@ -66,13 +66,14 @@ static struct ndctl_dimm *find_dimm(struct ndctl_bus *bus, unsigned int handle)
 	return NULL;
 }
 
-/* Submits a command and wants it to succeed, for the kernel and for the firmware. */
+/* Submits a command, which must succeed in the kernel and in the firmware. */
 static struct ndctl_cmd *done(struct ndctl_cmd *command, const char *what)
 {
 	check(command, "%s is not supported", what);
 	int error = ndctl_cmd_submit(command);
 	check(error >= 0, "%s: %d", what, error);
-	check(ndctl_cmd_get_firmware_status(command) == 0, "%s: status %#x", what, ndctl_cmd_get_firmware_status(command));
+	check(ndctl_cmd_get_firmware_status(command) == 0,
+	      "%s: status %#x", what, ndctl_cmd_get_firmware_status(command));
 	return command;
 }
 
@@ -80,13 +81,14 @@ static void check_label_area(struct ndctl_dimm *dimm)
 {
 	static char area[LABELS], again[sizeof(area)];
 	struct ndctl_cmd *size = done(ndctl_dimm_cmd_new_cfg_size(dimm), "get_size");
-	check(ndctl_cmd_cfg_size_get_size(size) == sizeof(area), "%u", ndctl_cmd_cfg_size_get_size(size));
+	check(ndctl_cmd_cfg_size_get_size(size) == sizeof(area),
+	      "%u", ndctl_cmd_cfg_size_get_size(size));
 
 	struct ndctl_cmd *read = done(ndctl_dimm_cmd_new_cfg_read(size), "get_data");
 	ssize_t length = ndctl_cmd_cfg_read_get_data(read, area, sizeof(area), 0);
 	check(length == sizeof(area), "%zd", length);
 
-	/* In the middle, where no label is. */
+	/* In the middle of the area, where there is no label. */
 	char text[] = "0123456789abcdefghi";
 	const unsigned int place = sizeof(area) / 2;
 	struct ndctl_cmd *write = ndctl_dimm_cmd_new_cfg_write(read);
@@ -108,14 +110,21 @@ static void check_health(struct ndctl_dimm *dimm)
 	struct ndctl_cmd *smart = done(ndctl_dimm_cmd_new_smart(dimm), "smart");
 	const unsigned int alarms = ND_SMART_SPARE_TRIP | ND_SMART_MTEMP_TRIP;
 
-	check(ndctl_cmd_smart_get_health(smart) == ND_SMART_NON_CRITICAL_HEALTH, "%u", ndctl_cmd_smart_get_health(smart));
-	check(ndctl_cmd_smart_get_media_temperature(smart) == 23 * 16, "%u", ndctl_cmd_smart_get_media_temperature(smart));
+	check(ndctl_cmd_smart_get_health(smart) == ND_SMART_NON_CRITICAL_HEALTH,
+	      "%u", ndctl_cmd_smart_get_health(smart));
+	check(ndctl_cmd_smart_get_media_temperature(smart) == 23 * 16,
+	      "%u", ndctl_cmd_smart_get_media_temperature(smart));
 	check(ndctl_cmd_smart_get_spares(smart) == 75, "%u", ndctl_cmd_smart_get_spares(smart));
-	check(ndctl_cmd_smart_get_alarm_flags(smart) == alarms, "%#x", ndctl_cmd_smart_get_alarm_flags(smart));
-	check(ndctl_cmd_smart_get_life_used(smart) == 5, "%u", ndctl_cmd_smart_get_life_used(smart));
-	check(ndctl_cmd_smart_get_shutdown_state(smart) == 0, "%u", ndctl_cmd_smart_get_shutdown_state(smart));
-	check(ndctl_cmd_smart_get_shutdown_count(smart) == 42, "%u", ndctl_cmd_smart_get_shutdown_count(smart));
-	check(ndctl_cmd_smart_get_vendor_size(smart) == 0, "%u", ndctl_cmd_smart_get_vendor_size(smart));
+	check(ndctl_cmd_smart_get_alarm_flags(smart) == alarms,
+	      "%#x", ndctl_cmd_smart_get_alarm_flags(smart));
+	check(ndctl_cmd_smart_get_life_used(smart) == 5,
+	      "%u", ndctl_cmd_smart_get_life_used(smart));
+	check(ndctl_cmd_smart_get_shutdown_state(smart) == 0,
+	      "%u", ndctl_cmd_smart_get_shutdown_state(smart));
+	check(ndctl_cmd_smart_get_shutdown_count(smart) == 42,
+	      "%u", ndctl_cmd_smart_get_shutdown_count(smart));
+	check(ndctl_cmd_smart_get_vendor_size(smart) == 0,
+	      "%u", ndctl_cmd_smart_get_vendor_size(smart));
 
 	struct ndctl_cmd *limits = done(ndctl_dimm_cmd_new_smart_threshold(dimm), "smart_thresh");
 	check(ndctl_cmd_smart_threshold_get_alarm_control(limits) == alarms, "%#x",
@@ -124,9 +133,10 @@ static void check_health(struct ndctl_dimm *dimm)
 	      ndctl_cmd_smart_threshold_get_media_temperature(limits));
 	check(ndctl_cmd_smart_threshold_get_ctrl_temperature(limits) == 30 * 16, "%u",
 	      ndctl_cmd_smart_threshold_get_ctrl_temperature(limits));
-	check(ndctl_cmd_smart_threshold_get_spares(limits) == 5, "%u", ndctl_cmd_smart_threshold_get_spares(limits));
+	check(ndctl_cmd_smart_threshold_get_spares(limits) == 5,
+	      "%u", ndctl_cmd_smart_threshold_get_spares(limits));
 
-	/* A threshold that is passed already: whoever waits for the health to change is woken. */
+	/* A threshold that is crossed already: setting it wakes pollers of the health event. */
 	struct pollfd event = { .fd = ndctl_dimm_get_health_eventfd(dimm), .events = POLLPRI };
 	char flags[64];
 	check(event.fd >= 0, "no descriptor for events");
@@ -135,10 +145,11 @@ static void check_health(struct ndctl_dimm *dimm)
 	struct ndctl_cmd *set = ndctl_dimm_cmd_new_smart_set_threshold(limits);
 	check(set, "thresholds cannot be set");
 	ndctl_cmd_smart_threshold_set_alarm_control(set, alarms);
-	ndctl_cmd_smart_threshold_set_media_temperature(set, ndctl_cmd_smart_get_media_temperature(smart));
+	ndctl_cmd_smart_threshold_set_media_temperature(
+		set, ndctl_cmd_smart_get_media_temperature(smart));
 	ndctl_cmd_smart_threshold_set_spares(set, ndctl_cmd_smart_get_spares(smart));
 	done(set, "set_threshold");
-	check(poll(&event, 1, 30000) == 1, "no event although a threshold is passed");
+	check(poll(&event, 1, 30000) == 1, "no event although a threshold is crossed");
 
 	ndctl_cmd_unref(set);
 	ndctl_cmd_unref(limits);
@@ -148,7 +159,8 @@ static void check_health(struct ndctl_dimm *dimm)
 static void check_dimms(struct ndctl_bus *bus)
 {
 	static const unsigned int handles[] = { 0, 1, 0x100, 0x101 };
-	static const int commands[] = { ND_CMD_SMART, ND_CMD_SMART_THRESHOLD, ND_CMD_GET_CONFIG_SIZE, ND_CMD_GET_CONFIG_DATA,
+	static const int commands[] = { ND_CMD_SMART, ND_CMD_SMART_THRESHOLD,
+					ND_CMD_GET_CONFIG_SIZE, ND_CMD_GET_CONFIG_DATA,
 					ND_CMD_SET_CONFIG_DATA };
 	struct ndctl_dimm *dimm;
 	unsigned int count = 0;
@@ -158,22 +170,28 @@ static void check_dimms(struct ndctl_bus *bus)
 	check(count == 4, "%u DIMMs", count);
 	for (unsigned int i = 0; i < 4; i++) {
 		dimm = find_dimm(bus, handles[i]);
-		check(ndctl_dimm_get_phys_id(dimm) == i, "%#x: %u", handles[i], ndctl_dimm_get_phys_id(dimm));
+		check(ndctl_dimm_get_phys_id(dimm) == i,
+		      "%#x: %u", handles[i], ndctl_dimm_get_phys_id(dimm));
 		check(!ndctl_dimm_has_errors(dimm), "%#x", handles[i]);
-		check(ndctl_dimm_get_subsystem_vendor(dimm) == 0, "%#x", ndctl_dimm_get_subsystem_vendor(dimm));
-		check(ndctl_dimm_get_manufacturing_date(dimm) == 2016, "%u", ndctl_dimm_get_manufacturing_date(dimm));
-		check(ndctl_dimm_get_dirty_shutdown(dimm) == 42, "%lld", ndctl_dimm_get_dirty_shutdown(dimm));
+		check(ndctl_dimm_get_subsystem_vendor(dimm) == 0,
+		      "%#x", ndctl_dimm_get_subsystem_vendor(dimm));
+		check(ndctl_dimm_get_manufacturing_date(dimm) == 2016,
+		      "%u", ndctl_dimm_get_manufacturing_date(dimm));
+		check(ndctl_dimm_get_dirty_shutdown(dimm) == 42,
+		      "%lld", ndctl_dimm_get_dirty_shutdown(dimm));
 		for (unsigned int c = 0; c < sizeof(commands) / sizeof(*commands); c++)
-			check(ndctl_dimm_is_cmd_supported(dimm, commands[c]), "%#x: command %d", handles[i], commands[c]);
+			check(ndctl_dimm_is_cmd_supported(dimm, commands[c]),
+			      "%#x: command %d", handles[i], commands[c]);
 		check_label_area(dimm);
 		check_health(dimm);
 
-		struct ndctl_cmd *latch = done(ndctl_dimm_cmd_new_ack_shutdown_count(dimm), "ack_shutdown_count");
+		struct ndctl_cmd *latch =
+			done(ndctl_dimm_cmd_new_ack_shutdown_count(dimm), "ack_shutdown_count");
 		ndctl_cmd_unref(latch);
 	}
 }
 
-/* One block of a disk, written and read back without the page cache. */
+/* Writes one block of a disk and reads it back, without the page cache. */
 static void check_disk(const char *name, int flags)
 {
 	char path[64];
@@ -192,8 +210,9 @@ static void check_disk(const char *name, int flags)
 	free(read_back);
 }
 
-/* Makes a BTT of the namespace, with the namespace's UUID. */
-static struct ndctl_btt *make_btt(struct ndctl_region *region, struct ndctl_namespace *namespace, unsigned int sector_size)
+/* Creates a BTT on the namespace, with the namespace's UUID. */
+static struct ndctl_btt *make_btt(struct ndctl_region *region, struct ndctl_namespace *namespace,
+				  unsigned int sector_size)
 {
 	struct ndctl_btt *btt = ndctl_region_get_btt_seed(region);
 	uuid_t uuid;
@@ -202,20 +221,24 @@ static struct ndctl_btt *make_btt(struct ndctl_region *region, struct ndctl_name
 	ndctl_btt_get_uuid(btt, uuid);
 	check(memcmp(uuid, (uuid_t){ 0 }, sizeof(uuid)) == 0, "an idle BTT has a UUID");
 	ndctl_namespace_get_uuid(namespace, uuid);
-	check(ndctl_namespace_set_enforce_mode(namespace, NDCTL_NS_MODE_SECTOR) == 0, "%u", sector_size);
-	check(ndctl_namespace_get_enforce_mode(namespace) == NDCTL_NS_MODE_SECTOR, "%u", sector_size);
+	check(ndctl_namespace_set_enforce_mode(namespace, NDCTL_NS_MODE_SECTOR) == 0,
+	      "%u", sector_size);
+	check(ndctl_namespace_get_enforce_mode(namespace) == NDCTL_NS_MODE_SECTOR,
+	      "%u", sector_size);
 	check(ndctl_btt_set_uuid(btt, uuid) == 0, "%u", sector_size);
 	check(ndctl_btt_set_sector_size(btt, sector_size) == 0, "%u", sector_size);
 	check(ndctl_btt_set_namespace(btt, namespace) == 0, "%u", sector_size);
 	check(ndctl_btt_enable(btt) == 0, "%u", sector_size);
 	check(ndctl_btt_is_enabled(btt), "%u", sector_size);
-	check(ndctl_region_get_btt_seed(region) != btt, "no new seed after %s", ndctl_btt_get_devname(btt));
-	check(ndctl_namespace_get_mode(namespace) == NDCTL_NS_MODE_SECTOR, "%d", ndctl_namespace_get_mode(namespace));
+	check(ndctl_region_get_btt_seed(region) != btt,
+	      "no new seed after %s", ndctl_btt_get_devname(btt));
+	check(ndctl_namespace_get_mode(namespace) == NDCTL_NS_MODE_SECTOR,
+	      "%d", ndctl_namespace_get_mode(namespace));
 	check_disk(ndctl_btt_get_block_device(btt), O_EXCL);
 	return btt;
 }
 
-/* Deletes a BTT, and what is left of it on the namespace. */
+/* Deletes a BTT, and its remains on the namespace. */
 static void delete_btt(struct ndctl_btt *btt, struct ndctl_namespace *namespace)
 {
 	static const char zeroes[8192];
@@ -226,18 +249,19 @@ static void delete_btt(struct ndctl_btt *btt, struct ndctl_namespace *namespace)
 	check(ndctl_namespace_enable(namespace) >= 0, "raw");
 	snprintf(path, sizeof(path), "/dev/%s", ndctl_namespace_get_block_device(namespace));
 	int disk = open(path, O_WRONLY | O_EXCL | O_SYNC);
-	check(disk >= 0 && pwrite(disk, zeroes, sizeof(zeroes), 0) == sizeof(zeroes), "%s: %s", path, strerror(errno));
+	check(disk >= 0 && pwrite(disk, zeroes, sizeof(zeroes), 0) == sizeof(zeroes),
+	      "%s: %s", path, strerror(errno));
 	close(disk);
 	check(ndctl_namespace_disable_invalidate(namespace) == 0, "raw");
 	check(ndctl_namespace_set_raw_mode(namespace, 0) == 0, "raw");
 }
 
-/* A region of labelled DIMMs that has nothing on it yet. */
+/* A region of labelled DIMMs that has no namespace yet. */
 struct region {
 	unsigned int range;
 	unsigned int ways;
 	unsigned long long size;
-	/* The namespace that it gets, and its BTT with sectors of 512 bytes. */
+	/* Bytes of its namespace, and of the BTT on that with sectors of 512 bytes. */
 	unsigned long long part;
 	unsigned long long btt;
 	unsigned char id;
@@ -254,12 +278,16 @@ static void check_idle_region(struct ndctl_region *region, const struct region *
 	struct ndctl_btt *btt = ndctl_region_get_btt_seed(region);
 	struct ndctl_dimm *dimm;
 
-	check(strcmp(ndctl_region_get_type_name(region), "pmem") == 0, "%s", ndctl_region_get_type_name(region));
-	check(ndctl_region_get_interleave_ways(region) == expected->ways, "%u", ndctl_region_get_interleave_ways(region));
+	check(strcmp(ndctl_region_get_type_name(region), "pmem") == 0,
+	      "%s", ndctl_region_get_type_name(region));
+	check(ndctl_region_get_interleave_ways(region) == expected->ways,
+	      "%u", ndctl_region_get_interleave_ways(region));
 	check(ndctl_region_is_enabled(region), "disabled");
 	check(ndctl_region_set_align(region, 4096 * expected->ways) == 0, "align");
-	check(ndctl_region_get_size(region) == expected->size, "%llu", ndctl_region_get_size(region));
-	check(ndctl_region_get_available_size(region) == expected->size, "%llu", ndctl_region_get_available_size(region));
+	check(ndctl_region_get_size(region) == expected->size,
+	      "%llu", ndctl_region_get_size(region));
+	check(ndctl_region_get_available_size(region) == expected->size,
+	      "%llu", ndctl_region_get_available_size(region));
 	struct ndctl_interleave_set *set = ndctl_region_get_interleave_set(region);
 	check(set && ndctl_interleave_set_is_active(set), "its interleave set is not active");
 	ndctl_dimm_foreach_in_region(region, dimm)
@@ -270,7 +298,9 @@ static void check_idle_region(struct ndctl_region *region, const struct region *
 		      ndctl_btt_get_supported_sector_size(btt, i));
 }
 
-/* Gives the region its namespace, drives it raw for a moment, and makes BTTs of it. The last one stays. */
+/*
+ * Creates the namespace of the region, enables it raw, and creates BTTs on it. The last BTT stays.
+ */
 static void make_namespace(struct ndctl_region *region, const struct region *expected)
 {
 	struct ndctl_namespace *namespace = ndctl_region_get_namespace_seed(region);
@@ -280,11 +310,13 @@ static void make_namespace(struct ndctl_region *region, const struct region *exp
 
 	memset(uuid, expected->id, sizeof(uuid));
 	check(ndctl_namespace_set_uuid(namespace, uuid) == 0, "uuid");
-	check(ndctl_namespace_set_alt_name(namespace, ndctl_namespace_get_devname(namespace)) == 0, "alt_name");
+	check(ndctl_namespace_set_alt_name(namespace, ndctl_namespace_get_devname(namespace)) == 0,
+	      "alt_name");
 	check(ndctl_namespace_set_size(namespace, expected->part) == 0, "size");
 	check(ndctl_namespace_set_sector_size(namespace, 512) == 0, "sector_size");
 	check(ndctl_namespace_set_sector_size(namespace, 4096) == 0, "sector_size");
-	check(ndctl_namespace_get_size(namespace) == expected->part, "%llu", ndctl_namespace_get_size(namespace));
+	check(ndctl_namespace_get_size(namespace) == expected->part,
+	      "%llu", ndctl_namespace_get_size(namespace));
 	check(ndctl_namespace_enable(namespace) == 0, "raw namespace");
 	check(ndctl_region_get_namespace_seed(region) != namespace, "no new seed");
 	check_disk(ndctl_namespace_get_block_device(namespace), O_EXCL);
@@ -293,14 +325,15 @@ static void make_namespace(struct ndctl_region *region, const struct region *exp
 	static const unsigned int sizes[] = { 520, 4096, 4224 };
 	for (int i = 0; i < 3; i++) {
 		btt = make_btt(region, namespace, sizes[i]);
-		check(ndctl_btt_get_size(btt) <= most, "%llu of %llu bytes", ndctl_btt_get_size(btt), most);
+		check(ndctl_btt_get_size(btt) <= most,
+		      "%llu of %llu bytes", ndctl_btt_get_size(btt), most);
 		delete_btt(btt, namespace);
 	}
 	btt = make_btt(region, namespace, 512);
 	check(ndctl_btt_get_size(btt) == expected->btt, "%#llx", ndctl_btt_get_size(btt));
 }
 
-/* The namespace and its BTT, read from the media again. */
+/* Checks the namespace and its BTT after they are read from the media again. */
 static void find_again(struct ndctl_region *region, const struct region *expected)
 {
 	struct ndctl_namespace *namespace;
@@ -318,10 +351,14 @@ static void find_again(struct ndctl_region *region, const struct region *expecte
 		found++;
 		ndctl_namespace_get_uuid(namespace, read);
 		check(memcmp(uuid, read, sizeof(uuid)) == 0, "another UUID");
-		check(strcmp(ndctl_namespace_get_alt_name(namespace), ndctl_namespace_get_devname(namespace)) == 0, "%s",
+		check(strcmp(ndctl_namespace_get_alt_name(namespace),
+			     ndctl_namespace_get_devname(namespace)) == 0,
+		      "%s",
 		      ndctl_namespace_get_alt_name(namespace));
-		check(ndctl_namespace_get_sector_size(namespace) == 4096, "%u", ndctl_namespace_get_sector_size(namespace));
-		check(ndctl_namespace_get_size(namespace) == expected->part, "%llu", ndctl_namespace_get_size(namespace));
+		check(ndctl_namespace_get_sector_size(namespace) == 4096,
+		      "%u", ndctl_namespace_get_sector_size(namespace));
+		check(ndctl_namespace_get_size(namespace) == expected->part,
+		      "%llu", ndctl_namespace_get_size(namespace));
 	}
 	check(found == 1, "%u namespaces", found);
 	found = 0;
@@ -337,7 +374,7 @@ static void find_again(struct ndctl_region *region, const struct region *expecte
 	check(found == 1, "%u BTTs", found);
 }
 
-/* The disk of a region that is read-only, until somebody says otherwise. */
+/* Checks that the disk of a read-only region is read-only until the user changes that. */
 static void check_read_only(struct ndctl_region *region)
 {
 	struct ndctl_namespace *namespace = ndctl_namespace_get_first(region);
@@ -349,7 +386,8 @@ static void check_read_only(struct ndctl_region *region)
 	const char *name = ndctl_namespace_get_block_device(namespace);
 	snprintf(path, sizeof(path), "/dev/%s", name);
 	int disk = open(path, O_RDONLY);
-	check(disk >= 0 && ioctl(disk, BLKROGET, &read_only) == 0 && read_only, "%s is writable", path);
+	check(disk >= 0 && ioctl(disk, BLKROGET, &read_only) == 0 && read_only,
+	      "%s is writable", path);
 	check(ndctl_region_set_ro(region, 0) == 0, "read_only");
 	check(ioctl(disk, BLKROSET, &no) == 0, "%s: %s", path, strerror(errno));
 	check(ioctl(disk, BLKROGET, &read_only) == 0 && !read_only, "%s is read-only", path);
@@ -357,11 +395,12 @@ static void check_read_only(struct ndctl_region *region)
 	check_disk(name, 0);
 	check(ndctl_region_set_ro(region, 1) == 1, "read_only");
 	disk = open(path, O_RDONLY);
-	check(disk >= 0 && ioctl(disk, BLKROGET, &read_only) == 0 && read_only, "%s does not follow its region", path);
+	check(disk >= 0 && ioctl(disk, BLKROGET, &read_only) == 0 && read_only,
+	      "%s does not follow its region", path);
 	close(disk);
 }
 
-/* Labels are written to only while no region needs them. */
+/* Checks that labels cannot be written while a region uses them. */
 static void check_busy_labels(struct ndctl_dimm *dimm)
 {
 	struct ndctl_cmd *size = done(ndctl_dimm_cmd_new_cfg_size(dimm), "get_size");
@@ -370,7 +409,7 @@ static void check_busy_labels(struct ndctl_dimm *dimm)
 	char byte = 0;
 
 	check(ndctl_cmd_cfg_write_set_data(write, &byte, 1, 0) == 1, "set_data");
-	check(ndctl_cmd_submit(write) < 0, "labels of an enabled region were written to");
+	check(ndctl_cmd_submit(write) < 0, "labels of an enabled region were written");
 	ndctl_cmd_unref(write);
 	ndctl_cmd_unref(read);
 	ndctl_cmd_unref(size);
@@ -381,18 +420,24 @@ static void check_broken_bus(struct ndctl_bus *bus)
 	struct ndctl_dimm *dimm = find_dimm(bus, 0x10000);
 	struct ndctl_region *region = find_region(bus, 1);
 
-	check(ndctl_dimm_failed_save(dimm) && ndctl_dimm_failed_restore(dimm) && ndctl_dimm_failed_flush(dimm) &&
-		      ndctl_dimm_failed_arm(dimm) && ndctl_dimm_smart_pending(dimm),
-	      "a failure is not told");
-	check(ndctl_dimm_failed_map(find_dimm(bus, 0x10001)), "a failure is not told");
-	check(ndctl_region_get_interleave_ways(region) == 1, "%u", ndctl_region_get_interleave_ways(region));
+	check(ndctl_dimm_failed_save(dimm) && ndctl_dimm_failed_restore(dimm) &&
+		      ndctl_dimm_failed_flush(dimm) && ndctl_dimm_failed_arm(dimm) &&
+		      ndctl_dimm_smart_pending(dimm),
+	      "a failure is not reported");
+	check(ndctl_dimm_failed_map(find_dimm(bus, 0x10001)), "a failure is not reported");
+	check(ndctl_region_get_interleave_ways(region) == 1,
+	      "%u", ndctl_region_get_interleave_ways(region));
 	check(ndctl_region_get_size(region) == 32 * MIB, "%llu", ndctl_region_get_size(region));
-	check(ndctl_region_get_available_size(region) == 0, "%llu", ndctl_region_get_available_size(region));
+	check(ndctl_region_get_available_size(region) == 0,
+	      "%llu", ndctl_region_get_available_size(region));
 	check(!ndctl_region_get_interleave_set(region), "a set of one DIMM without labels");
 	check_read_only(region);
 }
 
-/* Empty label areas of version 1.2, and whatever the commands of DIMMs can do while no region needs them. */
+/*
+ * Checks the commands of DIMMs while no region uses their labels, and creates empty label areas of
+ * version 1.2.
+ */
 static void begin(struct ndctl_bus *bus)
 {
 	struct ndctl_region *region;
@@ -402,7 +447,7 @@ static void begin(struct ndctl_bus *bus)
 		check(ndctl_region_disable_invalidate(region) == 0, "disable");
 	check_dimms(bus);
 	ndctl_dimm_foreach(bus, dimm) {
-		/* There is none yet; without the attempt the library would not know the size of the area. */
+		/* No index yet, but the attempt tells the library the size of the area. */
 		ndctl_dimm_read_label_index(dimm);
 		check(ndctl_dimm_init_labels(dimm, NDCTL_NS_VERSION_1_2) >= 0, "init_labels");
 		check(ndctl_dimm_disable(dimm) == 0, "disable");
