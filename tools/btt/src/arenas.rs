@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The arenas of a BTT by their info blocks alone, so that their tables can be looked at however damaged those are.
+//! The arenas of a BTT, found by their info blocks alone, so that damaged tables can be inspected.
 
 use crate::{
     image::Image,
@@ -25,25 +25,25 @@ use nd_format::{
 
 /// An arena that has an info block.
 pub struct Site {
-    /// Where it starts in the image.
+    /// Offset of the arena in the image.
     pub start: u64,
-    /// What its info block says.
+    /// Its info block.
     pub info: Info,
-    /// What is wrong with the first info block, if `info` is that of the copy.
+    /// Error of the first info block, if `info` is the copy.
     pub damage: Option<InfoError>,
 }
 
 /// The arenas of a BTT, in order.
 #[derive(Default)]
 pub struct Arenas {
-    /// Those that were found.
+    /// The arenas found.
     pub sites: Vec<Site>,
-    /// Where one is missing, after which there may be more, and what is wrong with its info block.
+    /// Offset of a missing arena, after which there may be more, and the error of its info block.
     pub missing: Option<(u64, InfoError)>,
 }
 
 impl Arenas {
-    /// Finds the arenas on an image, of either version unless one is asked for.
+    /// Finds the arenas on an image, of either version if `version` is `None`.
     pub fn find(image: &Image, version: Option<Version>, namespace_uuid: Uuid) -> Result<Self> {
         let mut found = Self::default();
         for version in versions(version) {
@@ -94,14 +94,14 @@ impl Arenas {
     }
 }
 
-/// The versions that may be meant.
+/// Returns the versions to look for.
 pub(crate) fn versions(version: Option<Version>) -> impl Iterator<Item = Version> {
     [Version::V1_1, Version::V2_0]
         .into_iter()
         .filter(move |&candidate| version.is_none_or(|version| version == candidate))
 }
 
-/// The first info block of the arena at `start`.
+/// Returns the first info block of the arena at `start`, or its error.
 pub(crate) fn info_at(image: &Image, start: u64, place: &Place) -> Result<Result<Info, InfoError>> {
     if place.available < INFO_SIZE {
         return Ok(Err(InfoError::Signature));
@@ -111,8 +111,8 @@ pub(crate) fn info_at(image: &Image, start: u64, place: &Place) -> Result<Result
     Ok(Info::decode(&block, place))
 }
 
-/// The copy of the info block of the arena at `start`, if it is where it is in an arena that takes the space that it would
-/// take in a new BTT; also its bytes.
+/// Returns the copy of the info block of the arena at `start`, and its bytes. The copy is looked
+/// for where it is in an arena that has the size of a new one.
 pub(crate) fn copy_of(
     image: &Image,
     start: u64,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a user may say.
+//! Command line.
 
 use anyhow::{
     anyhow,
@@ -23,10 +23,11 @@ use nd_format::{
 };
 use std::path::PathBuf;
 
-/// Looks at, checks, repairs and makes block translation tables (BTT) in image files and on block devices.
+/// Inspects, checks, repairs and creates block translation tables (BTT) in image files and on block
+/// devices.
 ///
-/// Exit codes: 0 good, 1 damaged, 2 wrong arguments or the file cannot be read or written, 3 no BTT, 4 usable, but `repair`
-/// would put something right.
+/// Exit codes: 0 good, 1 damaged, 2 wrong arguments or the file cannot be read or written, 3 no
+/// BTT, 4 usable, but needs `repair`.
 #[derive(Parser)]
 #[command(name = "btt", version)]
 pub(crate) struct Arguments {
@@ -36,10 +37,10 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What kind of namespace the image is of.
+/// The namespace whose contents the image has.
 #[derive(Args)]
 pub(crate) struct Place {
-    /// Layout to look for; both if this is not given. `create` makes 1.1 then.
+    /// Layout version to look for; default: both. `create` makes 1.1 by default.
     #[arg(long, global = true)]
     layout: Option<Layout>,
     /// UUID of the namespace, if it has one.
@@ -62,7 +63,7 @@ impl Place {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Layout {
-    /// First arena at 4096: namespaces without labels, or of Linux' class.
+    /// First arena at 4096: namespaces without labels, or of Linux' own class.
     #[value(name = "1.1")]
     V1_1,
     /// First arena at 0: namespaces of UEFI's class.
@@ -72,23 +73,24 @@ enum Layout {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Say what the info blocks say.
+    /// Print the info blocks.
     Info(Target),
-    /// Check all metadata: info blocks and their copies, flog, and that each block is mapped or free, once.
+    /// Check all metadata: info blocks and their copies, the flog, and that each block is either
+    /// mapped or free, exactly once.
     Check(Target),
     /// Restore info blocks and their copies from each other, and finish interrupted writes.
     Repair(RepairOrder),
-    /// Make a BTT.
+    /// Create a BTT.
     Create(CreateOrder),
-    /// Print the entries of a table that are not in their first state, as they are, and what is wrong with them.
+    /// Print the entries of a table that are not in their initial state, and their damage.
     Dump {
-        /// Which table.
+        /// Table to print.
         #[arg(value_enum, ignore_case = true)]
         table: Table,
         /// Image file or block device.
         image: PathBuf,
     },
-    /// Say where a sector is.
+    /// Print the location of a sector.
     Map {
         #[command(flatten)]
         target: Target,
@@ -110,13 +112,15 @@ pub(crate) struct Target {
 pub(crate) struct RepairOrder {
     /// Image file or block device.
     pub(crate) image: PathBuf,
-    /// New file for what is overwritten: for each page its offset (8 bytes, little endian) and its 4096 bytes.
+    /// File to create for the old contents: for each changed page its offset (8 bytes, little
+    /// endian) and its 4096 bytes.
     #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
     pub(crate) backup: Option<PathBuf>,
-    /// Only say what would be done.
+    /// Only print what would be changed.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Also restore a first info block that was zeroed, as `ndctl destroy-namespace` does, or that something else overwrote.
+    /// Also restore a first info block that was zeroed, as by `ndctl destroy-namespace`, or
+    /// overwritten by other data.
     #[arg(long)]
     pub(crate) restore_info: bool,
 }
@@ -128,31 +132,36 @@ pub(crate) struct CreateOrder {
     /// Bytes of a sector with its metadata.
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = lba_size)]
     pub(crate) sector_size: LbaSize,
-    /// Free blocks of an arena, and so sectors that can be written at a time. The C driver wants as many as it makes.
-    #[arg(long, default_value_t = NFREE, value_parser = clap::value_parser!(u32).range(1..=i64::from(NFREE)))]
+    /// Free blocks of an arena, and so the number of concurrent writes. The C driver requires the
+    /// default.
+    #[arg(
+        long,
+        default_value_t = NFREE,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(NFREE)),
+    )]
     pub(crate) lanes: u32,
-    /// UUID of the BTT; a random one if this is not given.
+    /// UUID of the BTT; default: a random one.
     #[arg(long, value_parser = uuid)]
     pub(crate) uuid: Option<Uuid>,
-    /// Also where there is a BTT, or what may be the rest of one.
+    /// Overwrite a BTT, or what may be the remains of one.
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Table {
-    /// Which block holds which sector.
+    /// Map: the block of each sector.
     Map,
-    /// Free blocks, and moves of sectors.
+    /// Flog: free blocks, and moves of sectors.
     Flog,
 }
 
 impl Arguments {
-    /// Reads the command line; [`None`] if help was asked for, and printed.
+    /// Parses the command line. Returns [`None`] if help was requested and has been printed.
     ///
     /// # Errors
     ///
-    /// What is wrong, in one line.
+    /// The command line is wrong; the text has one line.
     pub(crate) fn of_command_line() -> Result<Option<Self>> {
         let error = match Self::try_parse() {
             Ok(arguments) => return Ok(Some(arguments)),
@@ -165,12 +174,13 @@ impl Arguments {
                 | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         ) {
             error.print()?;
-            let is_asked_for = error.exit_code() == 0;
-            return is_asked_for
+            let is_requested = error.exit_code() == 0;
+            return is_requested
                 .then_some(None)
                 .ok_or_else(|| anyhow!("no command is given"));
         }
-        // The first paragraph says what is wrong; names of missing arguments stand in lines of their own.
+        // The first paragraph of clap's text describes the error. Names of missing arguments are on
+        // lines of their own.
         let text = error.to_string();
         let lines = text
             .lines()
@@ -178,7 +188,7 @@ impl Arguments {
             .take_while(|line| !line.is_empty());
         let line = lines.collect::<Vec<_>>().join(" ");
         Err(anyhow!(
-            "{}; `btt --help` says more",
+            "{}; see `btt --help`",
             line.trim_start_matches("error: ")
         ))
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Checks a BTT: everything that opening it checks, and that each block is mapped or free, once.
+//! Checks a BTT: everything that opening it checks, and that each block is either mapped or free,
+//! exactly once.
 
 use crate::{
     copies,
@@ -26,10 +27,10 @@ use nd_format::{
 };
 use serde::Serialize;
 
-/// Sectors after which progress is told.
+/// Number of sectors between two reports of progress.
 const STEP: u64 = 1 << 16;
 
-/// What is known of a BTT.
+/// Report on a BTT.
 #[derive(Serialize)]
 pub struct Report {
     /// UUID of the BTT.
@@ -38,63 +39,64 @@ pub struct Report {
     pub version: String,
     /// Bytes of a sector with its metadata.
     pub lba_size: u32,
-    /// Sectors of all arenas.
+    /// Number of sectors of all arenas.
     pub sectors: u64,
-    /// What is to be put right.
+    /// Changes that a repair would make.
     pub recovery: Recovery,
     /// The arenas, in order.
     pub arenas: Vec<ArenaReport>,
 }
 
-/// What opening a BTT, or repairing it, does to the medium.
+/// Changes that opening or repairing a BTT makes on the medium.
 #[derive(Serialize)]
 pub struct Recovery {
-    /// A first info block that is restored from its copy.
+    /// First info block that is restored from its copy.
     pub restored: Option<String>,
-    /// Interrupted writes that are finished.
+    /// Number of interrupted writes that are finished.
     pub finished_writes: u32,
-    /// Copies of info blocks that are not like the first ones. Opening leaves them, `btt repair` writes them anew.
+    /// Copies that differ from their info blocks. Opening leaves them alone; `btt repair` writes
+    /// them anew.
     pub copies: Vec<String>,
 }
 
 impl Recovery {
-    /// Tells whether anything is to be done.
+    /// Returns `true` if there is anything to repair.
     pub fn is_needed(&self) -> bool {
         self.restored.is_some() || self.finished_writes > 0 || !self.copies.is_empty()
     }
 }
 
 impl Report {
-    /// Tells whether anything is wrong that cannot be put right.
+    /// Returns `true` if there is damage that cannot be repaired.
     pub fn is_damaged(&self) -> bool {
         self.arenas.iter().any(|arena| !arena.problems.is_empty())
     }
 }
 
-/// What is known of an arena.
+/// Report on an arena.
 #[derive(Serialize)]
 pub struct ArenaReport {
     /// Bytes from the first arena to this one.
     pub offset: u64,
     /// Bytes of the arena.
     pub size: u64,
-    /// Number of its first sector.
+    /// Number of the arena's first sector.
     pub first_sector: u64,
-    /// Sectors.
+    /// Number of sectors.
     pub sectors: u32,
-    /// Blocks.
+    /// Number of blocks.
     pub blocks: u32,
     /// Bytes of a block.
     pub block_size: u32,
-    /// Blocks that hold no sector.
+    /// Number of blocks that hold no sector.
     pub free_blocks: u32,
-    /// Flog slots that are used.
+    /// Indexes of the flog slots that are used.
     pub flog_slots: [usize; 2],
-    /// Whether the info block says that the arena must not be written.
+    /// Error flag: the info block says that the arena must not be written.
     pub error_flag: bool,
     /// Map entries by state.
     pub map: MapCount,
-    /// What is wrong; empty if nothing is.
+    /// Damage; empty if there is none.
     pub problems: Vec<String>,
 }
 
@@ -111,7 +113,8 @@ pub struct MapCount {
     pub error: u32,
 }
 
-/// Opens the BTT on an image, of either version unless one is asked for. The file itself does not change.
+/// Opens the BTT on an image, of either version if `version` is `None`. The file itself does not
+/// change.
 pub fn open(
     image: &Image,
     version: Option<Version>,
@@ -131,7 +134,7 @@ pub fn open(
     let first = open(Version::V1_1);
     match (first, open(Version::V2_0)) {
         (Ok(opened), _) | (Err(_), Ok(opened)) => Ok(opened),
-        // The one that says more than that there is nothing.
+        // Return the error that says more than that there is no BTT.
         (Err(OpenError::NotFound(_)), Err(error)) if !matches!(error, OpenError::NotFound(_)) => {
             Err(error)
         }
@@ -140,7 +143,7 @@ pub fn open(
     }
 }
 
-/// Tells whether an error says no more than that there is nothing.
+/// Returns `true` if an error says no more than that there is no BTT.
 fn is_nothing(error: &OpenError) -> bool {
     matches!(
         error,
@@ -148,7 +151,8 @@ fn is_nothing(error: &OpenError) -> bool {
     )
 }
 
-/// Looks at an open BTT; at all of its map if `whole` is set. `progress` is told how many sectors were looked at.
+/// Inspects an open BTT, with all of its map if `whole` is `true`. Calls `progress` with the number
+/// of sectors inspected since the last call.
 pub fn report(
     opened: &Opened<Image>,
     whole: bool,
@@ -197,7 +201,7 @@ pub fn report(
                 .into_iter()
                 .map(|difference| {
                     let copies::Difference { offset, copy, .. } = difference;
-                    format!("copy at {copy:#x} is not like the info block at {offset:#x}")
+                    format!("copy at {copy:#x} differs from the info block at {offset:#x}")
                 })
                 .collect(),
         },
@@ -205,7 +209,7 @@ pub fn report(
     })
 }
 
-/// Problems of an arena: the first ones in words, the others as a number.
+/// Problems of an arena: text for the first ones, a count for the others.
 #[derive(Default)]
 struct Problems {
     lines: Vec<String>,
@@ -231,16 +235,17 @@ impl Problems {
     }
 }
 
-/// Which blocks somebody owns.
+/// Set of the blocks of an arena that have an owner.
 pub struct Owned(Vec<u64>);
 
 impl Owned {
-    /// Nobody owns any of `blocks` blocks.
+    /// Returns an empty set for `blocks` blocks.
     pub fn new(blocks: u32) -> Self {
         Self(vec![0; blocks.div_ceil(64) as usize])
     }
 
-    /// Returns whether nobody owned the block before; false if there is no such block.
+    /// Adds a block. Returns `true` if it had no owner before, `false` if it had one or does not
+    /// exist.
     pub fn take(&mut self, block: u32) -> bool {
         let bit = 1 << (block % 64);
         let Some(word) = self.0.get_mut(block as usize / 64) else {
@@ -269,7 +274,7 @@ fn check_arena(
     let geometry = &arena.info.geometry;
     let blocks = geometry.internal_nlba();
     let mut owned = Owned::new(blocks);
-    let mut untold = 0;
+    let mut unreported = 0;
     tables::each_map_entry(image, start, geometry, |premap, _, entry| {
         match entry.state {
             MapState::Initial => count.initial += 1,
@@ -285,17 +290,17 @@ fn check_arena(
         } else if !owned.take(block) {
             problems.push(|| {
                 format!(
-                    "map entry {premap} names block {block}, which an entry before it names, too"
+                    "map entry {premap} names block {block}, which an earlier entry names as well"
                 )
             });
         }
-        untold += 1;
-        if untold == STEP {
-            progress(untold);
-            untold = 0;
+        unreported += 1;
+        if unreported == STEP {
+            progress(unreported);
+            unreported = 0;
         }
     })?;
-    progress(untold);
+    progress(unreported);
     for lane in 0..geometry.nfree() {
         let entry = tables::flog_entry(image, start, arena, lane)?;
         if !owned.take(entry.old) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! First info blocks and their copies, made the same again.
+//! First info blocks and their copies: comparing and restoring them.
 
 use crate::{
     arenas::{
@@ -31,16 +31,16 @@ use nd_format::{
     uuid::Uuid, //
 };
 
-/// A copy of an info block that is not like its first one.
+/// A copy that differs from its first info block.
 pub struct Difference {
-    /// Where the first one is.
+    /// Offset of the first info block.
     pub offset: u64,
-    /// Where the copy is.
+    /// Offset of the copy.
     pub copy: u64,
     block: [u8; INFO_LEN],
 }
 
-/// The copies of an open BTT that are not like the first info blocks, which are good.
+/// Returns the copies of an open BTT that differ from the first info blocks, which are good.
 pub fn differences(image: &Image, opened: &Opened<Image>) -> Result<Vec<Difference>> {
     let mut differences = Vec::new();
     for arena in opened.btt.arenas() {
@@ -60,7 +60,7 @@ pub fn differences(image: &Image, opened: &Opened<Image>) -> Result<Vec<Differen
     Ok(differences)
 }
 
-/// Makes the copies like the first info blocks.
+/// Overwrites copies that differ with the first info blocks.
 pub fn rewrite(image: &Image, opened: &Opened<Image>) -> Result<()> {
     for difference in differences(image, opened)? {
         image
@@ -70,10 +70,12 @@ pub fn rewrite(image: &Image, opened: &Opened<Image>) -> Result<()> {
     Ok(())
 }
 
-/// Puts the copy of the first info block in its place, if there is a good copy and no whole first one.
+/// Restores the first info block from its copy, if there is a good copy and the first one is not
+/// intact.
 ///
-/// It does not ask why: a zeroed info block means that the BTT was given up, so this is for users who say otherwise.
-/// Whether the rest of the BTT is good remains to be seen.
+/// The reason for the loss is not considered. A zeroed info block means that the BTT was deleted,
+/// so the caller must know that the user wants it back. Whether the rest of the BTT is good is not
+/// checked.
 pub fn restore_first(image: &Image, version: Option<Version>, namespace_uuid: Uuid) -> Result<()> {
     for version in versions(version) {
         let origin = version.initial_offset();
@@ -85,7 +87,8 @@ pub fn restore_first(image: &Image, version: Option<Version>, namespace_uuid: Uu
             namespace_uuid,
             available,
         };
-        // A whole one is not replaced, be it of another size or of another namespace: the copy may be older.
+        // An intact block is not replaced, whether it is of another size or of another namespace:
+        // the copy may be older.
         if info_at(image, origin, &place)?.map_or_else(|error| error.is_whole(), |_| true) {
             return Ok(());
         }

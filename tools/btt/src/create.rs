@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `create`: makes a BTT, written straight to the file and in the engine's order, so that a power failure leaves a whole one
-//! or none.
+//! `create`: writes a BTT directly to the file and in the engine's order, so that a power failure
+//! leaves a whole BTT or none.
 
 use crate::{
     arguments::{
@@ -47,7 +47,7 @@ pub(crate) fn create(place: &Place, order: &CreateOrder) -> Result<Verdict> {
                 "{path}: there is BTT {}; --force overwrites it",
                 opened.btt.detected().uuid
             ),
-            // Looking has changed nothing if there is none.
+            // Without a BTT, opening has changed nothing.
             Err(error) if find::is_none(&error) => {}
             Err(error) => bail!("{path}: {error}; --force overwrites it"),
         }
@@ -70,13 +70,13 @@ pub(crate) fn create(place: &Place, order: &CreateOrder) -> Result<Verdict> {
     }
     made.map_err(|error| anyhow!("{path}: {error}"))?;
     println!(
-        "{path}: made BTT {}, version {}",
+        "{path}: created BTT {}, version {}",
         params.uuid, params.version
     );
     Ok(Verdict::Good)
 }
 
-/// Bytes of maps and flogs, which are nearly all that is written.
+/// Returns the bytes of maps and flogs, which are nearly all that is written.
 fn table_bytes(image: &Image, params: &CreateParams) -> u64 {
     let size = image.size().saturating_sub(params.version.initial_offset());
     ArenaSpan::split(size)
@@ -85,7 +85,7 @@ fn table_bytes(image: &Image, params: &CreateParams) -> u64 {
         .sum()
 }
 
-/// A UUID of version 4 (RFC 9562).
+/// Returns a random UUID (version 4, RFC 9562).
 fn random_uuid() -> Uuid {
     let mut bytes: [u8; 16] = rand::random();
     bytes[6] = bytes[6] & 0x0f | 0x40;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `dump`: the tables as they are, with all damage named where it is met.
+//! `dump`: prints the tables as they are, and any damage where it is found.
 
 use crate::{
     arguments::{
@@ -27,14 +27,14 @@ pub(crate) fn dump(place: &Place, table: Table, path: &Path) -> Result<Verdict> 
     let image = Image::open(path, false)?;
     let arenas = Arenas::find(&image, place.version(), place.namespace())?;
     if arenas.sites.is_empty() {
-        // Nothing can be shown: this says why.
+        // No table can be printed: print the reason.
         return on_image(place, &image, false, |_, _| Ok(Verdict::Damaged));
     }
     let mut verdict = Verdict::Good;
     for (number, site) in arenas.sites.iter().enumerate() {
         if let Some(damage) = site.damage {
             println!(
-                "arena {number}: info block at {:#x}: {damage}; this is by its copy",
+                "arena {number}: info block at {:#x}: {damage}; using its copy",
                 site.start
             );
             verdict = verdict.and(Verdict::Repairable);
@@ -62,7 +62,7 @@ fn dump_map(image: &Image, number: usize, site: &Site) -> Result<Verdict> {
         let damage = if block >= blocks {
             format!(", expected below {blocks}")
         } else if !owned.take(block) {
-            ", which an entry before it names, too".to_owned()
+            ", which an earlier entry names as well".to_owned()
         } else {
             String::new()
         };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Finding the BTT of an image, or saying why there is none.
+//! Opens the BTT of an image, or prints why there is none.
 
 use crate::{
     arguments::Place,
@@ -19,7 +19,8 @@ use btt_engine::{
 use nd_format::btt::InfoError;
 use std::path::Path;
 
-/// Opens the BTT of an image and does something with it, or says why there is none. The file does not change.
+/// Opens the BTT of the image at `path` and calls `then`, or prints why there is no BTT. The file
+/// does not change.
 pub(crate) fn with_btt(
     place: &Place,
     path: &Path,
@@ -30,7 +31,7 @@ pub(crate) fn with_btt(
     on_image(place, &image, json, then)
 }
 
-/// The same for an image that is open.
+/// Opens the BTT of `image` and calls `then`, or prints why there is no BTT.
 pub(crate) fn on_image(
     place: &Place,
     image: &Image,
@@ -54,7 +55,7 @@ pub(crate) fn on_image(
         error,
         OpenError::NotFound(Absence::Erased | Absence::Overwritten { .. })
     ) {
-        "; its copy is good: `btt repair --restore-info` brings the BTT back"
+        "; its copy is good: `btt repair --restore-info` restores the BTT"
     } else {
         ""
     };
@@ -68,10 +69,11 @@ pub(crate) fn on_image(
     Ok(verdict)
 }
 
-/// Tells whether an error says that there is no BTT, rather than a damaged one or one that does not belong here.
+/// Returns `true` if an error says that there is no BTT, rather than a damaged one or one that does
+/// not belong here.
 ///
-/// What has the signature was meant to be an info block: if its checksum is wrong, it is damaged, and if its numbers do not
-/// fit, the image is cut off or of another namespace.
+/// A block with the signature was meant to be an info block. If its checksum is wrong, it is
+/// damaged; if its numbers do not fit, the image is truncated or of another namespace.
 pub(crate) fn is_none(error: &OpenError) -> bool {
     match error {
         OpenError::TooSmall { .. } => true,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The flog of an arena as it is, and everything that is wrong with it.
+//! The flog of an arena as it is on the image, and its damage.
 
 use crate::{
     arenas::Site,
@@ -20,28 +20,28 @@ use nd_format::btt::{
 };
 use std::collections::HashMap;
 
-/// What the flog has of a lane.
+/// The flog of a lane.
 pub struct Lane {
     /// All of its slots.
     pub slots: [RawSlot; SLOTS],
-    /// What is wrong with them.
+    /// Damage of the slots.
     pub damage: Vec<String>,
-    /// A write that the map has not followed yet, in words.
+    /// Description of a write that is in the flog, but not in the map yet.
     pub interrupted: Option<String>,
 }
 
-/// Looks at all lanes of an arena.
+/// Reads and checks all lanes of an arena.
 pub fn lanes(image: &Image, site: &Site) -> Result<Vec<Lane>> {
     let geometry = &site.info.geometry;
     let mut detector = LayoutDetector::default();
     let mut lanes = Vec::new();
     for lane in 0..geometry.nfree() {
         let slots = tables::flog_group(image, site.start, geometry, lane)?;
-        // Groups that do not fit are not asked which slots the others use.
-        let mut with_this = detector;
-        let damage = match with_this.inspect(&slots) {
+        // Groups that do not fit do not take part in the detection of the layout.
+        let mut candidate = detector;
+        let damage = match candidate.inspect(&slots) {
             Ok(()) => {
-                detector = with_this;
+                detector = candidate;
                 None
             }
             Err(error) => Some(error.to_string()),
@@ -80,11 +80,11 @@ pub fn lanes(image: &Image, site: &Site) -> Result<Vec<Lane>> {
     Ok(lanes)
 }
 
-/// What is wrong with the numbers of an entry.
+/// Returns the fields of an entry that are out of range.
 fn out_of_range(site: &Site, entry: &FlogEntry) -> Vec<String> {
     let geometry = &site.info.geometry;
     let blocks = geometry.internal_nlba();
-    // A lane that was never used has its own number for a sector, and there may be more lanes than sectors.
+    // An unused lane has its own number as its sector, and there may be more lanes than sectors.
     let sectors = if entry.old == entry.new {
         u32::MAX
     } else {
@@ -101,7 +101,7 @@ fn out_of_range(site: &Site, entry: &FlogEntry) -> Vec<String> {
     .collect()
 }
 
-/// Tells whether the map has not followed an entry.
+/// Returns `true` if the map does not have the move of an entry yet.
 fn is_interrupted(image: &Image, site: &Site, entry: &FlogEntry) -> Result<bool> {
     let offset = site.info.geometry.map_entry_offset(entry.lba);
     let Some(offset) = offset.filter(|_| entry.old != entry.new) else {

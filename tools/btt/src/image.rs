@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An image file or a block device as a medium, which is not changed until one asks for it.
+//! An image file or a block device as a medium. It does not change until the changes are applied.
 //!
-//! Whatever the engine stores goes to pages in memory that lie over the file. So a BTT can be opened, and thereby
-//! restored and recovered, to see what that would do; [`Inner::apply`] then does it for good. Making a BTT is different: there
-//! are too many pages, and their order matters ([`Inner::write_through`]).
+//! Stores of the engine go to pages in memory that overlay the file. A BTT can thus be opened, and
+//! thereby restored and recovered, to see what that would change; [`Inner::apply`] then writes the
+//! changes to the file. Creating a BTT is different: it changes too many pages, and their order
+//! matters, so stores go to the file at once ([`Inner::write_through`]).
 
 use anyhow::{
     bail,
@@ -36,18 +37,18 @@ use std::{
     rc::Rc,
 };
 
-/// Bytes of a page in memory.
+/// Size of a page of the overlay in bytes.
 const PAGE: u64 = 4096;
 
-/// Bytes of a file that are zeroed at a time.
+/// Bytes of the file that are zeroed at a time.
 const ZERO_CHUNK: u64 = 1 << 20;
 
-/// Is told how many bytes were zeroed.
+/// Callback with the number of bytes that were zeroed.
 type Zeroed = Box<dyn FnMut(u64)>;
 
 type Page = Box<[u8; PAGE as usize]>;
 
-/// A file with changes that it does not have yet. Clones are the same file.
+/// A file with an overlay of changes. Clones share the file and the overlay.
 #[derive(Clone)]
 pub struct Image(Rc<Inner>);
 
@@ -59,17 +60,17 @@ impl Deref for Image {
     }
 }
 
-/// The file and its changes.
+/// The file and its overlay.
 pub struct Inner {
     path: PathBuf,
     file: File,
     size: u64,
     pages: RefCell<BTreeMap<u64, Page>>,
-    /// Told how many bytes were zeroed, if stores go to the file at once.
+    /// Set if stores go to the file at once: callback with the number of bytes that were zeroed.
     direct: RefCell<Option<Zeroed>>,
-    /// The first error of the file; the engine only learns that there was one.
+    /// The first I/O error of the file; the engine only learns that there was one.
     error: RefCell<Option<std::io::Error>>,
-    /// The page that was read last, to read maps without a system call for each entry.
+    /// The page that was read last, so that reading a map takes no system call for each entry.
     cached: RefCell<Option<(u64, Page)>>,
 }
 
@@ -105,30 +106,30 @@ impl Image {
 }
 
 impl Inner {
-    /// Bytes that differ from the file, in pages.
+    /// Returns the bytes of changed pages.
     pub fn changed(&self) -> u64 {
         self.pages.borrow().len() as u64 * PAGE
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file's own error, if there was one.
+    /// Takes the first I/O error of the file, if there was one.
     pub fn take_error(&self) -> Option<anyhow::Error> {
         let error = self.error.borrow_mut().take()?;
         Some(anyhow::Error::new(error).context(format!("{}", self.path.display())))
     }
 
-    /// Drops all changes that were not made for good.
+    /// Drops all changes in the overlay.
     pub fn forget_changes(&self) {
         self.pages.borrow_mut().clear();
         self.cached.borrow_mut().take();
     }
 
-    /// From now on stores go to the file at once, and fences wait for the disk. `zeroed` is told how many bytes of a range
-    /// were zeroed.
+    /// Makes stores go to the file at once from now on, and makes fences wait for the disk.
+    /// `zeroed` is called with the number of bytes of a range that were zeroed.
     pub fn write_through(&self, zeroed: impl FnMut(u64) + 'static) {
         *self.direct.borrow_mut() = Some(Box::new(zeroed));
     }
@@ -137,7 +138,7 @@ impl Inner {
         self.direct.borrow().is_some()
     }
 
-    /// Does something with the file, and remembers its error.
+    /// Accesses the file, and records its first error.
     fn on_file(
         &self,
         offset: u64,
@@ -155,7 +156,8 @@ impl Inner {
         })
     }
 
-    /// Zeroes a part of the file. What is zeroes already, as the holes of a sparse file are, is left alone.
+    /// Zeroes a part of the file. Zeroes are not written again, so holes of a sparse file stay
+    /// holes.
     fn zero_file(&self, offset: u64, len: u64) -> Result<(), MediaError> {
         let mut found = vec![0; ZERO_CHUNK.min(len) as usize];
         let mut done = 0;
@@ -178,8 +180,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes to `backup` what the changes will overwrite: for each page its offset as 8 bytes, little endian, and its
-    /// 4096 bytes.
+    /// Writes the old contents of changed pages to the new file `backup`: for each page its offset
+    /// as 8 bytes, little endian, and its 4096 bytes.
     pub fn back_up(&self, backup: &Path) -> Result<()> {
         let mut file = OpenOptions::new()
             .write(true)
@@ -198,7 +200,7 @@ impl Inner {
             .with_context(|| format!("{}", backup.display()))
     }
 
-    /// Makes the changes for good.
+    /// Writes the changes to the file and waits for the disk.
     pub fn apply(&self) -> Result<()> {
         let path = || format!("{}", self.path.display());
         for (&number, page) in self.pages.borrow().iter() {
@@ -222,7 +224,8 @@ impl Inner {
         Ok(page)
     }
 
-    /// Calls `access` with each page of a range, changed or not, and the part of it that is in the range.
+    /// Calls `access` with each page of a range, changed or not, and the part of it that is in the
+    /// range.
     fn each_page(
         &self,
         offset: u64,

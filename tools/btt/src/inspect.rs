@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Commands that only look: `info`, `check` and `map`.
+//! Commands that do not change the image: `info`, `check` and `map`.
 
 use crate::{
     arguments::{
@@ -34,7 +34,7 @@ use indicatif::{
 };
 use nd_format::btt::MapEntry;
 
-/// What is to be looked at.
+/// Extent of a report.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
     InfoBlocks,
@@ -66,7 +66,7 @@ fn show(opened: &Opened<Image>, depth: Depth, json: bool) -> Result<Verdict> {
     Ok(verdict(&report))
 }
 
-/// Checks everything, with a progress bar.
+/// Checks everything and shows a progress bar.
 pub(crate) fn whole_report(opened: &Opened<Image>) -> Result<Report> {
     let bar: ProgressBar = progress::of_sectors(opened.btt.sector_count());
     let report = check::report(opened, true, |sectors| bar.inc(sectors))?;
@@ -84,14 +84,15 @@ pub(crate) fn verdict(report: &Report) -> Verdict {
     }
 }
 
-/// Prints a report for a person; with counts and the verdict if it is about everything.
+/// Prints a report as text, with counts and the verdict if it covers everything.
 pub(crate) fn print(report: &Report, whole: bool) {
     println!("BTT {}, version {}", report.uuid, report.version);
     println!("{} sectors of {} bytes", report.sectors, report.lba_size);
     for (number, arena) in report.arenas.iter().enumerate() {
         let [first, second] = arena.flog_slots;
         println!(
-            "arena {number}: {} at {:#x}, sectors {} to {}, {} blocks of {} bytes, {} free, flog slots {first} and {second}{}",
+            "arena {number}: {} at {:#x}, sectors {} to {}, {} blocks of {} bytes, {} free, \
+             flog slots {first} and {second}{}",
             HumanBytes(arena.size),
             arena.offset,
             arena.first_sector,
@@ -99,7 +100,11 @@ pub(crate) fn print(report: &Report, whole: bool) {
             arena.blocks,
             arena.block_size,
             arena.free_blocks,
-            if arena.error_flag { ", error flag set" } else { "" },
+            if arena.error_flag {
+                ", error flag set"
+            } else {
+                ""
+            },
         );
         if whole {
             let map = &arena.map;
@@ -114,19 +119,19 @@ pub(crate) fn print(report: &Report, whole: bool) {
     }
     let recovery = &report.recovery;
     for line in recovery.restored.iter().chain(&recovery.copies) {
-        println!("to be put right: {line}");
+        println!("to be repaired: {line}");
     }
     match recovery.finished_writes {
         0 => {}
-        1 => println!("to be put right: an interrupted write"),
-        writes => println!("to be put right: {writes} interrupted writes"),
+        1 => println!("to be repaired: an interrupted write"),
+        writes => println!("to be repaired: {writes} interrupted writes"),
     }
     if whole {
         println!(
             "{}",
             match verdict(report) {
                 Verdict::Good => "good",
-                Verdict::Repairable => "usable, and to be put right",
+                Verdict::Repairable => "usable, to be repaired",
                 _ => "damaged",
             }
         );
@@ -149,7 +154,7 @@ fn locate(image: &Image, opened: &Opened<Image>, lba: u64, json: bool) -> Result
     else {
         bail!("sector is {lba}, expected below {sectors}");
     };
-    // The sector is below the last one, so that it is in this arena, which has less than 2^32 of them.
+    // CAST: The sector is below the end, so it is in this arena, which has fewer than 2^32 sectors.
     let premap = (lba - arena.first_sector) as u32;
     let geometry = &arena.info.geometry;
     let start = tables::start(opened, &arena);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `btt` is made of, for other tools, too: images as media, the tables on them, the check.
+//! The parts of `btt` that other tools share: images as media, the tables on them, the check.
 
 pub mod arenas;
 pub mod check;

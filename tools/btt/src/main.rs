@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `btt`: looks at, checks, repairs and makes block translation tables in image files and on block devices.
+//! `btt`: inspects, checks, repairs and creates block translation tables in image files and on
+//! block devices.
 //!
-//! Nothing is changed by any command but `create` and `repair`. Exit codes:
+//! Only `create` and `repair` change the image. Exit codes:
 //!
 //! | Code | Meaning |
 //! |---|---|
@@ -10,9 +11,13 @@
 //! | 1 | damaged; `check` says how, and `dump` shows what is there |
 //! | 2 | wrong arguments, or the file cannot be read or written |
 //! | 3 | there is no BTT |
-//! | 4 | usable, and `repair` would put something right: an info block is restored from its copy or the other way round, or interrupted writes are finished |
+//! | 4 | usable, but needs `repair`, see below |
 //!
-//! [`arguments`] is what a user may say; [`find`] opens the BTT; one module for each command does the rest.
+//! `repair` restores an info block from its copy, writes a copy anew from its info block, and
+//! finishes interrupted writes.
+//!
+//! [`arguments`] is the command line; [`find`] opens the BTT; the other modules implement one
+//! command or a few similar ones each.
 
 mod arguments;
 mod create;
@@ -29,7 +34,7 @@ use arguments::{
 };
 use std::process::ExitCode;
 
-/// How it ended, as the exit code says.
+/// Result of a command; its number is the exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Verdict {
     Good = 0,
@@ -40,7 +45,7 @@ enum Verdict {
 }
 
 impl Verdict {
-    /// What two findings about one image come to.
+    /// Returns the verdict on an image with these two findings.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Good, verdict) => verdict,

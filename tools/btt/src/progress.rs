@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What moves on a terminal while something is long.
+//! Progress bars of long operations.
 
 use indicatif::{
     ProgressBar,
     ProgressStyle, //
 };
 
-/// A bar for the sectors of a map.
+/// Returns a bar for the sectors of a map.
 pub(crate) fn of_sectors(sectors: u64) -> ProgressBar {
     bar(
         sectors,
@@ -15,7 +15,7 @@ pub(crate) fn of_sectors(sectors: u64) -> ProgressBar {
     )
 }
 
-/// A bar for bytes that are written.
+/// Returns a bar for bytes that are written.
 pub(crate) fn of_bytes(bytes: u64) -> ProgressBar {
     bar(
         bytes,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `repair`: what can be proved, and nothing else.
+//! `repair`: repairs what can be proved, and nothing else.
 //!
-//! The BTT is opened, and thereby recovered, in memory over the file; copies of info blocks that differ are replaced there, too.
-//! Only if everything is good then, the pages that have changed are copied to the backup, and written. A power failure
-//! while they are written leaves what the next repair, or the driver, puts right: each page is either restored by its copy or
-//! one of map words that the flog still has.
+//! The BTT is opened, and thereby recovered, in memory over the file. Copies of info blocks that
+//! differ are replaced in memory as well. If everything is good then, the pages that have changed
+//! are copied to the backup and written. A power failure while they are written leaves an image
+//! that the next repair, or the driver, can repair: each page is either an info block, which its
+//! copy restores, or has map words that are still in the flog.
 
 use crate::{
     arguments::{
@@ -36,15 +37,15 @@ pub(crate) fn repair(place: &Place, order: &RepairOrder) -> Result<Verdict> {
         copies::restore_first(&image, place.version(), place.namespace())?;
     }
     on_image(place, &image, false, |image, opened| {
-        mend(order, image, opened)
+        repair_opened(order, image, opened)
     })
 }
 
-fn mend(order: &RepairOrder, image: &Image, opened: &Opened<Image>) -> Result<Verdict> {
+fn repair_opened(order: &RepairOrder, image: &Image, opened: &Opened<Image>) -> Result<Verdict> {
     let report = whole_report(opened)?;
     print(&report, true);
     if verdict(&report) == Verdict::Damaged {
-        bail!("what is wrong cannot be put right without guessing; nothing was changed");
+        bail!("the damage cannot be repaired without guessing; nothing was changed");
     }
     copies::rewrite(image, opened)?;
     let changed = image.changed();
@@ -55,7 +56,7 @@ fn mend(order: &RepairOrder, image: &Image, opened: &Opened<Image>) -> Result<Ve
             image.back_up(backup)?;
             image.apply()?;
             println!(
-                "{changed} bytes changed, what they were is in {}",
+                "{changed} bytes changed; the old contents are in {}",
                 backup.display()
             );
         }

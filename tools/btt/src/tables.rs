@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Map and flog of an arena, as they are on an image.
+//! Map and flog of an arena, as they are on the image.
 
 use crate::image::Image;
 use anyhow::{
@@ -27,12 +27,12 @@ use nd_format::btt::{
 /// Map entries that are read at a time.
 const CHUNK: u32 = 1 << 16;
 
-/// Where an arena starts in the image.
+/// Returns the offset of an arena in the image.
 pub fn start(opened: &Opened<Image>, arena: &ArenaInfo) -> u64 {
     opened.btt.detected().version.initial_offset() + arena.offset
 }
 
-/// Calls `look` with each sector of the arena that starts at `start`, its map word and what that says.
+/// Calls `look` with each sector of the arena at `start`, its map word, and the decoded entry.
 pub fn each_map_entry(
     image: &Image,
     start: u64,
@@ -53,7 +53,7 @@ pub fn each_map_entry(
     Ok(())
 }
 
-/// The newest flog entry of a lane.
+/// Returns the newest flog entry of a lane.
 pub fn flog_entry(image: &Image, start: u64, arena: &ArenaInfo, lane: u32) -> Result<FlogEntry> {
     let group = flog_group(image, start, &arena.info.geometry, lane)?;
     let pair = arena
@@ -63,7 +63,7 @@ pub fn flog_entry(image: &Image, start: u64, arena: &ArenaInfo, lane: u32) -> Re
     Ok(pair.entry)
 }
 
-/// All slots of a lane.
+/// Returns all slots of a lane.
 pub fn flog_group(
     image: &Image,
     start: u64,
@@ -84,13 +84,13 @@ pub fn flog_group(
     Ok([0, 1, 2, 3].map(|slot| RawSlot::from_halves(half(2 * slot), half(2 * slot + 1))))
 }
 
-/// Reads bytes, with the file's own error if there is one.
+/// Reads bytes. An I/O error of the file takes precedence over that of the medium.
 pub fn read(image: &Image, offset: u64, bytes: &mut [u8]) -> Result<()> {
     let read = image.read_bytes(offset, bytes);
     read.map_err(|error| explain(image, error))
 }
 
-/// The file's own error if there is one, or else that of the medium.
+/// Returns the I/O error of the file if there is one, or else that of the medium.
 pub(crate) fn explain(image: &Image, error: MediaError) -> anyhow::Error {
     image.take_error().unwrap_or_else(|| anyhow!("{error}"))
 }

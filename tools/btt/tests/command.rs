@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command, as a user calls it.
+//! Runs the command as a user does.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -26,7 +26,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A directory with an image of a new BTT.
+    /// Creates a directory with an image of a new BTT.
     fn new() -> Self {
         let fixture = Self {
             directory: tempfile::tempdir().unwrap(),
@@ -55,7 +55,7 @@ impl Fixture {
         fs::read(self.path("image")).unwrap()
     }
 
-    /// Exit code and everything that was printed.
+    /// Returns the exit code and everything that was printed.
     fn run(&self, arguments: &[&str]) -> (i32, String) {
         let Output {
             status,
@@ -108,14 +108,14 @@ fn an_existing_btt_is_not_overwritten() {
 #[test]
 fn damage_is_found_and_not_repaired() {
     let fixture = Fixture::new();
-    // Two sectors in one block, a sector in a free block, a sector in none.
+    // Two sectors in one block, a sector in a free block, a sector in a block that does not exist.
     fixture.put(MAP + 4 * 10, &(0xc000_0000u32 | 11).to_le_bytes());
     fixture.put(MAP + 4 * 20, &(0xc000_0000 | SECTORS).to_le_bytes());
     fixture.put(MAP + 4 * 30, &u32::MAX.to_le_bytes());
     let (code, text) = fixture.run(&["check", "image"]);
     assert_eq!(code, 1);
     for line in [
-        "map entry 11 names block 11, which an entry before it names, too",
+        "map entry 11 names block 11, which an earlier entry names as well",
         &format!("free block {SECTORS} of lane 0 is mapped"),
         "map entry 30 names block 1073741823, expected below 8176",
         "block 10 is neither mapped nor free",
@@ -133,7 +133,7 @@ fn damage_is_found_and_not_repaired() {
 fn a_lost_info_block_and_an_interrupted_write_are_repaired() {
     let fixture = Fixture::new();
     let good = fixture.image();
-    // Lane 0 has moved sector 7 to its free block; the map does not know.
+    // Lane 0 has moved sector 7 to its free block; the map does not have the move.
     let slot: Vec<u8> = [7, 7, SECTORS, 2]
         .into_iter()
         .flat_map(u32::to_le_bytes)
@@ -240,7 +240,7 @@ fn a_truncated_image_is_damaged_and_not_overwritten() {
         .write(true)
         .open(fixture.path("image"))
         .unwrap();
-    // Also where there is no room for the smallest BTT.
+    // Also on an image that is too small for the smallest BTT.
     for (mib, most) in [(20, "0x13fe000"), (8, "0x7fe000")] {
         file.set_len(mib << 20).unwrap();
         for command in ["check", "create"] {
@@ -279,7 +279,8 @@ fn an_older_copy_does_not_replace_a_whole_info_block() {
             .unwrap();
         file.set_len(mib << 20).unwrap();
     };
-    // A smaller BTT, then a larger one over it, whose data have not reached the copy of the smaller one.
+    // A smaller BTT, then a larger one over it whose data have not reached the copy of the smaller
+    // one.
     resize(20);
     assert_eq!(fixture.run(&["create", "--force", "image"]).0, 0);
     resize(32);
@@ -291,7 +292,7 @@ fn an_older_copy_does_not_replace_a_whole_info_block() {
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("info2off is 0x1ffe000"), "{text}");
     assert!(fixture.image() == before);
-    // Nor does it do so by itself where only the signature is left.
+    // A check does not restore it either where only the signature is left.
     fixture.put(4096 + 16, &[0xff; 4080]);
     let before = fixture.image();
     let (code, text) = fixture.run(&["check", "image"]);
@@ -308,7 +309,7 @@ fn a_copy_that_differs_is_made_anew() {
     let (code, text) = fixture.run(&["check", "image"]);
     assert_eq!(code, 4, "{text}");
     assert!(
-        text.contains("copy at 0x1fff000 is not like the info block at 0x1000"),
+        text.contains("copy at 0x1fff000 differs from the info block at 0x1000"),
         "{text}"
     );
     assert_eq!(fixture.run(&["repair", "image", "--backup", "backup"]).0, 0);
@@ -342,7 +343,7 @@ fn tables_are_printed() {
     );
 }
 
-/// A slot of the flog, as its four numbers.
+/// Returns a slot of the flog with these four fields.
 fn slot(numbers: [u32; 4]) -> Vec<u8> {
     numbers.into_iter().flat_map(u32::to_le_bytes).collect()
 }
@@ -385,9 +386,9 @@ fn tables_are_printed_by_the_copy_of_a_lost_info_block() {
     fixture.put(4096, &[0; 4096]);
     let (code, text) = fixture.run(&["dump", "MAP", "image"]);
     let lines = [
-        "arena 0: info block at 0x1000: signature is wrong, expected BTT_ARENA_INFO; this is by its copy",
+        "arena 0: info block at 0x1000: signature is wrong, expected BTT_ARENA_INFO; using its copy",
         "arena 0 sector 10: Normal 11",
-        "arena 0 sector 11: Initial 11, which an entry before it names, too",
+        "arena 0 sector 11: Initial 11, which an earlier entry names as well",
         "arena 0 sector 12: Normal 1073741823, expected below 8176",
     ];
     assert_eq!(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An image with one arena, and ways to damage it.
+//! An image with one arena, and functions that damage it.
 
 use anyhow::{
     anyhow,
@@ -49,16 +49,16 @@ use std::{
     path::Path, //
 };
 
-/// Sectors with the same bytes.
-struct Stamp(u8);
+/// Source of sectors in which all bytes are the same.
+struct Fill(u8);
 
-impl Source<Image> for Stamp {
+impl Source<Image> for Fill {
     fn copy_to(&mut self, media: &Image, offset: u64, len: u32) -> Result<(), MediaError> {
         media.write_bytes(offset, &vec![self.0; len as usize])
     }
 }
 
-/// An image that was used for a while.
+/// An image with a BTT that has been written to.
 pub(crate) struct Subject {
     image: Image,
     start: u64,
@@ -66,7 +66,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Makes an image and uses it.
+    /// Creates an image with a BTT and writes to it.
     pub(crate) fn make(path: &Path, size: u64, random: &mut SmallRng) -> Result<Self> {
         File::create(path)?.set_len(size)?;
         let image = Image::open(path, true)?;
@@ -90,7 +90,7 @@ impl Subject {
             let done = if random.random_range(0..6) == 0 {
                 btt.discard(lba, count)
             } else {
-                btt.write(lba, count, &mut Stamp(request), 0)
+                btt.write(lba, count, &mut Fill(request), 0)
             };
             done.map_err(|error| anyhow!("{error}"))?;
         }
@@ -110,12 +110,12 @@ impl Subject {
         self.arena.info.geometry.nfree()
     }
 
-    /// Where the first info block is.
+    /// Returns the offset of the first info block.
     pub(crate) fn first(&self) -> u64 {
         self.start
     }
 
-    /// Where its copy is.
+    /// Returns the offset of its copy.
     pub(crate) fn copy(&self) -> u64 {
         self.start + self.arena.info.geometry.info2_offset()
     }
@@ -124,7 +124,7 @@ impl Subject {
         put(&self.image, offset, bytes)
     }
 
-    /// Changes a few bytes of an info block, but neither all of its signature nor all of its UUID.
+    /// Changes eight bytes of an info block, but not its whole signature or its whole UUID.
     pub(crate) fn scribble(&self, offset: u64, random: &mut SmallRng) -> Result<()> {
         let within = random.random_range(40..INFO_LEN as u64 - 16);
         let mut bytes = [0; 8];
@@ -132,7 +132,7 @@ impl Subject {
         self.put(offset + within, &bytes.map(|byte| byte ^ 0x5a))
     }
 
-    /// Changes both info blocks and puts the right checksum into them.
+    /// Changes both info blocks and corrects their checksums.
     pub(crate) fn edit_infos(&self, edit: impl Fn(&mut [u8; INFO_LEN])) -> Result<()> {
         let mut block = [0; INFO_LEN];
         tables::read(&self.image, self.first(), &mut block)?;
@@ -152,20 +152,20 @@ impl Subject {
         self.put(self.map_offset(sector), &word.to_le_bytes())
     }
 
-    /// The block that a sector is in.
+    /// Returns the block that holds a sector.
     pub(crate) fn block_of(&self, sector: u32) -> Result<u32> {
         let mut word = [0; 4];
         tables::read(&self.image, self.map_offset(sector), &mut word)?;
         Ok(MapEntry::decode(u32::from_le_bytes(word), sector).block)
     }
 
-    /// Makes all map entries as they are in a new BTT.
+    /// Sets all map entries to those of a new BTT.
     pub(crate) fn lose_map(&self) -> Result<()> {
         let len = self.arena.info.geometry.map_size() as usize;
         self.put(self.map_offset(0), &vec![0; len])
     }
 
-    /// The newest entry of a lane.
+    /// Returns the newest entry of a lane.
     fn newest(&self, lane: u32) -> Result<FlogEntry> {
         tables::flog_entry(&self.image, self.start, &self.arena, lane)
     }
@@ -174,7 +174,7 @@ impl Subject {
         Ok(self.newest(lane)?.old)
     }
 
-    /// Puts a slot, as four numbers, into a lane's group.
+    /// Writes a slot of a lane's group.
     fn put_slot(&self, lane: u32, slot: usize, raw: RawSlot) -> Result<()> {
         let group = self.arena.info.geometry.flog_group_offset(lane);
         let offset = self.start + group.unwrap_or_default() + slot as u64 * SLOT_SIZE;
@@ -186,13 +186,13 @@ impl Subject {
         self.put(offset, &bytes)
     }
 
-    /// The used slots of a lane, as they are.
+    /// Returns the used slots of a lane, as they are on the image.
     fn used(&self, lane: u32) -> Result<[RawSlot; 2]> {
         let group = tables::flog_group(&self.image, self.start, &self.arena.info.geometry, lane)?;
         Ok(self.arena.flog_layout.slots().map(|slot| group[slot]))
     }
 
-    /// Begins a write on a lane, of a sector of its own, and ends it in front of the map.
+    /// Begins a write of sector `lane` on a lane and stops before the map is updated.
     pub(crate) fn interrupt(&self, lane: u32) -> Result<()> {
         let newest = self.newest(lane)?;
         let old = self.block_of(lane)?;
@@ -208,7 +208,7 @@ impl Subject {
         self.put_slot(lane, self.arena.flog_layout.slots()[older], next.encode())
     }
 
-    /// Changes lba, old and new of the newest entry of a lane.
+    /// Changes `lba`, `old_map` and `new_map` of the newest entry of a lane.
     pub(crate) fn edit_newest(&self, lane: u32, edit: impl Fn(&mut [u32; 3])) -> Result<()> {
         let newest = self.newest(lane)?.seq.number();
         let used = self.used(lane)?;
@@ -233,7 +233,7 @@ impl Subject {
         self.put_slot(lane, self.arena.flog_layout.slots()[index], raw)
     }
 
-    /// Gives the entries of a lane other sequence numbers.
+    /// Sets the sequence numbers of a lane's used slots.
     pub(crate) fn set_numbers(&self, lane: u32, numbers: [u32; 2]) -> Result<()> {
         let newest = self.newest(lane)?.encode();
         let slots = self.arena.flog_layout.slots();
@@ -273,7 +273,8 @@ fn only_arena(btt: &Btt<Image>) -> Result<(u64, ArenaInfo)> {
     }
 }
 
-/// Makes a new BTT one of Linux before 4.15, which used the first and the third slot of a flog group.
+/// Converts a new BTT to the layout of Linux before 4.15, which used the first and the third slot
+/// of a flog group.
 fn make_legacy(image: &Image) -> Result<()> {
     let (start, arena) = only_arena(&open(image)?)?;
     let geometry = &arena.info.geometry;

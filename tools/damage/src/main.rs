@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `damage`: makes an image of a BTT, uses it, and damages it in a way that a seed decides; or makes one as others leave it.
+//! `damage`: creates an image of a BTT, writes to it and damages it as a seed decides, or creates
+//! one as another implementation leaves it.
 //!
-//! It prints one word for what it did, by which a test knows what checkers should find: see [`Damage`] and [`Writer`].
+//! It prints one word for what it did, which tells a test what checkers should find: see [`Damage`]
+//! and [`Writer`].
 
 mod image;
 mod writers;
@@ -32,28 +34,28 @@ use std::{
 };
 use writers::Writer;
 
-/// Makes an image of a BTT that is damaged, or not.
+/// Creates an image of a BTT, with or without damage.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// A number, which decides about everything; or who leaves the image: linux, early-linux, zero-flags, pmemblk, firmware,
-    /// many-lanes, few-lanes, misplaced.
+    /// Seed that decides about the damage, or the implementation whose image is created: linux,
+    /// early-linux, zero-flags, pmemblk, firmware, many-lanes, few-lanes, misplaced.
     #[arg(value_parser = Order::parse)]
     order: Order,
-    /// File to be made.
+    /// File to create.
     image: PathBuf,
-    /// Bytes of the image.
+    /// Size of the image in bytes.
     #[arg(long, default_value_t = 17 << 20)]
     size: u64,
-    /// Bytes of a sector, of an image that others leave.
+    /// Bytes of a sector, for the image of an implementation.
     #[arg(long, default_value_t = 4096)]
     sector_size: u32,
-    /// UUID of the namespace, of an image that others leave.
+    /// UUID of the namespace, for the image of an implementation.
     #[arg(long, value_parser = uuid)]
     namespace: Option<Uuid>,
 }
 
-/// What is to be made.
+/// The image to create.
 #[derive(Clone, Copy)]
 enum Order {
     Damage(u64),
@@ -73,24 +75,24 @@ fn uuid(text: &str) -> Result<Uuid, &'static str> {
     Uuid::parse(text.as_bytes()).map_err(|_| "expected a UUID")
 }
 
-/// What was done to the image.
+/// Kind of damage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Damage {
-    /// Nothing.
+    /// None.
     Good,
-    /// Writes that the flog has and the map has not.
+    /// Interrupted writes: the flog has them and the map does not.
     Interrupted,
     /// A word of the first info block is wrong.
     FirstInfo,
-    /// The first info block is zeroes, as if the BTT had been given up.
+    /// The first info block is zeroes, as if the BTT had been deleted.
     Zeroed,
     /// The first info block is other data.
     Overwritten,
-    /// The copy of the info block is wrong.
+    /// The copy of the info block is damaged.
     Copy,
-    /// Both are.
+    /// Both info blocks are damaged.
     BothInfos,
-    /// A number of the info blocks is wrong, and their checksums are right.
+    /// A field of the info blocks is wrong, and their checksums are right.
     Geometry,
     /// The BTT belongs to another namespace.
     Foreign,
@@ -100,17 +102,17 @@ enum Damage {
     MapTwice,
     /// A map entry names a free block.
     MapFree,
-    /// Map entries are as in a new BTT.
+    /// All map entries are as in a new BTT.
     MapLost,
     /// The newest flog entry names a block or a sector that does not exist.
     FlogRange,
-    /// Two flog entries have the same number.
+    /// Both flog entries of a lane have the same sequence number.
     FlogEqual,
-    /// A sequence number that no driver writes, though a careless one accepts it.
+    /// A sequence number that no driver writes, although a careless driver accepts it.
     FlogNumber,
-    /// Slots are used that no driver uses.
+    /// Flog slots are used that no driver uses.
     FlogSlots,
-    /// The BTT was made in a larger namespace.
+    /// The BTT was created in a larger namespace.
     Larger,
 }
 
@@ -136,7 +138,7 @@ impl Damage {
         Self::Larger,
     ];
 
-    /// The word for it.
+    /// Returns the name that is printed.
     fn name(self) -> String {
         let mut name = String::new();
         for letter in format!("{self:?}").chars() {
@@ -156,7 +158,8 @@ fn main() -> Result<()> {
         Order::Foreign(writer) => return foreign(&arguments, writer),
     };
     let mut random = SmallRng::seed_from_u64(seed);
-    // Every kind comes in turn, good ones twice as often as each of the others.
+    // The seed selects the kinds in turn; undamaged images come twice as often as each of the
+    // others.
     let turn = seed as usize % (Damage::ALL.len() + 1);
     let damage = Damage::ALL.get(turn).copied().unwrap_or(Damage::Good);
     let larger = match damage {
@@ -175,7 +178,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Makes an image as others leave it.
+/// Creates an image as another implementation leaves it.
 fn foreign(arguments: &Arguments, writer: Writer) -> Result<()> {
     let lba_size = LbaSize::from_bytes(arguments.sector_size).context("no such sector size")?;
     let uuids = [
@@ -214,7 +217,7 @@ fn apply(subject: &Subject, damage: Damage, random: &mut SmallRng) -> Result<()>
             subject.scribble(subject.copy(), random)
         }
         Damage::Geometry => {
-            // mapoff, logoff, info2off: a page too late.
+            // mapoff, logoff or info2off: 64 MiB too large.
             let field = [96, 104, 112].choose(random).copied().unwrap_or(96);
             subject.edit_infos(|block| {
                 let field = &mut block[field..field + 8];
@@ -243,7 +246,7 @@ fn apply(subject: &Subject, damage: Damage, random: &mut SmallRng) -> Result<()>
             subject.set_numbers(lane, numbers.choose(random).copied().unwrap_or([2, 0]))
         }
         Damage::FlogSlots => subject.use_all_slots(lane),
-        // The file is cut off afterwards.
+        // The caller truncates the file.
         Damage::Larger => Ok(()),
     }
 }

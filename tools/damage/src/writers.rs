@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Images as others leave them: early kernels, libpmemblk, firmware, and media that nobody should have made.
+//! Images as other implementations leave them: early kernels, libpmemblk, firmware, and some that
+//! no implementation should write.
 //!
-//! All have one arena that fills the space there is and the same history: sectors 0, 1, 0, 7 and 300 were written, by lanes
-//! 0, 1, 2, 3 and 2. A written sector holds its number modulo 251, plus 1, in every byte.
+//! All images have one arena that fills the available space, and the same history: sectors 0, 1, 0,
+//! 7 and 300 were written by lanes 0, 1, 2, 3 and 2. Every byte of a written sector is the sector
+//! number modulo 251, plus 1.
 //!
-//! They differ in what [`Writer::style`] says. That of libpmemblk is shown to be right by the tests: its metadata are byte for
-//! byte those of pools that the library made. The others follow the sources that stand beside them.
+//! The images differ as [`Writer::style`] says. A test proves that of libpmemblk: its metadata
+//! equal those of pools that the library created, byte for byte. The others follow the sources that
+//! are cited at each.
 
 use anyhow::{
     anyhow,
@@ -40,53 +43,55 @@ use std::{
 /// Flag of a map word, and of a block number in the flog: the sector reads as zeroes.
 const ZERO: u32 = 0b10 << 30;
 
-/// The same: the sector was lost to a media error.
+/// Flag of a map word, and of a block number in the flog: the sector was lost to a media error.
 const ERROR: u32 = 0b01 << 30;
 
 /// Both flags: a sector with data.
 const NORMAL: u32 = ZERO | ERROR;
 
-/// Writes of a sector by a lane, in order.
+/// Lane and sector of each write, in order.
 const HISTORY: [(u32, u32); 5] = [(0, 0), (1, 1), (2, 0), (3, 7), (2, 300)];
 
-/// Sectors that libpmemblk was told to read as zeroes, and to fail.
+/// Sectors that libpmemblk was told to zero, and to mark as bad, and their flags.
 const MARKED: [(u32, u32); 2] = [(5, ZERO), (9, ERROR)];
 
-/// Who has left an image.
+/// The implementation that left an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Writer {
     /// Linux since 4.15.
     Linux,
-    /// Linux before 4.15: 32 bytes for a log entry, so that slots 0 and 2 are used. (Linux, commit 24e3a7fb60a9 "libnvdimm, btt: Fix
-    /// an incompatibility in the log layout".)
+    /// Linux before 4.15: 32 bytes for a log entry, so slots 0 and 2 are used. (Linux, commit
+    /// 24e3a7fb60a9 "libnvdimm, btt: Fix an incompatibility in the log layout".)
     EarlyLinux,
-    /// Systems that set the flag "zero" in block numbers of the log, which UEFI does not forbid. (Linux, commit 9dedc73a4658
-    /// "libnvdimm/btt: Fix LBA masking during 'free list' population".)
+    /// Systems that set the flag "zero" in block numbers of the log, which UEFI does not forbid.
+    /// (Linux, commit 9dedc73a4658 "libnvdimm/btt: Fix LBA masking during 'free list' population".)
     ZeroFlags,
-    /// libpmemblk 1.12.1 of PMDK, what lies behind the pool's header: flags in the log, the pool's UUID as the parent.
+    /// libpmemblk 1.12.1 of PMDK, without the pool's header: flags in the log, and the pool's UUID
+    /// as the parent.
     Pmemblk,
-    /// Firmware, whose BTT driver is made from that of PMDK: the same with version 2.0 at the start. (ipmctl,
-    /// DcpmPkg/driver/Core/Btt.c.)
+    /// Firmware whose BTT driver is derived from that of PMDK: the same with version 2.0 at the
+    /// start. (ipmctl, DcpmPkg/driver/Core/Btt.c.)
     Firmware,
-    /// More free blocks than any system makes: UEFI has no limit but the number of blocks.
+    /// More free blocks than any implementation creates: UEFI sets no limit but the number of
+    /// blocks.
     ManyLanes,
-    /// Fewer: Linux does not open these.
+    /// Fewer free blocks than the C driver accepts.
     FewLanes,
-    /// Version 2.0 where version 1.1 begins.
+    /// Version 2.0 at the offset of version 1.1.
     Misplaced,
 }
 
-/// How a writer does things.
+/// Properties in which implementations differ.
 struct Style {
     version: Version,
     /// Bytes in front of the arena.
     origin: u64,
     lanes: u32,
-    /// Slots of a flog group that are used.
+    /// Indexes of the flog slots that are used.
     slots: [u64; 2],
-    /// Flags of block numbers in entries of a new arena, and in those of writes.
+    /// Flags of block numbers in the flog: in entries of a new arena, and in those of writes.
     flags: [u32; 2],
-    /// Whether there are [`MARKED`] sectors.
+    /// `true` if there are [`MARKED`] sectors.
     marks: bool,
 }
 
@@ -133,7 +138,7 @@ impl Writer {
         }
     }
 
-    /// Makes an image of `size` bytes.
+    /// Creates an image of `size` bytes.
     pub(crate) fn make(
         self,
         path: &Path,
@@ -180,7 +185,8 @@ impl Writer {
 }
 
 impl Style {
-    /// The arena that all of them lay out in this space, but for the number of lanes.
+    /// Returns the layout that all implementations use in this space, except for the number of
+    /// lanes.
     fn geometry(&self, size: u64, lba_size: LbaSize) -> Result<ArenaGeometry> {
         let available = size.saturating_sub(self.origin);
         let flog_size = (FLOG_GROUP_SIZE * u64::from(self.lanes)).next_multiple_of(INFO_SIZE);
@@ -226,7 +232,7 @@ impl Style {
     }
 }
 
-/// The flog as it will be on the medium, and what its lanes know.
+/// The flog as it will be on the medium, and the state of its lanes.
 struct Flog {
     words: Vec<u32>,
     slots: [u64; 2],
@@ -248,7 +254,7 @@ impl Flog {
         let (free, number) = self.lanes[lane as usize];
         let next = number % 3 + 1;
         *word = free | NORMAL;
-        // The first write of a lane goes to its second slot, and from then on they take turns.
+        // The first write of a lane goes to its second slot; from then on the slots alternate.
         let older = self
             .slots
             .into_iter()
@@ -272,8 +278,8 @@ mod tests {
         Sha256, //
     };
 
-    /// Pools of 17 MiB of libpmemblk 1.12.1 (Debian 12) with the same history, made on a machine with 4 lanes: sector size, UUID
-    /// and parent UUID, SHA-256 of info block, map, flog and copy.
+    /// Pools of 17 MiB of libpmemblk 1.12.1 (Debian 12) with the same history, created on a machine
+    /// with 4 lanes: sector size, UUID and parent UUID, SHA-256 of info block, map, flog and copy.
     #[test]
     fn metadata_of_libpmemblk() {
         let pools = [
@@ -299,7 +305,8 @@ mod tests {
             });
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("image");
-            // Behind the pool's header, 4096 bytes of which stand for the room in front of the first arena.
+            // The image is a pool without its header. The 4096 bytes in front of the arena stand
+            // for the header.
             let size = (17 << 20) - 4096;
             let lba_size = LbaSize::from_bytes(sector).unwrap();
             Writer::Pmemblk.make(&path, size, lba_size, uuids).unwrap();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What others leave is opened, read, checked and written on, or refused for a reason.
+//! Tests that images of other implementations are opened, read, checked and written, or refused for
+//! a reason.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -128,7 +129,8 @@ fn what_others_leave_is_good() {
                 assert_eq!(read(btt, 5), sector(0));
                 assert_eq!(read(btt, 9), None);
             }
-            // On all lanes, so that what was left is gone; and once more with what is on the medium then.
+            // Write on all lanes, so that the original entries are gone, and open the result once
+            // more.
             let image = btt.media().clone();
             for turn in 0..u64::from(lanes) + 3 {
                 let mut data = Buffer(vec![turn as u8; sector_size as usize]);
@@ -157,7 +159,7 @@ fn what_is_not_where_it_belongs_is_refused() {
     assert_eq!(left.open(Some(Version::V1_1)).err().as_deref(), Some(words));
     assert_eq!(left.open(None).err().as_deref(), Some(words));
 
-    // The parent of a pool is the pool, which is no namespace.
+    // The parent of a pool is the pool, not a namespace.
     let left = Left::by("pmemblk", 512);
     let image = Image::open(&left.path(), false).unwrap();
     let error = check::open(&image, None, Uuid::NIL).err().unwrap();
