@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An operation that is tried again and again, while the kernel lets the first place in it fail that can, then the second, and so forth.
+//! Repeats an operation while the kernel lets the first place in it that can fail do so, then the
+//! second, and so on.
 //!
-//! A kernel with fault injection counts such places down in `/proc/thread-self/fail-nth`, for that thread only: what a worker of the kernel
-//! does for it does not fail. At 0 the fault was injected. See Documentation/fault-injection/fault-injection.rst of the kernel.
+//! A kernel with fault injection counts such places down in `/proc/thread-self/fail-nth`, for this
+//! thread only: work that a kernel worker does for the operation does not fail. The counter is 0
+//! once the fault was injected. See Documentation/fault-injection/fault-injection.rst of the
+//! kernel.
 
 use crate::{
     state,
@@ -37,10 +40,10 @@ use std::{
 
 const COUNTER: &str = "/proc/thread-self/fail-nth";
 
-/// More places that can fail are a sign of an operation without an end.
+/// Limit of places that can fail; more are a sign of an operation without an end.
 const MOST_PLACES: u32 = 5000;
 
-/// What is tried.
+/// The operation.
 #[derive(Subcommand)]
 pub(crate) enum Operation {
     /// Write an attribute.
@@ -74,7 +77,7 @@ impl Operation {
         }
     }
 
-    /// What the attribute that is written shows, if it can be read.
+    /// Returns the contents of the attribute that is written, if it can be read.
     fn value(&self) -> Option<String> {
         match self {
             Self::Write { file, .. } => fs::read_to_string(file).ok(),
@@ -82,9 +85,10 @@ impl Operation {
         }
     }
 
-    /// Undoes what succeeded, after the writes that are needed for it.
+    /// Undoes a successful operation, after the writes that this needs.
     ///
-    /// A module may have been loaded and have found no memory for its devices: they need not be taken away.
+    /// A module may have been loaded and may have found no memory for its devices; then there are
+    /// none to remove.
     fn undo(&self, writes: &[Write]) -> Result<()> {
         let is_load = matches!(self, Self::Load { .. });
         for Write { file, value } in writes {
@@ -94,7 +98,7 @@ impl Operation {
                 outcome => bail!("cannot be undone: {}: {outcome}", file.display()),
             }
         }
-        state::settle();
+        state::wait_probe();
         if let Self::Load { name, .. } = self {
             let name = CString::new(name.as_str())?;
             system::delete_module(&name, 0)
@@ -104,14 +108,14 @@ impl Operation {
     }
 }
 
-/// A write that is done to undo something.
+/// A write that undoes something.
 pub(crate) struct Write {
     file: PathBuf,
     value: Vec<u8>,
 }
 
 impl Write {
-    /// From `FILE VALUE FILE VALUE …`.
+    /// Parses `FILE VALUE FILE VALUE …`.
     pub(crate) fn pairs(words: &[String]) -> Vec<Self> {
         let pairs = words.chunks_exact(2);
         pairs
@@ -123,14 +127,14 @@ impl Write {
     }
 }
 
-/// What came of all tries.
+/// Result of all attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
-    /// Places that were made to fail.
+    /// Number of places that were made to fail.
     faults: u32,
-    /// How many of them the operation did without.
+    /// Number of those with which the operation succeeded.
     survived: u32,
-    /// What was not as it should be.
+    /// Differences from what is expected.
     pub(crate) complaints: Vec<String>,
 }
 
@@ -150,14 +154,16 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Lets each place in an operation fail in turn, or only each `every`-th. Afterwards the operation has been done once without a fault.
+/// Lets each place in an operation fail in turn, or only each `every`-th. At the end the operation
+/// has been done once without a fault.
 ///
-/// A try fails for lack of memory, or for what `others` names, and then nothing has changed; or it succeeds and is undone. The one without a fault
-/// must succeed.
+/// An attempt either fails for lack of memory, or with an error of `others`, and then has changed
+/// nothing; or it succeeds and is undone. The one without a fault must succeed.
 ///
 /// # Errors
 ///
-/// The kernel injects no faults; what succeeded cannot be undone; there is no end of places that fail.
+/// The kernel injects no faults; a successful operation cannot be undone; there is no end of places
+/// that fail.
 pub(crate) fn fail_in_turn(
     operation: &Operation,
     undo: &[Write],
@@ -165,10 +171,10 @@ pub(crate) fn fail_in_turn(
     every: NonZeroUsize,
 ) -> Result<Summary> {
     let mut summary = Summary::default();
-    let mut before = Before::of_now(operation)?;
+    let mut before = Before::snapshot(operation)?;
     for place in (1..=MOST_PLACES).step_by(every.get()) {
         let (outcome, injected) = with_fault(place, || operation.attempt())?;
-        state::settle();
+        state::wait_probe();
         match outcome {
             Outcome::Done if !injected => return Ok(summary),
             Outcome::Done => {
@@ -176,9 +182,9 @@ pub(crate) fn fail_in_turn(
                 operation
                     .undo(undo)
                     .with_context(|| format!("with fault {place}"))?;
-                state::settle();
+                state::wait_probe();
                 if !before.changes(operation, false)?.is_empty() {
-                    before = Before::of_now(operation)?;
+                    before = Before::snapshot(operation)?;
                 }
             }
             refused => {
@@ -186,10 +192,10 @@ pub(crate) fn fail_in_turn(
                 if !(lacks_memory || others.contains(&refused.to_string())) || !injected {
                     summary.complain(place, refused);
                 }
-                // To look at everything takes seconds on a kernel that injects faults.
+                // A comparison of everything takes seconds on a kernel that injects faults.
                 let changes = before.changes(operation, (summary.faults + 1).is_power_of_two())?;
                 if !changes.is_empty() {
-                    before = Before::of_now(operation)?;
+                    before = Before::snapshot(operation)?;
                 }
                 for change in changes {
                     summary.complain(place, change);
@@ -204,7 +210,7 @@ pub(crate) fn fail_in_turn(
     bail!("more than {MOST_PLACES} places that can fail");
 }
 
-/// What there was before a try.
+/// State before an attempt.
 struct Before {
     state: BTreeSet<String>,
     outline: BTreeSet<String>,
@@ -212,20 +218,20 @@ struct Before {
 }
 
 impl Before {
-    fn of_now(operation: &Operation) -> Result<Self> {
+    fn snapshot(operation: &Operation) -> Result<Self> {
         Ok(Self {
-            state: state::of_now()?,
-            outline: state::outline_of_now()?,
+            state: state::snapshot()?,
+            outline: state::outline()?,
             value: operation.value(),
         })
     }
 
-    /// What is different now, of everything or of what is quickly looked at.
+    /// Returns what has changed, in everything or in what can be read quickly.
     fn changes(&self, operation: &Operation, everything: bool) -> Result<Vec<String>> {
         let (before, now) = if everything {
-            (&self.state, state::of_now()?)
+            (&self.state, state::snapshot()?)
         } else {
-            (&self.outline, state::outline_of_now()?)
+            (&self.outline, state::outline()?)
         };
         let changes = state::changes(before, &now).into_iter();
         let mut changes: Vec<_> = changes
@@ -239,7 +245,7 @@ impl Before {
     }
 }
 
-/// Does something while a fault is armed. Also tells whether it was injected.
+/// Calls `attempt` while a fault is armed. Also returns whether the fault was injected.
 fn with_fault<T>(place: u32, attempt: impl FnOnce() -> T) -> Result<(T, bool)> {
     arm(place)?;
     let outcome = attempt();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `attribute`: writes attributes of sysfs for tests in the guest and names the errors, tells what all of them show, and lets memory fail.
+//! `attribute`: writes attributes of sysfs for tests in the guest and prints the errors by name,
+//! prints the values of all attributes, and injects faults into operations.
 //!
-//! A shell can tell that a write failed, but not with which error, and a process for each attribute of a long table is slow in
-//! an emulated machine.
+//! A shell can tell that a write failed, but not with which error. And a process for each row of a
+//! long table is slow in an emulated machine.
 
 mod faults;
 mod refusals;
@@ -32,47 +33,51 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write an attribute in one system call; prints `ok` or the name of the error.
+    /// Write an attribute in one system call. Prints `ok` or the name of the error.
     Write {
         file: PathBuf,
-        /// What to write, with `\n`, `\t`, `\0` and `\\` as in C. Nothing is written as one NUL, as libndctl does.
+        /// Value, with `\n`, `\t`, `\0` and `\\` as in C. An empty value is written as one NUL, as
+        /// libndctl does.
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
-    /// Do all that a table on standard input lists, and see that each is refused and changes nothing.
+    /// Do all writes of a table on standard input, and check that each is refused and changes
+    /// nothing.
     ///
-    /// A line is `FILE | VALUE | ERROR`. Prints what is not as the table says; fails if there is any.
+    /// A line is `FILE | VALUE | ERROR`. Prints what differs from the table; fails if anything
+    /// does.
     Refusals {
-        /// Where the table's files are, and the tree in which nothing may change.
+        /// Directory of the table's files, in which nothing may change.
         #[arg(long)]
         root: PathBuf,
     },
-    /// Save all that user space can see of the NVDIMM devices, a line each, in a file.
+    /// Save all state of the NVDIMM devices that user space can see to a file, one item a line.
     Save { file: PathBuf },
-    /// Print what a command said and its exit status.
+    /// Print the output of a command and its exit status.
     Report {
         said: PathBuf,
         status: i32,
-        /// A file of `save` or of an earlier report, or none yet: print what has changed since, and save it there.
+        /// File of `save` or of an earlier report, which need not exist: print what has changed
+        /// since, and save the current state to it.
         #[arg(long)]
         since: Option<PathBuf>,
     },
-    /// Try something while one place in the kernel after the other fails; prints how many there were, and what went wrong. Afterwards it is
-    /// done.
+    /// Repeat an operation while one place in the kernel after the other fails. Prints how many
+    /// there were, and what went wrong. At the end the operation is done.
     Faults {
-        /// A write that undoes what succeeded; may be given more than once.
+        /// A write that undoes a successful operation; may be given more than once.
         #[arg(long, num_args = 2, value_names = ["FILE", "VALUE"], allow_hyphen_values = true)]
         undo: Vec<String>,
-        /// An error that may come instead of ENOMEM or EFAULT.
+        /// An error that is allowed besides ENOMEM and EFAULT.
         #[arg(long, value_name = "ERROR")]
         or: Vec<String>,
-        /// Let only each NUMBER-th place fail, in what has too many of them.
+        /// Let only each NUMBER-th place fail, for operations with too many places.
         #[arg(long, value_name = "NUMBER", default_value = "1")]
         every: NonZeroUsize,
         #[command(subcommand)]
         operation: Operation,
     },
-    /// See that no file without a permission to write can be opened for writing.
+    /// Check that no file without write permission can be opened for writing.
     ReadOnly { directories: Vec<PathBuf> },
 }
 

@@ -38,7 +38,8 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// `FILE | VALUE | ERROR`; blanks around the bars do not count, in a value they are written as `\ `.
+    /// Parses `FILE | VALUE | ERROR`. Blanks around the bars are ignored; in a value they are
+    /// written as `\ `.
     fn parse(line: &'a str) -> Option<Self> {
         let mut fields = line.split('|').map(str::trim);
         let row = Self {
@@ -50,7 +51,8 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Does what the table says in `root`, and returns what is not as it says, or was changed by it.
+/// Does the writes of the table in `root`. Returns what differs from the table, or was changed by
+/// it.
 pub(crate) fn check(root: &Path, table: impl BufRead) -> Result<Vec<String>> {
     let before = snapshot(root)?;
     let mut complaints = Vec::new();
@@ -60,7 +62,7 @@ pub(crate) fn check(root: &Path, table: impl BufRead) -> Result<Vec<String>> {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let row = Row::parse(&line).with_context(|| format!("'{line}' is no row"))?;
+        let row = Row::parse(&line).with_context(|| format!("'{line}' is not a row"))?;
         rows += 1;
         let file = root.join(row.file);
         let shown = store::text(&file);
@@ -93,15 +95,15 @@ pub(crate) fn check(root: &Path, table: impl BufRead) -> Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// Whether an attribute changes by itself, or reading it does something.
-fn is_alive(path: &Path) -> bool {
+/// Returns `true` if an attribute changes by itself, or if reading it has an effect.
+fn is_volatile(path: &Path) -> bool {
     let power = path
         .components()
         .any(|component| component.as_os_str() == "power");
     power || path.ends_with("wait_probe")
 }
 
-/// All attributes of the devices that `root`, a directory of links to devices, lists.
+/// Returns all attributes of the devices listed in `root`, a directory of links to devices.
 fn snapshot(root: &Path) -> Result<BTreeMap<String, String>> {
     let devices = root.join("devices");
     let mut state = BTreeMap::new();
@@ -121,7 +123,7 @@ fn snapshot(root: &Path) -> Result<BTreeMap<String, String>> {
     Ok(state)
 }
 
-/// The files in a device's directory and in its groups of attributes.
+/// Returns the files in a device's directory and in its attribute groups.
 fn attributes(device: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries =
@@ -129,7 +131,7 @@ fn attributes(device: &Path) -> Result<Vec<PathBuf>> {
     for entry in entries {
         let entry = entry.with_context(|| format!("cannot read {}", device.display()))?;
         let (path, kind) = (entry.path(), entry.file_type()?);
-        if is_alive(&path) {
+        if is_volatile(&path) {
             continue;
         }
         // A directory with a uevent of its own is another device.
@@ -142,7 +144,8 @@ fn attributes(device: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Opens every file without write permission for writing, and returns those that do not refuse with EACCES.
+/// Opens every file without write permission for writing. Returns those that are not refused with
+/// EACCES.
 pub(crate) fn read_only(directories: &[PathBuf]) -> Result<Vec<String>> {
     const ANY_WRITE: u32 = 0o222;
     let mut complaints = Vec::new();

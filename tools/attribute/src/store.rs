@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One write, and the name of its error; what an attribute shows.
+//! Writes to attributes and the names of their errors; contents of attributes.
 
 use rustix::io::Errno;
 use std::{
@@ -16,14 +16,14 @@ use std::{
     path::Path, //
 };
 
-/// How a write ended.
+/// Result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All was taken.
+    /// All bytes were accepted.
     Done,
-    /// Only so many bytes were taken.
+    /// Only this many bytes were accepted.
     Short(usize),
-    /// The error of opening or writing.
+    /// The error of opening or writing the file.
     Refused(Errno),
 }
 
@@ -46,7 +46,8 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Names of the errors that the NVDIMM attributes know, and of those that would be a surprise but are likely.
+/// Returns the name of an error. It has the errors that the NVDIMM attributes return, and others
+/// that are unexpected but likely.
 fn name(errno: Errno) -> Option<&'static str> {
     Some(match errno {
         Errno::ACCESS => "EACCES",
@@ -83,7 +84,7 @@ pub(crate) fn write(file: &Path, value: &[u8]) -> Outcome {
     }
 }
 
-/// What an attribute shows, or the name of the error it gives in `<>`.
+/// Returns the contents of an attribute, or the name of the error of reading it in `<>`.
 pub(crate) fn text(file: &Path) -> String {
     match fs::read(file) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -91,7 +92,8 @@ pub(crate) fn text(file: &Path) -> String {
     }
 }
 
-/// The bytes that a value of the command line or of a table stands for. An empty one is a NUL: no driver sees an empty write.
+/// Returns the bytes of a value of the command line or of a table. An empty value is one NUL, since
+/// an empty write does not reach a driver.
 pub(crate) fn unescape(value: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.bytes();

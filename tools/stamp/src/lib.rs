@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sectors that tell what they are, for tests that cut the power.
+//! Sectors that identify themselves, for tests that cut the power.
 //!
-//! The writer runs in the guest and stamps sectors; it acknowledges each in a file of the host's, and goes on when the host has
-//! written it. After the cut,
-//! the reader in the guest writes down which generation it found in each sector, and the host judges.
+//! The writer runs in the guest and stamps sectors. It acknowledges each sector in a file of the
+//! host and continues when the host has written the acknowledgement. After the power cut, the
+//! reader in the guest records the generation of each sector, and the host compares.
 //!
 //! A stamped sector is full of cells:
 //!
@@ -13,39 +13,40 @@
 //!  ├── number of sector ─┼─ cell ───┼── generation ────────────┤   all little-endian
 //! ```
 //!
-//! Generation 0 is a sector that was never stamped, or that was zeroed, and reads as zeros. A torn sector has cells of two
-//! generations, or of something else. An acknowledgement is a sector's number and its generation, 8 bytes each; one that was
-//! zeroed has [`ZEROED`] in it.
+//! Generation 0 is a sector that was never stamped, or that was zeroed; it reads as zeroes. A torn
+//! sector has cells of two generations, or other data. An acknowledgement is the number of a sector
+//! and its generation, 8 bytes each. [`ZEROED`] is set in it if the sector was zeroed.
 //!
-//! Generations count up, in each boot from an [`epoch`](successor) on, so that nothing old looks new after a sector was zeroed.
+//! Generations count up, in each boot from an [`epoch`](successor) on, so that an old stamp never
+//! looks new after the sector was zeroed.
 
 use std::fmt;
 
-/// Bytes of a cell. A sector is made of whole cells.
+/// Size of a cell in bytes. A sector consists of whole cells.
 const CELL: usize = 16;
-/// Bits of a cell's first word that are the number of the sector.
+/// Bits of a cell's first word that hold the sector number.
 const SECTOR_BITS: u32 = 48;
-/// Bytes of an acknowledgement.
+/// Size of an acknowledgement in bytes.
 pub const ACKNOWLEDGEMENT: usize = 16;
 
-/// In the generation of an acknowledgement: the sector was zeroed.
+/// Flag in the generation of an acknowledgement: the sector was zeroed.
 pub const ZEROED: u64 = 1 << 63;
 /// Bits of a generation below the epoch.
 const EPOCH_SHIFT: u32 = 32;
 
-/// The generation that a writer of `epoch` gives to a sector that has this one.
+/// Returns the next generation of a sector of `generation`, for a writer of `epoch`.
 pub fn successor(generation: u64, epoch: u32) -> u64 {
     generation.max(u64::from(epoch) << EPOCH_SHIFT) + 1
 }
 
-/// Why a sector's contents cannot have been written as one.
+/// Reason why a sector was not written as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Torn {
-    /// The offset of the first cell that does not fit the first one.
+    /// Offset of the first cell that does not match the first one.
     pub offset: usize,
-    /// That cell's words.
+    /// Words of that cell.
     pub found: [u64; 2],
-    /// What the words had to be.
+    /// Expected words of that cell.
     pub expected: [u64; 2],
 }
 
@@ -54,7 +55,8 @@ impl fmt::Display for Torn {
         let ([place, generation], [right_place, right_generation]) = (self.found, self.expected);
         write!(
             out,
-            "torn at byte {}: {place:#x} of generation {generation}, expected {right_place:#x} of generation {right_generation}",
+            "torn at byte {}: {place:#x} of generation {generation}, \
+             expected {right_place:#x} of generation {right_generation}",
             self.offset
         )
     }
@@ -71,7 +73,7 @@ fn word(bytes: &[u8]) -> u64 {
         .fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
-/// Stamps `buffer` as `sector` of `generation`. Generation 0 makes it blank.
+/// Stamps `buffer` as `sector` of `generation`. Generation 0 zeroes it.
 pub fn fill(buffer: &mut [u8], sector: u64, generation: u64) {
     if generation == 0 {
         buffer.fill(0);
@@ -84,7 +86,7 @@ pub fn fill(buffer: &mut [u8], sector: u64, generation: u64) {
     }
 }
 
-/// The generation in `buffer`, which was read from `sector`.
+/// Returns the generation in `buffer`, which was read from `sector`.
 pub fn generation(buffer: &[u8], sector: u64) -> Result<u64, Torn> {
     let cells = || {
         buffer
@@ -110,7 +112,7 @@ pub fn generation(buffer: &[u8], sector: u64) -> Result<u64, Torn> {
     Ok(generation)
 }
 
-/// An acknowledgement as it is written down.
+/// Returns an acknowledgement as bytes.
 pub fn acknowledgement(sector: u64, generation: u64) -> [u8; ACKNOWLEDGEMENT] {
     let mut record = [0; ACKNOWLEDGEMENT];
     let (first, second) = record.split_at_mut(ACKNOWLEDGEMENT / 2);
@@ -119,7 +121,8 @@ pub fn acknowledgement(sector: u64, generation: u64) -> [u8; ACKNOWLEDGEMENT] {
     record
 }
 
-/// Acknowledgements that arrived, as pairs of sector and generation. A record that was cut short never arrived.
+/// Returns the complete acknowledgements in `bytes` as pairs of sector and generation. A truncated
+/// record at the end is ignored.
 pub fn acknowledgements(bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
     bytes.chunks_exact(ACKNOWLEDGEMENT).map(|record| {
         let (first, second) = record.split_at(ACKNOWLEDGEMENT / 2);
@@ -127,7 +130,7 @@ pub fn acknowledgements(bytes: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
     })
 }
 
-/// Generations of all sectors, as the reader writes them down: 8 bytes each.
+/// Returns the generations of all sectors in `bytes`, the file of the reader: 8 bytes each.
 pub fn generations(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     bytes.chunks_exact(8).map(word)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `stamp`: the writer and the reader in the guest. See the library for what they write.
+//! `stamp`: the writer and the reader in the guest. The library describes the formats.
 
 use anyhow::{
     ensure,
@@ -46,15 +46,15 @@ use std::{
     },
 };
 
-/// The most sectors in one request of the writer.
+/// Largest number of sectors in one request of the writer.
 const LONGEST_REQUEST: u64 = 64;
-/// Bytes the reader reads at once.
+/// Bytes that the reader reads at once.
 const READ: u64 = 1 << 20;
-/// Where direct I/O wants its buffers.
+/// Alignment of buffers for direct I/O.
 const ALIGNMENT: usize = 4096;
 
 #[derive(Parser)]
-#[command(about = "Stamps sectors, and reads stamps again")]
+#[command(about = "Stamps sectors, and reads the stamps back")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -62,33 +62,34 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Stamp random sectors until the power fails, or for some seconds. Says `writing` after the first acknowledgement.
+    /// Stamp random sectors until the power fails, or for some seconds. Prints `writing` after the
+    /// first acknowledgement.
     Write {
         #[command(flatten)]
         device: Device,
-        /// Gets an acknowledgement for every sector when its request is complete.
+        /// File for acknowledgements: one for each sector when its request is complete.
         #[arg(long)]
         acknowledge: PathBuf,
-        /// Generations to start from, as `read` wrote them down.
+        /// File of `read` with the generations to start from.
         #[arg(long)]
         generations: Option<PathBuf>,
         #[arg(long, default_value_t = 4)]
         threads: u64,
-        /// Number of this run, if sectors may have been zeroed in an earlier one.
+        /// Number of this run, if sectors may have been zeroed in an earlier run.
         #[arg(long, default_value_t = 0)]
         epoch: u32,
-        /// Zero the sectors of one request in eight, instead of writing them.
+        /// Zero the sectors of one request in eight instead of writing them.
         #[arg(long)]
         zero: bool,
-        /// Stop after so many seconds.
+        /// Stop after this many seconds.
         #[arg(long)]
         seconds: Option<u64>,
     },
-    /// Read all sectors and write their generations down.
+    /// Read all sectors and record their generations.
     Read {
         #[command(flatten)]
         device: Device,
-        /// Gets 8 bytes a sector.
+        /// File for the generations: 8 bytes for each sector.
         #[arg(long)]
         generations: PathBuf,
     },
@@ -97,16 +98,16 @@ enum Command {
 #[derive(clap::Args)]
 struct Device {
     device: PathBuf,
-    /// Bytes that the device promises to write as one.
+    /// Bytes that the device promises to write atomically.
     #[arg(long)]
     sector_size: u64,
 }
 
 impl Device {
-    /// Opens the device past the page cache; also returns how many sectors it has.
+    /// Opens the device past the page cache. Returns it and its number of sectors.
     fn open(&self, write: bool) -> Result<(File, u64)> {
         let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits())
-            .context("O_DIRECT is no flag of open")?;
+            .context("O_DIRECT is not a flag of open")?;
         let mut options = File::options();
         let file = options
             .read(true)
@@ -119,7 +120,7 @@ impl Device {
             .context("cannot find the end of the device")?;
         ensure!(
             self.sector_size >= 512 && size >= self.sector_size,
-            "there is not one sector on this device"
+            "there is no whole sector on this device"
         );
         Ok((file, size / self.sector_size))
     }
@@ -148,7 +149,7 @@ impl Aligned {
     }
 }
 
-/// What all threads of the writer share.
+/// State that all threads of the writer share.
 struct Writer<'a> {
     file: &'a File,
     sector_size: u64,
@@ -159,7 +160,7 @@ struct Writer<'a> {
     begun: &'a Once,
 }
 
-/// Stamps the sectors from `first` on, whose generations are in `generations`.
+/// Stamps the sectors from `first` on, whose generations are `generations`.
 fn write_zone(writer: &Writer<'_>, first: u64, generations: &mut [u64]) -> Result<()> {
     let (sector_size, deadline) = (writer.sector_size, writer.deadline);
     let mut random = rand::rng();
@@ -199,8 +200,8 @@ fn write_zone(writer: &Writer<'_>, first: u64, generations: &mut [u64]) -> Resul
     Ok(())
 }
 
-/// How the writer writes.
-struct Manner {
+/// Options of the writer.
+struct Options {
     threads: u64,
     seconds: Option<u64>,
     epoch: u32,
@@ -211,7 +212,7 @@ fn write(
     device: &Device,
     acknowledge: &Path,
     generations: Option<&Path>,
-    manner: &Manner,
+    options: &Options,
 ) -> Result<()> {
     let (file, sectors) = device.open(true)?;
     let mut known = match generations {
@@ -230,7 +231,7 @@ fn write(
     let records = File::create(acknowledge);
     let records = records.with_context(|| format!("cannot create {}", acknowledge.display()))?;
     let records = Mutex::new(records);
-    let zone = sectors.div_ceil(manner.threads.max(1)) as usize;
+    let zone = sectors.div_ceil(options.threads.max(1)) as usize;
     let deadline = manner
         .seconds
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -238,8 +239,8 @@ fn write(
     let writer = &Writer {
         file: &file,
         sector_size: device.sector_size,
-        epoch: manner.epoch,
-        zero: manner.zero,
+        epoch: options.epoch,
+        zero: options.zero,
         acknowledge: &records,
         deadline,
         begun: &begun,
@@ -297,13 +298,13 @@ fn main() -> Result<ExitCode> {
             zero,
             seconds,
         } => {
-            let manner = Manner {
+            let options = Options {
                 threads,
                 seconds,
                 epoch,
                 zero,
             };
-            write(&device, &acknowledge, generations.as_deref(), &manner)
+            write(&device, &acknowledge, generations.as_deref(), &options)
                 .map(|()| ExitCode::SUCCESS)
         }
         Command::Read {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Starts of label areas, 32 bytes a line; rows of zeros have none.
+//! The start of label areas, one line for each 32 bytes. Rows of zeroes have no line.
 //!
-//! Each 4 KiB take a call of the firmware, which is slow under emulation. Labels go into the lowest free slot, so the start is
-//! where something changes.
+//! Reading 4 KiB takes one call of the firmware, which is slow under emulation. Labels go into the
+//! lowest free slot, so changes are at the start.
 
 use crate::store::Outcome;
 use persist::LabelArea;
@@ -11,10 +11,10 @@ use std::path::Path;
 
 const ROW: usize = 32;
 
-/// Both index blocks, and 30 labels at least.
+/// Both index blocks, and at least 30 labels.
 const START: u32 = 16 << 10;
 
-/// Adds the lines of the start of a DIMM's label area. A DIMM without labels has none.
+/// Adds the lines for the start of a DIMM's label area. A DIMM without labels has none.
 pub(super) fn walk(dimm: &str, lines: &mut Vec<String>) {
     let Ok(area) = LabelArea::open(&Path::new("/dev").join(dimm)) else {
         return;

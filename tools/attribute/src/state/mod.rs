@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What user space can see of all NVDIMM devices: attributes ([`walk`]), starts of label areas ([`labels`]) and disks, a line each. What
-//! depends on timing is named by what it is ([`names`]).
+//! The state of all NVDIMM devices that user space can see, one item a line: attributes ([`walk`]),
+//! the start of label areas ([`labels`]) and disks. Names that depend on timing are replaced
+//! ([`names`]).
 
 mod labels;
 mod names;
@@ -24,7 +25,7 @@ use walk::Detail;
 /// Devices of the bus `nd`.
 const DEVICES: &str = "/sys/bus/nd/devices";
 
-/// All lines of now.
+/// Returns all lines of the current state.
 fn gather(names: &Names) -> Result<BTreeSet<String>> {
     let mut lines = gather_attributes(names, Detail::Disks)?;
     for device in walk::entries(Path::new(DEVICES))? {
@@ -37,7 +38,7 @@ fn gather(names: &Names) -> Result<BTreeSet<String>> {
     Ok(lines)
 }
 
-/// Lines of now, but not those of label areas.
+/// Returns all lines of the current state without those of label areas.
 fn gather_attributes(names: &Names, detail: Detail) -> Result<BTreeSet<String>> {
     let devices = Path::new(DEVICES);
     let mut lines = Vec::new();
@@ -50,39 +51,40 @@ fn gather_attributes(names: &Names, detail: Detail) -> Result<BTreeSet<String>> 
     Ok(lines.iter().map(|line| names.replace(line)).collect())
 }
 
-/// All lines of now but those of label areas and of disks' attributes, which take long; none while there is no bus `nd`.
+/// Returns the lines of the current state without those of label areas and of disks' attributes,
+/// which take long; none while there is no bus `nd`.
 ///
 /// # Errors
 ///
 /// As for [`save`].
-pub(crate) fn of_now() -> Result<BTreeSet<String>> {
+pub(crate) fn snapshot() -> Result<BTreeSet<String>> {
     if !Path::new(DEVICES).exists() {
         return Ok(BTreeSet::new());
     }
     gather_attributes(&Names::query(Path::new(DEVICES))?, Detail::Devices)
 }
 
-/// The same without values, and with the kernel's names.
+/// Returns the lines of [`snapshot`] without values, and with the kernel's names.
 ///
 /// # Errors
 ///
 /// As for [`save`].
-pub(crate) fn outline_of_now() -> Result<BTreeSet<String>> {
+pub(crate) fn outline() -> Result<BTreeSet<String>> {
     if !Path::new(DEVICES).exists() {
         return Ok(BTreeSet::new());
     }
     gather_attributes(&Names::default(), Detail::Names)
 }
 
-/// Waits until what is being detected and registered is there.
-pub(crate) fn settle() {
+/// Waits until devices that are being probed and registered are there.
+pub(crate) fn wait_probe() {
     for device in walk::entries(Path::new(DEVICES)).unwrap_or_default() {
-        // Only buses have it; to read it is to wait.
+        // Only buses have this attribute; a read of it waits.
         let _ = fs::read(Path::new(DEVICES).join(device).join("wait_probe"));
     }
 }
 
-/// Writes all lines of now to `file`.
+/// Writes all lines of the current state to `file`.
 ///
 /// # Errors
 ///
@@ -91,8 +93,8 @@ pub(crate) fn save(file: &Path) -> Result<()> {
     store(file, &gather(&Names::query(Path::new(DEVICES))?)?)
 }
 
-/// Prints what a command said, its exit status, and with a `file` of an earlier state which lines are gone (`<`) or new (`>`),
-/// and writes all lines of now to it.
+/// Prints the output of a command and its exit status. With a `file` of an earlier state it also
+/// prints which lines are gone (`<`) or new (`>`), and writes the current state to the file.
 ///
 /// # Errors
 ///
@@ -117,7 +119,8 @@ pub(crate) fn report(file: Option<&Path>, said: &Path, status: i32) -> Result<()
     store(file, &now)
 }
 
-/// What is gone (`<`) and what is new (`>`), by attribute: values may be random, and must not decide about the order.
+/// Returns the lines that are gone (`<`) and those that are new (`>`), in the order of attributes:
+/// values may be random and must not decide about the order.
 pub(crate) fn changes<'a>(
     before: &'a BTreeSet<String>,
     now: &'a BTreeSet<String>,
@@ -138,7 +141,7 @@ fn store(file: &Path, lines: &BTreeSet<String>) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Leaves out durations, and replaces addresses and names.
+/// Removes lines with durations, and replaces addresses and names.
 fn normalise(said: &str, names: &Names) -> Result<String> {
     let durations = Regex::new(r"waited \d+ milliseconds")?;
     let addresses = Regex::new(r"\b0x7f[0-9a-f]{10}\b")?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Names of personalities. Their numbers depend on timing, so they are called by what they are to their region (`btt0.seed`) or by
-//! the namespace that they hold (`btt0.of-0.1`).
+//! Names of BTT, PFN and DAX devices. Their numbers depend on timing, so they are replaced by the
+//! role in their region (`btt0.seed`) or by the namespace that they hold (`btt0.of-0.1`).
 
 use super::walk;
 use crate::store;
@@ -16,19 +16,19 @@ use std::{
     sync::LazyLock, //
 };
 
-/// Kinds of personalities.
+/// Kinds of such devices.
 const KINDS: [&str; 3] = ["btt", "pfn", "dax"];
 
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b(btt|pfn|dax)(\d+)\.\d+\b").expect("the pattern is a constant")
 });
 
-/// What personalities are to be called.
+/// Replacements of names.
 #[derive(Default)]
 pub(super) struct Names(HashMap<String, String>);
 
 impl Names {
-    /// Asks the regions for their seeds and the personalities for their namespaces.
+    /// Reads the seeds of all regions and the namespaces of all such devices.
     pub(super) fn query(devices: &Path) -> Result<Self> {
         let mut names = HashMap::new();
         for device in walk::entries(devices)? {
@@ -53,7 +53,7 @@ impl Names {
         Ok(Self(names))
     }
 
-    /// `text` with the names that do not depend on timing.
+    /// Returns `text` with names that do not depend on timing.
     pub(super) fn replace(&self, text: &str) -> String {
         let known = |name: &Captures<'_>| {
             let name = &name[0];

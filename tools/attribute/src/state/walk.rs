@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes: their modes and values. What links lead to. What says nothing of a device is left out, and so is where the stacks
-//! differ on purpose.
+//! Attributes with their modes and values, and targets of links. Entries that say nothing about a
+//! device are left out, and so are those in which the stacks differ on purpose.
 
 use crate::store;
 use anyhow::{
@@ -16,8 +16,8 @@ use std::{
     sync::LazyLock, //
 };
 
-/// Different in every boot, or the same for all devices.
-const DULL: [&str; 18] = [
+/// Entries that differ in every boot, or are the same for all devices.
+const IGNORED: [&str; 18] = [
     "bdi",
     "dev",
     "device",
@@ -51,11 +51,11 @@ static DIFFERS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the pattern is a constant")
 });
 
-/// Numbers of devices and disks, which are given out in order of appearance.
+/// Numbers of devices and disks, which are assigned in order of appearance.
 static NUMBERS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(MAJOR|MINOR|DISKSEQ)=\d+").expect("the pattern is a constant"));
 
-/// Names in a directory, in order.
+/// Returns the names in a directory, sorted.
 pub(super) fn entries(directory: &Path) -> Result<Vec<String>> {
     let unreadable = || format!("cannot read {}", directory.display());
     let mut names = Vec::new();
@@ -67,18 +67,19 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// How much is walked; each has what the one before has.
+/// Extent of a walk; each one includes the one before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Detail {
-    /// Devices and what their attributes are called.
+    /// Devices and the names of their attributes.
     Names,
-    /// Values, too, but not those of disks, which have more attributes than all else.
+    /// Also values, except for those of disks, which have more attributes than all other devices.
     Devices,
-    /// Disks, too.
+    /// Also disks.
     Disks,
 }
 
-/// Adds a line for each attribute and link below `directory`, which is called `shown`. Other devices have lines of their own.
+/// Adds a line for each attribute and link below `directory`, whose name in the lines is `shown`.
+/// Other devices have lines of their own.
 pub(super) fn walk(
     devices: &Path,
     directory: &Path,
@@ -86,9 +87,9 @@ pub(super) fn walk(
     detail: Detail,
     lines: &mut Vec<String>,
 ) -> Result<()> {
-    // What comes and goes meanwhile is as if it had not been there.
+    // An entry that appears or disappears during the walk counts as absent.
     for entry in entries(directory).unwrap_or_default() {
-        if DULL.contains(&entry.as_str()) || detail < Detail::Disks && entry == "block" {
+        if IGNORED.contains(&entry.as_str()) || detail < Detail::Disks && entry == "block" {
             continue;
         }
         let path = directory.join(&entry);
