@@ -1,33 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a request of the engine does, one access after the other, without the numbers that do not matter.
+//! What a request of the engine does, one access after the other, without the numbers that do not
+//! matter.
 //!
-//! Words have small symbolic values: which block, which sector, which sequence number. Blocks are names, not numbers: the
-//! engine treats them all alike, so that states that differ only in their names are one.
+//! Words have small symbolic values: a block, a sector, a sequence number. Blocks are names, not
+//! numbers: the engine treats them all alike, so states that differ only in the names of blocks are
+//! equivalent.
 
 use std::ops::Range;
 
-/// Name of a block.
+/// The name of a block.
 pub(crate) type Block = u8;
 
-/// A value of a word of metadata, packed; see [`Map`], [`First`] and [`Second`]. Of data: a token.
+/// A word. Of metadata: a packed value, see [`Map`], [`First`] and [`Second`]. Of data: a token.
 pub(crate) type Value = u16;
 
 /// A half of a flog slot that was never written.
 pub(crate) const BLANK: Value = 0xfffe;
 
-/// A half of a flog slot that nobody may look at: its numbers are out of range.
+/// A half of a flog slot that must not be used: its numbers are out of range.
 pub(crate) const JUNK: Value = 0xffff;
 
-/// Contents of a block that no sector ever held.
+/// Contents of a block that no sector has ever held.
 pub(crate) const TOKEN_JUNK: Value = 0;
-/// What a discarded sector reads as.
+/// Contents of a discarded sector.
 pub(crate) const TOKEN_ZERO: Value = 1;
-/// What a sector reads as that has an error.
+/// Result of reading a sector that has an error.
 pub(crate) const TOKEN_LOST: Value = 2;
-/// Half of a block was written.
+/// Contents of a block of which half was written.
 pub(crate) const TOKEN_TORN: Value = 3;
-/// First of the contents that differ from each other and from those above.
+/// First of the tokens that stand for distinct contents.
 pub(crate) const TOKEN_FIRST: Value = 4;
 
 /// A map word.
@@ -58,7 +60,7 @@ impl Map {
 /// The first half of a flog slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct First {
-    /// Which sector moved; none if nothing did.
+    /// The sector that was moved; `None` if none was.
     pub(crate) sector: Option<u8>,
     pub(crate) old: Block,
     pub(crate) old_bad: bool,
@@ -72,7 +74,7 @@ impl First {
         Value::from(self.old_bad) << 15 | Value::from(sector) << 8 | Value::from(self.old)
     }
 
-    /// The fields, unless it is [`BLANK`] or [`JUNK`].
+    /// Unpacks the fields. Returns `None` for [`BLANK`] and [`JUNK`].
     pub(crate) fn of(value: Value) -> Option<Self> {
         if value == BLANK || value == JUNK {
             return None;
@@ -89,7 +91,7 @@ impl First {
 /// The second half of a flog slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Second {
-    /// Where the sector moved; none if nobody may look.
+    /// The block that the sector moved to; `None` if it must not be used.
     pub(crate) new: Option<Block>,
     /// Sequence number, 1 to 3.
     pub(crate) seq: u8,
@@ -102,7 +104,7 @@ impl Second {
         Value::from(self.seq) << 8 | Value::from(self.new.unwrap_or(Self::NO_BLOCK))
     }
 
-    /// The fields, unless it is [`BLANK`].
+    /// Unpacks the fields. Returns `None` for [`BLANK`].
     pub(crate) fn of(value: Value) -> Option<Self> {
         let new = value as u8;
         (value != BLANK).then_some(Self {
@@ -112,7 +114,7 @@ impl Second {
     }
 }
 
-/// The sequence number after another one.
+/// Returns the sequence number that follows another one.
 pub(crate) fn next_seq(seq: u8) -> u8 {
     seq % 3 + 1
 }
@@ -120,21 +122,21 @@ pub(crate) fn next_seq(seq: u8) -> u8 {
 /// One step of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Access {
-    /// Gives back the lock of lanes, one bit each.
+    /// Releases the lock of lanes, one bit each.
     Unlock(u16),
-    /// Takes a map lock.
+    /// Acquires a map lock.
     Acquire(u16),
-    /// Gives back a map lock.
+    /// Releases a map lock.
     Release(u16),
-    /// Looks which line a map lock remembers; it is the answer to a question.
+    /// Reads which line a map lock remembers. The line is the answer to a question.
     Recall(u16),
-    /// Has a map lock remember the line of some sectors, one bit each.
+    /// Makes a map lock remember the line of some sectors, one bit each.
     Remember(u16, u32),
-    /// Looks which blocks are being read.
+    /// Reads the read tracking table.
     Look,
-    /// Tells which block is being read.
+    /// Publishes the block that is being read, or that none is.
     Publish(Option<Block>),
-    /// Stores the data of a sector of the request, by its index.
+    /// Stores the data of a sector of the request, given by its index.
     Data(Block, u8),
     /// Loads the data of a sector.
     Copy(Block),
@@ -146,18 +148,18 @@ pub(crate) enum Access {
     Store(u8, Value),
     /// Flushes words of metadata and blocks, one bit each.
     Flush(u32),
-    /// Waits until everything is durable that was flushed.
+    /// Waits until everything that was flushed is durable.
     Fence,
-    /// Closes the gate of an arena for good.
+    /// Closes the gate of an arena until the BTT is opened again.
     Close(u8),
 }
 
-/// How an access fails, or a load.
+/// How an access fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {
     /// Once: the same access may succeed the next time.
     Once,
-    /// From now on: the line, or the block, cannot be read any more.
+    /// From now on: the line or the block cannot be read any more.
     Poison,
 }
 
@@ -165,63 +167,65 @@ impl Failure {
     pub(crate) const ALL: [Self; 2] = [Self::Once, Self::Poison];
 }
 
-/// What a request wants to know before it goes on.
+/// What a request must know before it can go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Question {
-    /// Takes the lock of lanes, one bit each. What are the first halves of their newest flog slots?
+    /// Takes the lock of lanes, one bit each, and reads the first halves of their newest flog
+    /// slots.
     Lanes(u16),
-    /// What is the map word of a sector?
+    /// The map word of a sector.
     Map(u8),
-    /// Has a block a media error?
+    /// Whether a block has a media error.
     Bad(Block),
-    /// Which line does a map lock remember?
+    /// The line that a map lock remembers.
     Line(u16),
-    /// Is the gate of an arena closed?
+    /// Whether the gate of an arena is closed.
     Gate(u8),
 }
 
-/// An answer; that to [`Question::Lanes`] is one for each lane.
+/// An answer. [`Question::Lanes`] has one answer for each lane.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Answer {
     /// First half of the newest flog slot of a lane.
     Lane(u8, Value),
     /// Map word.
     Map(Value),
-    /// Whether a block is bad.
+    /// `true` if the block has a media error.
     Bad(bool),
-    /// Sectors of a line of the map, one bit each; none if there is no such line, or nothing of ours in it.
+    /// Sectors of a line of the map, one bit each; none if there is no such line, or none of the
+    /// layout's sectors is in it.
     Line(u32),
-    /// Whether a gate is closed.
+    /// `true` if the gate is closed.
     Gate(bool),
-    /// A map word cannot be read.
+    /// The map word cannot be read.
     Unreadable,
-    /// Not to a question: the access with this number since the last answer has failed.
+    /// Not the answer to a question: the access with this number since the last answer has failed.
     Fails(u8),
 }
 
 /// How a request ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Result {
-    /// As it should.
+    /// Successfully.
     Done,
     /// The sector is lost.
     Lost,
     /// It would have had to wait, and has done nothing.
     Refused,
-    /// With an error, after an access that has failed, or a gate that was closed.
+    /// With an error that an access that failed, or a closed gate, accounts for.
     GivenUp,
-    /// As it should not.
+    /// With an error that nothing accounts for.
     Failed(String),
 }
 
 /// What a request does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// Writes contents that were never seen before.
+    /// Writes contents that were never used before.
     Write,
-    /// The same, but does not wait for others.
+    /// The same without waiting, as for `REQ_NOWAIT`.
     TryWrite,
-    /// Makes sectors read as zeroes; writing zeroes is the same.
+    /// Makes sectors read as zeroes. Write-zeroes does the same.
     Discard,
     /// Reads a sector.
     Read,
@@ -239,9 +243,9 @@ pub(crate) struct Request {
     pub(crate) sector: u8,
     /// Number of sectors.
     pub(crate) count: u8,
-    /// Lane groups of an arena.
+    /// Number of lane groups of an arena.
     pub(crate) groups: u8,
-    /// The lane group that it takes.
+    /// The lane group that the request takes.
     pub(crate) group: u8,
 }
 
@@ -254,7 +258,7 @@ impl Request {
         matches!(self.kind, Kind::Write | Kind::TryWrite)
     }
 
-    /// Whether sectors are to have other contents afterwards.
+    /// Returns `true` if the request changes the contents of its sectors.
     pub(crate) fn changes(&self) -> bool {
         self.is_write() || self.kind == Kind::Discard
     }

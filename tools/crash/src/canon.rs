@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One form for all states that no future can tell from each other.
+//! Canonical form: one state for all states that no future can distinguish.
 //!
-//! Names of blocks, contents and threads do not matter, nor do those of sectors and lanes where all are alike. Nor does what can only be seen if the protocol is broken: contents of
-//! free blocks and the older flog slots. These become something that is noticed if anybody looks.
+//! Names of blocks, contents and threads do not matter, nor do those of sectors and lanes where all
+//! are alike. What can be seen only if the protocol is broken does not matter either: the contents
+//! of free blocks and the older flog slots. They become values that are noticed when they are used.
 //!
-//! An entry of the flog is *over* when its map word can no longer read as the old block: recovery will do nothing. Its lane
-//! then forgets it, and with it the flush of the map word that the lane's next write would do. A flush less only adds
-//! to what power failures can leave, so that what holds for these states holds for the real ones. A map lock forgets a line of which all
-//! words are durable. One plan does without both, to see whether it comes to the same.
+//! An entry of the flog is *over* when its map word can no longer read as the old block: recovery
+//! will do nothing. Its lane then forgets the entry, and with it the flush of the map word that the
+//! lane's next write would do. One flush less only adds to what power failures can leave, so what
+//! holds for these states holds for the real ones. A map lock forgets a line of which all words are
+//! durable. One plan does without both reductions and must come to the same verdict.
 
 use crate::{
     access::{
@@ -39,15 +41,16 @@ use crate::{
     },
 };
 
-/// Brings states into that form.
+/// Brings states into canonical form.
 pub(crate) struct Canon {
     layout: Layout,
     shape: Shape,
-    /// Whether sectors and lanes are alike: each has a map lock or a group of its own and all requests are of one sector.
+    /// `true` if sectors and lanes are alike: each has a map lock or a group of its own, and all
+    /// requests are of one sector.
     symmetric: bool,
-    /// Whether entries that are over are kept, with all that depends on them.
+    /// `true` if entries that are over are kept, with everything that depends on them.
     keep_entries: bool,
-    /// Whether accesses fail.
+    /// `true` if accesses may fail.
     failures: bool,
 }
 
@@ -69,10 +72,10 @@ impl Canon {
 
     pub(crate) fn normalise(&self, state: &mut State, programs: &mut Programs) {
         if !self.keep_entries {
-            state.forget_settled_lines();
+            state.forget_durable_lines();
         }
         for lane in 0..self.shape.lanes {
-            if state.owners[lane].is_none() && self.is_settled(state, lane) {
+            if state.owners[lane].is_none() && self.is_durable(state, lane) {
                 self.turn(state, lane);
                 self.forget_older_side(state, lane);
                 if !self.keep_entries {
@@ -90,7 +93,7 @@ impl Canon {
         self.rename(state, programs);
         self.forget_free_blocks(state, programs);
         if self.failures {
-            // Writes that fail leave many of them without a fence.
+            // Failed writes leave many of these without a fence.
             self.forget_dead_tokens(state);
         }
         self.order_threads(state, |running| {
@@ -99,19 +102,21 @@ impl Canon {
         self.name_tokens(state);
     }
 
-    /// Whether no half of a lane's flog is on its way. The first half of the older slot may be, which a write has left that failed.
-    fn is_settled(&self, state: &State, lane: usize) -> bool {
+    /// Returns `true` if no half of a lane's flog is pending. The first half of the older slot may
+    /// be: a failed write has left it.
+    fn is_durable(&self, state: &State, lane: usize) -> bool {
         let Some((newest, _)) = self.newest(state, lane) else {
             return false;
         };
         let mut halves = [(0, 0), (0, 1), (1, 0), (1, 1)].into_iter();
         halves.all(|(side, half)| {
             let cell = &state.cells[self.shape.flog(lane, side, half)];
-            cell.is_settled() || (side, half) == (1 - newest, 0)
+            cell.is_durable() || (side, half) == (1 - newest, 0)
         })
     }
 
-    /// Makes the newest entry of a lane that of side 0, with sequence number 1. Returns whether that could be done.
+    /// Makes the newest entry of a lane the one of side 0, with sequence number 1. Returns `false`
+    /// if that is not possible.
     pub(crate) fn turn(&self, state: &mut State, lane: usize) -> bool {
         let cell = |side, half| self.shape.flog(lane, side, half);
         let Some((newest, seq)) = self.newest(state, lane) else {
@@ -144,7 +149,7 @@ impl Canon {
         true
     }
 
-    /// The side of a lane that has the newest visible entry, and its sequence number.
+    /// Returns the side of a lane that has the newest visible entry, and its sequence number.
     pub(crate) fn newest(&self, state: &State, lane: usize) -> Option<(usize, u8)> {
         let seq = |side| {
             let entry = state.entry(&self.shape, lane, side);
@@ -196,7 +201,8 @@ impl Canon {
         }
     }
 
-    /// Puts sectors and lanes into an order that depends on what they are like, and not on their names.
+    /// Orders sectors and lanes by their properties, independently of their names. Returns the new
+    /// name of each.
     fn order(&self, state: &mut State, programs: &Programs) -> (Vec<u8>, Vec<u8>) {
         let shape = &self.shape;
         let mut sectors: Vec<u8> = (0..shape.sectors as u8).collect();
@@ -250,7 +256,7 @@ impl Canon {
         (inverse(&sectors), inverse(&lanes))
     }
 
-    /// Names each block after the sector or lane that has it.
+    /// Names each block after the sector or lane that owns it.
     fn name_blocks(&self, state: &State, sectors: &[u8], lanes: &[u8]) -> Vec<Block> {
         let mut names = vec![Block::MAX; self.shape.blocks];
         for arena in self.layout.arenas() {
@@ -286,7 +292,7 @@ impl Canon {
         names
     }
 
-    /// Gives everything the names that it should have.
+    /// Gives canonical names to sectors, lanes and blocks.
     fn rename(&self, state: &mut State, programs: &mut Programs) {
         let (sectors, lanes) = self.order(state, programs);
         let blocks = self.name_blocks(state, &sectors, &lanes);
@@ -361,7 +367,7 @@ impl Canon {
         }
     }
 
-    /// Forgets what blocks hold that nobody can ever read without writing them first.
+    /// Forgets the contents of blocks that cannot be read before they are written again.
     fn forget_free_blocks(&self, state: &mut State, programs: &Programs) {
         let mut used: u32 = 0;
         let lost = state.lost;
@@ -386,9 +392,9 @@ impl Canon {
                     let mut words = state.cells[sector].candidates();
                     words.any(|value| Map::of(value).block == first.old)
                 });
-                let is_settled = self.is_settled(state, lane);
+                let is_durable = self.is_durable(state, lane);
                 let moves_nothing = first.sector.is_none() && second.new == Some(first.old);
-                if is_settled && moves_nothing && !named {
+                if is_durable && moves_nothing && !named {
                     used &= !(1 << first.old);
                 }
             }
@@ -404,13 +410,13 @@ impl Canon {
         }
     }
 
-    /// Takes contents for rubbish that no sector may ever have again.
+    /// Replaces contents that no sector may have any more by rubbish.
     fn forget_dead_tokens(&self, state: &mut State) {
         let mut alive: Tokens = (1 << TOKEN_FIRST) - 1;
         state.allowed.iter().for_each(|&allowed| alive |= allowed);
         let named = alive;
         for running in state.threads.iter_mut().flatten() {
-            // What is over is over already.
+            // Contents that are over already stay so.
             running.over &= named;
             alive |= running.legal;
             running.also.iter().for_each(|&also| alive |= also);
@@ -441,7 +447,8 @@ impl Canon {
             *name
         };
         for cell in &mut state.cells[self.shape.metadata()..] {
-            // The order of a set must not depend on the old names: from the durable value on they were found in order.
+            // The order within a set must not depend on the old names: from the durable value on,
+            // they were found in order.
             cell.rename(&mut name);
         }
         for running in state.threads.iter_mut().flatten() {
@@ -482,7 +489,7 @@ impl Canon {
     }
 }
 
-/// The same metadata with other names.
+/// Returns the same lost metadata under other names.
 fn renamed(lost: Lost, names: &Names) -> Lost {
     let mut renamed = Lost::default();
     for (sector, &name) in names.sectors.iter().enumerate() {

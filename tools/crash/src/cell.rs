@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A word of the medium: what is durable, and what is on its way.
+//! A word of the medium: its durable value, and the values that are pending.
 //!
-//! Stores append to the pending values. A flush marks the last one with the thread that flushed; a fence of that thread
-//! makes the last one that it marked durable, and forgets the ones before. Without any of these a pending value may have
-//! become durable at any moment. So after a power failure a word holds its durable value or any of its pending ones,
-//! independently of all other words: this is the *strict* medium, weaker than any real one.
+//! A store appends to the pending values. A flush marks the last one with the thread that flushed.
+//! A fence of that thread makes the last value that it marked durable, and forgets the ones before.
+//! Without any of these, a pending value may have become durable at any moment. After a power
+//! failure a word therefore holds its durable value or any of its pending values, independently of
+//! all other words. This is the *strict* medium, weaker than any real one.
 
 use crate::access::Value;
 
-/// The most stores of a word that may be pending.
+/// Maximum number of pending stores of a word.
 const MOST: usize = 7;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,19 +41,19 @@ impl Cell {
         &self.pending[..self.len.into()]
     }
 
-    /// What a load sees.
+    /// Returns the value that a load sees.
     pub(crate) fn visible(&self) -> Value {
         self.pending()
             .last()
             .map_or(self.durable, |pending| pending.value)
     }
 
-    /// Whether a power failure leaves what is visible.
-    pub(crate) fn is_settled(&self) -> bool {
+    /// Returns `true` if a power failure leaves the visible value.
+    pub(crate) fn is_durable(&self) -> bool {
         self.len == 0
     }
 
-    /// What a power failure may leave; some of it perhaps twice.
+    /// Iterates over the values that a power failure may leave. A value may occur twice.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = Value> + '_ {
         let pending = self.pending().iter().map(|pending| pending.value);
         std::iter::once(self.durable).chain(pending)
@@ -71,7 +72,7 @@ impl Cell {
         let len = usize::from(self.len);
         if let Some((last, before)) = self.pending[..len].split_last_mut() {
             last.flushed_by |= 1 << thread;
-            // A fence reaches the last one.
+            // A fence of this thread now makes the last value durable, not an earlier one.
             before
                 .iter_mut()
                 .for_each(|pending| pending.flushed_by &= !(1 << thread));
@@ -89,12 +90,12 @@ impl Cell {
         }
     }
 
-    /// Makes durable what is visible.
-    pub(crate) fn settle(&mut self) {
+    /// Makes the visible value durable.
+    pub(crate) fn make_durable(&mut self) {
         *self = Self::new(self.visible());
     }
 
-    /// Forgets what a thread has flushed: it will flush again what it needs.
+    /// Forgets what a thread has flushed: the thread flushes again what it needs.
     ///
     /// This only adds to what power failures can leave.
     pub(crate) fn forget_flushes(&mut self, thread: usize) {
@@ -114,7 +115,7 @@ impl Cell {
         }
     }
 
-    /// Gives all values other names.
+    /// Renames all values.
     pub(crate) fn rename(&mut self, mut name: impl FnMut(Value) -> Value) {
         self.durable = name(self.durable);
         let len = usize::from(self.len);
@@ -124,10 +125,10 @@ impl Cell {
         self.simplify();
     }
 
-    /// Makes cells equal that no future can tell from each other.
+    /// Makes cells equal that no future can distinguish.
     ///
-    /// Between the durable value or a marked one and the next marked one, values are but a set: a fence forgets them
-    /// together. The last one is what is visible.
+    /// Between the durable value or a marked value and the next marked one, the order of the values
+    /// does not matter: a fence forgets them together. The last value is the visible one.
     fn simplify(&mut self) {
         let pending: [Pending; MOST] = self.pending;
         let len = usize::from(self.len);
@@ -156,7 +157,7 @@ impl Cell {
             }
         }
         if last.flushed_by == 0 {
-            // Among the others of its set it need not be.
+            // It need not be among the others of its set as well.
             let mut others = start;
             for index in start..count {
                 if kept[index].value != last.value {
@@ -176,7 +177,7 @@ impl Cell {
         self.len = count as u8;
     }
 
-    /// Appends what makes the cell different from others.
+    /// Appends everything that distinguishes the cell from others.
     pub(crate) fn serialize(&self, bytes: &mut Vec<u8>) {
         bytes.extend(self.durable.to_le_bytes());
         bytes.push(self.len);

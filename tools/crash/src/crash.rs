@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Power failures: every image that one can leave of a state, judged, and the states that recovery makes of them.
+//! Power failures: every image that a power failure can leave of a state, judged, and the states
+//! that recovery makes of them.
 //!
-//! What recovery does depends on the metadata only, so each combination of them is recovered once. For each combination every
-//! block that the recovered map names must hold, in all that the block may hold, what its sector may read as. Nothing follows upon an image
-//! without the flog of a lane: it must be refused.
+//! What recovery does depends on the metadata only, so each combination of metadata is recovered
+//! once. Then every block that the recovered map names must hold, in each of its possible contents,
+//! something that its sector may read as. No state follows an image in which the flog of a lane is
+//! lost: the engine must refuse it.
 
 use crate::{
     access::{
@@ -48,7 +50,7 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::rc::Rc;
 
-/// Words that a sector never holds by itself, for the two ends of a torn block.
+/// Words for the two ends of a torn block. No sector ever holds them whole.
 const TORN: [u64; 2] = [0x7041, 0x7042];
 
 /// What recovery makes of the metadata of an image.
@@ -63,19 +65,20 @@ struct Recovered {
     read_only: u8,
 }
 
-/// There is no recovery without the flog of a lane.
+/// `None` if the flog of a lane is lost: there is no recovery then.
 type Verdict = Result<Option<Rc<Recovered>>, String>;
 
-/// An image that is not as it should be.
+/// An image that violates the claim.
 pub(crate) struct Bad {
     /// What is wrong with it.
     pub(crate) what: String,
-    /// The image, and what it is an image of.
+    /// The image, and the layout it belongs to.
     pub(crate) image: Image,
     pub(crate) layout: Layout,
 }
 
-/// Remembers what was met after a history of `depth`. Returns whether it was not met before after one as short.
+/// Records that `what` was met after a history of `depth`. Returns `false` if it was met before
+/// after a history that was as short.
 pub(crate) fn is_news<K: Eq + Hash>(met: &mut FxHashMap<K, u16>, what: K, depth: u16) -> bool {
     match met.entry(what) {
         Entry::Vacant(new) => {
@@ -96,14 +99,14 @@ pub(crate) fn is_news<K: Eq + Hash>(met: &mut FxHashMap<K, u16>, what: K, depth:
 pub(crate) struct Court {
     layouts: Vec<Layout>,
     shape: Shape,
-    /// Whether each image is written in all formats, and not in one that depends on it.
+    /// `true` if each image is written in all formats, not in one that depends on the image.
     all_formats: bool,
     verdicts: FxHashMap<Vec<Value>, Verdict>,
-    /// States after recovery that are known, each with the shortest history of those that lead to it.
+    /// Known states after recovery, each with the length of the shortest history that leads to it.
     known: FxHashMap<Vec<Value>, u16>,
-    /// Images that were judged, each as often as it was met.
+    /// Number of images that were judged, repetitions included.
     pub(crate) images: u64,
-    /// Images of interrupted recoveries.
+    /// Number of images of interrupted recoveries.
     pub(crate) nested: u64,
 }
 
@@ -124,18 +127,19 @@ impl Court {
         &self.shape
     }
 
-    /// A court that has seen nothing yet.
+    /// Returns a court that has not seen anything.
     pub(crate) fn again(&self) -> Self {
         Self::new(&self.layouts, self.all_formats)
     }
 
-    /// Combinations of metadata that were recovered.
+    /// Number of combinations of metadata that were recovered.
     pub(crate) fn recoveries(&self) -> usize {
         self.verdicts.len()
     }
 
-    /// Judges every image that a power failure can leave now, after a history of `depth`. `recovered` gets what recovery makes of those
-    /// not seen after one as short.
+    /// Judges every image that a power failure can leave now, after a history of `depth`. Calls
+    /// `recovered` with each state after recovery that was not met before after a history that was
+    /// as short.
     pub(crate) fn judge(
         &mut self,
         state: &State,
@@ -165,7 +169,7 @@ impl Court {
             if let Err((what, held)) = result {
                 return Err(self.bad(state, &words, &of_blocks, &held, what));
             }
-            // The next combination, as with the digits of a number.
+            // Counts up to the next combination, as with the digits of a number.
             let mut digits = chosen.iter_mut().zip(&choices);
             let next = digits.find_map(|(digit, values)| {
                 *digit += 1;
@@ -181,7 +185,8 @@ impl Court {
         }
     }
 
-    /// Checks what the sectors read as, and makes the states after recovery. An error tells what which block holds.
+    /// Checks what the sectors read as, and makes the states after recovery. An error says what is
+    /// wrong and which block holds what.
     fn sectors(
         &mut self,
         state: &State,
@@ -246,7 +251,7 @@ impl Court {
         }
     }
 
-    /// The state after recovery, if the blocks of the sectors hold `held`.
+    /// Returns the state after recovery if the blocks of the sectors hold `held`.
     fn state_after(
         &self,
         state: &State,
@@ -288,7 +293,7 @@ impl Court {
         }
     }
 
-    /// What recovery makes of metadata.
+    /// Returns what recovery makes of metadata.
     fn verdict(&mut self, words: &[Value], lost: Lost) -> Verdict {
         let mut key = words.to_vec();
         key.extend(key_of(lost));
@@ -328,7 +333,7 @@ impl Court {
         Ok(Some(Rc::new(result)))
     }
 
-    /// Sectors whose map words are the initial ones, and their blocks.
+    /// Returns the sectors whose map words are the initial ones, and their blocks.
     fn initial(&self, words: &[Value]) -> Vec<(u8, Block)> {
         (0..self.shape.sectors)
             .map(|sector| (sector as u8, Map::of(words[sector])))
@@ -337,7 +342,7 @@ impl Court {
             .collect()
     }
 
-    /// How metadata can be written, with the initial map words `initial`.
+    /// Returns an encoding for metadata with the initial map words `initial`.
     pub(crate) fn encoding(
         &self,
         words: &[Value],
@@ -347,7 +352,7 @@ impl Court {
         let shape = &self.shape;
         let blank = words[shape.sectors..].contains(&BLANK);
         let encoding = Encoding::new(&self.layouts, variety, initial, blank);
-        // A flog none of whose second slots was ever written does not tell where they are.
+        // If no second slot of a flog was ever written, the flog does not show where they are.
         let layout = encoding.layout();
         let tells = layout.arenas().iter().all(|arena| {
             let mut lanes = arena.lanes.clone();
@@ -361,7 +366,7 @@ impl Court {
             .find(|encoding| encoding.half(1, 0) == 2)
     }
 
-    /// Cell of a real medium that is a cell of the metadata of a state.
+    /// Returns the cell of the layout that corresponds to a cell of the metadata of a state.
     pub(crate) fn place(&self, encoding: &Encoding, cell: usize) -> usize {
         let place = match cell.checked_sub(self.shape.sectors) {
             None => Place::Map(cell),
@@ -466,7 +471,7 @@ impl Court {
         })
     }
 
-    /// The image that is not as it should be.
+    /// Builds the image that violates the claim.
     fn bad(
         &self,
         state: &State,
@@ -502,14 +507,14 @@ fn check_lost(state: &State, sector: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Lost metadata as a part of a key; nothing if there are none.
+/// Encodes lost metadata as a part of a key. Yields nothing if none are lost.
 pub(crate) fn key_of(lost: Lost) -> impl Iterator<Item = Value> {
     let bits = lost.bits();
     let parts = (0..4).map(move |part| (bits >> (16 * part)) as Value);
     parts.take(if lost.is_empty() { 0 } else { 4 })
 }
 
-/// What a power failure may leave of a word, each once.
+/// Returns the values that a power failure may leave of a word, each once.
 fn distinct(cell: &Cell) -> Vec<Value> {
     let mut values: Vec<Value> = Vec::new();
     for value in cell.candidates() {
@@ -520,7 +525,7 @@ fn distinct(cell: &Cell) -> Vec<Value> {
     values
 }
 
-/// A number that depends on the words, the same in each run.
+/// Returns a number that depends on the words only, the same in every run.
 fn hash(words: &[Value]) -> usize {
     let mixed = words.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &word| {
         (hash ^ u64::from(word)).wrapping_mul(0x0100_0000_01b3)

@@ -2,9 +2,10 @@
 
 //! Symbolic values as words of a real medium, and back.
 //!
-//! There are many ways to write one symbolic state: four formats, any numbers for the blocks, three sequence numbers and two
-//! slots to begin with. The engine must not care; so different states are written in different ways, and what is
-//! learnt of the engine is learnt in several ways and compared.
+//! One symbolic state can be written in many ways: four formats, any numbers for the blocks, three
+//! sequence numbers and two slots to start with. The engine must not care. So different states are
+//! written in different ways, and each behaviour of the engine is observed in several encodings and
+//! compared.
 
 use crate::{
     access::{
@@ -30,7 +31,7 @@ use nd_format::btt::{
     MapState, //
 };
 
-/// Sector, block and so on of a half that nobody may look at.
+/// Sector, block and so on of a half that must not be used.
 const RUBBISH: u32 = 0x3fff_fffe;
 
 /// How symbolic values are written.
@@ -41,13 +42,14 @@ pub(crate) struct Encoding {
     blocks: Vec<Block>,
     /// Added to each sequence number.
     rotation: u8,
-    /// Whether side 0 is in the second used slot.
+    /// `true` if side 0 is in the second used slot.
     swapped: bool,
 }
 
 impl Encoding {
-    /// Makes number `variety` of the encodings, if there is one with which the initial map words `initial`, of sectors and their
-    /// blocks, name the blocks that they must. Never written flog slots are where they are in a new arena if `blank`.
+    /// Makes encoding number `variety` in which the initial map words `initial`, given as sectors
+    /// and their blocks, name the blocks that they must. If `blank` is set, flog slots that were
+    /// never written are where they are in a new arena.
     pub(crate) fn new(
         layouts: &[Layout],
         variety: usize,
@@ -87,7 +89,7 @@ impl Encoding {
         &self.layout
     }
 
-    /// Number of a block within its arena.
+    /// Returns the number of a block within its arena.
     fn postmap(&self, block: Block) -> u32 {
         let real = self.blocks[usize::from(block)].into();
         let mut arenas = self.layout.arenas().iter();
@@ -96,7 +98,7 @@ impl Encoding {
             .map_or(RUBBISH, |arena| arena.postmap(real))
     }
 
-    /// Name of a block of the layout.
+    /// Returns the name of a block of the layout.
     pub(crate) fn name(&self, real: usize) -> Block {
         let named = self
             .blocks
@@ -105,7 +107,7 @@ impl Encoding {
         named.map_or(Block::MAX, |name| name as Block)
     }
 
-    /// Block of the layout that has a name.
+    /// Returns the block of the layout that has this name.
     pub(crate) fn real(&self, block: Block) -> usize {
         self.blocks[usize::from(block)].into()
     }
@@ -125,7 +127,8 @@ impl Encoding {
         .encode()
     }
 
-    /// The symbolic value of the map word of a sector, if it names one of our blocks.
+    /// Returns the symbolic value of the map word of a sector; `None` if it names no block of the
+    /// layout.
     pub(crate) fn map_value(&self, sector: usize, word: u32) -> Option<Value> {
         let arena = self.layout.arena_of_sector(sector);
         let entry = MapEntry::decode(word, arena.premap(sector));
@@ -139,7 +142,7 @@ impl Encoding {
         Some(Map { flags, block }.pack())
     }
 
-    /// Which half of a flog group on the medium is a half of one of the two sides.
+    /// Returns the index, in a flog group on the medium, of a half of one of the two sides.
     pub(crate) fn half(&self, side: usize, half: usize) -> usize {
         let second = match self.layout.format().flog_layout {
             FlogLayout::Adjacent => 2,
@@ -152,7 +155,7 @@ impl Encoding {
         }
     }
 
-    /// Which side and half it is the other way round.
+    /// Returns the side and the half of an index in a flog group: the inverse of [`Self::half`].
     pub(crate) fn side(&self, half: usize) -> Option<(usize, usize)> {
         (0..4)
             .map(|index| (index / 2, index % 2))
@@ -202,7 +205,8 @@ impl Encoding {
         .halves()[1]
     }
 
-    /// The symbolic value of a half that the engine stored.
+    /// Returns the symbolic value of a half that the engine stored; `None` if it names something
+    /// that is not in the layout.
     pub(crate) fn half_value(&self, lane: usize, half: usize, word: u64) -> Option<Value> {
         let arena = self.layout.arena_of_lane(lane);
         let name = |postmap: u32| Some(self.name(arena.block(postmap)?));
@@ -227,13 +231,13 @@ impl Encoding {
         )
     }
 
-    /// The kept word of a half of a side.
+    /// Returns the kept word of a half of a side.
     pub(crate) fn flog_place(&self, lane: usize, side: usize, half: usize) -> Place {
         Place::Flog(lane, self.half(side, half))
     }
 }
 
-/// The same arenas in all formats.
+/// Returns the same arenas in all formats.
 pub(crate) fn in_all_formats(used: &[crate::layout::Used]) -> Vec<Layout> {
     Format::ALL
         .into_iter()

@@ -2,12 +2,13 @@
 
 //! All states that the requests of two threads and power failures lead to.
 //!
-//! Breadth first, so that the first violation has the shortest history; a request of a single thread is followed to its end at once, so
-//! that few states wait. When no state is left that was not seen, the states are
-//! closed: no longer history, and no other order of accesses, leads anywhere else.
+//! The search is breadth first, so that the first violation has the shortest history. A request of
+//! a single thread is followed to its end at once, so that few states wait. When no new state is
+//! left, the plan is closed: no longer history, and no other order of accesses, leads anywhere
+//! else.
 //!
-//! Of a state that was seen a fingerprint of 128 bits is kept; that two of some millions of states have the same one is
-//! less likely than 10^-24.
+//! Of each known state a fingerprint of 128 bits is kept. The probability that two of some millions
+//! of states share one is below 10^-24.
 
 use crate::{
     access::{
@@ -60,10 +61,10 @@ use std::hash::{
 };
 use std::path::Path;
 
-/// A step of the history that is a power failure.
+/// The step of a history that is a power failure.
 const POWER_FAILURE: u16 = u16::MAX;
 
-/// One in which the BTT is opened again without a power failure.
+/// The step of a history in which the BTT is opened again without a power failure.
 const REOPENING: u16 = u16::MAX - 1;
 
 /// What is explored.
@@ -72,40 +73,41 @@ pub(crate) struct Plan {
     pub(crate) name: &'static str,
     pub(crate) used: Vec<Used>,
     pub(crate) requests: Vec<Request>,
-    /// Threads that take part: one or two.
+    /// Number of threads that take part: one or two.
     pub(crate) threads: usize,
-    /// Whether steps are interleaved that make no difference, and all states judged.
+    /// `true` if steps that make no difference are interleaved as well, and all states are judged.
     pub(crate) all: bool,
-    /// Whether sectors and lanes are all alike.
+    /// `true` if sectors and lanes are all alike.
     pub(crate) symmetric: bool,
-    /// Whether flog entries are kept that recovery has no use for.
+    /// `true` if flog entries are kept that recovery has no use for.
     pub(crate) keep_entries: bool,
-    /// Whether each image is judged in all formats.
+    /// `true` if each image is judged in all formats.
     pub(crate) all_formats: bool,
-    /// Accesses of a history that fail, at most.
+    /// Maximum number of accesses of a history that fail.
     pub(crate) failures: u8,
-    /// Requests and power failures of a history, at most.
+    /// Maximum number of requests and power failures of a history.
     pub(crate) depth: usize,
-    /// States after which the exploration ends although it is not closed.
+    /// Number of states after which the exploration ends although the plan is not closed.
     pub(crate) limit: usize,
 }
 
-/// What was found.
+/// The size of an exploration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count {
     /// States, at any access of the requests under way.
     pub states: u64,
     /// Steps from one state to another.
     pub steps: u64,
-    /// Images that were judged, in each state anew.
+    /// Images that were judged, counted anew in each state.
     pub images: u64,
-    /// Combinations of metadata that were recovered, with the engine and the models of others.
+    /// Combinations of metadata that were recovered, by the engine and by the models of other
+    /// software.
     pub recoveries: u64,
     /// Images of recoveries that were interrupted.
     pub nested: u64,
-    /// Points of requests at which the engine was asked what comes next.
+    /// Points of requests at which the engine was run to see what comes next.
     pub programs: u64,
-    /// Whether there are no other states.
+    /// `true` if there are no other states.
     pub closed: bool,
 }
 
@@ -115,12 +117,16 @@ pub struct Violation {
     pub history: Vec<String>,
     /// What is wrong in the end.
     pub what: String,
-    /// The image that is wrong, if it is one.
+    /// The image that violates the claim, if the violation is in an image.
     image: Option<(Layout, Image)>,
 }
 
 impl Violation {
-    /// Writes the image to a file. Returns whether there is one.
+    /// Writes the image to a file. Returns `false` if the violation has no image.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be created or written.
     pub fn save(&self, path: &Path) -> std::io::Result<bool> {
         let Some((layout, image)) = &self.image else {
             return Ok(false);
@@ -160,19 +166,19 @@ struct Waiting {
     depth: u16,
     state: State,
     print: Print,
-    /// Whether it was met before, at the end of a longer history.
+    /// `true` if it was met before, at the end of a longer history.
     again: bool,
 }
 
 /// A fingerprint of a state.
 type Print = [u64; 2];
 
-/// Where a state came from.
+/// How a state was reached.
 #[derive(Clone, Copy)]
 struct Origin {
     from: u32,
     step: u16,
-    /// Half of its fingerprint, which tells it from the few others that the step may lead to.
+    /// Half of the state's fingerprint, which distinguishes it from the other results of the step.
     print: u64,
 }
 
@@ -180,19 +186,22 @@ struct Explorer {
     machine: Machine,
     court: Court,
     reopening: Reopening,
-    /// The shortest history, in requests and power failures, of each state that was met.
+    /// Length of the shortest history, in requests and power failures, that leads to each state
+    /// that was met.
     seen: FxHashMap<Print, u16>,
     origins: Vec<Origin>,
-    /// States that come before those that wait: the only thread is in the middle of a request, or no request may follow.
+    /// States that are explored before those that wait: the only thread is in the middle of a
+    /// request, or no request may follow.
     at_once: Vec<Waiting>,
-    /// States that wait, by the depth at which they are.
+    /// States that wait, by depth.
     waiting: BTreeMap<u16, VecDeque<Waiting>>,
     bytes: Vec<u8>,
     depth: usize,
     failures: u8,
 }
 
-/// Explores a plan with a fault, or none, up to the first violation. `progress` returns whether to go on.
+/// Explores a plan, with a fault or without, up to the first violation. The exploration ends when
+/// `progress` returns `false`.
 pub(crate) fn explore(
     plan: &Plan,
     fault: Option<Fault>,
@@ -242,7 +251,7 @@ pub(crate) fn explore(
     }) = explorer.next()
     {
         count.states += u64::from(!again);
-        // Meanwhile a shorter history was found.
+        // A shorter history was found meanwhile.
         if explorer
             .seen
             .get(&print)
@@ -306,7 +315,7 @@ impl Explorer {
         })
     }
 
-    /// Remembers a state, if it is new, or if more may follow than when it was met before.
+    /// Adds a state if it is new, or if more may follow than when it was met before.
     fn add(&mut self, state: State, from: u32, step: u16, depth: u16) {
         let print = self.print(&state);
         let again = self.seen.contains_key(&print);
@@ -338,7 +347,7 @@ impl Explorer {
     /// Lets the power fail.
     fn power_failure(&mut self, state: &State, index: u32, depth: u16) -> Result<(), Violation> {
         let mut after = Vec::new();
-        // Without a limit it does not matter after how many requests a state is met.
+        // Without a limit the length of the history does not matter.
         let counted = if self.depth == usize::MAX { 0 } else { depth };
         let result = self
             .court
@@ -364,7 +373,7 @@ impl Explorer {
         Ok(())
     }
 
-    /// Lets another owner open the BTT of a quiet state.
+    /// Opens the BTT of a quiet state again without a power failure.
     fn reopen(&mut self, state: &State, index: u32, depth: u16) -> Result<(), Violation> {
         let opened = self.reopening.reopen(&self.court, state);
         let checked = opened.and_then(|opened| {
@@ -393,7 +402,7 @@ impl Explorer {
         }
     }
 
-    /// Does all that threads can do next.
+    /// Performs each possible next step of the threads.
     fn go_on(
         &mut self,
         state: &State,
@@ -426,7 +435,7 @@ impl Explorer {
         Ok(())
     }
 
-    /// What led to a state, found out by doing it again.
+    /// Returns the steps that lead to a state, by repeating them.
     fn history(&mut self, index: u32) -> Vec<String> {
         let mut steps = Vec::new();
         let mut at = index;
@@ -444,7 +453,7 @@ impl Explorer {
             if step == POWER_FAILURE {
                 history.push("power failure, recovery".into());
                 let mut court = self.court.again();
-                // It was judged before, and was good.
+                // The state was judged before, without a violation.
                 let _ = court.judge(&state, 0, |after| next.push(after));
             } else if step == REOPENING {
                 history.push("opened again".into());
@@ -476,7 +485,7 @@ impl Explorer {
     }
 }
 
-/// Checks that all sectors read as they may.
+/// Checks that every sector reads as something it may read as.
 fn check_visible(shape: &Shape, state: &State) -> Result<(), String> {
     for sector in 0..shape.sectors {
         let token = state.visible_token(shape, sector);
@@ -486,7 +495,7 @@ fn check_visible(shape: &Shape, state: &State) -> Result<(), String> {
     Ok(())
 }
 
-/// A new BTT.
+/// Returns the state of a new BTT.
 fn initial_state(layout: &Layout, failures: u8) -> State {
     let shape = Shape::of(layout);
     let mut cells: Vec<Cell> =

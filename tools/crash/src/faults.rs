@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Parts of the protocol that can be left out, to see that they are missed.
+//! Parts of the protocol that can be left out, to show that the explorer notices.
 
 use crate::{
     access::{
@@ -30,19 +30,20 @@ pub(crate) enum Flushed {
 pub(crate) enum Fault {
     /// The fence with this number in each request does nothing.
     NoFence(usize),
-    /// Flushes of this kind do nothing while so many fences of the request were reached; but for those of lines that map locks remember.
+    /// Flushes of this kind do nothing after this number of fences of the request, except those of
+    /// lines that map locks remember.
     NoFlush(Flushed, usize),
     /// Lines that map locks remember are not flushed.
     NoFlushOfLines,
     /// Map locks do not remember lines.
     NoMemory,
-    /// The first half of a flog slot goes to the medium after the first fence, with the second one.
+    /// The first half of a flog slot is stored after the first fence, with the second half.
     LateFirstHalf,
-    /// Map locks do not exclude anybody.
+    /// Map locks do not exclude other threads.
     NoMapLocks,
-    /// Map locks are given back before the map is stored.
+    /// Map locks are released before the map is stored.
     EarlyUnlock,
-    /// Lane locks do not exclude anybody.
+    /// Lane locks do not exclude other threads.
     NoLaneLocks,
     /// Writers do not wait for readers.
     NoLook,
@@ -50,32 +51,32 @@ pub(crate) enum Fault {
     NoClear,
     /// Map words are not flushed when a BTT is opened.
     NoFlushWhenOpened,
-    /// The gate is not looked at with map locks in hand.
+    /// The gate is not checked while map locks are held.
     NoSecondLook,
-    /// A write that could not store a map word does not store those that come after it.
-    SettleStops,
+    /// A write that could not store a map word does not store the ones after it.
+    MapStopsAtError,
     /// A write stores map words although its second fence has failed.
     MapAfterFailedFence,
-    /// A fence that fails is taken for one that does not.
+    /// A fence that fails is taken for successful.
     FenceNeverFails,
     /// The gate is not closed.
     NoClose,
 }
 
 impl Fault {
-    /// Whether only a failure shows it.
+    /// Returns `true` if the fault shows only when accesses fail.
     pub(crate) fn needs_failures(self) -> bool {
         matches!(
             self,
             Self::NoSecondLook
-                | Self::SettleStops
+                | Self::MapStopsAtError
                 | Self::MapAfterFailedFence
                 | Self::FenceNeverFails
                 | Self::NoClose
         )
     }
 
-    /// What a request does with the fault, from access number `seen` on.
+    /// Returns the accesses of a request with the fault, from access number `seen` on.
     pub(crate) fn apply(
         self,
         request: &Request,
@@ -125,7 +126,7 @@ impl Fault {
                 (Self::EarlyUnlock, Access::Store(cell, _))
                     if usize::from(cell) < layout.sectors() =>
                 {
-                    // Giving it back again does nothing.
+                    // Releasing it again does nothing.
                     for taken in &log[..number] {
                         if let Access::Acquire(lock) = taken {
                             keep(Access::Release(*lock));

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What another driver makes of an image: a model of the recovery of Linux' C driver, from the description of the format.
+//! What other software makes of an image: models of the recovery of the C driver of Linux, written
+//! from the description of the format, and of `ndctl check-namespace`.
 //!
-//! It shares no code with the engine, and where the C driver is laxer than the engine (sequence numbers, slots), so is the
-//! model. The engine may leave behind only what this brings to the same result, in any order of the lanes.
+//! The models share no code with the engine. Where the C driver is laxer than the engine (sequence
+//! numbers, slots), so is its model. The engine may leave only images of which the models make the
+//! same result, whatever the order of the lanes.
 
 use crate::{
     image::Image,
@@ -15,18 +17,18 @@ use crate::{
     },
 };
 
-/// What an arena is after recovery.
+/// A BTT after recovery.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Recovered {
     /// Map words of the sectors.
     pub(crate) map: Vec<u32>,
     /// Free block of each lane, by its number within the arena.
     pub(crate) free: Vec<u32>,
-    /// Arenas of which a map word was needed and could not be read, one bit each.
+    /// Arenas of which recovery needed a map word that cannot be read, one bit each.
     pub(crate) read_only: u8,
 }
 
-/// In place of a map word that cannot be read.
+/// Stands for a map word that cannot be read.
 pub(crate) const UNREADABLE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Default)]
@@ -95,7 +97,8 @@ fn live_slots(groups: &[[Entry; 4]]) -> Result<[usize; 2], String> {
     }
 }
 
-/// Picks the newer one of two slots, by sums and differences of sequence numbers.
+/// Returns the index of the newer one of two slots, found by sums and differences of sequence
+/// numbers.
 fn newer(mut first: u32, second: u32) -> Result<usize, String> {
     if first == 0 {
         first = 1;
@@ -114,10 +117,10 @@ fn newer(mut first: u32, second: u32) -> Result<usize, String> {
     Ok(second_is_newer.into())
 }
 
-/// Recovers an image, with the lanes of each arena forwards or backwards.
+/// Recovers an image, with the lanes of each arena in ascending or descending order.
 ///
-/// The C driver does without a BTT if it needs a map word that cannot be read; what is left of it, without the word, is for
-/// comparison. No flog may be lost.
+/// The C driver does not open a BTT if it needs a map word that cannot be read. For comparison, the
+/// model continues without that word. No flog group may be lost.
 pub(crate) fn recover(
     layout: &Layout,
     image: &Image,
@@ -155,8 +158,9 @@ pub(crate) fn recover(
     Ok(recovered)
 }
 
-/// What `ndctl check-namespace --repair` leaves: maps set from the log where the map was not updated, if after that each
-/// block of an arena is in its map or log exactly once; at most once if words of its map cannot be read.
+/// Returns what `ndctl check-namespace --repair` leaves. It sets map words from the log where the
+/// map was not updated, if each block of an arena is in its map or log exactly once after that. If
+/// words of the map cannot be read, each block may be there at most once.
 pub(crate) fn check_namespace(layout: &Layout, image: &Image) -> Result<Recovered, String> {
     let recovered = recover(layout, image, false)?;
     for arena in layout.arenas() {
@@ -187,7 +191,7 @@ pub(crate) fn check_namespace(layout: &Layout, image: &Image) -> Result<Recovere
     Ok(recovered)
 }
 
-/// The newest entry of each lane of an arena.
+/// Returns the newest entry of each lane of an arena.
 fn newest_entries(
     layout: &Layout,
     image: &Image,
@@ -211,7 +215,7 @@ fn newest_entries(
         .collect()
 }
 
-/// The block of a map word.
+/// Returns the block of a map word.
 pub(crate) fn block(word: u32, premap: u32) -> u32 {
     if word >> 30 == 0 {
         premap

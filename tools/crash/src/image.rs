@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a power failure leaves: a value for each kept word.
+//! What a power failure leaves: a value for each word of the [`Layout`].
 
 use crate::layout::Layout;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Metadata that cannot be read: map words of sectors, and flog groups of lanes.
+/// Metadata that cannot be read: map words of sectors and flog groups of lanes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Lost(u64);
 
@@ -19,7 +19,7 @@ impl Lost {
         self.0 == 0
     }
 
-    /// One bit for each sector, and for each lane, for keys and fingerprints.
+    /// Returns one bit for each sector and for each lane, for keys and fingerprints.
     pub(crate) fn bits(self) -> u64 {
         self.0
     }
@@ -32,23 +32,23 @@ impl Lost {
         self.0 |= 1 << (Self::FIRST_LANE + lane);
     }
 
-    /// Whether the map word of a sector is lost.
+    /// Returns `true` if the map word of a sector is lost.
     pub(crate) fn word(self, sector: usize) -> bool {
         self.0 >> sector & 1 != 0
     }
 
-    /// Whether the flog group of a lane is lost.
+    /// Returns `true` if the flog group of a lane is lost.
     pub(crate) fn flog(self, lane: usize) -> bool {
         self.0 >> (Self::FIRST_LANE + lane) & 1 != 0
     }
 
-    /// Whether any flog group is lost.
+    /// Returns `true` if the flog group of any lane is lost.
     pub(crate) fn any_flog(self) -> bool {
         self.0 >> Self::FIRST_LANE != 0
     }
 }
 
-/// Contents of a medium.
+/// The contents of a medium.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Image {
     /// A value for each cell of the layout.
@@ -60,7 +60,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Writes a sparse file with these contents, for `btt check` and others to look at.
+    /// Writes these contents to a sparse file that `btt check` and other tools can open.
     pub(crate) fn save(&self, layout: &Layout, path: &Path) -> io::Result<()> {
         let file = File::create(path)?;
         file.set_len(layout.size())?;

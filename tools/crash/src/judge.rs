@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The judge of the metadata of an image that a power failure left.
+//! The judge of the metadata of an image that a power failure has left.
 //!
-//! | Question | How it is asked |
+//! | Question | How it is answered |
 //! |---|---|
 //! | Does the engine open it? | [`Btt::open`] of the real engine |
-//! | Does another driver come to the same result? | [`foreign::recover`], lanes forwards and backwards |
+//! | Does another driver come to the same result? | [`foreign::recover`], lanes in ascending and descending order |
 //! | Is every block mapped or free, once? | [`foreign::check_namespace`] |
-//! | Is recovery safe from power failures itself? | every image before each fence of the recovery comes to the same result |
-//! | Does recovery do nothing the second time? | opened again |
+//! | Is recovery itself safe from power failures? | every image before each fence of the recovery comes to the same result |
+//! | Does a second recovery change nothing? | opened again |
 //!
-//! A BTT with a flog group that cannot be read must be refused, and left as it is. An arena with such a map word must be read-only if recovery needs
-//! that word, and only then.
+//! A BTT with a flog group that cannot be read must be refused and left unchanged. An arena with a
+//! map word that cannot be read must be read-only if recovery needs that word, and only then.
 //!
-//! What the sectors hold is then a matter of looking at the blocks that the recovered map names.
+//! The contents of the sectors then follow from the blocks that the recovered map names.
 
 use crate::{
     foreign::{
@@ -43,7 +43,7 @@ use std::rc::Rc;
 /// What a sector reads as.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Contents {
-    /// This word, all over the sector.
+    /// This word, everywhere in the sector.
     Word(u64),
     /// Two contents in one sector.
     Torn(u64, u64),
@@ -65,7 +65,7 @@ pub(crate) fn open(
     Btt::open(medium.clone(), &params).map_err(|error| format!("not opened: {error}"))
 }
 
-/// Collects the images that a power failure in the middle of recovery leaves.
+/// Collects the images that a power failure during recovery leaves.
 struct Nested(RefCell<Vec<Image>>);
 
 impl Observer for Nested {
@@ -81,7 +81,7 @@ impl Observer for Nested {
     }
 }
 
-/// What a sector reads as if its map word is `word`.
+/// Returns what a sector reads as if its map word is `word`.
 pub(crate) fn contents(layout: &Layout, image: &Image, sector: usize, word: u32) -> Contents {
     const ERROR: u32 = 0b01;
     const ZERO: u32 = 0b10;
@@ -104,8 +104,13 @@ pub(crate) fn contents(layout: &Layout, image: &Image, sector: usize, word: u32)
     }
 }
 
-/// Judges the metadata of an image. Returns how many images of interrupted recoveries were judged, too, and what the
-/// metadata are after recovery; `None` if there is none, as a flog group is lost.
+/// Judges the metadata of an image. Returns the number of images of interrupted recoveries that
+/// were judged as well, and the metadata after recovery. They are `None` if a flog group is lost:
+/// there is no recovery then.
+///
+/// # Errors
+///
+/// A description of what is wrong with the image.
 pub(crate) fn judge(layout: &Layout, image: &Image) -> Result<(usize, Option<Recovered>), String> {
     if image.lost.any_flog() {
         let medium = Medium::new(layout, image);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One or two arenas with a handful of sectors and lanes, and which of their words are kept.
+//! One or two arenas with a handful of sectors and lanes, and the words of them that are kept.
 //!
-//! Sectors, lanes and blocks are numbered through all arenas. A block is one that may ever belong to one of the sectors or
-//! lanes; all others stay as they are. Of a block its first and its last word are kept, which suffices to see it torn.
+//! Sectors, lanes and blocks are numbered across all arenas. Only blocks that can ever belong to
+//! one of the sectors or lanes are blocks here; all others stay as they are. Of a block, the first
+//! and the last word are kept, which is enough to see that it is torn.
 
 use crate::image::{
     Image,
@@ -33,10 +34,10 @@ use std::sync::Arc;
 /// Bytes of a block.
 const BLOCK: u64 = 512;
 
-/// Map words of a cache line, which have one lock.
+/// Number of map words in a cache line. They share one lock.
 pub(crate) const WORDS_OF_LINE: u32 = 16;
 
-/// Words of a block that are kept.
+/// Number of words of a block that are kept.
 pub(crate) const BLOCK_WORDS: usize = 2;
 
 /// Bytes of a half of a flog slot.
@@ -45,10 +46,10 @@ const HALF: u64 = 8;
 /// Halves of a flog group.
 pub(crate) const GROUP_HALVES: usize = 8;
 
-/// A word that no sector ever held.
+/// A word that no sector has ever held.
 pub(crate) const RUBBISH: u64 = 0xdead;
 
-/// What is used of an arena.
+/// The part of an arena that is used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
     /// Sectors within the arena, in ascending order.
@@ -56,7 +57,7 @@ pub(crate) struct Used {
     pub(crate) lanes: u32,
 }
 
-/// How things are written on the medium.
+/// How a BTT is written on the medium.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Format {
     pub(crate) version: Version,
@@ -64,7 +65,7 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub(crate) const ALL: [Self; 4] = [
         Self::new(Version::V2_0, FlogLayout::Adjacent),
         Self::new(Version::V2_0, FlogLayout::Legacy),
@@ -120,7 +121,7 @@ impl Arena {
         self.premaps[sector - self.sectors.start]
     }
 
-    /// The sector with a number within the arena.
+    /// Returns the sector with a number within the arena.
     pub(crate) fn sector(&self, premap: u32) -> Option<usize> {
         let index = self.premaps.iter().position(|&known| known == premap)?;
         Some(self.sectors.start + index)
@@ -130,7 +131,7 @@ impl Arena {
         self.postmaps[block - self.blocks.start]
     }
 
-    /// The block with a number within the arena.
+    /// Returns the block with a number within the arena.
     pub(crate) fn block(&self, postmap: u32) -> Option<usize> {
         let index = self.postmaps.iter().position(|&known| known == postmap)?;
         Some(self.blocks.start + index)
@@ -182,7 +183,7 @@ impl Layout {
         Self(Arc::new(Parts { format, arenas }))
     }
 
-    /// Bytes of the medium.
+    /// Returns the size of the medium in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.0.format.version.initial_offset() + self.0.arenas.len() as u64 * ARENA_MIN
     }
@@ -195,17 +196,17 @@ impl Layout {
         &self.0.arenas
     }
 
-    /// Number of sectors.
+    /// Returns the number of sectors.
     pub(crate) fn sectors(&self) -> usize {
         self.last().sectors.end
     }
 
-    /// Number of lanes.
+    /// Returns the number of lanes.
     pub(crate) fn lanes(&self) -> usize {
         self.last().lanes.end
     }
 
-    /// Number of blocks.
+    /// Returns the number of blocks.
     pub(crate) fn blocks(&self) -> usize {
         self.last().blocks.end
     }
@@ -235,13 +236,14 @@ impl Layout {
             .expect("a block of the layout")
     }
 
-    /// The sector of the disk.
+    /// Returns the sector of the disk.
     pub(crate) fn lba(&self, sector: usize) -> u64 {
         let arena = self.arena_of_sector(sector);
         u64::from(arena.first_lba + arena.premap(sector))
     }
 
-    /// The sectors whose map words are in the same cache line as that of a sector, which is one of them.
+    /// Returns the sectors whose map words are in the same cache line as that of a sector,
+    /// including the sector itself.
     pub(crate) fn line_of(&self, sector: usize) -> impl Iterator<Item = usize> + '_ {
         let arena = self.arena_of_sector(sector);
         let line = |sector| arena.premap(sector) / WORDS_OF_LINE;
@@ -249,7 +251,7 @@ impl Layout {
         mates.filter(move |&mate| line(mate) == line(sector))
     }
 
-    /// What a sector holds in a new arena.
+    /// Returns what a sector holds in a new arena.
     pub(crate) fn initial_word(sector: usize) -> u64 {
         (sector as u64) << 8 | 0x0100_0000
     }
@@ -274,7 +276,8 @@ impl Layout {
                     image.words[self.cell(Place::Flog(lane, half))] = value;
                 }
                 if self.0.format.flog_layout == FlogLayout::Legacy && number == 0 {
-                    // Something must show which slots are used: the lane was written once, from its free block to itself.
+                    // Something must show which slots are used: the lane was written once, from its
+                    // free block to itself.
                     let entry = FlogEntry {
                         seq: entry.seq.next(),
                         ..entry
@@ -288,14 +291,15 @@ impl Layout {
         image
     }
 
-    // Cells: two words for each block, a word for each sector's map entry, eight halves for each lane.
+    // Cells: two words for each block, a word for each sector's map entry, eight halves for each
+    // lane.
 
-    /// Number of cells.
+    /// Returns the number of cells.
     pub(crate) fn cells(&self) -> usize {
         self.cell(Place::Flog(self.lanes(), 0))
     }
 
-    /// The cell of a kept word.
+    /// Returns the cell of a kept word.
     pub(crate) fn cell(&self, place: Place) -> usize {
         let map = self.blocks() * BLOCK_WORDS;
         match place {
@@ -305,7 +309,7 @@ impl Layout {
         }
     }
 
-    /// All kept words, in the order of their cells.
+    /// Returns all kept words, in the order of their cells.
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
         let data = (0..self.blocks()).flat_map(|block| [0, 1].map(|word| Place::Data(block, word)));
         let map = (0..self.sectors()).map(Place::Map);
@@ -313,7 +317,7 @@ impl Layout {
         data.chain(map).chain((0..self.lanes()).flat_map(halves))
     }
 
-    /// Where a kept word is on the medium.
+    /// Returns the offset of a kept word on the medium.
     pub(crate) fn offset(&self, place: Place) -> u64 {
         match place {
             Place::Data(block, word) => {
@@ -334,7 +338,7 @@ impl Layout {
         }
     }
 
-    /// Bytes of a kept word.
+    /// Returns the length of a kept word in bytes.
     pub(crate) fn word_len(&self, place: Place) -> usize {
         match place {
             Place::Map(_) => MAP_ENTRY_SIZE as usize,
@@ -342,7 +346,7 @@ impl Layout {
         }
     }
 
-    /// The kept word at an offset, if there is one.
+    /// Returns the kept word at an offset, if there is one.
     pub(crate) fn place(&self, offset: u64) -> Option<Place> {
         let arena = self.0.arenas.iter().rfind(|arena| arena.start <= offset)?;
         let geometry = &arena.geometry;
@@ -365,14 +369,14 @@ impl Layout {
         arena.sector(entry as u32).map(Place::Map)
     }
 
-    /// The block that an offset lies in, if it is one of ours.
+    /// Returns the block that an offset lies in, if it is one of the layout's.
     pub(crate) fn block_at(&self, offset: u64) -> Option<usize> {
         let arena = self.0.arenas.iter().rfind(|arena| arena.start <= offset)?;
         let within = (offset - arena.start).checked_sub(arena.geometry.data_offset())?;
         arena.block((within / BLOCK) as u32)
     }
 
-    /// The kept words within a range.
+    /// Returns the kept words within a range.
     pub(crate) fn places_in(&self, offset: u64, len: u64) -> impl Iterator<Item = Place> + '_ {
         (offset..offset + len)
             .step_by(MAP_ENTRY_SIZE as usize)
@@ -384,13 +388,13 @@ impl Layout {
             .filter_map(|word| self.place(word))
     }
 
-    /// Bytes that never change: the info blocks.
+    /// Returns the bytes that never change: the info block at `offset`, if there is one.
     pub(crate) fn fixed(&self, offset: u64, len: usize) -> Option<&[u8]> {
         let mut infos = self.infos();
         infos.find_map(|(at, info)| (at == offset && len == INFO_LEN).then_some(&info[..]))
     }
 
-    /// The info blocks, with where they are.
+    /// Returns the info blocks and their offsets.
     pub(crate) fn infos(&self) -> impl Iterator<Item = (u64, &[u8; INFO_LEN])> {
         self.0.arenas.iter().flat_map(|arena| {
             let copy = arena.start + arena.geometry.info2_offset();

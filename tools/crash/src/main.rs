@@ -37,20 +37,21 @@ use std::time::{
     Instant, //
 };
 
-/// States of each plan in which a mutant is looked for.
+/// Number of states of each plan in which a mutant is hunted.
 const MUTANT_STATES: usize = 200_000;
 
-/// Whether the user has asked us to stop.
+/// Set when the user interrupts the program.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Explores what power failures can do to a BTT.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Stop each plan after this many states. It ends before if memory runs out.
+    /// Stop each plan after this many states. It ends earlier if memory runs low.
     #[arg(long, default_value_t = usize::MAX)]
     states: usize,
-    /// Requests and power failures of a history, in plans that are not closed. Over two arenas each more makes 28 times the states.
+    /// Maximum number of requests and power failures of a history, in plans that limit it. With two
+    /// arenas, one more makes 28 times the states.
     #[arg(long, default_value_t = 4)]
     depth: usize,
     /// Explore only plans whose names contain this.
@@ -62,7 +63,7 @@ struct Arguments {
     /// Hunt only mutants whose names contain this.
     #[arg(long, default_value = "")]
     mutant: String,
-    /// Where images of violations go.
+    /// Directory for images of violations.
     #[arg(long, default_value = ".")]
     images: PathBuf,
 }
@@ -84,10 +85,7 @@ fn main() -> Result<()> {
     } else {
         hunt(&arguments.mutant)
     };
-    ensure!(
-        goes_on(),
-        "interrupted: what is printed above is all that was done"
-    );
+    ensure!(goes_on(), "interrupted: the results above are incomplete");
     if violations + survivors > 0 {
         bail!("{violations} violations, {survivors} mutants survived");
     }
@@ -98,7 +96,7 @@ fn goes_on() -> bool {
     !INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// Tells now and then whether memory runs out, so that a plan that does not close ends with what it has counted.
+/// Watches for low memory, so that a plan that does not close ends with what it has counted.
 struct MemoryWatch {
     looked: Instant,
     low: bool,
@@ -124,14 +122,14 @@ impl MemoryWatch {
     }
 }
 
-/// A size that the kernel tells, where it does.
+/// Returns a size in KiB that the kernel reports in `file`, if it does.
 fn kibibytes(file: &str, name: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Explores a plan. Returns whether all was well.
+/// Explores a plan. Returns `false` if there is a violation.
 fn explore(plan: &Plan, images: &Path) -> Result<bool> {
     let started = Instant::now();
     let bar = progress_bar(plan.name());
@@ -168,7 +166,7 @@ fn save(violation: &Violation, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Hunts all mutants whose names contain `wanted`. Returns how many survived.
+/// Hunts all mutants whose names contain `wanted`. Returns the number of survivors.
 fn hunt(wanted: &str) -> usize {
     let mut survivors = 0;
     let mutants = mutants::ALL.into_iter();
@@ -209,7 +207,7 @@ fn describe(count: &Count, time: Duration) -> String {
     )
 }
 
-/// What is left to do with the states that are known. While their number grows, so does this.
+/// Estimates the time for the states that are known. The estimate grows with their number.
 fn estimate(count: &Count, known: usize, spent: Duration) -> String {
     let left = (known as u64).saturating_sub(count.states) as f64 / count.states.max(1) as f64;
     format!(

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A simulated medium for a whole run of the engine: what is visible, what is durable, and what is on its way.
+//! A simulated medium for a whole run of the engine: what is visible, what is durable, and what is
+//! pending.
 //!
-//! The medium is a set of *cells*, each the unit of one store: an aligned word that becomes durable whole or not at all.
-//! A store appends its value to the cell's pending values. A flush marks the pending values of a cell with the thread that
-//! flushed it; a fence of that thread makes the last marked value, and with it the ones before, durable. Without any of
-//! these a pending value may have become durable at any moment. So after a power failure a cell holds its durable
-//! value or any of its pending ones, independently of all other cells: this is the *strict* medium, weaker than any real one.
+//! The medium is a set of *cells*, each the unit of one store: an aligned word that becomes durable
+//! whole or not at all. A store appends its value to the cell's pending values. A flush marks the
+//! last pending value of a cell with the thread that flushed it. A fence of that thread makes the
+//! last value that it marked durable, and forgets the ones before. Without any of these, a pending
+//! value may have become durable at any moment. After a power failure a cell therefore holds its
+//! durable value or any of its pending values, independently of all other cells. This is the
+//! *strict* medium, weaker than any real one.
 //!
-//! An access can be made to fail ([`Medium::fail_at`]). A fence that fails forgets the marks of its thread and makes nothing durable.
+//! An access can be made to fail ([`Medium::fail_at`]). A fence that fails forgets the marks of its
+//! thread and makes nothing durable.
 
 use crate::{
     access::Failure,
@@ -91,7 +95,7 @@ impl Cell {
     }
 }
 
-/// State of a medium.
+/// The state of a medium.
 #[derive(Clone, Debug)]
 pub(crate) struct Cells {
     cells: Vec<Cell>,
@@ -102,7 +106,7 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// A medium on which everything is durable.
+    /// Returns a medium on which everything is durable.
     pub(crate) fn of(image: &Image) -> Self {
         let cells = image.words.iter().map(|&durable| Cell {
             durable,
@@ -115,7 +119,7 @@ impl Cells {
         }
     }
 
-    /// What is visible now.
+    /// Returns what is visible now.
     pub(crate) fn visible(&self) -> Image {
         Image {
             words: self.cells.iter().map(Cell::visible).collect(),
@@ -124,17 +128,18 @@ impl Cells {
         }
     }
 
-    /// Metadata with a media error.
+    /// Returns the metadata with a media error.
     pub(crate) fn lost(&self) -> Lost {
         self.lost
     }
 
-    /// What a power failure can leave of a cell now.
+    /// Returns the values that a power failure can leave of a cell now.
     pub(crate) fn candidates(&self, cell: usize) -> impl Iterator<Item = u64> + '_ {
         self.cells[cell].candidates()
     }
 
-    /// One image that a power failure can leave now; `choice` picks a number below its argument.
+    /// Returns one image that a power failure can leave now. `choice` picks a number below its
+    /// argument.
     pub(crate) fn some_image(&self, mut choice: impl FnMut(usize) -> usize) -> Image {
         let words = self.cells.iter().map(|cell| {
             let chosen = choice(1 + cell.pending.len());
@@ -185,7 +190,7 @@ fn choose<E>(
     Ok(())
 }
 
-/// Who wants to see what a power failure can leave.
+/// Sees what a power failure can leave.
 pub(crate) trait Observer {
     /// Called before each fence, when most is pending.
     fn before_fence(&self, cells: &Cells);
@@ -197,7 +202,7 @@ struct Shared {
     thread: Slot<u8>,
     observer: RefCell<Option<Rc<dyn Observer>>>,
     ignores_flushes_of_map: Slot<bool>,
-    /// Accesses before the one that is to fail, and how.
+    /// Number of accesses before the one that is to fail, and how that one fails.
     trouble: Slot<Option<(u32, Failure)>>,
     /// The access that has failed.
     failed: Slot<Option<Failed>>,
@@ -213,7 +218,7 @@ pub(crate) enum Failed {
     Fence,
 }
 
-/// A simulated medium. Clones are the same medium.
+/// A simulated medium. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Medium(Rc<Shared>);
 
@@ -230,28 +235,28 @@ impl Medium {
         }))
     }
 
-    /// Metadata with a media error.
+    /// Returns the metadata with a media error.
     pub(crate) fn lost(&self) -> Lost {
         self.0.cells.borrow().lost
     }
 
-    /// Begins a request of `thread`; `observer` sees it.
+    /// Begins a request of `thread`, seen by `observer`.
     pub(crate) fn begin(&self, thread: u8, observer: Option<Rc<dyn Observer>>) {
         self.0.thread.set(thread);
         *self.0.observer.borrow_mut() = observer;
     }
 
-    /// What a power failure can leave now.
+    /// Returns what a power failure can leave now.
     pub(crate) fn cells(&self) -> Cells {
         self.0.cells.borrow().clone()
     }
 
-    /// Stores a word of a cell.
+    /// Stores the word of a cell.
     pub(crate) fn store_cell(&self, cell: usize, value: u64) {
         self.0.cells.borrow_mut().cells[cell].store(value);
     }
 
-    /// Lets flushes of map words do nothing, or do what they should.
+    /// Makes flushes of map words do nothing, or work again.
     pub(crate) fn ignore_flushes_of_map(&self, ignore: bool) {
         self.0.ignores_flushes_of_map.set(ignore);
     }
@@ -261,13 +266,14 @@ impl Medium {
         self.0.cells.borrow_mut().bad |= 1 << block;
     }
 
-    /// Lets the access that comes after `count` others fail: a load of a map word, a store, the clearing of a block, or a fence.
+    /// Makes one access fail, after `count` others. Loads of map words, stores, clearing of blocks
+    /// and fences count.
     pub(crate) fn fail_at(&self, count: u32, failure: Failure) {
         self.0.trouble.set(Some((count, failure)));
         self.0.failed.set(None);
     }
 
-    /// Lets no access fail any more. Returns the one that has.
+    /// Lets all accesses succeed again. Returns the one that has failed.
     pub(crate) fn stop_failing(&self) -> Option<Failed> {
         self.0.trouble.set(None);
         self.0.failed.take()
@@ -286,7 +292,7 @@ impl Medium {
         }
     }
 
-    /// Counts an access. Tells how it fails, if it is the one that is to.
+    /// Counts an access. Returns how it fails if it is the one that is to fail.
     fn trouble(&self, what: Failed) -> Option<Failure> {
         let (count, failure) = self.0.trouble.get()?;
         let now = count == 0;
@@ -307,7 +313,8 @@ impl Medium {
         }
     }
 
-    /// An access to a word of metadata: it fails if that is lost, or if it is the one that is to fail.
+    /// Accesses a word of metadata. Fails if the word is lost, or if this access is the one that is
+    /// to fail.
     fn attempt(&self, place: Place) -> Result<(), MediaError> {
         let failure = self.trouble(Failed::Word(place));
         if failure == Some(Failure::Poison) {
@@ -444,7 +451,7 @@ impl Media for Medium {
     }
 }
 
-/// The contents of some sectors: a word each, which fills the sector.
+/// The contents of sectors: one word each, which fills the sector.
 pub(crate) struct Words {
     words: std::collections::VecDeque<u64>,
     pub(crate) torn: bool,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The protocol with parts left out: each must lead to a violation, or the explorer is blind.
+//! The protocol with parts left out. Each mutant must lead to a violation, or the explorer is
+//! blind.
 
 use crate::{
     explore::Violation,
@@ -16,11 +17,12 @@ use crate::{
 pub struct Mutant {
     name: &'static str,
     fault: Fault,
-    /// Only plans whose names contain this: a discard flushes and fences at other times than a write.
+    /// Only plans whose names contain this text: a discard flushes and fences at other times than a
+    /// write.
     plans: &'static str,
 }
 
-/// All of them.
+/// All mutants.
 pub const ALL: [Mutant; 21] = [
     mutant("no fence 1", Fault::NoFence(0)),
     mutant("no fence 2", Fault::NoFence(1)),
@@ -49,7 +51,7 @@ pub const ALL: [Mutant; 21] = [
     mutant("the first half comes after fence 1", Fault::LateFirstHalf),
     mutant("no map locks", Fault::NoMapLocks),
     mutant(
-        "map locks are given back before the map is stored",
+        "map locks are released before the map is stored",
         Fault::EarlyUnlock,
     ),
     mutant("no lane locks", Fault::NoLaneLocks),
@@ -66,10 +68,13 @@ pub const ALL: [Mutant; 21] = [
         Fault::NoFlushWhenOpened,
     ),
     mutant(
-        "the gate is not looked at after the map locks",
+        "the gate is not checked under the map locks",
         Fault::NoSecondLook,
     ),
-    mutant("settling stops at the first error", Fault::SettleStops),
+    mutant(
+        "the map stores stop at the first error",
+        Fault::MapStopsAtError,
+    ),
     mutant(
         "the map is stored after a failed fence",
         Fault::MapAfterFailedFence,
@@ -87,12 +92,13 @@ const fn mutant(name: &'static str, fault: Fault) -> Mutant {
 }
 
 impl Mutant {
-    /// What is left out.
+    /// Returns what is left out.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Explores all plans up to the first violation, each up to `limit` states, as long as `go_on` says so. Returns the first violation and the name of its plan.
+    /// Explores all plans up to the first violation, each up to `limit` states, as long as `go_on`
+    /// returns `true`. Returns the violation and the name of its plan.
     pub fn hunt(
         &self,
         limit: usize,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is explored.
+//! The plans: what is explored.
 
 use crate::{
     access::{
@@ -25,29 +25,30 @@ const ONE_LOCK: [u32; 3] = [0, 16, 4096];
 /// Neighbouring sectors on both sides of the end of a cache line of the map.
 const NEIGHBOURS: [u32; 4] = [14, 15, 16, 17];
 
-/// Something to explore.
+/// A plan: something to explore.
 #[derive(Clone)]
 pub struct Plan(explore::Plan);
 
 impl Plan {
-    /// Its name.
+    /// Returns the name of the plan.
     pub fn name(&self) -> &'static str {
         self.0.name
     }
 
-    /// Whether accesses fail.
+    /// Returns `true` if accesses fail.
     pub(crate) fn has_failures(&self) -> bool {
         self.0.failures > 0
     }
 
-    /// The same with another number of states after which to stop.
+    /// Returns the same plan with another number of states after which to stop.
     #[must_use]
     pub fn limited(mut self, limit: usize) -> Self {
         self.0.limit = limit;
         self
     }
 
-    /// The same with histories of no more requests and power failures, if it has such a limit at all.
+    /// Returns the same plan for histories of at most `depth` requests and power failures. A plan
+    /// without such a limit is not changed.
     #[must_use]
     pub fn no_deeper(mut self, depth: usize) -> Self {
         if self.0.depth != usize::MAX {
@@ -56,12 +57,13 @@ impl Plan {
         self
     }
 
-    /// Explores it. `progress` is told what was found so far and how many states are known, and tells whether to go on.
+    /// Explores the plan. `progress` gets what was found so far and the number of known states, and
+    /// returns `false` to stop.
     pub fn explore(&self, progress: impl FnMut(&Count, usize) -> bool) -> Result<Count, Violation> {
         explore::explore(&self.0, None, progress)
     }
 
-    /// Explores it with a part of the protocol left out.
+    /// Explores the plan with a part of the protocol left out.
     pub(crate) fn explore_with(
         &self,
         fault: Fault,
@@ -71,7 +73,7 @@ impl Plan {
     }
 }
 
-/// All plans, the quick ones first.
+/// Returns all plans, the quick ones first.
 pub fn all() -> Vec<Plan> {
     vec![
         symmetric(plan("2 sectors, 2 lanes", &APART[..2], 2, |used| {
@@ -155,7 +157,7 @@ pub fn all() -> Vec<Plan> {
             &NEIGHBOURS[1..3],
             3,
             |used| {
-                // Of 2 groups the second has 2 lanes.
+                // The second one of 2 groups has 2 lanes.
                 let batch = writes_of(used, 2, 2).filter(|batch| batch.group == 1);
                 writes_of(used, 1, 3)
                     .chain(batch)
@@ -270,7 +272,7 @@ pub fn all() -> Vec<Plan> {
             &NEIGHBOURS[1..3],
             3,
             |used| {
-                // Of 2 groups the first has 1 lane, the second has 2.
+                // The first one of 2 groups has 1 lane, the second one has 2.
                 let batch = writes_of(used, 2, 2).filter(|batch| batch.group == 1);
                 let single = writes_of(used, 1, 2).filter(|write| write.group == 0);
                 single.chain(batch).collect()
@@ -334,13 +336,13 @@ fn failing(mut plan: Plan) -> Plan {
     plan
 }
 
-/// Takes states for one that differ only in which sector or lane is which.
+/// Treats states as one if they differ only in the names of sectors or lanes.
 fn symmetric(mut plan: Plan) -> Plan {
     plan.0.symmetric = true;
     plan
 }
 
-/// Interleaves also what makes no difference.
+/// Also interleaves steps that make no difference.
 fn every_access(mut plan: Plan) -> Plan {
     plan.0.all = true;
     plan
@@ -354,20 +356,21 @@ fn sequences(mut plan: Plan) -> Plan {
     plan
 }
 
-/// Runs of `count` sectors.
+/// Returns the first sectors of all runs of `count` sectors.
 fn runs(used: Used, count: u8) -> impl Iterator<Item = u8> {
     0..=(used.sectors.len() as u8).saturating_sub(count)
 }
 
-/// Writes of every sector with every lane: a thread whose own lanes are taken uses those of others.
+/// Returns writes of every sector with every lane. A thread whose own lanes are taken uses those of
+/// the others.
 fn writes(used: Used) -> impl Iterator<Item = Request> {
     writes_of(used, 1, 2)
 }
 
-/// Writes of every run of `count` sectors with every lane group.
+/// Returns writes of every run of `count` sectors with every lane group.
 ///
-/// A group has at least as many lanes as the write has sectors in an arena. With fewer lanes a write is but several writes,
-/// one after the other, that make their promise together.
+/// A group has at least as many lanes as the write has sectors in an arena. A write with fewer
+/// lanes is several writes, one after the other, that make their promise together.
 fn writes_of(used: Used, count: u8, groups: u8) -> impl Iterator<Item = Request> {
     runs(used, count).flat_map(move |sector| {
         (0..groups).map(move |group| Request {
@@ -380,7 +383,7 @@ fn writes_of(used: Used, count: u8, groups: u8) -> impl Iterator<Item = Request>
     })
 }
 
-/// The same by a thread that does not wait for others.
+/// Returns the same writes by a thread that does not wait for others.
 fn without_waiting(writes: impl Iterator<Item = Request>) -> impl Iterator<Item = Request> {
     writes.map(|write| Request {
         kind: Kind::TryWrite,
@@ -401,7 +404,7 @@ fn errors(used: Used) -> impl Iterator<Item = Request> {
     })
 }
 
-/// Lines of the map that become unreadable.
+/// Returns the events that make a line of the map unreadable.
 fn lost_lines(used: Used) -> impl Iterator<Item = Request> {
     runs(used, 1).map(|sector| request(Kind::PoisonMap, sector, 1))
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests of the real engine as programs: what it does until it has to know something, for each answer.
+//! Requests of the real engine as programs: for each sequence of answers, what the engine does
+//! until it needs the next one.
 //!
-//! A request is run by itself, on a medium that writes down what is done and answers what it is asked from a script. Where
-//! the script ends, so does the run: the engine is left by unwinding. What a request does depends on nothing but the
-//! answers, so that a run with the same answers comes to the same point again; this is what lets the requests of two
-//! threads be interleaved at every access without threads. Each run is done in several encodings, which must agree.
+//! A request runs by itself, on a medium that records what is done and answers questions from a
+//! script. Where the script ends, so does the run: it leaves the engine by unwinding. What a
+//! request does depends on nothing but the answers, so a run with the same answers reaches the same
+//! point again. This allows the requests of two threads to be interleaved at every access without
+//! threads. Each run is done in several encodings, which must agree.
 
 use crate::{
     access::{
@@ -33,10 +35,10 @@ use rustc_hash::FxHashMap;
 /// Encodings that each run is done in, spread over all of them.
 const VARIETIES: [usize; 4] = [0, 7, 14, 21];
 
-/// Where a program is.
+/// A point in a program.
 pub(crate) type Node = u32;
 
-/// What brought a program where it is.
+/// The request and the answers that lead to a point.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Key {
     request: u8,
@@ -50,7 +52,7 @@ pub(crate) struct Stretch {
     pub(crate) end: End,
 }
 
-/// What comes after the accesses.
+/// What follows the accesses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum End {
     /// A question.
@@ -59,12 +61,12 @@ pub(crate) enum End {
     Return(Result),
 }
 
-/// Other names for things.
+/// A renaming of blocks, sectors and lanes.
 pub(crate) struct Names {
     pub(crate) blocks: Vec<Block>,
     pub(crate) sectors: Vec<u8>,
     pub(crate) lanes: Vec<u8>,
-    /// Whether sectors or lanes have other names.
+    /// `true` if sectors or lanes have other names.
     pub(crate) moved: bool,
 }
 
@@ -82,7 +84,7 @@ impl Names {
         }
     }
 
-    /// Sectors, one bit each.
+    /// Renames a set of sectors, one bit each.
     pub(crate) fn line(&self, sectors: u32) -> u32 {
         members(sectors).fold(0, |named, sector| named | 1 << self.sectors[sector])
     }
@@ -100,9 +102,9 @@ pub(crate) struct Programs {
     layouts: Vec<Layout>,
     requests: Vec<Request>,
     fault: Option<Fault>,
-    /// Whether blocks can be bad.
+    /// `true` if blocks can be bad.
     errors: bool,
-    /// Whether accesses can fail.
+    /// `true` if accesses can fail.
     failures: bool,
     stretches: Vec<Stretch>,
     nodes: FxHashMap<Key, Node>,
@@ -131,12 +133,12 @@ impl Programs {
         &self.stretches[node as usize]
     }
 
-    /// Number of stretches.
+    /// Returns the number of stretches.
     pub(crate) fn len(&self) -> usize {
         self.stretches.len()
     }
 
-    /// Where a request begins.
+    /// Returns the point at which a request begins.
     pub(crate) fn start(&mut self, request: u8) -> Node {
         self.find(Key {
             request,
@@ -144,14 +146,14 @@ impl Programs {
         })
     }
 
-    /// Where an answer leads.
+    /// Returns the point that an answer leads to.
     pub(crate) fn answer(&mut self, node: Node, answers: impl IntoIterator<Item = Answer>) -> Node {
         let mut key = self.at(node).key.clone();
         key.answers.extend(answers);
         self.find(key)
     }
 
-    /// The same point with other names.
+    /// Returns the same point under other names.
     pub(crate) fn rename(&mut self, node: Node, names: &Names) -> Node {
         let mut key = self.at(node).key.clone();
         if names.moved {
@@ -173,7 +175,7 @@ impl Programs {
         self.find(key)
     }
 
-    /// A request of one sector, or that for another one with another lane.
+    /// Returns the same request under other names. It must be a request of one sector.
     pub(crate) fn renamed_request(&self, request: u8, names: &Names) -> u8 {
         let old = self.requests[usize::from(request)];
         let renamed = Request {
@@ -189,37 +191,37 @@ impl Programs {
         found.map_or(request, |found| found as u8)
     }
 
-    /// First sector of a request.
+    /// Returns the first sector of a request.
     pub(crate) fn sector(&self, request: u8) -> u8 {
         self.requests[usize::from(request)].sector
     }
 
-    /// What a request does, as a number.
+    /// Returns the kind of a request, as a number.
     pub(crate) fn kind(&self, request: u8) -> u8 {
         self.requests[usize::from(request)].kind as u8
     }
 
-    /// How much a request knows.
+    /// Returns how many answers a request has.
     pub(crate) fn progress(&self, node: Node) -> usize {
         self.at(node).key.answers.len()
     }
 
-    /// Whether blocks can be bad.
+    /// Returns `true` if blocks can be bad.
     pub(crate) fn has_errors(&self) -> bool {
         self.errors
     }
 
-    /// Whether accesses can fail.
+    /// Returns `true` if accesses can fail.
     pub(crate) fn has_failures(&self) -> bool {
         self.failures
     }
 
-    /// Whether a request has met a failure, or a gate that was closed.
+    /// Returns `true` if a request has met a failure or a closed gate.
     pub(crate) fn has_failed(&self, node: Node) -> bool {
         script::has_failed(&self.at(node).key.answers)
     }
 
-    /// First halves of the lanes that a request has taken, as it found them.
+    /// Returns the lanes that a request has taken, with the first halves as it found them.
     pub(crate) fn lanes(&self, node: Node) -> impl Iterator<Item = (u8, First)> + '_ {
         let answers = self.at(node).key.answers.iter();
         answers.filter_map(|answer| match answer {
@@ -277,7 +279,7 @@ impl Programs {
     }
 }
 
-/// The sectors of a request, with the first answer about each of them.
+/// Returns the sectors of a request, with the first answer about each of them.
 fn questions_of_map<'a>(
     request: &Request,
     answers: &'a [Answer],
@@ -287,7 +289,8 @@ fn questions_of_map<'a>(
         Answer::Unreadable => Some(None),
         _ => None,
     });
-    // Requests of more than one sector ask for each word once, in order; a read asks for one word again and again.
+    // Requests of more than one sector load each word once, in order. A read loads its one word
+    // repeatedly.
     let sectors = request.sectors().map(|sector| sector as u8);
     let known = sectors.zip(words);
     known.filter_map(|(sector, map)| Some((sector, map?)))

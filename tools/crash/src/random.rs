@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Long random histories with power failures, against a table of what each sector may read as.
+//! Long random histories with power failures, checked against a table of what each sector may read
+//! as.
 //!
-//! Unlike the exhaustive exploration the engine stays open from one request to the next, until the power fails: before any
-//! fence of a request, or after it. What is on the medium then is chosen at random and judged like any other image; the
-//! history goes on from what recovery makes of it. Now and then the BTT is given up, as it is or in order, and opened again without a power
+//! Unlike in the exhaustive exploration, the engine stays open from one request to the next, until
+//! the power fails: before any fence of a request, or after it. What is on the medium then is
+//! chosen at random and judged like any other image. The history continues from what recovery makes
+//! of it. From time to time the BTT is released, in order or not, and opened again without a power
 //! failure: what is not durable then stays so.
 //!
-//! In a history [`with failures`](Kind::Failures) loads of map words, stores, fences and the clearing of blocks fail, once or from then on.
+//! In a history [`with failures`](Kind::Failures) loads of map words, stores, fences and the
+//! clearing of blocks fail, once or from then on.
 
 use crate::{
     access::Failure,
@@ -49,19 +52,19 @@ const SECTORS: [u32; 8] = [12, 13, 14, 15, 16, 17, 18, 19];
 
 const LANES: u32 = 6;
 
-/// One in so many requests ends in a power failure.
+/// One in this many requests ends in a power failure.
 const POWER_FAILURES: u64 = 6;
 
-/// After one in so many of the others the BTT is opened again.
+/// The BTT is opened again after one in this many of the other requests.
 const REOPENINGS: u64 = 4;
 
-/// In one in so many requests, and openings, of a history with failures an access fails.
+/// In a history with failures, an access fails in one in this many requests and openings.
 const FAILURES: u64 = 4;
 
-/// Accesses among which the one is that fails.
+/// Number of accesses from which the one that fails is chosen.
 const ACCESSES: u64 = 16;
 
-/// What a history consists of.
+/// The events of a history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// Requests, power failures, and blocks that become unreadable.
@@ -73,24 +76,24 @@ pub enum Kind {
 /// What each sector may read as.
 type Allowed = BTreeMap<usize, Vec<Contents>>;
 
-/// What a history came to.
+/// The size of a history.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
-    /// Requests that were sent.
+    /// Requests that were submitted.
     pub requests: usize,
-    /// Times that the power failed.
+    /// Power failures.
     pub power_failures: usize,
-    /// Times that the BTT was opened again without a power failure.
+    /// Openings without a power failure.
     pub reopenings: usize,
     /// Accesses that have failed.
     pub failures: usize,
     /// Requests that have failed.
     pub failed_requests: usize,
-    /// Times that the history began anew, as metadata were lost.
+    /// Restarts of the history with a new BTT, because metadata were lost.
     pub beginnings: usize,
 }
 
-/// Numbers that are the same in every run with the same seed.
+/// Pseudo-random numbers, the same ones for the same seed (Marsaglia's xorshift).
 struct Random(Cell<u64>);
 
 impl Random {
@@ -142,19 +145,23 @@ impl Observer for Watch {
     }
 }
 
-/// A history on its way.
+/// A history in progress.
 struct History {
     kind: Kind,
     layout: Layout,
     random: Rc<Random>,
     tally: Tally,
-    /// What sectors may read as some day, although they do not now: requests have failed.
+    /// What sectors may read as later, although they do not now, because requests have failed.
     doubts: Allowed,
-    /// Whether an access has failed since the BTT was opened.
+    /// `true` if an access has failed since the BTT was opened.
     has_failed: bool,
 }
 
-/// Runs a history of `requests` requests. The seed also decides about the format.
+/// Runs a history of `requests` requests. The seed also selects the format.
+///
+/// # Errors
+///
+/// A description of the violation.
 pub fn run(seed: u64, requests: usize, kind: Kind) -> Result<Tally, String> {
     let used = Used {
         sectors: &SECTORS,
@@ -189,7 +196,7 @@ impl History {
         1 + self.below(LANES.into()) as usize
     }
 
-    /// Goes on until the power fails. Returns what that leaves.
+    /// Continues until the power fails. Returns what that leaves.
     fn power_on(&mut self, image: &Image) -> Result<Image, String> {
         let medium = Medium::new(&self.layout, image);
         self.doubts.clear();
@@ -219,7 +226,8 @@ impl History {
                 continue;
             }
             self.tally.power_failures += 1;
-            // In the middle of the request, or after it: then all of it must be there.
+            // The power fails during the request, or after it. In the latter case all of the
+            // request must be there.
             let left = watch.kept.take().map_or_else(
                 || {
                     let image = self.some_image(&medium);
@@ -228,7 +236,7 @@ impl History {
                 },
                 Ok,
             )?;
-            // What was lost stays so: there is not much to be seen then.
+            // What was lost stays so, which leaves little to check.
             if !left.lost.is_empty() {
                 return Ok(self.begin_anew());
             }
@@ -246,7 +254,7 @@ impl History {
         medium.cells().some_image(choice)
     }
 
-    /// What the sectors read as when nothing is lost; then what they may read as besides.
+    /// Returns what the sectors read as now, followed by what they may read as besides.
     fn allowed(&self, medium: &Medium) -> Allowed {
         let mut allowed = visible(&self.layout, medium);
         for (sector, doubts) in &self.doubts {
@@ -255,7 +263,7 @@ impl History {
         allowed
     }
 
-    /// Lets one of the next accesses fail, perhaps.
+    /// Makes one of the next accesses fail, in some of the calls.
     fn arm(&self, medium: &Medium) {
         if self.kind == Kind::Failures && self.below(FAILURES) == 0 {
             let lasts = self.below(8) == 0;
@@ -275,10 +283,11 @@ impl History {
         failed
     }
 
-    /// Gives a BTT up, in order or not, and opens it again; `None` if that cannot be done any more.
+    /// Releases a BTT, in order or not, and opens it again. Returns `None` if it cannot be opened
+    /// any more.
     fn reopen(&mut self, medium: &Medium, btt: Btt<Medium>) -> Result<Option<Btt<Medium>>, String> {
         let layout = self.layout.clone();
-        // Whoever is next knows only what it sees: on the medium, or in the caches.
+        // The next owner knows only what it sees, on the medium or in the caches.
         if self.below(2) == 0 {
             self.arm(medium);
             let result = btt.write_back();
@@ -295,7 +304,7 @@ impl History {
         self.arm(medium);
         let mut result = open(&layout, medium, self.groups());
         if self.disarm(medium).is_some() && result.is_err() {
-            // Whoever comes next has more luck.
+            // The next attempt meets no failure.
             result = open(&layout, medium, self.groups());
         }
         if medium.lost().any_flog() {
@@ -322,7 +331,8 @@ impl History {
         Ok(Some(opened.btt))
     }
 
-    /// Checks that another driver that does not flush what it finds comes to the same after a power failure as now.
+    /// Checks that a driver that does not flush what it finds comes to the same result after a
+    /// power failure as now.
     fn has_one_recovery(&self, medium: &Medium) -> Result<(), String> {
         if medium.lost().any_flog() {
             return Ok(());
@@ -351,7 +361,7 @@ impl History {
         Ok(())
     }
 
-    /// Sends a random request and checks that all sectors read as they should.
+    /// Submits a random request and checks that all sectors read as they should.
     fn request(
         &mut self,
         medium: &Medium,
@@ -457,7 +467,7 @@ impl History {
         self.read_all(btt, cpu, &after)
     }
 
-    /// Reads all sectors: they are as the medium says.
+    /// Reads all sectors and compares them with the medium.
     fn read_all(&self, btt: &Btt<Medium>, cpu: usize, expected: &Allowed) -> Result<(), String> {
         for (&sector, expected) in expected {
             let mut words = Words::new([]);
@@ -499,7 +509,7 @@ fn all_moves_are_durable(layout: &Layout, medium: &Medium) -> Result<(), String>
     Ok(())
 }
 
-/// What the sectors read as when nothing is lost.
+/// Returns what the sectors read as now.
 fn visible(layout: &Layout, medium: &Medium) -> Allowed {
     let image = medium.cells().visible();
     (0..layout.sectors())

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Opening a BTT again without a power failure, after it was given up out of order: its kernel crashed, say, and the next one was started
-//! by `kexec`.
+//! Opening a BTT again without a power failure and without an orderly release before. This is what
+//! happens if the kernel crashed and the next one was started by `kexec`.
 //!
-//! The caches are kept, so what is not durable is visible, and stays at the mercy of the next power failure unless it is flushed. What the
-//! former owner knew of such words is lost with it. If accesses can fail, those of the opening can as well: then it fails, and
-//! whoever comes next finds what it has left.
+//! The caches are kept. So what is not durable is visible, and the next power failure may lose it
+//! unless it is flushed. The former owner's knowledge of such words is lost. If accesses can fail,
+//! those of the opening can as well: the opening then fails, and the next one finds what it has
+//! left.
 
 use crate::{
     access::{
@@ -34,19 +35,19 @@ struct Opened {
     /// Cells that are durable, one bit each.
     durable: u64,
     lost: Lost,
-    /// Arenas that are read-only, or not open, one bit each.
+    /// Arenas that are read-only or not open, one bit each.
     closed: u8,
-    /// Accesses that have failed.
+    /// Number of accesses that have failed.
     failures: u8,
 }
 
 /// Opens BTTs again.
 pub(crate) struct Reopening {
-    /// Whether flushes of map words do nothing meanwhile.
+    /// `true` if flushes of map words do nothing during the opening.
     no_flush_of_map: bool,
-    /// Whether accesses fail, so that writes can be left half done.
+    /// `true` if accesses may fail, so that writes can be left half done.
     failures: bool,
-    /// What comes of all that may be on the medium and in the caches before.
+    /// The results, by everything that may be on the medium and in the caches before.
     known: FxHashMap<Vec<Value>, Rc<Vec<Opened>>>,
 }
 
@@ -59,12 +60,13 @@ impl Reopening {
         }
     }
 
-    /// The states after the BTT was opened again, or could not be; none if that changes nothing.
+    /// Returns the states after the BTT was opened again, or could not be opened. Returns none if
+    /// that changes nothing.
     pub(crate) fn reopen(&mut self, court: &Court, state: &State) -> Result<Vec<State>, String> {
         let count = court.shape().metadata();
-        let is_settled = state.cells[..count].iter().all(|cell| cell.is_settled());
+        let is_durable = state.cells[..count].iter().all(|cell| cell.is_durable());
         let is_sound = state.closed == 0 && state.lost.is_empty() && state.failures == 0;
-        if is_settled && is_sound {
+        if is_durable && is_sound {
             let mut after = state.clone();
             after.lines.clear();
             let changes = !state.lines.is_empty();
@@ -92,7 +94,7 @@ impl Reopening {
         Ok(opened.iter().map(|opened| opened.apply(state)).collect())
     }
 
-    /// Opens the BTT without a failure, and with each one that there may be.
+    /// Opens the BTT without a failure, and with each failure that is possible.
     fn open_in_all_ways(&self, court: &Court, state: &State) -> Result<Vec<Opened>, String> {
         let mut opened = Vec::new();
         opened.extend(self.open(court, state, None)?);
@@ -109,7 +111,8 @@ impl Reopening {
         Ok(opened)
     }
 
-    /// Opens the BTT with the real engine; `None` if there is no access with the number of that which is to fail.
+    /// Opens the BTT with the real engine. Returns `None` if there is no access with the number of
+    /// the one that is to fail.
     fn open(
         &self,
         court: &Court,
@@ -127,7 +130,7 @@ impl Reopening {
             let value = |values: &Vec<Value>| values[age.min(values.len() - 1)];
             cells.iter().map(value).collect()
         };
-        // Initial map words name blocks by themselves, whether or not they are what is visible.
+        // Initial map words name blocks by themselves, visible or not.
         let initial = cells[..sectors]
             .iter()
             .enumerate()
@@ -181,7 +184,7 @@ impl Reopening {
         let map = (0..sectors).map(|sector| {
             if after.lost().word(sector) {
                 let mut cell = state.cells[sector];
-                cell.settle();
+                cell.make_durable();
                 return Some(cell);
             }
             let mut values = values(sector).map(|word| encoding.map_value(sector, word as u32));
@@ -208,7 +211,7 @@ impl Opened {
         let mut after = state.clone();
         for (index, cell) in after.cells.iter_mut().enumerate().take(u64::BITS as usize) {
             if self.durable & 1 << index != 0 {
-                cell.settle();
+                cell.make_durable();
             }
         }
         for (sector, cell) in self.map.iter().enumerate() {

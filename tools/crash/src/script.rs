@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A run of the engine that ends where it has to know what is not in its script.
+//! A run of the engine that ends where the engine needs an answer that its script does not have.
 //!
-//! The medium writes down what is done, in symbolic values, and answers what it is asked. Where the answers end, the engine is
-//! left by unwinding. Locks and shared words are told by [`watch`].
+//! The medium records what is done, in symbolic values, and answers questions from the script.
+//! Where the answers end, the run leaves the engine by unwinding. [`watch`] reports locks and
+//! shared words.
 
 use crate::{
     access::{
@@ -53,39 +54,39 @@ use std::panic::{
 };
 use std::rc::Rc;
 
-/// Map locks of an arena, and the word after them.
+/// Number of shared words of an arena: its map locks, and its gate after them.
 const WORDS_OF_ARENA: u32 = 257;
 
-/// A gate that is closed, as the engine's `gate` has it.
+/// The value of a closed gate, as in the engine's `gate`.
 const CLOSED: u64 = 1;
 
-/// A word in the map that names no block, for what the engine looks at while it opens.
+/// A map word that names no block, for the loads of the engine while it opens.
 const NOWHERE: u32 = 0x3fff_fffe;
 
-/// How the engine's run is cut short.
+/// Payload of the unwinding that ends a run.
 struct Enough;
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Run {
     /// All accesses.
     pub(crate) log: Vec<Access>,
-    /// How many of them came before the last answer was needed.
+    /// Number of accesses before the last answer was needed.
     pub(crate) seen: usize,
     pub(crate) end: End,
 }
 
-/// What a request is told.
+/// The input of a run.
 pub(crate) struct Script {
     pub(crate) answers: Vec<Answer>,
-    /// Whether blocks can be bad.
+    /// `true` if blocks can be bad.
     pub(crate) errors: bool,
-    /// Whether accesses can fail, so that gates can be closed.
+    /// `true` if accesses can fail, so that gates can be closed.
     pub(crate) failures: bool,
-    /// A part of the protocol that is left out.
+    /// The part of the protocol that is left out.
     pub(crate) fault: Option<Fault>,
 }
 
-/// Whether something has failed, or was closed, among the answers.
+/// Returns `true` if the answers include a failure or a closed gate.
 pub(crate) fn has_failed(answers: &[Answer]) -> bool {
     let failed = |answer: &Answer| {
         matches!(
@@ -125,25 +126,25 @@ struct Shared {
     /// Lanes of each group of each arena, one bit each.
     groups: Vec<u16>,
     script: Script,
-    /// Fences that were asked for.
+    /// Number of fences so far.
     fences: Cell<usize>,
-    /// Whether a store of a map word has failed.
+    /// `true` if a store of a map word has failed.
     map_failed: Cell<bool>,
-    /// What the fault has the request come to, whatever the engine says.
+    /// `true` if the fault makes the request end with an error, whatever the engine returns.
     given_up: Cell<bool>,
-    /// Answers that were used.
+    /// Number of answers that were used.
     used: Cell<usize>,
-    /// Whether the BTT is open.
+    /// `true` if the BTT is open.
     running: Cell<bool>,
     log: RefCell<Vec<Access>>,
-    /// Accesses before the last answer was used.
+    /// Number of accesses before the last answer was used.
     seen: Cell<usize>,
     asked: Cell<Option<Question>>,
-    /// What the engine did that cannot be.
+    /// Something that the engine did and must never do.
     wrong: RefCell<Option<String>>,
 }
 
-/// The medium that writes down and answers.
+/// The medium that records and answers.
 #[derive(Clone)]
 struct Scripted(Rc<Shared>);
 
@@ -158,7 +159,7 @@ impl Scripted {
         }
         let mut groups = Vec::new();
         for arena in layout.arenas() {
-            // Lanes that the request does not know get blocks that nobody else has.
+            // Lanes that the request does not know get blocks that nothing else has.
             for lane in arena.lanes.clone() {
                 if lanes[lane].is_none() {
                     let mut blocks = arena.blocks.clone().map(|block| block as Block);
@@ -244,7 +245,7 @@ impl Shared {
         }
     }
 
-    /// The next answer. There is no way on without one.
+    /// Returns the next answer. Unwinds if there is none.
     fn ask(&self, question: Question) -> Answer {
         let used = self.used.get();
         let Some(&answer) = self.script.answers.get(used) else {
@@ -256,7 +257,7 @@ impl Shared {
         answer
     }
 
-    /// Does an access, unless it is the one that fails now.
+    /// Performs an access, unless it is the one that fails now.
     fn attempt(&self, access: Access) -> std::result::Result<(), MediaError> {
         let (used, seen) = (self.used.get(), self.seen.get());
         let number = self.log.borrow().len() - seen;
@@ -271,7 +272,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether a map lock is held.
+    /// Returns `true` if a map lock is held.
     fn has_map_lock(&self) -> bool {
         let log = self.log.borrow();
         let count = |is: fn(&Access) -> bool| log.iter().filter(|access| is(access)).count();
@@ -279,7 +280,7 @@ impl Shared {
         taken > count(|access| matches!(access, Access::Release(_)))
     }
 
-    /// Whether the request has the fault.
+    /// Returns `true` if the run has this fault.
     fn has(&self, fault: Fault) -> bool {
         self.script.fault == Some(fault)
     }
@@ -288,7 +289,8 @@ impl Shared {
         self.wrong.borrow_mut().get_or_insert(what);
     }
 
-    /// What the watcher is told. It has an answer if the engine wants to know what a map lock remembers.
+    /// Handles an event of the engine. Returns a value where the engine reads what a map lock
+    /// remembers, or the gate.
     fn watch(&self, event: Event) -> Option<u64> {
         if !self.running.get() || self.asked.get().is_some() {
             return None;
@@ -358,7 +360,7 @@ impl Shared {
         None
     }
 
-    /// Line of the map of its arena that a sector's word is in.
+    /// Returns the line of the map of its arena that a sector's word is in.
     fn line_of(&self, sector: usize) -> u32 {
         let arena = self.encoding.layout().arena_of_sector(sector);
         arena.premap(sector) / WORDS_OF_LINE
@@ -373,7 +375,8 @@ impl Shared {
         Some(self.encoding.name(block))
     }
 
-    /// What the flog holds when the BTT is opened: newest in side 0, with sequence number 1.
+    /// Returns a word of the flog as it is when the BTT is opened: the newest entry is in side 0,
+    /// with sequence number 1.
     fn flog_word(&self, lane: usize, half: usize) -> u64 {
         let value = self.lanes[lane];
         let new = First::of(value).map(|first| match first.sector {
@@ -437,7 +440,7 @@ impl Media for Scripted {
             Some(Place::Map(sector)) => encoding.map_value(sector, word),
             _ => None,
         };
-        if self.0.map_failed.get() && self.0.has(Fault::SettleStops) {
+        if self.0.map_failed.get() && self.0.has(Fault::MapStopsAtError) {
             return Err(MediaError::Poison { offset, len: 4 });
         }
         match (place.and_then(|place| self.0.cell(place)), value) {
@@ -524,7 +527,7 @@ impl Media for Scripted {
         let number = self.0.fences.replace(self.0.fences.get() + 1);
         let result = self.0.attempt(Access::Fence);
         if result.is_err() && number == 1 && self.0.has(Fault::MapAfterFailedFence) {
-            // The engine closes the gate before it goes on, and then says that it has failed.
+            // The engine closes the gate before it goes on, and then returns an error.
             self.0.note(Access::Close(0));
             self.0.given_up.set(true);
             return Ok(());
@@ -536,7 +539,7 @@ impl Media for Scripted {
     }
 }
 
-/// The data of a request: only which sector's they are matters.
+/// The data of a request. Only the sector they belong to matters.
 struct Data {
     index: u8,
     shared: Rc<Shared>,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A state: the medium, two threads somewhere in their requests, locks, and what each sector may read as.
+//! A state: the medium, two threads at some point of their requests, locks, and what each sector
+//! may read as.
 
 use crate::{
     access::{
@@ -18,16 +19,16 @@ use crate::{
     program::Node, //
 };
 
-/// Threads.
+/// Number of threads.
 pub(crate) const THREADS: usize = 2;
 
-/// The most sectors of a request.
+/// Maximum number of sectors of a request.
 pub(crate) const MOST_SECTORS: usize = 4;
 
-/// Contents that a sector may have, one bit for each token.
+/// A set of contents, one bit for each token.
 pub(crate) type Tokens = u32;
 
-/// Where things are among the cells of a state.
+/// Positions among the cells of a state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) sectors: usize,
@@ -44,17 +45,17 @@ impl Shape {
         }
     }
 
-    /// Cell of a half of a side of a lane's flog group.
+    /// Returns the cell of a half of a side of a lane's flog group.
     pub(crate) fn flog(&self, lane: usize, side: usize, half: usize) -> usize {
         self.sectors + lane * 4 + side * 2 + half
     }
 
-    /// Cell of the contents of a block.
+    /// Returns the cell of the contents of a block.
     pub(crate) fn data(&self, block: Block) -> usize {
         self.sectors + self.lanes * 4 + usize::from(block)
     }
 
-    /// Number of cells that are metadata; they come first.
+    /// Returns the number of cells that are metadata. They come first.
     pub(crate) fn metadata(&self) -> usize {
         self.sectors + self.lanes * 4
     }
@@ -65,19 +66,19 @@ impl Shape {
 pub(crate) struct Running {
     pub(crate) request: u8,
     pub(crate) node: Node,
-    /// Accesses of the node that were done.
+    /// Number of accesses of the node that were done.
     pub(crate) done: u8,
-    /// What is written to each sector.
+    /// Token that is written to each sector.
     pub(crate) tokens: [u8; MOST_SECTORS],
     /// The block that the thread has published as being read.
     pub(crate) reading: Option<Block>,
-    /// What a read may return.
+    /// Contents that a read may return.
     pub(crate) legal: Tokens,
-    /// What sectors may no longer read as when a write or discard of them has returned.
+    /// Contents that sectors may not have any more once this write or discard of them has returned.
     pub(crate) over: Tokens,
-    /// What each sector may read as all the same: contents of requests that failed meanwhile.
+    /// Contents that each sector may have nevertheless: those of requests that failed meanwhile.
     pub(crate) also: [Tokens; MOST_SECTORS],
-    /// Sectors, one bit each, of which it is not known any more whether the request will have changed them.
+    /// Sectors, one bit each, of which it is unknown whether the request will have changed them.
     pub(crate) doubtful: u8,
     /// Sectors, one bit each, that could not have had the new contents before.
     pub(crate) adds: u8,
@@ -94,16 +95,16 @@ pub(crate) struct State {
     pub(crate) lost: Lost,
     /// Arenas whose gates are closed, one bit each.
     pub(crate) closed: u8,
-    /// Accesses that may still fail.
+    /// Number of accesses that may still fail.
     pub(crate) failures: u8,
-    /// What each sector may read as.
+    /// Contents that each sector may have.
     pub(crate) allowed: Vec<Tokens>,
     pub(crate) threads: [Option<Running>; THREADS],
-    /// Which thread has taken a lane.
+    /// The thread that has taken each lane.
     pub(crate) owners: Vec<Option<u8>>,
-    /// Map locks that are taken, and by whom.
+    /// Map locks that are taken, and the threads that hold them.
     pub(crate) locks: Vec<(u16, u8)>,
-    /// Map locks that remember a line, in order, and its sectors, one bit each.
+    /// Map locks that remember a line, in order, with the line's sectors, one bit each.
     pub(crate) lines: Vec<(u16, u32)>,
 }
 
@@ -112,19 +113,19 @@ impl State {
         Map::of(self.cells[sector].visible())
     }
 
-    /// The visible entry of a side of a lane, if it has one.
+    /// Returns the visible entry of a side of a lane, if it has one.
     pub(crate) fn entry(&self, shape: &Shape, lane: usize, side: usize) -> Option<(First, Second)> {
         let half = |half| self.cells[shape.flog(lane, side, half)].visible();
         Some((First::of(half(0))?, Second::of(half(1))?))
     }
 
-    /// The sectors of the line that a map lock remembers.
+    /// Returns the sectors of the line that a map lock remembers.
     pub(crate) fn line(&self, lock: u16) -> u32 {
         let line = self.lines.iter().find(|(known, _)| *known == lock);
         line.map_or(0, |&(_, sectors)| sectors)
     }
 
-    /// Has a map lock remember a line.
+    /// Makes a map lock remember a line.
     pub(crate) fn remember(&mut self, lock: u16, sectors: u32) {
         self.lines.retain(|&(known, _)| known != lock);
         if sectors != 0 {
@@ -133,16 +134,17 @@ impl State {
         }
     }
 
-    /// Has map locks that nobody holds forget lines of which all words are durable: to flush them does nothing.
-    pub(crate) fn forget_settled_lines(&mut self) {
+    /// Makes map locks that are not held forget lines of which all words are durable: flushing them
+    /// does nothing.
+    pub(crate) fn forget_durable_lines(&mut self) {
         let (cells, locks) = (&self.cells, &self.locks);
         let is_held = |lock: u16| locks.iter().any(|&(held, _)| held == lock);
-        let is_settled = |sector: usize| cells[sector].is_settled();
+        let is_durable = |sector: usize| cells[sector].is_durable();
         self.lines
-            .retain(|&(lock, sectors)| is_held(lock) || !members(sectors).all(is_settled));
+            .retain(|&(lock, sectors)| is_held(lock) || !members(sectors).all(is_durable));
     }
 
-    /// What a sector reads as.
+    /// Returns the contents of a sector as seen now.
     pub(crate) fn visible_token(&self, shape: &Shape, sector: usize) -> Value {
         if self.lost.word(sector) {
             return TOKEN_LOST;
@@ -152,12 +154,12 @@ impl State {
         contents(map, bad, self.cells[shape.data(map.block)].visible())
     }
 
-    /// Whether anybody is in the middle of a request.
+    /// Returns `true` if no thread is in the middle of a request.
     pub(crate) fn is_quiet(&self) -> bool {
         self.threads.iter().all(Option::is_none)
     }
 
-    /// Appends what makes the state different from others.
+    /// Appends everything that distinguishes the state from others.
     pub(crate) fn serialize(&self, bytes: &mut Vec<u8>) {
         bytes.clear();
         self.cells.iter().for_each(|cell| cell.serialize(bytes));
@@ -198,12 +200,12 @@ impl State {
     }
 }
 
-/// The numbers of the bits that are set.
+/// Returns the numbers of the bits that are set.
 pub(crate) fn members(bits: u32) -> impl Iterator<Item = usize> {
     (0..u32::BITS as usize).filter(move |&bit| bits & 1 << bit != 0)
 }
 
-/// What a sector reads as if its map word is `map`, and its block is bad, or holds `held`.
+/// Returns what a sector reads as if its map word is `map`, and its block is bad or holds `held`.
 pub(crate) fn contents(map: Map, bad: bool, held: Value) -> Value {
     match map.flags {
         Map::ERROR => TOKEN_LOST,

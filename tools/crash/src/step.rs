@@ -2,16 +2,18 @@
 
 //! What can happen next in a state.
 //!
-//! A thread that does nothing may begin any request; one in the middle of a request does its next access, unless it waits for a
-//! lock or a reader.
+//! An idle thread may begin any request. A thread in the middle of a request does its next access,
+//! unless it waits for a lock or a reader.
 //!
 //! # Steps that need not be interleaved
 //!
-//! Unless all interleavings are asked for, a step is taken at once, before anything else, if it neither sees nor is seen by
-//! what the other thread may do in the meantime, and if it does not make fewer images possible: stores and flushes of the
-//! thread's own flog slots and free blocks, flushes and loads of map words whose lock it holds, what such a lock remembers, giving back locks. Then all
-//! that the other thread could do before such a step it can do after it as well, with the same result. Stores of
-//! map words are not among them, as somebody may flush the word without its lock; neither are fences.
+//! Unless the plan wants all interleavings, a step is taken at once, before anything else, if it
+//! meets two conditions: it neither sees nor is seen by what the other thread may do in the
+//! meantime, and it does not reduce the possible images. Such steps are stores and flushes of the
+//! thread's own flog slots and free blocks, flushes and loads of map words whose lock it holds,
+//! what such a lock remembers, and the release of locks. Everything that the other thread could do
+//! before such a step it can do after it as well, with the same result. Stores of map words are not
+//! among them, as another thread may flush the word without its lock. Nor are fences.
 
 use crate::{
     access::{
@@ -53,16 +55,17 @@ use crate::{
     },
 };
 
-/// Words of the engine for each arena, of which the first are the map locks.
+/// Words of the engine for each arena. The first ones are the map locks.
 const WORDS_OF_ARENA: u16 = 257;
 
-/// Number of the step in which a request begins, of the first one of them.
+/// Number of the first step in which a request begins.
 const BEGINS: usize = THREADS;
 
-/// Number of the step in which the next access of thread 0 fails once. Those of the other thread, and of lasting failures, come after it.
+/// Number of the step in which the next access of thread 0 fails once. The steps of the other
+/// thread, and those of lasting failures, follow it.
 const FAILS: usize = 0x4000;
 
-/// What is next for a thread.
+/// What a thread does next.
 #[derive(Clone, Debug)]
 enum Next {
     Access(Access),
@@ -70,7 +73,7 @@ enum Next {
     Return(Ended),
 }
 
-/// Does the steps.
+/// Performs the steps.
 pub(crate) struct Machine {
     pub(crate) layout: Layout,
     pub(crate) shape: Shape,
@@ -78,21 +81,21 @@ pub(crate) struct Machine {
     pub(crate) programs: Programs,
     pub(crate) canon: Canon,
     pub(crate) fault: Option<Fault>,
-    /// Whether all interleavings are done, also those that make no difference.
+    /// `true` if all interleavings are explored, including those that make no difference.
     pub(crate) all: bool,
-    /// Threads that take part.
+    /// Number of threads that take part.
     pub(crate) threads: usize,
 }
 
-/// What a step led to.
+/// The result of a step.
 pub(crate) struct Stepped {
     pub(crate) state: State,
-    /// What is wrong already.
+    /// The violation, if there is one already.
     pub(crate) wrong: Option<String>,
 }
 
 impl Machine {
-    /// All steps, as indices and what they lead to. `describe` is told what happens.
+    /// Performs all steps and calls `take` with their numbers and results.
     pub(crate) fn steps(&mut self, state: &State, mut take: impl FnMut(&mut Self, usize, Stepped)) {
         if !self.all {
             let mut eager = (0..THREADS).filter(|&thread| self.is_eager(state, thread));
@@ -116,7 +119,7 @@ impl Machine {
         }
     }
 
-    /// The next step of a thread: done, and failed in each way.
+    /// Performs the next step of a thread: successful, and failed in each way.
     fn step(
         &mut self,
         state: &State,
@@ -135,7 +138,7 @@ impl Machine {
         }
     }
 
-    /// Whether the next access of a thread can fail in this way.
+    /// Returns `true` if the next access of a thread can fail in this way.
     fn may_fail(&self, state: &State, thread: usize, failure: Failure) -> bool {
         let lasts = failure == Failure::Poison;
         state.failures > 0
@@ -148,7 +151,7 @@ impl Machine {
             }
     }
 
-    /// Lets the next access of a thread fail.
+    /// Makes the next access of a thread fail.
     fn fail(&mut self, mut state: State, thread: usize, failure: Failure) -> Stepped {
         let (next, Some(mut running)) = (self.next(&state, thread), state.threads[thread]) else {
             return Stepped { state, wrong: None };
@@ -196,14 +199,14 @@ impl Machine {
         if let Some(half) = cell.checked_sub(self.shape.sectors) {
             let lane = half / 4;
             state.lost.lose_flog(lane);
-            // Whatever is in it does not matter any more.
+            // Its contents do not matter any more.
             let cells = self.shape.flog(lane, 0, 0)..self.shape.flog(lane + 1, 0, 0);
-            state.cells[cells].iter_mut().for_each(Cell::settle);
+            state.cells[cells].iter_mut().for_each(Cell::make_durable);
             return;
         }
         for sector in self.layout.line_of(cell) {
             state.lost.lose_word(sector);
-            state.cells[sector].settle();
+            state.cells[sector].make_durable();
             state.allowed[sector] = 1 << TOKEN_LOST;
             for running in state.threads.iter_mut().flatten() {
                 let request = &self.requests[usize::from(running.request)];
@@ -221,12 +224,12 @@ impl Machine {
         }
     }
 
-    /// Whether a request begins in a step.
+    /// Returns `true` if a request begins in a step.
     pub(crate) fn begins(&self, step: usize) -> bool {
         (BEGINS..FAILS).contains(&step)
     }
 
-    /// What a step does, in words.
+    /// Describes a step.
     pub(crate) fn describe(&self, state: &State, step: usize) -> String {
         if let Some(number) = step.checked_sub(FAILS) {
             let what = self.describe(state, number % THREADS);
@@ -251,7 +254,8 @@ impl Machine {
         }
     }
 
-    /// Whether a power failure here can leave more than before any step of a thread: each waits for something, or fences.
+    /// Returns `true` if each thread waits or is about to fence. A power failure then leaves every
+    /// image that one before any of the threads' steps could leave.
     pub(crate) fn is_full(&self, state: &State) -> bool {
         (0..THREADS).all(|thread| match self.next(state, thread) {
             None | Some(Next::Access(Access::Fence)) => true,
@@ -317,7 +321,7 @@ impl Machine {
                 _ => false,
             },
             Some(Next::Ask(Question::Map(sector))) => {
-                // A line that becomes unreadable is seen by readers.
+                // Readers see when a line becomes unreadable.
                 let is_read =
                     state.threads.iter().flatten().any(|running| {
                         self.requests[usize::from(running.request)].kind == Kind::Read
@@ -325,7 +329,7 @@ impl Machine {
                 !(is_read && state.failures > 0) && is_locked(sector.into())
             }
             Some(Next::Ask(Question::Bad(_))) => request.is_write(),
-            // It stays as it is if nothing fails any more.
+            // The gate stays as it is if nothing fails any more.
             Some(Next::Ask(Question::Gate(arena))) => {
                 let failed = |running: &Running| self.programs.has_failed(running.node);
                 let others = state.threads.iter().enumerate();
@@ -351,7 +355,8 @@ impl Machine {
         index as u16 * WORDS_OF_ARENA + (line % 256) as u16
     }
 
-    /// Begins a request, and does its first step, if that is possible now. Without a flog there is nothing to be seen any more.
+    /// Begins a request and performs its first step. Returns `None` if that is not possible now. If
+    /// the flog of a lane is lost, no further requests are explored.
     fn begin(&mut self, state: &State, thread: usize, number: usize) -> Option<Stepped> {
         let request = self.requests[number];
         if state.lost.any_flog() {
@@ -359,7 +364,7 @@ impl Machine {
         }
         let mut state = state.clone();
         if request.kind == Kind::Poison {
-            // Only for states in which it is clear what is lost.
+            // Only in states in which it is clear what is lost.
             let block = state.map(request.sector.into()).block;
             if !state.is_quiet() || state.bad & 1 << block != 0 {
                 return None;
@@ -370,7 +375,7 @@ impl Machine {
             let doubts = state.allowed[sector] & !(1 << self.contents_of(&state, sector));
             state.allowed[sector] = match doubts {
                 0 => token,
-                // What a request that failed may have left can be lost as well.
+                // The contents that a failed request may have left can be lost as well.
                 doubts => token | doubts | 1 << TOKEN_LOST,
             };
             self.canon.normalise(&mut state, &mut self.programs);
@@ -419,14 +424,14 @@ impl Machine {
             .then(|| self.go_on(&state, thread))
     }
 
-    /// What a sector would read as without media errors.
+    /// Returns what a sector would read as without media errors.
     fn contents_of(&self, state: &State, sector: usize) -> Value {
         let map = state.map(sector);
         let held = state.cells[self.shape.data(map.block)].visible();
         contents(map, false, held)
     }
 
-    /// Lets a sector have other contents, also for those who read it just now.
+    /// Allows a sector to have other contents, also for a read that is under way.
     fn allow(&self, state: &mut State, sector: usize, token: Value) {
         state.allowed[sector] |= 1 << token;
         for running in state.threads.iter_mut().flatten() {
@@ -437,7 +442,7 @@ impl Machine {
         }
     }
 
-    /// What requests under way make of a sector.
+    /// Returns the contents that requests under way give to a sector.
     fn under_way(&self, state: &State, sector: usize) -> Tokens {
         let running = state.threads.iter().flatten();
         running.fold(0, |tokens, running| {
@@ -450,7 +455,7 @@ impl Machine {
         })
     }
 
-    /// Does the next step of a thread.
+    /// Performs the next step of a thread.
     fn go_on(&mut self, state: &State, thread: usize) -> Stepped {
         let mut state = state.clone();
         let mut wrong = None;
@@ -493,7 +498,7 @@ impl Machine {
             return Ok(());
         };
         let request = self.requests[usize::from(running.request)];
-        // Its words are not durable before its fence.
+        // The words of a discard are not durable before its fence.
         let is_of_discard = |cell: u8| {
             self.programs.has_failures()
                 && request.kind == Kind::Discard
@@ -549,7 +554,7 @@ impl Machine {
             Access::Fence => {
                 state.cells.iter_mut().for_each(|cell| cell.fence(thread));
                 if let (Some(running), Kind::Discard) = (&mut state.threads[thread], request.kind) {
-                    // What it has stored is there to stay.
+                    // What the discard has stored is durable.
                     running.doubtful = 0;
                     running.adds = 0;
                 }
@@ -582,7 +587,7 @@ impl Machine {
         for lane in (0..self.shape.lanes).filter(|lane| lanes & 1 << lane != 0) {
             let mut side = 0;
             if self.is_closed(state, lane) {
-                // Nobody will use the lane, whatever is in it.
+                // The lane will not be used, whatever is in it.
                 side = self.canon.newest(state, lane).map_or(0, |(side, _)| side);
             } else if state.owners[lane].is_none() && !self.canon.turn(state, lane) {
                 return Err(format!(
@@ -600,7 +605,8 @@ impl Machine {
         Ok(answers)
     }
 
-    /// A request that changes a sector has loaded its map word: what failed before will not come after it.
+    /// Notes that a request has loaded the map word of a sector. If the request changes the sector,
+    /// requests that failed before do not come after it.
     fn overrule(&self, state: &mut State, thread: usize, sector: usize) {
         if let Some(running) = &mut state.threads[thread] {
             let request = &self.requests[usize::from(running.request)];
@@ -618,8 +624,9 @@ impl Machine {
 
     /// Ends a request with an error: each of its sectors has its old or its new contents.
     ///
-    /// It may turn out later which, if the store of its own map word or a fence has failed, or if a discard has stored the word and
-    /// had no fence. Otherwise it is as it is now.
+    /// Which of the two may turn out later: if the store of the sector's map word or a fence has
+    /// failed, or if a discard has stored the word and had no fence. Otherwise the sector stays as
+    /// it is now.
     fn give_up(
         &self,
         state: &mut State,
@@ -644,7 +651,7 @@ impl Machine {
             if is_doubtful || under_way & 1 << visible != 0 {
                 self.keep_also(state, sector, own);
             } else if own == 1 << visible && own & FRESH != 0 {
-                self.settle(state, sector, own | under_way | running.also[index]);
+                self.restrict(state, sector, own | under_way | running.also[index]);
             } else if own != 1 << visible && running.adds & 1 << index != 0 {
                 state.allowed[sector] &= !own | under_way | running.also[index];
             }
@@ -652,7 +659,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Contents of a request that failed may replace those of one that is still under way.
+    /// Allows the contents of a failed request to replace those of a request that is still under
+    /// way.
     fn keep_also(&self, state: &mut State, sector: usize, own: Tokens) {
         for running in state.threads.iter_mut().flatten() {
             let request = &self.requests[usize::from(running.request)];
@@ -662,8 +670,8 @@ impl Machine {
         }
     }
 
-    /// From now on a sector has these contents.
-    fn settle(&self, state: &mut State, sector: usize, tokens: Tokens) {
+    /// Restricts a sector to these contents from now on.
+    fn restrict(&self, state: &mut State, sector: usize, tokens: Tokens) {
         state.allowed[sector] = tokens;
         for running in state.threads.iter_mut().flatten() {
             let request = &self.requests[usize::from(running.request)];
@@ -673,7 +681,7 @@ impl Machine {
         }
     }
 
-    /// Makes a promise of a request.
+    /// Ends a request and checks what it promised.
     fn end(&self, state: &mut State, thread: usize, ended: &Ended) -> Result<(), String> {
         let Some(running) = state.threads[thread].take() else {
             return Ok(());
@@ -683,7 +691,7 @@ impl Machine {
             (Ended::Done, _) => {}
             (Ended::Lost, Kind::Read) => check_legal(running.legal, TOKEN_LOST)?,
             (Ended::Lost, _) => return Err("a request failed with a media error".into()),
-            // What it wanted to write was allowed when it began; now it is not to be seen any more.
+            // What it was to write was allowed when it began. It must not be seen any more.
             (Ended::Refused, Kind::TryWrite) => {
                 for (sector, token) in request.sectors().zip(running.tokens) {
                     state.allowed[sector] &= !(1 << token);
@@ -691,7 +699,7 @@ impl Machine {
                 return Ok(());
             }
             (Ended::GivenUp, _) => return self.give_up(state, thread, &request, &running),
-            (Ended::Refused, _) => return Err("a request that waits was refused".into()),
+            (Ended::Refused, _) => return Err("a request that may wait was refused".into()),
             (Ended::Failed(what), _) => return Err(what.clone()),
         }
         for cell in &mut state.cells {
@@ -706,10 +714,11 @@ impl Machine {
                 .map_err(|what| format!("at the end of a request, sector {sector}: {what}"))?;
             let under_way = self.under_way(state, sector);
             if (under_way | running.also[index]) & 1 << token == 0 {
-                self.settle(state, sector, 1 << token | under_way | running.also[index]);
+                self.restrict(state, sector, 1 << token | under_way | running.also[index]);
             } else {
-                // The other thread's request came later, but may still be lost; then the sector is as this one, or
-                // one before it that was under way at the same time, has left it. So it is with one that has failed meanwhile.
+                // The other thread's request came later, but may still be lost. Then the sector is
+                // as this request has left it, or as one before it that was under way at the same
+                // time. The same holds for a request that has failed meanwhile.
                 state.allowed[sector] &= !running.over;
             }
         }
@@ -717,7 +726,7 @@ impl Machine {
     }
 }
 
-/// Contents that have no meaning by themselves.
+/// Tokens that stand for distinct contents.
 const FRESH: Tokens = !((1 << TOKEN_FIRST) - 1);
 
 pub(crate) fn check_legal(legal: Tokens, token: Value) -> Result<(), String> {
@@ -731,7 +740,7 @@ pub(crate) fn check_legal(legal: Tokens, token: Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Contents for people.
+/// Describes contents.
 pub(crate) fn token_name(token: Value) -> String {
     match token {
         TOKEN_JUNK => "rubbish".into(),
@@ -742,13 +751,13 @@ pub(crate) fn token_name(token: Value) -> String {
     }
 }
 
-/// Several contents for people.
+/// Describes a set of contents.
 pub(crate) fn token_names(tokens: Tokens) -> String {
     let names = (0..32).filter(|token| tokens & 1 << token != 0);
     names.map(token_name).collect::<Vec<_>>().join(" or ")
 }
 
-/// Contents that are nowhere in a state.
+/// Returns the tokens that are not in use in a state.
 fn fresh_tokens(shape: &Shape, state: &State) -> impl Iterator<Item = Value> {
     let mut used: Tokens = (1 << TOKEN_FIRST) - 1;
     state.allowed.iter().for_each(|&allowed| used |= allowed);

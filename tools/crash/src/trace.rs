@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The judge for those who run the engine themselves and know what a power failure would leave: an arena to begin with, and
-//! the verdict on an image of it.
+//! The judge for callers that run the engine themselves and know what a power failure would leave:
+//! an arena to start from, and the verdict on an image of it.
 
 use crate::{
     image::{
@@ -22,9 +22,9 @@ use crate::{
 use nd_format::btt::info::INFO_LEN;
 use std::ops::Range;
 
-/// Sectors of the arena: neighbours, so that batches are possible.
+/// Number of sectors of the arena. They are neighbours, so that batches are possible.
 pub const SECTORS: u32 = 6;
-/// Lanes of the arena.
+/// Number of lanes of the arena.
 pub const LANES: u32 = 6;
 
 /// A new BTT of version 2.0 with one tiny arena.
@@ -41,40 +41,41 @@ impl Default for Arena {
 }
 
 impl Arena {
-    /// Bytes of the medium.
+    /// Returns the size of the medium in bytes.
     pub fn size(&self) -> u64 {
         self.0.size()
     }
 
-    /// An info block, if one is at `offset`.
+    /// Returns the info block at `offset`, if there is one.
     pub fn info(&self, offset: u64) -> Option<&[u8]> {
         self.0.fixed(offset, INFO_LEN)
     }
 
-    /// Words that matter, as offsets and values; a map word has 4 bytes, any other one 8. Of a block there are the first and the last.
+    /// Returns the words that matter as offsets and values. A map word has 4 bytes, any other word
+    /// 8. Of a block, the first and the last word are included.
     pub fn words(&self) -> Vec<(u64, u64)> {
         let offsets = self.0.places().map(|place| self.0.offset(place));
         offsets.zip(self.0.image().words).collect()
     }
 
-    /// What the first and the last word of a sector hold at first.
+    /// Returns the first and last word of a sector in a new arena.
     pub fn initial_word(sector: u32) -> u64 {
         Layout::initial_word(sector as usize)
     }
 
-    /// Where the map is.
+    /// Returns where the map is on the medium.
     pub fn map(&self) -> Range<u64> {
         let start = self.0.offset(Place::Map(0));
         start..start + u64::from(SECTORS) * 4
     }
 
-    /// Recovers an image of which `word` tells the word at each offset of [`Self::words`], and returns the word that each
-    /// sector reads as.
+    /// Recovers an image of which `word` returns the word at each offset of [`Self::words`].
+    /// Returns the word that each sector reads as.
     ///
     /// # Errors
     ///
-    /// What is wrong with it: for the engine, for the model of the C driver or that of `ndctl check-namespace`, in a recovery that is
-    /// interrupted or done twice, or with a sector.
+    /// What is wrong with the image: for the engine, for the model of the C driver or of `ndctl
+    /// check-namespace`, in a recovery that is interrupted or repeated, or with a sector.
     pub fn judge(&self, word: impl Fn(u64) -> u64) -> Result<Vec<u64>, String> {
         let image = Image {
             words: self

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Long random histories with power failures, and some in which stores and fences fail as well.
+//! Long random histories with power failures, and histories in which stores and fences fail as
+//! well.
 
 use crash::random::{
     self,
     Kind, //
 };
 
-/// Requests of a history.
+/// Number of requests of a history.
 const REQUESTS: usize = 25_000;
 
-/// Requests of a history in which accesses fail.
+/// Number of requests of a history in which accesses fail.
 const FAILING: usize = 10_000;
 
 #[test]
