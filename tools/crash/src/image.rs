@@ -2,7 +2,16 @@
 
 //! What a power failure leaves: a value for each word of the [`Layout`].
 
-use crate::layout::Layout;
+use crate::layout::{
+    Layout,
+    Place,
+    BLOCK_WORDS,
+    RUBBISH, //
+};
+use nd_format::btt::{
+    FlogEntry,
+    FlogLayout, //
+};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -60,6 +69,41 @@ pub(crate) struct Image {
 }
 
 impl Image {
+    /// Returns the image of a new BTT.
+    pub(crate) fn fresh(layout: &Layout) -> Self {
+        let mut image = Self {
+            words: vec![0; layout.cells()],
+            bad: 0,
+            lost: Lost::default(),
+        };
+        for arena in layout.arenas() {
+            for block in arena.blocks.clone() {
+                let held = arena.sector(arena.postmap(block)).map(Layout::initial_word);
+                for word in 0..BLOCK_WORDS {
+                    image.words[layout.cell(Place::Data(block, word))] = held.unwrap_or(RUBBISH);
+                }
+            }
+            for (number, lane) in (0..).zip(arena.lanes.clone()) {
+                let entry = FlogEntry::initial(number, arena.external_nlba());
+                for (half, value) in entry.encode().halves().into_iter().enumerate() {
+                    image.words[layout.cell(Place::Flog(lane, half))] = value;
+                }
+                if layout.format().flog_layout == FlogLayout::Legacy && number == 0 {
+                    // Something must show which slots are used: the lane was written once, from its
+                    // free block to itself.
+                    let entry = FlogEntry {
+                        seq: entry.seq.next(),
+                        ..entry
+                    };
+                    for (half, value) in (4..).zip(entry.encode().halves()) {
+                        image.words[layout.cell(Place::Flog(lane, half))] = value;
+                    }
+                }
+            }
+        }
+        image
+    }
+
     /// Writes these contents to a sparse file that `btt check` and other tools can open.
     pub(crate) fn save(&self, layout: &Layout, path: &Path) -> io::Result<()> {
         let file = File::create(path)?;

@@ -6,10 +6,6 @@
 //! one of the sectors or lanes are blocks here; all others stay as they are. Of a block, the first
 //! and the last word are kept, which is enough to see that it is torn.
 
-use crate::image::{
-    Image,
-    Lost, //
-};
 use nd_format::{
     btt::{
         geometry::{
@@ -19,7 +15,6 @@ use nd_format::{
         },
         info::INFO_LEN,
         ArenaGeometry,
-        FlogEntry,
         FlogLayout,
         Info,
         Version,
@@ -254,41 +249,6 @@ impl Layout {
     /// Returns what a sector holds in a new arena.
     pub(crate) fn initial_word(sector: usize) -> u64 {
         (sector as u64) << 8 | 0x0100_0000
-    }
-
-    /// A new BTT.
-    pub(crate) fn image(&self) -> Image {
-        let mut image = Image {
-            words: vec![0; self.cells()],
-            bad: 0,
-            lost: Lost::default(),
-        };
-        for arena in &self.0.arenas {
-            for block in arena.blocks.clone() {
-                let held = arena.sector(arena.postmap(block)).map(Self::initial_word);
-                for word in 0..BLOCK_WORDS {
-                    image.words[self.cell(Place::Data(block, word))] = held.unwrap_or(RUBBISH);
-                }
-            }
-            for (number, lane) in (0..).zip(arena.lanes.clone()) {
-                let entry = FlogEntry::initial(number, arena.external_nlba());
-                for (half, value) in entry.encode().halves().into_iter().enumerate() {
-                    image.words[self.cell(Place::Flog(lane, half))] = value;
-                }
-                if self.0.format.flog_layout == FlogLayout::Legacy && number == 0 {
-                    // Something must show which slots are used: the lane was written once, from its
-                    // free block to itself.
-                    let entry = FlogEntry {
-                        seq: entry.seq.next(),
-                        ..entry
-                    };
-                    for (half, value) in (4..).zip(entry.encode().halves()) {
-                        image.words[self.cell(Place::Flog(lane, half))] = value;
-                    }
-                }
-            }
-        }
-        image
     }
 
     // Cells: two words for each block, a word for each sector's map entry, eight halves for each

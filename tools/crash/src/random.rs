@@ -177,7 +177,7 @@ pub fn run(seed: u64, requests: usize, kind: Kind) -> Result<Tally, String> {
         has_failed: false,
         layout,
     };
-    let mut image = history.layout.image();
+    let mut image = Image::fresh(&history.layout);
     while history.tally.requests < requests {
         image = history.power_on(&image).map_err(|violation| {
             let number = history.tally.requests;
@@ -246,7 +246,7 @@ impl History {
 
     fn begin_anew(&mut self) -> Image {
         self.tally.beginnings += 1;
-        self.layout.image()
+        Image::fresh(&self.layout)
     }
 
     fn some_image(&self, medium: &Medium) -> Image {

@@ -55,7 +55,7 @@ impl Arena {
     /// 8. Of a block, the first and the last word are included.
     pub fn words(&self) -> Vec<(u64, u64)> {
         let offsets = self.0.places().map(|place| self.0.offset(place));
-        offsets.zip(self.0.image().words).collect()
+        offsets.zip(Image::fresh(&self.0).words).collect()
     }
 
     /// Returns the first and last word of a sector in a new arena.
