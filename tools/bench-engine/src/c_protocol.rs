@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the C driver of Linux 7.2 does to each sector, written from the description of its cost: one sector at a time, eight fences.
+//! What the C driver of Linux 7.2 does to each sector, written from the description of its cost:
+//! one sector at a time, eight fences.
 //!
 //! | Step of a write | Stores | Fences |
 //! |---|---|---|
 //! | the lane's mutex; a division finds the arena | | |
-//! | all 256 slots of the read tracking table are looked at, 16 to a line | | |
+//! | all 256 slots of the read tracking table are read, 16 in a line | | |
 //! | data | past the caches | 2 |
 //! | the sector's map lock; the map word is read | | |
 //! | first half of the flog slot | past the cache | 2 |
 //! | second half | past the cache | 2 |
 //! | map word | past the cache at even indices, else through it and flushed | 2 |
 //!
-//! It is kinder than the original: questions for bad ranges, six a write, are left out, and so is the virtual call for each.
+//! It is cheaper than the original: six look-ups of bad ranges in each write are left out, and so
+//! is the virtual call for each.
 
 use crate::{
     medium::Medium,
@@ -40,10 +42,10 @@ use std::{
     },
 };
 
-/// Lanes, whatever the number of CPUs.
+/// Number of lanes, whatever the number of CPUs.
 const LANES: usize = 256;
 
-/// Nobody reads.
+/// Value of a slot of the read tracking table that is not in use.
 const IDLE: u32 = u32::MAX;
 
 #[repr(align(64))]
@@ -63,13 +65,13 @@ struct MapLock(Mutex<()>);
 pub(crate) struct CProtocol {
     arena: OneArena,
     lanes: Vec<Lane>,
-    /// Sixteen slots to a line.
+    /// The read tracking table, sixteen slots in a line.
     readers: Vec<AtomicU32>,
     map_locks: Vec<MapLock>,
 }
 
 impl CProtocol {
-    /// Takes over a BTT that was just made.
+    /// Opens a BTT that was just created.
     pub(crate) fn open(medium: &Medium) -> Result<Self> {
         let arena = OneArena::open(medium)?;
         let lanes = arena.free_blocks().map(|free| {
@@ -87,14 +89,14 @@ impl CProtocol {
         })
     }
 
-    /// What follows each of its stores: a fence, the flush hints of regions that have some, a fence.
+    /// What follows each store: a fence, the flush hints of regions that have some, a fence.
     #[inline(always)]
     fn flush_region(&self) {
         self.arena.medium.count_fence();
         self.arena.medium.count_fence();
     }
 
-    /// The driver divides a 64-bit number for each sector.
+    /// Finds the sector in the arena. The driver divides a 64-bit number for each sector.
     fn arena_of(&self, lba: u64) -> u32 {
         (black_box(lba) % u64::from(black_box(self.arena.sectors()))) as u32
     }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a write costs at least in this format, with two fences: no locks, no look at readers, no limits, nothing but what the media ask for.
+//! The minimum cost of a write in this format with two fences: no locks, no read tracking, no checks
+//! of the request's range, only what the format requires of the medium.
 //!
-//! It is no driver: it is right only as long as each thread has sectors of its own and nobody reads. It says how near to its goals
-//! anything can come on the machine at hand.
+//! It is no driver: it is correct only as long as each thread has sectors of its own and no thread
+//! reads. It shows how close to the goals any implementation can come on the machine at hand.
 //!
 //! | Step of a batch | for each sector |
 //! |---|---|
-//! | what is to happen | the map word is read; the word that the lane changed last is flushed; first half of the flog slot, flushed; data past the caches |
+//! | prepare | the map word is read; the word that the lane changed last is flushed; first half of the flog slot, flushed; data past the caches |
 //! | fence | |
-//! | it happens | second half of the flog slot, flushed |
+//! | commit | second half of the flog slot, flushed |
 //! | fence | |
-//! | the map follows | the map word is stored |
+//! | update the map | the map word is stored |
 
 use crate::{
     medium::Medium,
@@ -31,10 +32,11 @@ use std::sync::atomic::{
     Ordering, //
 };
 
-/// Lanes of a thread, as the engine has them with two groups.
+/// Number of lanes of a thread, as the engine has them with two groups.
 const LANES: usize = 128;
 
-/// A lane. Its words are atomic only because threads share the structure: they are loaded and stored like any others.
+/// A lane. Its words are atomic only because threads share the structure: they are loaded and
+/// stored like any others.
 struct Lane {
     number: usize,
     free: Word,
@@ -42,7 +44,7 @@ struct Lane {
     slot: Word,
     /// Sector whose map word was stored last.
     last: Word,
-    /// What the batch in hand does with it.
+    /// What the batch in progress does with the lane.
     old: Word,
     premap: Word,
 }
@@ -69,12 +71,12 @@ impl Word {
 pub(crate) struct Floor {
     arena: OneArena,
     lanes: Vec<Lane>,
-    /// With which of its lanes each thread goes on.
+    /// The lane that each thread uses next.
     next: [Word; 2],
 }
 
 impl Floor {
-    /// Takes over a BTT that was just made.
+    /// Opens a BTT that was just created.
     pub(crate) fn open(medium: &Medium) -> Result<Self> {
         let arena = OneArena::open(medium)?;
         let lanes = arena.free_blocks().enumerate().map(|(number, free)| Lane {

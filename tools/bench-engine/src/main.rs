@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `bench-engine`: the BTT engine in user space over files in memory, beside other ways to write sectors.
+//! `bench-engine`: measures the BTT engine in user space, over files in memory, beside other ways
+//! to write sectors.
 //!
-//! All strategies are made at once and measured in turn, a moment each, round after round, so that whatever else the machine
-//! does hits all of them. [`strategy`] has what is compared, [`measure`] how, [`report`] what is made of the numbers.
+//! All strategies are set up at once and measured in turn, for a moment each, round after round, so
+//! that any other load of the machine hits all of them. [`strategy`] defines what is compared,
+//! [`measure`] how, and [`report`] evaluates the numbers.
 
 mod c_protocol;
 mod floor;
@@ -40,13 +42,13 @@ struct Arguments {
     /// Rounds; each measures all loads of all strategies.
     #[arg(long, default_value_t = 15)]
     rounds: u64,
-    /// Milliseconds of a measurement.
+    /// Duration of a measurement in milliseconds.
     #[arg(long, default_value_t = 50)]
     milliseconds: u64,
-    /// Directory for the files: in memory, with room for 2 GiB.
+    /// Directory for the files: in memory, with 2 GiB of free space.
     #[arg(long, default_value = "/dev/shm")]
     directory: PathBuf,
-    /// Only loads whose names contain this, as "4 KiB write".
+    /// Only loads whose names contain this, for example "4 KiB write".
     #[arg(long, default_value = "")]
     load: String,
     /// Leave out libpmemblk.
@@ -98,7 +100,7 @@ fn main() -> Result<()> {
                 .iter()
                 .filter(|contender| contender.sector == load.sector)
                 .collect();
-            // Nobody always comes first.
+            // Each strategy comes first in turn.
             let places = fitting.len().max(1);
             fitting.rotate_left(round as usize % places);
             for contender in fitting {
@@ -130,13 +132,14 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The instructions that make stores durable here.
+/// Returns the instructions that make stores durable here.
 fn medium_instructions(directory: &std::path::Path) -> Result<String> {
     let region = persist::Region::create(&directory.join("probe"), 4096)?;
     Ok(format!("movnti, {} and sfence", region.write_back()))
 }
 
-/// What the files are mapped by, which decides how often a CPU has to look up an address.
+/// Returns the page sizes by which the files are mapped, which decide how often a CPU has to look
+/// up an address.
 fn page_size(files: usize) -> Result<&'static str> {
     const FILE: &str = "/proc/self/smaps_rollup";
     let text = std::fs::read_to_string(FILE).with_context(|| format!("cannot read {FILE}"))?;

@@ -20,7 +20,7 @@ use std::{
     },
 };
 
-/// Requests between two looks at the clock.
+/// Number of requests between two reads of the clock.
 const BURST: u32 = 16;
 
 /// What a request does.
@@ -30,7 +30,7 @@ pub(crate) enum Operation {
     Write,
 }
 
-/// Requests of one kind at random places, as large as they are.
+/// Requests of one kind and size at random, aligned positions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Load {
     pub(crate) operation: Operation,
@@ -42,7 +42,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// All loads of the benchmark.
+    /// Returns all loads of the benchmark.
     pub(crate) fn all() -> Vec<Self> {
         let sizes = [
             (512, 512),
@@ -85,16 +85,16 @@ impl fmt::Display for Load {
     }
 }
 
-/// What came of it.
+/// The result of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     /// Wall-clock nanoseconds for each request of all threads together.
     pub(crate) nanoseconds: f64,
-    /// Fences for each request, of those that we can count.
+    /// Fences for each request, of the strategies whose fences are counted.
     pub(crate) fences: f64,
 }
 
-/// Numbers without a pattern (Marsaglia's xorshift).
+/// Pseudo-random numbers (Marsaglia's xorshift).
 struct Random(u64);
 
 impl Random {
@@ -102,12 +102,12 @@ impl Random {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        // The high half times the limit: even enough, and no division.
+        // The high half times the limit: even enough, and without a division.
         ((self.0 >> 32) * limit) >> 32
     }
 }
 
-/// Runs a load for about so long. Threads use sectors of their own.
+/// Runs a load for about `time`. Threads use sectors of their own.
 pub(crate) fn run(
     strategy: &dyn Strategy,
     load: &Load,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A mapped file as the engine's medium, with the very instructions that `nd_btt` uses in the kernel: data past the caches,
-//! words of metadata through them and flushed.
+//! A mapped file as the engine's medium, with the instructions that `nd_btt` uses in the kernel:
+//! data past the caches, words of metadata through them and flushed.
 
 use btt_engine::{
     Media,
@@ -22,12 +22,12 @@ thread_local! {
     static FENCES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Fences of this thread so far.
+/// Returns the number of fences of this thread so far.
 pub(crate) fn fences() -> u64 {
     FENCES.get()
 }
 
-/// A region that counts its fences. Clones are the same region.
+/// A region that counts its fences. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Medium(pub(crate) Arc<Region>);
 
@@ -114,7 +114,7 @@ impl Source<Medium> for From<'_> {
     }
 }
 
-/// Room for what is read: the next bytes of a buffer.
+/// Destination of what is read: the next bytes of a buffer.
 pub(crate) struct Into<'a>(pub(crate) &'a mut [u8]);
 
 impl Into<'_> {

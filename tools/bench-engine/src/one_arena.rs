@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The one arena of a BTT of version 1.1, for protocols that are written beside the engine: where things are, and words of the map.
+//! The only arena of a BTT of version 1.1, for protocols that are written beside the engine:
+//! offsets, and words of the map.
 
 use crate::{
     medium::Medium,
@@ -30,13 +31,13 @@ const MAP_WORD: u64 = 4;
 /// The arena.
 pub(crate) struct OneArena {
     pub(crate) medium: Medium,
-    /// Where it starts on the medium.
+    /// Offset of the arena on the medium.
     start: u64,
     geometry: ArenaGeometry,
 }
 
 impl OneArena {
-    /// Takes over a BTT that was just made.
+    /// Opens a BTT that was just created.
     pub(crate) fn open(medium: &Medium) -> Result<Self> {
         let opened = Btt::open(medium.clone(), &strategy::open_params());
         let btt = opened.map_err(|error| anyhow!("{error}"))?.btt;
@@ -50,7 +51,7 @@ impl OneArena {
         })
     }
 
-    /// The blocks that no sector of a new BTT has, one for each lane.
+    /// Returns the blocks that belong to no sector of a new BTT, one for each lane.
     pub(crate) fn free_blocks(&self) -> impl Iterator<Item = u32> {
         let first = self.geometry.external_nlba();
         first..first + self.geometry.nfree()
@@ -76,13 +77,13 @@ impl OneArena {
             + u64::from(block) * u64::from(self.geometry.internal_lba_size())
     }
 
-    /// Slot 0 or 1 of a lane.
+    /// Returns the offset of slot 0 or 1 of a lane.
     #[inline(always)]
     pub(crate) fn flog_slot(&self, lane: usize, slot: u64) -> u64 {
         self.start + self.geometry.flog_offset() + lane as u64 * FLOG_GROUP + slot * SLOT_SIZE
     }
 
-    /// The block that holds a sector.
+    /// Returns the block that holds a sector.
     #[inline(always)]
     pub(crate) fn lookup(&self, premap: u32) -> Result<u32> {
         let word = self.medium.load32(self.map_offset(premap));
@@ -96,7 +97,7 @@ impl OneArena {
         read.map_err(|_| anyhow!("block {block} is outside"))
     }
 
-    /// The map word of a sector that `block` holds.
+    /// Returns the map word of a sector that `block` holds.
     #[inline(always)]
     pub(crate) fn map_word(block: u32) -> u32 {
         let state = MapState::Normal;

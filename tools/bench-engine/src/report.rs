@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Medians, ratios, and whether the targets are reached.
+//! Medians, ratios, and whether the goals are reached.
 
 use crate::{
     measure::{
@@ -75,12 +75,13 @@ impl Samples {
         Spread::of(samples.map(|sample| sample.fences).collect()).map(|spread| spread.median)
     }
 
-    /// Our time as a share of another one's: the median of the rounds' ratios.
+    /// Returns the engine's time as a share of another strategy's: the median of the rounds'
+    /// ratios.
     fn ratio(&self, load: &Load, other: Kind) -> Option<f64> {
         self.ratio_of(load, Kind::Ours, other)
     }
 
-    /// The time of one as a share of another one's.
+    /// Returns the time of one strategy as a share of another one's.
     fn ratio_of(&self, load: &Load, one: Kind, other: Kind) -> Option<f64> {
         self.paired(self.of(load, one), self.of(load, other))
     }
@@ -91,7 +92,7 @@ impl Samples {
         Spread::of(ratios.collect()).map(|spread| spread.median)
     }
 
-    /// The whole report, in Markdown.
+    /// Returns the whole report, in Markdown.
     pub(crate) fn markdown(&self, about: &str, loads: &[Load]) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -136,7 +137,7 @@ impl Samples {
         self.write_floor(f, loads)
     }
 
-    /// How near to the others anything of this format can come.
+    /// Writes how close to the other strategies any implementation of this format can come.
     fn write_floor(&self, f: &mut String, loads: &[Load]) -> fmt::Result {
         let header = "| | floor | floor/raw | floor/C | floor/libpmemblk | ours/floor |";
         writeln!(f, "\n{header}\n|---|--:|--:|--:|--:|--:|")?;

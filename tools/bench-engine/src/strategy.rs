@@ -2,13 +2,13 @@
 
 //! Ways to write sectors, all over files of the same size in memory.
 //!
-//! | Strategy | What a write of some sectors is |
+//! | Strategy | A write of some sectors |
 //! |---|---|
 //! | raw | a copy past the caches and one fence, the physical limit; nothing is atomic |
 //! | ours | the engine |
 //! | C protocol | [`c_protocol`](crate::c_protocol), a sector at a time |
 //! | libpmemblk | Debian's library, a sector at a time |
-//! | floor | [`floor`](crate::floor), what the format asks for and nothing else |
+//! | floor | [`floor`](crate::floor), what the format requires and nothing else |
 
 use crate::{
     c_protocol::CProtocol,
@@ -46,25 +46,25 @@ use std::{
     sync::Arc, //
 };
 
-/// Bytes of each file.
+/// Size of each file in bytes.
 pub(crate) const SIZE: u64 = 256 << 20;
 
-/// Lets PMDK take any file for persistent memory.
+/// Makes PMDK treat any file as persistent memory.
 const FORCE: &str = "PMEM_IS_PMEM_FORCE";
 
-/// What can read and write sectors.
+/// A way to read and write sectors.
 pub(crate) trait Strategy: Sync {
-    /// Sectors that there are.
+    /// Returns the number of sectors.
     fn sectors(&self) -> u64;
 
-    /// Writes a buffer of whole sectors; durable when it returns.
+    /// Writes a buffer of whole sectors, which are durable when this returns.
     fn write(&self, lba: u64, bytes: &[u8], thread: usize) -> Result<()>;
 
     /// Reads whole sectors.
     fn read(&self, lba: u64, bytes: &mut [u8], thread: usize) -> Result<()>;
 }
 
-/// Which strategy.
+/// Names a strategy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Raw,
@@ -93,7 +93,7 @@ impl Kind {
         }
     }
 
-    /// Makes one in a directory, with sectors of `sector` bytes.
+    /// Creates the strategy in a directory, with sectors of `sector` bytes.
     pub(crate) fn make(self, directory: &Path, sector: u32) -> Result<Box<dyn Strategy>> {
         let path = directory.join(format!("{}-{sector}", self.name()));
         let medium = || Ok::<_, anyhow::Error>(Medium(Arc::new(Region::create(&path, SIZE)?)));
@@ -150,7 +150,7 @@ impl Strategy for Raw {
     }
 }
 
-/// Parameters under which the benchmark opens a BTT.
+/// Returns the parameters with which the benchmark opens a BTT.
 pub(crate) fn open_params() -> OpenParams {
     OpenParams {
         version: Version::V1_1,
@@ -200,7 +200,7 @@ impl Library {
         let is_forced = std::env::var_os(FORCE).is_some_and(|value| value == "1");
         ensure!(
             is_forced,
-            "{FORCE}=1 must be in the environment, or it uses msync"
+            "libpmemblk uses msync unless {FORCE}=1 is in the environment"
         );
         let pool = PmemBlk::create(path, sector, SIZE as usize)?;
         Ok(Self { pool, sector })
@@ -225,7 +225,7 @@ impl Strategy for Library {
     }
 }
 
-/// Writes all sectors once, so that all pages are there before anything is measured.
+/// Writes all sectors once, so that all pages are allocated before the first measurement.
 pub(crate) fn fill(strategy: &dyn Strategy, sector: usize) -> Result<()> {
     let bytes = vec![0x5a; 64 * sector];
     for lba in (0..strategy.sectors()).step_by(64) {
@@ -235,7 +235,8 @@ pub(crate) fn fill(strategy: &dyn Strategy, sector: usize) -> Result<()> {
     Ok(())
 }
 
-/// Checks that what is written is read, and nothing else changed, so that nobody measures what does not work.
+/// Checks that what is written is read back and that nothing else changes, so that no broken
+/// strategy is measured.
 pub(crate) fn check(strategy: &dyn Strategy, sector: usize) -> Result<()> {
     for round in 0..3u8 {
         for (lba, count) in [(0, 1), (7, 40), (40, 2), (strategy.sectors() - 3, 3)] {
