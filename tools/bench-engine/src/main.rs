@@ -4,11 +4,12 @@
 //! to write sectors.
 //!
 //! All strategies are set up at once and measured in turn, for a moment each, round after round, so
-//! that any other load of the machine hits all of them. [`strategy`] defines what is compared,
+//! that any other load of the machine hits all of them. [`kind`] defines what is compared,
 //! [`measure`] how, and [`report`] evaluates the numbers.
 
 mod c_protocol;
 mod floor;
+mod kind;
 mod measure;
 mod medium;
 mod one_arena;
@@ -24,16 +25,14 @@ use indicatif::{
     ProgressBar,
     ProgressStyle, //
 };
+use kind::Kind;
 use measure::Load;
 use report::Samples;
 use std::{
     path::PathBuf,
     time::Duration, //
 };
-use strategy::{
-    Kind,
-    Strategy, //
-};
+use strategy::Strategy;
 
 /// Measures the BTT engine in user space.
 #[derive(Parser)]

@@ -3,12 +3,12 @@
 //! Medians, ratios, and whether the goals are reached.
 
 use crate::{
+    kind::Kind,
     measure::{
         Load,
         Operation,
         Sample, //
     },
-    strategy::Kind,
 };
 use std::fmt::{
     self,

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ways to write sectors, all over files of the same size in memory.
+//! What a strategy is, the simple ones, and the checks that precede a measurement.
 //!
-//! | Strategy | A write of some sectors |
-//! |---|---|
-//! | raw | a copy past the caches and one fence, the physical limit; nothing is atomic |
-//! | ours | the engine |
-//! | C protocol | [`c_protocol`](crate::c_protocol), a sector at a time |
-//! | libpmemblk | Debian's library, a sector at a time |
-//! | floor | [`floor`](crate::floor), what the format requires and nothing else |
+//! [`kind`](crate::kind) lists all strategies.
 
-use crate::{
-    c_protocol::CProtocol,
-    floor::Floor,
-    medium::{
-        self,
-        Medium, //
-    },
+use crate::medium::{
+    self,
+    Medium, //
 };
 use anyhow::{
     anyhow,
@@ -24,27 +14,15 @@ use anyhow::{
     Result, //
 };
 use btt_engine::{
-    create,
     Btt,
-    CreateParams,
     OpenParams, //
 };
 use nd_format::{
-    btt::{
-        LbaSize,
-        Version,
-        NFREE, //
-    },
+    btt::Version,
     uuid::Uuid, //
 };
-use persist::{
-    PmemBlk,
-    Region, //
-};
-use std::{
-    path::Path,
-    sync::Arc, //
-};
+use persist::PmemBlk;
+use std::path::Path;
 
 /// Size of each file in bytes.
 pub(crate) const SIZE: u64 = 256 << 20;
@@ -64,71 +42,16 @@ pub(crate) trait Strategy: Sync {
     fn read(&self, lba: u64, bytes: &mut [u8], thread: usize) -> Result<()>;
 }
 
-/// Names a strategy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    Raw,
-    Ours,
-    CProtocol,
-    PmemBlk,
-    Floor,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Raw,
-        Self::Ours,
-        Self::CProtocol,
-        Self::PmemBlk,
-        Self::Floor,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Ours => "ours",
-            Self::CProtocol => "C protocol",
-            Self::PmemBlk => "libpmemblk",
-            Self::Floor => "floor",
-        }
-    }
-
-    /// Creates the strategy in a directory, with sectors of `sector` bytes.
-    pub(crate) fn make(self, directory: &Path, sector: u32) -> Result<Box<dyn Strategy>> {
-        let path = directory.join(format!("{}-{sector}", self.name()));
-        let medium = || Ok::<_, anyhow::Error>(Medium(Arc::new(Region::create(&path, SIZE)?)));
-        let btt = || -> Result<Medium> {
-            let medium = medium()?;
-            make_btt(&medium, sector)?;
-            Ok(medium)
-        };
-        Ok(match self {
-            Self::Raw => Box::new(Raw {
-                medium: medium()?,
-                sector,
-            }),
-            Self::Ours => Box::new(Engine::open(&btt()?)?),
-            Self::CProtocol => Box::new(CProtocol::open(&btt()?)?),
-            Self::PmemBlk => Box::new(Library::create(&path, sector as usize)?),
-            Self::Floor => Box::new(Floor::open(&btt()?)?),
-        })
-    }
-}
-
-fn make_btt(medium: &Medium, sector: u32) -> Result<()> {
-    let params = CreateParams {
-        version: Version::V1_1,
-        uuid: Uuid::from_bytes([1; 16]),
-        parent_uuid: Uuid::NIL,
-        lba_size: LbaSize::from_bytes(sector).ok_or_else(|| anyhow!("sectors of {sector}"))?,
-        lanes: NFREE,
-    };
-    create(medium, &params).map_err(|error| anyhow!("{error}"))
-}
-
-struct Raw {
+/// A copy and a fence: nothing is atomic.
+pub(crate) struct Raw {
     medium: Medium,
     sector: u32,
+}
+
+impl Raw {
+    pub(crate) fn new(medium: Medium, sector: u32) -> Self {
+        Self { medium, sector }
+    }
 }
 
 impl Strategy for Raw {
@@ -159,10 +82,12 @@ pub(crate) fn open_params() -> OpenParams {
     }
 }
 
-struct Engine(Btt<Medium>);
+/// The engine.
+pub(crate) struct Engine(Btt<Medium>);
 
 impl Engine {
-    fn open(medium: &Medium) -> Result<Self> {
+    /// Opens a BTT that was just created.
+    pub(crate) fn open(medium: &Medium) -> Result<Self> {
         let opened = Btt::open(medium.clone(), &open_params());
         Ok(Self(opened.map_err(|error| anyhow!("{error}"))?.btt))
     }
@@ -190,13 +115,15 @@ impl Strategy for Engine {
     }
 }
 
-struct Library {
+/// libpmemblk.
+pub(crate) struct Library {
     pool: PmemBlk,
     sector: usize,
 }
 
 impl Library {
-    fn create(path: &Path, sector: usize) -> Result<Self> {
+    /// Creates a pool of [`SIZE`] bytes.
+    pub(crate) fn create(path: &Path, sector: usize) -> Result<Self> {
         let is_forced = std::env::var_os(FORCE).is_some_and(|value| value == "1");
         ensure!(
             is_forced,
