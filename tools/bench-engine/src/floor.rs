@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The minimum cost of a write in this format with two fences: no locks, no read tracking, no checks
-//! of the request's range, only what the format requires of the medium.
+//! The minimum cost of a write in this format with two fences: no locks, no read tracking, no
+//! checks of the request's range, only what the format requires of the medium.
 //!
 //! It is no driver: it is correct only as long as each thread has sectors of its own and no thread
 //! reads. It shows how close to the goals any implementation can come on the machine at hand.
