@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whole BTTs: a good one, of one or two arenas, damaged wherever the input says, is found, opened and used.
+//! Whole BTTs: a good one, of one or two arenas, is damaged where the input says, then found,
+//! opened and used.
 //!
-//! - Looking for a BTT stores nothing, and comes to the same result as opening it.
-//! - No BTT may be made over an info block of the namespace that can be told to be one, fit or not; one that is larger than its
-//!   namespace is damaged.
-//! - Opening it a second time finds nothing left to do.
-//! - The engine stays within the namespace, and aligned, whatever the media say ([`Sparse`] asserts it).
+//! - A probe stores nothing and comes to the same result as opening.
+//! - Creation must not be permitted over an info block that can be recognised as one of this
+//!   namespace, whether it fits or not. A BTT that is larger than its namespace is damaged.
+//! - Opening a second time finds nothing left to do.
+//! - The engine stays within the namespace, and aligned, whatever is on the medium ([`Sparse`]
+//!   asserts it).
 //! - What was just written is read back; what was just discarded reads as zeroes.
 //!
-//! Input: which BTT (1 byte, low half) and how much of its end the namespace lacks (high half); a number of damages (1), each a place (1 byte of kind, 4 of index), a length (1) and as many
-//! bytes; then requests until the input ends (kind 1, sector 4, count 1).
+//! Input: the BTT (1 byte, low half) and how much of its end the namespace lacks (high half); a
+//! number of damages (1), each with a place (1 byte of kind, 4 of index), a length (1) and that
+//! many bytes; then requests until the input ends (kind 1, sector 4, count 1).
 
 use crate::{
     info::seal,
@@ -53,7 +56,7 @@ use std::sync::{
     OnceLock, //
 };
 
-/// A BTT to begin with.
+/// A BTT to start from.
 #[derive(Clone, Copy)]
 struct Base {
     version: Version,
@@ -88,7 +91,7 @@ const BASES: [Base; 4] = [
 ];
 
 impl Base {
-    /// The BTT, made once.
+    /// Returns the pages of the BTT, which is created once.
     fn pages(index: usize) -> Arc<Pages> {
         static MADE: [OnceLock<Arc<Pages>>; BASES.len()] = [const { OnceLock::new() }; BASES.len()];
 
@@ -102,16 +105,16 @@ impl Base {
                 lba_size: base.lba_size,
                 lanes: NFREE,
             };
-            // The tables of 512 GiB are more accesses than any run may have.
-            let tables = ArenaSpan::split(base.size - base.version.initial_offset()).count();
-            assert!(tables > 0);
+            // The namespace has space for an arena.
+            let arenas = ArenaSpan::split(base.size - base.version.initial_offset()).count();
+            assert!(arenas > 0);
             create(&&medium, &params).unwrap_or_else(|error| panic!("{error}"));
             Arc::new(medium.into_pages())
         };
         MADE[index].get_or_init(make).clone()
     }
 
-    /// Bytes of the namespace: all, a page less, or so many sixteenths less.
+    /// Returns the size of the namespace: whole, one page less, or a number of sixteenths less.
     fn cut_size(self, cut: u8) -> u64 {
         match cut {
             0 => self.size,
@@ -120,7 +123,7 @@ impl Base {
         }
     }
 
-    /// Where an arena starts, and how it is laid out.
+    /// Returns where an arena starts, and its geometry.
     fn arena(self, number: u32) -> (u64, ArenaGeometry) {
         let origin = self.version.initial_offset();
         let spans: Vec<_> = ArenaSpan::split(self.size - origin).collect();
@@ -132,7 +135,7 @@ impl Base {
         )
     }
 
-    /// Puts damage on the medium. The kind decides what `index` is a number of.
+    /// Damages the medium. `kind` says what `index` is a number of.
     fn damage(self, medium: &Sparse, kind: u8, index: u32, bytes: &[u8]) {
         let (start, geometry) = self.arena(u32::from(kind >> 7));
         let at = u64::from(index % INFO_LEN as u32);
@@ -143,7 +146,7 @@ impl Base {
         match kind & 0x0f {
             0 => patch_info(medium, start, start, at, bytes),
             1 => patch_info(medium, copy, copy, at, bytes),
-            // The first info block becomes what the copy is, but for the damage.
+            // The first info block becomes a copy of the second one, with the damage.
             2 => patch_info(medium, copy, start, at, bytes),
             3 => medium.patch(start + at, bytes),
             4 => medium.patch(copy + at, bytes),
@@ -166,7 +169,7 @@ impl Base {
     }
 }
 
-/// Reads an info block, changes it, seals it and writes it somewhere.
+/// Reads the info block at `from`, changes it, corrects its checksum and writes it to `to`.
 fn patch_info(medium: &Sparse, from: u64, to: u64, at: u64, bytes: &[u8]) {
     let mut block = [0; INFO_LEN];
     medium.peek(from, &mut block);
@@ -177,7 +180,8 @@ fn patch_info(medium: &Sparse, from: u64, to: u64, at: u64, bytes: &[u8]) {
     medium.patch(to, &block);
 }
 
-/// Checks that a BTT may be made where one was not found: nothing there is an info block of this namespace.
+/// Checks that a BTT may be created where none was found: nothing there is an info block of this
+/// namespace.
 fn check_permission(medium: &Sparse, params: &OpenParams) {
     let start = params.version.initial_offset();
     let place = Place {
@@ -248,7 +252,7 @@ pub(crate) fn run(bytes: &[u8]) {
     use_it(&opened.btt, input);
 }
 
-/// Sends requests.
+/// Submits requests.
 fn use_it(btt: &Btt<&Sparse>, mut input: Input<'_>) {
     let sectors = btt.sector_count();
     for number in 0..16 {
@@ -256,7 +260,7 @@ fn use_it(btt: &Btt<&Sparse>, mut input: Input<'_>) {
             return;
         }
         let kind = input.u8();
-        // Now and then behind the last sector.
+        // Some are beyond the last sector.
         let lba = u64::from(input.u32()) % (sectors + 2);
         let count = u64::from(input.u8() % 70);
         let len = (count * u64::from(btt.sector_size())) as usize;
@@ -301,7 +305,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         &[1, 0, 96, 0, 0, 0, 3, 0, 0x20, 0],
         &[1, 3, 0, 0, 0, 0, 4, 0, 0, 0, 0],
         &[1, 15, 0, 0, 0, 0, 1, 0],
-        // Map entries: a block twice, one out of range.
+        // Map entries: one block twice, one out of range.
         &[
             2, 5, 7, 0, 0, 0, 4, 9, 0, 0, 0xc0, 5, 8, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff,
         ],
@@ -309,7 +313,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         &[
             1, 9, 0, 0, 2, 0, 16, 7, 0, 0, 0, 7, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0,
         ],
-        // The third slot of a lane, as older drivers have it.
+        // The third slot of a lane, as older drivers use it.
         &[
             1, 9, 0, 0, 4, 0, 16, 7, 0, 0, 0, 7, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0,
         ],
@@ -319,7 +323,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     (0..BASES.len() as u8)
         .flat_map(|base| {
             let requests = &requests;
-            // Whole, a page less, and half of it.
+            // Whole, one page less, and half of it.
             [0, 1, 9].into_iter().flat_map(move |cut| {
                 damages.map(|damage| [&[base | cut << 4], damage, requests].concat())
             })

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Flog groups: halves are put together to the same slot; the entry that a pair has is encoded and decoded to itself, and
-//! after the next write it is the older one; what the detector has agreed to stays what it is.
+//! Flog groups. A slot is the same after it was split into halves and put together. The newest
+//! entry of a pair is encoded and decoded to itself, and is the older one after the next write. A
+//! layout that the detector has found does not change.
 
 use crate::input::Input;
 use nd_format::btt::{
@@ -24,12 +25,13 @@ pub(crate) fn run(bytes: &[u8]) {
     let mut sound = true;
     while !input.is_empty() {
         let group: [RawSlot; SLOTS] = std::array::from_fn(|_| slot(&mut input));
-        let settled = detector.layout();
+        let before = detector.layout();
         match detector.inspect(&group) {
             Ok(()) if sound => {
-                // The layout of groups that agree does not change, once one of them was written twice.
+                // The layout of groups that agree does not change once one of them was written
+                // twice.
                 let now = detector.layout();
-                assert!(settled == now || settled == FlogLayout::default());
+                assert!(before == now || before == FlogLayout::default());
             }
             Ok(()) => {}
             Err(error) => {
@@ -63,7 +65,7 @@ fn check_pair(used: [RawSlot; 2], pair: &FlogPair) {
     let entry = pair.entry;
     let encoded = entry.encode();
     assert_eq!((encoded.lba, encoded.seq), (newest.lba, newest.seq));
-    // Flags that mean nothing are dropped.
+    // Flags without a meaning are dropped.
     assert_eq!((encoded.old_map ^ newest.old_map) & !NUMBERS_FLAGS, 0);
     assert_eq!(encoded.new_map, newest.new_map & !NUMBERS_FLAGS);
 
@@ -73,7 +75,8 @@ fn check_pair(used: [RawSlot; 2], pair: &FlogPair) {
     };
     assert_eq!(with(encoded, older), Ok(*pair), "what was written is read");
 
-    // The next write goes to the older slot: its first half decides nothing, its second half everything.
+    // The next write goes to the older slot. Its first half changes nothing, its second half
+    // decides.
     let next = FlogEntry {
         lba: 1,
         old: 2,
@@ -113,7 +116,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     .collect()
 }
 
-/// The bytes of slots as they are on media.
+/// Returns the bytes of slots as they are on the medium.
 pub(crate) fn bytes_of(slots: &[RawSlot]) -> Vec<u8> {
     slots
         .iter()

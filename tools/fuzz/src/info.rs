@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Info blocks: what was decoded is encoded to the same block, but for bits that are reserved; the parts of the arena lie in
-//! order within the space there is.
+//! Info blocks. A decoded block is encoded to the same block, except for reserved bits. The parts
+//! of the arena are in order and within the available space.
 //!
-//! Input: 1 byte of flags (bit 0: version 2.0, bit 1: a namespace with a UUID, bit 2: leave the checksum as it is), bytes of
-//! space behind the start of the arena (8), the block.
+//! Input: 1 byte of flags (bit 0: version 2.0, bit 1: a namespace with a UUID, bit 2: leave the
+//! checksum as it is), the number of bytes from the start of the arena to the end of the namespace
+//! (8), the block.
 
 use crate::input::Input;
 use nd_format::{
@@ -53,7 +54,8 @@ pub(crate) fn run(bytes: &[u8]) {
     let info = match Info::decode(&block, &place) {
         Ok(info) => info,
         Err(error) => {
-            // What is whole and names this namespace, or none, is an info block of it, fit or not.
+            // A whole block that names this namespace, or none, is an info block of this namespace,
+            // whether it fits or not.
             let is_sealed = block[CHECKSUM..] == checksum(&block).to_le_bytes();
             let parent = parent_uuid(&block);
             let is_own = parent.is_nil() || parent == place.namespace_uuid;
@@ -74,7 +76,7 @@ pub(crate) fn run(bytes: &[u8]) {
     assert_eq!(encoded[FLAGS], block[FLAGS] & 1);
     assert_eq!(encoded[FLAGS + 4..FIELDS_END], block[FLAGS + 4..FIELDS_END]);
 
-    // A block is what is left of itself, until nothing is.
+    // A block is a remnant of itself; a block of zeroes is none.
     assert!(is_remnant(&encoded, &encoded));
     assert!(!is_remnant(&[0; INFO_LEN], &encoded));
 }
@@ -108,7 +110,7 @@ fn check_geometry(geometry: &ArenaGeometry, available: u64) {
     assert_eq!(geometry.flog_group_offset(geometry.nfree()), None);
 }
 
-/// Puts the right checksum into a block.
+/// Corrects the checksum of a block.
 pub(crate) fn seal(block: &mut [u8; INFO_LEN]) {
     let sum = checksum(block);
     block[CHECKSUM..].copy_from_slice(&sum.to_le_bytes());

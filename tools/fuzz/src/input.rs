@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers out of an input. At its end there are zeroes, so that every input is a good one.
+//! Numbers from an input. After its end there are zeroes, so that every input is valid.
 
 pub(crate) struct Input<'a>(&'a [u8]);
 
@@ -13,7 +13,7 @@ impl<'a> Input<'a> {
         self.0.is_empty()
     }
 
-    /// The next bytes, at most `len` of them.
+    /// Returns the next bytes, at most `len` of them.
     pub(crate) fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Label areas: labels are encoded to the bytes that they were decoded from; every namespace that the labels of a set make up
-//! lies within its mappings; a new one gets addresses that nobody has; an update of the areas is seen by whoever looks at them next.
+//! Label areas. A label is encoded to the bytes that it was decoded from. Every namespace that the
+//! labels of a set describe lies within the mappings of the set. A new namespace gets addresses
+//! that are free. An update of the areas is complete for the next reader.
 //!
-//! Input: 1 byte of shape (bits 0 and 1: size; bit 2: two DIMMs; bit 3: leave checksums as they are), then the areas, of
-//! which each gets half if there are two. What the input does not have is zeroes.
+//! Input: 1 byte of shape (bits 0 and 1: size; bit 2: two DIMMs; bit 3: leave checksums as they
+//! are), then the areas. If there are two, each gets half of the rest. Missing input is zeroes.
 
 use crate::input::Input;
 use nd_format::{
@@ -44,7 +45,8 @@ use nd_format::{
     },
 };
 
-/// Bytes of areas. The smallest has room for a few labels, so that most of an input is looked at.
+/// Sizes of areas in bytes. The smallest has space for a few labels, so that most of an input is
+/// used.
 const SIZES: [u32; 4] = [2048, 4096, 1536, 8192];
 
 const RANGE: Guid = Guid::new(0x00000001_0002_0003_0404_040404040404);
@@ -96,7 +98,7 @@ fn discover(area: &[u8]) -> Layout {
     Layout::discover(size, area).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Where DIMM number `member` is mapped.
+/// Returns where DIMM number `member` is mapped.
 fn mapping(member: usize) -> Extent {
     let start = MAPPING * member as u64;
     Extent::new(start, MAPPING).unwrap_or_else(|| panic!("a range"))
@@ -167,7 +169,7 @@ fn check_set(areas: &[Vec<u8>], layouts: &[Layout]) {
     }
 }
 
-/// A new namespace gets addresses that are free on each DIMM.
+/// Checks that a new namespace gets addresses that are free on each DIMM.
 fn check_room(members: &[Member<'_>]) {
     let own = members.iter().map(|member| member.mapping);
     let mappings = Mappings::new(own, 1 << 20).unwrap_or_else(|| panic!("no mappings"));
@@ -189,7 +191,7 @@ fn check_room(members: &[Member<'_>]) {
     }
 }
 
-/// A DIMM that does as it is told.
+/// A DIMM on which every write succeeds.
 struct Dimm<'a>(&'a mut Vec<u8>);
 
 impl Medium for Dimm<'_> {
@@ -204,14 +206,14 @@ impl Medium for Dimm<'_> {
 
 type Entry = (u32, Result<Label, Damaged>);
 
-/// What is to be seen in an area. What free slots hold does not count.
+/// Returns the layout and the entries of an area. The contents of free slots do not count.
 fn seen(area: &[u8]) -> (Layout, Vec<Entry>) {
     let layout = discover(area);
     let entries = LabelArea::new(area, &layout).entries().collect();
     (layout, entries)
 }
 
-/// Makes a namespace and removes it again, on whatever was there.
+/// Creates a namespace and deletes it again, over whatever was there.
 fn update(media: &mut [Vec<u8>]) {
     let contents = Contents {
         uuid: Uuid::from_bytes([0x77; 16]),
@@ -264,7 +266,8 @@ fn update(media: &mut [Vec<u8>]) {
     }
 }
 
-/// Puts right checksums into the indexes of both formats and into all labels of the format that is found.
+/// Corrects the checksums of the indexes of both formats, and of all labels of the format that is
+/// found.
 fn seal(area: &mut [u8]) {
     for format in [LabelFormat::V1_1, LabelFormat::V1_2] {
         let geometry = nd_format::label::Geometry::new(area.len() as u32, format);

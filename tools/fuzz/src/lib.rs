@@ -2,12 +2,13 @@
 
 //! What must hold whatever bytes are on the medium or in the tables of the firmware.
 //!
-//! Each target takes any bytes and fails by a panic. Common to all: nothing panics, overflows or runs past the end, and
-//! everything ends. What a target adds to that stands at its module.
+//! Each target takes any bytes and fails by a panic. All have in common that nothing panics,
+//! overflows or reads past the end, and that each run ends. The module of a target lists its other
+//! properties.
 //!
-//! There are two ways to run them. `cargo test` runs each over its seeds, over the inputs in `corpus/` and over a fixed
-//! number of mutations of both, the same ones each time. `make fuzz` lets libFuzzer look for new inputs, guided by what code
-//! they reach (`libfuzzer/`).
+//! There are two ways to run the targets. `cargo test` runs each one over its seeds, over the
+//! inputs in `corpus/` and over a fixed number of mutations of both, the same ones each time. `make
+//! fuzz` has libFuzzer look for new inputs, guided by the code that they reach (`libfuzzer/`).
 
 mod arena;
 mod flog;
@@ -25,15 +26,15 @@ use anyhow::{
 };
 use std::path::Path;
 
-/// Something to be fuzzed.
+/// A target of fuzzing.
 pub struct Target {
-    /// Its name, which is also that of its directory in `corpus/`.
+    /// Its name, which is also the name of its directory in `corpus/`.
     pub name: &'static str,
     /// Panics if a property does not hold for these bytes.
     pub run: fn(&[u8]),
-    /// Inputs to begin with.
+    /// Returns the inputs to start from.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Mutations that `cargo test` runs.
+    /// Number of mutations that `cargo test` runs.
     pub mutations: usize,
 }
 
@@ -78,13 +79,21 @@ pub const TARGETS: [Target; 6] = [
 ];
 
 /// Runs one target over one input, for libFuzzer.
+///
+/// # Panics
+///
+/// If there is no such target, or if a property of it does not hold.
 pub fn run(name: &str, input: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     let target = target.unwrap_or_else(|| panic!("there is no target {name}"));
     (target.run)(input);
 }
 
-/// The inputs that are kept for a target, in the order of their names.
+/// Returns the inputs that are kept for a target, in the order of their names.
+///
+/// # Errors
+///
+/// The directory or one of its files cannot be read.
 pub fn corpus(name: &str) -> Result<Vec<Vec<u8>>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")

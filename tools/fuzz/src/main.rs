@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `fuzz`: what libFuzzer begins with, and inputs run again without it.
+//! `fuzz`: writes the seeds for libFuzzer, and runs inputs without it.
 
 use anyhow::{
     Context,

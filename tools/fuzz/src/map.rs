@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Map words: what was decoded is encoded to the same word, but for the number of an initial one, which does not count.
+//! Map words: a decoded word is encoded to the same word, except for the block number of an initial
+//! one, which is ignored.
 
 use crate::input::Input;
 use nd_format::btt::{

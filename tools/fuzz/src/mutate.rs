@@ -9,20 +9,20 @@ use rand::{
     SeedableRng, //
 };
 
-/// Bytes that are more often than others where something goes wrong.
+/// Bytes that trigger errors more often than others.
 const EDGES: [u8; 7] = [0, 1, 2, 0x7f, 0x80, 0xfe, 0xff];
 
-/// The longest input that mutations make.
+/// Maximum length of a mutated input.
 const LONGEST: usize = 1 << 13;
 
-/// Mutates inputs of a pool.
+/// Mutates the inputs of a pool.
 pub struct Mutator {
     random: SmallRng,
     pool: Vec<Vec<u8>>,
 }
 
 impl Mutator {
-    /// Begins with these inputs, and an empty one.
+    /// Creates a mutator with these inputs and an empty one.
     pub fn new(mut pool: Vec<Vec<u8>>, seed: u64) -> Self {
         pool.push(Vec::new());
         Self {
@@ -42,7 +42,7 @@ impl Mutator {
             .unwrap_or_default()
     }
 
-    /// The next input: one of the pool with one to four changes.
+    /// Returns the next input: one of the pool with one to four changes.
     pub fn next_input(&mut self) -> Vec<u8> {
         let mut input = self.pick();
         for _ in 0..=self.below(4) {
@@ -76,7 +76,7 @@ impl Mutator {
                 input.splice(place..place, std::iter::repeat_n(byte, len + 1));
             }
             5 => {
-                // A part of the input moves over another one.
+                // A part of the input overwrites another one.
                 let to = self.below(input.len());
                 let len = len.min(input.len() - to);
                 input.copy_within(place..place + len, to);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Firmware tables: the views of a table are the bytes of the table, in order and without a gap; cookies do not depend on the
-//! order of the DIMMs.
+//! Firmware tables. The views of a table are the bytes of the table, in order and without a gap.
+//! Each member of an interleave set has a position of its own.
 //!
-//! Input: structures, as the `_FIT` method gives them. The static table around them, and an answer about health, are made of
-//! the same bytes.
+//! Input: structures, as the `_FIT` method returns them. The static table around them, and an
+//! answer about health, are made of the same bytes.
 
 use nd_format::nfit::{
     health::Shutdown,
@@ -45,7 +45,7 @@ pub(crate) fn run(bytes: &[u8]) {
         (Err(found), Err(error)) => {
             assert!(found == *error || matches!(found, Error::WrongLength { .. }));
         }
-        // A structure that does not tell what it is about.
+        // A structure that is too short to say what it describes.
         (Err(Error::WrongLength { kind, found, .. }), Ok(_)) => {
             assert!(kind == 1 && found < 14 || kind == 6 && found < 8);
         }
@@ -53,7 +53,7 @@ pub(crate) fn run(bytes: &[u8]) {
     }
 }
 
-/// What the views show is what is there.
+/// Checks that the views show the bytes of the table.
 fn check_bytes(bytes: &[u8], structures: &[Structure<'_>]) {
     let mut rest = bytes;
     for structure in structures {
@@ -70,7 +70,7 @@ fn check_bytes(bytes: &[u8], structures: &[Structure<'_>]) {
                 drop(malformed.to_string());
                 (&[], &[])
             }
-            // The header of flush hints is not shown.
+            // The view of flush hints does not include their header.
             Structure::FlushHints(hints) => (&[], hints.addresses.as_bytes()),
             Structure::Capabilities(capabilities) => (capabilities.as_bytes(), &[]),
         };
@@ -84,7 +84,7 @@ fn check_bytes(bytes: &[u8], structures: &[Structure<'_>]) {
     assert!(rest.iter().all(|&byte| byte == 0));
 }
 
-/// What a structure that cannot be read may be a part of is not taken for whole.
+/// Checks that what a malformed structure may be a part of does not count as complete.
 fn check_malformed(nfit: &Nfit<'_>, bytes: &[u8], structures: &[Structure<'_>]) {
     let is_malformed = |structure: &&Structure<'_>| matches!(structure, Structure::Malformed(_));
     assert_eq!(
@@ -162,7 +162,7 @@ fn check_set(members: &[Member]) {
     assert_eq!(set.position(members.len()), None);
 }
 
-/// A structure: type, length, fields.
+/// Returns a structure: type, length, fields.
 fn structure(kind: u16, fields: &[u8]) -> Vec<u8> {
     let length = fields.len() as u16 + 4;
     [&kind.to_le_bytes()[..], &length.to_le_bytes(), fields].concat()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A medium of any size in little memory: pages that differ from those of a base that all runs share, and media errors.
+//! A medium of any size in little memory: pages that differ from those of a base that all runs
+//! share, and media errors.
 
 use btt_engine::{
     Media,
@@ -20,13 +21,13 @@ use std::{
 
 const PAGE: u64 = 4096;
 
-/// Accesses after which a run is taken for one without an end. The longest honest one reads the flog of 2^16 lanes a few
-/// times.
-const PATIENCE: u64 = 5_000_000;
+/// Number of accesses after which a run counts as endless. The longest valid run reads the flog of
+/// 2^16 lanes a few times.
+const MAX_ACCESSES: u64 = 5_000_000;
 
 type Page = [u8; PAGE as usize];
 
-/// Pages by number; others are zeroes.
+/// Pages by number. All others are zeroes.
 pub(crate) type Pages = HashMap<u64, Page>;
 
 pub(crate) struct Sparse {
@@ -50,7 +51,7 @@ impl Sparse {
         }
     }
 
-    /// The pages that were stored to.
+    /// Returns the pages that were stored to.
     pub(crate) fn into_pages(self) -> Pages {
         self.pages.into_inner()
     }
@@ -63,7 +64,7 @@ impl Sparse {
         self.poison.borrow_mut().push(range);
     }
 
-    /// Changes bytes behind everybody's back; what is outside is left out.
+    /// Changes bytes without counting a store. Does nothing if they are not all on the medium.
     pub(crate) fn patch(&self, offset: u64, bytes: &[u8]) {
         let stores = self.stores.get();
         if offset
@@ -75,7 +76,7 @@ impl Sparse {
         self.stores.set(stores);
     }
 
-    /// Reads bytes behind everybody's back.
+    /// Reads bytes without counting an access.
     pub(crate) fn peek(&self, offset: u64, bytes: &mut [u8]) {
         each_page(offset, bytes.len() as u64, |number, range, part| {
             let pages = self.pages.borrow();
@@ -100,9 +101,9 @@ impl Sparse {
 
     fn check(&self, offset: u64, len: u64) -> Result<(), MediaError> {
         let accesses = self.accesses.get() + 1;
-        assert!(accesses < PATIENCE, "this has no end");
+        assert!(accesses < MAX_ACCESSES, "the run does not end");
         self.accesses.set(accesses);
-        // The engine promises to stay inside, whatever the media say.
+        // The engine promises to stay inside, whatever is on the medium.
         let end = offset.checked_add(len);
         assert!(
             end.is_some_and(|end| end <= self.size),
@@ -218,7 +219,7 @@ impl Media for &Sparse {
     }
 }
 
-/// The same byte over and over, in or out.
+/// A source of one byte, repeated.
 pub(crate) struct Fill(pub(crate) u8);
 
 impl<'a> Source<&'a Sparse> for Fill {

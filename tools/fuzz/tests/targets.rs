@@ -2,7 +2,8 @@
 
 //! All targets over their seeds, their corpus and mutations of both.
 //!
-//! A failure leaves its input in the temporary directory; `cargo run -p fuzz -- run TARGET FILE` runs it again.
+//! A failure leaves its input in the temporary directory. `cargo run -p fuzz -- run TARGET FILE`
+//! runs it again.
 
 use fuzz::{
     corpus,
