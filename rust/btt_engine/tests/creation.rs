@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A power failure while a BTT is made, or restored, leaves none or a whole one.
+//! A power failure while a BTT is created or its info block restored leaves no BTT or a whole one.
 
 #![cfg(not(loom))]
 
@@ -23,10 +23,10 @@ use nd_format::{
 use std::cell::RefCell;
 use support::*;
 
-/// Stores between two fences, as offset and bytes.
+/// The stores between two fences, as offsets and bytes.
 type Epoch = Vec<(u64, Vec<u8>)>;
 
-/// A medium that remembers every store, in epochs that end with a fence.
+/// A medium that records every store, in epochs that end with a fence.
 struct Recorder {
     ram: Ram,
     epochs: RefCell<Vec<Epoch>>,
@@ -95,7 +95,7 @@ impl Media for Recorder {
     }
 }
 
-/// A generator of numbers that are the same in every run.
+/// Pseudo-random numbers, the same ones in every run (Marsaglia's xorshift).
 struct Random(u64);
 
 impl Random {
@@ -107,7 +107,8 @@ impl Random {
     }
 }
 
-/// Calls `check` with media as a power failure leaves them: every epoch up to a point whole, and of the next one any words.
+/// Calls `check` with media as a power failure leaves them: all epochs up to some point are
+/// complete, and any words of the next one are there. `check` also gets the number of that epoch.
 fn power_failures(
     before: &[u8],
     epochs: &[Epoch],
@@ -121,7 +122,7 @@ fn power_failures(
         let whole = media.bytes();
         for image in 0..IMAGES {
             for (offset, bytes) in epoch {
-                // None of a store, all of it, or some of its words.
+                // Nothing of a store, all of it, or some of its words.
                 match (image, random.next() % 3) {
                     (0, _) | (_, 0) => {}
                     (1, _) | (_, 1) => media.put(*offset, bytes),
@@ -134,7 +135,8 @@ fn power_failures(
                     }
                 }
             }
-            // Looking may restore and so change it: each image is looked at once, on a copy.
+            // Opening may restore and so change the image: each image is opened once and then
+            // replaced.
             check(&media, number);
             media.put(0, &whole);
         }
@@ -159,7 +161,7 @@ fn creation_leaves_none_or_a_whole_one() {
             lba_size: setup.lba_size(),
             lanes: NFREE,
         };
-        // Where an older BTT was, given up in the way of ndctl, and its blocks are all over the place.
+        // An older BTT is there whose blocks are in no order, given up as by ndctl.
         let btt = setup.fresh(16 * MIB + version.initial_offset());
         for generation in 0..4 {
             write(&btt, 0, 500, generation, generation.into());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! BTTs are found, damaged ones are restored or refused, and nothing is changed where they are refused.
+//! Discovery: BTTs are found, damaged ones are restored or refused, and nothing is changed where
+//! they are refused.
 
 #![cfg(not(loom))]
 
@@ -34,7 +35,7 @@ use support::*;
 
 const SIZE: u64 = 20 * MIB;
 
-/// A BTT with one written sector, and its geometry.
+/// Returns a BTT with one written sector, and its geometry.
 fn written() -> (Setup, Ram, ArenaGeometry) {
     let setup = Setup::default();
     let btt = setup.fresh(SIZE);
@@ -47,7 +48,8 @@ fn copy_offset(geometry: &ArenaGeometry) -> u64 {
     4096 + geometry.info2_offset()
 }
 
-/// Both ways to look refuse, for the same reason, and change nothing.
+/// Checks that opening and probing refuse for the same reason and change nothing. Returns the
+/// reason.
 fn refused(setup: &Setup, media: &Ram) -> OpenError {
     let before = media.bytes();
     let stores = media.stores();
@@ -58,7 +60,7 @@ fn refused(setup: &Setup, media: &Ram) -> OpenError {
     error
 }
 
-/// Opening restores the first info block; looking alone does not.
+/// Checks that opening restores the first info block, and that probing alone does not.
 fn restored(setup: &Setup, media: &Ram) {
     let stores = media.stores();
     assert_eq!(probe(media, &setup.params()).unwrap().uuid, UUID);
@@ -154,7 +156,7 @@ fn a_damaged_info_block_is_restored() {
 #[test]
 fn a_zeroed_info_block_was_given_up() {
     let (setup, media, _) = written();
-    // As ndctl destroys a namespace.
+    // ndctl destroys a namespace in this way.
     media.fill(0..8192, 0);
     let error = refused(&setup, &media);
     assert_eq!(error, OpenError::NotFound(Absence::Erased));
@@ -172,11 +174,11 @@ fn a_foreign_block_with_all_else_intact_is_refused_for_creation() {
         OpenError::NotFound(Absence::Overwritten { offset: 4096, copy })
     );
     assert!(!error.permits_creation());
-    // A good copy is enough to ask first, whatever the flog is like.
+    // A good copy is enough to require a decision, whatever is in the flog.
     let flog = 4096 + geometry.flog_offset();
     media.fill(flog..flog + 64, 0x77);
     assert_eq!(refused(&setup, &media), error);
-    // Given up on purpose, though.
+    // Zeroes, in contrast, mean that the BTT was given up on purpose.
     media.fill(4096..8192, 0);
     let error = refused(&setup, &media);
     assert_eq!(error, OpenError::NotFound(Absence::Erased));
@@ -217,7 +219,7 @@ fn the_btt_of_another_namespace_is_none() {
     assert_eq!(error, OpenError::NotFound(Absence::NoInfo(expected)));
 }
 
-/// Puts the right checksum into a block.
+/// Corrects the checksum of a block.
 fn seal(block: &mut [u8; 4096]) {
     let sum = checksum(block);
     block[4088..].copy_from_slice(&sum.to_le_bytes());
@@ -231,14 +233,15 @@ fn forge(media: &Ram, offset: u64, at: usize, bytes: &[u8]) {
     media.put(offset, &block);
 }
 
-/// The first `size` bytes of a medium, as a namespace of that size shows them.
+/// Returns the first `size` bytes of a medium, as a namespace of that size has them.
 fn beginning(media: &Ram, size: u64) -> Ram {
     let part = Ram::new(size);
     part.put(0, &media.bytes()[..size as usize]);
     part
 }
 
-/// The arena is damaged, and no BTT may be made over it.
+/// Checks that the arena is damaged, that no BTT may be created over it, and that the message
+/// contains `words`.
 fn expect_bad_arena(error: OpenError, arena: u32, words: &str) {
     assert!(!error.permits_creation(), "{error}");
     assert!(
@@ -271,7 +274,7 @@ fn a_btt_that_is_larger_than_its_namespace_is_damaged() {
             expect_bad_arena(error, 0, "info2off is 0x");
             assert!(error.to_string().contains("expected at most 0x"), "{error}");
         }
-        // The size is back, and so are the data.
+        // With the old size the data are back.
         let larger = Ram::new(25 * MIB);
         larger.put(0, &media.bytes());
         for media in [media, larger] {
@@ -300,7 +303,7 @@ fn a_field_that_does_not_fit_is_damage() {
     for (at, bytes, words) in fields {
         let (setup, media, _) = written();
         forge(&media, 4096, at, bytes);
-        // The copy is good: nobody knows which of the two is meant.
+        // The copy is good: which of the two is meant cannot be known.
         expect_bad_arena(refused(&setup, &media), 0, words);
     }
 }
@@ -344,7 +347,7 @@ fn damage_whose_copy_is_not_where_the_size_says_is_left_alone() {
         unreadable.poison(4096..4608);
         let error = refused(&setup, &unreadable);
         assert!(!error.permits_creation(), "{error}");
-        // What is all zeroes was given up, and what has no signature is no info block.
+        // A block of zeroes was given up, and one without a signature is no info block.
         for byte in [0, 0x77] {
             let none = media();
             none.fill(4096..8192, byte);
@@ -414,7 +417,7 @@ fn the_own_btt_of_another_version_is_not_written_over() {
     }
 }
 
-/// Two arenas of 16 MiB: smaller than any that we make, but good.
+/// Returns a BTT with two arenas of 16 MiB. No driver creates such small ones, but they are valid.
 fn two_arenas() -> (Setup, Ram, ArenaGeometry) {
     let setup = Setup {
         version: Version::V2_0,
@@ -481,7 +484,7 @@ fn a_later_arena_is_restored_whatever_is_in_its_info_block() {
 
 #[test]
 fn a_later_arena_that_does_not_fit_is_not_written_over() {
-    // Whole, with a good copy: somebody meant it to be so.
+    // The block is whole and has a good copy, so its contents are intentional.
     let fields: [(usize, &[u8], &str); 4] = [
         (32, &[3; 16], "parent_uuid is"),
         (52, &[1, 0, 1, 0], "version is 1.1, expected 2.0"),
@@ -557,7 +560,7 @@ fn arenas_of_different_btts_are_refused() {
     assert_eq!(refused(&setup, &media), expected);
 }
 
-/// Bytes of a slot.
+/// Returns the bytes of a slot.
 fn slot(fields: [u32; 4]) -> Vec<u8> {
     fields.into_iter().flat_map(u32::to_le_bytes).collect()
 }
@@ -585,7 +588,7 @@ fn damaged_flogs_are_refused() {
     check(4, &pair(4, 1), sequence(4, 1));
     check(4, &pair(2, 0), sequence(2, 0));
     check(4, &pair(2, 2), sequence(2, 2));
-    // The first lane was used by the write above, and settled the layout.
+    // The first lane was used by the write above, which determines the layout.
     check(
         5,
         &[slot([1, 2, 3, 1]), vec![0; 16], slot([1, 2, 3, 2])].concat(),
@@ -658,7 +661,7 @@ fn the_legacy_layout_is_kept() {
 
 #[test]
 fn fewer_free_blocks_than_cpus_are_enough() {
-    // Three free blocks only; the others become sectors.
+    // Only three blocks are free; the others become sectors.
     let (setup, media, geometry) = written();
     let mut block: [u8; 4096] = media.get(4096);
     let put = |block: &mut [u8; 4096], offset: usize, value: u32| {
@@ -723,7 +726,7 @@ fn a_map_word_that_recovery_cannot_read_makes_the_arena_read_only() {
     let (setup, media, geometry) = written();
     write(&setup.open(&media).unwrap().btt, 1000, 1, 1, 1);
     let map = |premap| 4096 + geometry.map_entry_offset(premap).unwrap();
-    // Interrupted, so that the word names the block that the lane owns now.
+    // The write was interrupted, so the word names the block that the lane owns now.
     media.put(map(7), &[0; 4]);
     media.poison(map(0)..map(0) + 512);
     let stores = media.stores();

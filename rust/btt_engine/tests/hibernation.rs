@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hibernation, played with two engines over one medium: one is what an image holds, the other one
-//! is the machine that goes on to write the image to the same BTT, and the one that reads it at the
-//! next start.
+//! Hibernation, simulated with two engines over one medium. One is the engine in the hibernation
+//! image. The other one is that of the machine that continues to run in order to write the image to
+//! the same BTT, and of the one that reads the image at the next start.
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -37,7 +37,7 @@ fn setup() -> Setup {
     Setup::default()
 }
 
-/// A BTT in use, as it is in the image; all that its map has not got is on the medium.
+/// Returns a BTT in use as it is in the image. Everything that its map lacks is on the medium.
 fn image() -> Btt<Ram> {
     let btt = setup().fresh(20 * MIB);
     for generation in 0..3 {
@@ -48,7 +48,7 @@ fn image() -> Btt<Ram> {
     btt
 }
 
-/// Writes the swap area by the machine that goes on.
+/// Writes the swap area, as the machine does that writes the image.
 fn swap_out(medium: &Ram) {
     let btt = setup().open(medium).unwrap().btt;
     for generation in 10..13 {
@@ -57,8 +57,8 @@ fn swap_out(medium: &Ram) {
     btt.write_back().unwrap();
 }
 
-/// The machine that goes on with the image: writes files, then the swap area, and looks whether
-/// each sector holds what was written there.
+/// Continues with the image: writes files, then the swap area. Checks that each sector holds what
+/// was written there.
 fn go_on(btt: &Btt<Ram>) -> Result<(), String> {
     write(btt, 0, FILES, 20, 0);
     for generation in 21..24 {
@@ -86,7 +86,7 @@ fn a_machine_goes_on_after_its_image_was_written_to_the_same_btt() {
     assert_permutation(&setup(), btt.media());
 }
 
-/// What the test before is for.
+/// Without reading the lanes again the machine would write over sectors.
 #[test]
 fn lanes_of_before_would_write_over_sectors() {
     let btt = image();
@@ -106,8 +106,8 @@ fn an_image_that_is_not_written_changes_nothing() {
     assert_permutation(&setup(), btt.media());
 }
 
-/// The machine that wrote the image lost its power in the end: its last writes are in the flog
-/// alone.
+/// The machine that wrote the image lost its power in the end: its last writes are only in the
+/// flog.
 #[test]
 fn interrupted_writes_are_finished() {
     let btt = image();
@@ -124,7 +124,8 @@ fn interrupted_writes_are_finished() {
     assert_permutation(&setup(), &medium);
 }
 
-/// The medium is read-only by then: they are shown.
+/// The medium is read-only by then: interrupted writes are shown as finished, and nothing is
+/// stored.
 #[test]
 fn interrupted_writes_are_shown_on_a_read_only_medium() {
     let btt = image();
@@ -141,7 +142,7 @@ fn interrupted_writes_are_shown_on_a_read_only_medium() {
     assert_eq!(read(&btt, 5, 1), pattern(&btt, 5, 1, 11));
     assert_eq!(read(&btt, 4, 1), pattern(&btt, 4, 1, 2));
     assert_eq!(btt.check().unwrap().defects, 0);
-    // Others finish it, and go on, while this one sleeps once more.
+    // Another machine finishes the write and continues, while this one sleeps once more.
     btt.freeze();
     assert_eq!(medium.bytes(), before);
     medium.set_read_only(false);
@@ -186,8 +187,8 @@ fn a_medium_that_cannot_be_recovered_is_left_alone() {
     assert_eq!(read(&btt, 3, 1), pattern(&btt, 3, 1, 2));
 }
 
-/// Requests that come while nothing may change wait, and go by what is on the medium afterwards.
-/// Those that must not wait are refused.
+/// Requests that arrive while nothing may change wait, and use what is on the medium afterwards.
+/// Requests that must not wait are refused.
 #[test]
 fn requests_wait_until_the_machine_goes_on() {
     let btt = image();
@@ -204,7 +205,7 @@ fn requests_wait_until_the_machine_goes_on() {
         let refused = btt.try_write(9, 1, &mut Buffer::new(vec![0; 4096]), 1);
         assert_eq!(refused, Err(IoError::WouldBlock));
         assert_eq!(btt.try_discard(9, 1), Err(IoError::WouldBlock));
-        // Nothing is changed by reading.
+        // Reading changes nothing.
         assert_eq!(read(&btt, 0, 1), pattern(&btt, 0, 1, 2));
         thread::sleep(Duration::from_millis(50));
         let before = btt.media().bytes();
@@ -221,8 +222,8 @@ fn requests_wait_until_the_machine_goes_on() {
     assert_permutation(&setup(), btt.media());
 }
 
-/// No request is under way when the image is made: what it was about to do would be done to a
-/// medium that has gone on.
+/// No request is under way when the image is made. What it was about to do would be done to a
+/// medium that has changed meanwhile.
 #[test]
 fn requests_under_way_are_waited_for() {
     let btt = setup().fresh(20 * MIB);

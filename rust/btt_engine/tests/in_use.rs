@@ -31,7 +31,7 @@ use std::{
 };
 use support::*;
 
-/// A source that does something when the first sector is taken.
+/// A source that calls a function when the first sector is copied.
 struct Interrupted<F> {
     data: Buffer,
     interruption: Option<F>,
@@ -50,7 +50,7 @@ fn source(btt: &Btt<Ram>, lba: u64, count: u64) -> Buffer {
     Buffer::new(pattern(btt, lba, count, 7))
 }
 
-/// Where a map word is, of the first arena of version 1.1.
+/// Returns the offset of a map word of the first arena of version 1.1.
 fn map_word(btt: &Btt<Ram>, premap: u32) -> u64 {
     let arena = btt.arenas().next().unwrap();
     4096 + arena.info.geometry.map_entry_offset(premap).unwrap()
@@ -101,7 +101,7 @@ fn a_locked_map_is_not_waited_for() {
             let refused = btt.try_write(12, 8, &mut source(&btt, 12, 8), 1);
             assert_eq!(refused, Err(IoError::WouldBlock));
             assert_eq!(btt.media().stores(), stores);
-            // Another line of the map, of which a part was locked for the request before.
+            // Another line of the map, part of which was locked for the previous request.
             btt.try_write(12, 4, &mut source(&btt, 12, 4), 1).unwrap();
         }),
     };
@@ -111,7 +111,8 @@ fn a_locked_map_is_not_waited_for() {
     assert_eq!(btt.check().unwrap().defects, 0);
 }
 
-/// Two writes are under way when errors of the map become known: their flog entries are durable, the map does not follow.
+/// Two writes are under way when media errors of the map become known: their flog entries are
+/// durable, the map does not follow.
 #[test]
 fn of_the_writes_that_were_left_half_done_one_says_that_it_was_the_first() {
     let setup = Setup::default();
@@ -140,7 +141,7 @@ fn of_the_writes_that_were_left_half_done_one_says_that_it_was_the_first() {
     let refused = btt.write(100, 1, &mut source(&btt, 100, 1), 0);
     assert_eq!(refused, Err(IoError::ReadOnly { arena: 0 }));
 
-    // Clearing the errors makes the words zero, as they were.
+    // Clearing the errors zeroes the words, which is their former value.
     let len = inner_word + 512 - outer_word;
     btt.media().zero(outer_word, len).unwrap();
     let opened = setup.open(btt.media()).unwrap();
@@ -178,7 +179,7 @@ fn a_free_block_with_errors_is_not_cleared_without_waiting() {
     btt.try_write(0, 1, &mut source(&btt, 0, 1), 0).unwrap();
     assert!(btt.media().is_bad_at(offset));
     assert_eq!(read(&btt, 0, 1), pattern(&btt, 0, 1, 7));
-    // All lanes once: now its turn has come.
+    // This uses all lanes, including the one with the bad block.
     btt.write(0, 256, &mut source(&btt, 0, 256), 0).unwrap();
     assert!(!btt.media().is_bad_at(offset));
 }
@@ -256,7 +257,7 @@ fn a_check_finds_defects() {
     };
     assert_eq!(first(&btt), shared);
 
-    // A block that a lane has free.
+    // A free block of a lane.
     name(&btt, 5, sectors + 3);
     assert!(matches!(first(&btt), Defect::SharedBlock { premap: 5, .. }));
 
@@ -293,7 +294,7 @@ fn a_check_can_be_interrupted() {
     assert_eq!(interrupted, Err(CheckError::Interrupted));
     assert_eq!(answers.load(Ordering::Relaxed), 1);
 
-    // Writers and the next check find the gate open.
+    // The gate is open for writers and for the next check.
     write(&btt, 5, 1, 7, 0);
     assert_eq!(btt.check().unwrap().defects, 0);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Media that fail: what is lost is told, and nothing else is.
+//! Media that fail: what is lost is reported, and nothing else is lost.
 
 #![cfg(not(loom))]
 
@@ -52,8 +52,8 @@ fn a_sector_lost_to_a_media_error_is_marked_and_healed_by_a_write() {
     assert_permutation(&setup, &media);
 }
 
-/// A BTT with so many lane groups on a medium whose errors cannot be cleared, and where the free block of the first lane, which has
-/// one, is.
+/// Returns a BTT with `groups` lane groups on a medium whose errors cannot be cleared. The free
+/// block of the first lane has an error. Its offset is returned as well.
 fn with_bad_free_block(groups: usize) -> (Btt<Ram>, u64) {
     let setup = Setup {
         groups,
@@ -132,7 +132,7 @@ fn a_bad_map_word_fails_the_request_and_changes_no_metadata() {
         assert_eq!(btt.discard(100, 1), Err(error));
         assert_eq!(btt.media().word(map_offset(&btt, 100)), word);
     }
-    // A word that names the very block that the lane is about to write.
+    // A word that names the block that the lane is about to write.
     let btt = Setup {
         groups: 256,
         ..Setup::default()
@@ -187,16 +187,16 @@ fn a_failed_first_fence_changes_nothing_and_a_failed_second_one_ends_writing() {
         btt.write(1, 1, &mut Buffer::new(vec![0; 4096]), 0),
         Err(IoError::ReadOnly { arena: 0 })
     );
-    // The flog may not be durable, so the map does not say so either.
+    // The flog may not be durable, so the map does not name the new block either.
     assert_eq!(read(&btt, 1, 1), pattern(&btt, 1, 1, 1));
     assert_eq!(btt.check().unwrap().defects, 0);
     assert_permutation(&Setup::default(), btt.media());
-    // On this medium it was.
+    // On this medium the flog was durable.
     let btt = Setup::default().open(btt.media()).unwrap().btt;
     assert_eq!(read(&btt, 1, 1), pattern(&btt, 1, 1, 3));
 }
 
-/// The C driver goes on in this case, with a lane whose free block the map still names.
+/// The C driver continues in this case, with a lane whose free block the map still names.
 #[test]
 fn a_map_that_cannot_follow_the_flog_ends_writing_until_recovery() {
     let setup = Setup::default();
@@ -221,7 +221,7 @@ fn a_map_that_cannot_follow_the_flog_ends_writing_until_recovery() {
     // Reads go on; each sector is old or new.
     assert_eq!(read(&btt, 0, 1), pattern(&btt, 0, 1, 2));
     assert_eq!(read(&btt, 1, 1), pattern(&btt, 1, 1, 1));
-    // The map has followed for the sector behind it.
+    // The map has followed for the sector after it.
     assert_eq!(read(&btt, 2, 1), pattern(&btt, 2, 1, 2));
     assert_eq!(read(&btt, 3, 1), pattern(&btt, 3, 1, 1));
 
@@ -233,7 +233,8 @@ fn a_map_that_cannot_follow_the_flog_ends_writing_until_recovery() {
     assert_permutation(&setup, btt.media());
 }
 
-/// Half an entry in the flog, or one that cannot be stored: nothing has happened, and the lane is not trusted any more.
+/// Half an entry in the flog, or one that cannot be stored: nothing has happened, and the lane is
+/// not used any more.
 #[test]
 fn a_flog_that_cannot_be_stored_leaves_the_old_contents() {
     for half in 0..2 {
@@ -245,13 +246,13 @@ fn a_flog_that_cannot_be_stored_leaves_the_old_contents() {
         let group = origin + geometry.flog_group_offset(1).unwrap();
         btt.media().fail_stores(Some(group + 16 + half * 8));
         let result = btt.write(0, 1, &mut Buffer::new(pattern(&btt, 0, 1, 2)), 0);
-        // The first half did no harm; after the second one nobody can tell what is on the medium.
-        let told = match result {
+        // The first half did no harm. After the second one it is unknown what is on the medium.
+        let is_expected = match result {
             Err(IoError::Media(MediaError::Poison { .. })) => half == 0,
             Err(IoError::Interrupted { arena: 0, .. }) => half == 1,
             _ => false,
         };
-        assert!(told, "{result:?}");
+        assert!(is_expected, "{result:?}");
         assert_eq!(btt.is_read_only(), half == 1);
         assert_eq!(read(&btt, 0, 1), pattern(&btt, 0, 1, 1));
         btt.media().fail_stores(None);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A medium that is read-only: a BTT is opened without a store, and shows what it would show
-//! otherwise.
+//! A read-only medium: a BTT is opened without a store, and shows what it would show otherwise.
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -19,12 +18,12 @@ use nd_format::btt::{
 };
 use support::*;
 
-/// Sectors whose last write was acknowledged and did not get into the map, and one whose write was
-/// before that.
+/// Sectors whose last write was acknowledged and did not get into the map, and one that was written
+/// before.
 const INTERRUPTED: [u32; 4] = [600, 5, 130, 4];
 const OTHER: u64 = 3;
 
-/// A medium after a power failure.
+/// Returns a medium after a power failure.
 fn interrupted(setup: &Setup) -> Ram {
     let btt = setup.fresh(20 * MIB);
     write(&btt, OTHER, 1, 1, 0);
@@ -97,7 +96,7 @@ fn an_info_block_is_used_from_its_copy_and_restored_later() {
     write(&btt, 7, 1, 1, 0);
     btt.write_back().unwrap();
     let medium = btt.media().clone();
-    // The first half of it has become durable.
+    // Only the first half of the block has become durable.
     medium.fill(4096 + 2048..8192, 0);
     let before = medium.bytes();
     medium.set_read_only(true);
@@ -117,8 +116,8 @@ fn an_info_block_is_used_from_its_copy_and_restored_later() {
     assert!(!opened.btt.is_read_only());
 }
 
-/// Nothing is to be stored, so it depends on the disk alone whether writes come: the medium may
-/// become writable.
+/// There is nothing to store when the BTT is opened. So it depends on the disk alone whether writes
+/// arrive: the medium may become writable.
 #[test]
 fn a_clean_btt_refuses_nothing() {
     let setup = Setup::default();

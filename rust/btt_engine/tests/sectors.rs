@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sectors are what was written to them.
+//! Sectors hold what was written to them.
 
 #![cfg(not(loom))]
 
@@ -69,7 +69,7 @@ fn two_fences_a_request() {
         write(&btt, 10, count, 1, 0);
         assert_eq!(btt.media().fences() - before, 2);
     }
-    // One more than a group has lanes.
+    // One sector more than a group has lanes.
     let before = btt.media().fences();
     write(&btt, 10, 129, 1, 0);
     assert_eq!(btt.media().fences() - before, 4);
@@ -106,7 +106,7 @@ fn discarded_sectors_read_as_zeroes_and_keep_their_blocks() {
         block,
     };
     assert_eq!(entry(&btt, 17), zero);
-    // A sector that was never written, too: its block becomes explicit.
+    // The same for a sector that was never written: its block becomes explicit.
     btt.discard(1000, 1).unwrap();
     let zero = MapEntry {
         state: MapState::Zero,
@@ -148,7 +148,7 @@ fn out_of_range_requests_change_nothing() {
     assert_eq!(btt.write(sectors, 0, &mut Buffer::new(vec![]), 0), Ok(()));
 }
 
-/// A BTT of 10,000 sectors of 512 bytes with more lanes than anybody makes.
+/// Returns a BTT of 10,000 sectors of 512 bytes with more lanes than any driver creates.
 fn with_lanes(lanes: u32) -> Ram {
     const SECTORS: u32 = 10_000;
     const START: u64 = 4096;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A BTT on such a medium, what its sectors may hold, and the verdict on what a power failure
-//! leaves.
+//! A BTT on such a medium, the contents that its sectors may have, and the verdict on what a power
+//! failure leaves.
 
 use super::medium::{
     Image,
@@ -29,11 +29,11 @@ use std::{
     ops::Range, //
 };
 
-/// Sectors that the tests use: the words of the first half and those of the second are in two units
-/// of the map that are lost one by one, and have different locks.
+/// The sectors that the tests use. The map words of the first half and those of the second half are
+/// in two units of the map that can be lost separately, and have different locks.
 pub(crate) const SECTORS: Range<u64> = 124..132;
 
-/// Lanes of the arena.
+/// Number of lanes of the arena.
 const LANES: u32 = 6;
 
 pub(crate) type Disk = Btt<Medium>;
@@ -50,7 +50,7 @@ pub(crate) fn open(medium: &Medium) -> Result<Opened<Medium>, OpenError> {
     Btt::open(medium.clone(), &params())
 }
 
-/// A new BTT whose [`SECTORS`] hold their numbers.
+/// Returns a new BTT whose [`SECTORS`] hold their numbers.
 pub(crate) fn fresh() -> Image {
     let medium = Medium::new(&Image::new(), &[]);
     let params = CreateParams {
@@ -80,19 +80,19 @@ pub(crate) fn read(disk: &Disk, lba: u64) -> Result<u64, IoError> {
     Ok(sink.words()[0])
 }
 
-/// Where the map word of a sector is.
+/// Returns the offset of the map word of a sector.
 pub(crate) fn map_word(disk: &Disk, lba: u64) -> u64 {
     let arena = disk.arenas().next().unwrap();
     let premap = u32::try_from(lba).unwrap();
     4096 + arena.info.geometry.map_entry_offset(premap).unwrap()
 }
 
-/// What each of the [`SECTORS`] may hold.
+/// The contents that each of the [`SECTORS`] may have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Allowed(Vec<BTreeSet<u64>>);
 
 impl Allowed {
-    /// What [`fresh`] has put there.
+    /// Returns what [`fresh`] has written.
     pub(crate) fn fresh() -> Self {
         Self(SECTORS.map(|lba| BTreeSet::from([lba])).collect())
     }
@@ -101,7 +101,7 @@ impl Allowed {
         &mut self.0[(lba - SECTORS.start) as usize]
     }
 
-    /// Notes what became of a request that should put these words to sectors from `lba` on.
+    /// Notes the result of a request that stores these words to sectors from `lba` on.
     pub(crate) fn note(&mut self, lba: u64, words: &[u64], result: Result<(), IoError>) {
         for (lba, &word) in (lba..).zip(words) {
             let sector = self.sector(lba);
@@ -128,7 +128,7 @@ impl Allowed {
                         "sector {lba} holds {word}, expected one of {allowed:?}"
                     ))
                 }
-                // It is known to be lost, and told.
+                // Without media errors every sector can be read.
                 Err(error @ IoError::Media(_)) if disk.media().bad().is_empty() => {
                     return Err(format!("sector {lba}: {error}"))
                 }
@@ -139,9 +139,9 @@ impl Allowed {
         Ok(())
     }
 
-    /// Opens what a power failure has left, without errors, and checks that each block has one
-    /// owner, that sectors hold what they may, and that they go on doing so while others are
-    /// written through each lane.
+    /// Opens what a power failure has left, without errors. Checks that each block has one owner,
+    /// that sectors hold what they may, and that they still do after others were written through
+    /// each lane.
     pub(crate) fn judge(&self, image: &Image) -> Result<(), String> {
         let medium = Medium::new(image, &[]);
         let disk = open(&medium).map_err(|error| error.to_string())?.btt;
@@ -163,8 +163,8 @@ impl Allowed {
         self.check(&disk)
     }
 
-    /// The same with the errors as they are: it is opened, or it is the medium that keeps it from
-    /// being opened.
+    /// The same with the errors left as they are: the BTT opens, or the medium keeps it from
+    /// opening.
     pub(crate) fn judge_bad(&self, image: &Image, bad: &[Range<u64>]) -> Result<(), String> {
         match open(&Medium::new(image, bad)) {
             Ok(opened) => self.check(&opened.btt),

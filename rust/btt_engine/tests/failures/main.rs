@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stores and fences that fail, also while others wait: what is left on the medium is opened again
-//! and judged.
+//! Stores and fences that fail, with and without waiting requests: what is left on the medium is
+//! opened again and judged.
 
 #![cfg(not(any(loom, shuttle)))]
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A medium that knows which stores are durable, and whose stores and fences fail when they are
-//! told to.
+//! A medium that knows which stores are durable, and whose stores and fences fail on demand.
 //!
 //! Between two fences each word becomes durable or not by itself. A fence that fails may have made
-//! durable everything, nothing or a part of what its thread had flushed; the rest counts as not
-//! flushed any more, as a host that could not write its page cache back takes the pages for clean.
-//! A store that fails may have been carried out.
+//! durable everything, nothing or a part of what its thread had flushed. The rest does not count as
+//! flushed any more: a host that could not write back its page cache treats the pages as clean. A
+//! store that fails may have been carried out.
 
 use btt_engine::{
     Media,
@@ -29,19 +28,19 @@ use std::{
     time::Duration,
 };
 
-/// Bytes of the medium: enough for more than 4096 sectors of that size, some of which share a map
-/// lock.
+/// Size of the medium in bytes: enough for more than 4096 sectors of 4096 bytes, some of which
+/// share a map lock.
 pub(crate) const SIZE: u64 = 18 << 20;
 
-/// Bytes that a media error takes away at a time.
+/// Number of bytes that are lost to one media error.
 pub(crate) const UNIT: u64 = 512;
 
-/// What has become of an access that failed.
+/// What has happened in an access that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
     /// Nothing.
     Nothing,
-    /// All that was asked for.
+    /// Everything that was requested.
     Everything,
     /// Of a fence: every other word is durable. Of a store: nothing, and the words around it have a
     /// media error from now on.
@@ -52,12 +51,12 @@ impl Outcome {
     pub(crate) const ALL: [Self; 3] = [Self::Nothing, Self::Everything, Self::Damage];
 }
 
-/// Which accesses fail.
+/// The accesses that fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fault {
-    /// Number of the first store or fence that fails, from when the fault was set.
+    /// Number of the first store or fence that fails, counted from when the fault was set.
     pub(crate) first: usize,
-    /// Whether all later ones fail as well.
+    /// `true` if all later ones fail as well.
     pub(crate) stays: bool,
     pub(crate) outcome: Outcome,
 }
@@ -65,7 +64,7 @@ pub(crate) struct Fault {
 #[derive(Clone, Debug, Default)]
 struct Cell {
     durable: u64,
-    /// Values on their way, each with the threads that have flushed the word since.
+    /// Pending values, each with the threads that have flushed the word since.
     pending: Vec<(u64, Vec<ThreadId>)>,
 }
 
@@ -77,7 +76,7 @@ impl Cell {
     }
 }
 
-/// Words of the medium that are not zero, by their offsets.
+/// Words of the medium that are not zero, by offset.
 pub(crate) type Image = BTreeMap<u64, u64>;
 
 #[derive(Default)]
@@ -85,27 +84,27 @@ struct State {
     cells: BTreeMap<u64, Cell>,
     bad: Vec<Range<u64>>,
     fault: Option<Fault>,
-    /// Stores and fences since the fault was set.
+    /// Number of stores and fences since the fault was set.
     accesses: usize,
-    /// Looks for media errors, by thread.
+    /// Threads that have queried media errors.
     looks: Vec<ThreadId>,
     chance: Option<Chance>,
 }
 
-/// What happens by chance.
+/// Random events.
 struct Chance {
     random: u32,
-    /// Accesses until this range is lost.
+    /// Number of accesses until this range is lost.
     left: u32,
     lost: Range<u64>,
 }
 
-/// The medium. Clones are the same one.
+/// The medium. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Medium(Arc<Mutex<State>>);
 
 impl Medium {
-    /// A medium that holds these words, and errors in these ranges.
+    /// Returns a medium that holds these words and has errors in these ranges.
     pub(crate) fn new(image: &Image, bad: &[Range<u64>]) -> Self {
         let cell = |&durable: &u64| Cell {
             durable,
@@ -122,15 +121,16 @@ impl Medium {
         self.0.lock().unwrap()
     }
 
-    /// Lets accesses fail from now on, or none any more. Returns how many stores and fences there
-    /// were since this was called before.
+    /// Makes accesses fail from now on, or succeed again. Returns the number of stores and fences
+    /// since the previous call.
     pub(crate) fn set_fault(&self, fault: Option<Fault>) -> usize {
         let mut state = self.state();
         state.fault = fault;
         std::mem::take(&mut state.accesses)
     }
 
-    /// Lets threads wait a little before some accesses, and loses a range after so many of them.
+    /// Makes threads wait briefly before some accesses, and loses a range after this number of
+    /// accesses.
     pub(crate) fn lose_after(&self, accesses: u32, lost: Range<u64>) {
         self.state().chance = Some(Chance {
             random: accesses | 1,
@@ -139,7 +139,7 @@ impl Medium {
         });
     }
 
-    /// Words are lost.
+    /// Loses a range.
     pub(crate) fn poison(&self, range: Range<u64>) {
         self.state().bad.push(range);
     }
@@ -148,13 +148,13 @@ impl Medium {
         self.state().bad.clone()
     }
 
-    /// Whether a thread has looked for media errors.
+    /// Returns `true` if a thread has queried media errors.
     pub(crate) fn has_looked(&self, thread: ThreadId) -> bool {
         self.state().looks.contains(&thread)
     }
 
-    /// What a power failure leaves if `choose` picks, below its argument, what became durable of
-    /// each word.
+    /// Returns what a power failure leaves. `choose` picks what became durable of each word, a
+    /// number below its argument.
     pub(crate) fn image(&self, mut choose: impl FnMut(usize) -> usize) -> Image {
         let state = self.state();
         let cells = state.cells.iter().map(|(&offset, cell)| {
@@ -167,7 +167,8 @@ impl Medium {
         cells.collect()
     }
 
-    /// For each word that is not durable, how many values it may have after a power failure.
+    /// Returns, for each word that is not durable, the number of values that it may have after a
+    /// power failure.
     pub(crate) fn choices(&self) -> Vec<usize> {
         let state = self.state();
         let choices = state.cells.values().map(|cell| cell.pending.len() + 1);
@@ -191,12 +192,12 @@ impl Medium {
         let waits = *random % 16 == 0;
         drop(state);
         if waits {
-            // A yield gives nothing away on an idle machine, and far too much on a busy one.
+            // On an idle machine a yield returns at once, and on a busy one it waits far too long.
             thread::sleep(Duration::from_micros(20));
         }
     }
 
-    /// Stores words and flushes them if that is asked for.
+    /// Stores words, and flushes them if `flushed` is set.
     fn store(
         &self,
         offset: u64,
@@ -247,7 +248,7 @@ impl State {
         self.cells.get(&offset).map_or(0, Cell::visible)
     }
 
-    /// Counts an access. Tells what becomes of it if it fails.
+    /// Counts an access. Returns what happens in it if it fails.
     fn failure(&mut self) -> Option<Outcome> {
         let number = self.accesses;
         self.accesses += 1;
@@ -373,7 +374,7 @@ impl Medium {
     }
 }
 
-/// Contents of sectors, a word each: the first and the last one of its block.
+/// Contents of sectors, one word each: the first and the last word of the block.
 pub(crate) struct Words<'a> {
     words: Vec<u64>,
     position: usize,

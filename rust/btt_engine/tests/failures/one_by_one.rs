@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Each store and each fence of a request fails, one after the other, in each way that it may; then
-//! alone, or with all that follow.
+//! Each store and each fence of a request fails, one after the other, in each possible way, alone
+//! or with all that follow.
 //!
-//! After the request that failed, others come, and the BTT is given up. At each of these moments
-//! the power may fail, or the driver may go without that: what is left is opened again and judged.
+//! After the request that failed, others follow, and the BTT is given up. At each of these moments
+//! the power may fail, or the driver may be replaced without a power failure: what is left is
+//! opened again and judged.
 
 use super::{
     disk::{
@@ -32,10 +33,10 @@ use btt_engine::{
 };
 use std::collections::BTreeSet;
 
-/// Images of a moment that are judged if there are more than can be tried all.
+/// Number of images of a moment that are judged if there are too many to judge all.
 const IMAGES: usize = 24;
 
-/// The seldom case that it costs nothing to try them all.
+/// Maximum number of images of a moment that are all judged.
 const ALL_IMAGES: usize = 128;
 
 #[derive(Default)]
@@ -65,7 +66,7 @@ fn judge(medium: &Medium, allowed: &Allowed, counts: &mut Counts, situation: &st
                 rest /= choices;
                 chosen
             }
-            // All is durable, or nothing.
+            // Everything is durable, or nothing.
             (false, 0) => choices - 1,
             (false, 1) => 0,
             (false, _) => {
@@ -79,7 +80,7 @@ fn judge(medium: &Medium, allowed: &Allowed, counts: &mut Counts, situation: &st
         let verdict = if bad.is_empty() {
             allowed.judge(&image)
         } else {
-            // As they were, and gone: what they hid is there again.
+            // With the errors, and without them: what they hid is there again.
             allowed
                 .judge_bad(&image, &bad)
                 .and_then(|()| allowed.judge(&image))
@@ -90,7 +91,7 @@ fn judge(medium: &Medium, allowed: &Allowed, counts: &mut Counts, situation: &st
     }
 }
 
-/// A request: what it does, to which sectors, and what they hold afterwards.
+/// A request: what it does, its sectors, and what they hold afterwards.
 struct Request {
     name: &'static str,
     lba: u64,
@@ -112,7 +113,7 @@ const REQUESTS: [Request; 4] = [
         run: |disk| write(disk, 126, &[1126, 1127, 1128], 0),
     },
     Request {
-        // As many as three times the lanes of a group.
+        // Several times as many sectors as a group has lanes.
         name: "a long write",
         lba: SECTORS.start,
         words: &[1124, 1125, 1126, 1127, 1128, 1129, 1130, 1131],
@@ -129,7 +130,7 @@ const REQUESTS: [Request; 4] = [
     },
 ];
 
-/// What comes after a request that failed, and must be carried out or refused.
+/// Submits requests after the one that failed. Each must be carried out or refused.
 fn aftermath(
     disk: &Disk,
     allowed: &mut Allowed,
@@ -158,7 +159,7 @@ fn aftermath(
         ("checking", |disk| {
             let report = disk.check().unwrap();
             let bad = !disk.media().bad().is_empty();
-            // What cannot be read is a defect.
+            // Unreadable metadata count as a defect.
             assert!(report.defects == 0 || bad, "{report}");
             (SECTORS.start, Vec::new(), Ok(()))
         }),
@@ -184,7 +185,7 @@ fn aftermath(
     }
 }
 
-/// Calls `f` with each fault, as long as it tells that there are accesses that can fail.
+/// Calls `f` with each fault, as long as it returns `true`: there are accesses that can fail.
 fn each_fault(mut f: impl FnMut(Fault) -> bool) {
     for outcome in Outcome::ALL {
         for stays in [false, true] {
@@ -198,12 +199,12 @@ fn each_fault(mut f: impl FnMut(Fault) -> bool) {
     }
 }
 
-/// Lets each access of a request fail. `prepare` makes a disk, and what it may hold.
+/// Makes each access of a request fail.
 fn try_request(image: &Image, request: &Request, counts: &mut Counts) {
     each_fault(|fault| {
         let medium = Medium::new(image, &[]);
         let disk = open(&medium).unwrap().btt;
-        // All of what came before is not durable, but the flog knows.
+        // Not all of their map words are durable, but the flog has the writes.
         let mut allowed = Allowed::fresh();
         for (lba, cpu) in [(126, 0), (128, 1), (126, 1), (127, 0)] {
             let words = [100 + 10 * lba + cpu];
@@ -225,7 +226,7 @@ fn try_request(image: &Image, request: &Request, counts: &mut Counts) {
             counts.closed += 1;
         }
         if result == Err(IoError::Media(MediaError::Flush)) && request.name != "a discard" {
-            // Before anything had happened.
+            // The first fence failed: nothing had happened before.
             let first = request.lba - SECTORS.start;
             assert!(!disk.is_read_only(), "{situation}");
             let now = read(&disk, SECTORS.start + first);
@@ -265,7 +266,8 @@ fn the_map_does_not_follow_a_flog_that_is_not_durable() {
         let medium = Medium::new(&fresh(), &[]);
         let disk = open(&medium).unwrap().btt;
         let words = [1126, 1127];
-        // Of each sector two halves of an entry and the two words of its data, and the first fence.
+        // For each sector: two halves of an entry and the two words of its data. Then the first
+        // fence.
         let first = 2 * 3 + 1 + 2;
         medium.set_fault(Some(Fault {
             first,
@@ -283,13 +285,13 @@ fn the_map_does_not_follow_a_flog_that_is_not_durable() {
         let mut allowed = Allowed::fresh();
         allowed.note(126, &words, Err(interrupted));
         judge(&medium, &allowed, &mut Counts::default(), "second fence");
-        // Other drivers finish what the flog says, and do not ask whether it is durable.
+        // Other drivers finish what the flog says, durable or not.
         disk.write_back().unwrap();
         assert_eq!(medium.choices(), []);
     }
 }
 
-/// A map lock remembers one line of those that share it, until a fence has made it durable.
+/// A map lock remembers one of the lines that share it, until a fence has made the line durable.
 #[test]
 fn a_first_fence_that_fails_forgets_no_line() {
     let image = fresh();
@@ -297,10 +299,10 @@ fn a_first_fence_that_fails_forgets_no_line() {
         let medium = Medium::new(&image, &[]);
         let disk = open(&medium).unwrap().btt;
         let mut allowed = Allowed::fresh();
-        // 256 locks, a line of 16 words each.
+        // There are 256 locks, and a line has 16 words.
         let far = 126 + 256 * 16;
         write(&disk, far, &[1], 0).unwrap();
-        // Half an entry and the two words of the data come before.
+        // The first half of the entry and the two words of the data come before.
         medium.set_fault(Some(Fault {
             first: 3,
             stays: false,
@@ -316,8 +318,7 @@ fn a_first_fence_that_fails_forgets_no_line() {
     }
 }
 
-/// A medium on which three writes of different lanes are not in the map, and one block of which is
-/// to be cleared.
+/// Returns a medium on which the writes of three sectors by different lanes are not in the map.
 fn interrupted() -> (Image, Allowed) {
     let mut allowed = Allowed::fresh();
     let medium = Medium::new(&fresh(), &[]);
@@ -325,11 +326,11 @@ fn interrupted() -> (Image, Allowed) {
     let words = [1126, 1127, 1128];
     assert_eq!(write(&disk, 126, &words, 0), Ok(()));
     allowed.note(126, &words, Ok(()));
-    // All but the map words became durable.
+    // Everything but the map words became durable.
     (medium.image(|_| 0), allowed)
 }
 
-/// Lets each access of an opening fail.
+/// Makes each access of an opening fail.
 fn try_opening(image: &Image, allowed: &Allowed, counts: &mut Counts) {
     each_fault(|fault| {
         let medium = Medium::new(image, &[]);
@@ -347,7 +348,7 @@ fn try_opening(image: &Image, allowed: &Allowed, counts: &mut Counts) {
             "{situation}: opened"
         );
         judge(&medium, allowed, counts, &situation);
-        // Once more, without errors.
+        // Open once more, without errors.
         if medium.bad().is_empty() {
             let mut allowed = allowed.clone();
             let disk = open(&medium).unwrap().btt;
@@ -364,7 +365,7 @@ fn openings() {
     let mut counts = Counts::default();
     let (image, allowed) = interrupted();
     try_opening(&image, &allowed, &mut counts);
-    // The first info block is lost as well, the second half of it.
+    // The second half of the first info block is lost as well.
     let mut torn = image.clone();
     for (_, word) in torn.range_mut(4096 + 2048..8192) {
         *word = 0;
@@ -376,7 +377,7 @@ fn openings() {
     assert!(counts.faults > 20);
 }
 
-/// A BTT is given up, and that fails: nothing is lost, and the next opening makes up for it.
+/// Giving up a BTT fails: nothing is lost, and the next opening finishes the work.
 #[test]
 fn giving_up() {
     let image = fresh();
@@ -405,13 +406,13 @@ fn giving_up() {
     assert!(counts.faults > 0);
 }
 
-/// A free block has an error: it is cleared before it is used, which fails as well.
+/// A free block has an error. It is cleared before it is used, and that fails as well.
 #[test]
 fn clearing() {
     let image = fresh();
     let mut counts = Counts::default();
-    // Which lane comes next, its group knows; so all blocks that belong to none of the sectors have
-    // one.
+    // Only the group knows which lane comes next, so all blocks that belong to no sector have an
+    // error.
     let free: BTreeSet<u64> = {
         let medium = Medium::new(&image, &[]);
         let disk = open(&medium).unwrap().btt;
@@ -443,7 +444,7 @@ fn clearing() {
     assert!(counts.faults > 0);
 }
 
-/// Where the blocks are that lanes have.
+/// Returns the offsets of the blocks that belong to lanes.
 fn free_blocks(disk: &Disk) -> impl Iterator<Item = u64> {
     let geometry = disk.arenas().next().unwrap().info.geometry;
     let mapped: BTreeSet<u32> = (0..geometry.external_nlba())

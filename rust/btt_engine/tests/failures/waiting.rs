@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A map that cannot follow the flog while others wait for its locks.
+//! A map that cannot follow the flog while other requests wait for its locks.
 
 use super::{
     disk::{
@@ -36,17 +36,18 @@ use std::{
     time::Duration, //
 };
 
-/// The unit of the map that holds the word of sector 127. That of 128 is in the next one.
+/// Returns the unit of the map that holds the word of sector 127. The word of 128 is in the next
+/// one.
 fn unit(disk: &Disk) -> Range<u64> {
     let end = map_word(disk, 128);
     assert_eq!(end % UNIT, 0);
     end - UNIT..end
 }
 
-/// A writes 127 and 128, whose map words it has read when that of 127 is lost. B waits for the word
-/// of 128 meanwhile.
+/// A writes 127 and 128 and has read their map words when the word of 127 is lost. B waits for the
+/// word of 128 meanwhile.
 ///
-/// Returns the medium, what B was told, and what 128 holds.
+/// Returns the medium, the result of B, and what 128 holds.
 fn interrupted_batch(
     other: impl FnOnce(&Disk) -> Result<(), IoError> + Send,
     looks: bool,
@@ -64,7 +65,7 @@ fn interrupted_batch(
         let mut source = Words::interrupted(vec![1127, 1128], |number| {
             if number == 1 {
                 go.send(()).unwrap();
-                // A writer has its lane group when it looks at its block.
+                // A writer holds its lane group when it queries errors of its block.
                 while looks && !disk.media().has_looked(waiter) {
                     thread::yield_now();
                 }
@@ -95,11 +96,11 @@ fn a_writer_that_waited_for_an_interrupted_batch_is_refused() {
     let (medium, result, shown) = interrupted_batch(|disk| write(disk, 128, &[2128], 1), true);
     let mut allowed = Allowed::fresh();
     allowed.set(127, BTreeSet::from([127, 1127]));
-    // Also before a power failure: it was not acknowledged.
+    // Also before a power failure: the write was not acknowledged.
     allowed.set(128, BTreeSet::from([128, 1128]));
     judge(&medium, &allowed);
     assert_eq!(result, Err(IoError::ReadOnly { arena: 0 }));
-    // Its map word could be stored, which that of 127 could not.
+    // Its map word could be stored, unlike the word of 127.
     assert_eq!(shown, 1128);
 }
 
@@ -115,22 +116,22 @@ fn a_discard_that_waited_for_an_interrupted_batch_is_refused() {
     allowed.set(128, after);
     judge(&medium, &allowed);
     assert_eq!(result, Err(IoError::ReadOnly { arena: 0 }));
-    // Its map word could be stored, which that of 127 could not.
+    // Its map word could be stored, unlike the word of 127.
     assert_eq!(shown, 1128);
 }
 
-/// A request of the random ones: what it puts where, and when.
+/// One of the random requests: what it stores where, and when.
 struct Change {
     lba: u64,
     words: Vec<u64>,
     began: u64,
-    /// When its submitter was told, and whether it was carried out.
+    /// When the request returned.
     ended: u64,
     carried_out: bool,
 }
 
-/// What sectors may hold: whatever was put there, unless something else was begun later and carried
-/// out.
+/// Returns the contents that sectors may have: everything that was stored there, unless a request
+/// that began later was carried out.
 fn allowed(changes: &[Change]) -> Allowed {
     let mut allowed = Allowed::fresh();
     for lba in SECTORS {
@@ -154,8 +155,8 @@ fn allowed(changes: &[Change]) -> Allowed {
     allowed
 }
 
-/// Four threads; a unit of the map is lost at some moment and stays so. Returns whether a write was
-/// left half done.
+/// Runs four threads while a unit of the map is lost at some moment, for good. Returns `true` if a
+/// write was left half done.
 fn run(seed: u64) -> bool {
     let medium = Medium::new(&fresh(), &[]);
     let disk = open(&medium).unwrap().btt;

@@ -2,9 +2,9 @@
 
 //! A request whose stores and fences fail, and another one that waits for one of its locks.
 //!
-//! What the medium asserts: once the map is behind the flog, or may be, those words do not change
-//! any more, and no request but the one that failed stores to the flog. What is left is opened
-//! again.
+//! The medium asserts: once the map is behind the flog, or may be, the map words concerned do not
+//! change any more, and no request but the one that failed stores to the flog. What is left is
+//! opened again.
 
 use super::{
     model,
@@ -43,9 +43,9 @@ use std::{
 pub(super) enum Fault {
     /// The map word of a sector has become bad since it was read.
     Map(u32),
-    /// This store to the flog, of those of the thread.
+    /// The store to the flog with this number, of those of the thread.
     Flog(usize),
-    /// This fence of the thread.
+    /// The fence of the thread with this number.
     Fence(usize),
 }
 
@@ -53,7 +53,7 @@ pub(super) enum Fault {
 #[derive(Default)]
 pub(super) struct Faults {
     armed: Mutex<Option<Armed>>,
-    /// Whether nothing may be stored.
+    /// Set while nothing may be stored.
     still: AtomicBool,
 }
 
@@ -64,13 +64,13 @@ struct Armed {
     sectors: Range<u32>,
     stores: usize,
     fences: usize,
-    /// Whether the map may be behind the flog. Not so for sectors whose map words the thread goes
+    /// `true` if the map may be behind the flog, except for sectors whose map words the thread goes
     /// on to store.
     in_doubt: bool,
 }
 
 impl Faults {
-    /// Lets accesses of this thread fail, whose next request is for these sectors.
+    /// Makes an access of this thread fail. Its next request is for these sectors.
     fn arm(&self, fault: Fault, sectors: Range<u32>) {
         *self.armed.lock().unwrap() = Some(Armed {
             thread: thread::current().id(),
@@ -96,7 +96,7 @@ impl Faults {
         }
     }
 
-    /// Lets no store come until this is called with `false`.
+    /// Forbids stores until this is called with `false`.
     fn expect_still(&self, still: bool) {
         self.still.store(still, Ordering::Relaxed);
     }
@@ -106,7 +106,7 @@ impl Faults {
         assert!(!still, "a store to a frozen medium");
     }
 
-    /// A map word is about to be stored.
+    /// Called before a map word is stored.
     pub(super) fn store_map(&self, sector: u32) -> Result<(), MediaError> {
         self.assert_not_still();
         self.with(|armed, is_own| {
@@ -121,14 +121,14 @@ impl Faults {
         })
     }
 
-    /// Half an entry is about to be stored to the flog.
+    /// Called before half an entry is stored to the flog.
     pub(super) fn store_flog(&self, _: u64) -> Result<(), MediaError> {
         self.assert_not_still();
         self.with(|armed, is_own| {
             if is_own {
                 armed.stores += 1;
                 if armed.fault == Fault::Flog(armed.stores) {
-                    // Of one sector the second half is the one that decides.
+                    // For one sector, the second half is the one that decides.
                     armed.in_doubt = armed.stores == 2;
                     return Err(poison());
                 }
@@ -163,8 +163,9 @@ fn poison() -> MediaError {
 /// What the other thread does meanwhile.
 type Other = fn(&Btt<Watched>) -> Result<(), IoError>;
 
-/// One thread writes 10 to a sector, which fails; another one does something with it. Tells what
-/// became of both, and whether the arena refuses writes now, by `expected`.
+/// One thread writes 10 to a sector, which fails, while another thread runs `other`. Checks the
+/// results of both. The arena must still accept writes if `may_go_on` is set, and refuse them
+/// otherwise.
 fn one_sector(groups: usize, fault: Fault, other: Other, may_go_on: bool) {
     model(move || {
         let btt = Watched::new(2, 2).open(groups);
@@ -195,7 +196,7 @@ fn one_sector(groups: usize, fault: Fault, other: Other, may_go_on: bool) {
     });
 }
 
-/// Opens what is left and checks that each block has one owner, also after more writes.
+/// Opens what is left and checks that each block has one owner.
 fn recovered(btt: &Arc<Btt<Watched>>) -> Arc<Btt<Watched>> {
     let again = btt.media().again().open(1);
     assert_eq!(again.check().unwrap().defects, 0);
@@ -258,7 +259,7 @@ fn a_check_waits_and_the_map_fails() {
     one_sector(1, Fault::Map(0), check, false);
 }
 
-/// Locks are taken one after the other: a batch has one of them when it waits for another one.
+/// Locks are taken one after the other: a batch holds one of them while it waits for the next.
 #[test]
 fn a_batch_waits_for_a_writer_whose_second_fence_fails() {
     model(|| {
@@ -286,7 +287,7 @@ fn a_batch_waits_for_a_writer_whose_second_fence_fails() {
     });
 }
 
-/// Nothing has happened then: the other request is carried out.
+/// Nothing has happened by then: the other request is carried out.
 #[test]
 fn a_writer_waits_and_the_first_fence_fails() {
     one_sector(2, Fault::Fence(1), write_20, true);
@@ -298,7 +299,7 @@ fn a_writer_waits_and_the_first_half_fails() {
     one_sector(2, Fault::Flog(1), write_20, true);
 }
 
-/// A reader that waits for the map lock of a lost sector, to mark it.
+/// A reader waits for the map lock of a lost sector, to mark it.
 #[test]
 fn an_error_mark_waits_and_the_second_fence_fails() {
     model(|| {
@@ -322,8 +323,8 @@ fn an_error_mark_waits_and_the_second_fence_fails() {
     });
 }
 
-/// A batch of two sectors, with map locks of their own: the map does not follow for the first one,
-/// and another request waits for the second.
+/// A batch of two sectors with different map locks: the map does not follow for the first one, and
+/// another request waits for the second one.
 fn a_batch_and(other: fn(&Btt<Watched>) -> Result<(), IoError>) {
     model(move || {
         let btt = Watched::new(18, 4).open(2);
@@ -363,8 +364,8 @@ fn a_discard_waits_for_a_batch_that_is_left_half_done() {
     a_batch_and(|btt| btt.discard(16, 1));
 }
 
-/// Hibernation, while another thread does something: it is through before, or waits until the
-/// machine goes on.
+/// Hibernation while another thread does something: the request finishes before, or waits until the
+/// machine continues.
 fn hibernation_and(groups: usize, other: Other) {
     model(move || {
         let btt = Watched::new(2, 2).open(groups);
@@ -413,7 +414,7 @@ fn mutant_discard_that_does_not_look_at_the_gate() {
 
 #[test]
 #[should_panic(expected = "the map has not followed")]
-fn mutant_settling_stops_at_the_first_error() {
+fn mutant_map_stores_stop_at_the_first_error() {
     weak::set(weak::Side::Settling);
     a_batch_and(write_16);
 }

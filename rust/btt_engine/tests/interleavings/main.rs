@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Loom tries the interleavings of readers and writers of the real engine, and what weak memory makes of them.
+//! Loom explores the interleavings of readers and writers of the real engine, and the effects of
+//! weak memory.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --test interleavings`
 //!
-//! What loom reduces is sound for the accesses that it sees: map, data, the table, locks. Preemptions are not bounded.
+//! Loom's reductions are sound for the accesses that it sees: map, data, the read tracking table,
+//! locks. Preemptions are not bounded.
 
 #![cfg(loom)]
 
@@ -49,10 +51,11 @@ use std::{
 
 const BLOCK: u64 = 512;
 
-/// What blocks hold that belong to no sector at first.
+/// Contents of blocks that belong to no sector at first.
 const RUBBISH: u64 = 99;
 
-/// A medium whose map and data loom watches. The flog is for the owner of a lane only, whose lock loom watches.
+/// A medium whose map and data loom watches. The flog is accessed only by the owner of a lane,
+/// whose lock loom watches.
 struct Watched {
     // On the heap: the stacks of loom's threads are small.
     info: Vec<u8>,
@@ -122,7 +125,7 @@ impl Watched {
         }
     }
 
-    /// The same medium, as it looks to the only thread that is left.
+    /// Returns the same medium as the only remaining thread sees it.
     fn again(&self) -> Self {
         let word = |word: &AtomicU32| AtomicU32::new(word.load(Relaxed));
         let block = |block: &[AtomicU64; 2]| {
@@ -156,17 +159,18 @@ impl Watched {
         )
     }
 
-    /// A map word that is about to be accessed.
+    /// Returns a map word that is about to be accessed.
     ///
-    /// Loom compares a store with the last access only: a load by the same thread hides one of another thread before it, and
-    /// then the store is not tried before that. An access that is a load and a store hides nothing; relaxed, it orders nothing.
+    /// Loom compares a store with the last access only. A load by the same thread hides a load of
+    /// another thread before it, and then the store is not tried before that load. An access that
+    /// is both a load and a store hides nothing. As it is relaxed, it orders nothing.
     fn map_word(&self, offset: u64) -> &AtomicU32 {
         let sector = self.sector(offset) as usize;
         self.accesses[sector].fetch_add(1, Relaxed);
         &self.map[sector]
     }
 
-    /// The sector of a map word.
+    /// Returns the sector of a map word.
     fn sector(&self, offset: u64) -> u32 {
         ((offset - self.geometry.map_offset()) / 4) as u32
     }
@@ -190,7 +194,7 @@ impl Media for Watched {
     }
 
     fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError> {
-        // Before the access, which other threads may come in front of.
+        // Before the access, so that other threads may run in between.
         let word = self.map_word(offset);
         self.faults.store_map(self.sector(offset))?;
         word.store(value, Relaxed);
@@ -239,7 +243,7 @@ impl Media for Watched {
     fn flush(&self, _: u64, _: u64) {}
 
     fn fence(&self) -> Result<(), MediaError> {
-        // It orders stores as others see them, and no more.
+        // A fence orders stores as others see them, and does no more.
         loom::sync::atomic::fence(loom::sync::atomic::Ordering::Release);
         self.faults.fence()
     }
@@ -305,7 +309,8 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
     );
 }
 
-/// The block that a write frees is written by the next one, while a reader may have found it in the map.
+/// The block that a write frees is written by the next one, while a reader may have found it in the
+/// map.
 fn a_reader_and_two_writes() {
     model(|| {
         let btt = Watched::new(1, 1).open(1);
@@ -341,7 +346,7 @@ fn mutant_weak_barrier_of_the_reader() {
     a_reader_and_two_writes();
 }
 
-/// Batches over the same neighbouring sectors, whose map words are in two buckets.
+/// Batches over the same neighbouring sectors, whose map words have two locks.
 #[test]
 fn batches_do_not_deadlock() {
     model(|| {
@@ -372,7 +377,7 @@ fn two_writers_of_a_sector_do_not_share_a_block() {
         writer.join().unwrap();
         assert!(matches!(read(&btt, 0, 0), 10 | 20));
         assert_eq!(read(&btt, 1, 0), 1);
-        // If both lanes had come to hold one block, these would be in it.
+        // If both lanes had come to hold the same block, both sectors would be in it.
         write(&btt, 0, 30, 0);
         write(&btt, 1, 40, 1);
         assert_eq!((read(&btt, 0, 0), read(&btt, 1, 0)), (30, 40));
@@ -394,7 +399,7 @@ fn a_lane_has_one_owner() {
     });
 }
 
-/// A discard and a write of one sector: it is one or the other, and no block is lost.
+/// A discard and a write of one sector: the result is one or the other, and no block is lost.
 #[test]
 fn a_discard_does_not_undo_a_write() {
     model(|| {
@@ -435,7 +440,8 @@ fn an_error_mark_does_not_undo_a_write() {
     });
 }
 
-/// Two writers come upon a free block with a media error: who clears it owns it, and nobody clears it once it is in use.
+/// Two writers meet a free block with a media error. Only its owner clears it, and it is not
+/// cleared once it is in use.
 #[test]
 fn clearing_a_block_does_not_undo_a_write() {
     model(|| {
@@ -455,7 +461,7 @@ fn clearing_a_block_does_not_undo_a_write() {
     });
 }
 
-/// A reader marks a block as lost, and a writer clears that very block and uses it again.
+/// A reader marks a block as lost while a writer clears that block and uses it again.
 #[test]
 fn an_error_mark_does_not_meet_new_data_in_the_same_block() {
     model(|| {
@@ -479,7 +485,7 @@ fn an_error_mark_does_not_meet_new_data_in_the_same_block() {
     });
 }
 
-/// The check of an arena while its sectors move: it sees all of them before or after each move.
+/// The check of an arena while its sectors move: it sees each move completely or not at all.
 fn a_check_and_two_writes() {
     model(|| {
         let btt = Watched::new(2, 1).open(1);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Shuttle tries schedules of many threads over the real engine, at random and by PCT; power failures in each of them are tried,
-//! too.
+//! Shuttle runs schedules of many threads over the real engine, at random and by PCT, with power
+//! failures in each of them.
 //!
-//! `RUSTFLAGS="--cfg shuttle" cargo test --release --test schedules`, or `make shuttle`. `SCHEDULES` says how many.
+//! `RUSTFLAGS="--cfg shuttle" cargo test --release --test schedules`, or `make shuttle`.
+//! `SCHEDULES` sets the number of schedules.
 //!
-//! Loom sees all interleavings of two or three requests; this sees some of many requests, with what they leave on the
-//! medium. All atomics are sequentially consistent here: weak memory is loom's part.
+//! Loom sees all interleavings of two or three requests. Shuttle sees some interleavings of many
+//! requests, and what they leave on the medium. All atomics are sequentially consistent here: loom
+//! covers weak memory.
 
 #![cfg(shuttle)]
 
@@ -61,10 +63,11 @@ use std::{
 const THREADS: u64 = 8;
 const REQUESTS: u64 = 6;
 
-/// Images that are judged before each fence.
+/// Number of images that are judged before each fence.
 const IMAGES: usize = 4;
 
-/// A write or a discard: what it puts where, and when. Nothing of it is known to be durable before `ended`.
+/// A write or a discard of a sector: what it stores, and when. Nothing of it is known to be durable
+/// before `ended`.
 struct Change {
     sector: u64,
     word: u64,
@@ -87,7 +90,8 @@ impl History {
         Self(Arc::new(Mutex::new(initial.collect())))
     }
 
-    /// Notes that words are about to be put to sectors from `lba` on. Returns a number for [`Self::end`].
+    /// Notes that words are about to be stored to sectors from `lba` on. Returns a number for
+    /// [`Self::end`].
     fn begin(&self, lba: u64, words: &[u64], now: u64) -> usize {
         let mut changes = self.0.lock().unwrap();
         let first = changes.len();
@@ -107,7 +111,8 @@ impl History {
         }
     }
 
-    /// What each sector may hold now: whatever was put there, unless something else was begun later and is done.
+    /// Returns the contents that each sector may have now: everything that was stored there, unless
+    /// a change that began later has ended.
     fn allowed(&self) -> Vec<BTreeSet<u64>> {
         let changes = self.0.lock().unwrap();
         let mut allowed = vec![BTreeSet::new(); SECTORS as usize];
@@ -125,9 +130,9 @@ impl History {
     }
 }
 
-/// Hands images that a power failure could leave just now to the judge of the crash explorer.
+/// Passes images that a power failure could leave now to the judge of the crash explorer.
 fn judge(medium: &Traced, history: &History, images: &AtomicU64) {
-    // Other threads go on while the judge opens BTTs of its own, so all images are drawn before.
+    // Other threads run while the judge opens BTTs of its own, so all images are drawn before.
     let allowed = history.allowed();
     let drawn = [(); IMAGES].map(|()| medium.image(|limit| thread_rng().gen_range(0..limit)));
     let arena = Arena::default();
@@ -149,7 +154,7 @@ fn judge(medium: &Traced, history: &History, images: &AtomicU64) {
     }
 }
 
-/// One schedule: threads with requests of all kinds.
+/// Runs one schedule: threads with requests of all kinds.
 fn requests(fault: Option<Fault>, images: &Arc<AtomicU64>) {
     let history = History::new();
     let (seen, counter) = (history.clone(), images.clone());
@@ -182,14 +187,14 @@ fn requests(fault: Option<Fault>, images: &Arc<AtomicU64>) {
         .for_each(|thread| thread.join().unwrap());
     judge(&medium, &history, images);
     let report = btt.check().unwrap();
-    // What cannot be read is a defect.
+    // Unreadable metadata count as a defect.
     assert!(
         report.defects == 0 || matches!(report.first, Some(Defect::Map(_))),
         "{report}"
     );
 }
 
-/// What became of a request, which may fail if the medium may.
+/// Returns `true` if a request was successful. It may fail only if the medium may.
 fn outcome(btt: &Btt<Traced>, result: Result<(), IoError>) -> bool {
     match result {
         Ok(()) => true,
@@ -221,13 +226,13 @@ fn one_request(btt: &Btt<Traced>, history: &History, cpu: usize, word: u64) {
     } else {
         btt.write(lba, count, &mut Words(words.clone()), cpu)
     };
-    // One that fails may be carried out by recovery.
+    // Recovery may carry out a request that failed.
     if outcome(btt, result) {
         history.end(number, words.len(), btt.media().step());
     }
 }
 
-/// How many schedules are tried.
+/// Returns the number of schedules to run.
 fn schedules(otherwise: usize) -> usize {
     let wanted = std::env::var("SCHEDULES").ok();
     wanted

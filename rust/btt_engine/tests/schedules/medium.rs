@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A medium that keeps the trace of all threads: what is durable, and which stores are on their way, flushed by whom.
+//! A medium that tracks for all threads what is durable, and which stores are pending and by which
+//! threads they were flushed.
 //!
-//! It is the strict medium of the crash explorer, whose arena it holds: between two fences each word becomes durable or not by
-//! itself. Each access is a point where shuttle may let another thread go on.
+//! It is the strict medium of the crash explorer, with the explorer's arena: between two fences
+//! each word becomes durable or not by itself. Shuttle may switch threads at each access.
 
 use btt_engine::{
     Media,
@@ -38,12 +39,12 @@ const BLOCK: u64 = 512;
 /// What the medium does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
-    /// Every fence with an even number does nothing, to see that it is missed.
+    /// Every fence with an even number does nothing, to show that this is noticed.
     EveryOtherFence,
-    /// Map words are not flushed, to see that this is missed.
+    /// Map words are not flushed, to show that this is noticed.
     NoMapFlush,
-    /// A store or a fence fails, or words of the map are lost and stay so: which one and when, is
-    /// left to chance.
+    /// A store or a fence fails, or words of the map are lost for good. Which one and when is
+    /// random.
     Failing,
 }
 
@@ -52,20 +53,20 @@ pub(crate) enum Fault {
 enum Failure {
     /// A store, which may have been carried out.
     Store { carried_out: bool },
-    /// A fence. Of the words that the thread has flushed, each one is durable or not, and is not
-    /// flushed any more.
+    /// A fence. Each of the words that the thread has flushed is durable or not, and does not count
+    /// as flushed any more.
     Fence,
-    /// The words of a unit of the map are lost, of which there are two.
+    /// The words of one of the two units of the map are lost.
     Loss { second: bool },
 }
 
-/// Stores and fences of which one fails.
+/// Number of stores and fences from which the one that fails is chosen.
 const ACCESSES: usize = 400;
 
 #[derive(Clone, Debug, Default)]
 struct Cell {
     durable: u64,
-    /// Values on their way, each with the threads that have flushed the word since.
+    /// Pending values, each with the threads that have flushed the word since.
     pending: Vec<(u64, Vec<thread::ThreadId>)>,
 }
 
@@ -84,21 +85,21 @@ pub(crate) type Image = BTreeMap<u64, u64>;
 struct State {
     cells: BTreeMap<u64, Cell>,
     fences: usize,
-    /// The failure that is to come, and the stores and fences until then.
+    /// The next failure, and the number of stores and fences until then.
     failure: Option<(usize, Failure)>,
     /// Words of the map that are lost.
     lost: Range<u64>,
 }
 
 impl State {
-    /// Whether this access fails.
+    /// Returns the failure of this access, if it fails.
     fn fails(&mut self, fits: impl Fn(Failure) -> bool) -> Option<Failure> {
         let (left, failure) = self.failure.as_mut()?;
         if *left > 0 {
             *left -= 1;
             return None;
         }
-        // It waits for an access of its kind.
+        // The failure waits for an access of its kind.
         let failure = *failure;
         if !fits(failure) {
             return None;
@@ -115,7 +116,7 @@ impl State {
     }
 }
 
-/// The medium. Clones are the same one.
+/// The medium. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Traced(Arc<Inner>);
 
@@ -130,7 +131,7 @@ struct Inner {
 }
 
 impl Traced {
-    /// A new arena.
+    /// Returns a medium with a new arena.
     pub(crate) fn new(
         fault: Option<Fault>,
         before_fence: impl Fn(&Traced) + Send + Sync + 'static,
@@ -155,7 +156,7 @@ impl Traced {
         }))
     }
 
-    /// Lets an access fail some time from now on, if that is the fault.
+    /// Makes an access fail at some time from now on, if that is the fault.
     pub(crate) fn arm(&self) {
         if !self.may_fail() {
             return;
@@ -177,12 +178,12 @@ impl Traced {
         self.0.state.lock().unwrap()
     }
 
-    /// Whether requests may fail.
+    /// Returns `true` if requests may fail.
     pub(crate) fn may_fail(&self) -> bool {
         self.0.fault == Some(Fault::Failing)
     }
 
-    /// Lets another thread go on, and tells the time.
+    /// Lets shuttle switch threads. Returns the time.
     pub(crate) fn step(&self) -> u64 {
         self.0.step.fetch_add(1, Ordering::SeqCst)
     }
@@ -211,7 +212,8 @@ impl Traced {
         Ok(())
     }
 
-    /// What a power failure leaves if `choose` picks, below its argument, what became durable of each word.
+    /// Returns what a power failure leaves. `choose` picks what became durable of each word, a
+    /// number below its argument.
     pub(crate) fn image(&self, mut choose: impl FnMut(usize) -> usize) -> Image {
         let state = self.state();
         let cells = state.cells.iter().map(|(&offset, cell)| {
@@ -225,7 +227,7 @@ impl Traced {
     }
 }
 
-/// The words of a block that are kept.
+/// Returns the offsets of the words of a block that are kept.
 fn words_of(offset: u64) -> [u64; 2] {
     [offset, offset + BLOCK - 8]
 }
@@ -326,7 +328,7 @@ impl Media for Traced {
     }
 }
 
-/// Contents of sectors, a word each.
+/// Contents of sectors, one word each.
 pub(crate) struct Words(pub(crate) Vec<u64>);
 
 impl Source<Traced> for Words {

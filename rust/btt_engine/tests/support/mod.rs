@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A medium in memory with errors that can be put into it, and buffers of whole sectors.
+//! A medium in memory that can be given errors, and buffers of whole sectors.
 
 #![allow(dead_code, reason = "each test crate uses a part of it")]
 
@@ -117,12 +117,12 @@ impl Ram {
         self.state().poison.push(range);
     }
 
-    /// Everything can be read again, as it was.
+    /// Makes everything readable again, as it was.
     pub fn forget_poison(&self) {
         self.state().poison.clear();
     }
 
-    /// Lets nothing be stored but what requests ask for.
+    /// Makes the medium report that it is read-only, or writable.
     pub fn set_read_only(&self, read_only: bool) {
         self.state().read_only = read_only;
     }
@@ -131,13 +131,13 @@ impl Ram {
         self.state().clearable = clearable;
     }
 
-    /// Makes the fence after `count` more of them fail.
+    /// Makes a fence fail, after `count` others.
     pub fn fail_fence(&self, count: usize) {
         let mut state = self.state();
         state.failing_fence = Some(state.fences + count);
     }
 
-    /// Makes stores of the word at `offset` fail, or no stores any more.
+    /// Makes stores of the word at `offset` fail, or none any more.
     pub fn fail_stores(&self, offset: Option<u64>) {
         self.state().failing_word = offset;
     }
@@ -146,7 +146,7 @@ impl Ram {
         self.state().fences
     }
 
-    /// Stores of metadata and data so far.
+    /// Returns the number of stores of metadata and data so far.
     pub fn stores(&self) -> usize {
         self.state().stores
     }
@@ -261,7 +261,7 @@ impl Media for Ram {
     }
 }
 
-/// Data of sectors, in or out.
+/// Data of sectors, to be written or read.
 pub struct Buffer {
     pub bytes: Vec<u8>,
     position: usize,
@@ -301,7 +301,7 @@ impl Sink<Ram> for Buffer {
     }
 }
 
-/// How a BTT is made and opened.
+/// How a BTT is created and opened.
 #[derive(Clone, Copy)]
 pub struct Setup {
     pub version: Version,
@@ -332,7 +332,7 @@ impl Setup {
         }
     }
 
-    /// Makes a BTT.
+    /// Creates a BTT.
     pub fn create(&self, media: &Ram) {
         let params = CreateParams {
             version: self.version,
@@ -344,7 +344,7 @@ impl Setup {
         create(media, &params).unwrap();
     }
 
-    /// Makes a BTT and opens it.
+    /// Creates a BTT and opens it.
     pub fn fresh(&self, size: u64) -> Btt<Ram> {
         let media = Ram::new(size);
         self.create(&media);
@@ -356,7 +356,7 @@ impl Setup {
     }
 }
 
-/// Contents of `count` sectors that can be told from all others.
+/// Returns contents of `count` sectors that differ from all others.
 pub fn pattern(btt: &Btt<Ram>, lba: u64, count: u64, generation: u8) -> Vec<u8> {
     let size = btt.sector_size() as usize;
     (lba..lba + count)
@@ -378,7 +378,7 @@ pub fn read(btt: &Btt<Ram>, lba: u64, count: u64) -> Vec<u8> {
     sink.bytes
 }
 
-/// Offsets of the parts of the only arena on the medium.
+/// Returns where the only arena is on the medium, and its geometry.
 pub fn parts(btt: &Btt<Ram>) -> (u64, ArenaGeometry) {
     let arena = btt.arenas().next().unwrap();
     (btt.detected().version.initial_offset(), arena.info.geometry)
