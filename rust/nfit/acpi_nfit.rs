@@ -1,28 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The NVDIMM root device of ACPI, `nfit.ko`: finds DIMMs and ranges in the NFIT and provides them to the core.
+//! Driver of the ACPI NVDIMM root device, `nfit.ko`: reads the NFIT and registers its DIMMs and
+//! ranges with the core.
 //!
 //! ```text
-//! ACPI0012 ── platform device ── NfitDriver      probe, unbind
-//!                                  └─ Provider   what was found so far; merges a table into it
-//!                                       ├─ bus       commands to the root device (_DSM)
-//!                                       ├─ dimm      a DIMM: identity, command family, label methods
-//!                                       ├─ intel     firmware activation, security
-//!                                       ├─ region    a range: mappings, interleave set, NUMA node
-//!                                       └─ scrub     the firmware looks for media errors in the ranges
+//! ACPI0012 ── platform device ── NfitDriver    probe, unbind
+//!                                 └─ Provider  what is registered; merges a table into it
+//!                                     ├─ bus     commands to the root device (_DSM)
+//!                                     ├─ dimm    a DIMM: identity, command family, label methods
+//!                                     ├─ intel   firmware activation, security
+//!                                     ├─ region  a range: mappings, interleave set, NUMA node
+//!                                     └─ scrub   address range scrub: media errors of the ranges
 //! ```
 //!
-//! Behind root device and DIMMs there is ACPI, or another module that plays the firmware ([`SimulatedProvider`]), down to
-//! the functions of `_DSM`; all the rest is the same for both.
+//! The root device and the DIMMs are ACPI devices, or devices of another module that simulates the
+//! firmware ([`SimulatedProvider`]) down to the functions of `_DSM`. Everything above the `_DSM`
+//! functions is the same for both.
 //!
-//! The table is read with the pure crate [`nd_format::nfit`], which trusts none of it. A DIMM or a range about which it
-//! contradicts itself is left out, with one message. A table whose structures cannot be told apart is refused as a whole.
+//! The pure crate [`nd_format::nfit`] parses the table and trusts none of it. A DIMM or a range
+//! with contradictory structures is ignored, with one message. A table whose structures cannot be
+//! told apart is refused as a whole.
+//!
+//! # Ownership
+//!
+//! The [`provider::Provider`] owns the bus, its regions and the notification handlers. The core
+//! owns the private data of bus, DIMMs and regions and drops it with the object.
 //!
 //! # Lock order
 //!
-//! The lock of the [`provider::Provider`] is taken before all locks of the core. It is held while a table is merged,
-//! and never in an attribute or a command. Below it comes that of [`merging::Merging`], which the attribute `wait_probe` takes, too,
-//! with no other lock.
+//! The lock of the [`provider::Provider`] is outermost, above all locks of the core. It is held
+//! while a table is merged, and never in an attribute or a command. The lock of
+//! [`merging::Merging`] nests inside it. The attribute `wait_probe` takes that one as well, with no
+//! other lock held.
 
 #![forbid(unsafe_code)]
 
@@ -62,10 +71,11 @@ use kernel_ext::acpi::{
 };
 use provider::Provider;
 
-/// The driver of the root device's platform device.
+/// Driver of the root device's platform device.
 struct NfitDriver;
 
-/// What it keeps for the device. Notifications end first, so that nothing is registered while all is unregistered.
+/// Driver data. Notifications are unregistered first, so that no merge registers devices during
+/// teardown.
 struct Bound {
     _notifications: NotifyRegistration<Provider>,
     _provider: Arc<Provider>,
@@ -98,7 +108,8 @@ impl Bound {
             kernel_ext::device::normal(device.as_ref()),
             Platform::Acpi(root.into()),
         )?;
-        // Whoever comes first, the firmware's notification or this probe, merges first; the other finds all merged.
+        // Either this probe or a notification of the firmware merges the table first. The second
+        // merge then finds everything registered.
         let notifications = NotifyRegistration::new(root, provider.clone())?;
         provider.merge_at_boot()?;
         Ok(Self {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The root device as a bus: its functions, and where commands go.
+//! The root device as a bus: its functions, and the dispatch of commands.
 
 use crate::{
     attributes,
@@ -69,26 +69,28 @@ use nd_format::nfit::{
     },
 };
 
-/// What this module knows of the root device; the private data of its [`Bus`].
+/// Private data of a [`Bus`].
 pub(crate) struct NfitBus {
     platform: Platform,
     root: FirmwareDevice,
     pub(crate) revision: u8,
     functions: RootFunctions,
-    /// Whether user space asked for a long scrub of everything after a hardware error.
+    /// `true` if user space requested a long scrub of all ranges after a hardware error.
     pub(crate) scrub_on_error: Atomic<bool>,
-    /// Whether user space vouches that no device accesses memory while firmware is activated.
+    /// `true` if user space guarantees that devices do not access memory during firmware
+    /// activation.
     pub(crate) devices_are_idle: Atomic<bool>,
-    /// The scrubs, if the firmware has all that is needed for them.
+    /// `None` if the firmware lacks one of the functions for scrubs.
     scrub: Option<Arc<Scrub>>,
     merging: Arc<Merging>,
 }
 
-/// Notification of the root device: there is a media error that nobody has met yet (ACPI 6.5, table 5.185).
+/// Notification of the root device: an unconsumed uncorrectable memory error was detected (ACPI
+/// 6.5, table 5.185).
 const UNCORRECTABLE_MEMORY_ERROR: u32 = 0x81;
 
 impl NfitBus {
-    /// Tells whether addresses are played by memory of the provider's own.
+    /// Returns `true` if the provider's own memory backs the addresses.
     pub(crate) fn is_simulated(&self) -> bool {
         matches!(self.platform, Platform::Simulated(_))
     }
@@ -121,7 +123,7 @@ impl NfitBus {
         let mut commands = BusFamily::COMMANDS
             .intersection(this.functions(BusFamily::Nfit))
             .mask();
-        // ACPI's root device always has the command, even if there is nothing to name in it.
+        // The ACPI root device always has the command, even if there is no function to call.
         if !this.is_simulated()
             || this
                 .functions
@@ -147,38 +149,39 @@ impl NfitBus {
         Bus::register(parent, description)
     }
 
-    /// The functions of the root device that a `CALL` may name.
+    /// Returns the functions of the root device that a `CALL` may name.
     pub(crate) fn callable(&self, family: BusFamily) -> Functions {
         let index = family.number() as usize;
         let callable = &self.functions.callable;
         callable.get(index).copied().unwrap_or_default()
     }
 
-    /// The functions of the root device.
+    /// Returns the functions of the root device.
     fn functions(&self, family: BusFamily) -> Functions {
         let index = family.number() as usize;
         let known = &self.functions.known;
         known.get(index).copied().unwrap_or_default()
     }
 
-    /// The scrubs, if the firmware has all that is needed for them.
+    /// Returns the scrubs; `None` if the firmware lacks a function for them.
     pub(crate) fn scrub(&self) -> Option<&Scrub> {
         self.scrub.as_deref()
     }
 
-    /// What stops the scrubs. To be dropped before the bus.
+    /// Returns the guard that stops the scrubs. It must be dropped before the bus.
     pub(crate) fn scrub_guard(&self) -> Option<ScrubGuard> {
         self.scrub.as_ref().map(Scrub::guard)
     }
 
-    /// Looks for media errors in `target`, before there is a region for it. Tells whether the firmware can.
+    /// Collects the media errors of `target` before its region is registered. Returns `true` if the
+    /// firmware can scrub the range.
     pub(crate) fn look_for_errors(&self, bus: &Node<Bus>, target: &Target) -> bool {
         self.scrub
             .as_ref()
             .is_some_and(|scrub| scrub.look_at(bus, target))
     }
 
-    /// Has `target` scrubbed, now and whenever it is asked for.
+    /// Schedules scrubs of `target`, now and on every request.
     pub(crate) fn scrub_region(&self, target: Target, region: ARef<Node<Region>>) -> Result {
         let long = !crate::NO_INIT_ARS.is_on();
         self.scrub
@@ -186,7 +189,7 @@ impl NfitBus {
             .map_or(Ok(()), |scrub| scrub.add(target, region, long))
     }
 
-    /// Takes a notification of the root device that is about its memory.
+    /// Handles a notification of the root device that concerns its memory.
     pub(crate) fn notified(&self, event: u32) {
         let Some(scrub) = &self.scrub else { return };
         if event == UNCORRECTABLE_MEMORY_ERROR {
@@ -195,17 +198,17 @@ impl NfitBus {
             } else {
                 Depth::Short
             };
-            // One that is asked for already will find the error, too.
+            // If a scrub of this depth is pending already, it will find the error.
             let _ = scrub.request(depth);
         }
     }
 
-    /// Tells whether staged firmware can be activated.
+    /// Returns `true` if the root device can activate staged firmware.
     pub(crate) fn activates_firmware(&self) -> bool {
         self.functions(BusFamily::Intel) != Functions::NONE
     }
 
-    /// Calls a function on behalf of this module. `ENOTTY`: the root device does not have it.
+    /// Calls a function for the driver itself. `ENOTTY`: the root device lacks it.
     pub(crate) fn call(&self, family: BusFamily, function: u32, input: &[u8]) -> Result<Answer> {
         if !self.functions(family).contains(function) {
             return Err(ENOTTY);
@@ -249,7 +252,7 @@ impl NfitBus {
     }
 }
 
-/// Takes commands for the bus and its DIMMs.
+/// Operations of the bus and its DIMMs.
 struct Operations;
 
 impl BusOperations for Operations {
@@ -278,7 +281,8 @@ impl BusOperations for Operations {
             .label_status(number, status)
     }
 
-    /// A scrub that user space starts must not come between ours and their results.
+    /// Refuses a scrub of user space while the driver's own scrubs are busy: it would overwrite
+    /// their results.
     fn clear_to_send(&self, bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, number: u32) -> Result {
         let scrub = bus.private::<NfitBus>().and_then(NfitBus::scrub);
         match scrub {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Commands of user space and of the core, as functions of the firmware.
+//! Ioctl commands of user space and the core, as `_DSM` functions.
 //!
-//! A payload has its input first and room for output after it. `CALL` names a function; the other commands have the
-//! number and the payload of the function that does them.
+//! A payload starts with the input; the rest is room for the output. `CALL` names a function. Any
+//! other command has the number and the payload of the function that executes it.
 
 use crate::device::FirmwareDevice;
 use kernel::prelude::*;
@@ -31,7 +31,7 @@ use zerocopy_derive::{
     Unaligned, //
 };
 
-/// What a `CALL` begins with (`struct nd_cmd_pkg` of the user-space interface).
+/// Header of a `CALL` payload (`struct nd_cmd_pkg` in `include/uapi/linux/ndctl.h`).
 ///
 /// ```text
 /// 0        8          16        20         24         60              64      64 + input
@@ -50,12 +50,12 @@ pub(crate) struct CallHeader {
 }
 
 impl CallHeader {
-    /// The family.
+    /// Returns the family.
     pub(crate) fn family(&self) -> u64 {
         self.family.get()
     }
 
-    /// The function, if it is one that may be passed on.
+    /// Returns the function, or `None` if the number is out of range.
     fn function(&self) -> Option<u32> {
         u32::try_from(self.function.get())
             .ok()
@@ -63,21 +63,21 @@ impl CallHeader {
     }
 }
 
-/// The header of a `CALL`. `EINVAL`: the payload is too short for one.
+/// Returns the header of a `CALL`. `EINVAL`: the payload is too short.
 pub(crate) fn call_header(payload: &[u8]) -> Result<&CallHeader> {
     CallHeader::ref_from_prefix(payload)
         .map(|(header, _)| header)
         .map_err(|_| EINVAL)
 }
 
-/// A payload in its two parts.
+/// A payload, split into input and room for output.
 pub(crate) struct Payload<'a> {
     pub(crate) input: &'a [u8],
     pub(crate) output: Output<'a>,
     answer: &'static [Field],
 }
 
-/// Room for output, which is filled field by field.
+/// Room for output, filled field by field.
 pub(crate) struct Output<'a> {
     room: &'a mut [u8],
     used: usize,
@@ -99,14 +99,14 @@ impl Output<'_> {
         Ok(())
     }
 
-    /// Fills all that is left with the beginning of `bytes`, or nothing if there are not enough of them.
+    /// Fills the remaining room with the start of `bytes`, or does nothing if `bytes` is too short.
     pub(crate) fn fill(&mut self, bytes: &[u8]) -> Result {
         bytes
             .get(..self.left())
             .map_or(Ok(()), |field| self.push(field))
     }
 
-    /// How many bytes were left. `ENXIO`: not even a status was appended.
+    /// Returns the number of unfilled bytes. `ENXIO`: not even a status was appended.
     pub(crate) fn finish(self) -> Result<usize> {
         if self.used == 0 {
             return Err(ENXIO);
@@ -115,21 +115,22 @@ impl Output<'_> {
     }
 }
 
-/// How long a field of an answer is.
+/// Length of an output field.
 #[derive(Clone, Copy)]
 enum Field {
-    /// So many bytes.
+    /// A fixed number of bytes.
     Bytes(usize),
-    /// All that there is room for.
+    /// All of the remaining room.
     Room,
-    /// What the second word of the answer says.
+    /// The second word of the output is the length.
     Declared,
-    /// The results of a scrub; the second word of the answer tells how many bytes there are.
+    /// Scrub results; the second word of the output gives their size in bytes.
     ScrubResults,
 }
 
 impl Field {
-    /// Its size in an `answer` of which so many bytes are left, as is so much `room`.
+    /// Returns the size of the field in `answer`, of which `left` bytes remain, as do `room` bytes
+    /// of the payload.
     fn size(self, answer: &[u8], left: usize, room: usize) -> usize {
         let declared =
             || <[U32; 2]>::ref_from_prefix(answer).map_or(u32::MAX, |([_, size], _)| size.get());
@@ -142,14 +143,16 @@ impl Field {
     }
 }
 
-/// What a command's payload looks like: bytes of input, and the fields of the answer, the first of which is a status.
+/// Layout of a command's payload: bytes of input, then the fields of the output. The first one is a
+/// status.
 struct Shape {
     input: usize,
     answer: &'static [Field],
 }
 
 impl Shape {
-    /// Of a DIMM's command other than `CALL`. `ENOTTY`: no such command; `EINVAL`: its input is too short.
+    /// Returns the layout of a DIMM command other than `CALL`. `ENOTTY`: no such command; `EINVAL`:
+    /// the input is too short.
     fn of_dimm(command: u32, bytes: &[u8]) -> Result<Self> {
         use Field::{
             Bytes,
@@ -157,7 +160,7 @@ impl Shape {
             Room, //
         };
 
-        /// Two words, the second of which tells how many bytes follow.
+        /// Two words, the second of which is the number of bytes that follow.
         const HEADER: usize = 8;
         let with_data = || {
             <[U32; 2]>::ref_from_prefix(bytes)
@@ -178,7 +181,7 @@ impl Shape {
         Ok(Self { input, answer })
     }
 
-    /// Of the root device's command other than `CALL`. `ENOTTY`: no such command.
+    /// Returns the layout of a bus command other than `CALL`. `ENOTTY`: no such command.
     fn of_bus(command: u32) -> Result<Self> {
         use Field::{
             Bytes,
@@ -197,12 +200,13 @@ impl Shape {
 }
 
 impl<'a> Payload<'a> {
-    /// Splits the payload of a DIMM's command other than `CALL`. `ENOTTY`: no such command; `EINVAL`: it is too short.
+    /// Splits the payload of a DIMM command other than `CALL`. `ENOTTY`: no such command; `EINVAL`:
+    /// the payload is too short.
     pub(crate) fn of_dimm(command: u32, bytes: &'a mut [u8]) -> Result<Self> {
         Self::split(bytes, Shape::of_dimm(command, bytes)?)
     }
 
-    /// Splits the payload of the root device's command other than `CALL`. Errors as for DIMMs.
+    /// Splits the payload of a bus command other than `CALL`. Errors as for DIMMs.
     pub(crate) fn of_bus(command: u32, bytes: &'a mut [u8]) -> Result<Self> {
         Self::split(bytes, Shape::of_bus(command)?)
     }
@@ -217,10 +221,11 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// Executes a command that has a function of its own; returns the bytes of the payload that were left.
+/// Executes a command other than `CALL`. Returns the number of payload bytes that were left
+/// unfilled.
 ///
-/// An answer that ends early leaves the fields that it does not have as they were. `EINVAL`: the firmware gave no
-/// buffer. `ENXIO`: it has no status, or a field for which there is no room.
+/// Output that ends early leaves the remaining fields of the payload unchanged. `EINVAL`: the
+/// firmware returned no buffer. `ENXIO`: the output lacks a status, or a field does not fit.
 pub(crate) fn execute(
     device: &FirmwareDevice,
     method: DeviceSpecificMethod,
@@ -247,11 +252,12 @@ pub(crate) fn execute(
     output.finish()
 }
 
-/// Executes a `CALL` of one of `functions`; nothing is ever left of its payload.
+/// Executes a `CALL` of one of `functions`. Returns 0: no part of the payload is reported as
+/// unfilled.
 ///
-/// An answer that does not fit is cut off, and the header tells how long it was. `ENOTTY`: the function may not be
-/// called. `EINVAL`: the firmware gave no buffer, a reserved field is set, or the payload is shorter than its header
-/// says.
+/// Output that does not fit is truncated; the header gives its full length. `ENOTTY`: the function
+/// must not be called. `EINVAL`: the firmware returned no buffer, a reserved field is set, or the
+/// payload is shorter than its header says.
 pub(crate) fn call(
     device: &FirmwareDevice,
     method: impl FnOnce(u32) -> DeviceSpecificMethod,

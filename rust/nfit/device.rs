@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What answers for the root device and for DIMMs: ACPI, or somebody who plays it.
+//! The firmware behind a root device and its DIMMs: ACPI, or another module that simulates it.
 
 use crate::simulated::{
     SimulatedDevice,
@@ -33,14 +33,14 @@ use nd_format::{
 /// A root device.
 #[derive(Clone)]
 pub(crate) enum Platform {
-    /// The one of ACPI.
+    /// An ACPI device.
     Acpi(ARef<AcpiDevice>),
-    /// A simulated one.
+    /// A simulated root device.
     Simulated(Arc<dyn SimulatedPlatform>),
 }
 
 impl Platform {
-    /// The root device as one that has functions.
+    /// Returns the root device's functions.
     pub(crate) fn root(&self) -> FirmwareDevice {
         match self {
             Self::Acpi(root) => FirmwareDevice::Acpi(root.clone()),
@@ -48,7 +48,7 @@ impl Platform {
         }
     }
 
-    /// The DIMM of a handle, if there is one.
+    /// Returns the DIMM of a handle; `None` if there is none.
     pub(crate) fn dimm(&self, handle: DeviceHandle) -> Option<FirmwareDevice> {
         match self {
             Self::Acpi(root) => root.child(u64::from(handle.0)).map(FirmwareDevice::Acpi),
@@ -56,7 +56,7 @@ impl Platform {
         }
     }
 
-    /// The text of the attribute `provider`.
+    /// Returns the text of the attribute `provider`.
     pub(crate) fn provider_name(&self) -> &'static CStr {
         match self {
             Self::Acpi(_) => c"ACPI.NFIT",
@@ -64,7 +64,7 @@ impl Platform {
         }
     }
 
-    /// The module that must stay while regions are enabled.
+    /// Returns the module that is pinned while a region is enabled.
     pub(crate) fn module(&self) -> &'static ThisModule {
         match self {
             Self::Acpi(_) => &crate::THIS_MODULE,
@@ -72,7 +72,8 @@ impl Platform {
         }
     }
 
-    /// The memory that plays `len` bytes from `start` on, if they are not what they seem.
+    /// Returns the provider's memory that backs `len` bytes from `start`; `None` if the addresses
+    /// are real.
     pub(crate) fn memory_at(&self, start: u64, len: u64) -> Option<ProviderRange> {
         match self {
             Self::Acpi(_) => None,
@@ -81,17 +82,17 @@ impl Platform {
     }
 }
 
-/// A device that answers to functions of `_DSM`.
+/// A device with `_DSM` functions.
 #[derive(Clone)]
 pub(crate) enum FirmwareDevice {
-    /// Of ACPI.
+    /// An ACPI device.
     Acpi(ARef<AcpiDevice>),
-    /// Simulated.
+    /// A simulated device.
     Simulated(Arc<dyn SimulatedDevice>),
 }
 
 impl FirmwareDevice {
-    /// The device of ACPI, if it is one.
+    /// Returns the ACPI device, if it is one.
     pub(crate) fn acpi(&self) -> Option<&AcpiDevice> {
         match self {
             Self::Acpi(device) => Some(device),
@@ -99,7 +100,7 @@ impl FirmwareDevice {
         }
     }
 
-    /// The functions that the device has under `method`, as a bit mask; 0 if it has none.
+    /// Returns the functions that the device has under `method`, as a bit mask; 0 if it has none.
     pub(crate) fn functions(&self, method: DeviceSpecificMethod) -> u64 {
         match self {
             Self::Acpi(device) => device.functions(method),
@@ -107,8 +108,8 @@ impl FirmwareDevice {
         }
     }
 
-    /// Evaluates a function. `EINVAL`: there is no result; a simulated device says `ENOTTY` to functions that it does not have,
-    /// and may fail with any error.
+    /// Evaluates a function. `EINVAL`: ACPI returned no result. `ENOTTY`: a simulated device lacks
+    /// the function. A simulated device may fail with any other error.
     pub(crate) fn evaluate_function(
         &self,
         method: DeviceSpecificMethod,
@@ -132,7 +133,7 @@ impl FirmwareDevice {
 }
 
 impl FirmwareDevice {
-    /// The functions under `method` that user space may name in a `CALL`, as a bit mask.
+    /// Returns the functions under `method` that a `CALL` may name, as a bit mask.
     pub(crate) fn callable(&self, method: DeviceSpecificMethod) -> u64 {
         match self {
             Self::Acpi(_) => self.functions(method),
@@ -140,7 +141,8 @@ impl FirmwareDevice {
         }
     }
 
-    /// Takes the notification with which a simulated device follows up a function. ACPI notifies by itself.
+    /// Takes the pending notification of a simulated device, if any. ACPI delivers its
+    /// notifications itself.
     pub(crate) fn take_notification(&self) -> Option<u32> {
         match self {
             Self::Acpi(_) => None,
@@ -149,16 +151,16 @@ impl FirmwareDevice {
     }
 }
 
-/// What a function gave back.
+/// Output of a function.
 pub(crate) enum Answer {
-    /// An object of ACPI.
+    /// An ACPI object.
     Object(Object),
     /// Bytes.
     Bytes(KVVec<u8>),
 }
 
 impl Answer {
-    /// The bytes, if it is a buffer.
+    /// Returns the bytes, or `None` for an ACPI object that is not a buffer.
     pub(crate) fn buffer(&self) -> Option<&[u8]> {
         match self {
             Self::Object(object) => object.value().buffer(),

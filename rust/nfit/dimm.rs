@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A DIMM: what the table says of it, and what its ACPI device can do.
+//! A DIMM: its description in the table, and its ACPI device.
 
 use crate::{
     attributes,
@@ -61,7 +61,7 @@ use nd_format::nfit::{
 /// Notification of a DIMM: its health has changed.
 const HEALTH_CHANGED: u32 = 0x81;
 
-/// What this module knows of a DIMM; the private data of its [`Dimm`].
+/// Private data of a [`Dimm`].
 pub(crate) struct NfitDimm {
     pub(crate) handle: DeviceHandle,
     pub(crate) physical_id: u16,
@@ -71,12 +71,12 @@ pub(crate) struct NfitDimm {
     pub(crate) firmware: Option<Firmware>,
 }
 
-/// The part of a DIMM that is its ACPI device.
+/// Firmware of a DIMM: its ACPI device, or a simulated one.
 pub(crate) struct Firmware {
     pub(crate) device: FirmwareDevice,
     pub(crate) functions: Option<DimmFunctions>,
     labels: LabelMethods,
-    /// A bit for each family that the device answers to.
+    /// Bit mask of the families that the device supports.
     families: u64,
     pub(crate) shutdown: Shutdown,
 }
@@ -84,7 +84,7 @@ pub(crate) struct Firmware {
 impl Firmware {
     fn of(device: FirmwareDevice) -> Self {
         let (functions, families) = DimmFunctions::of(&device);
-        // A DIMM without a family has no labels, whatever methods it may have.
+        // A DIMM without a command family has no labels, even if it has label methods.
         let labels = match (&device, functions) {
             (FirmwareDevice::Acpi(device), Some(functions)) if !functions.prefers_own_labels => {
                 LabelMethods::of(device, crate::FORCE_LABELS.is_on())
@@ -111,7 +111,8 @@ impl Firmware {
 }
 
 impl NfitDimm {
-    /// Looks at the DIMM that a table describes. `None`: there is no ACPI device for it, so it is left out.
+    /// Returns the DIMM that a table describes. `None`: it has no ACPI device and
+    /// `force_enable_dimms` is not set, so it is ignored.
     pub(crate) fn find(
         reporter: &Device,
         platform: &Platform,
@@ -187,7 +188,8 @@ impl NfitDimm {
         Ok(private)
     }
 
-    /// What the firmware said at boot, and what it says of the last shutdown.
+    /// Returns the state flags of the table, and `FLUSH_FAILED` if the firmware reports a dirty
+    /// shutdown.
     pub(crate) fn state(&self) -> MappingFlags {
         match &self.firmware {
             Some(firmware) if firmware.shutdown.was_dirty => {
@@ -197,7 +199,7 @@ impl NfitDimm {
         }
     }
 
-    /// Bit mask of the ioctl commands that the DIMM takes.
+    /// Returns a bit mask of the ioctl commands that the DIMM supports.
     fn commands(&self) -> u64 {
         let mut commands = 1 << dimm_command::CALL;
         let Some(firmware) = &self.firmware else {
@@ -215,9 +217,10 @@ impl NfitDimm {
         commands
     }
 
-    /// Judges the status of a label command. `EACCES`: the DIMM is locked; `EIO`: any other failure.
+    /// Translates the status of a label command. `EACCES`: the DIMM is locked; `EIO`: any other
+    /// failure.
     pub(crate) fn label_status(&self, command: u32, status: u32) -> Result {
-        /// In the extended status of the family's own functions.
+        /// Bit of the extended status of the family's own functions.
         const LOCKED: u32 = 1 << 16;
         /// Status of `_LSR` and `_LSW` (ACPI 6.5, section 6.5.10).
         const LABELS_LOCKED: u32 = 3;
@@ -237,7 +240,8 @@ impl NfitDimm {
         }
     }
 
-    /// Tells once whether the last command changed the health of a simulated DIMM. Others notify by themselves.
+    /// Takes the pending health notification of a simulated DIMM. ACPI delivers its notifications
+    /// itself.
     pub(crate) fn take_health_event(&self) -> bool {
         match &self.firmware {
             Some(Firmware {
@@ -248,7 +252,7 @@ impl NfitDimm {
         }
     }
 
-    /// Tells whether the DIMM answers to all of `functions` of `family`.
+    /// Returns `true` if the DIMM supports all of `functions` of `family`.
     pub(crate) fn has_functions(&self, family: DimmFamily, functions: Functions) -> bool {
         self.firmware
             .as_ref()
@@ -256,7 +260,7 @@ impl NfitDimm {
             .is_some_and(|known| known.family == family && known.functions.contains_all(functions))
     }
 
-    /// Calls a function on behalf of this module. `ENOTTY`: the DIMM does not have it.
+    /// Calls a function for the driver itself. `ENOTTY`: the DIMM lacks it.
     pub(crate) fn call(&self, function: u32, input: &[u8]) -> Result<Answer> {
         let firmware = self.firmware.as_ref().ok_or(ENOTTY)?;
         let known = firmware.functions.ok_or(ENOTTY)?;
@@ -268,7 +272,7 @@ impl NfitDimm {
             .evaluate_function(known.method(function), function, input)
     }
 
-    /// Executes a command; returns the bytes of the payload that were left.
+    /// Executes a command. Returns the number of payload bytes that were left unfilled.
     pub(crate) fn execute(&self, command: Command<'_>) -> Result<usize> {
         let Command { number, payload } = command;
         let firmware = self.firmware.as_ref().ok_or(ENOTTY)?;
@@ -301,12 +305,12 @@ impl NfitDimm {
     }
 }
 
-/// Wakes up those who poll the flags of a DIMM.
+/// Wakes up pollers of a DIMM's attribute `flags`.
 pub(crate) fn health_changed(dimm: &Node<Dimm>) {
     dimm.notify(AttributePath::within(c"nfit", c"flags"));
 }
 
-/// Wakes up those who poll the flags of a DIMM when its health changes.
+/// Notification handler that wakes up pollers when the health of a DIMM changes.
 pub(crate) struct HealthWatch(pub(crate) ARef<Node<Dimm>>);
 
 impl NotifyHandler for HealthWatch {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which functions a device answers to, and which of them user space may call.
+//! Command families: the functions of a device, and those of them that user space may call.
 
 use crate::{
     device::FirmwareDevice,
@@ -18,34 +18,34 @@ use nd_format::{
     uuid::Guid, //
 };
 
-/// Revisions of the families that differ in functions.
+/// Revisions of functions that families use.
 const REVISIONS: [u64; 2] = [1, 2];
 
-/// The functions of a DIMM that may be called.
+/// Callable functions of a DIMM.
 #[derive(Clone, Copy)]
 pub(crate) struct DimmFunctions {
     pub(crate) family: DimmFamily,
     pub(crate) functions: Functions,
-    /// Whether the family's own label functions are to be used, rather than the methods of ACPI.
+    /// `true` if the family's own label functions take precedence over the ACPI label methods.
     pub(crate) prefers_own_labels: bool,
 }
 
-/// What speaks for a family that a DIMM answers to, ascending.
+/// Rank of a family among those that a DIMM supports, ascending.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fitness {
-    /// It has the query, and nothing that could be called.
+    /// The query is the only function.
     NoFunctions,
-    /// It has functions.
+    /// There are functions besides the query.
     Functions,
-    /// The administrator asks for it.
+    /// The administrator prefers this family (`default_dsm_family`).
     Preferred,
 }
 
 impl DimmFunctions {
-    /// Asks a DIMM. Also returns a bit for each family that it answers to.
+    /// Queries a DIMM. Also returns a bit mask of the families that it supports.
     ///
-    /// The family is the first one that has a function besides the query, or else the first one at all: there is firmware that answers
-    /// with the query alone to any GUID.
+    /// The family is the preferred one, else the first one with a function besides the query, else
+    /// the first one at all. Some firmware answers the query, and nothing else, for any GUID.
     pub(crate) fn of(device: &FirmwareDevice) -> (Option<Self>, u64) {
         let preferred = *module_parameters::default_dsm_family.value();
         let mut families = 0;
@@ -72,7 +72,7 @@ impl DimmFunctions {
         (chosen.map(|family| Self::within(device, family)), families)
     }
 
-    /// How to call a function.
+    /// Returns the GUID and the revision to call `function` with.
     pub(crate) fn method(&self, function: u32) -> DeviceSpecificMethod {
         DeviceSpecificMethod {
             guid: *self.family.guid().as_bytes(),
@@ -106,7 +106,7 @@ impl DimmFunctions {
     }
 }
 
-/// The functions of a family that may be called if the device has them.
+/// Returns the functions of a family that may be called if the device has them.
 fn allowed(family: DimmFamily) -> Functions {
     let without_vendor = crate::DISABLE_VENDOR_SPECIFIC.is_on();
     let forced = Functions::from_mask(*module_parameters::override_dsm_mask.value());
@@ -120,22 +120,22 @@ fn allowed(family: DimmFamily) -> Functions {
     }
 }
 
-/// The functions of the root device, by family.
+/// Functions of the root device, by family.
 #[derive(Clone, Copy)]
 pub(crate) struct RootFunctions {
-    /// Those that it has, and that are documented.
+    /// Documented functions that the root device has.
     pub(crate) known: [Functions; BusFamily::ALL.len()],
-    /// Those of them that user space may call by number.
+    /// Functions of these that user space may call by number.
     pub(crate) callable: [Functions; BusFamily::ALL.len()],
 }
 
-/// Asks the root device.
+/// Queries the root device.
 pub(crate) fn of_root(device: &FirmwareDevice) -> RootFunctions {
     let known = BusFamily::ALL.map(|family| {
         let functions = advertised(device, family.guid(), BusFamily::REVISION)
             .intersection(family.documented());
         match family {
-            // Firmware activation is of use only as a whole.
+            // Firmware activation needs all functions of the family.
             BusFamily::Intel if functions != family.documented() => Functions::NONE,
             BusFamily::Intel | BusFamily::Nfit => functions,
         }
@@ -149,7 +149,7 @@ pub(crate) fn of_root(device: &FirmwareDevice) -> RootFunctions {
     RootFunctions { known, callable }
 }
 
-/// How a function of a family of the root device is called.
+/// Returns the GUID and the revision to call functions of a root device's family with.
 pub(crate) fn method(family: BusFamily) -> DeviceSpecificMethod {
     DeviceSpecificMethod {
         guid: *family.guid().as_bytes(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where tables come from: the static NFIT, and the method `_FIT`, which knows what was plugged since.
+//! Sources of the table: the static NFIT, the method `_FIT`, which includes hotplugged devices, and
+//! simulated firmware.
 
 use crate::simulated::SimulatedPlatform;
 use kernel::{
@@ -20,40 +21,42 @@ use nd_format::nfit::{
     Structure, //
 };
 
-/// Revision of a table that nobody gave a header to.
+/// Revision if there is no valid static table, and so no header.
 const REVISION_WITHOUT_HEADER: u8 = 1;
 
-/// Revision of a table that nobody but this module will ever see.
+/// Revision of a simulated table, which has no header.
 const SIMULATED_REVISION: u8 = 0;
 
-/// Bytes of a table, wherever they are.
+/// Bytes of a table.
 pub(crate) enum Source {
-    /// Of the static table.
+    /// The static table.
     Static(Table),
-    /// Of `_FIT`, with the revision of the static table.
+    /// The result of `_FIT`, with the revision of the static table.
     Method {
-        /// What the method gave back.
+        /// Result of the method.
         answer: Object,
-        /// The revision of the static table.
+        /// Revision of the static table.
         revision: u8,
     },
-    /// Of somebody who plays the firmware.
+    /// The table of a simulated platform.
     Simulated(Arc<dyn SimulatedPlatform>),
 }
 
-/// A table and its revision.
+/// A parsed table and its revision.
 pub(crate) struct Parsed<'a> {
     pub(crate) revision: u8,
     pub(crate) table: Nfit<'a>,
 }
 
 impl Source {
-    /// What there is at boot; `None` if there is no table, which is fine: DIMMs may be plugged later.
+    /// Returns the table at boot. `None`: there is no table. This is no error, DIMMs may be plugged
+    /// later.
     ///
-    /// `_FIT` wins over the static table where both are.
+    /// `_FIT` takes precedence over the static table.
     pub(crate) fn at_boot(device: &Device, root: &AcpiDevice) -> Option<Self> {
         let table = Table::get(c"NFIT")?;
-        // A static table that cannot be read has no revision that matters, and is reported when it is used.
+        // The revision of an invalid static table does not matter: the table is refused when it is
+        // parsed.
         let revision = Nfit::from_table(table.bytes())
             .map_or(REVISION_WITHOUT_HEADER, |(header, _)| header.revision);
         match root.evaluate(c"_FIT", &[]) {
@@ -76,7 +79,8 @@ impl Source {
         }
     }
 
-    /// What there is after the firmware has notified of a change.
+    /// Returns the table after the firmware notified of a change. `ENXIO`: `_FIT` failed, or
+    /// returned no buffer.
     pub(crate) fn after_change(device: &Device, root: &AcpiDevice) -> Result<Self> {
         let answer = root
             .evaluate(c"_FIT", &[])
@@ -99,7 +103,7 @@ impl Source {
         Ok(Self::Method { answer, revision })
     }
 
-    /// Parses the table, and reports what is wrong with it or not known of it.
+    /// Parses the table. Logs malformed and unknown structures.
     pub(crate) fn parse(&self, device: &Device) -> Result<Parsed<'_>> {
         let parsed = match self {
             Self::Static(table) => Nfit::from_table(table.bytes()).map(|(header, table)| Parsed {
@@ -150,7 +154,7 @@ impl Source {
 
 fn errno(error: TableError) -> Error {
     match error {
-        // Not what one would choose, but what the probe of such a table has always failed with.
+        // Not the obvious errno, but the one that the C driver fails with.
         TableError::WrongLength { .. } => ENOMEM,
         TableError::NoHeader { .. }
         | TableError::Signature { .. }

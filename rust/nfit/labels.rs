@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The label area through the methods of ACPI (ACPI 6.5, section 6.5.10), in the payloads of the ioctl commands.
+//! ACPI label methods (ACPI 6.5, section 6.5.10), in the payloads of the ioctl commands.
 //!
 //! ```text
 //! method                         package or number            payload after the input
@@ -23,7 +23,7 @@ use kernel_ext::acpi::{
 };
 use nd::provider::dimm_command;
 
-/// Which of the methods a DIMM has, and is allowed to use.
+/// Label methods that a DIMM has and the driver uses.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct LabelMethods {
     pub(crate) read: bool,
@@ -31,8 +31,8 @@ pub(crate) struct LabelMethods {
 }
 
 impl LabelMethods {
-    /// Asks a DIMM. Labels that cannot be written are left alone unless `even_read_only`: a namespace that is made
-    /// without labels must not change its kind because of old ones.
+    /// Queries a DIMM. Labels that cannot be written are ignored unless `even_read_only`: a
+    /// namespace that was created without labels must not change its type because of stale ones.
     pub(crate) fn of(device: &AcpiDevice, even_read_only: bool) -> Self {
         let read = device.has_method(c"_LSI") && device.has_method(c"_LSR");
         let write = read && device.has_method(c"_LSW");
@@ -42,7 +42,7 @@ impl LabelMethods {
         }
     }
 
-    /// Tells whether `command` goes to a method.
+    /// Returns `true` if `command` is executed by a method.
     pub(crate) fn serve(self, command: u32) -> bool {
         match command {
             dimm_command::GET_CONFIG_SIZE | dimm_command::GET_CONFIG_DATA => self.read,
@@ -52,7 +52,8 @@ impl LabelMethods {
     }
 }
 
-/// Executes a command that [`LabelMethods::serve`] takes; returns the bytes of the payload that were left.
+/// Executes a command for which [`LabelMethods::serve`] returned `true`. Returns the number of
+/// payload bytes that were left unfilled.
 pub(crate) fn execute(device: &AcpiDevice, command: u32, payload: Payload<'_>) -> Result<usize> {
     let Payload {
         input, mut output, ..
@@ -77,7 +78,7 @@ pub(crate) fn execute(device: &AcpiDevice, command: u32, payload: Payload<'_>) -
     output.finish()
 }
 
-/// Offset, length and the bytes that follow them.
+/// Splits the input of a command into offset, length and the bytes that follow.
 fn area(input: &[u8]) -> Result<(Argument<'_>, Argument<'_>, &[u8])> {
     let (offset, rest) = input.split_first_chunk::<4>().ok_or(EINVAL)?;
     let (length, bytes) = rest.split_first_chunk::<4>().ok_or(EINVAL)?;
@@ -85,11 +86,11 @@ fn area(input: &[u8]) -> Result<(Argument<'_>, Argument<'_>, &[u8])> {
     Ok((number(offset), number(length), bytes))
 }
 
-/// Copies numbers as 32 bits, and a buffer if it fills the room that is left. `EINVAL`: the answer has something else
-/// in it. `ENXIO`: it has more numbers than there is room for.
+/// Copies numbers as 32 bits, and a buffer if it fills the remaining room. `EINVAL`: the result
+/// contains any other object. `ENXIO`: there is no room for a number.
 fn copy(answer: &Object, output: &mut Output<'_>) -> Result {
     let copy_one = |value: Value<'_>, output: &mut Output<'_>| match value {
-        // The specification gives the numbers 32 bits.
+        // The specification defines the numbers as 32 bits.
         Value::Integer(number) => output.push(&(number as u32).to_ne_bytes()),
         Value::Buffer(bytes) => output.fill(bytes),
         Value::Package(_) | Value::Other(_) => Err(EINVAL),

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether a table is being merged.
+//! Barrier between the merge of a table and `wait_probe`.
 //!
-//! The bus is there before its DIMMs, and these before the regions; who asks for all of them has to wait for the end of the merge. The bus
-//! cannot ask its [`Provider`](crate::provider::Provider), which keeps the bus; so this is between them.
+//! The bus is registered before its DIMMs, and the DIMMs before the regions. `wait_probe` returns
+//! only when all of them are, so it waits for the end of the merge. The
+//! [`Provider`](crate::provider::Provider) owns the bus, so the bus cannot refer back to it: the
+//! two share this lock instead.
 
 use kernel::{
     new_mutex,
@@ -18,7 +20,7 @@ use kernel::{
     },
 };
 
-/// Shared by a provider and its bus.
+/// Lock that a provider and its bus share.
 #[pin_data]
 pub(crate) struct Merging {
     #[pin]
@@ -35,12 +37,12 @@ impl Merging {
         )
     }
 
-    /// A merge begins; it ends when the result is dropped.
+    /// Starts a merge. It ends when the returned guard is dropped.
     pub(crate) fn begin(&self) -> Guard<'_, (), MutexBackend> {
         self.lock.lock()
     }
 
-    /// Waits for the end of the merge that is going on, if there is one. Never call it from something that a merge waits for.
+    /// Waits until no merge is in progress. Must not be called by work that a merge waits for.
     pub(crate) fn wait(&self) {
         drop(self.begin());
     }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was found so far, and the merge of a table into it.
+//! The registered bus, DIMMs and ranges of a root device, and the merge of a table into them.
 //!
-//! A table is merged at boot and whenever the firmware notifies of a change. DIMMs and ranges that are known are left
-//! alone, new ones are registered, and a table that lacks a known one is refused: nothing can be unplugged. Each DIMM and
-//! each range is judged alone: what cannot be used is left out, with a message, and its neighbours come up.
+//! A table is merged at boot and whenever the firmware notifies of a change. Known DIMMs and ranges
+//! stay as they are, new ones are registered. A table that lacks a known one is refused: nothing
+//! can be unplugged. Each DIMM and each range is checked alone: an unusable one is ignored, with a
+//! message, and the others are registered.
 
 use crate::{
     bus::NfitBus,
@@ -58,7 +59,7 @@ use nd_format::nfit::{
 /// Notification of the root device: the table has changed.
 const TABLE_CHANGED: u32 = 0x80;
 
-/// A root device and what was found below it.
+/// A root device and the devices below it.
 #[pin_data]
 pub(crate) struct Provider {
     device: ARef<Device>,
@@ -68,8 +69,8 @@ pub(crate) struct Provider {
     inventory: Mutex<Inventory>,
 }
 
-/// What was registered. Dropped in this order: nobody is notified any more, nothing is scrubbed, DIMMs are let go of, then the
-/// bus goes with all that is on it, then ranges are taken out of the tree of addresses.
+/// Registered devices. Fields are dropped in this order: notification handlers, scrubs, references
+/// to DIMMs, the bus with everything on it, then the ranges in the resource tree.
 #[derive(Default)]
 struct Inventory {
     watches: KVec<NotifyRegistration<HealthWatch>>,
@@ -89,7 +90,7 @@ struct KnownRange {
     _region: Registered,
 }
 
-/// What tells a range from others.
+/// Identity of a range. All three values must match.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct RangeIdentity {
     index: u16,
@@ -121,7 +122,8 @@ impl Provider {
         )
     }
 
-    /// Merges what there is at boot. Without a table there is nothing to do until the firmware notifies.
+    /// Merges the table that is present at boot. Without a table there is nothing to do until the
+    /// firmware notifies.
     pub(crate) fn merge_at_boot(&self) -> Result {
         let mut inventory = self.inventory.lock();
         let source = match &self.platform {
@@ -134,7 +136,7 @@ impl Provider {
         }
     }
 
-    /// The bus, once a table was merged.
+    /// Returns the bus, once a table was merged.
     pub(crate) fn bus(&self) -> Option<ARef<Node<Bus>>> {
         let inventory = self.inventory.lock();
         inventory.bus.as_ref().map(|bus| bus.bus().into())
@@ -156,8 +158,9 @@ impl Provider {
         let found = self.look_for_dimms(inventory, &table)?;
         let plans = self.plan_ranges(inventory, &found, &table)?;
 
-        // From here on the table is believed. Shortage of memory, which stops the merge now, leaves what was registered before: it goes with
-        // the provider, or is known to the merge after the next notification.
+        // The table has been checked. From here on the merge fails only for lack of memory. What it
+        // registered before then is in the inventory: it goes with the provider, and a later merge
+        // leaves it alone.
         let bus = match &mut inventory.bus {
             Some(bus) => bus,
             none => none.insert(NfitBus::register(
@@ -172,8 +175,8 @@ impl Provider {
         if inventory.scrub.is_none() {
             inventory.scrub = ours.scrub_guard();
         }
-        // What is registered must become known, or it would be registered again; and in a handler of notifications nobody may drop a
-        // registration for them.
+        // Reserve first: what is registered must be recorded, or a later merge registers it again.
+        // A handler of notifications must not drop a registration for notifications either.
         inventory.watches.reserve(found.len(), GFP_KERNEL)?;
         inventory.dimms.reserve(found.len(), GFP_KERNEL)?;
         inventory.ranges.reserve(plans.len(), GFP_KERNEL)?;
@@ -224,7 +227,7 @@ impl Provider {
             let registered = plan.register(&bus, persistence, |handle| {
                 inventory.dimm(handle).map(ARef::from)
             });
-            // Why it is left out was said.
+            // `register` has logged the reason.
             let Ok((registered, region)) = registered else {
                 continue;
             };
@@ -248,7 +251,7 @@ impl Provider {
         Ok(())
     }
 
-    /// The ranges of `table` that are not known yet and become regions. Those that cannot are left out.
+    /// Returns the new ranges of `table` that become regions. Unusable ones are ignored.
     fn plan_ranges<'t>(
         &self,
         inventory: &Inventory,
@@ -272,7 +275,7 @@ impl Provider {
                 continue;
             }
             if let Some(kind) = region::kind_of(range) {
-                // What is wrong with the range was said, and does not concern its neighbours.
+                // `new` has logged the reason. The other ranges are not affected.
                 match Plan::new(&self.device, table, range, kind, find) {
                     Ok(plan) => plans.push((identity, plan), GFP_KERNEL)?,
                     Err(ENOMEM) => return Err(ENOMEM),
@@ -283,8 +286,8 @@ impl Provider {
         Ok(plans)
     }
 
-    /// The DIMMs of `table` that are not known yet, ascending by handle. Those that cannot be put together are left out, and with them the
-    /// ranges that they are a part of.
+    /// Returns the new DIMMs of `table`, ascending by handle. Unusable ones are ignored, and with
+    /// them the ranges that they are a part of.
     fn look_for_dimms(&self, inventory: &Inventory, table: &Nfit<'_>) -> Result<KVec<NfitDimm>> {
         let mut found = KVec::new();
         for dimm in table.dimms() {
@@ -314,14 +317,14 @@ impl Provider {
     }
 }
 
-/// Passes on what `acpi`, the ACPI device of `dimm`, notifies of.
+/// Forwards health notifications of `acpi`, the ACPI device of `dimm`.
 fn watch_health(acpi: &AcpiDevice, dimm: &Node<Dimm>) -> Result<NotifyRegistration<HealthWatch>> {
     let watch = Arc::new(HealthWatch(dimm.into()), GFP_KERNEL)?;
     NotifyRegistration::new(acpi, watch)
 }
 
 impl Inventory {
-    /// The registered DIMM of a handle.
+    /// Returns the registered DIMM of a handle.
     fn dimm(&self, handle: DeviceHandle) -> Option<&Node<Dimm>> {
         self.dimms
             .iter()
@@ -329,7 +332,7 @@ impl Inventory {
             .map(|known| &*known.node)
     }
 
-    /// `ENXIO`: the table lacks something that was registered.
+    /// Returns `ENXIO` if the table lacks a registered DIMM or range.
     fn check_nothing_is_gone(&self, device: &Device, table: &Nfit<'_>) -> Result {
         for known in &self.dimms {
             if !table

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A range of the table as a region: which DIMMs it is made of, and where it is.
+//! A range of the table as a region: its mappings, its interleave set and its addresses.
 
 use crate::{
     attributes,
@@ -49,22 +49,22 @@ use nd_format::nfit::{
     SystemRange, //
 };
 
-/// What this module knows of a region; the private data of its [`Region`].
+/// Private data of a [`Region`].
 pub(crate) struct NfitRegion {
     /// Index of the range in the table.
     pub(crate) range_index: u16,
 }
 
-/// A registered region.
+/// A registered range.
 pub(crate) struct Registered {
-    /// Its place among the physical addresses, if it was not there before.
+    /// Its entry in the resource tree, unless the tree described the range before.
     pub(crate) _inserted: Option<InsertedRange>,
 }
 
-/// Which kind of region a range becomes; `None` if none.
+/// Returns the kind of region that a range becomes; `None` if it becomes none.
 pub(crate) fn kind_of(range: &SystemRange) -> Option<RegionKind> {
     let kind = range.kind();
-    // Nothing can be mapped into a range of index 0, so it is of use only if it is a disk as a whole.
+    // No mapping can name a range of index 0, so such a range is of use only as a disk in memory.
     if range.index.get() == 0 && !kind.is_virtual() {
         return None;
     }
@@ -79,7 +79,7 @@ pub(crate) fn kind_of(range: &SystemRange) -> Option<RegionKind> {
     }
 }
 
-/// A range of which is known that it can be registered.
+/// A range that was checked and can be registered.
 pub(crate) struct Plan<'t> {
     range: &'t SystemRange,
     kind: RegionKind,
@@ -97,11 +97,15 @@ struct Part {
 }
 
 impl<'t> Plan<'t> {
-    /// Checks `range` of `table`, which becomes a region of this `kind`. `find` gives the DIMM of a handle.
+    /// Checks `range` of `table`, which becomes a region of this `kind`. `find` returns the DIMM of
+    /// a handle.
     ///
-    /// `EINVAL`: the range is empty, wraps around or is not made of pages, although it is no disk in memory; or a mapping cannot be read.
-    /// `ENODEV`: a mapping has no DIMM, or a DIMM no control region. `ENXIO`: there are too many mappings. A message of `reporter` says
-    /// which.
+    /// - `EINVAL`: the range is empty, wraps around or is not made of pages (a disk in memory may
+    ///   have any length); a mapping is malformed or not made of pages.
+    /// - `ENODEV`: a mapping has no DIMM, or the DIMM has no control region.
+    /// - `ENXIO`: there are too many mappings.
+    ///
+    /// A message of `reporter` gives the reason.
     pub(crate) fn new<'d>(
         reporter: &Device,
         table: &Nfit<'t>,
@@ -203,7 +207,7 @@ impl<'t> Plan<'t> {
         })
     }
 
-    /// What is to be scrubbed of it.
+    /// Returns the range to scrub; `None` if it is not memory.
     pub(crate) fn scrub_target(&self) -> Option<Target> {
         let kind = match self.range.kind() {
             RangeKind::Persistent => MemoryKind::Persistent,
@@ -217,7 +221,8 @@ impl<'t> Plan<'t> {
         })
     }
 
-    /// Registers the region on `bus`. `find` gives the DIMM of a handle, registered by now. A message says what an error is about.
+    /// Registers the region on `bus`. `find` returns the registered DIMM of a handle. The reason
+    /// for an error is logged.
     pub(crate) fn register(
         self,
         bus: &Node<Bus>,
@@ -257,7 +262,7 @@ impl<'t> Plan<'t> {
                 interleave_set: Some(self.interleave_set),
                 numa_node,
                 target_node,
-                // The firmware may hand out far more persistent memory than there is room for page structures.
+                // Firmware may describe far more persistent memory than there is room for a memmap.
                 page_map: false,
                 persistence: persistence.map(|domain| match domain {
                     nfit::PersistenceDomain::CpuCache => PersistenceDomain::CpuCache,
@@ -282,9 +287,9 @@ impl<'t> Plan<'t> {
         Ok((registered, region))
     }
 
-    /// Lists persistent memory in the tree of addresses, unless it is there already.
+    /// Inserts persistent memory into the resource tree, unless the tree describes it already.
     fn insert(&self, bus: &Node<Bus>) -> Result<Option<InsertedRange>> {
-        // Addresses that are only played must not get in the way of what is really there.
+        // Simulated addresses must not conflict with real resources.
         let is_simulated = bus.private::<NfitBus>().is_some_and(NfitBus::is_simulated);
         if is_simulated
             || self.range.kind() != RangeKind::Persistent
@@ -332,9 +337,10 @@ fn is_whole_pages(value: u64) -> bool {
     value % PAGE_SIZE as u64 == 0
 }
 
-/// The NUMA node of `range`, and the one that its memory would get as system memory.
+/// Returns the NUMA node of `range`, and the node that its memory would have as system memory.
 ///
-/// The address decides where the firmware names no proximity domain, or one that the kernel does not know.
+/// Both are looked up by address if the firmware names no proximity domain, or one that the kernel
+/// does not know.
 fn nodes(range: &SystemRange, first: u64) -> (i32, i32) {
     let domain = range.proximity_domain();
     let or_by_address = |node: Option<i32>, by_address: fn(u64) -> i32| match node {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `ndbusN/nfit`.
+//! Attributes of `ndbusN/nfit`.
 
 use crate::{
     bus::NfitBus,
@@ -35,7 +35,7 @@ use nd_format::nfit::{
     dsm::BusFamily, //
 };
 
-/// Revision of the table. That it is there tells that this is a bus of ACPI.
+/// Revision of the table. User space recognises an ACPI bus by this attribute.
 static REVISION: Attribute<Bus> = Attribute::read_only(c"revision", |bus, out| {
     let bus = bus.private::<NfitBus>().ok_or(ENXIO)?;
     writeln!(out, "{}", bus.revision)?;
@@ -48,7 +48,8 @@ static DSM_MASK: Attribute<Bus> = Attribute::read_only(c"dsm_mask", |bus, out| {
     Ok(())
 });
 
-/// How often everything that was to be scrubbed has been, with a `+` while something still is. Writing 1 asks for a scrub.
+/// Number of completed scrubs of all ranges, with a `+` while one is pending or running. Writing 1
+/// requests a scrub.
 static SCRUB: Attribute<Bus> = Attribute::<Bus>::read_write(
     c"scrub",
     |bus, out| {
@@ -79,7 +80,7 @@ fn scrub_of(bus: &Bus) -> Option<&Scrub> {
     bus.private::<NfitBus>()?.scrub()
 }
 
-/// Whether a hardware error is to be followed by a long scrub of everything.
+/// 1 if a hardware error starts a long scrub of all ranges, 0 if it starts a short one.
 static HW_ERROR_SCRUB: Attribute<Bus> = Attribute::<Bus>::read_write(
     c"hw_error_scrub",
     |bus, out| {
@@ -101,7 +102,8 @@ static HW_ERROR_SCRUB: Attribute<Bus> = Attribute::<Bus>::read_write(
 )
 .expecting("0 or 1");
 
-/// Whether devices count as idle while firmware is activated, so that the firmware need not force them.
+/// `Y` if devices count as idle during firmware activation, so that the firmware need not idle
+/// them.
 static FIRMWARE_ACTIVATE_NOIDLE: Attribute<Bus> = Attribute::read_write(
     c"firmware_activate_noidle",
     |bus: &Node<Bus>, out| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `nmemN/nfit`: what identifies a DIMM, and what its firmware said of it.
+//! Attributes of `nmemN/nfit`: identity of a DIMM and state that its firmware reported.
 
 use crate::dimm::NfitDimm;
 use kernel::{
@@ -33,7 +33,7 @@ fn control_region(dimm: &Node<Dimm>) -> Result<&ControlRegion> {
     ours(dimm)?.control_region.as_ref().ok_or(ENXIO)
 }
 
-/// Hides what comes from a control region where there is none.
+/// Returns the mode of an attribute of the control region: hidden if there is none.
 fn with_control_region(dimm: &Node<Dimm>) -> u16 {
     if control_region(dimm).is_ok() {
         READ_ONLY
@@ -42,7 +42,7 @@ fn with_control_region(dimm: &Node<Dimm>) -> u16 {
     }
 }
 
-/// An attribute that shows a number of 16 bits of the control region.
+/// Defines an attribute that shows a 16-bit field of the control region.
 macro_rules! control_region_number {
     ($name:ident, $file:literal, |$region:ident| $value:expr) => {
         static $name: Attribute<Dimm> = Attribute::read_only($file, |dimm, out| {
@@ -88,7 +88,7 @@ static ID: Attribute<Dimm> = Attribute::read_only(c"id", |dimm, out| {
 })
 .visible(with_control_region);
 
-/// How many interfaces the DIMM is used through. Block windows, the second one, are history.
+/// Number of interfaces of the DIMM. Block windows, the second interface, are obsolete.
 static FORMATS: Attribute<Dimm> = Attribute::read_only(c"formats", |dimm, out| {
     writeln!(out, "{}", u8::from(ours(dimm)?.backs_persistent_memory))?;
     Ok(())

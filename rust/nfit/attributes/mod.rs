@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What this module adds to the attributes of buses, DIMMs and regions, in a directory `nfit` of each.
+//! Attributes that the driver adds to buses, DIMMs and regions, in the directory `nfit` of each.
 
 mod bus;
 mod dimm;

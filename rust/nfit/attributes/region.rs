@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `regionN/nfit`.
+//! Attributes of `regionN/nfit`.
 
 use crate::region::NfitRegion;
 use kernel::{

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Activation of staged firmware by functions of the root device and of its DIMMs.
+//! Firmware activation by functions of the root device and of its DIMMs.
 
 use super::status_of;
 use crate::{
@@ -41,7 +41,7 @@ use nd_format::nfit::{
     },
 };
 
-/// Asks the firmware anew for every answer, for it alone knows.
+/// Firmware activation. Nothing is cached: the firmware can change its state at any time.
 pub(crate) struct Activation;
 
 impl nd::activation::Activation for Activation {

@@ -30,7 +30,7 @@ use nd_format::nfit::{
     },
 };
 
-/// Passes operations on. The firmware alone knows the state.
+/// Security operations. Nothing is cached: the firmware can change its state at any time.
 pub(crate) struct Security;
 
 impl nd::security::Security for Security {
@@ -134,7 +134,7 @@ impl nd::security::Security for Security {
     }
 }
 
-/// Calls a function, and returns its status.
+/// Calls a function and returns its status.
 fn call(dimm: &Node<Dimm>, function: u32, input: &[u8]) -> Result<u32> {
     let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
     status_of(known.call(function, input)?.buffer())

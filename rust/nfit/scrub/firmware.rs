@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The functions of the root device that scrub.
+//! Address range scrub functions of the root device (ACPI 6.5, section 9.20.7).
 
 use super::Target;
 use crate::{
@@ -28,10 +28,10 @@ use nd_format::nfit::{
     },
 };
 
-/// The functions without which nothing can be scrubbed.
+/// Functions that scrubs need.
 pub(crate) const NEEDED: Functions = Functions::span(bus_command::ARS_CAP, bus_command::ARS_STATUS);
 
-/// A root device that has the functions.
+/// A root device that has [`NEEDED`].
 pub(super) struct Firmware(FirmwareDevice);
 
 impl Firmware {
@@ -72,7 +72,7 @@ impl Firmware {
         answer.buffer().and_then(Started::parse).ok_or(EIO)
     }
 
-    /// Asks after the scrub, and calls `f` with the answer.
+    /// Queries the scrub and calls `f` with the output.
     pub(super) fn progress<T>(&self, f: impl FnOnce(Progress<'_>) -> T) -> Result<T> {
         let answer = self.call(bus_command::ARS_STATUS, &[])?;
         let progress = answer.buffer().and_then(Progress::parse).ok_or(EIO)?;

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Address range scrub: the firmware looks for media errors in the ranges of a bus, and we ask it to and collect them.
+//! Address range scrub: has the firmware look for media errors in the ranges of a bus, and collects
+//! them.
 //!
 //! ```text
-//! boot, `scrub`, notification ──> requests of ranges ──> start ──> running ──> results ──> bad ranges of the bus
-//!                                         ^                                       │        regions are told
-//!                                         └───────── next range, or done ─────────┘
+//! boot, `scrub`,     requested                               bad ranges of the bus
+//! notification ────> ranges ──> start ──> running ──> results ──> regions revalidate
+//!                      ^                                 │
+//!                      └──────── next range, or done ────┘
 //! ```
 //!
-//! The firmware does one scrub at a time, perhaps one of its own. A job in the background asks after it, with ever longer
-//! pauses, and starts the next one when it has ended. When no range is left to be scrubbed, a counter goes up and those
-//! who poll the attribute `scrub` are woken.
+//! The firmware runs one scrub at a time. It may be a scrub that the firmware itself started. A
+//! background job polls it at growing intervals, and starts the next scrub when it has ended. When
+//! no requested range is left, a counter is incremented and pollers of the attribute `scrub` are
+//! woken.
 //!
 //! # Lock order
 //!
-//! The lock of the state is a leaf; the firmware is asked, and regions are told, without it.
+//! The lock of the state is a leaf. It is not held while the firmware is called or while regions
+//! revalidate.
 
 mod firmware;
 mod state;
@@ -67,7 +71,7 @@ use nd_format::nfit::ars::{
     Started, //
 };
 
-/// Seconds between two questions, at first and at most.
+/// Seconds between two polls of the firmware, at first and at most.
 const FIRST_PAUSE: u32 = 1;
 const LONGEST_PAUSE: u32 = 30 * 60;
 
@@ -76,7 +80,7 @@ pub(crate) struct Scrub {
     work: RepeatedWork<Scrubber>,
 }
 
-/// Keeps the scrubs of a bus going. Dropping it stops them, and lets go of the regions.
+/// Guard of the scrubs of a bus. Dropping it stops them and releases the regions.
 pub(crate) struct ScrubGuard(Arc<Scrub>);
 
 impl Drop for ScrubGuard {
@@ -86,7 +90,7 @@ impl Drop for ScrubGuard {
     }
 }
 
-/// Does the scrubs.
+/// The background job.
 #[pin_data]
 struct Scrubber {
     firmware: Firmware,
@@ -95,16 +99,16 @@ struct Scrubber {
     done: SetOnce<Notifier>,
 }
 
-/// What user space sees.
+/// State that user space sees.
 pub(crate) struct Status {
-    /// How often everything that was asked for has been scrubbed.
+    /// Number of completed scrubs of all requested ranges.
     pub(crate) count: u32,
-    /// Whether something is still to be scrubbed.
+    /// `true` while a range is still to be scrubbed.
     pub(crate) is_running: bool,
 }
 
 impl Scrub {
-    /// Scrubs by functions of `root`. Nothing happens before there are ranges.
+    /// Creates the scrubs of `root`. Nothing is scrubbed until a range is added.
     pub(crate) fn new(root: FirmwareDevice) -> Result<Arc<Self>> {
         let scrubber = Arc::pin_init(
             pin_init!(Scrubber {
@@ -126,20 +130,21 @@ impl Scrub {
         self.work.job()
     }
 
-    /// Returns what stops the scrubs. To be held by whoever registered the bus.
+    /// Returns the guard that stops the scrubs. The owner of the bus registration must hold it.
     pub(crate) fn guard(self: &Arc<Self>) -> ScrubGuard {
         ScrubGuard(self.clone())
     }
 
-    /// Takes what the firmware knows of `target` already to the list of `bus`, before the region is there. Tells whether the
-    /// firmware can scrub it.
+    /// Adds the errors that the firmware knows of `target` to the list of `bus`, before its region
+    /// is registered. Returns `true` if the firmware can scrub the range.
     pub(crate) fn look_at(&self, bus: &Node<Bus>, target: &Target) -> bool {
         let scrubber = self.scrubber();
         if !scrubber.firmware.can_scrub(target) {
             return false;
         }
         scrubber.find_attribute(bus);
-        // Somebody else's scrub may run, and so may one of ours for the range before. Then the background will do it.
+        // A scrub that the firmware started, or a scrub of the range before, may still be running.
+        // Then the background job scrubs this range.
         if scrubber.firmware.progress(|progress| match progress {
             Progress::Running => false,
             other => {
@@ -156,21 +161,23 @@ impl Scrub {
         true
     }
 
-    /// Scrubs `target`, which `region` is for, from now on: once for a start, and whenever it is asked for.
+    /// Adds `target` with its `region`: it is scrubbed now, and again on every request.
     pub(crate) fn add(&self, target: Target, region: ARef<Node<Region>>, long: bool) -> Result {
         self.scrubber().state.lock().add(target, region, long)?;
         self.work.start();
         Ok(())
     }
 
-    /// Asks for a scrub of everything. `EBUSY`: it is asked for already. `ENOTTY`: there is nothing that can be scrubbed.
+    /// Requests a scrub of all ranges. `EBUSY`: it is requested already. `ENOTTY`: no range can be
+    /// scrubbed.
     pub(crate) fn request(&self, depth: Depth) -> Result {
         self.scrubber().state.lock().request(depth)?;
         self.work.start();
         Ok(())
     }
 
-    /// Tells how far it is. Whoever may ask the firmware himself, and `is_curious`, need not wait for longer than a second.
+    /// Returns the state. If `poll_soon`, the next poll of the firmware is at most a second away.
+    /// Callers set it for readers that may access the firmware themselves.
     pub(crate) fn status(&self, is_curious: bool) -> Status {
         let (status, hasten) = self.scrubber().state.lock().status(is_curious);
         if hasten {
@@ -179,14 +186,14 @@ impl Scrub {
         status
     }
 
-    /// Tells whether user space would interfere if it started a scrub now.
+    /// Returns `true` if a scrub of user space would interfere now.
     pub(crate) fn is_busy(&self) -> bool {
         self.work.is_busy()
     }
 }
 
 impl Scrubber {
-    /// Finds the attribute whose readers are to be woken, once the bus has it.
+    /// Looks up the attribute `scrub` for notifications, once the bus has it.
     fn find_attribute(&self, bus: &Node<Bus>) {
         if self.done.as_ref().is_some() {
             return;
@@ -196,7 +203,7 @@ impl Scrubber {
         }
     }
 
-    /// Asks the firmware to scrub `target`. Results are of this scrub from now on.
+    /// Starts a scrub of `target`. From now on, results belong to this scrub.
     fn start(&self, bus: &Node<Bus>, target: &Target, depth: Depth) -> Result<Started> {
         bus.scrub_begins();
         self.firmware.start(target, depth)
@@ -254,7 +261,7 @@ impl Job for Scrubber {
                     self.state.lock().started(&target);
                     return Some(seconds(FIRST_PAUSE));
                 }
-                // Somebody was faster.
+                // Another scrub was started first.
                 Ok(Started::Busy) => {
                     self.state.lock().put_back(&target, depth);
                     return Some(seconds(FIRST_PAUSE));
@@ -282,7 +289,7 @@ impl Job for Scrubber {
     }
 }
 
-/// What the job makes of an answer.
+/// Result of a poll.
 enum Outcome {
     Running,
     Interrupted(Result<Started>),
@@ -290,7 +297,7 @@ enum Outcome {
     Ended,
 }
 
-/// Adds the errors that a scrub has found to the list of `bus`.
+/// Adds the errors that a scrub found to the list of `bus`.
 fn add_results(bus: &Node<Bus>, progress: &Progress<'_>) {
     let (Progress::Ended(records) | Progress::Interrupted(records, _)) = progress else {
         return;

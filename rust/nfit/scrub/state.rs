@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is to be scrubbed, what is being scrubbed, and how often everything has been.
+//! Requested ranges, the active scrub, and the count of completed ones.
 
 use super::{
     Status,
@@ -23,13 +23,13 @@ use nd_format::nfit::ars::{
 pub(crate) struct Target {
     /// First address.
     pub(crate) start: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub(crate) len: u64,
     /// Kind of memory.
     pub(crate) kind: MemoryKind,
 }
 
-/// A target with its region, and what is asked for.
+/// A target with its region and its requests.
 pub(super) struct Range {
     target: Target,
     region: ARef<Node<Region>>,
@@ -46,21 +46,21 @@ impl Range {
     }
 }
 
-/// The scrubs of a bus.
+/// State of the scrubs of a bus.
 pub(super) struct State {
-    /// In the order in which they are scrubbed: the one that was scrubbed last is the last.
+    /// In the order in which they are scrubbed: the most recently scrubbed one is last.
     ranges: KVec<Range>,
-    /// What we have the firmware scrub just now.
+    /// Range of the scrub that the driver started and that has not ended.
     active: Option<Target>,
-    /// Whether results that the firmware has are from after the last ones that were taken. Those that it has before we
-    /// ever started a scrub are.
+    /// `true` if the firmware may have results that were not collected yet. It may have some before
+    /// the driver starts its first scrub.
     fresh: bool,
     count: u32,
     is_running: bool,
     is_stopped: bool,
-    /// Seconds until the firmware is asked again.
+    /// Seconds until the next poll of the firmware.
     pause: u32,
-    /// Whether a pause was cut short for somebody already.
+    /// `true` if a reader has cut the current pause short already.
     hastened: bool,
 }
 
@@ -79,22 +79,22 @@ impl Default for State {
     }
 }
 
-/// What is to be done next.
+/// Next step of the job.
 pub(super) enum Next {
-    /// Scrub a range, from now on no longer asked for.
+    /// Scrub a range, whose request is cleared.
     Scrub {
         target: Target,
         depth: Depth,
         region: ARef<Node<Region>>,
     },
-    /// Nothing: all has been done just now.
+    /// Stop: all requested ranges have been scrubbed.
     Done,
-    /// Nothing, and nothing was asked for: somebody was curious while the last scrub ended.
+    /// Stop: there was no request. The job ran because a reader of the status hastened it.
     Nothing,
 }
 
 impl State {
-    /// Adds a range, which is asked for. `ENXIO`: there are no more scrubs.
+    /// Adds a range and requests its scrub. `ENXIO`: the scrubs were stopped.
     pub(super) fn add(&mut self, target: Target, region: ARef<Node<Region>>, long: bool) -> Result {
         if self.is_stopped {
             return Err(ENXIO);
@@ -128,7 +128,7 @@ impl State {
         Ok(())
     }
 
-    /// Also tells whether the job is to be hastened for a curious reader.
+    /// Also returns whether to poll the firmware soon, for a reader of the status.
     pub(super) fn status(&mut self, is_curious: bool) -> (Status, bool) {
         let hasten = is_curious && self.is_running && !self.is_stopped && !self.hastened;
         if hasten {
@@ -142,33 +142,34 @@ impl State {
         (status, hasten)
     }
 
-    /// The regions whose errors the next results of the firmware tell, and whether there may be such results.
+    /// Returns the regions that the next results concern, and whether there may be results.
     pub(super) fn regions_awaiting_results(&mut self) -> (KVec<ARef<Node<Region>>>, bool) {
         let mut regions = KVec::new();
         self.hastened = false;
         for range in &self.ranges {
             if self.active.is_none_or(|active| active == range.target) {
-                // Out of memory: those left out learn of their errors when they are enabled.
+                // Out of memory: a region that is missing here learns of its errors when it is
+                // enabled.
                 let _ = regions.push(range.region.clone(), GFP_KERNEL);
             }
         }
         (regions, self.fresh)
     }
 
-    /// The firmware is still at it: the seconds after which to ask again.
+    /// The scrub is still running. Returns the seconds until the next poll.
     pub(super) fn wait_longer(&mut self) -> u32 {
         let pause = self.pause;
         self.pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         pause
     }
 
-    /// The firmware has begun with the rest of a range: the seconds after which to ask it.
+    /// The firmware has started on the rest of a range. Returns the seconds until the next poll.
     pub(super) fn begin_again(&mut self) -> u32 {
         self.pause = FIRST_PAUSE;
         FIRST_PAUSE
     }
 
-    /// The firmware is free: what it has found was taken.
+    /// The scrub has ended and its results were collected. Returns the next step.
     pub(super) fn next(&mut self) -> Next {
         self.active = None;
         self.fresh = false;
@@ -194,14 +195,14 @@ impl State {
     pub(super) fn started(&mut self, target: &Target) {
         self.active = Some(*target);
         self.fresh = true;
-        // The others come first the next time.
+        // Move the range to the end, so that the others come first the next time.
         if let Some(range) = self.take(target) {
-            // There is room: it was there before.
+            // The capacity suffices: the range was in the list before.
             let _ = self.ranges.push_within_capacity(range);
         }
     }
 
-    /// A range was not scrubbed after all.
+    /// Requests a range again whose scrub could not be started yet.
     pub(super) fn put_back(&mut self, target: &Target, depth: Depth) {
         for range in &mut self.ranges {
             if range.target == *target {
@@ -210,7 +211,7 @@ impl State {
         }
     }
 
-    /// A range cannot be scrubbed.
+    /// Removes a range that cannot be scrubbed.
     pub(super) fn give_up(&mut self, target: &Target) {
         drop(self.take(target));
     }
@@ -223,7 +224,7 @@ impl State {
         self.ranges.remove(index).ok()
     }
 
-    /// No more scrubs. The regions are to be let go of without the lock.
+    /// Stops the scrubs. The caller drops the returned regions without the lock.
     pub(super) fn stop(&mut self) -> KVec<Range> {
         self.is_stopped = true;
         core::mem::take(&mut self.ranges)
