@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Activation of staged firmware, of all DIMMs of a bus at once (functions 1 and 2 of the root device, 29 and 30 of a DIMM).
+//! Firmware activation, of all DIMMs of a bus at once (functions 1 and 2 of the root device, 29 and
+//! 30 of a DIMM; NVDIMM DSM Interface).
 //!
-//! An activation takes a second for each armed DIMM, and may take three.
+//! An activation takes a second for each armed DIMM. The platform allows three.
 //!
 //! # Lock order
 //!
-//! The lock of the activation is taken before those of the updates.
+//! The lock of the activation nests outside those of the updates.
 
 use crate::answer::Answer;
 use core::mem;
@@ -34,12 +35,12 @@ use nd_format::nfit::activation::{
 
 /// Microseconds that the activation of one DIMM takes.
 const NEEDED: u64 = 1_000_000;
-/// Microseconds that an activation may take.
+/// Maximum duration of an activation, in microseconds.
 const ALLOWED: u64 = 3_000_000;
-/// How long the bus is busy afterwards.
+/// Time for which the bus is busy after an activation.
 const BUSY: Delta = Delta::from_millis(3000);
 
-/// What each DIMM has to do with activations.
+/// Activation state of a DIMM.
 #[derive(Clone, Copy)]
 struct Member {
     armed: bool,
@@ -76,7 +77,7 @@ impl Members {
     }
 }
 
-/// The activations of a bus.
+/// Firmware activation of a bus.
 #[pin_data]
 pub(crate) struct Activation {
     #[pin]
@@ -84,7 +85,7 @@ pub(crate) struct Activation {
 }
 
 impl Activation {
-    /// For `count` DIMMs, which have the numbers from 0 on.
+    /// Creates the activation of `count` DIMMs, numbered from 0.
     pub(crate) fn new(count: usize) -> Result<Arc<Self>> {
         let idle = Member {
             armed: false,
@@ -107,7 +108,8 @@ impl Activation {
         Answer::from_bytes(self.members.lock().info().as_bytes())
     }
 
-    /// Function 2 of the root device. `take_staged` tells whether a DIMM has staged firmware, which it takes.
+    /// Function 2 of the root device. `take_staged` activates the staged firmware of a DIMM and
+    /// returns `true` if there was any.
     pub(crate) fn activate(&self, take_staged: impl Fn(usize) -> bool) -> Result<KVVec<u8>> {
         let mut all = self.members.lock();
         let status = match all.state() {
@@ -144,7 +146,8 @@ impl Activation {
         Answer::from_bytes(DimmInfo::new(state, outcome).as_bytes())
     }
 
-    /// Function 30 of a DIMM: a byte, 1 to arm. `ENOTTY`: there is no such DIMM. `EINVAL`: there is no byte.
+    /// Function 30 of a DIMM. The input is a byte, 1 to arm. `ENOTTY`: there is no such DIMM.
+    /// `EINVAL`: the input is empty.
     pub(crate) fn arm(&self, number: usize, input: &[u8]) -> Result<KVVec<u8>> {
         let mut all = self.members.lock();
         let member = all.members.get_mut(number).ok_or(ENOTTY)?;

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Answers of functions, which begin with a status, and the words of their inputs. All numbers are little endian.
+//! Output of functions, which starts with a status, and the numbers of their inputs. All numbers
+//! are little endian.
 
 use kernel::prelude::*;
 
-/// An answer in the making.
+/// Builder of an output.
 pub(crate) struct Answer(KVVec<u8>);
 
 impl Answer {
-    /// Begins with `status`; 0 is success.
+    /// Starts with `status`; 0 is success.
     pub(crate) fn new(status: u32) -> Result<Self> {
         Self(KVVec::new()).word(status)
     }
 
-    /// An answer whose status is in `bytes` already.
+    /// Returns an output that consists of `bytes`, which start with the status.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<KVVec<u8>> {
         Self(KVVec::new()).bytes(bytes)?.finish()
     }
 
-    /// Appends a number.
+    /// Appends a number of 4 bytes.
     pub(crate) fn word(self, word: u32) -> Result<Self> {
         self.bytes(&word.to_le_bytes())
     }
@@ -34,19 +35,19 @@ impl Answer {
         Ok(self)
     }
 
-    /// The bytes of the answer.
+    /// Returns the bytes of the output.
     pub(crate) fn finish(self) -> Result<KVVec<u8>> {
         Ok(self.0)
     }
 }
 
-/// The number that `input` begins with, and what follows.
+/// Splits a number of 4 bytes off the start of `input`; `None` if it is too short.
 pub(crate) fn word(input: &[u8]) -> Option<(u32, &[u8])> {
     let (word, rest) = input.split_first_chunk()?;
     Some((u32::from_le_bytes(*word), rest))
 }
 
-/// The number of 8 bytes that `input` begins with, and what follows.
+/// Splits a number of 8 bytes off the start of `input`; `None` if it is too short.
 pub(crate) fn long(input: &[u8]) -> Option<(u64, &[u8])> {
     let (long, rest) = input.split_first_chunk()?;
     Some((u64::from_le_bytes(*long), rest))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The firmware of a DIMM: its functions (NVDIMM DSM Interface), and the ways in which user space can make them fail.
+//! Simulated firmware of a DIMM: its functions (NVDIMM DSM Interface), with fault injection.
 
 use crate::{
     activation::Activation,
@@ -56,21 +56,21 @@ const FIRMWARE_QUERY: u32 = 16;
 const SET_SMART_THRESHOLD: u32 = 17;
 const INJECT_SMART: u32 = 18;
 
-/// The functions for security.
+/// Security functions.
 const SECURITY: Functions =
     Functions::span(security::function::STATE, security::function::MASTER_ERASE);
 
-/// Status: the input makes no sense.
+/// Status: invalid input.
 const INVALID_INPUT: u32 = 3;
 
-/// Status of the size of the label area: the memory of the DIMM is locked.
+/// Status of the label area's size: the memory of the DIMM is locked.
 const LOCKED: u32 = 1 << 16;
 
-/// Which functions fail, and how.
+/// Injected failures of functions.
 pub(crate) struct Failure {
-    /// A bit for each function that fails.
+    /// Bit mask of the functions that fail.
     pub(crate) functions: Atomic<i64>,
-    /// The error, negative; 0 for `EIO`.
+    /// The error as a negative errno; 0 for `EIO`.
     pub(crate) code: Atomic<i32>,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct TestDimm {
 }
 
 impl TestDimm {
-    /// Makes the DIMM that is `member` of `activation`.
+    /// Creates the DIMM that is `member` of `activation`.
     pub(crate) fn new(
         description: &'static topology::Dimm,
         activation: Arc<Activation>,
@@ -173,7 +173,7 @@ impl SimulatedDevice for TestDimm {
 
     fn evaluate(&self, _family: Guid, function: u32, input: &[u8]) -> Result<KVVec<u8>> {
         match self.failure.of(function) {
-            // This failure has a status of its own: the labels of a locked DIMM can be read.
+            // `EACCES` is reported in the status: the labels of a locked DIMM can be read.
             Some(error) if error == EACCES && function == GET_CONFIG_SIZE => {
                 return LabelArea::size(LOCKED);
             }
@@ -205,13 +205,14 @@ impl SimulatedDevice for TestDimm {
     }
 }
 
-/// Whether the DIMM is one of `mask`, which has a bit for each number.
+/// Returns `true` if the DIMM's number is set in `mask`.
 fn is_in(mask: u32, description: &topology::Dimm) -> bool {
     mask.checked_shr(description.number)
         .is_some_and(|bits| bits & 1 != 0)
 }
 
-/// Whether the status of the last shutdown is to be kept: a byte, 0 or 1. There is nothing to keep.
+/// Latches the shutdown status, or stops latching it. The input is a byte, 1 or 0. Nothing is
+/// stored.
 fn latch(input: &[u8]) -> Result<KVVec<u8>> {
     let status = match input.first().ok_or(EINVAL)? {
         0 | 1 => 0,

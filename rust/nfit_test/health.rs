@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Health of a DIMM: what it says, when it wants to be asked, and what user space makes it say (NVDIMM DSM Interface,
+//! Simulated health of a DIMM: SMART data, thresholds, and their injection (NVDIMM DSM Interface,
 //! functions 1, 2, 17 and 18).
 
 use crate::answer::Answer;
@@ -28,7 +28,7 @@ use zerocopy_derive::{
     Unaligned, //
 };
 
-/// The answer of function 1, but for the status. Temperatures are in sixteenths of a degree Celsius.
+/// Output of function 1 after the status. Temperatures are in sixteenths of a degree Celsius.
 ///
 /// ```text
 /// 0       4          8        9        10     11       12           14               16               20     21
@@ -40,29 +40,30 @@ use zerocopy_derive::{
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Smart {
-    /// Which of the following are valid.
+    /// Bit mask of the valid fields.
     valid: U32,
     reserved: [u8; 4],
     health: u8,
-    /// Spare blocks left, in percent.
+    /// Remaining spare blocks, in percent.
     spares: u8,
-    /// Life used, in percent.
+    /// Used life, in percent.
     life_used: u8,
     alarms: u8,
     media_temperature: U16,
     controller_temperature: U16,
-    /// Shutdowns after which data may have been lost.
+    /// Number of shutdowns that may have lost data.
     shutdown_count: U32,
     ait_status: u8,
     pmic_temperature: U16,
     reserved2: [u8; 8],
-    /// Not zero if the last shutdown was one of those.
+    /// Not zero if the last shutdown may have lost data.
     shutdown_state: u8,
     vendor_size: U32,
     vendor_data: [u8; 92],
 }
 
-/// Thresholds: the answer of function 2 but for the status, and the input of function 17 but for the last byte.
+/// Thresholds: output of function 2 after the status, and input of function 17 before its last
+/// byte.
 ///
 /// ```text
 /// 0        2        3                   5                        7          8
@@ -71,14 +72,15 @@ struct Smart {
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Thresholds {
-    /// Which of the following are watched.
+    /// Bit mask of the enabled alarms.
     alarms: U16,
     spares: u8,
     media_temperature: U16,
     controller_temperature: U16,
 }
 
-/// The input of function 18: which values are concerned, and for each whether it is given or reset.
+/// Input of function 18: a bit mask of the values to change, and for each value whether to inject
+/// it or to reset it.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Injection {
@@ -91,14 +93,14 @@ struct Injection {
     set_unsafe_shutdown: u8,
 }
 
-/// Bits of [`Smart::valid`]: all but the vendor's data, and what no tool shows.
+/// Bits of [`Smart::valid`]: all but the vendor data, and fields that no tool shows.
 const VALID: u32 = 0x63f;
 
 /// Values of [`Smart::health`].
 const NON_CRITICAL: u8 = 1 << 0;
 const FATAL: u8 = 1 << 2;
 
-/// Bits of alarms.
+/// Alarm bits.
 const SPARES_TRIP: u8 = 1 << 0;
 const MEDIA_TRIP: u8 = 1 << 1;
 const CONTROLLER_TRIP: u8 = 1 << 2;
@@ -144,7 +146,7 @@ struct State {
 }
 
 impl State {
-    /// Tells whether the DIMM is beyond a threshold that is watched, or worse.
+    /// Returns `true` if a value is beyond an enabled threshold, or the health is not normal.
     fn is_alarming(&self) -> bool {
         let Self { smart, thresholds } = self;
         let watched = |alarm: u8| thresholds.alarms.get() & u16::from(alarm) != 0;
@@ -237,9 +239,9 @@ impl Health {
         Answer::new(0)?.finish()
     }
 
-    /// Tells once whether the DIMM notifies of its health.
+    /// Takes the pending health notification. Returns `true` if there was one.
     pub(crate) fn take_event(&self) -> bool {
-        // Commands are few, and a loss of the race with another one is not possible: both would report.
+        // Two commands at once may both return `true`. A spurious notification is harmless.
         let event = self.event.load(Relaxed);
         if event {
             self.event.store(false, Relaxed);

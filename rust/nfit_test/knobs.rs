@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `test_dimmN` of the class `nfit_test_dimm`: where user space makes the functions of a DIMM fail.
+//! Fault injection: devices `test_dimmN` of the class `nfit_test_dimm`, through which user space
+//! makes the functions of a DIMM fail.
 //!
 //! | attribute | |
 //! |---|---|
-//! | `handle` | which DIMM it is |
-//! | `fail_cmd` | a bit for each function that fails |
-//! | `fail_cmd_code` | the error with which they fail, negative; 0 for `EIO` |
-//! | `lock_dimm` | whatever is written locks the DIMM, as a power cycle does that has a passphrase |
+//! | `handle` | handle of the DIMM |
+//! | `fail_cmd` | bit mask of the functions that fail |
+//! | `fail_cmd_code` | the error with which they fail, as a negative errno; 0 for `EIO` |
+//! | `lock_dimm` | any write locks the DIMM, as a power cycle locks one that has a passphrase |
 
 use crate::dimm::TestDimm;
 use kernel::{
@@ -39,13 +40,13 @@ use kernel_ext::{
     },
 };
 
-/// The class.
+/// Class of the devices.
 pub(crate) static CLASS: Class = Class::new(c"nfit_test_dimm");
 
-/// Largest number of an error, as the kernel has them.
+/// Largest errno (`MAX_ERRNO` in `include/linux/err.h`).
 const MAX_ERRNO: i32 = 4095;
 
-/// What a device of the class stands for.
+/// Data of a device of the class.
 struct Knobs(Arc<TestDimm>);
 
 static TABLE: Table<Knobs> = Table::unnamed(GROUPS.list());
@@ -106,7 +107,7 @@ fn text(input: &[u8]) -> &BStr {
     BStr::from_bytes(input.strip_suffix(b"\n").unwrap_or(input))
 }
 
-/// Keeps the device of a DIMM registered.
+/// Registration of the device of a DIMM.
 pub(crate) struct KnobsRegistration(Option<ARef<Node<Knobs>>>);
 
 impl KnobsRegistration {
@@ -121,7 +122,7 @@ impl KnobsRegistration {
             fmt!("test_dimm{number}"),
             Ok::<_, Error>(Knobs(dimm)),
         )?;
-        // From here on, dropping it waits for the release of the node.
+        // From here on, `drop` unregisters the node and waits for its release.
         let this = Self(Some(node));
         if let Some(node) = &this.0 {
             node.register()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The label area of a DIMM, behind the label functions (NVDIMM DSM Interface, functions 4 to 6).
+//! Simulated label area of a DIMM (NVDIMM DSM Interface, functions 4 to 6).
 //!
 //! ```text
 //! function   input                       answer
@@ -37,13 +37,14 @@ use nd_format::{
     },
 };
 
-/// Bytes of a label area.
+/// Size of a label area in bytes.
 const SIZE: usize = 128 << 10;
 
-/// Most bytes that one function call moves.
+/// Most bytes that one call transfers.
 const LARGEST_TRANSFER: u32 = 4096;
 
-/// A label area. It begins with text that is no index of labels, or with an index that names none.
+/// A label area. It starts with text, which is no valid index block, or with an index block without
+/// labels.
 #[pin_data]
 pub(crate) struct LabelArea {
     #[pin]
@@ -65,7 +66,7 @@ impl LabelArea {
         }))
     }
 
-    /// Function 4, with a status of the caller's.
+    /// Function 4, with the status of the caller.
     pub(crate) fn size(status: u32) -> Result<KVVec<u8>> {
         Answer::new(status)?
             .word(SIZE as u32)?
@@ -82,7 +83,8 @@ impl LabelArea {
             .finish()
     }
 
-    /// Function 6. `EINVAL`: the range is not within the area, or there are fewer bytes than the input says.
+    /// Function 6. `EINVAL`: the range is not within the area, or the input has fewer bytes than it
+    /// declares.
     pub(crate) fn write(&self, input: &[u8]) -> Result<KVVec<u8>> {
         let (range, rest) = range(input)?;
         let new = rest.get(..range.len()).ok_or(EINVAL)?;
@@ -93,7 +95,8 @@ impl LabelArea {
     }
 }
 
-/// Makes a label area of `bytes` as it is when the last label was dropped: an index comes with the first one.
+/// Initialises `bytes` as a label area without labels. An index block is written only with a label,
+/// so a label is added and removed.
 fn write_index(bytes: &mut [u8]) -> Result {
     let mut layout = Layout::discover(u32::try_from(bytes.len())?, bytes).map_err(|_| EINVAL)?;
     let label = Label {
@@ -108,7 +111,7 @@ fn write_index(bytes: &mut [u8]) -> Result {
         types: None,
     };
     let mut store = Store::new(bytes, &mut layout).map_err(|_| EINVAL)?;
-    // Of no set: the label is dropped again.
+    // The label is removed again, so any set will do.
     let identity = Identity {
         cookies: Cookies {
             v1_1: label.cookie,
@@ -123,14 +126,14 @@ fn write_index(bytes: &mut [u8]) -> Result {
     Ok(())
 }
 
-/// Completes a change of an area that is in memory only.
+/// Completes an update of a label area that is only in memory.
 fn complete(mut plan: Plan<'_>) {
     while plan.write().is_some() {
         plan.confirm();
     }
 }
 
-/// The range that an input begins with, and what follows.
+/// Splits a range, offset and length, off the start of an input. `EINVAL`: the input is too short.
 fn range(input: &[u8]) -> Result<(core::ops::Range<usize>, &[u8])> {
     let (offset, rest) = word(input).ok_or(EINVAL)?;
     let (length, rest) = word(rest).ok_or(EINVAL)?;

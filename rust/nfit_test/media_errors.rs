@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The media errors of a bus, which are made by injection and go when they are cleared.
+//! Simulated media errors of a bus. They are injected, and removed when they are cleared.
 
 use crate::{
     answer::Answer,
@@ -20,15 +20,15 @@ use nd::range_set::RangeSet;
 /// Status: the errors could not be cleared.
 const NOT_CLEARED: u32 = 5;
 
-/// Most errors of which one answer tells.
+/// Most errors in one output.
 pub(crate) const MAX_RECORDS: usize = 4096 / 24;
 
-/// Bytes that are cleared together, not zero.
+/// Returns the unit of clearing in bytes, not zero.
 pub(crate) fn clear_unit() -> u32 {
     (*module_parameters::clear_unit.value()).max(1)
 }
 
-/// The media errors of a bus. The lock is a leaf.
+/// Media errors of a bus. The lock is a leaf.
 #[pin_data]
 pub(crate) struct MediaErrors {
     #[pin]
@@ -42,17 +42,17 @@ impl MediaErrors {
         })
     }
 
-    /// Makes errors.
+    /// Adds errors.
     pub(crate) fn add(&self, range: Range<u64>) -> Result {
         self.bad.lock().add(range, GFP_KERNEL)
     }
 
-    /// Takes them away. Whoever writes to a bad sector of a disk comes here, so memory must not be waited for.
+    /// Removes errors. Does not wait for memory: a write to a bad sector of a disk gets here.
     pub(crate) fn forget(&self, range: Range<u64>) {
         self.bad.lock().forget(range, GFP_NOWAIT);
     }
 
-    /// Those in `range`.
+    /// Returns the errors in `range`.
     pub(crate) fn within(&self, range: Range<u64>) -> Result<KVec<Range<u64>>> {
         let mut found = KVec::new();
         for bad in self.bad.lock().within(range) {
@@ -61,9 +61,10 @@ impl MediaErrors {
         Ok(found)
     }
 
-    /// Clears errors: first address and length, in whole units.
+    /// Clears errors. The input is first address and length, in whole units.
     ///
-    /// The answer: status, reserved, bytes cleared (8 bytes). Parameters of the module say how much is cleared at once.
+    /// The output is status, reserved, and the number of cleared bytes (8 bytes). Module parameters
+    /// limit how much is cleared at once.
     pub(crate) fn clear(&self, topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
         let unit = u64::from(clear_unit());
         let Some((range, _)) = topology
@@ -89,7 +90,8 @@ impl MediaErrors {
         Answer::new(0)?.word(0)?.long(cleared)?.finish()
     }
 
-    /// Tells all errors: status, their number, then first address and length of each (8 bytes each).
+    /// Returns all errors: status, number of errors, then first address and length of each (8 bytes
+    /// each).
     pub(crate) fn list(&self) -> Result<KVVec<u8>> {
         let bad = self.bad.lock();
         let count = bad.iter().take(MAX_RECORDS).count();

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Simulated NVDIMMs, `nfit_test.ko`: two buses with interleaved and broken DIMMs, for tests that need no hardware.
+//! Simulated NVDIMMs, `nfit_test.ko`: two buses with interleaved and failed DIMMs, for tests
+//! without hardware.
 //!
 //! ```text
-//! nfit_test.0, nfit_test.1   platform devices, of this module for this module
-//!  ├─ SimulatedProvider      of nfit.ko: everything from the parser of the table upwards is that of real firmware
-//!  │   └─ platform           table, memory, DIMMs
-//!  │       ├─ root           plays the firmware of the root device: scrubs, media errors, translation, activation
-//!  │       └─ dimm           plays the firmware of a DIMM: labels, health, security, firmware
-//!  └─ test_dimmN             where user space makes the firmware fail
+//! nfit_test.0, nfit_test.1  platform devices, which this module registers and drives
+//!  ├─ SimulatedProvider     of nfit.ko: the production code, from the table parser upwards
+//!  │   └─ platform          table, memory, DIMMs
+//!  │       ├─ root          root device: scrubs, media errors, translation, activation
+//!  │       └─ dimm          DIMM: labels, health, security, update
+//!  └─ test_dimmN            fault injection
 //! ```
 //!
-//! The memory of regions is memory of the kernel, or a range that the parameter `memory` names; the physical addresses in the table are made up, and nothing real that has
-//! them is touched.
+//! Regions are backed by kernel memory, or by physical memory at the address that the parameter
+//! `memory` gives. The physical addresses in the table are fictitious. Real memory at these
+//! addresses is not accessed.
 //!
 //! # Lock order
 //!
-//! The locks in here are taken in functions of the firmware, under those of the core. They are leaves.
+//! The locks of this module are taken in firmware functions, below the locks of the core. All are
+//! leaves, except for that of [`activation`].
 
 #![forbid(unsafe_code)]
 
@@ -58,10 +61,10 @@ use nfit::SimulatedProvider;
 /// Name of the driver and, with a number, of its devices.
 const NAME: &CStr = c"nfit_test";
 
-/// The driver of the platform devices.
+/// Driver of the platform devices.
 struct TestDriver;
 
-/// What it keeps for a device.
+/// Driver data.
 struct Simulation {
     _knobs: KVec<KnobsRegistration>,
     _provider: SimulatedProvider,
@@ -97,7 +100,7 @@ impl Simulation {
     }
 }
 
-/// The module's registrations, in the order in which they are undone.
+/// The module's registrations, in the order in which they are dropped.
 #[pin_data]
 struct NfitTest {
     devices: KVec<platform_device::Registration>,
@@ -108,7 +111,7 @@ struct NfitTest {
 
 impl kernel::InPlaceModule for NfitTest {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        // Fields are initialised in the order in which they stand here.
+        // Fields are initialised in the order of this list.
         try_pin_init!(Self {
             class: knobs::CLASS.register()?,
             driver <- driver::Registration::new(NAME, module),

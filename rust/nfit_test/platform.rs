@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A simulated root device: the table, the DIMMs, and the memory that plays the addresses of the table.
+//! A simulated root device: the table, the DIMMs, and the memory that backs the addresses in the
+//! table.
 
 use crate::{
     activation::Activation,
@@ -35,7 +36,7 @@ pub(crate) struct TestPlatform {
     windows: KVec<Window>,
 }
 
-/// Memory that plays physical addresses.
+/// Memory that backs a range of simulated physical addresses.
 struct Window {
     start: u64,
     memory: Arc<ProviderMemory>,
@@ -49,7 +50,7 @@ impl Window {
         })
     }
 
-    /// Physical addresses from `place` on play those from `start` on.
+    /// Backs the simulated addresses from `start` with physical memory at `place`.
     fn at(place: u64, name: &CStr, start: u64, len: u64) -> Result<Self> {
         let memory = ProviderMemory::physical(name, place, usize::try_from(len)?)
             .inspect_err(|error| {
@@ -67,10 +68,10 @@ impl Window {
 }
 
 impl TestPlatform {
-    /// Makes what `topology` describes.
+    /// Creates the platform that `topology` describes.
     pub(crate) fn new(topology: &'static Topology) -> Result<Arc<Self>> {
         let mut windows = KVec::new();
-        // The parameter is for the first bus.
+        // The parameter applies to the first bus.
         let mut place = match *module_parameters::memory.value() {
             place if place != 0 && topology.injects => Some(place),
             _ => None,
@@ -108,7 +109,7 @@ impl TestPlatform {
         )?)
     }
 
-    /// The DIMMs, those included that are not in the table.
+    /// Returns all DIMMs, including those that are not in the table.
     pub(crate) fn dimms(&self) -> &[Arc<TestDimm>] {
         &self.dimms
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The firmware of the root device: its functions (ACPI 6.5, section 9.20.7).
+//! Simulated firmware of the root device (ACPI 6.5, section 9.20.7).
 
 use crate::{
     activation::Activation,
@@ -42,10 +42,10 @@ const INJECT: u32 = 7;
 const INJECT_CLEAR: u32 = 8;
 const INJECT_QUERY: u32 = 9;
 
-/// Status: the input makes no sense.
+/// Status: invalid input.
 pub(crate) const INVALID_INPUT: u32 = 2;
 
-/// Notification: there is a media error that nobody has met yet.
+/// Notification: an unconsumed uncorrectable memory error was detected.
 const UNCORRECTABLE_MEMORY_ERROR: u32 = 0x81;
 
 /// A simulated root device.
@@ -53,18 +53,18 @@ const UNCORRECTABLE_MEMORY_ERROR: u32 = 0x81;
 pub(crate) struct TestRoot {
     topology: &'static Topology,
     activation: Arc<Activation>,
-    /// The DIMMs that firmware is activated on.
+    /// The DIMMs whose firmware is activated.
     members: KVec<Arc<TestDimm>>,
     #[pin]
     errors: MediaErrors,
     #[pin]
     scrub: Scrub,
-    /// Whether errors were injected of which the kernel is to be notified.
+    /// `true` if errors were injected and the driver is to be notified.
     notify: Atomic<bool>,
 }
 
 impl TestRoot {
-    /// The root device of `topology`, whose DIMMs are `members`.
+    /// Creates the root device of `topology`, whose DIMMs are `members`.
     pub(crate) fn new(
         topology: &'static Topology,
         activation: Arc<Activation>,
@@ -83,9 +83,9 @@ impl TestRoot {
         )
     }
 
-    /// Makes errors: first address, length (8 bytes each) and options (a byte).
+    /// Injects errors. The input is first address, length (8 bytes each) and options (a byte).
     fn inject(&self, input: &[u8]) -> Result<KVVec<u8>> {
-        /// Option: the kernel is to be notified.
+        /// Option: notify the driver.
         const NOTIFY: u8 = 1 << 0;
 
         let Some((range, rest)) = self.topology.range_input(input) else {
@@ -98,7 +98,7 @@ impl TestRoot {
         Answer::new(0)?.finish()
     }
 
-    /// Takes errors back: first address and length.
+    /// Removes injected errors. The input is first address and length.
     fn clear_injected(&self, input: &[u8]) -> Result<KVVec<u8>> {
         let Some((range, _)) = self.topology.range_input(input) else {
             return Answer::new(INVALID_INPUT)?.finish();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Address range scrubs that the firmware does: each takes a second, whatever its range, and finds all errors in it.
+//! Simulated address range scrubs. Each takes a second, whatever its range, and finds all errors in
+//! it.
 
 use crate::{
     answer::Answer,
@@ -26,28 +27,28 @@ use kernel::{
 
 const DURATION: Delta = Delta::from_secs(1);
 
-/// The same in the answer, in seconds.
+/// The duration in the output, in seconds.
 const SECONDS: u32 = 1;
 
-/// Both kinds of memory can be scrubbed; in the high half of a status.
+/// Both kinds of memory can be scrubbed; upper half of a status.
 const BOTH_KINDS: u32 = 3 << 16;
 
-/// Status of a start: one is running.
+/// Status of a start: a scrub is running.
 const BUSY: u32 = 6;
 
-/// States of a scrub, in the high half of a status.
+/// States of a scrub, upper half of a status.
 const RUNNING: u32 = 1 << 16;
 const NONE: u32 = 2 << 16;
 const INTERRUPTED: u32 = 3 << 16;
 
-/// Flag: there are more errors than the answer has room for.
+/// Flag: there are more errors than fit into the output.
 const OVERFLOW: u16 = 1;
 
-/// Bytes of an answer without records, and of a record.
+/// Bytes of an output without records, and of a record.
 const HEADER: usize = 48;
 const RECORD: usize = 24;
 
-/// The scrubs of a bus: the one that runs, or the last one. The lock is a leaf.
+/// The running scrub of a bus, or the last one. The lock is a leaf.
 #[pin_data]
 pub(crate) struct Scrub {
     #[pin]
@@ -74,8 +75,8 @@ impl Scrub {
         })
     }
 
-    /// What can be done with a range: status with the kinds of memory, size of the largest answer, unit in which errors are
-    /// cleared, flags.
+    /// Returns the capabilities for a range: status with the kinds of memory, size of the largest
+    /// output, unit of clearing, flags.
     pub(crate) fn capabilities(topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
         let (status, answer, unit) = match topology.range_input(input) {
             Some(_) => (
@@ -92,7 +93,8 @@ impl Scrub {
             .finish()
     }
 
-    /// Starts one: first address, length (8 bytes each), kind (2 bytes). The answer: status, seconds that it takes.
+    /// Starts a scrub. The input is first address, length (8 bytes each) and kind (2 bytes). The
+    /// output is status and duration in seconds.
     pub(crate) fn start(
         &self,
         topology: &Topology,
@@ -115,8 +117,9 @@ impl Scrub {
         Answer::new(0)?.word(SECONDS)?.finish()
     }
 
-    /// Tells how far it is: status, bytes of the answer, range, rest (8 bytes for each of the four), kind and flags (2 bytes
-    /// each), number of records; each record: handle, reserved, first address and length (8 bytes each).
+    /// Returns the progress: status, bytes of output, range, remaining range (8 bytes for each of
+    /// the four numbers), kind and flags (2 bytes each), number of records. Each record is handle,
+    /// reserved, first address and length (8 bytes each).
     pub(crate) fn status(&self) -> Result<KVVec<u8>> {
         let last = self.last.lock();
         let run = match &*last {
@@ -151,7 +154,7 @@ impl Scrub {
     }
 }
 
-/// An answer without results.
+/// Returns an output without results.
 fn nothing(status: u32) -> Result<KVVec<u8>> {
     const REST: [u8; HEADER - 8] = [0; HEADER - 8];
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Security of a DIMM (NVDIMM DSM Interface, functions 19 to 28). What it protects is not really locked.
+//! Simulated security of a DIMM (NVDIMM DSM Interface, functions 19 to 28). Only the state is
+//! simulated: the memory of a locked DIMM can be accessed.
 //!
 //! ```text
-//!           set passphrase           knob lock_dimm
+//!           set passphrase           lock_dimm
 //! Disabled ───────────────▶ Unlocked ─────────────▶ Locked
 //!    ▲       disable, erase    │ ▲     unlock          │
 //!    └─────────────────────────┘ └─────────────────────┘
 //! ```
 //!
-//! An overwrite takes five seconds, and leaves all as it was.
+//! An overwrite takes five seconds and changes nothing.
 
 use crate::answer::Answer;
 use kernel::{
@@ -33,10 +34,10 @@ use nd_format::nfit::security::{
 
 type Passphrase = [u8; PASSPHRASE];
 
-/// The passphrase of those who have none.
+/// The passphrase of a DIMM that has none.
 const NO_PASSPHRASE: Passphrase = [0; PASSPHRASE];
 
-/// How long it takes to overwrite a DIMM.
+/// Duration of an overwrite.
 const OVERWRITE: Delta = Delta::from_millis(5000);
 
 struct State {
@@ -46,7 +47,7 @@ struct State {
     overwriting_since: Option<Instant<Monotonic>>,
 }
 
-/// The security of a DIMM.
+/// Security of a DIMM.
 #[pin_data]
 pub(crate) struct Security {
     #[pin]
@@ -65,7 +66,7 @@ impl Security {
         })
     }
 
-    /// Plays a power cycle of a DIMM with a passphrase.
+    /// Simulates a power cycle of a DIMM that has a passphrase.
     pub(crate) fn lock(&self) {
         self.state.lock().user = Protection {
             lock: Lock::Locked,
@@ -73,7 +74,8 @@ impl Security {
         };
     }
 
-    /// The functions of this file. `ENOTTY`: it is none of them; `EINVAL`: the input is too short.
+    /// Evaluates a security function. `ENOTTY`: it is none of them; `EINVAL`: the input is too
+    /// short.
     pub(crate) fn evaluate(&self, function: u32, input: &[u8]) -> Result<KVVec<u8>> {
         let mut state = self.state.lock();
         let status = match function {
@@ -108,7 +110,7 @@ const DISABLED: Protection = Protection {
     frozen: false,
 };
 
-/// Each function gives its status.
+/// Security functions. Each returns its status.
 impl State {
     fn check(&self, given: &Passphrase, expected: &Passphrase) -> Result<(), u32> {
         if self.user.frozen {
@@ -120,7 +122,7 @@ impl State {
         }
     }
 
-    /// Makes a change if the user's passphrase was given.
+    /// Applies a change if `given` is the user passphrase.
     fn if_user(&mut self, given: &Passphrase, change: impl FnOnce(&mut Self)) -> u32 {
         match self.check(given, &self.passphrase) {
             Ok(()) => {
@@ -131,7 +133,7 @@ impl State {
         }
     }
 
-    /// Makes a change if the master's passphrase was given.
+    /// Applies a change if `given` is the master passphrase.
     fn if_master(&mut self, given: &Passphrase, change: impl FnOnce(&mut Self)) -> u32 {
         if *given != self.master_passphrase {
             return status::WRONG_PASSPHRASE;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The NFIT of a topology, in the bytes in which firmware would give it (ACPI 6.5, section 5.2.25).
+//! The NFIT of a topology, as the bytes that firmware would supply (ACPI 6.5, section 5.2.25).
 
 use crate::{
     module_parameters,
@@ -40,14 +40,14 @@ mod kind {
     pub(super) const CAPABILITIES: u16 = 7;
 }
 
-/// The structures for `topology`, without the header of the table.
+/// Returns the structures for `topology`, without the table header.
 pub(crate) fn build(topology: &Topology) -> Result<KVec<u8>> {
     let mut bytes = KVec::new();
     for range in topology.ranges {
         push(&mut bytes, &system_range(range)?)?;
     }
     for (number, dimm) in (0_u16..).zip(topology.dimms) {
-        // Index 0 is that of none.
+        // Index 0 means that there is none.
         let control_region_index = number + 1;
         for (region_id, part) in (0..).zip(dimm.parts) {
             push(
@@ -69,7 +69,7 @@ pub(crate) fn build(topology: &Topology) -> Result<KVec<u8>> {
     Ok(bytes)
 }
 
-/// The physical address of the first flush hint of a DIMM, in the memory that plays it.
+/// Returns the simulated physical address of the first flush hint of a DIMM.
 pub(crate) fn hint_page(dimm: &Dimm) -> u64 {
     FLUSH_HINTS + u64::from(dimm.number) * PAGE_SIZE as u64
 }
@@ -146,7 +146,7 @@ fn control_region(dimm: &Dimm, index: u16) -> Result<ControlRegion> {
 
 fn flush_hints(bytes: &mut KVec<u8>, dimm: &Dimm) -> Result {
     const HINT: usize = size_of::<u64>();
-    /// So many hints end at the last address there is; none is aligned.
+    /// First of [`HINTS`] unaligned addresses that end at the top of the address space.
     const NOWHERE: u64 = u64::MAX - HINTS as u64 * HINT as u64;
 
     let room = usize::from(HINTS) * HINT;

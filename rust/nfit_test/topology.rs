@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the two buses consist of.
+//! Topology of the two buses.
 //!
 //! ```text
 //! nfit_test.0    DIMMs of 32 MiB, DPA →      nfit_test.1
@@ -12,7 +12,7 @@
 //! 0x1000 4     declared to be plugged later, but never is
 //! ```
 //!
-//! Block windows, a second interface that DIMMs once had, are left out: nothing looks at them.
+//! Block windows, the obsolete second interface of DIMMs, are not described: no driver uses them.
 
 use crate::{
     answer,
@@ -24,10 +24,10 @@ use nd_format::nfit::{
     RangeKind, //
 };
 
-/// Bytes of a DIMM.
+/// Size of a DIMM in bytes.
 const DIMM_SIZE: u64 = 32 << 20;
 
-/// Where the addresses of flush hints are played: a page for each DIMM.
+/// First simulated physical address of flush hints: a page for each DIMM.
 pub(crate) const FLUSH_HINTS: u64 = 0x1_5000_0000;
 
 /// Flush hints of a DIMM.
@@ -37,21 +37,21 @@ pub(crate) const HINTS: u16 = 8;
 pub(crate) struct Topology {
     /// Name of the platform device, and of the provider.
     pub(crate) name: &'static CStr,
-    /// Its DIMMs.
+    /// DIMMs of the bus.
     pub(crate) dimms: &'static [Dimm],
-    /// Its ranges.
+    /// Ranges of the bus.
     pub(crate) ranges: &'static [Range],
-    /// Whether DIMMs have flush hints, and the platform says that its memory controller flushes at power loss.
+    /// `true` if DIMMs have flush hints and the memory controller flushes at power loss.
     pub(crate) flushes: bool,
-    /// Whether the root device activates staged firmware.
+    /// `true` if the root device supports firmware activation.
     pub(crate) activates: bool,
-    /// Whether media errors can be injected.
+    /// `true` if media errors can be injected.
     pub(crate) injects: bool,
 }
 
 impl Topology {
-    /// The range of addresses that `input` begins with, as first address and length (8 bytes each), and what follows. `None`:
-    /// it is empty, or not part of a range of the bus.
+    /// Splits a range of addresses, first address and length (8 bytes each), off the start of
+    /// `input`. `None`: it is empty, or not within a range of the bus.
     pub(crate) fn range_input<'a>(
         &self,
         input: &'a [u8],
@@ -67,7 +67,7 @@ impl Topology {
         is_ours.then_some((range, rest))
     }
 
-    /// The DIMMs of a range, with their parts in it, in the order of the interleave set.
+    /// Returns the DIMMs of a range and their parts in it, in the order of the interleave set.
     pub(crate) fn members(&self, range: u16) -> impl Iterator<Item = (&Dimm, &Part)> {
         self.dimms.iter().flat_map(move |dimm| {
             let parts = dimm.parts.iter().filter(move |part| part.range == range);
@@ -80,58 +80,58 @@ impl Topology {
 pub(crate) struct Dimm {
     /// Number of `test_dimmN`.
     pub(crate) number: u32,
-    /// Its handle.
+    /// Handle of the DIMM.
     pub(crate) handle: u32,
-    /// Its number in SMBIOS.
+    /// Handle of the DIMM in SMBIOS.
     pub(crate) physical_id: u16,
     /// Format interface code.
     pub(crate) format: u16,
-    /// What its firmware can do.
+    /// Functions of its firmware.
     pub(crate) firmware: Firmware,
-    /// The parts of it that are mapped. A DIMM of which there is no part is not in the table.
+    /// Mapped parts. A DIMM without any is not in the table.
     pub(crate) parts: &'static [Part],
 }
 
-/// What the firmware of a DIMM can do.
+/// Set of functions that the firmware of a DIMM has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Firmware {
-    /// All that is implemented.
+    /// All implemented functions.
     Full,
-    /// Labels and the latch of the shutdown status.
+    /// Label functions, and the latch of the shutdown status.
     Basic,
 }
 
 /// A part of a DIMM.
 pub(crate) struct Part {
-    /// The range that it is mapped to; 0 for none.
+    /// Index of the range that it is mapped to; 0 for none.
     pub(crate) range: u16,
     /// First DIMM physical address.
     pub(crate) dpa: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub(crate) size: u64,
-    /// Offset in the interleave set. It only goes into the cookie of the set; the values are those that label images of
-    /// existing tests were made with.
+    /// Offset in the interleave set. Only the cookie of the set depends on it; the values match
+    /// label images of existing tests.
     pub(crate) offset: u64,
-    /// DIMMs in the set.
+    /// Number of DIMMs in the set.
     pub(crate) ways: u16,
-    /// State of the DIMM.
+    /// State flags of the mapping.
     pub(crate) flags: &'static [MappingFlags],
 }
 
-/// A range of system addresses.
+/// A range of system physical addresses.
 pub(crate) struct Range {
-    /// Its index in the table.
+    /// Index in the table.
     pub(crate) index: u16,
-    /// What it is for.
+    /// Kind of the range.
     pub(crate) kind: RangeKind,
     /// First address.
     pub(crate) start: u64,
-    /// Bytes, for a CD without those that the parameter `cd_excess` adds.
+    /// Length in bytes, without those that the parameter `cd_excess` adds to a CD.
     size: u64,
 }
 
 impl Range {
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     pub(crate) fn len(&self) -> u64 {
         match self.kind {
             RangeKind::VolatileCd => self
@@ -141,18 +141,19 @@ impl Range {
         }
     }
 
-    /// Its addresses.
+    /// Returns the addresses.
     pub(crate) fn bytes(&self) -> core::ops::Range<u64> {
         self.start..self.start.saturating_add(self.len())
     }
 }
 
-/// Handle of a DIMM (ACPI 6.5, section 5.2.25.3).
+/// Returns the handle of a DIMM (ACPI 6.5, section 5.2.25.3).
 const fn handle(node: u32, socket: u32, controller: u32, dimm: u32) -> u32 {
     (node << 16) | (socket << 12) | (controller << 8) | dimm
 }
 
-/// Byte addressable, energy backed, and with interfaces of the vendor's (JEDEC Annex L: 0x0201 and 0x0101).
+/// Format interface codes (JEDEC Annex L): byte addressable and energy backed, with and without
+/// vendor specific interfaces.
 const BYTE_ADDRESSABLE_VENDOR: u16 = 0x0201;
 const BYTE_ADDRESSABLE: u16 = 0x0101;
 

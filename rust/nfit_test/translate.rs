@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From a system physical address to the DIMM and its own address.
+//! Translation of a system physical address into a DIMM and a DIMM physical address.
 //!
-//! Interleave sets of a simulated bus hand out pages in turn:
+//! Interleave sets of a simulated bus alternate by page:
 //!
 //! ```text
 //! page of the range    0      1      2      3      4      5
@@ -22,7 +22,7 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// Bytes that a DIMM of a set has in a row.
+/// Bytes of a DIMM that are contiguous in the set.
 const LINE: u64 = 4096;
 
 /// A place in a DIMM.
@@ -33,8 +33,9 @@ struct Place {
 
 /// Translates an address (8 bytes).
 ///
-/// The answer: status, flags and reserved (4 bytes), bytes of the range that the answer is true for (8 bytes), number of
-/// DIMMs; each: handle, reserved, address in the DIMM (8 bytes).
+/// The output is status, flags and reserved (4 bytes), number of bytes for which the translation
+/// holds (8 bytes), number of DIMMs. Each DIMM is handle, reserved, DIMM physical address (8
+/// bytes).
 pub(crate) fn translate(topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
     let place = answer::long(input).and_then(|(address, _)| place(topology, address));
     let Some(Place { handle, dpa }) = place else {

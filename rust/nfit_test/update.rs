@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Update of the firmware of a DIMM (NVDIMM DSM Interface, functions 12 to 16). What is sent is counted and thrown away.
+//! Simulated firmware update of a DIMM (NVDIMM DSM Interface, functions 12 to 16). The image is
+//! discarded.
 //!
 //! ```text
 //!            start              finish                query, a second later
@@ -24,29 +25,30 @@ use kernel::{
     },
 };
 
-/// Bytes that an image may have.
+/// Maximum size of an image in bytes.
 const STORAGE: u32 = 0x10_0000;
-/// Most bytes of one call of the function that sends.
+/// Most bytes in one call of the send function.
 const LARGEST_CHUNK: u32 = 0xffec;
-/// Microseconds between queries, and until they are in vain.
+/// Interval and timeout of queries, in microseconds.
 const QUERY_INTERVAL: u32 = 250_000;
 const QUERY_LIMIT: u32 = 3_000_000;
 /// Version of the interface, 1.5.
 const INTERFACE_VERSION: u32 = 0x0105;
-/// The version that every image turns out to be.
+/// Version after any update.
 const NEW_VERSION: u64 = 0xffff_ffff_abcd;
-/// How long an image is verified.
+/// Duration of the verification of an image.
 const VERIFICATION: Delta = Delta::from_millis(1000);
 
-/// Statuses. The upper half is that of the function.
+/// Statuses. The upper half depends on the function.
 mod status {
     pub(super) const INVALID_INPUT: u32 = 3;
     pub(super) const RETRY: u32 = 5;
-    /// Of start: there is an update already. Of others: this is not the current update.
+    /// Start: an update is in progress already. Others: the context is not that of the current
+    /// update.
     pub(super) const WRONG_CONTEXT: u32 = 0x1_0007;
-    /// Of finish: the update was finished before. Of query: it is still being verified.
+    /// Finish: the update was finished before. Query: the verification is still running.
     pub(super) const NOT_NOW: u32 = 0x2_0007;
-    /// Of finish: the update was aborted. Of query: it was not finished.
+    /// Finish: the update was aborted. Query: the update was not finished.
     pub(super) const ABORTED: u32 = 0x4_0007;
 }
 
@@ -64,7 +66,7 @@ struct State {
     version: u64,
 }
 
-/// The update of a DIMM.
+/// Firmware update of a DIMM.
 #[pin_data]
 pub(crate) struct Update {
     #[pin]
@@ -82,7 +84,7 @@ impl Update {
         })
     }
 
-    /// Lets the firmware that was staged run. `false`: there is none.
+    /// Activates the staged firmware. Returns `false` if there is none.
     pub(crate) fn take_staged(&self) -> bool {
         let mut state = self.state.lock();
         let is_staged = matches!(state.phase, Phase::Updated);
@@ -101,7 +103,7 @@ impl Update {
             .word(LARGEST_CHUNK)?
             .word(QUERY_INTERVAL)?
             .word(QUERY_LIMIT)?
-            // What the DIMM can do during an update: nothing.
+            // Capabilities of the DIMM during an update: none.
             .word(0)?
             .word(INTERFACE_VERSION)?
             .bytes(&RUNNING_VERSION.to_le_bytes())?
@@ -109,7 +111,7 @@ impl Update {
             .finish()
     }
 
-    /// Function 13: begins an update, and gives its context.
+    /// Function 13: starts an update and returns its context.
     pub(crate) fn start(&self) -> Result<KVVec<u8>> {
         let mut state = self.state.lock();
         let status = match state.phase {
@@ -141,7 +143,7 @@ impl Update {
         Answer::new(status)?.finish()
     }
 
-    /// Function 15: whether to abort, three reserved bytes and the context.
+    /// Function 15: abort flag, three reserved bytes and the context.
     pub(crate) fn finish(&self, input: &[u8]) -> Result<KVVec<u8>> {
         let (&[abort, ..], rest) = input.split_first_chunk::<4>().ok_or(EINVAL)?;
         let (context, _) = word(rest).ok_or(EINVAL)?;
@@ -164,7 +166,7 @@ impl Update {
         Answer::new(status)?.finish()
     }
 
-    /// Function 16: what became of the update of a context.
+    /// Function 16: status of the update of a context.
     pub(crate) fn query(&self, input: &[u8]) -> Result<KVVec<u8>> {
         let (context, _) = word(input).ok_or(EINVAL)?;
         let mut state = self.state.lock();
