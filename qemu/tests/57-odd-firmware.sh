@@ -50,28 +50,28 @@ odd() {
 	while IFS=: read -r what regex; do
 		expect_eq "$what: lines like '$regex'" "$(grep -Ec -- "$regex" log)" 1
 	done <<'LIST'
-part of a page:range 2 is left out: it has base 0x21000000, length 0x1000800, expected whole pages
-unaligned:range 3 is left out: it has base 0x22000800, length 0x1000000, expected whole pages
-empty:range 4 is left out: it has base 0x23000000, length 0x0, expected whole pages
-wraps:range 5 is left out: it has base 0xffffffffff000000, length 0x2000000, expected whole pages below 2\^64
-no device:no ACPI device for DIMM 0x6, expected one whose _ADR is that handle
-no device, its range:range 6 is left out: it has a mapping of DIMM 0x6, expected one that is in use
-no control region:range 7 is left out: it has a mapping of DIMM 0x7, expected one with a control region
-control region not there:a DIMM is left out: DIMM 0x8 names control region 88, expected one that is in the table
-control region not there, its range:range 8 is left out: it has a mapping of DIMM 0x8, expected one that is in use
-half system memory:range 9 is left out: 0x1f800000 to 0x207fffff overlaps 
-malformed mapping, its range:range 10 is left out: it has a mapping at offset .* that cannot be read
-malformed hints:a DIMM is left out: DIMM 0xc has a structure at offset .* that cannot be read
-malformed hints, its range:range 12 is left out: it has a mapping of DIMM 0xc, expected one that is in use
-mapping of part of a page:range 13 is left out: it has a mapping of DIMM 0x1 at 0x800, length 0x1000000, expected whole pages
-half a set:range 14 is left out: it has a mapping of DIMM 0xee, expected one that is in use
-empty and volatile:range 15 is left out: it has base 0x0, length 0x0, expected whole pages
-short range:\(type 0\) has length 8, expected at least 56, it is skipped
-long range:\(type 0\) has length 57, expected 56, it is skipped
-long mapping:\(type 1\) has length 49, expected 48, it is skipped
-few hints:\(type 6\) has length 24, expected at least 32, it is skipped
-short capabilities:\(type 7\) has length 12, expected at least 16, it is skipped
-unknown:structure of unknown type 99 is skipped
+part of a page:range 2 ignored: base 0x21000000, length 0x1000800, expected whole pages
+unaligned:range 3 ignored: base 0x22000800, length 0x1000000, expected whole pages
+empty:range 4 ignored: base 0x23000000, length 0x0, expected whole pages
+wraps:range 5 ignored: base 0xffffffffff000000, length 0x2000000, expected whole pages below 2\^64
+no device:no ACPI device for DIMM 0x6, expected one whose _ADR is the handle
+no device, its range:range 6 ignored: mapping of DIMM 0x6, expected one that is in use
+no control region:range 7 ignored: mapping of DIMM 0x7, expected one with a control region
+control region not there:DIMM ignored: DIMM 0x8 names control region 88, expected one that is in the table
+control region not there, its range:range 8 ignored: mapping of DIMM 0x8, expected one that is in use
+half system memory:range 9 ignored: 0x1f800000 to 0x207fffff overlaps 
+malformed mapping, its range:range 10 ignored: malformed mapping at offset 
+malformed hints:DIMM ignored: DIMM 0xc has a structure at offset .* that cannot be read
+malformed hints, its range:range 12 ignored: mapping of DIMM 0xc, expected one that is in use
+mapping of part of a page:range 13 ignored: mapping of DIMM 0x1 at 0x800, length 0x1000000, expected whole pages
+half a set:range 14 ignored: mapping of DIMM 0xee, expected one that is in use
+empty and volatile:range 15 ignored: base 0x0, length 0x0, expected whole pages
+short range:\(type 0\) has length 8, expected at least 56, skipping it
+long range:\(type 0\) has length 57, expected 56, skipping it
+long mapping:\(type 1\) has length 49, expected 48, skipping it
+few hints:\(type 6\) has length 24, expected at least 32, skipping it
+short capabilities:\(type 7\) has length 12, expected at least 16, skipping it
+unknown:skipping structure of unknown type 99
 LIST
 }
 

@@ -22,7 +22,7 @@ expect_eq "bad sectors" "$(bad_sectors "$disk")" "64 2,"
 # This one may: it is a program that serves nobody.
 ndctl clear-errors "$namespace" >/dev/null 2>&1 || true
 expect_eq "errors that ndctl was to clear" "$(injected "$namespace")" "64 2,"
-expect_kernel_message "errors are cleared for nobody who may start I/O"
+expect_kernel_message "media errors are not cleared: the caller may start I/O"
 
 write_sectors "$disk" 64 2 || fail "bad sectors cannot be written: $(cat dd.log)"
 expect_eq "bad sectors after a write" "$(bad_sectors "$disk")" ""

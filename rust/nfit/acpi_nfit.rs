@@ -143,18 +143,18 @@ module! {
     params: {
         override_dsm_mask: u64 {
             default: 0,
-            description: "Functions that may be called instead of the documented ones; 0 for those",
+            description: "Bit mask of allowed DIMM functions; 0 for the documented ones",
         },
         default_dsm_family: i32 {
             default: -1,
-            description: "Command family to prefer, should a DIMM have several",
+            description: "Preferred command family of DIMMs that support several",
         },
     },
 }
 
 kernel_ext::switches! {
-    FORCE_ENABLE_DIMMS: "force_enable_dimms" = false, "Register DIMMs that have no ACPI device";
-    DISABLE_VENDOR_SPECIFIC: "disable_vendor_specific" = false, "Refuse vendor specific commands";
-    NO_INIT_ARS: "no_init_ars" = false, "Have the firmware tell the media errors that it knows, but not look for more at first";
-    FORCE_LABELS: "force_labels" = false, "Read labels that cannot be written";
+    FORCE_ENABLE_DIMMS: "force_enable_dimms" = false, "Register DIMMs without an ACPI device";
+    DISABLE_VENDOR_SPECIFIC: "disable_vendor_specific" = false, "Disable vendor specific commands";
+    NO_INIT_ARS: "no_init_ars" = false, "Skip the long scrub of new ranges";
+    FORCE_LABELS: "force_labels" = false, "Use labels that cannot be written";
 }

@@ -122,7 +122,7 @@ impl NfitDimm {
         if firmware.is_none() {
             dev_err!(
                 reporter,
-                "no ACPI device for DIMM {}, expected one whose _ADR is that handle\n",
+                "no ACPI device for DIMM {}, expected one whose _ADR is the handle\n",
                 format_args!("{}", dimm.handle)
             );
             if !crate::FORCE_ENABLE_DIMMS.is_on() {

@@ -64,15 +64,12 @@ impl Source {
                 Some(Self::Method { answer, revision })
             }
             Ok(_) => {
-                dev_err!(
-                    device,
-                    "_FIT gave something else than a buffer, the static table is used\n"
-                );
+                dev_err!(device, "_FIT returned no buffer, using the static table\n");
                 Some(Self::Static(table))
             }
             Err(error) => {
                 if error != MethodError::Absent {
-                    dev_err!(device, "_FIT: {}, the static table is used\n", error);
+                    dev_err!(device, "_FIT: {}, using the static table\n", error);
                 }
                 Some(Self::Static(table))
             }
@@ -84,13 +81,10 @@ impl Source {
     pub(crate) fn after_change(device: &Device, root: &AcpiDevice) -> Result<Self> {
         let answer = root
             .evaluate(c"_FIT", &[])
-            .inspect_err(|error| dev_err!(device, "_FIT: {}, nothing is changed\n", error))
+            .inspect_err(|error| dev_err!(device, "_FIT: {}, the change is ignored\n", error))
             .map_err(|_| ENXIO)?;
         if answer.value().buffer().is_none() {
-            dev_err!(
-                device,
-                "_FIT gave something else than a buffer, nothing is changed\n"
-            );
+            dev_err!(device, "_FIT returned no buffer, the change is ignored\n");
             return Err(ENXIO);
         }
         let revision = Table::get(c"NFIT")
@@ -134,14 +128,14 @@ impl Source {
                 Structure::Unknown { kind, .. } => {
                     dev_warn!(
                         device,
-                        "NFIT: structure of unknown type {} is skipped\n",
+                        "NFIT: skipping structure of unknown type {}\n",
                         kind
                     );
                 }
                 Structure::Malformed(malformed) => {
                     dev_err!(
                         device,
-                        "NFIT: {}, it is skipped\n",
+                        "NFIT: {}, skipping it\n",
                         format_args!("{malformed}")
                     );
                 }

@@ -191,7 +191,7 @@ impl Provider {
                 Err(error) => {
                     dev_err!(
                         self.device,
-                        "DIMM {} is left out: it cannot be registered ({error:?})\n",
+                        "DIMM {} ignored: cannot be registered ({error:?})\n",
                         format_args!("{handle}")
                     );
                     continue;
@@ -209,7 +209,7 @@ impl Provider {
                     Ok(watch) => inventory.watches.push(watch, GFP_KERNEL)?,
                     Err(error) => dev_warn!(
                         node,
-                        "nobody is told of changes of its health: its notifications cannot be had ({error:?})\n"
+                        "cannot register for health notifications ({error:?})\n"
                     ),
                 }
             }
@@ -242,7 +242,7 @@ impl Provider {
                 if let Err(error) = ours.scrub_region(target, region) {
                     dev_warn!(
                         self.device,
-                        "range {} is not scrubbed ({error:?})\n",
+                        "cannot scrub range {} ({error:?})\n",
                         identity.index
                     );
                 }
@@ -296,7 +296,7 @@ impl Provider {
                 Err(error) => {
                     dev_err!(
                         self.device,
-                        "NFIT: a DIMM is left out: {}\n",
+                        "NFIT: DIMM ignored: {}\n",
                         format_args!("{error}")
                     );
                     continue;
@@ -341,7 +341,7 @@ impl Inventory {
             {
                 dev_err!(
                     device,
-                    "NFIT refused: DIMM {} is gone, expected all that was there before\n",
+                    "NFIT refused: DIMM {} was removed, expected all registered DIMMs\n",
                     format_args!("{}", known.handle)
                 );
                 return Err(ENXIO);
@@ -354,7 +354,7 @@ impl Inventory {
             {
                 dev_err!(
                     device,
-                    "NFIT refused: range {} at {:#x} is gone, expected all that was there before\n",
+                    "NFIT refused: range {} at {:#x} was removed, expected all registered ranges\n",
                     known.identity.index,
                     known.identity.base
                 );
@@ -374,7 +374,7 @@ impl NotifyHandler for Provider {
                 }
             }
         } else if self.merge_after_change().is_err() {
-            dev_err!(self.device, "the changed NFIT was not merged\n");
+            dev_err!(self.device, "cannot merge the changed NFIT\n");
         }
     }
 }

@@ -121,7 +121,7 @@ impl<'t> Plan<'t> {
         if let Some(malformed) = table.malformed_mapping_of(range) {
             dev_err!(
                 reporter,
-                "NFIT: range {} is left out: it has a mapping at offset {:#x} that cannot be read\n",
+                "NFIT: range {} ignored: malformed mapping at offset {:#x}\n",
                 index,
                 malformed.offset
             );
@@ -135,7 +135,7 @@ impl<'t> Plan<'t> {
             let Some(dimm) = find(device) else {
                 dev_err!(
                     reporter,
-                    "NFIT: range {} is left out: it has a mapping of DIMM {}, expected one that is in use\n",
+                    "NFIT: range {} ignored: mapping of DIMM {}, expected one that is in use\n",
                     index,
                     format_args!("{device}")
                 );
@@ -144,7 +144,7 @@ impl<'t> Plan<'t> {
             let Some(control_region) = &dimm.control_region else {
                 dev_err!(
                     reporter,
-                    "NFIT: range {} is left out: it has a mapping of DIMM {}, expected one with a control region\n",
+                    "NFIT: range {} ignored: mapping of DIMM {}, expected one with a control region\n",
                     index,
                     format_args!("{device}")
                 );
@@ -159,7 +159,7 @@ impl<'t> Plan<'t> {
             if !is_whole_pages(dpa) || !is_whole_pages(size) {
                 dev_err!(
                     reporter,
-                    "NFIT: range {} is left out: it has a mapping of DIMM {} at {:#x}, length {:#x}, expected whole pages\n",
+                    "NFIT: range {} ignored: mapping of DIMM {} at {:#x}, length {:#x}, expected whole pages\n",
                     index,
                     format_args!("{device}"),
                     dpa,
@@ -180,7 +180,7 @@ impl<'t> Plan<'t> {
         let set = interleave::InterleaveSet::new(&members).map_err(|error| {
             dev_err!(
                 reporter,
-                "NFIT: range {} is left out: {}\n",
+                "NFIT: range {} ignored: {}\n",
                 index,
                 format_args!("{error}")
             );
@@ -236,7 +236,7 @@ impl<'t> Plan<'t> {
                     dimm: find(part.device).ok_or_else(|| {
                         dev_err!(
                             bus,
-                            "NFIT: range {} is left out: its DIMM {} is not there\n",
+                            "NFIT: range {} ignored: DIMM {} is not registered\n",
                             self.range.index.get(),
                             format_args!("{}", part.device)
                         );
@@ -277,7 +277,7 @@ impl<'t> Plan<'t> {
         .inspect_err(|error| {
             dev_err!(
                 bus,
-                "NFIT: range {} is left out: it cannot be registered ({error:?})\n",
+                "NFIT: range {} ignored: cannot be registered ({error:?})\n",
                 range_index
             );
         })?;
@@ -302,7 +302,7 @@ impl<'t> Plan<'t> {
             .map_err(|error| {
                 dev_err!(
                     bus,
-                    "NFIT: range {} is left out: {:#x} to {:#x} {}\n",
+                    "NFIT: range {} ignored: {:#x} to {:#x} {}\n",
                     self.range.index.get(),
                     self.addresses.first,
                     self.addresses.last,
@@ -323,7 +323,7 @@ fn addresses(reporter: &Device, range: &SystemRange, any_length: bool) -> Result
         _ => {
             dev_err!(
                 reporter,
-                "NFIT: range {} is left out: it has base {:#x}, length {:#x}, expected whole pages below 2^64\n",
+                "NFIT: range {} ignored: base {:#x}, length {:#x}, expected whole pages below 2^64\n",
                 range.index.get(),
                 range.base.get(),
                 range.length.get()

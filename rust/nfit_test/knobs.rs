@@ -74,7 +74,7 @@ static FAIL_COMMAND: Attribute<Knobs> = Attribute::<Knobs>::read_write(
         Ok(())
     },
 )
-.expecting("a mask of functions");
+.expecting("a bit mask of functions");
 
 static FAIL_COMMAND_CODE: Attribute<Knobs> = Attribute::<Knobs>::read_write(
     c"fail_cmd_code",
@@ -91,7 +91,7 @@ static FAIL_COMMAND_CODE: Attribute<Knobs> = Attribute::<Knobs>::read_write(
         Ok(())
     },
 )
-.expecting("0 or an error number with its minus sign");
+.expecting("0 or a negative error number");
 
 static LOCK_DIMM: Attribute<Knobs> = Attribute::write_only(c"lock_dimm", |knobs, _input| {
     knobs.0.security.lock();

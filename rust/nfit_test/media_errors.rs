@@ -74,7 +74,7 @@ impl MediaErrors {
             return Answer::new(INVALID_INPUT)?.word(0)?.long(0)?.finish();
         };
         if *module_parameters::noio_clear.value() != 0 && !NoIo::is_active() {
-            pr_err!("errors are cleared for nobody who may start I/O to get memory\n");
+            pr_err!("media errors are not cleared: the caller may start I/O to reclaim memory\n");
             return Answer::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
         }
         let len = range.end - range.start;

@@ -135,47 +135,47 @@ module! {
     params: {
         memory: u64 {
             default: 0,
-            description: "Physical address of 96 MiB that nobody uses, to be the memory of the first bus instead of memory of the kernel",
+            description: "Physical address of 96 MiB of unused memory for the first bus; 0 for kernel memory",
         },
         cd_excess: u64 {
             default: 0,
-            description: "Bytes by which the virtual CD is longer than 4 MiB",
+            description: "Size of the virtual CD beyond 4 MiB, in bytes",
         },
         bad_hint: i32 {
             default: -1,
-            description: "Number of a DIMM whose flush hints are bad; -1 for none",
+            description: "Number of the DIMM with bad flush hints; -1 for none",
         },
         bad_hint_at: u64 {
             default: 0,
-            description: "Physical address of the first flush hint of the DIMM bad_hint, the others follow it; 0 for addresses that are not aligned",
+            description: "Physical address of the first bad flush hint; 0 for unaligned addresses",
         },
         bad_hints: u16 {
             default: 8,
-            description: "How many of the 8 flush hints of the DIMM bad_hint are bad, from the first one on",
+            description: "Number of bad flush hints, from the first one on",
         },
         noio_clear: u8 {
             default: 0,
-            description: "Clear media errors for those only who start no I/O to get memory, as disks do",
+            description: "Clear media errors only for callers that start no I/O to reclaim memory",
         },
         clear_unit: u32 {
             default: 256,
-            description: "Bytes of media errors that are cleared together",
+            description: "Unit in which media errors are cleared, in bytes",
         },
         clear_max: u64 {
             default: 0,
-            description: "Most bytes of media errors that are cleared at once; more are not cleared at all. 0 for any",
+            description: "Longest range that can be cleared, in bytes; 0 for any",
         },
         clear_part: u64 {
             default: 0,
-            description: "Bytes of media errors that are cleared of a longer range; 0 for all",
+            description: "Bytes that are cleared of a longer range; 0 for all",
         },
         labelled: u32 {
             default: 0,
-            description: "A bit for each DIMM whose label area begins with an index",
+            description: "Bit mask of DIMMs whose label area has an index block",
         },
         unreadable: u32 {
             default: 0,
-            description: "A bit for each DIMM whose labels cannot be read at first (fail_cmd is 0x20)",
+            description: "Bit mask of DIMMs whose labels cannot be read at first (fail_cmd is 0x20)",
         },
     },
 }

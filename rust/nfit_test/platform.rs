@@ -52,11 +52,9 @@ impl Window {
 
     /// Backs the simulated addresses from `start` with physical memory at `place`.
     fn at(place: u64, name: &CStr, start: u64, len: u64) -> Result<Self> {
-        let memory = ProviderMemory::physical(name, place, usize::try_from(len)?)
-            .inspect_err(|error| {
-                pr_err!(
-                    "memory is {place:#x}, but {len:#x} bytes from there on cannot be had: {error:?}\n"
-                );
+        let memory =
+            ProviderMemory::physical(name, place, usize::try_from(len)?).inspect_err(|error| {
+                pr_err!("memory={place:#x}: cannot map {len:#x} bytes ({error:?})\n");
             })?;
         Ok(Self { start, memory })
     }

@@ -81,7 +81,7 @@ impl nd::activation::Activation for Activation {
             status::TOO_LONG => {
                 dev_warn!(
                     bus,
-                    "activation of firmware took longer than the platform allows\n"
+                    "firmware activation took longer than the platform allows\n"
                 );
                 Ok(())
             }
@@ -90,7 +90,7 @@ impl nd::activation::Activation for Activation {
             status => {
                 dev_err!(
                     bus,
-                    "firmware was not activated, status {:#x}, expected 0\n",
+                    "firmware activation failed, status {:#x}, expected 0\n",
                     status
                 );
                 Err(EIO)
@@ -131,7 +131,7 @@ impl nd::activation::Activation for Activation {
             status => {
                 dev_err!(
                     dimm,
-                    "was not armed or disarmed, status {:#x}, expected 0\n",
+                    "cannot arm or disarm firmware activation, status {:#x}, expected 0\n",
                     status
                 );
                 Err(EIO)

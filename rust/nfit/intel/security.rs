@@ -46,7 +46,7 @@ impl nd::security::Security for Security {
             .as_ref()
             .and_then(|answer| SecurityState::from_answer(answer.buffer()?));
         let Some(state) = state else {
-            dev_err!(dimm, "firmware does not tell the state of the security\n");
+            dev_err!(dimm, "cannot query the security state\n");
             return None;
         };
         match owner {

@@ -235,7 +235,7 @@ impl Job for Scrubber {
             }
             Ok(Outcome::Failed(status)) => {
                 if let Some(region) = regions.first() {
-                    dev_warn!(region, "its scrub failed with status {status}\n");
+                    dev_warn!(region, "scrub failed, status {status}\n");
                 }
             }
             Ok(Outcome::Ended | Outcome::Interrupted(_)) | Err(_) => {}
@@ -269,14 +269,14 @@ impl Job for Scrubber {
                 Ok(Started::Refused(status)) => {
                     dev_err!(
                         region,
-                        "is not scrubbed any more: the firmware refused with status {status}\n"
+                        "scrub refused, status {status}: not scrubbed any more\n"
                     );
                     self.state.lock().give_up(&target);
                 }
                 Err(error) => {
                     dev_err!(
                         region,
-                        "is not scrubbed any more: the firmware failed with {error:?}\n"
+                        "scrub cannot be started ({error:?}): not scrubbed any more\n"
                     );
                     self.state.lock().give_up(&target);
                 }
@@ -306,16 +306,13 @@ fn add_results(bus: &Node<Bus>, progress: &Progress<'_>) {
         if bus.add_bad_range(bad.start, bad.end - bad.start).is_err() {
             dev_err!(
                 bus,
-                "out of memory: the media error at {:#x} is not noted\n",
+                "out of memory: media error at {:#x} is not recorded\n",
                 bad.start
             );
         }
     }
     if records.is_cut_off() {
-        dev_warn!(
-            bus,
-            "the firmware gave fewer results of a scrub than it announced\n"
-        );
+        dev_warn!(bus, "scrub results are truncated\n");
     }
 }
 
