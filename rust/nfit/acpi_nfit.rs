@@ -30,8 +30,8 @@
 //!
 //! The lock of the [`provider::Provider`] is outermost, above all locks of the core. It is held
 //! while a table is merged, and never in an attribute or a command. The lock of
-//! [`merging::Merging`] nests inside it. The attribute `wait_probe` takes that one as well, with no
-//! other lock held.
+//! [`init_lock::InitLock`] nests inside it. The attribute `wait_probe` takes that one as well, with
+//! no other lock held.
 
 #![forbid(unsafe_code)]
 
@@ -42,9 +42,9 @@ mod device;
 mod dimm;
 mod family;
 mod firmware;
+mod init_lock;
 mod intel;
 mod labels;
-mod merging;
 mod provider;
 mod region;
 mod scrub;

@@ -10,7 +10,7 @@ use crate::{
         Payload, //
     },
     device::{
-        Answer,
+        DsmOutput,
         FirmwareDevice,
         Platform, //
     },
@@ -22,13 +22,13 @@ use crate::{
         self,
         RootFunctions, //
     },
+    init_lock::InitLock,
     intel,
-    merging::Merging,
     scrub::{
         self,
         Scrub,
         ScrubGuard,
-        Target, //
+        ScrubRange, //
     },
 };
 use kernel::{
@@ -82,7 +82,7 @@ pub(crate) struct NfitBus {
     pub(crate) devices_are_idle: Atomic<bool>,
     /// `None` if the firmware lacks one of the functions for scrubs.
     scrub: Option<Arc<Scrub>>,
-    merging: Arc<Merging>,
+    init_lock: Arc<InitLock>,
 }
 
 /// Notification of the root device: an unconsumed uncorrectable memory error was detected (ACPI
@@ -100,7 +100,7 @@ impl NfitBus {
         parent: &Device,
         platform: &Platform,
         revision: u8,
-        merging: Arc<Merging>,
+        init_lock: Arc<InitLock>,
     ) -> Result<BusRegistration> {
         let root = platform.root();
         let functions = family::of_root(&root);
@@ -115,7 +115,7 @@ impl NfitBus {
             functions,
             root,
             scrub,
-            merging,
+            init_lock,
             platform: platform.clone(),
             scrub_on_error: Atomic::new(false),
             devices_are_idle: Atomic::new(false),
@@ -175,14 +175,14 @@ impl NfitBus {
 
     /// Collects the media errors of `target` before its region is registered. Returns `true` if the
     /// firmware can scrub the range.
-    pub(crate) fn look_for_errors(&self, bus: &Node<Bus>, target: &Target) -> bool {
+    pub(crate) fn collect_known_errors(&self, bus: &Node<Bus>, target: &ScrubRange) -> bool {
         self.scrub
             .as_ref()
-            .is_some_and(|scrub| scrub.look_at(bus, target))
+            .is_some_and(|scrub| scrub.collect_known_errors(bus, target))
     }
 
     /// Schedules scrubs of `target`, now and on every request.
-    pub(crate) fn scrub_region(&self, target: Target, region: ARef<Node<Region>>) -> Result {
+    pub(crate) fn scrub_region(&self, target: ScrubRange, region: ARef<Node<Region>>) -> Result {
         let long = !crate::NO_INIT_ARS.is_on();
         self.scrub
             .as_ref()
@@ -190,7 +190,7 @@ impl NfitBus {
     }
 
     /// Handles a notification of the root device that concerns its memory.
-    pub(crate) fn notified(&self, event: u32) {
+    pub(crate) fn handle_notification(&self, event: u32) {
         let Some(scrub) = &self.scrub else { return };
         if event == UNCORRECTABLE_MEMORY_ERROR {
             let depth = if self.scrub_on_error.load(Relaxed) {
@@ -209,7 +209,7 @@ impl NfitBus {
     }
 
     /// Calls a function for the driver itself. `ENOTTY`: the root device lacks it.
-    pub(crate) fn call(&self, family: BusFamily, function: u32, input: &[u8]) -> Result<Answer> {
+    pub(crate) fn call(&self, family: BusFamily, function: u32, input: &[u8]) -> Result<DsmOutput> {
         if !self.functions(family).contains(function) {
             return Err(ENOTTY);
         }
@@ -220,7 +220,7 @@ impl NfitBus {
     fn execute(&self, command: Command<'_>) -> Result<usize> {
         let outcome = self.execute_function(command);
         if let Some(event) = self.root.take_notification() {
-            self.notified(event);
+            self.handle_notification(event);
         }
         outcome
     }
@@ -297,7 +297,7 @@ impl BusOperations for Operations {
 
     fn flush_probe(&self, bus: &Node<Bus>) -> Result {
         if let Some(ours) = bus.private::<NfitBus>() {
-            ours.merging.wait();
+            ours.init_lock.wait();
         }
         Ok(())
     }

@@ -115,18 +115,20 @@ impl FirmwareDevice {
         method: DeviceSpecificMethod,
         function: u32,
         input: &[u8],
-    ) -> Result<Answer> {
+    ) -> Result<DsmOutput> {
         match self {
             Self::Acpi(device) => device
                 .evaluate_function(method, u64::from(function), Some(input))
-                .map(Answer::Object)
+                .map(DsmOutput::Object)
                 .ok_or(EINVAL),
             Self::Simulated(device) => {
                 let family = Guid::from_bytes(method.guid);
                 if !Functions::from_mask(device.functions(family)).contains(function) {
                     return Err(ENOTTY);
                 }
-                device.evaluate(family, function, input).map(Answer::Bytes)
+                device
+                    .evaluate(family, function, input)
+                    .map(DsmOutput::Bytes)
             }
         }
     }
@@ -152,14 +154,14 @@ impl FirmwareDevice {
 }
 
 /// Output of a function.
-pub(crate) enum Answer {
+pub(crate) enum DsmOutput {
     /// An ACPI object.
     Object(Object),
     /// Bytes.
     Bytes(KVVec<u8>),
 }
 
-impl Answer {
+impl DsmOutput {
     /// Returns the bytes, or `None` for an ACPI object that is not a buffer.
     pub(crate) fn buffer(&self) -> Option<&[u8]> {
         match self {

@@ -10,7 +10,7 @@ use crate::{
         Payload, //
     },
     device::{
-        Answer,
+        DsmOutput,
         FirmwareDevice,
         Platform, //
     },
@@ -68,11 +68,11 @@ pub(crate) struct NfitDimm {
     pub(crate) flags: MappingFlags,
     pub(crate) backs_persistent_memory: bool,
     pub(crate) control_region: Option<ControlRegion>,
-    pub(crate) firmware: Option<Firmware>,
+    pub(crate) firmware: Option<DimmFirmware>,
 }
 
 /// Firmware of a DIMM: its ACPI device, or a simulated one.
-pub(crate) struct Firmware {
+pub(crate) struct DimmFirmware {
     pub(crate) device: FirmwareDevice,
     pub(crate) functions: Option<DimmFunctions>,
     labels: LabelMethods,
@@ -81,7 +81,7 @@ pub(crate) struct Firmware {
     pub(crate) shutdown: Shutdown,
 }
 
-impl Firmware {
+impl DimmFirmware {
     fn of(device: FirmwareDevice) -> Self {
         let (functions, families) = DimmFunctions::of(&device);
         // A DIMM without a command family has no labels, even if it has label methods.
@@ -118,7 +118,7 @@ impl NfitDimm {
         platform: &Platform,
         dimm: &nfit::Dimm<'_>,
     ) -> Option<Self> {
-        let firmware = platform.dimm(dimm.handle).map(Firmware::of);
+        let firmware = platform.dimm(dimm.handle).map(DimmFirmware::of);
         if firmware.is_none() {
             dev_err!(
                 reporter,
@@ -244,7 +244,7 @@ impl NfitDimm {
     /// itself.
     pub(crate) fn take_health_event(&self) -> bool {
         match &self.firmware {
-            Some(Firmware {
+            Some(DimmFirmware {
                 device: FirmwareDevice::Simulated(device),
                 ..
             }) => device.take_health_event(),
@@ -261,7 +261,7 @@ impl NfitDimm {
     }
 
     /// Calls a function for the driver itself. `ENOTTY`: the DIMM lacks it.
-    pub(crate) fn call(&self, function: u32, input: &[u8]) -> Result<Answer> {
+    pub(crate) fn call(&self, function: u32, input: &[u8]) -> Result<DsmOutput> {
         let firmware = self.firmware.as_ref().ok_or(ENOTTY)?;
         let known = firmware.functions.ok_or(ENOTTY)?;
         if !known.functions.contains(function) {

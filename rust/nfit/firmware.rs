@@ -28,7 +28,7 @@ const REVISION_WITHOUT_HEADER: u8 = 1;
 const SIMULATED_REVISION: u8 = 0;
 
 /// Bytes of a table.
-pub(crate) enum Source {
+pub(crate) enum TableSource {
     /// The static table.
     Static(Table),
     /// The result of `_FIT`, with the revision of the static table.
@@ -48,7 +48,7 @@ pub(crate) struct Parsed<'a> {
     pub(crate) table: Nfit<'a>,
 }
 
-impl Source {
+impl TableSource {
     /// Returns the table at boot. `None`: there is no table. This is no error, DIMMs may be plugged
     /// later.
     ///

@@ -16,15 +16,15 @@ use crate::{
     },
     firmware::{
         Parsed,
-        Source, //
+        TableSource, //
     },
-    merging::Merging,
+    init_lock::InitLock,
     region::{
         self,
-        Plan,
-        Registered, //
+        RegionPlan,
+        RegisteredRange, //
     },
-    scrub::ScrubGuard,
+    scrub::ScrubGuard, //
 };
 use kernel::{
     device::Device,
@@ -64,7 +64,7 @@ const TABLE_CHANGED: u32 = 0x80;
 pub(crate) struct Provider {
     device: ARef<Device>,
     platform: Platform,
-    merging: Arc<Merging>,
+    init_lock: Arc<InitLock>,
     #[pin]
     inventory: Mutex<Inventory>,
 }
@@ -87,7 +87,7 @@ struct KnownDimm {
 
 struct KnownRange {
     identity: RangeIdentity,
-    _region: Registered,
+    _region: RegisteredRange,
 }
 
 /// Identity of a range. All three values must match.
@@ -110,12 +110,12 @@ impl RangeIdentity {
 
 impl Provider {
     pub(crate) fn new(device: &Device, platform: Platform) -> Result<Arc<Self>> {
-        let merging = Merging::new()?;
+        let init_lock = InitLock::new()?;
         Arc::pin_init(
             pin_init!(Self {
                 device: device.into(),
                 platform,
-                merging,
+                init_lock,
                 inventory <- new_mutex!(Inventory::default()),
             }),
             GFP_KERNEL,
@@ -127,8 +127,8 @@ impl Provider {
     pub(crate) fn merge_at_boot(&self) -> Result {
         let mut inventory = self.inventory.lock();
         let source = match &self.platform {
-            Platform::Acpi(root) => Source::at_boot(&self.device, root),
-            Platform::Simulated(platform) => Some(Source::Simulated(platform.clone())),
+            Platform::Acpi(root) => TableSource::at_boot(&self.device, root),
+            Platform::Simulated(platform) => Some(TableSource::Simulated(platform.clone())),
         };
         match source {
             Some(source) => self.merge(&mut inventory, &source),
@@ -147,15 +147,15 @@ impl Provider {
             return Ok(());
         };
         let mut inventory = self.inventory.lock();
-        let source = Source::after_change(&self.device, root)?;
+        let source = TableSource::after_change(&self.device, root)?;
         self.merge(&mut inventory, &source)
     }
 
-    fn merge(&self, inventory: &mut Inventory, source: &Source) -> Result {
-        let _merging = self.merging.begin();
+    fn merge(&self, inventory: &mut Inventory, source: &TableSource) -> Result {
+        let _guard = self.init_lock.lock();
         let Parsed { revision, table } = source.parse(&self.device)?;
-        inventory.check_nothing_is_gone(&self.device, &table)?;
-        let found = self.look_for_dimms(inventory, &table)?;
+        inventory.check_nothing_removed(&self.device, &table)?;
+        let found = self.find_new_dimms(inventory, &table)?;
         let plans = self.plan_ranges(inventory, &found, &table)?;
 
         // The table has been checked. From here on the merge fails only for lack of memory. What it
@@ -167,7 +167,7 @@ impl Provider {
                 &self.device,
                 &self.platform,
                 revision,
-                self.merging.clone(),
+                self.init_lock.clone(),
             )?),
         };
         let bus = ARef::from(bus.bus());
@@ -221,9 +221,9 @@ impl Provider {
             .capabilities()
             .and_then(Capabilities::persistence_domain);
         for (identity, plan) in plans {
-            let target = plan
-                .scrub_target()
-                .filter(|target| ours.look_for_errors(&bus, target));
+            let scrub_range = plan
+                .scrub_range()
+                .filter(|scrub_range| ours.collect_known_errors(&bus, scrub_range));
             let registered = plan.register(&bus, persistence, |handle| {
                 inventory.dimm(handle).map(ARef::from)
             });
@@ -238,8 +238,8 @@ impl Provider {
                 },
                 GFP_KERNEL,
             )?;
-            if let Some(target) = target {
-                if let Err(error) = ours.scrub_region(target, region) {
+            if let Some(scrub_range) = scrub_range {
+                if let Err(error) = ours.scrub_region(scrub_range, region) {
                     dev_warn!(
                         self.device,
                         "cannot scrub range {} ({error:?})\n",
@@ -257,7 +257,7 @@ impl Provider {
         inventory: &Inventory,
         found: &[NfitDimm],
         table: &Nfit<'t>,
-    ) -> Result<KVec<(RangeIdentity, Plan<'t>)>> {
+    ) -> Result<KVec<(RangeIdentity, RegionPlan<'t>)>> {
         let find = |handle| {
             let known = inventory
                 .dimm(handle)
@@ -276,7 +276,7 @@ impl Provider {
             }
             if let Some(kind) = region::kind_of(range) {
                 // `new` has logged the reason. The other ranges are not affected.
-                match Plan::new(&self.device, table, range, kind, find) {
+                match RegionPlan::new(&self.device, table, range, kind, find) {
                     Ok(plan) => plans.push((identity, plan), GFP_KERNEL)?,
                     Err(ENOMEM) => return Err(ENOMEM),
                     Err(_) => {}
@@ -288,7 +288,7 @@ impl Provider {
 
     /// Returns the new DIMMs of `table`, ascending by handle. Unusable ones are ignored, and with
     /// them the ranges that they are a part of.
-    fn look_for_dimms(&self, inventory: &Inventory, table: &Nfit<'_>) -> Result<KVec<NfitDimm>> {
+    fn find_new_dimms(&self, inventory: &Inventory, table: &Nfit<'_>) -> Result<KVec<NfitDimm>> {
         let mut found = KVec::new();
         for dimm in table.dimms() {
             let dimm = match dimm {
@@ -333,7 +333,7 @@ impl Inventory {
     }
 
     /// Returns `ENXIO` if the table lacks a registered DIMM or range.
-    fn check_nothing_is_gone(&self, device: &Device, table: &Nfit<'_>) -> Result {
+    fn check_nothing_removed(&self, device: &Device, table: &Nfit<'_>) -> Result {
         for known in &self.dimms {
             if !table
                 .mappings()
@@ -370,7 +370,7 @@ impl NotifyHandler for Provider {
         if event != TABLE_CHANGED {
             if let Some(bus) = self.bus() {
                 if let Some(ours) = bus.private::<NfitBus>() {
-                    ours.notified(event);
+                    ours.handle_notification(event);
                 }
             }
         } else if self.merge_after_change().is_err() {

@@ -6,7 +6,7 @@ use crate::{
     attributes,
     bus::NfitBus,
     dimm::NfitDimm,
-    scrub::Target, //
+    scrub::ScrubRange, //
 };
 use kernel::{
     device::Device,
@@ -56,7 +56,7 @@ pub(crate) struct NfitRegion {
 }
 
 /// A registered range.
-pub(crate) struct Registered {
+pub(crate) struct RegisteredRange {
     /// Its entry in the resource tree, unless the tree described the range before.
     pub(crate) _inserted: Option<InsertedRange>,
 }
@@ -80,23 +80,23 @@ pub(crate) fn kind_of(range: &SystemRange) -> Option<RegionKind> {
 }
 
 /// A range that was checked and can be registered.
-pub(crate) struct Plan<'t> {
+pub(crate) struct RegionPlan<'t> {
     range: &'t SystemRange,
     kind: RegionKind,
     addresses: AddressRange,
-    parts: KVec<Part>,
+    parts: KVec<PlannedMapping>,
     interleave_set: InterleaveSet,
 }
 
 /// A mapping of a range.
-struct Part {
+struct PlannedMapping {
     device: DeviceHandle,
     dpa: u64,
     size: u64,
     position: u32,
 }
 
-impl<'t> Plan<'t> {
+impl<'t> RegionPlan<'t> {
     /// Checks `range` of `table`, which becomes a region of this `kind`. `find` returns the DIMM of
     /// a handle.
     ///
@@ -168,7 +168,7 @@ impl<'t> Plan<'t> {
                 return Err(EINVAL);
             }
             parts.push(
-                Part {
+                PlannedMapping {
                     device,
                     dpa,
                     size,
@@ -208,13 +208,13 @@ impl<'t> Plan<'t> {
     }
 
     /// Returns the range to scrub; `None` if it is not memory.
-    pub(crate) fn scrub_target(&self) -> Option<Target> {
+    pub(crate) fn scrub_range(&self) -> Option<ScrubRange> {
         let kind = match self.range.kind() {
             RangeKind::Persistent => MemoryKind::Persistent,
             RangeKind::Volatile => MemoryKind::Volatile,
             _ => return None,
         };
-        Some(Target {
+        Some(ScrubRange {
             start: self.addresses.first,
             len: self.range.length.get(),
             kind,
@@ -228,7 +228,7 @@ impl<'t> Plan<'t> {
         bus: &Node<Bus>,
         persistence: Option<nfit::PersistenceDomain>,
         find: impl Fn(DeviceHandle) -> Option<ARef<Node<Dimm>>>,
-    ) -> Result<(Registered, ARef<Node<Region>>)> {
+    ) -> Result<(RegisteredRange, ARef<Node<Region>>)> {
         let mut mappings = KVec::with_capacity(self.parts.len(), GFP_KERNEL)?;
         for part in &self.parts {
             mappings.push(
@@ -281,7 +281,7 @@ impl<'t> Plan<'t> {
                 range_index
             );
         })?;
-        let registered = Registered {
+        let registered = RegisteredRange {
             _inserted: inserted,
         };
         Ok((registered, region))

@@ -4,14 +4,14 @@
 
 use crate::{
     activation::Activation,
-    answer::Answer,
     health::Health,
     labels::LabelArea,
     module_parameters,
+    output::DsmOutput,
     security::Security,
     topology::{
         self,
-        Firmware, //
+        FunctionSet, //
     },
     update::Update, //
 };
@@ -151,9 +151,9 @@ impl TestDimm {
             dimm_function::INFO,
             dimm_function::ARM,
         ];
-        match self.description.firmware {
-            Firmware::Basic => basic,
-            Firmware::Full => more
+        match self.description.functions {
+            FunctionSet::Basic => basic,
+            FunctionSet::Full => more
                 .into_iter()
                 .fold(basic | SECURITY.mask(), |mask, function| {
                     mask | 1 << function
@@ -218,5 +218,5 @@ fn latch(input: &[u8]) -> Result<KVVec<u8>> {
         0 | 1 => 0,
         _ => INVALID_INPUT,
     };
-    Answer::new(status)?.finish()
+    DsmOutput::new(status)?.finish()
 }

@@ -3,7 +3,7 @@
 //! Simulated health of a DIMM: SMART data, thresholds, and their injection (NVDIMM DSM Interface,
 //! functions 1, 2, 17 and 18).
 
-use crate::answer::Answer;
+use crate::output::DsmOutput;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -181,14 +181,14 @@ impl Health {
 
     /// Function 1.
     pub(crate) fn smart(&self) -> Result<KVVec<u8>> {
-        Answer::new(0)?
+        DsmOutput::new(0)?
             .bytes(self.state.lock().smart.as_bytes())?
             .finish()
     }
 
     /// Function 2.
     pub(crate) fn thresholds(&self) -> Result<KVVec<u8>> {
-        Answer::new(0)?
+        DsmOutput::new(0)?
             .bytes(self.state.lock().thresholds.as_bytes())?
             .bytes(&[0])?
             .finish()
@@ -199,8 +199,8 @@ impl Health {
         let (thresholds, _) = Thresholds::read_from_prefix(input).map_err(|_| EINVAL)?;
         let mut state = self.state.lock();
         state.thresholds = thresholds;
-        self.judge(&state);
-        Answer::new(0)?.finish()
+        self.update_event(&state);
+        DsmOutput::new(0)?.finish()
     }
 
     /// Function 18. `EINVAL`: the input is too short.
@@ -235,8 +235,8 @@ impl Health {
                 .shutdown_count
                 .set(count.saturating_add(u32::from(is_unsafe)));
         }
-        self.judge(&state);
-        Answer::new(0)?.finish()
+        self.update_event(&state);
+        DsmOutput::new(0)?.finish()
     }
 
     /// Takes the pending health notification. Returns `true` if there was one.
@@ -249,7 +249,7 @@ impl Health {
         event
     }
 
-    fn judge(&self, state: &State) {
+    fn update_event(&self, state: &State) {
         if state.is_alarming() {
             self.event.store(true, Relaxed);
         }

@@ -9,9 +9,9 @@
 //! 6 write    offset | length | bytes     status
 //! ```
 
-use crate::answer::{
+use crate::output::{
     word,
-    Answer, //
+    DsmOutput, //
 };
 use kernel::{
     new_mutex,
@@ -68,7 +68,7 @@ impl LabelArea {
 
     /// Function 4, with the status of the caller.
     pub(crate) fn size(status: u32) -> Result<KVVec<u8>> {
-        Answer::new(status)?
+        DsmOutput::new(status)?
             .word(SIZE as u32)?
             .word(LARGEST_TRANSFER)?
             .finish()
@@ -78,7 +78,7 @@ impl LabelArea {
     pub(crate) fn read(&self, input: &[u8]) -> Result<KVVec<u8>> {
         let (range, _) = range(input)?;
         let bytes = self.bytes.lock();
-        Answer::new(0)?
+        DsmOutput::new(0)?
             .bytes(bytes.get(range).ok_or(EINVAL)?)?
             .finish()
     }
@@ -91,7 +91,7 @@ impl LabelArea {
         let mut bytes = self.bytes.lock();
         let old = bytes.get_mut(range).ok_or(EINVAL)?;
         old.iter_mut().zip(new).for_each(|(to, from)| *to = *from);
-        Answer::new(0)?.finish()
+        DsmOutput::new(0)?.finish()
     }
 }
 

@@ -24,12 +24,12 @@
 #![forbid(unsafe_code)]
 
 mod activation;
-mod answer;
 mod dimm;
+mod fault_injection;
 mod health;
-mod knobs;
 mod labels;
 mod media_errors;
+mod output;
 mod platform;
 mod root;
 mod scrub;
@@ -40,7 +40,7 @@ mod translate;
 mod update;
 
 use crate::{
-    knobs::KnobsRegistration,
+    fault_injection::FaultInjectionRegistration,
     platform::TestPlatform, //
 };
 use kernel::{
@@ -66,7 +66,7 @@ struct TestDriver;
 
 /// Driver data.
 struct Simulation {
-    _knobs: KVec<KnobsRegistration>,
+    _fault_injection: KVec<FaultInjectionRegistration>,
     _provider: SimulatedProvider,
 }
 
@@ -89,12 +89,15 @@ impl Simulation {
             .find(|topology| topology.name == device.name())
             .ok_or(ENODEV)?;
         let platform = TestPlatform::new(topology)?;
-        let mut knobs = KVec::new();
+        let mut fault_injection = KVec::new();
         for dimm in platform.dimms() {
-            knobs.push(KnobsRegistration::new(device, dimm.clone())?, GFP_KERNEL)?;
+            fault_injection.push(
+                FaultInjectionRegistration::new(device, dimm.clone())?,
+                GFP_KERNEL,
+            )?;
         }
         Ok(Self {
-            _knobs: knobs,
+            _fault_injection: fault_injection,
             _provider: SimulatedProvider::new(device, platform)?,
         })
     }
@@ -113,7 +116,7 @@ impl kernel::InPlaceModule for NfitTest {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         // Fields are initialised in the order of this list.
         try_pin_init!(Self {
-            class: knobs::CLASS.register()?,
+            class: fault_injection::CLASS.register()?,
             driver <- driver::Registration::new(NAME, module),
             devices: {
                 let mut devices = KVec::new();

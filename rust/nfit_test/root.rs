@@ -4,9 +4,9 @@
 
 use crate::{
     activation::Activation,
-    answer::Answer,
     dimm::TestDimm,
     media_errors::MediaErrors,
+    output::DsmOutput,
     scrub::Scrub,
     topology::Topology,
     translate, //
@@ -89,22 +89,22 @@ impl TestRoot {
         const NOTIFY: u8 = 1 << 0;
 
         let Some((range, rest)) = self.topology.range_input(input) else {
-            return Answer::new(INVALID_INPUT)?.finish();
+            return DsmOutput::new(INVALID_INPUT)?.finish();
         };
         self.errors.add(range)?;
         if rest.first().is_some_and(|options| options & NOTIFY != 0) {
             self.notify.store(true, Relaxed);
         }
-        Answer::new(0)?.finish()
+        DsmOutput::new(0)?.finish()
     }
 
     /// Removes injected errors. The input is first address and length.
     fn clear_injected(&self, input: &[u8]) -> Result<KVVec<u8>> {
         let Some((range, _)) = self.topology.range_input(input) else {
-            return Answer::new(INVALID_INPUT)?.finish();
+            return DsmOutput::new(INVALID_INPUT)?.finish();
         };
         self.errors.forget(range);
-        Answer::new(0)?.finish()
+        DsmOutput::new(0)?.finish()
     }
 }
 

@@ -4,12 +4,12 @@
 //! it.
 
 use crate::{
-    answer::Answer,
     media_errors::{
         self,
         MediaErrors,
         MAX_RECORDS, //
     },
+    output::DsmOutput,
     root::INVALID_INPUT,
     topology::Topology, //
 };
@@ -86,7 +86,7 @@ impl Scrub {
             ),
             None => (INVALID_INPUT, 0, 0),
         };
-        Answer::new(status)?
+        DsmOutput::new(status)?
             .word(u32::try_from(answer)?)?
             .word(unit)?
             .word(0)?
@@ -102,11 +102,11 @@ impl Scrub {
         input: &[u8],
     ) -> Result<KVVec<u8>> {
         let Some((range, rest)) = topology.range_input(input) else {
-            return Answer::new(INVALID_INPUT)?.word(0)?.finish();
+            return DsmOutput::new(INVALID_INPUT)?.word(0)?.finish();
         };
         let mut last = self.last.lock();
         if last.as_ref().is_some_and(Run::is_running) {
-            return Answer::new(BUSY)?.word(0)?.finish();
+            return DsmOutput::new(BUSY)?.word(0)?.finish();
         }
         *last = Some(Run {
             begun: Instant::now(),
@@ -114,7 +114,7 @@ impl Scrub {
             range,
             kind: rest.first_chunk().copied().unwrap_or_default(),
         });
-        Answer::new(0)?.word(SECONDS)?.finish()
+        DsmOutput::new(0)?.word(SECONDS)?.finish()
     }
 
     /// Returns the progress: status, bytes of output, range, remaining range (8 bytes for each of
@@ -123,12 +123,12 @@ impl Scrub {
     pub(crate) fn status(&self) -> Result<KVVec<u8>> {
         let last = self.last.lock();
         let run = match &*last {
-            None => return nothing(NONE),
-            Some(run) if run.is_running() => return nothing(RUNNING),
+            None => return no_results(NONE),
+            Some(run) if run.is_running() => return no_results(RUNNING),
             Some(run) => run,
         };
-        let told = run.found.get(..MAX_RECORDS).unwrap_or(&run.found);
-        let rest = match run.found.get(told.len()) {
+        let reported = run.found.get(..MAX_RECORDS).unwrap_or(&run.found);
+        let rest = match run.found.get(reported.len()) {
             Some(next) => next.start..run.range.end,
             None => 0..0,
         };
@@ -137,16 +137,17 @@ impl Scrub {
         } else {
             (INTERRUPTED, OVERFLOW)
         };
-        let answer = Answer::new(status)?
-            .word(u32::try_from(HEADER + told.len() * RECORD)?)?
+        let answer = DsmOutput::new(status)?
+            .word(u32::try_from(HEADER + reported.len() * RECORD)?)?
             .long(run.range.start)?
             .long(run.range.end - run.range.start)?
             .long(rest.start)?
             .long(rest.end - rest.start)?
             .bytes(&run.kind)?
             .bytes(&flags.to_le_bytes())?
-            .word(u32::try_from(told.len())?)?;
-        told.iter()
+            .word(u32::try_from(reported.len())?)?;
+        reported
+            .iter()
             .try_fold(answer, |answer, bad| {
                 answer.long(0)?.long(bad.start)?.long(bad.end - bad.start)
             })?
@@ -155,10 +156,10 @@ impl Scrub {
 }
 
 /// Returns an output without results.
-fn nothing(status: u32) -> Result<KVVec<u8>> {
+fn no_results(status: u32) -> Result<KVVec<u8>> {
     const REST: [u8; HEADER - 8] = [0; HEADER - 8];
 
-    Answer::new(status)?
+    DsmOutput::new(status)?
         .word(u32::try_from(HEADER)?)?
         .bytes(&REST)?
         .finish()

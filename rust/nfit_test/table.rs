@@ -6,7 +6,7 @@ use crate::{
     module_parameters,
     topology::{
         Dimm,
-        Part,
+        MappedPart,
         Range,
         Topology,
         FLUSH_HINTS,
@@ -99,7 +99,7 @@ fn system_range(range: &Range) -> Result<SystemRange> {
     })
 }
 
-fn mapping(dimm: &Dimm, region_id: u16, control_region: u16, part: &Part) -> Result<Mapping> {
+fn mapping(dimm: &Dimm, region_id: u16, control_region: u16, part: &MappedPart) -> Result<Mapping> {
     let flags = part
         .flags
         .iter()
@@ -147,7 +147,7 @@ fn control_region(dimm: &Dimm, index: u16) -> Result<ControlRegion> {
 fn flush_hints(bytes: &mut KVec<u8>, dimm: &Dimm) -> Result {
     const HINT: usize = size_of::<u64>();
     /// First of [`HINTS`] unaligned addresses that end at the top of the address space.
-    const NOWHERE: u64 = u64::MAX - HINTS as u64 * HINT as u64;
+    const UNALIGNED: u64 = u64::MAX - HINTS as u64 * HINT as u64;
 
     let room = usize::from(HINTS) * HINT;
     push(
@@ -162,7 +162,7 @@ fn flush_hints(bytes: &mut KVec<u8>, dimm: &Dimm) -> Result {
     let is_bad = i64::from(*module_parameters::bad_hint.value()) == i64::from(dimm.number);
     let bad = match *module_parameters::bad_hint_at.value() {
         _ if !is_bad => 0,
-        0 => NOWHERE,
+        0 => UNALIGNED,
         address => address,
     };
     for number in 0..HINTS {

@@ -15,8 +15,8 @@
 //! Block windows, the obsolete second interface of DIMMs, are not described: no driver uses them.
 
 use crate::{
-    answer,
-    module_parameters, //
+    module_parameters,
+    output, //
 };
 use kernel::prelude::*;
 use nd_format::nfit::{
@@ -56,8 +56,8 @@ impl Topology {
         &self,
         input: &'a [u8],
     ) -> Option<(core::ops::Range<u64>, &'a [u8])> {
-        let (start, rest) = answer::long(input)?;
-        let (len, rest) = answer::long(rest)?;
+        let (start, rest) = output::long(input)?;
+        let (len, rest) = output::long(rest)?;
         let range = start..start.checked_add(len)?;
         let is_ours = !range.is_empty()
             && self.ranges.iter().any(|known| {
@@ -68,7 +68,7 @@ impl Topology {
     }
 
     /// Returns the DIMMs of a range and their parts in it, in the order of the interleave set.
-    pub(crate) fn members(&self, range: u16) -> impl Iterator<Item = (&Dimm, &Part)> {
+    pub(crate) fn members(&self, range: u16) -> impl Iterator<Item = (&Dimm, &MappedPart)> {
         self.dimms.iter().flat_map(move |dimm| {
             let parts = dimm.parts.iter().filter(move |part| part.range == range);
             parts.map(move |part| (dimm, part))
@@ -87,14 +87,14 @@ pub(crate) struct Dimm {
     /// Format interface code.
     pub(crate) format: u16,
     /// Functions of its firmware.
-    pub(crate) firmware: Firmware,
+    pub(crate) functions: FunctionSet,
     /// Mapped parts. A DIMM without any is not in the table.
-    pub(crate) parts: &'static [Part],
+    pub(crate) parts: &'static [MappedPart],
 }
 
 /// Set of functions that the firmware of a DIMM has.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Firmware {
+pub(crate) enum FunctionSet {
     /// All implemented functions.
     Full,
     /// Label functions, and the latch of the shutdown status.
@@ -102,7 +102,7 @@ pub(crate) enum Firmware {
 }
 
 /// A part of a DIMM.
-pub(crate) struct Part {
+pub(crate) struct MappedPart {
     /// Index of the range that it is mapped to; 0 for none.
     pub(crate) range: u16,
     /// First DIMM physical address.
@@ -159,8 +159,8 @@ const BYTE_ADDRESSABLE: u16 = 0x0101;
 
 const NOTIFIES: &[MappingFlags] = &[MappingFlags::HEALTH_ENABLED];
 
-const fn pair(offset: u64, flags: &'static [MappingFlags]) -> Part {
-    Part {
+const fn pair(offset: u64, flags: &'static [MappingFlags]) -> MappedPart {
+    MappedPart {
         range: 1,
         dpa: 0,
         size: DIMM_SIZE / 2,
@@ -170,8 +170,8 @@ const fn pair(offset: u64, flags: &'static [MappingFlags]) -> Part {
     }
 }
 
-const fn quad(offset: u64, flags: &'static [MappingFlags]) -> Part {
-    Part {
+const fn quad(offset: u64, flags: &'static [MappingFlags]) -> MappedPart {
+    MappedPart {
         range: 2,
         dpa: DIMM_SIZE / 2,
         size: DIMM_SIZE / 2,
@@ -181,13 +181,13 @@ const fn quad(offset: u64, flags: &'static [MappingFlags]) -> Part {
     }
 }
 
-const fn full(number: u32, handle: u32, physical_id: u16, parts: &'static [Part]) -> Dimm {
+const fn full(number: u32, handle: u32, physical_id: u16, parts: &'static [MappedPart]) -> Dimm {
     Dimm {
         number,
         handle,
         physical_id,
         format: BYTE_ADDRESSABLE_VENDOR,
-        firmware: Firmware::Full,
+        functions: FunctionSet::Full,
         parts,
     }
 }
@@ -239,8 +239,8 @@ pub(crate) static BUSES: [Topology; 2] = [
                 handle: handle(1, 0, 0, 0),
                 physical_id: 0,
                 format: BYTE_ADDRESSABLE,
-                firmware: Firmware::Basic,
-                parts: &[Part {
+                functions: FunctionSet::Basic,
+                parts: &[MappedPart {
                     range: 1,
                     dpa: 0,
                     size: DIMM_SIZE,
@@ -260,8 +260,8 @@ pub(crate) static BUSES: [Topology; 2] = [
                 handle: handle(1, 0, 0, 1),
                 physical_id: 0,
                 format: BYTE_ADDRESSABLE,
-                firmware: Firmware::Basic,
-                parts: &[Part {
+                functions: FunctionSet::Basic,
+                parts: &[MappedPart {
                     range: 0,
                     dpa: 0,
                     size: DIMM_SIZE,

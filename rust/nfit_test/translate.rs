@@ -10,13 +10,13 @@
 //! ```
 
 use crate::{
-    answer::{
+    output::{
         self,
-        Answer, //
+        DsmOutput, //
     },
     root::INVALID_INPUT,
     topology::{
-        Part,
+        MappedPart,
         Topology, //
     },
 };
@@ -37,15 +37,15 @@ struct Place {
 /// holds (8 bytes), number of DIMMs. Each DIMM is handle, reserved, DIMM physical address (8
 /// bytes).
 pub(crate) fn translate(topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
-    let place = answer::long(input).and_then(|(address, _)| place(topology, address));
+    let place = output::long(input).and_then(|(address, _)| place(topology, address));
     let Some(Place { handle, dpa }) = place else {
-        return Answer::new(INVALID_INPUT)?
+        return DsmOutput::new(INVALID_INPUT)?
             .word(0)?
             .long(0)?
             .word(0)?
             .finish();
     };
-    Answer::new(0)?
+    DsmOutput::new(0)?
         .word(0)?
         .long(1)?
         .word(1)?
@@ -65,7 +65,7 @@ fn place(topology: &Topology, address: u64) -> Option<Place> {
     let ways = members().count() as u64;
     let (line, within) = (offset / LINE, offset % LINE);
     let turn = line.checked_rem(ways)?;
-    let (dimm, Part { dpa, .. }) = members().nth(usize::try_from(turn).ok()?)?;
+    let (dimm, MappedPart { dpa, .. }) = members().nth(usize::try_from(turn).ok()?)?;
     Some(Place {
         handle: dimm.handle,
         dpa: dpa + line.checked_div(ways)? * LINE + within,

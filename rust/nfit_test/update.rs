@@ -10,9 +10,9 @@
 //!    └────────────────────┴───────────────────┴────────────────────────────────────┘
 //! ```
 
-use crate::answer::{
+use crate::output::{
     word,
-    Answer, //
+    DsmOutput, //
 };
 use kernel::{
     new_mutex,
@@ -98,7 +98,7 @@ impl Update {
     pub(crate) fn info(&self) -> Result<KVVec<u8>> {
         const RUNNING_VERSION: u64 = 0;
 
-        Answer::new(0)?
+        DsmOutput::new(0)?
             .word(STORAGE)?
             .word(LARGEST_CHUNK)?
             .word(QUERY_INTERVAL)?
@@ -122,7 +122,7 @@ impl Update {
             }
             _ => status::WRONG_CONTEXT,
         };
-        Answer::new(status)?.word(state.context)?.finish()
+        DsmOutput::new(status)?.word(state.context)?.finish()
     }
 
     /// Function 14: context, offset, length and bytes of a chunk.
@@ -140,7 +140,7 @@ impl Update {
             Phase::Receiving => 0,
             _ => status::RETRY,
         };
-        Answer::new(status)?.finish()
+        DsmOutput::new(status)?.finish()
     }
 
     /// Function 15: abort flag, three reserved bytes and the context.
@@ -163,7 +163,7 @@ impl Update {
             }
             _ => return Err(EINVAL),
         };
-        Answer::new(status)?.finish()
+        DsmOutput::new(status)?.finish()
     }
 
     /// Function 16: status of the update of a context.
@@ -186,7 +186,7 @@ impl Update {
                 }
             }
         };
-        Answer::new(status)?
+        DsmOutput::new(status)?
             .bytes(&revision.to_le_bytes())?
             .finish()
     }

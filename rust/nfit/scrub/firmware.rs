@@ -2,13 +2,13 @@
 
 //! Address range scrub functions of the root device (ACPI 6.5, section 9.20.7).
 
-use super::Target;
+use super::ScrubRange;
 use crate::{
     device::{
-        Answer,
+        DsmOutput,
         FirmwareDevice, //
     },
-    family,
+    family, //
 };
 use kernel::prelude::*;
 use nd::provider::bus_command;
@@ -32,19 +32,19 @@ use nd_format::nfit::{
 pub(crate) const NEEDED: Functions = Functions::span(bus_command::ARS_CAP, bus_command::ARS_STATUS);
 
 /// A root device that has [`NEEDED`].
-pub(super) struct Firmware(FirmwareDevice);
+pub(super) struct ArsFunctions(FirmwareDevice);
 
-impl Firmware {
+impl ArsFunctions {
     pub(super) fn new(root: FirmwareDevice) -> Self {
         Self(root)
     }
 
-    fn call(&self, function: u32, input: &[u8]) -> Result<Answer> {
+    fn call(&self, function: u32, input: &[u8]) -> Result<DsmOutput> {
         self.0
             .evaluate_function(family::method(BusFamily::Nfit), function, input)
     }
 
-    pub(super) fn can_scrub(&self, target: &Target) -> bool {
+    pub(super) fn can_scrub(&self, target: &ScrubRange) -> bool {
         let input = CapabilityInput::new(target.start, target.len);
         self.call(bus_command::ARS_CAP, input.bytes())
             .is_ok_and(|answer| {
@@ -54,7 +54,7 @@ impl Firmware {
             })
     }
 
-    pub(super) fn start(&self, target: &Target, depth: Depth) -> Result<Started> {
+    pub(super) fn start(&self, target: &ScrubRange, depth: Depth) -> Result<Started> {
         self.start_with(&StartInput::new(
             target.start,
             target.len,

@@ -25,14 +25,14 @@ mod state;
 
 pub(crate) use self::{
     firmware::NEEDED,
-    state::Target, //
+    state::ScrubRange, //
 };
 
 use self::{
-    firmware::Firmware,
+    firmware::ArsFunctions,
     state::{
         Next,
-        State, //
+        ScrubState, //
     },
 };
 use crate::device::FirmwareDevice;
@@ -93,9 +93,9 @@ impl Drop for ScrubGuard {
 /// The background job.
 #[pin_data]
 struct Scrubber {
-    firmware: Firmware,
+    firmware: ArsFunctions,
     #[pin]
-    state: Mutex<State>,
+    state: Mutex<ScrubState>,
     done: SetOnce<Notifier>,
 }
 
@@ -112,8 +112,8 @@ impl Scrub {
     pub(crate) fn new(root: FirmwareDevice) -> Result<Arc<Self>> {
         let scrubber = Arc::pin_init(
             pin_init!(Scrubber {
-                firmware: Firmware::new(root),
-                state <- new_mutex!(State::default()),
+                firmware: ArsFunctions::new(root),
+                state <- new_mutex!(ScrubState::default()),
                 done: SetOnce::new(),
             }),
             GFP_KERNEL,
@@ -137,12 +137,12 @@ impl Scrub {
 
     /// Adds the errors that the firmware knows of `target` to the list of `bus`, before its region
     /// is registered. Returns `true` if the firmware can scrub the range.
-    pub(crate) fn look_at(&self, bus: &Node<Bus>, target: &Target) -> bool {
+    pub(crate) fn collect_known_errors(&self, bus: &Node<Bus>, target: &ScrubRange) -> bool {
         let scrubber = self.scrubber();
         if !scrubber.firmware.can_scrub(target) {
             return false;
         }
-        scrubber.find_attribute(bus);
+        scrubber.find_notifier(bus);
         // A scrub that the firmware started, or a scrub of the range before, may still be running.
         // Then the background job scrubs this range.
         if scrubber.firmware.progress(|progress| match progress {
@@ -162,7 +162,7 @@ impl Scrub {
     }
 
     /// Adds `target` with its `region`: it is scrubbed now, and again on every request.
-    pub(crate) fn add(&self, target: Target, region: ARef<Node<Region>>, long: bool) -> Result {
+    pub(crate) fn add(&self, target: ScrubRange, region: ARef<Node<Region>>, long: bool) -> Result {
         self.scrubber().state.lock().add(target, region, long)?;
         self.work.start();
         Ok(())
@@ -178,8 +178,8 @@ impl Scrub {
 
     /// Returns the state. If `poll_soon`, the next poll of the firmware is at most a second away.
     /// Callers set it for readers that may access the firmware themselves.
-    pub(crate) fn status(&self, is_curious: bool) -> Status {
-        let (status, hasten) = self.scrubber().state.lock().status(is_curious);
+    pub(crate) fn status(&self, poll_soon: bool) -> Status {
+        let (status, hasten) = self.scrubber().state.lock().status(poll_soon);
         if hasten {
             self.work.hasten(seconds(FIRST_PAUSE));
         }
@@ -194,7 +194,7 @@ impl Scrub {
 
 impl Scrubber {
     /// Looks up the attribute `scrub` for notifications, once the bus has it.
-    fn find_attribute(&self, bus: &Node<Bus>) {
+    fn find_notifier(&self, bus: &Node<Bus>) {
         if self.done.as_ref().is_some() {
             return;
         }
@@ -204,7 +204,7 @@ impl Scrubber {
     }
 
     /// Starts a scrub of `target`. From now on, results belong to this scrub.
-    fn start(&self, bus: &Node<Bus>, target: &Target, depth: Depth) -> Result<Started> {
+    fn start(&self, bus: &Node<Bus>, target: &ScrubRange, depth: Depth) -> Result<Started> {
         bus.scrub_begins();
         self.firmware.start(target, depth)
     }

@@ -20,7 +20,7 @@ use nd_format::nfit::ars::{
 
 /// A range of addresses that can be scrubbed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct ScrubRange {
     /// First address.
     pub(crate) start: u64,
     /// Length in bytes.
@@ -30,15 +30,15 @@ pub(crate) struct Target {
 }
 
 /// A target with its region and its requests.
-pub(super) struct Range {
-    target: Target,
+pub(super) struct Entry {
+    target: ScrubRange,
     region: ARef<Node<Region>>,
     short: bool,
     long: bool,
 }
 
-impl Range {
-    fn wants(&mut self, depth: Depth) -> &mut bool {
+impl Entry {
+    fn request_mut(&mut self, depth: Depth) -> &mut bool {
         match depth {
             Depth::Short => &mut self.short,
             Depth::Long => &mut self.long,
@@ -47,11 +47,11 @@ impl Range {
 }
 
 /// State of the scrubs of a bus.
-pub(super) struct State {
+pub(super) struct ScrubState {
     /// In the order in which they are scrubbed: the most recently scrubbed one is last.
-    ranges: KVec<Range>,
+    ranges: KVec<Entry>,
     /// Range of the scrub that the driver started and that has not ended.
-    active: Option<Target>,
+    active: Option<ScrubRange>,
     /// `true` if the firmware may have results that were not collected yet. It may have some before
     /// the driver starts its first scrub.
     fresh: bool,
@@ -64,7 +64,7 @@ pub(super) struct State {
     hastened: bool,
 }
 
-impl Default for State {
+impl Default for ScrubState {
     fn default() -> Self {
         Self {
             ranges: KVec::new(),
@@ -83,7 +83,7 @@ impl Default for State {
 pub(super) enum Next {
     /// Scrub a range, whose request is cleared.
     Scrub {
-        target: Target,
+        target: ScrubRange,
         depth: Depth,
         region: ARef<Node<Region>>,
     },
@@ -93,14 +93,19 @@ pub(super) enum Next {
     Nothing,
 }
 
-impl State {
+impl ScrubState {
     /// Adds a range and requests its scrub. `ENXIO`: the scrubs were stopped.
-    pub(super) fn add(&mut self, target: Target, region: ARef<Node<Region>>, long: bool) -> Result {
+    pub(super) fn add(
+        &mut self,
+        target: ScrubRange,
+        region: ARef<Node<Region>>,
+        long: bool,
+    ) -> Result {
         if self.is_stopped {
             return Err(ENXIO);
         }
         self.ranges.push(
-            Range {
+            Entry {
                 target,
                 region,
                 short: true,
@@ -118,7 +123,7 @@ impl State {
         }
         let mut is_new = false;
         for range in &mut self.ranges {
-            is_new |= !core::mem::replace(range.wants(depth), true);
+            is_new |= !core::mem::replace(range.request_mut(depth), true);
         }
         if !is_new {
             return Err(EBUSY);
@@ -129,8 +134,8 @@ impl State {
     }
 
     /// Also returns whether to poll the firmware soon, for a reader of the status.
-    pub(super) fn status(&mut self, is_curious: bool) -> (Status, bool) {
-        let hasten = is_curious && self.is_running && !self.is_stopped && !self.hastened;
+    pub(super) fn status(&mut self, poll_soon: bool) -> (Status, bool) {
+        let hasten = poll_soon && self.is_running && !self.is_stopped && !self.hastened;
         if hasten {
             self.hastened = true;
             self.pause = FIRST_PAUSE;
@@ -176,7 +181,7 @@ impl State {
         self.pause = FIRST_PAUSE;
         for depth in [Depth::Short, Depth::Long] {
             for range in &mut self.ranges {
-                if core::mem::take(range.wants(depth)) {
+                if core::mem::take(range.request_mut(depth)) {
                     return Next::Scrub {
                         target: range.target,
                         depth,
@@ -192,7 +197,7 @@ impl State {
         Next::Done
     }
 
-    pub(super) fn started(&mut self, target: &Target) {
+    pub(super) fn started(&mut self, target: &ScrubRange) {
         self.active = Some(*target);
         self.fresh = true;
         // Move the range to the end, so that the others come first the next time.
@@ -203,20 +208,20 @@ impl State {
     }
 
     /// Requests a range again whose scrub could not be started yet.
-    pub(super) fn put_back(&mut self, target: &Target, depth: Depth) {
+    pub(super) fn put_back(&mut self, target: &ScrubRange, depth: Depth) {
         for range in &mut self.ranges {
             if range.target == *target {
-                *range.wants(depth) = true;
+                *range.request_mut(depth) = true;
             }
         }
     }
 
     /// Removes a range that cannot be scrubbed.
-    pub(super) fn give_up(&mut self, target: &Target) {
+    pub(super) fn give_up(&mut self, target: &ScrubRange) {
         drop(self.take(target));
     }
 
-    fn take(&mut self, target: &Target) -> Option<Range> {
+    fn take(&mut self, target: &ScrubRange) -> Option<Entry> {
         let index = self
             .ranges
             .iter()
@@ -225,7 +230,7 @@ impl State {
     }
 
     /// Stops the scrubs. The caller drops the returned regions without the lock.
-    pub(super) fn stop(&mut self) -> KVec<Range> {
+    pub(super) fn stop(&mut self) -> KVec<Entry> {
         self.is_stopped = true;
         core::mem::take(&mut self.ranges)
     }

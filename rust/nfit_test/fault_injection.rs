@@ -47,70 +47,71 @@ pub(crate) static CLASS: Class = Class::new(c"nfit_test_dimm");
 const MAX_ERRNO: i32 = 4095;
 
 /// Data of a device of the class.
-struct Knobs(Arc<TestDimm>);
+struct FaultInjection(Arc<TestDimm>);
 
-static TABLE: Table<Knobs> = Table::unnamed(GROUPS.list());
+static TABLE: Table<FaultInjection> = Table::unnamed(GROUPS.list());
 
-impl DeviceType for Knobs {
+impl DeviceType for FaultInjection {
     fn tables() -> &'static [&'static Table<Self>] {
         const { &[&TABLE] }
     }
 }
 
-static HANDLE: Attribute<Knobs> = Attribute::read_only(c"handle", |knobs, out| {
-    writeln!(out, "{:#x}", knobs.0.description.handle)?;
+static HANDLE: Attribute<FaultInjection> = Attribute::read_only(c"handle", |injection, out| {
+    writeln!(out, "{:#x}", injection.0.description.handle)?;
     Ok(())
 });
 
-static FAIL_COMMAND: Attribute<Knobs> = Attribute::<Knobs>::read_write(
+static FAIL_COMMAND: Attribute<FaultInjection> = Attribute::<FaultInjection>::read_write(
     c"fail_cmd",
-    |knobs, out| {
-        writeln!(out, "{:#x}", knobs.0.failure.functions.load(Relaxed))?;
+    |injection, out| {
+        writeln!(out, "{:#x}", injection.0.failure.functions.load(Relaxed))?;
         Ok(())
     },
-    |knobs, input| {
+    |injection, input| {
         let functions = i64::from_str(text(input))?;
-        knobs.0.failure.functions.store(functions, Relaxed);
+        injection.0.failure.functions.store(functions, Relaxed);
         Ok(())
     },
 )
 .expecting("a bit mask of functions");
 
-static FAIL_COMMAND_CODE: Attribute<Knobs> = Attribute::<Knobs>::read_write(
+static FAIL_COMMAND_CODE: Attribute<FaultInjection> = Attribute::<FaultInjection>::read_write(
     c"fail_cmd_code",
-    |knobs, out| {
-        writeln!(out, "{}", knobs.0.failure.code.load(Relaxed))?;
+    |injection, out| {
+        writeln!(out, "{}", injection.0.failure.code.load(Relaxed))?;
         Ok(())
     },
-    |knobs, input| {
+    |injection, input| {
         let code = i32::from_str(text(input))?;
         if !(-MAX_ERRNO..=0).contains(&code) {
             return Err(EINVAL);
         }
-        knobs.0.failure.code.store(code, Relaxed);
+        injection.0.failure.code.store(code, Relaxed);
         Ok(())
     },
 )
 .expecting("0 or a negative error number");
 
-static LOCK_DIMM: Attribute<Knobs> = Attribute::write_only(c"lock_dimm", |knobs, _input| {
-    knobs.0.security.lock();
-    Ok(())
-});
+static LOCK_DIMM: Attribute<FaultInjection> =
+    Attribute::write_only(c"lock_dimm", |injection, _input| {
+        injection.0.security.lock();
+        Ok(())
+    });
 
-static ATTRIBUTES: Attributes<Knobs, 5> =
+static ATTRIBUTES: Attributes<FaultInjection, 5> =
     Attributes::new([&HANDLE, &FAIL_COMMAND, &FAIL_COMMAND_CODE, &LOCK_DIMM]);
-static GROUP: Group<Knobs> = Group::new(&ATTRIBUTES);
-static GROUPS: Groups<Knobs, 2> = Groups::new([&GROUP]);
+static GROUP: Group<FaultInjection> = Group::new(&ATTRIBUTES);
+static GROUPS: Groups<FaultInjection, 2> = Groups::new([&GROUP]);
 
 fn text(input: &[u8]) -> &BStr {
     BStr::from_bytes(input.strip_suffix(b"\n").unwrap_or(input))
 }
 
 /// Registration of the device of a DIMM.
-pub(crate) struct KnobsRegistration(Option<ARef<Node<Knobs>>>);
+pub(crate) struct FaultInjectionRegistration(Option<ARef<Node<FaultInjection>>>);
 
-impl KnobsRegistration {
+impl FaultInjectionRegistration {
     /// Registers `test_dimmN` of `dimm` below `parent`. The class must be registered.
     pub(crate) fn new(parent: &Device, dimm: Arc<TestDimm>) -> Result<Self> {
         let number = dimm.description.number;
@@ -120,7 +121,7 @@ impl KnobsRegistration {
             parent,
             0,
             fmt!("test_dimm{number}"),
-            Ok::<_, Error>(Knobs(dimm)),
+            Ok::<_, Error>(FaultInjection(dimm)),
         )?;
         // From here on, `drop` unregisters the node and waits for its release.
         let this = Self(Some(node));
@@ -131,7 +132,7 @@ impl KnobsRegistration {
     }
 }
 
-impl Drop for KnobsRegistration {
+impl Drop for FaultInjectionRegistration {
     fn drop(&mut self) {
         if let Some(node) = self.0.take() {
             node.unregister();

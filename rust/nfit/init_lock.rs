@@ -22,12 +22,12 @@ use kernel::{
 
 /// Lock that a provider and its bus share.
 #[pin_data]
-pub(crate) struct Merging {
+pub(crate) struct InitLock {
     #[pin]
     lock: Mutex<()>,
 }
 
-impl Merging {
+impl InitLock {
     pub(crate) fn new() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
@@ -38,12 +38,12 @@ impl Merging {
     }
 
     /// Starts a merge. It ends when the returned guard is dropped.
-    pub(crate) fn begin(&self) -> Guard<'_, (), MutexBackend> {
+    pub(crate) fn lock(&self) -> Guard<'_, (), MutexBackend> {
         self.lock.lock()
     }
 
     /// Waits until no merge is in progress. Must not be called by work that a merge waits for.
     pub(crate) fn wait(&self) {
-        drop(self.begin());
+        drop(self.lock());
     }
 }
