@@ -4,23 +4,23 @@
 
 use crate::{
     attributes,
-    command::{
-        self,
-        call_header,
-        Payload, //
-    },
-    device::{
-        DsmOutput,
-        FirmwareDevice,
-        Platform, //
-    },
     dimm::{
         health_changed,
         NfitDimm, //
     },
-    family::{
-        self,
-        RootFunctions, //
+    firmware::{
+        command::{
+            self,
+            call_header,
+            Payload, //
+        },
+        functions::{
+            self,
+            RootFunctions, //
+        },
+        DsmOutput,
+        FirmwareDevice,
+        Platform, //
     },
     init_lock::InitLock,
     intel,
@@ -103,7 +103,7 @@ impl NfitBus {
         init_lock: Arc<InitLock>,
     ) -> Result<BusRegistration> {
         let root = platform.root();
-        let functions = family::of_root(&root);
+        let functions = functions::of_root(&root);
         let [of_nfit, ..] = functions.known;
         let scrub = if of_nfit.contains_all(scrub::NEEDED) {
             Some(Scrub::new(root.clone())?)
@@ -214,7 +214,7 @@ impl NfitBus {
             return Err(ENOTTY);
         }
         self.root
-            .evaluate_function(family::method(family), function, input)
+            .evaluate_function(functions::method(family), function, input)
     }
 
     fn execute(&self, command: Command<'_>) -> Result<usize> {
@@ -235,7 +235,7 @@ impl NfitBus {
                 .ok_or(EINVAL)?;
             return command::call(
                 &self.root,
-                |_| family::method(family),
+                |_| functions::method(family),
                 self.callable(family),
                 payload,
             );
@@ -245,7 +245,7 @@ impl NfitBus {
         }
         command::execute(
             &self.root,
-            family::method(BusFamily::Nfit),
+            functions::method(BusFamily::Nfit),
             number,
             Payload::of_bus(number, payload)?,
         )

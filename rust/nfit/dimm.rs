@@ -4,17 +4,17 @@
 
 use crate::{
     attributes,
-    command::{
-        self,
-        call_header,
-        Payload, //
-    },
-    device::{
+    firmware::{
+        command::{
+            self,
+            call_header,
+            Payload, //
+        },
+        functions::DimmFunctions,
         DsmOutput,
         FirmwareDevice,
         Platform, //
     },
-    family::DimmFunctions,
     labels::{
         self,
         LabelMethods, //

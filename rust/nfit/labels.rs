@@ -9,7 +9,7 @@
 //! _LSW(offset, length, bytes) -> status                        status
 //! ```
 
-use crate::command::{
+use crate::firmware::command::{
     Output,
     Payload, //
 };

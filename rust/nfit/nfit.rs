@@ -37,10 +37,7 @@
 
 mod attributes;
 mod bus;
-mod command;
-mod device;
 mod dimm;
-mod family;
 mod firmware;
 mod init_lock;
 mod intel;
@@ -56,7 +53,7 @@ pub use simulated::{
     SimulatedProvider, //
 };
 
-use device::Platform;
+use firmware::Platform;
 use kernel::{
     acpi,
     device::Core,

@@ -9,14 +9,16 @@
 
 use crate::{
     bus::NfitBus,
-    device::Platform,
     dimm::{
         HealthWatch,
         NfitDimm, //
     },
     firmware::{
-        Parsed,
-        TableSource, //
+        table::{
+            Parsed,
+            TableSource, //
+        },
+        Platform, //
     },
     init_lock::InitLock,
     region::{

@@ -4,7 +4,7 @@
 //! parser and the same commands as those of ACPI.
 
 use crate::{
-    device::Platform,
+    firmware::Platform,
     provider::Provider, //
 };
 use kernel::{

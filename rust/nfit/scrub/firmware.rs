@@ -3,12 +3,10 @@
 //! Address range scrub functions of the root device (ACPI 6.5, section 9.20.7).
 
 use super::ScrubRange;
-use crate::{
-    device::{
-        DsmOutput,
-        FirmwareDevice, //
-    },
-    family, //
+use crate::firmware::{
+    functions,
+    DsmOutput,
+    FirmwareDevice, //
 };
 use kernel::prelude::*;
 use nd::provider::bus_command;
@@ -41,7 +39,7 @@ impl ArsFunctions {
 
     fn call(&self, function: u32, input: &[u8]) -> Result<DsmOutput> {
         self.0
-            .evaluate_function(family::method(BusFamily::Nfit), function, input)
+            .evaluate_function(functions::method(BusFamily::Nfit), function, input)
     }
 
     pub(super) fn can_scrub(&self, target: &ScrubRange) -> bool {

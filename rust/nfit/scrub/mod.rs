@@ -35,7 +35,7 @@ use self::{
         ScrubState, //
     },
 };
-use crate::device::FirmwareDevice;
+use crate::firmware::FirmwareDevice;
 use kernel::{
     new_mutex,
     prelude::*,

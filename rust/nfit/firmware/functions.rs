@@ -2,10 +2,8 @@
 
 //! Command families: the functions of a device, and those of them that user space may call.
 
-use crate::{
-    device::FirmwareDevice,
-    module_parameters, //
-};
+use super::FirmwareDevice;
+use crate::module_parameters;
 use kernel_ext::acpi::DeviceSpecificMethod;
 use nd_format::{
     nfit::dsm::{

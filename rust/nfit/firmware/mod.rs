@@ -2,6 +2,10 @@
 
 //! The firmware behind a root device and its DIMMs: ACPI, or another module that simulates it.
 
+pub(crate) mod command;
+pub(crate) mod functions;
+pub(crate) mod table;
+
 use crate::simulated::{
     SimulatedDevice,
     SimulatedPlatform, //

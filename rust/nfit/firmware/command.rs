@@ -5,7 +5,7 @@
 //! A payload starts with the input; the rest is room for the output. `CALL` names a function. Any
 //! other command has the number and the payload of the function that executes it.
 
-use crate::device::FirmwareDevice;
+use super::FirmwareDevice;
 use kernel::prelude::*;
 use kernel_ext::acpi::DeviceSpecificMethod;
 use nd::provider::{
