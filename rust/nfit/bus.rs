@@ -5,6 +5,7 @@
 use crate::{
     attributes,
     dimm::{
+        self,
         health_changed,
         NfitDimm, //
     },
@@ -311,7 +312,7 @@ impl BusOperations for Operations {
     }
 
     fn security(&self) -> Option<&dyn Security> {
-        Some(&intel::security::Security)
+        Some(&dimm::security::Security)
     }
 
     fn clears_poison_by_command(&self) -> bool {

@@ -41,7 +41,6 @@ mod dimm;
 mod firmware;
 mod init_lock;
 mod intel;
-mod labels;
 mod provider;
 mod region;
 mod scrub;

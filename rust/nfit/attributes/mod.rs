@@ -3,11 +3,9 @@
 //! Attributes that the driver adds to buses, DIMMs and regions, in the directory `nfit` of each.
 
 mod bus;
-mod dimm;
 mod region;
 
 pub(crate) use self::{
     bus::groups as bus,
-    dimm::groups as dimm,
     region::groups as region, //
 };

@@ -174,3 +174,11 @@ impl DsmOutput {
         }
     }
 }
+
+/// Returns the status at the start of `answer`. `ENXIO`: there is none.
+pub(crate) fn status_of(answer: Option<&[u8]>) -> Result<u32> {
+    let status = answer
+        .and_then(|answer| answer.first_chunk())
+        .ok_or(ENXIO)?;
+    Ok(u32::from_le_bytes(*status))
+}

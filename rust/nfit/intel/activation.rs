@@ -2,10 +2,10 @@
 
 //! Firmware activation by functions of the root device and of its DIMMs.
 
-use super::status_of;
 use crate::{
     bus::NfitBus,
-    dimm::NfitDimm, //
+    dimm::NfitDimm,
+    firmware::status_of, //
 };
 use kernel::{
     prelude::*,

@@ -2,8 +2,8 @@
 
 //! Security of DIMMs by functions of Intel's family.
 
-use super::status_of;
-use crate::dimm::NfitDimm;
+use super::nfit_dimm::NfitDimm;
+use crate::firmware::status_of;
 use kernel::prelude::*;
 use kernel_ext::{
     device::Node,

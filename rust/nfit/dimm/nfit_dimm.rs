@@ -1,45 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A DIMM: its description in the table, and its ACPI device.
+//! Private data of a DIMM: its description in the table, and its firmware.
 
-use crate::{
-    attributes,
-    firmware::{
-        command::{
-            self,
-            call_header,
-            Payload, //
-        },
-        functions::DimmFunctions,
-        DsmOutput,
-        FirmwareDevice,
-        Platform, //
-    },
-    labels::{
+use super::label_methods::{
+    self,
+    LabelMethods, //
+};
+use crate::firmware::{
+    command::{
         self,
-        LabelMethods, //
+        call_header,
+        Payload, //
     },
+    functions::DimmFunctions,
+    DsmOutput,
+    FirmwareDevice,
+    Platform, //
 };
 use kernel::{
     device::Device,
-    prelude::*,
-    str::CString,
-    sync::aref::ARef, //
+    prelude::*, //
 };
-use kernel_ext::{
-    acpi::NotifyHandler,
-    device::Node,
-    sysfs::AttributePath, //
-};
-use nd::{
-    provider::{
-        dimm_command,
-        Command,
-        DimmDescription,
-        DimmFlags,
-        Private, //
-    },
-    Dimm, //
+use nd::provider::{
+    dimm_command,
+    Command,
+    Private, //
 };
 use nd_format::nfit::{
     self,
@@ -53,15 +38,10 @@ use nd_format::nfit::{
     },
     ControlRegion,
     DeviceHandle,
-    DimmId,
-    FlushHints,
     MappingFlags, //
 };
 
-/// Notification of a DIMM: its health has changed.
-const HEALTH_CHANGED: u32 = 0x81;
-
-/// Private data of a [`Dimm`].
+/// Private data of a [`Dimm`](nd::Dimm).
 pub(crate) struct NfitDimm {
     pub(crate) handle: DeviceHandle,
     pub(crate) physical_id: u16,
@@ -77,7 +57,7 @@ pub(crate) struct DimmFirmware {
     pub(crate) functions: Option<DimmFunctions>,
     labels: LabelMethods,
     /// Bit mask of the families that the device supports.
-    families: u64,
+    pub(super) families: u64,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -139,51 +119,7 @@ impl NfitDimm {
         })
     }
 
-    /// Registers the DIMM on `bus`.
-    pub(crate) fn register(
-        self,
-        bus: &Node<nd::Bus>,
-        hints: FlushHints<'_>,
-    ) -> Result<ARef<Node<Dimm>>> {
-        let failures = self.flags.failures();
-        let mut flush_hints = KVec::with_capacity(hints.addresses.len(), GFP_KERNEL)?;
-        for address in hints.addresses {
-            flush_hints.push(address.get(), GFP_KERNEL)?;
-        }
-        let unique_id = self
-            .control_region
-            .as_ref()
-            .map(|region| {
-                CString::try_from_fmt(fmt!("{}", format_args!("{}", DimmId::new(region))))
-            })
-            .transpose()?;
-        let description = DimmDescription {
-            flags: DimmFlags {
-                unarmed: self.flags.contains(MappingFlags::NOT_ARMED),
-                ..DimmFlags::default()
-            },
-            commands: self.commands(),
-            families: self
-                .firmware
-                .as_ref()
-                .map_or(0, |firmware| firmware.families),
-            flush_hints,
-            unique_id,
-            groups: attributes::dimm(),
-            private: self.into_private()?,
-        };
-        let dimm = Dimm::register(bus, description)?;
-        if !failures.is_empty() {
-            dev_err!(
-                dimm,
-                "firmware reports failures: {}\n",
-                format_args!("{failures}")
-            );
-        }
-        Ok(dimm)
-    }
-
-    fn into_private(self) -> Result<Private> {
+    pub(super) fn into_private(self) -> Result<Private> {
         let private: Private = KBox::new(self, GFP_KERNEL)?;
         Ok(private)
     }
@@ -200,7 +136,7 @@ impl NfitDimm {
     }
 
     /// Returns a bit mask of the ioctl commands that the DIMM supports.
-    fn commands(&self) -> u64 {
+    pub(super) fn commands(&self) -> u64 {
         let mut commands = 1 << dimm_command::CALL;
         let Some(firmware) = &self.firmware else {
             return commands;
@@ -281,7 +217,7 @@ impl NfitDimm {
         }
         if let FirmwareDevice::Acpi(device) = &firmware.device {
             if firmware.labels.serve(number) {
-                return labels::execute(device, number, Payload::of_dimm(number, payload)?);
+                return label_methods::execute(device, number, Payload::of_dimm(number, payload)?);
             }
         }
         let known = firmware.functions.ok_or(ENOTTY)?;
@@ -302,21 +238,5 @@ impl NfitDimm {
             number,
             Payload::of_dimm(number, payload)?,
         )
-    }
-}
-
-/// Wakes up pollers of a DIMM's attribute `flags`.
-pub(crate) fn health_changed(dimm: &Node<Dimm>) {
-    dimm.notify(AttributePath::within(c"nfit", c"flags"));
-}
-
-/// Notification handler that wakes up pollers when the health of a DIMM changes.
-pub(crate) struct HealthWatch(pub(crate) ARef<Node<Dimm>>);
-
-impl NotifyHandler for HealthWatch {
-    fn notify(&self, event: u32) {
-        if event == HEALTH_CHANGED {
-            health_changed(&self.0);
-        }
     }
 }

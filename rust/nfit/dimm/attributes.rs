@@ -2,7 +2,7 @@
 
 //! Attributes of `nmemN/nfit`: identity of a DIMM and state that its firmware reported.
 
-use crate::dimm::NfitDimm;
+use super::nfit_dimm::NfitDimm;
 use kernel::{
     fmt::Write as _,
     prelude::*, //
