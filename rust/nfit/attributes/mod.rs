@@ -3,9 +3,5 @@
 //! Attributes that the driver adds to buses, DIMMs and regions, in the directory `nfit` of each.
 
 mod bus;
-mod region;
 
-pub(crate) use self::{
-    bus::groups as bus,
-    region::groups as region, //
-};
+pub(crate) use self::bus::groups as bus;

@@ -2,12 +2,14 @@
 
 //! A range of the table as a region: its mappings, its interleave set and its addresses.
 
+mod attributes;
+
 use crate::{
-    attributes,
     bus::NfitBus,
     dimm::NfitDimm,
     scrub::ScrubRange, //
 };
+use attributes::NfitRegion;
 use kernel::{
     device::Device,
     page::PAGE_SIZE,
@@ -48,12 +50,6 @@ use nd_format::nfit::{
     RangeKind,
     SystemRange, //
 };
-
-/// Private data of a [`Region`].
-pub(crate) struct NfitRegion {
-    /// Index of the range in the table.
-    pub(crate) range_index: u16,
-}
 
 /// A registered range.
 pub(crate) struct RegisteredRange {
@@ -270,7 +266,7 @@ impl<'t> RegionPlan<'t> {
                         PersistenceDomain::MemoryController
                     }
                 }),
-                groups: attributes::region(),
+                groups: attributes::groups(),
                 private: KBox::new(NfitRegion { range_index }, GFP_KERNEL)?,
             },
         )

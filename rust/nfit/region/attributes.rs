@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes of `regionN/nfit`.
+//! Attributes of `regionN/nfit`, and the private data of a region that they show.
 
-use crate::region::NfitRegion;
 use kernel::{
     fmt::Write as _,
     prelude::*, //
@@ -15,6 +14,12 @@ use kernel_ext::sysfs::{
     Groups, //
 };
 use nd::Region;
+
+/// Private data of a [`Region`].
+pub(crate) struct NfitRegion {
+    /// Index of the range in the table.
+    pub(crate) range_index: u16,
+}
 
 static RANGE_INDEX: Attribute<Region> = Attribute::read_only(c"range_index", |region, out| {
     let region = region.private::<NfitRegion>().ok_or(ENXIO)?;
