@@ -6,11 +6,11 @@
 //! ```text
 //! ACPI0012 ── platform device ── NfitDriver    probe, unbind
 //!                                 └─ Provider  what is registered; merges a table into it
-//!                                     ├─ bus     commands to the root device (_DSM)
-//!                                     ├─ dimm    a DIMM: identity, command family, label methods
-//!                                     ├─ intel   firmware activation, security
-//!                                     ├─ region  a range: mappings, interleave set, NUMA node
-//!                                     └─ scrub   address range scrub: media errors of the ranges
+//!                                     ├─ bus       root device: commands, firmware activation
+//!                                     ├─ dimm      a DIMM: identity, commands, labels, security
+//!                                     ├─ region    a range: mappings, interleave set, NUMA node
+//!                                     ├─ scrub     address range scrub: media errors of ranges
+//!                                     └─ firmware  table and functions (_DSM), for all of these
 //! ```
 //!
 //! The root device and the DIMMs are ACPI devices, or devices of another module that simulates the
@@ -30,17 +30,14 @@
 //!
 //! The lock of the [`provider::Provider`] is outermost, above all locks of the core. It is held
 //! while a table is merged, and never in an attribute or a command. The lock of
-//! [`init_lock::InitLock`] nests inside it. The attribute `wait_probe` takes that one as well, with
+//! [`bus::InitLock`] nests inside it. The attribute `wait_probe` takes that one as well, with
 //! no other lock held.
 
 #![forbid(unsafe_code)]
 
-mod attributes;
 mod bus;
 mod dimm;
 mod firmware;
-mod init_lock;
-mod intel;
 mod provider;
 mod region;
 mod scrub;

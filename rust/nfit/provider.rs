@@ -8,7 +8,10 @@
 //! message, and the others are registered.
 
 use crate::{
-    bus::NfitBus,
+    bus::{
+        InitLock,
+        NfitBus, //
+    },
     dimm::{
         HealthWatch,
         NfitDimm, //
@@ -20,7 +23,6 @@ use crate::{
         },
         Platform, //
     },
-    init_lock::InitLock,
     region::{
         self,
         RegionPlan,

@@ -17,7 +17,7 @@ use nd_format::nfit::{
     dsm::{
         Functions,
         MAX_FUNCTION, //
-    }, //
+    },
 };
 use zerocopy::native_endian::{
     U32,

@@ -20,19 +20,21 @@
 //! The lock of the state is a leaf. It is not held while the firmware is called or while regions
 //! revalidate.
 
-mod firmware;
+mod ars;
 mod state;
 
 pub(crate) use self::{
-    firmware::NEEDED,
+    ars::NEEDED,
     state::ScrubRange, //
 };
 
 use self::{
-    firmware::ArsFunctions,
+    ars::ArsFunctions,
     state::{
         Next,
-        ScrubState, //
+        ScrubState,
+        Status,
+        FIRST_PAUSE, //
     },
 };
 use crate::firmware::FirmwareDevice;
@@ -59,7 +61,7 @@ use kernel_ext::{
     sysfs::{
         AttributePath,
         Notifier, //
-    }, //
+    },
 };
 use nd::{
     Bus,
@@ -70,10 +72,6 @@ use nd_format::nfit::ars::{
     Progress,
     Started, //
 };
-
-/// Seconds between two polls of the firmware, at first and at most.
-const FIRST_PAUSE: u32 = 1;
-const LONGEST_PAUSE: u32 = 30 * 60;
 
 /// The scrubs of a bus.
 pub(crate) struct Scrub {
@@ -97,14 +95,6 @@ struct Scrubber {
     #[pin]
     state: Mutex<ScrubState>,
     done: SetOnce<Notifier>,
-}
-
-/// State that user space sees.
-pub(crate) struct Status {
-    /// Number of completed scrubs of all requested ranges.
-    pub(crate) count: u32,
-    /// `true` while a range is still to be scrubbed.
-    pub(crate) is_running: bool,
 }
 
 impl Scrub {

@@ -2,11 +2,6 @@
 
 //! Requested ranges, the active scrub, and the count of completed ones.
 
-use super::{
-    Status,
-    FIRST_PAUSE,
-    LONGEST_PAUSE, //
-};
 use kernel::{
     prelude::*,
     sync::aref::ARef, //
@@ -17,6 +12,18 @@ use nd_format::nfit::ars::{
     Depth,
     MemoryKind, //
 };
+
+/// Seconds between two polls of the firmware, at first and at most.
+pub(super) const FIRST_PAUSE: u32 = 1;
+const LONGEST_PAUSE: u32 = 30 * 60;
+
+/// State that user space sees.
+pub(crate) struct Status {
+    /// Number of completed scrubs of all requested ranges.
+    pub(crate) count: u32,
+    /// `true` while a range is still to be scrubbed.
+    pub(crate) is_running: bool,
+}
 
 /// A range of addresses that can be scrubbed.
 #[derive(Clone, Copy, PartialEq, Eq)]

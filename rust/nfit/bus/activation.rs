@@ -2,8 +2,8 @@
 
 //! Firmware activation by functions of the root device and of its DIMMs.
 
+use super::nfit_bus::NfitBus;
 use crate::{
-    bus::NfitBus,
     dimm::NfitDimm,
     firmware::status_of, //
 };

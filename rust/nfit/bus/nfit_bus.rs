@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The root device as a bus: its functions, and the dispatch of commands.
+//! Private data of a bus: the root device's functions, and its scrubs.
 
+use super::init_lock::InitLock;
 use crate::{
-    attributes,
-    dimm::{
-        self,
-        health_changed,
-        NfitDimm, //
-    },
     firmware::{
         command::{
             self,
@@ -23,17 +18,13 @@ use crate::{
         FirmwareDevice,
         Platform, //
     },
-    init_lock::InitLock,
-    intel,
     scrub::{
-        self,
         Scrub,
         ScrubGuard,
         ScrubRange, //
     },
 };
 use kernel::{
-    device::Device,
     prelude::*,
     sync::{
         aref::ARef,
@@ -44,22 +35,13 @@ use kernel::{
         Arc, //
     },
 };
-use kernel_ext::{
-    device::Node,
-    memory::ProviderRange, //
-};
+use kernel_ext::device::Node;
 use nd::{
-    activation::Activation,
     provider::{
         bus_command,
-        BusDescription,
-        BusOperations,
         Command, //
     },
-    security::Security,
     Bus,
-    BusRegistration,
-    Dimm,
     Region, //
 };
 use nd_format::nfit::{
@@ -72,18 +54,18 @@ use nd_format::nfit::{
 
 /// Private data of a [`Bus`].
 pub(crate) struct NfitBus {
-    platform: Platform,
-    root: FirmwareDevice,
+    pub(super) platform: Platform,
+    pub(super) root: FirmwareDevice,
     pub(crate) revision: u8,
-    functions: RootFunctions,
+    pub(super) functions: RootFunctions,
     /// `true` if user space requested a long scrub of all ranges after a hardware error.
     pub(crate) scrub_on_error: Atomic<bool>,
     /// `true` if user space guarantees that devices do not access memory during firmware
     /// activation.
     pub(crate) devices_are_idle: Atomic<bool>,
     /// `None` if the firmware lacks one of the functions for scrubs.
-    scrub: Option<Arc<Scrub>>,
-    init_lock: Arc<InitLock>,
+    pub(super) scrub: Option<Arc<Scrub>>,
+    pub(super) init_lock: Arc<InitLock>,
 }
 
 /// Notification of the root device: an unconsumed uncorrectable memory error was detected (ACPI
@@ -96,60 +78,6 @@ impl NfitBus {
         matches!(self.platform, Platform::Simulated(_))
     }
 
-    /// Registers the bus below `parent`.
-    pub(crate) fn register(
-        parent: &Device,
-        platform: &Platform,
-        revision: u8,
-        init_lock: Arc<InitLock>,
-    ) -> Result<BusRegistration> {
-        let root = platform.root();
-        let functions = functions::of_root(&root);
-        let [of_nfit, ..] = functions.known;
-        let scrub = if of_nfit.contains_all(scrub::NEEDED) {
-            Some(Scrub::new(root.clone())?)
-        } else {
-            None
-        };
-        let this = Self {
-            revision,
-            functions,
-            root,
-            scrub,
-            init_lock,
-            platform: platform.clone(),
-            scrub_on_error: Atomic::new(false),
-            devices_are_idle: Atomic::new(false),
-        };
-        let mut commands = BusFamily::COMMANDS
-            .intersection(this.functions(BusFamily::Nfit))
-            .mask();
-        // The ACPI root device always has the command, even if there is no function to call.
-        if !this.is_simulated()
-            || this
-                .functions
-                .callable
-                .iter()
-                .any(|of| *of != Functions::NONE)
-        {
-            commands |= 1 << bus_command::CALL;
-        }
-        let mut families = 1 << BusFamily::Nfit.number();
-        if this.activates_firmware() {
-            families |= 1 << BusFamily::Intel.number();
-        }
-        let description = BusDescription {
-            module: platform.module(),
-            provider_name: platform.provider_name(),
-            commands,
-            bus_families: families,
-            groups: attributes::bus(),
-            operations: KBox::new(Operations, GFP_KERNEL)?,
-            private: KBox::new(this, GFP_KERNEL)?,
-        };
-        Bus::register(parent, description)
-    }
-
     /// Returns the functions of the root device that a `CALL` may name.
     pub(crate) fn callable(&self, family: BusFamily) -> Functions {
         let index = family.number() as usize;
@@ -158,7 +86,7 @@ impl NfitBus {
     }
 
     /// Returns the functions of the root device.
-    fn functions(&self, family: BusFamily) -> Functions {
+    pub(super) fn functions(&self, family: BusFamily) -> Functions {
         let index = family.number() as usize;
         let known = &self.functions.known;
         known.get(index).copied().unwrap_or_default()
@@ -218,7 +146,7 @@ impl NfitBus {
             .evaluate_function(functions::method(family), function, input)
     }
 
-    fn execute(&self, command: Command<'_>) -> Result<usize> {
+    pub(super) fn execute(&self, command: Command<'_>) -> Result<usize> {
         let outcome = self.execute_function(command);
         if let Some(event) = self.root.take_notification() {
             self.handle_notification(event);
@@ -250,72 +178,5 @@ impl NfitBus {
             number,
             Payload::of_bus(number, payload)?,
         )
-    }
-}
-
-/// Operations of the bus and its DIMMs.
-struct Operations;
-
-impl BusOperations for Operations {
-    fn execute(
-        &self,
-        bus: &Node<Bus>,
-        dimm: Option<&Node<Dimm>>,
-        command: Command<'_>,
-    ) -> Result<usize> {
-        match dimm {
-            Some(dimm) => {
-                let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
-                let outcome = known.execute(command);
-                if known.take_health_event() {
-                    health_changed(dimm);
-                }
-                outcome
-            }
-            None => bus.private::<NfitBus>().ok_or(ENXIO)?.execute(command),
-        }
-    }
-
-    fn label_status(&self, dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
-        dimm.private::<NfitDimm>()
-            .ok_or(ENXIO)?
-            .label_status(number, status)
-    }
-
-    /// Refuses a scrub of user space while the driver's own scrubs are busy: it would overwrite
-    /// their results.
-    fn clear_to_send(&self, bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, number: u32) -> Result {
-        let scrub = bus.private::<NfitBus>().and_then(NfitBus::scrub);
-        match scrub {
-            Some(scrub)
-                if dimm.is_none() && number == bus_command::ARS_START && scrub.is_busy() =>
-            {
-                Err(EBUSY)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn flush_probe(&self, bus: &Node<Bus>) -> Result {
-        if let Some(ours) = bus.private::<NfitBus>() {
-            ours.init_lock.wait();
-        }
-        Ok(())
-    }
-
-    fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
-        bus.private::<NfitBus>()?.platform.memory_at(start, len)
-    }
-
-    fn activation(&self) -> Option<&dyn Activation> {
-        Some(&intel::activation::Activation)
-    }
-
-    fn security(&self) -> Option<&dyn Security> {
-        Some(&dimm::security::Security)
-    }
-
-    fn clears_poison_by_command(&self) -> bool {
-        true
     }
 }

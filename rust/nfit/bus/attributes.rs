@@ -2,10 +2,8 @@
 
 //! Attributes of `ndbusN/nfit`.
 
-use crate::{
-    bus::NfitBus,
-    scrub::Scrub, //
-};
+use super::nfit_bus::NfitBus;
+use crate::scrub::Scrub;
 use kernel::{
     fmt::Write as _,
     prelude::*,

@@ -2,7 +2,7 @@
 
 //! Address range scrub functions of the root device (ACPI 6.5, section 9.20.7).
 
-use super::ScrubRange;
+use super::state::ScrubRange;
 use crate::firmware::{
     functions,
     DsmOutput,
