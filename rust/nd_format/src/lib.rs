@@ -16,4 +16,5 @@ pub mod label;
 pub mod nfit;
 pub mod page_map;
 pub mod sort;
+pub mod uapi;
 pub mod uuid;
