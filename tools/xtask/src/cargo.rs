@@ -8,6 +8,7 @@ use crate::{
     modules,
     process,
     project,
+    prose,
     suite::report::Tally,
     ui, //
 };
@@ -236,7 +237,7 @@ fn parse_summary(line: &str) -> Option<Tally> {
     })
 }
 
-/// `make check`: formatting of all Rust files and clippy on everything, warnings denied.
+/// `make check`: formatting of all Rust files, comments and prose ([`prose`]), and clippy on everything, warnings denied.
 pub(crate) fn check() -> Result<()> {
     let cache = Cache::open()?;
     ui::step("formatting", |step| {
@@ -258,6 +259,7 @@ pub(crate) fn check() -> Result<()> {
             .args(&files);
         process::run(&mut format, &cache.log("rustfmt"), step)
     })?;
+    prose::check()?;
     for manifest in manifests()? {
         let name = name(&manifest);
         ui::step(&format!("clippy of {name}"), |step| {

@@ -28,6 +28,7 @@ mod modules;
 mod monitor;
 mod process;
 mod project;
+mod prose;
 mod setup;
 mod suite;
 mod toolchain;
