@@ -3,7 +3,7 @@
 #
 # The stressors of stress-ng that reach the disk, one after the other on ext4 and XFS: all pass, and the file system is whole when the
 # BTT was found again. Data are mostly compared in the page cache here; 21-fio and 24-exerciser read them from the disk.
-# make test ARGS="--patience 4 --arguments 4 23-" gives each 4 s.
+# make test ARGS="--timeout-scale 4 23- -- 4" gives each 4 s.
 #
 # needs: nvdimm=384M
 # stacks: rust c

@@ -3,7 +3,7 @@
 #
 # Eight namespaces in one region, three of them for sectors, through reboots and from one stack to the other: each boot finds what the
 # one before left, with its data, destroys and makes some anew, and then all of them in another order. No slot and no space is lost.
-# make test ARGS="--boots 20 46-" does it 20 times.
+# make test ARGS="--iterations 20 46-" does it 20 times.
 #
 # needs: nvdimm=352M,label=128K
 # boots: rust c rust

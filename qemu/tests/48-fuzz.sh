@@ -4,7 +4,7 @@
 # Calls to the nodes of buses and DIMMs, and writes to attributes, that are made up: none ends in a surprise, what is in use stays as it was,
 # and no capacity is lost. On QEMU's DIMMs and on the simulated buses, which know more commands.
 #
-# A longer run: make test ARGS="--kernel fuzz=600 48-" takes 600 seconds, half of it for calls. fuzz-seed=N begins as another run did.
+# A longer run: make test ARGS="--append fuzz=600 48-" takes 600 seconds, half of it for calls. fuzz-seed=N begins as another run did.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # timeout: 900

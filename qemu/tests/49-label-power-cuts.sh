@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Power cuts while labels are written: the namespace that is being changed is as before or after a change, never in between, its
-# neighbour is untouched, and no slot and no space is lost. make test ARGS="--boots 21 49-" cuts the power 20 times.
+# neighbour is untouched, and no slot and no space is lost. make test ARGS="--iterations 21 49-" cuts the power 20 times.
 #
 # needs: nvdimm=160M,label=128K
 # boots: 4

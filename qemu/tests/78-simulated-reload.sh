@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Simulated buses loaded and unloaded again and again, in the first two rounds and in the last one with a new BTT and a locked DIMM:
-# numbers start over, and no memory is left behind. `make test ARGS="--kernel rounds=50 78-"` does it fifty times.
+# numbers start over, and no memory is left behind. `make test ARGS="--append rounds=50 78-"` does it fifty times.
 #
 # timeout: 600
 . "$LIB"

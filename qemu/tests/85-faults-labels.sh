@@ -3,7 +3,7 @@
 #
 # Memory fails while labels are read and changed: a namespace gets its size and its name, another UUID, more space, and is given up; its
 # region and its DIMM come and go. A DIMM has its labels read in many calls of ACPI with dozens of places each, of which every 13th fails, or
-# more with ARGS="--kernel every=1".
+# more with ARGS="--append every=1".
 #
 # needs: nvdimm=64M,label=128K
 # timeout: 600

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Memory fails while modules are loaded: each one is not there then, and can be loaded afterwards. Of the many places of nfit every fifth
-# fails, or more with ARGS="--kernel every=1".
+# fails, or more with ARGS="--append every=1".
 #
 # needs: nvdimm=64M
 # timeout: 600

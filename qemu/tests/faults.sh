@@ -4,7 +4,7 @@
 # For tests in the guest: `. "${LIB%/*}/faults.sh"`. Every allocation and every copy from user space that our modules ask for in an operation
 # fails in turn: the first, the second, … until there are no more. The error reaches the caller, nothing has changed, and without a fault the
 # operation works. For `make test-debug`, where kmemleak looks for what is lost when the modules are unloaded. More places fail with
-# ARGS="--kernel depth=32".
+# ARGS="--append depth=32".
 #
 # See Documentation/fault-injection/fault-injection.rst of the kernel.
 

@@ -73,7 +73,7 @@ impl Flavour {
     }
 
     /// How many times the usual time everything may take in a guest.
-    pub(crate) fn patience(self) -> u32 {
+    pub(crate) fn timeout_scale(self) -> u32 {
         match self {
             Self::Ordinary => 1,
             Self::Debug => 8,

@@ -122,7 +122,7 @@ pub(crate) struct Setup {
     pub(crate) kernel_arguments: Vec<String>,
     pub(crate) boot_timeout: Duration,
     /// How many times the usual time a command in this guest may take.
-    pub(crate) patience: u32,
+    pub(crate) timeout_scale: u32,
     shares: Vec<Share>,
     console: PathBuf,
 }
@@ -159,7 +159,7 @@ impl Setup {
             monitor: None,
             kernel_arguments: Vec::new(),
             boot_timeout: BOOT_TIMEOUT,
-            patience: 1,
+            timeout_scale: 1,
             shares,
             console: run.join("console.log"),
         }

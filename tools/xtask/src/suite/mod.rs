@@ -69,24 +69,24 @@ pub(crate) struct Selection {
     /// Only under this stack.
     #[arg(long)]
     stack: Option<Stack>,
-    /// A word more for the command line of every guest's kernel, like preempt=full.
-    #[arg(long)]
-    kernel: Vec<String>,
-    /// So many boots for tests with boots of their own; the guest's kernel gets `boots=N` on its command line.
-    #[arg(long)]
-    boots: Option<u32>,
-    /// A test may take so many times as long as its head says.
+    /// Add a word to the command line of every guest's kernel, like preempt=full.
+    #[arg(long, value_name = "WORD")]
+    append: Vec<String>,
+    /// Number of boots for tests with boots of their own. Their kernel's command line gets `boots=N`.
+    #[arg(long, value_name = "N")]
+    iterations: Option<u32>,
+    /// Multiply the timeouts of the tests.
     #[arg(long, value_name = "N", default_value_t = 1)]
-    patience: u32,
-    /// Words for the command lines of the guest tests; the heads of those that take some say which.
-    #[arg(long, value_name = "WORDS", default_value = "")]
-    arguments: String,
-    /// Ask the C stack again, whatever it said before.
+    timeout_scale: u32,
+    /// Run tests under the C stack again instead of comparing with recorded results.
     #[arg(long)]
-    fresh: bool,
-    /// Guests at once.
+    no_baseline_cache: bool,
+    /// Number of guests that run at the same time.
     #[arg(long, short, default_value_t = default_jobs())]
     jobs: usize,
+    /// Arguments of the guest tests. The heads of tests that take some say which.
+    #[arg(last = true)]
+    arguments: Vec<String>,
 }
 
 impl Selection {
@@ -117,7 +117,7 @@ impl Selection {
 
     /// Whether what the C stack said before will do. Who asks for one stack wants to see it at work.
     fn recalls(&self) -> bool {
-        self.stack.is_none() && !self.fresh
+        self.stack.is_none() && !self.no_baseline_cache
     }
 }
 
@@ -154,13 +154,13 @@ fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Resu
     scripts.retain(|script| selection.wants(script));
     for script in &mut scripts {
         let arguments = &mut script.hardware.kernel_arguments;
-        arguments.extend_from_slice(&selection.kernel);
-        if let Some(boots) = selection.boots {
+        arguments.extend_from_slice(&selection.append);
+        if let Some(boots) = selection.iterations {
             arguments.push(format!("boots={boots}"));
             script.boots = script.boots.prolonged(boots);
         }
-        script.arguments.clone_from(&selection.arguments);
-        script.timeout = script.timeout.saturating_mul(selection.patience);
+        script.arguments = selection.arguments.join(" ");
+        script.timeout = script.timeout.saturating_mul(selection.timeout_scale);
     }
     let mut chains = Chain::all();
     chains.retain(|chain| selection.wants_chain(chain));

@@ -107,7 +107,7 @@ pub(crate) struct Session {
     /// Where scripts write, /host/run in the guest.
     run: PathBuf,
     /// Factor of all times that a command may take.
-    patience: u32,
+    timeout_scale: u32,
 }
 
 impl Session {
@@ -121,8 +121,8 @@ impl Session {
     ) -> Setup {
         let image = machine.image.clone();
         let mut setup = Setup::new(machine.kernel.image(), image, machine.accelerator, run);
-        setup.patience = machine.kernel.flavour.patience();
-        setup.boot_timeout *= setup.patience;
+        setup.timeout_scale = machine.kernel.flavour.timeout_scale();
+        setup.boot_timeout *= setup.timeout_scale;
         if machine.kernel.flavour == Flavour::Debug {
             setup.memory = DEBUG_MEMORY;
         }
@@ -165,7 +165,7 @@ impl Session {
         Ok(Self {
             guest,
             run,
-            patience: setup.patience,
+            timeout_scale: setup.timeout_scale,
         })
     }
 
@@ -232,7 +232,7 @@ impl Session {
         mut on_say: impl FnMut(&str) -> Reaction,
     ) -> Result<Ending> {
         self.guest.send(line)?;
-        let deadline = Instant::now() + timeout * self.patience;
+        let deadline = Instant::now() + timeout * self.timeout_scale;
         let mut cut = None;
         loop {
             let next = cut.unwrap_or(deadline).min(deadline);
