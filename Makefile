@@ -8,7 +8,7 @@ XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir
 
 help:
 	@echo 'make run              show the modules at work in a virtual machine'
-	@echo 'make test             all tests; ARGS="--stack c 10- 20-" selects guest tests'
+	@echo 'make test             all tests; ARGS="--stack c 10- 20-" selects guest tests, ARGS="--list" lists them'
 	@echo 'make test-debug       guest tests on a kernel with KASAN, lockdep, kmemleak and more; ARGS as above'
 	@echo 'make test-realtime    guest tests on a real-time kernel; ARGS as above'
 	@echo 'make powercut N=1000  so many power cuts under load, each followed by a check'

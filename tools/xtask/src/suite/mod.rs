@@ -57,11 +57,17 @@ use std::{
     process::ExitCode, //
 };
 
+/// The directory of the scripts in the checkout.
+const TESTS: &str = "qemu/tests";
+
 /// Which tests to run.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Selection {
     /// Only guest tests whose name contains one of these; no unit tests then.
     filters: Vec<String>,
+    /// List the guest tests with their stacks, tags and descriptions, and run none.
+    #[arg(long)]
+    list: bool,
     /// Only guest tests with one of these tags in their head; no unit tests then. Tests with the tag `slow` run only
     /// when their tag or their name is asked for.
     #[arg(long, value_name = "TAG")]
@@ -110,6 +116,32 @@ impl Selection {
         self.names(&script.name) && by_tag
     }
 
+    /// Returns the lines of a list of the selected tests. Slow tests are listed, too.
+    fn listed(&self, scripts: &[Script], chains: &[Chain]) -> Vec<String> {
+        let of_stack = |stack: &Stack| self.stack.is_none_or(|only| only == *stack);
+        let line = |name: &str, stacks: &[Stack], tags: &[String], description: &str| {
+            let stacks = stacks.iter().map(|stack| stack.name());
+            let stacks = stacks.collect::<Vec<_>>().join(",");
+            let tags = tags.join(",");
+            format!("{name:<32} {stacks:<7} {tags:<5} {description}")
+        };
+        let scripts = scripts.iter().filter(|script| {
+            let by_tag =
+                self.tag.is_empty() || script.tags.iter().any(|tag| self.tag.contains(tag));
+            by_tag && self.names(&script.name) && script.tested_stacks().iter().any(of_stack)
+        });
+        let chains = chains
+            .iter()
+            .filter(|chain| self.wants_chain(chain) && of_stack(&chain.stack));
+        let scripts = scripts.map(|script| {
+            let stacks = script.tested_stacks();
+            line(&script.name, stacks, &script.tags, &script.description)
+        });
+        let chains =
+            chains.map(|chain| line(&chain.name(), &[chain.stack], &[], chain.description()));
+        scripts.chain(chains).collect()
+    }
+
     /// Power cuts have no tags.
     fn wants_chain(&self, chain: &Chain) -> bool {
         self.tag.is_empty() && self.names(&chain.name())
@@ -126,8 +158,20 @@ fn default_jobs() -> usize {
     kernel::jobs().min(4)
 }
 
+/// `make test ARGS="--list"`: prints one line a test. Needs no set-up.
+fn list(selection: &Selection) -> Result<ExitCode> {
+    let scripts = Script::read_all(&project::root().join(TESTS))?;
+    for line in selection.listed(&scripts, &Chain::all()) {
+        println!("{line}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// `make test`.
 pub(crate) fn test(selection: &Selection) -> Result<ExitCode> {
+    if selection.list {
+        return list(selection);
+    }
     let mut tally = Tally::default();
     let machine = Machine::prepare(Flavour::Ordinary)?;
     if selection.is_general() {
@@ -140,6 +184,9 @@ pub(crate) fn test(selection: &Selection) -> Result<ExitCode> {
 /// `make test-debug` and `make test-realtime`: guest tests on another kernel. What it thinks of its own modules is not asked: without a
 /// stack in the selection it is ours.
 pub(crate) fn test_on(flavour: Flavour, selection: &Selection) -> Result<ExitCode> {
+    if selection.list {
+        return list(selection);
+    }
     let machine = Machine::prepare(flavour)?;
     let selection = Selection {
         stack: selection.stack.or(Some(Stack::Rust)),
@@ -149,7 +196,7 @@ pub(crate) fn test_on(flavour: Flavour, selection: &Selection) -> Result<ExitCod
 }
 
 fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Result<Tally> {
-    let all = Script::read_all(&project::root().join("qemu/tests"))?;
+    let all = Script::read_all(&project::root().join(TESTS))?;
     let mut scripts = all.clone();
     scripts.retain(|script| selection.wants(script));
     for script in &mut scripts {
@@ -217,4 +264,43 @@ fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Resu
     println!("            results: {}", run.results.path().display());
     report::print_failures(&outcomes);
     Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        selection: Selection,
+    }
+
+    fn parse(words: &str) -> Selection {
+        let words = std::iter::once("test").chain(words.split(' '));
+        Arguments::try_parse_from(words).unwrap().selection
+    }
+
+    #[test]
+    fn words_for_the_tests_come_last() {
+        let selection = parse("--append a=1 --append b=2 10- 20- -- 4 --deep");
+        assert_eq!(selection.append, ["a=1", "b=2"]);
+        assert_eq!(selection.filters, ["10-", "20-"]);
+        assert_eq!(selection.arguments, ["4", "--deep"]);
+    }
+
+    #[test]
+    fn lists_have_a_line_a_test() {
+        let scripts = Script::read_all(&project::root().join(TESTS)).unwrap();
+        let chains = Chain::all();
+        let count = |words| parse(words).listed(&scripts, &chains).len();
+        assert_eq!(count("--list"), scripts.len() + chains.len());
+        assert_eq!(count("--list 00-"), 1);
+        let slow = scripts.iter().filter(|script| script.is_slow()).count();
+        assert_eq!(count("--list --tag slow"), slow);
+        let lines = parse("--list 00-devices").listed(&scripts, &chains);
+        assert!(lines[0].starts_with("00-devices "), "{lines:?}");
+        assert!(lines[0].contains(" rust,c "), "{lines:?}");
+    }
 }

@@ -101,6 +101,7 @@ mod tests {
     fn equal_needs_share_a_job() {
         let script = |name: &str, cpus| Script {
             name: name.to_owned(),
+            description: String::new(),
             hardware: Hardware {
                 cpus,
                 ..Hardware::default()

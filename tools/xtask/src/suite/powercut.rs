@@ -225,6 +225,17 @@ impl Chain {
         format!("{NAME}{kind}-{}{number}", self.sector_size)
     }
 
+    /// Returns one sentence for a list of tests.
+    pub(super) fn description(&self) -> &'static str {
+        match self.kind {
+            Kind::Plain => "Power cuts while sectors of a BTT are written.",
+            Kind::Labelled => "Power cuts while sectors of a BTT and labels are written.",
+            Kind::Interleaved => {
+                "Power cuts while sectors of a BTT on interleaved DIMMs are written."
+            }
+        }
+    }
+
     /// The stacks whose modules it needs.
     pub(super) fn stacks(&self) -> Vec<Stack> {
         match (self.stack, self.mixed) {

@@ -82,6 +82,8 @@ impl Boots {
 pub(crate) struct Script {
     /// The file's name without `.sh`.
     pub(crate) name: String,
+    /// The first sentence of its head.
+    pub(crate) description: String,
     pub(crate) hardware: Hardware,
     /// The stacks under which it is run, each for itself.
     pub(crate) stacks: Vec<Stack>,
@@ -148,6 +150,7 @@ impl Script {
     fn parse(name: &str, text: &str) -> Result<Self> {
         let mut script = Self {
             name: name.to_owned(),
+            description: description(text),
             hardware: Hardware::default(),
             stacks: vec![Stack::Rust],
             compare: false,
@@ -233,6 +236,21 @@ impl Script {
     pub(crate) fn first_size(&self, boot: u32) -> Option<u64> {
         let turn = (boot as usize).saturating_sub(1);
         self.sizes.iter().copied().cycle().nth(turn)
+    }
+}
+
+/// Returns the first sentence of the head: of the text behind the license.
+fn description(text: &str) -> String {
+    let head = text.lines().map_while(|line| line.strip_prefix('#'));
+    let paragraph = head
+        .map(str::trim)
+        .skip_while(|line| line.is_empty() || line.starts_with('!') || line.starts_with("SPDX"))
+        .take_while(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    match paragraph.split_once(". ") {
+        Some((sentence, _)) => format!("{sentence}."),
+        None => paragraph,
     }
 }
 
@@ -326,6 +344,17 @@ mod tests {
         assert!(script.compare);
         assert_eq!(script.timeout, Duration::from_secs(30));
         assert_eq!(script.boots, Boots::Own(2));
+    }
+
+    #[test]
+    fn descriptions() {
+        let text = "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n#\n# All of\n# it. More.\n#\n# cpus: 1\n";
+        assert_eq!(description(text), "All of it.");
+        assert_eq!(description("# One.\n#\n# cpus: 1\nset -eu\n"), "One.");
+        let tests = crate::project::root().join("qemu/tests");
+        for script in Script::read_all(&tests).unwrap() {
+            assert!(script.description.ends_with('.'), "{}", script.name);
+        }
     }
 
     #[test]
