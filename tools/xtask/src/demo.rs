@@ -29,7 +29,7 @@ use crate::{
             Stamps, //
         },
     },
-    vm::MIB, //
+    units::MIB, //
 };
 use anyhow::{
     bail,

@@ -26,6 +26,8 @@ mod installed;
 mod kernel;
 mod modules;
 mod monitor;
+mod nvdimm;
+mod probe;
 mod process;
 mod project;
 mod prose;
@@ -33,6 +35,7 @@ mod setup;
 mod suite;
 mod toolchain;
 mod ui;
+mod units;
 mod vm;
 
 use anyhow::Result;

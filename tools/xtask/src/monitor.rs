@@ -3,7 +3,7 @@
 //! QEMU's monitor (QMP): orders to the machine itself, one JSON object a line, each answered with one that has `return` or
 //! `error`. Events come in between.
 
-use crate::vm::Nvdimm;
+use crate::nvdimm::Nvdimm;
 use anyhow::{
     bail,
     ensure,

@@ -11,6 +11,7 @@ use crate::{
         Flavour,
         Kernel, //
     },
+    probe,
     toolchain::{
         Rustc,
         Toolchain, //
@@ -39,7 +40,7 @@ impl Machine {
         let kernel = Kernel::prepare(&cache, &toolchain, flavour)?;
         kernel.check_for_booting()?;
         let image = image::prepare(&cache)?;
-        let accelerator = Accelerator::choose(&cache, &kernel, &image)?;
+        let accelerator = probe::accelerator(&cache, &kernel, &image)?;
         Ok(Self {
             cache,
             toolchain,

@@ -13,11 +13,13 @@ use crate::{
     },
     image,
     monitor::Monitor,
+    nvdimm::Nvdimm,
     process::{
         self,
         Group, //
     },
-    project, //
+    project,
+    units::MIB, //
 };
 use anyhow::{
     bail,
@@ -59,41 +61,6 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
 /// What the emulated CPU can address unless it is told otherwise, less the room for devices.
 const WIDE: u64 = 1 << 39;
-pub(crate) const KIB: u64 = 1024;
-pub(crate) const MIB: u64 = 1024 * KIB;
-
-/// An emulated NVDIMM and the file that holds its contents.
-#[derive(Clone, Debug)]
-pub(crate) struct Nvdimm {
-    pub(crate) file: PathBuf,
-    /// Bytes that the guest can use.
-    pub(crate) size: u64,
-    /// Bytes of the label storage, 0 for none. It lies behind the data in the file.
-    pub(crate) label: u64,
-}
-
-impl Nvdimm {
-    /// Creates the file, which reads as zeros.
-    pub(crate) fn create(&self) -> Result<()> {
-        let file = File::create(&self.file)
-            .with_context(|| format!("cannot create {}", self.file.display()))?;
-        file.set_len(self.size + self.label)
-            .with_context(|| format!("cannot size {}", self.file.display()))
-    }
-
-    /// Makes all of it zeros while QEMU may have it mapped.
-    pub(crate) fn erase(&self) -> Result<()> {
-        use rustix::fs::{
-            fallocate,
-            FallocateFlags, //
-        };
-        let file = File::options().write(true).open(&self.file);
-        let file = file.with_context(|| format!("cannot open {}", self.file.display()))?;
-        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        fallocate(&file, hole, 0, self.size + self.label)
-            .with_context(|| format!("cannot erase {}", self.file.display()))
-    }
-}
 
 /// A directory of the host that the guest mounts over 9p.
 #[derive(Clone, Debug)]

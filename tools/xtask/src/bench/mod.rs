@@ -23,7 +23,7 @@ use crate::{
     process,
     project,
     setup::Machine,
-    vm::MIB, //
+    units::MIB, //
 };
 use anyhow::{
     anyhow,

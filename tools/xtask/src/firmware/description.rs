@@ -6,7 +6,7 @@
 //! are hexadecimal with 0x.
 
 use super::BASE;
-use crate::vm::{
+use crate::units::{
     KIB,
     MIB, //
 };

@@ -24,7 +24,7 @@ mod nfit;
 use crate::{
     process,
     project,
-    vm::MIB, //
+    units::MIB, //
 };
 use anyhow::{
     Context,

@@ -8,7 +8,7 @@
 use super::script::Hardware;
 use crate::{
     firmware::Firmware,
-    vm::Nvdimm, //
+    nvdimm::Nvdimm, //
 };
 use anyhow::{
     Context,

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     modules::Stack,
     process,
-    vm::{
+    units::{
         KIB,
         MIB, //
     },

@@ -42,11 +42,12 @@ use std::{
 };
 
 /// What a test sees of the host, besides its own script.
-const SURROUNDINGS: [&str; 6] = [
+const SURROUNDINGS: [&str; 7] = [
     "qemu/firmware",
     "qemu/guest",
     "qemu/tests",
     "tools/xtask/src/firmware",
+    "tools/xtask/src/nvdimm.rs",
     "tools/xtask/src/vm.rs",
     "tools/xtask/src/suite/session.rs",
 ];

@@ -7,7 +7,7 @@
 
 use crate::{
     modules::Stack,
-    vm::{
+    units::{
         KIB,
         MIB, //
     },

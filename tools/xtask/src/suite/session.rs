@@ -15,11 +15,11 @@ use crate::{
     monitor::Monitor,
     process,
     setup::Machine,
+    units::MIB,
     vm::{
         Event,
         Guest,
-        Setup,
-        MIB, //
+        Setup, //
     },
 };
 use anyhow::{
