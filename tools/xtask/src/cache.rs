@@ -141,19 +141,14 @@ impl Cache {
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
         let place = self.path(name);
-        if place.exists() {
-            return Ok(place);
-        }
-        let _lock = self.lock(name, step)?;
-        if place.exists() {
-            return Ok(place);
-        }
-        let scratch = tempfile::tempdir_in(self.root.join("tmp"))
-            .context("cannot create a directory in the cache")?;
-        let unfinished = scratch.path().join(name);
-        make(&unfinished)?;
-        fs::rename(&unfinished, &place)
-            .with_context(|| format!("cannot move {name} to its place in the cache"))?;
+        self.once(name, step, &place, || {
+            let scratch = tempfile::tempdir_in(self.root.join("tmp"))
+                .context("cannot create a directory in the cache")?;
+            let unfinished = scratch.path().join(name);
+            make(&unfinished)?;
+            fs::rename(&unfinished, &place)
+                .with_context(|| format!("cannot move {name} to its place in the cache"))
+        })?;
         Ok(place)
     }
 
@@ -168,17 +163,33 @@ impl Cache {
     ) -> Result<PathBuf> {
         let place = self.path(name);
         let stamp = place.join(COMPLETE);
-        if stamp.exists() {
-            return Ok(place);
+        self.once(name, step, &stamp, || {
+            fs::create_dir_all(&place)
+                .with_context(|| format!("cannot create {}", place.display()))?;
+            make(&place)?;
+            File::create(&stamp).with_context(|| format!("cannot create {}", stamp.display()))?;
+            Ok(())
+        })?;
+        Ok(place)
+    }
+
+    /// Calls `make` under the lock of `name` unless `result` exists. A run that waited for the
+    /// lock finds what the other one made.
+    fn once(
+        &self,
+        name: &str,
+        step: &Step,
+        result: &Path,
+        make: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        if result.exists() {
+            return Ok(());
         }
         let _lock = self.lock(name, step)?;
-        if stamp.exists() {
-            return Ok(place);
+        if result.exists() {
+            return Ok(());
         }
-        fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
-        make(&place)?;
-        File::create(&stamp).with_context(|| format!("cannot create {}", stamp.display()))?;
-        Ok(place)
+        make()
     }
 }
 
