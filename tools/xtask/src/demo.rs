@@ -19,6 +19,7 @@ use crate::{
             NvdimmNeed, //
         },
         session::{
+            Boot,
             Call,
             Ending,
             Reaction,
@@ -69,12 +70,18 @@ pub(crate) fn run() -> Result<()> {
         let output = scratch.path().join(format!("boot{boot}"));
         fs::create_dir(&output).with_context(|| format!("cannot create {}", output.display()))?;
         let records = output.join("acknowledged");
-        let setup = Session::setup(&machine, &hardware, files.of(Stack::Rust)?, &media, &output);
         println!(
             "\n=== {title}: Linux {} with the modules of this checkout\n",
             machine.kernel.release
         );
-        let mut session = Session::boot(&setup, &output)?;
+        let mut session = Session::boot(Boot {
+            machine: &machine,
+            files: &files,
+            stack: Stack::Rust,
+            hardware: &hardware,
+            media: &media,
+            output: &output,
+        })?;
         session.load(Stack::Rust)?;
         let ending = act(&mut session, boot, &output, &mut stamps)?;
         match (boot, ending) {

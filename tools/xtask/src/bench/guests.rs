@@ -22,6 +22,7 @@ use crate::{
             NvdimmNeed, //
         },
         session::{
+            Boot,
             Call,
             Ending,
             Reaction,
@@ -113,13 +114,20 @@ impl Guests<'_> {
         let run = media.directory().join("run");
         fs::create_dir(&run).context("cannot create the directory of the run")?;
         fs::write(run.join("cells"), work.list).context("cannot write the list of cells")?;
-        let files = self.files.of(stack)?;
-        let mut setup = Session::setup(self.machine, &hardware, files, &media, &run);
-        if self.icount {
-            setup.accelerator = Accelerator::CountingTcg;
-            setup.boot_timeout = OVERHEAD;
-        }
-        let mut session = Session::boot(&setup, &run)?;
+        let boot = Boot {
+            machine: self.machine,
+            files: self.files,
+            stack,
+            hardware: &hardware,
+            media: &media,
+            output: &run,
+        };
+        let mut session = Session::boot_with(boot, |setup| {
+            if self.icount {
+                setup.accelerator = Accelerator::CountingTcg;
+                setup.boot_timeout = OVERHEAD;
+            }
+        })?;
         session.load(stack)?;
         Ok(Booted {
             stack,

@@ -22,6 +22,7 @@ use super::{
         NvdimmNeed, //
     },
     session::{
+        Boot,
         Call,
         Ending,
         Reaction,
@@ -331,9 +332,14 @@ impl Chain {
     ) -> Result<Survived> {
         let name = format!("{}-boot{}", self.name(), plan.manner.epoch);
         let output = run.output_directory(self.stack, &name)?;
-        let files = run.files.of(plan.stack)?;
-        let setup = Session::setup(run.machine, &self.hardware(), files, media, &output);
-        let mut session = Session::boot(&setup, &output)?;
+        let mut session = Session::boot(Boot {
+            machine: run.machine,
+            files: &run.files,
+            stack: plan.stack,
+            hardware: &self.hardware(),
+            media,
+            output: &output,
+        })?;
         if plan.load == Load::Recovery {
             session.load_and_cut(plan.stack, plan.after)?;
             no_faults(&session)?;

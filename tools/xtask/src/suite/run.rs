@@ -18,6 +18,7 @@ use super::{
         Script, //
     },
     session::{
+        Boot,
         Call,
         Ending,
         Reaction,
@@ -141,14 +142,15 @@ impl<'a> Run<'a> {
             let output = self.output_directory(stack, &boot)?;
             let media = Media::create(hardware)?;
             let start = Instant::now();
-            let setup = Session::setup(
-                self.machine,
+            let booted = Session::boot(Boot {
+                machine: self.machine,
+                files: &self.files,
+                stack,
                 hardware,
-                self.files.of(stack)?,
-                &media,
-                &output,
-            );
-            let mut session = match Session::boot(&setup, &output) {
+                media: &media,
+                output: &output,
+            });
+            let mut session = match booted {
                 Ok(session) => session,
                 Err(error) => {
                     let verdict = verdict_of(Err(error))?;
@@ -199,20 +201,23 @@ impl<'a> Run<'a> {
         let media = Media::create(&script.hardware)?;
         for (boot, &under) in (1..).zip(&stacks) {
             let output = self.output_directory(stack, &format!("{}-boot{boot}", script.name))?;
-            let mut setup = Session::setup(
-                self.machine,
-                &script.hardware,
-                self.files.of(under)?,
-                &media,
-                &output,
-            );
-            if let (Some(first), Some(size)) = (setup.nvdimms.first_mut(), script.first_size(boot))
-            {
-                first.size = size;
-            }
-            setup.firmware = media.firmware(boot).cloned();
             let in_boot = || format!("in boot {boot}");
-            let mut session = Session::boot(&setup, &output).with_context(in_boot)?;
+            let guest = Boot {
+                machine: self.machine,
+                files: &self.files,
+                stack: under,
+                hardware: &script.hardware,
+                media: &media,
+                output: &output,
+            };
+            let booted = Session::boot_with(guest, |setup| {
+                let sizes = (setup.nvdimms.first_mut(), script.first_size(boot));
+                if let (Some(first), Some(size)) = sizes {
+                    first.size = size;
+                }
+                setup.firmware = media.firmware(boot).cloned();
+            });
+            let mut session = booted.with_context(in_boot)?;
             let (mut verdict, usable) =
                 one(&mut session, script, under, boot).with_context(in_boot)?;
             if usable && verdict == Verdict::Passed && self.machine.kernel.flavour == Flavour::Debug

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     kernel::Flavour,
     modules::{
-        Stack,
-        StackFiles, //
+        GuestFiles,
+        Stack, //
     },
     monitor::Monitor,
     process,
@@ -101,6 +101,19 @@ pub(crate) enum Reaction {
     CutAfter(Duration),
 }
 
+/// What to boot.
+#[derive(Clone, Copy)]
+pub(crate) struct Boot<'a> {
+    pub(crate) machine: &'a Machine,
+    pub(crate) files: &'a GuestFiles,
+    /// The stack whose modules the guest has.
+    pub(crate) stack: Stack,
+    pub(crate) hardware: &'a Hardware,
+    pub(crate) media: &'a Media,
+    /// The directory where scripts, console and QEMU write.
+    pub(crate) output: &'a Path,
+}
+
 /// A booted guest.
 pub(crate) struct Session {
     guest: Guest,
@@ -111,16 +124,18 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A virtual machine with this hardware that has the modules of a stack at hand.
-    pub(crate) fn setup(
-        machine: &Machine,
-        hardware: &Hardware,
-        files: StackFiles<'_>,
-        media: &Media,
-        run: &Path,
-    ) -> Setup {
+    /// Returns a virtual machine with this hardware that has the modules of the stack.
+    fn setup(boot: Boot<'_>) -> Result<Setup> {
+        let Boot {
+            machine,
+            hardware,
+            media,
+            ..
+        } = boot;
+        let files = boot.files.of(boot.stack)?;
         let image = machine.image.clone();
-        let mut setup = Setup::new(machine.kernel.image(), image, machine.accelerator, run);
+        let kernel = machine.kernel.image();
+        let mut setup = Setup::new(kernel, image, machine.accelerator, boot.output);
         setup.timeout_scale = machine.kernel.flavour.timeout_scale();
         setup.boot_timeout *= setup.timeout_scale;
         if machine.kernel.flavour == Flavour::Debug {
@@ -145,14 +160,21 @@ impl Session {
         if let Some(cpus) = hardware.cpus {
             setup.cpus = cpus;
         }
-        setup
+        Ok(setup)
     }
 
-    /// Boots. The modules are not loaded yet, so a machine that does not come up says nothing about them: it gets other
+    /// Boots without changes of the setup: [`Session::boot_with`].
+    pub(crate) fn boot(boot: Boot<'_>) -> Result<Self> {
+        Self::boot_with(boot, |_| ())
+    }
+
+    /// Boots a machine whose setup `change` may adapt. The modules are not loaded yet, so a machine that does not come up says nothing about them: it gets other
     /// chances, and a line in the log.
     ///
     /// Under multi-threaded TCG one was seen to hang while it calibrated its clock.
-    pub(crate) fn boot(setup: &Setup, run: &Path) -> Result<Self> {
+    pub(crate) fn boot_with(boot: Boot<'_>, change: impl FnOnce(&mut Setup)) -> Result<Self> {
+        let mut setup = Self::setup(boot)?;
+        change(&mut setup);
         let mut booted = setup.boot();
         for _ in 1..BOOTS {
             let Err(error) = &booted else { break };
@@ -161,10 +183,9 @@ impl Session {
             booted = setup.boot();
         }
         let guest = booted?;
-        let run = run.to_path_buf();
         Ok(Self {
             guest,
-            run,
+            run: boot.output.to_path_buf(),
             timeout_scale: setup.timeout_scale,
         })
     }
