@@ -2,7 +2,7 @@
 
 //! What executes the guest's instructions: KVM or QEMU's own emulation (TCG).
 
-/// What runs the guest.
+/// An accelerator of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accelerator {
     Kvm,
@@ -12,7 +12,7 @@ pub(crate) enum Accelerator {
 }
 
 impl Accelerator {
-    /// What QEMU is told.
+    /// Returns the arguments for QEMU.
     pub(crate) fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],

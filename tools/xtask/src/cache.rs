@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The cache: what is expensive to make, outside of the checkout, shared by all clones on the machine.
+//! The cache of expensive results: outside of the checkout, shared by all clones on the machine.
 //!
-//! An artefact's name says what it was made from, so an artefact is never changed and never stale. It is made under a lock,
-//! in a temporary place, and renamed when it is complete: who finds a name finds a complete artefact, and of two runs that
-//! need the same one the second waits for the first.
+//! The name of an artefact identifies what it was made from, so an artefact is never changed and
+//! never stale. It is made under a lock, in a temporary place, and renamed when it is complete: a
+//! name always refers to a complete artefact. When two runs need the same one, the second waits for
+//! the first.
 //!
 //! ```text
 //! ~/.cache/nvdimm-rust/
@@ -41,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-/// The stamp of an artefact that is built in place.
+/// The file that marks an artefact built in place as complete.
 const COMPLETE: &str = ".complete";
 
 /// The cache of this user.
@@ -69,18 +70,18 @@ impl Cache {
         Ok(Self { root })
     }
 
-    /// Where an artefact of this name is or would be.
+    /// Returns the path of the artefact of this name, whether it exists or not.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// The name of an artefact that lies in the cache.
+    /// Returns the name of an artefact; `None` if it is not in the cache.
     pub(crate) fn name_of<'a>(&self, artefact: &'a Path) -> Option<&'a [u8]> {
         let name = artefact.strip_prefix(&self.root).ok()?;
         Some(name.as_os_str().as_encoded_bytes())
     }
 
-    /// Stores a small file in one step, in place of what had the name before.
+    /// Stores a small file atomically, and replaces a file of that name.
     pub(crate) fn store(&self, name: &str, content: impl AsRef<[u8]>) -> Result<()> {
         let unfinished = self
             .root
@@ -91,12 +92,12 @@ impl Cache {
             .with_context(|| format!("cannot store {name} in the cache"))
     }
 
-    /// The log of the step that makes `name`.
+    /// Returns the path of the log of the step that makes `name`.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.root.join("logs").join(format!("{name}.log"))
     }
 
-    /// Names in the cache that start with `prefix`, without it.
+    /// Returns the names in the cache that start with `prefix`, without it.
     pub(crate) fn names_after(&self, prefix: &str) -> Vec<String> {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -105,7 +106,7 @@ impl Cache {
             .collect()
     }
 
-    /// Takes the lock of `name`, waiting for another run if need be. It is given back when the file is dropped.
+    /// Takes the lock of `name`, and waits if another run holds it. Dropping the file releases it.
     pub(crate) fn lock(&self, name: &str, step: &Step) -> Result<File> {
         let path = self.root.join("locks").join(name);
         let file =
@@ -131,9 +132,10 @@ impl Cache {
         }
     }
 
-    /// The artefact `name`, made by `make` at the path it is given unless it exists.
+    /// Returns the artefact `name`. If it does not exist, `make` makes it at the path that it is
+    /// given.
     ///
-    /// The path given does not exist yet; `make` creates a file or a directory there.
+    /// That path does not exist yet; `make` creates a file or a directory there.
     pub(crate) fn artefact(
         &self,
         name: &str,
@@ -152,9 +154,10 @@ impl Cache {
         Ok(place)
     }
 
-    /// Like [`Cache::artefact`] for a directory whose contents know their path: made in place, and stamped at the end.
+    /// Like [`Cache::artefact`] for a directory whose contents refer to its path: made in place,
+    /// and marked when complete.
     ///
-    /// `make` may find what an interrupted run left, and goes on from there.
+    /// `make` may find what an interrupted run left, and continues from there.
     pub(crate) fn artefact_in_place(
         &self,
         name: &str,
@@ -193,12 +196,13 @@ impl Cache {
     }
 }
 
-/// A short name for everything that an artefact was made from.
+/// A hash of everything that an artefact is made from.
 #[derive(Default)]
 pub(crate) struct Key(Sha256);
 
 impl Key {
-    /// Adds one ingredient. Its name and its length count, so ingredients cannot run into each other.
+    /// Adds one input. Its name and its length are hashed as well, so inputs cannot run into each
+    /// other.
     pub(crate) fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.0.update(format!("{name} {}\n", value.len()));
@@ -206,7 +210,7 @@ impl Key {
         self
     }
 
-    /// The first 12 hexadecimal digits of the hash.
+    /// Returns the first 12 hexadecimal digits of the hash.
     pub(crate) fn finish(self) -> String {
         self.0
             .finalize()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What cargo does for us: unit tests of the crates that need no kernel, formatting and lints.
+//! Steps that cargo does: unit tests of the crates that need no kernel, formatting and lints.
 
 use crate::{
     cache::Cache,
@@ -27,7 +27,8 @@ use std::{
     },
 };
 
-/// Manifests of everything that cargo builds: the tools, and the crates that kbuild compiles, too.
+/// Returns the manifests of everything that cargo builds: the tools, and the crates that kbuild
+/// also compiles.
 fn manifests() -> Result<Vec<PathBuf>> {
     let root = project::root();
     let mut manifests = vec![root.join("tools/Cargo.toml")];
@@ -44,7 +45,7 @@ fn manifests() -> Result<Vec<PathBuf>> {
     Ok(manifests)
 }
 
-/// The name of a manifest for a person: its directory in the checkout.
+/// Returns the name of a manifest for messages: its directory in the checkout.
 fn name(manifest: &Path) -> String {
     let directory = manifest.parent().unwrap_or(manifest);
     directory
@@ -63,7 +64,8 @@ fn cargo(subcommand: &str, manifest: &Path) -> Command {
     command
 }
 
-/// `make unit`: `cargo test` everywhere. Fails only if tests cannot be built; failed tests are counted.
+/// `make unit`: `cargo test` everywhere. Fails only if tests cannot be built; failed tests are
+/// counted.
 pub(crate) fn unit() -> Result<Tally> {
     let cache = Cache::open()?;
     let mut tally = Tally::default();
@@ -80,7 +82,8 @@ pub(crate) fn unit() -> Result<Tally> {
     Ok(tally)
 }
 
-/// The models that loom runs: the engine compiled for it, in a directory of its own, as everything below it is compiled so, too.
+/// Runs the models under loom. `--cfg loom` changes every crate below the engine, so they are built
+/// in a directory of their own.
 fn interleavings(cache: &Cache) -> Result<Tally> {
     ui::step("interleavings of rust/btt_engine", |step| {
         let mut test = Command::new("cargo");
@@ -94,12 +97,12 @@ fn interleavings(cache: &Cache) -> Result<Tally> {
     })
 }
 
-/// `make crash`: all that the crash explorer can explore. `arguments` are those of the program.
+/// `make crash`: runs the crash explorer with these arguments.
 pub(crate) fn crash(arguments: &[String]) -> Result<ExitCode> {
     tool(&Cache::open()?, "crash", arguments)
 }
 
-/// `make bench-engine`: the engine in user space, beside libpmemblk and others. `arguments` are those of the program.
+/// `make bench-engine`: measures the engine in user space, beside libpmemblk and others.
 pub(crate) fn bench_engine(arguments: &[String]) -> Result<ExitCode> {
     let cache = Cache::open()?;
     // The library is loaded while the program runs; it has no program of its own.
@@ -118,7 +121,7 @@ fn tool(cache: &Cache, name: &str, arguments: &[String]) -> Result<ExitCode> {
     let program = project::target().join("cargo/release").join(name);
     let status = Command::new(&program)
         .args(arguments)
-        // libpmemblk takes memory for persistent memory then.
+        // Makes libpmemblk treat ordinary memory as persistent memory.
         .env("PMEM_IS_PMEM_FORCE", "1")
         .status()
         .with_context(|| format!("cannot start {}", program.display()))?;
@@ -129,7 +132,8 @@ fn tool(cache: &Cache, name: &str, arguments: &[String]) -> Result<ExitCode> {
     })
 }
 
-/// `make shuttle`: schedules of many threads over the engine, with power failures. `schedules` is for each kind of scheduler.
+/// `make shuttle`: runs the engine under thread schedules, with power failures; `schedules` of them
+/// for each kind of scheduler.
 pub(crate) fn shuttle(schedules: u32) -> Result<ExitCode> {
     let cache = Cache::open()?;
     let manifest = project::root().join("rust/btt_engine/Cargo.toml");
@@ -138,7 +142,7 @@ pub(crate) fn shuttle(schedules: u32) -> Result<ExitCode> {
         test.args(["test", "--locked", "--release", "--test", "schedules"])
             .arg("--manifest-path")
             .arg(&manifest)
-            // All crates are compiled with another setting: this must not disturb what lies in the other directory.
+            // `--cfg shuttle` changes all crates, so they are built in a directory of their own.
             .arg("--target-dir")
             .arg(project::target().join("shuttle"))
             .env("RUSTFLAGS", "--cfg shuttle")
@@ -153,13 +157,14 @@ pub(crate) fn shuttle(schedules: u32) -> Result<ExitCode> {
     })
 }
 
-/// A target whose words begin with their high byte, and what runs its programs here.
+/// A big-endian target.
 const BIG_ENDIAN: &str = "s390x-unknown-linux-gnu";
 
-/// `make big-endian`: the tests of the pure crates, compiled for a big-endian machine and run by QEMU.
+/// `make big-endian`: the tests of the pure crates, compiled for a big-endian machine and run by
+/// QEMU.
 ///
-/// Nobody offers the standard library of rustc's own version for that machine here, so it is compiled, too: an option of cargo that
-/// `RUSTC_BOOTSTRAP` makes available.
+/// No package has the standard library of this rustc's version for that machine, so cargo builds it
+/// as well. `RUSTC_BOOTSTRAP` makes that option available.
 pub(crate) fn big_endian() -> Result<ExitCode> {
     let cache = Cache::open()?;
     host::install_more(
@@ -185,7 +190,7 @@ pub(crate) fn big_endian() -> Result<ExitCode> {
                     "CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER",
                     "qemu-s390x -L /usr/s390x-linux-gnu",
                 )
-                // Under emulation a few cases of each property do.
+                // Emulation is slow: a few cases of each property are enough.
                 .env("PROPTEST_CASES", "32");
             count_tests(&mut test, &cache, &format!("big-endian-{name}"), step)
         })?;
@@ -209,7 +214,7 @@ fn count_tests(test: &mut Command, cache: &Cache, log: &str, step: &ui::Step) ->
         "{} passed, {} failed",
         counted.passed, counted.failed
     ));
-    // A failure without a failed test is one of the build.
+    // A failure without a failed test is a failed build.
     match outcome {
         Err(error) if counted.failed > 0 => {
             process::check_interrupt()?;
@@ -237,7 +242,8 @@ fn parse_summary(line: &str) -> Option<Tally> {
     })
 }
 
-/// `make check`: formatting of all Rust files, comments and prose ([`prose`]), and clippy on everything, warnings denied.
+/// `make check`: formatting of all Rust files, comments and prose ([`prose`]), and clippy on
+/// everything, warnings denied.
 pub(crate) fn check() -> Result<()> {
     let cache = Cache::open()?;
     ui::step("formatting", |step| {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Debian packages of other suites, without touching the host's apt.
+//! Debian packages of other suites, without changing the host's apt configuration.
 //!
-//! The mirror and the keyring are those that the host's own configuration names for its main suite; another suite of the
-//! same archive is read with state, lists and cache of our own. Signatures are checked as always.
+//! The mirror and the keyring are those of the host's main suite. Another suite of the same archive
+//! is read with private apt state, lists and cache. apt verifies signatures as usual.
 
 use crate::{
     cache::Cache,
@@ -25,13 +25,13 @@ use std::{
     process::Command,
 };
 
-/// The keyring of Debian's archive, for source entries that name none.
+/// The keyring of Debian's archive, for source entries without `signed-by`.
 const ARCHIVE_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Suites in which we look for what the host's own release does not have, in order.
+/// Suites that are searched in this order for packages which the host's release lacks.
 pub(crate) const NEWER_SUITES: [&str; 3] = ["trixie-backports", "forky", "sid"];
 
-/// How an apt source says which keys may sign it.
+/// The keys that may sign an apt source.
 #[derive(Clone, Debug, PartialEq)]
 enum SignedBy {
     Default,
@@ -40,7 +40,7 @@ enum SignedBy {
     Inline(String),
 }
 
-/// One archive in one suite, from apt's configuration.
+/// A suite of an archive in apt's configuration.
 #[derive(Clone, Debug, PartialEq)]
 struct Source {
     uri: String,
@@ -49,7 +49,7 @@ struct Source {
     signed_by: SignedBy,
 }
 
-/// Entries of a one-line-style file, `sources.list(5)`.
+/// Returns the entries of a one-line-style file, `sources.list(5)`.
 fn parse_one_line_style(text: &str) -> Vec<Source> {
     let entry = |line: &str| {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -76,7 +76,7 @@ fn parse_one_line_style(text: &str) -> Vec<Source> {
     text.lines().filter_map(entry).collect()
 }
 
-/// Entries of a deb822-style file: every URI of a stanza with every suite of it.
+/// Returns the entries of a deb822-style file: every URI of a stanza with each of its suites.
 fn parse_deb822_style(text: &str) -> Vec<Source> {
     let mut sources = Vec::new();
     let uncommented = text
@@ -152,7 +152,7 @@ fn host_sources() -> Vec<Source> {
     sources
 }
 
-/// A field of /etc/os-release.
+/// Returns a field of /etc/os-release.
 fn os_release(field: &str) -> Option<String> {
     let text = fs::read_to_string("/etc/os-release").ok()?;
     let value = text
@@ -161,12 +161,12 @@ fn os_release(field: &str) -> Option<String> {
     Some(value.trim_matches('"').to_owned())
 }
 
-/// Whether the host is Debian or made from it, so that apt installs packages.
+/// Returns `true` if the host is Debian or a derivative, where apt installs packages.
 pub(crate) fn has_apt() -> bool {
     process::find_program("apt-get").is_some() && process::find_program("dpkg-query").is_some()
 }
 
-/// Debian's archive, as the host reaches it.
+/// Debian's archive: the mirror and keyring of the host.
 #[derive(Debug)]
 pub(crate) struct Archive {
     pub(crate) uri: String,
@@ -178,7 +178,7 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// The host is not Debian, or none of its sources is its own main suite.
+    /// The host is not Debian, or none of its sources is the main suite of its release.
     pub(crate) fn of_host(cache: &Cache) -> Result<Self> {
         ensure!(
             os_release("ID").as_deref() == Some("debian"),
@@ -220,7 +220,7 @@ impl Archive {
     }
 }
 
-/// A suite of the archive with an apt state of its own.
+/// A suite of the archive with private apt state.
 pub(crate) struct PrivateApt {
     suite: &'static str,
     configuration: PathBuf,
@@ -247,7 +247,8 @@ impl PrivateApt {
         );
         fs::write(&list, line).with_context(|| format!("cannot write {}", list.display()))?;
 
-        // How the host reaches its mirror (proxies, timeouts) also holds for us; what it indexes and runs does not.
+        // The host's settings for reaching its mirror (proxies, timeouts) apply here as well; those
+        // for indexes and hooks do not.
         let dump = process::output(Command::new("apt-config").arg("dump"))?;
         let acquire = dump.lines().filter(|line| {
             line.starts_with("Acquire::") && !line.starts_with("Acquire::IndexTargets")
@@ -260,7 +261,7 @@ impl PrivateApt {
              Dir::Etc::PreferencesParts \"/dev/null\";\nDir::State \"{shown}\";\nDir::State::Lists \"{shown}/lists\";\n\
              Dir::State::Status \"/dev/null\";\nDir::Cache \"{shown}\";\nDir::Cache::Archives \"{shown}/archives\";\n"
         ));
-        // apt fetches as a user who may not enter the cache.
+        // apt's sandbox user has no access to the cache.
         if rustix::process::geteuid().is_root() {
             text.push_str("APT::Sandbox::User \"root\";\n");
         }
@@ -283,7 +284,7 @@ impl PrivateApt {
         command
     }
 
-    /// The versions of `package` in this suite, newest first.
+    /// Returns the versions of `package` in this suite, newest first.
     pub(crate) fn versions(&self, package: &str) -> Result<Vec<String>> {
         let table = process::output(self.command("apt-cache").args(["madison", package]))?;
         let rows = table.lines().filter_map(|row| row.split('|').nth(1));
@@ -325,7 +326,8 @@ impl PrivateApt {
     }
 }
 
-/// Unpacks the first version of `package` that `accept` likes, from the first suite that has one.
+/// Unpacks the first version of `package` that `accept` accepts, from the first suite that has one,
+/// and returns the version.
 pub(crate) fn fetch(
     cache: &Cache,
     package: &str,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `make run`: the stack on one emulated NVDIMM, with a power cut in the middle of writing.
+//! `make run`: shows the stack on one emulated NVDIMM, with a power cut in the middle of writing.
 //!
-//! Two boots on the same NVDIMM. What is typed in the guest is in qemu/demo/; here the power fails, and the sectors that the
-//! first boot acknowledged are compared with those that the second one finds.
+//! Two boots on the same NVDIMM. The commands in the guest are in qemu/demo/. The host cuts the
+//! power, and compares the sectors that the first boot acknowledged with those that the second one
+//! reads.
 
 use crate::{
     kernel::Flavour,
@@ -47,7 +48,7 @@ use std::{
 
 const SIZE: u64 = 256 * MIB;
 const TIMEOUT: Duration = Duration::from_secs(180);
-/// How long the writer may write before the power fails.
+/// Time from the first write to the power cut.
 const WRITING: Duration = Duration::from_millis(2500);
 
 /// Runs the demonstration.
@@ -91,7 +92,7 @@ pub(crate) fn run() -> Result<()> {
                 println!(
                     "\n=== The power has failed. {count} writes of a sector had been acknowledged"
                 );
-                ensure!(count > 0, "that was too early: nothing was written");
+                ensure!(count > 0, "the power was cut before anything was written");
             }
             (2, Ending::Done(0)) => session.halt()?,
             (_, ending) => bail!(
@@ -107,7 +108,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// One boot: shows what is typed, and looks at the sectors when the guest has read them.
+/// Runs one boot: shows the commands, and checks the sectors when the guest has read them.
 fn act(session: &mut Session, boot: u32, output: &Path, stamps: &mut Stamps) -> Result<Ending> {
     let call = Call {
         script: "demo/demo.sh",

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `make fuzz`: libFuzzer over all targets of `tools/fuzz`, one after another.
+//! `make fuzz`: runs libFuzzer on all targets of `tools/fuzz`, one after another.
 //!
-//! The compiler is the stable one; `RUSTC_BOOTSTRAP` lets it accept the options for coverage and the address sanitizer. What
-//! is found goes to `target/fuzz`: inputs that reach new code to `corpus/TARGET`, where the next run begins, and
-//! those that fail to `failed/TARGET`.
+//! The compiler is the stable one; `RUSTC_BOOTSTRAP` lets it accept the options for coverage and
+//! the address sanitizer. Results go to `target/fuzz`: inputs that reach new code to
+//! `corpus/TARGET`, from which the next run starts, and failing inputs to `failed/TARGET`.
 
 use crate::{
     cache::Cache,
@@ -22,24 +22,24 @@ use std::{
     process::Command, //
 };
 
-/// The cargo-fuzz that this was tried with.
+/// The tested version of cargo-fuzz.
 const CARGO_FUZZ_VERSION: &str = "0.13.2";
 
-/// What is to be fuzzed.
+/// Targets and time.
 #[derive(clap::Args)]
 pub(crate) struct Selection {
     /// Seconds for each target.
     #[arg(default_value_t = 60)]
     seconds: u32,
-    /// Targets; all if none is named.
+    /// Targets; all by default.
     targets: Vec<String>,
 }
 
-/// Fuzzes.
+/// Fuzzes the selected targets.
 ///
 /// # Errors
 ///
-/// The first input for which a property does not hold, with the place where it is kept.
+/// A property does not hold for some input. The message has the directory of that input.
 pub(crate) fn run(selection: &Selection) -> Result<()> {
     let cache = Cache::open()?;
     let cargo_fuzz = install(&cache)?;
@@ -107,7 +107,7 @@ pub(crate) fn run(selection: &Selection) -> Result<()> {
     Ok(())
 }
 
-/// `#123 REDUCE cov: 456 ft: 789 corp: …` without what is in front of and behind the coverage.
+/// `#123 REDUCE cov: 456 ft: 789 corp: …` without what precedes and follows the coverage.
 fn covered(line: &str) -> Option<String> {
     let (_, rest) = line.split_once(" cov: ")?;
     let edges = rest.split_whitespace().next()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Packages of the host: what building and booting needs, installed with apt where there is apt.
+//! Packages of the host that building and booting needs. apt installs them, where there is apt.
 
 use crate::{
     cache::Cache,
@@ -20,9 +20,11 @@ use std::{
     process::Command, //
 };
 
-/// A Debian package and a program in it, by which its absence is noticed where there is no apt.
+/// Debian packages, each with a program in it by which its absence is detected where there is no
+/// apt.
 ///
-/// qemu-utils is left out on purpose: apt must be free to choose between it and what conflicts with it.
+/// qemu-utils is omitted on purpose: it conflicts with other packages, and apt must be free to
+/// choose.
 const PACKAGES: [(&str, Option<&str>); 26] = [
     ("bc", Some("bc")),
     ("bison", Some("bison")),
@@ -52,7 +54,7 @@ const PACKAGES: [(&str, Option<&str>); 26] = [
     ("zstd", Some("zstd")),
 ];
 
-/// Packages of the LLVM that rustc uses, with a program of each.
+/// Returns the packages of the LLVM that rustc uses, with a program of each.
 fn llvm_packages(major: u32) -> [(String, Option<String>); 4] {
     [
         (format!("clang-{major}"), Some(format!("clang-{major}"))),
@@ -62,11 +64,11 @@ fn llvm_packages(major: u32) -> [(String, Option<String>); 4] {
     ]
 }
 
-/// Installs what building and booting needs, and is missing.
+/// Installs the missing packages that building and booting needs.
 ///
 /// # Errors
 ///
-/// Without apt: the names of the missing programs. With it: what apt says.
+/// Without apt, the message has the names of the missing programs. With apt, it has apt's message.
 pub(crate) fn install_packages(cache: &Cache, llvm_major: u32) -> Result<()> {
     let common = PACKAGES
         .iter()
@@ -75,7 +77,8 @@ pub(crate) fn install_packages(cache: &Cache, llvm_major: u32) -> Result<()> {
     ui::step("host packages", |step| install(cache, &wanted, step))
 }
 
-/// Installs packages that only some commands need, each with a program by which its absence is noticed.
+/// Installs packages that only some commands need, each with a program by which its absence is
+/// detected.
 pub(crate) fn install_more(cache: &Cache, packages: &[(&str, Option<&str>)]) -> Result<()> {
     let wanted = packages
         .iter()
@@ -108,7 +111,8 @@ fn install(cache: &Cache, wanted: &[(String, Option<String>)], step: &Step) -> R
         return Ok(());
     }
     let _lock = cache.lock("apt-host", step)?;
-    // A third party's source that does not answer must not stop us: what counts is whether the packages install.
+    // A third-party source that does not answer is not an error: what counts is whether the
+    // packages install.
     if let Err(error) = process::run(
         as_root("apt-get")?.arg("update"),
         &cache.log("apt-update"),
@@ -135,7 +139,7 @@ fn install(cache: &Cache, wanted: &[(String, Option<String>)], step: &Step) -> R
     Ok(())
 }
 
-/// Names of the installed packages.
+/// Returns the names of the installed packages.
 fn installed() -> Result<HashSet<String>> {
     let mut query = Command::new("dpkg-query");
     let table = process::output(query.args(["-W", "-f", "${Package} ${db:Status-Status}\n"]))?;
@@ -145,7 +149,8 @@ fn installed() -> Result<HashSet<String>> {
     Ok(rows.map(str::to_owned).collect())
 }
 
-/// A command to be run as root, through sudo if need be. sudo may ask for a password, once.
+/// Returns a command that runs as root, through sudo if necessary. sudo may prompt for a password
+/// once.
 pub(crate) fn as_root(program: &str) -> Result<Command> {
     if rustix::process::geteuid().is_root() {
         return Ok(Command::new(program));

@@ -2,7 +2,8 @@
 
 //! The root file system of the guest: a Debian release in a squashfs, made by mmdebstrap.
 //!
-//! It is read-only and knows nothing of this project but how to start ([`INIT`]): scripts, modules and results come over 9p.
+//! It is read-only, and contains nothing of this project but the first program ([`INIT`]): scripts,
+//! modules and results come over 9p.
 
 use crate::{
     cache::{
@@ -25,10 +26,10 @@ use std::{
     process::Command, //
 };
 
-/// The release in the guest: the first with an ndctl that knows all that we test.
+/// The release in the guest: the first whose ndctl has all commands that are tested.
 const SUITE: &str = "trixie";
 
-/// What the tests call.
+/// Packages whose programs the tests run.
 const PACKAGES: [&str; 20] = [
     "attr",
     "daxctl",
@@ -52,7 +53,7 @@ const PACKAGES: [&str; 20] = [
     "xxd",
 ];
 
-/// What nobody reads in a guest.
+/// Files that no test needs.
 const LEFT_OUT: [&str; 5] = [
     "/usr/share/doc/*",
     "/usr/share/man/*",
@@ -62,7 +63,7 @@ const LEFT_OUT: [&str; 5] = [
     "/usr/lib/*/libgallium*",
 ];
 
-/// Where the kernel finds the first program, and its source in the checkout.
+/// The path of the first program in the guest, and its source in the checkout.
 pub(crate) const INIT: &str = "/sbin/guest-init";
 const INIT_SOURCE: &str = "qemu/guest/init";
 
@@ -91,7 +92,7 @@ pub(crate) fn prepare(cache: &Cache) -> Result<PathBuf> {
             bootstrap
                 .arg(format!("--include={}", PACKAGES.join(",")))
                 .arg(keyring);
-            // The hook's arguments go through a shell there.
+            // mmdebstrap passes the hook to a shell.
             bootstrap.arg(format!(
                 "--customize-hook=upload '{}' {INIT}",
                 init.display()

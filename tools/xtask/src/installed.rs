@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Programs of others, at the versions that they were tried with: cargo installs each into a directory of its own in the cache.
+//! Third-party programs at pinned versions. cargo installs each into a directory of its own in the
+//! cache.
 
 use crate::{
     cache::Cache,
@@ -16,19 +17,20 @@ use std::{
 /// A program.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
-    /// The crate that has it.
+    /// The crate that contains it.
     package: &'static str,
     pub(crate) version: &'static str,
 }
 
-/// What makes the kernel's bindings; the kernel of our choice was tried with it.
+/// Generates the kernel's bindings. This version was tested with our kernel.
 pub(crate) const BINDGEN: Program = Program {
     name: "bindgen",
     package: "bindgen-cli",
     version: "0.72.1",
 };
 
-/// The file system exerciser: random changes of a file, each read compared with what was written.
+/// The file system exerciser: changes a file at random, and compares each read with what was
+/// written.
 pub(crate) const FSX: Program = Program {
     name: "fsx",
     package: "fsx",
@@ -47,7 +49,7 @@ impl Program {
                     .args(["install", "--locked", "--version", self.version])
                     .args([self.package, "--root"])
                     .arg(place);
-                // Settings of the cargo that runs us would send the result elsewhere.
+                // Settings of the cargo that runs xtask would put the result elsewhere.
                 install
                     .env_remove("CARGO_TARGET_DIR")
                     .env_remove("CARGO_BUILD_TARGET");

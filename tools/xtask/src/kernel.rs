@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel of the guest: its source, its configuration, its build.
+//! The guest's kernel: source, configuration and build.
 //!
-//! `LINUX_SRC` replaces the source by a tarball or a tree, `KDIR` replaces everything by a built tree.
+//! `LINUX_SRC` selects another source, a tarball or a tree. `KDIR` selects a tree that is built
+//! already.
 
 use crate::{
     cache::{
@@ -48,22 +49,22 @@ use std::{
 const SERIES: &str = "7.2";
 const SOURCE_PACKAGE: &str = "linux-source-7.2";
 
-/// About how many lines a build prints: one a compiled file. Only a progress bar depends on it.
+/// Approximate number of lines that a build prints, one a file, for the progress bar.
 const LINES_OF_BUILD: u64 = 2400;
 
-/// Which kernel a guest runs.
+/// A configuration of the guest's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flavour {
-    /// The one for every day.
+    /// The default.
     Ordinary,
-    /// The one that watches itself: sanitizers, lock checking, leak detection, faults on demand.
+    /// The debug kernel: sanitizers, lock checking, leak detection, fault injection.
     Debug,
-    /// The real-time one, where spin locks sleep.
+    /// The real-time kernel, where spin locks sleep.
     RealTime,
 }
 
 impl Flavour {
-    /// Fragments of the configuration in qemu/kernel, later ones over earlier ones.
+    /// Returns the fragments of the configuration in qemu/kernel. Later ones override earlier ones.
     fn fragments(self) -> &'static [&'static str] {
         match self {
             Self::Ordinary => &["guest.config"],
@@ -72,7 +73,7 @@ impl Flavour {
         }
     }
 
-    /// How many times the usual time everything may take in a guest.
+    /// Returns the factor of all timeouts in a guest.
     pub(crate) fn timeout_scale(self) -> u32 {
         match self {
             Self::Ordinary => 1,
@@ -81,7 +82,7 @@ impl Flavour {
         }
     }
 
-    /// What is appended to names of directories and logs.
+    /// Returns the suffix of names of directories and logs.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Ordinary => "",
@@ -94,7 +95,7 @@ impl Flavour {
 /// A configuration as fragments over `tinyconfig`.
 struct Fragments {
     files: Vec<PathBuf>,
-    /// All of them, one after the other.
+    /// The contents of all files, concatenated.
     text: String,
 }
 
@@ -113,7 +114,7 @@ impl Fragments {
     }
 }
 
-/// The source of a kernel and what to call it in keys.
+/// The source of a kernel, and its identity for keys of the cache.
 struct Source {
     tree: PathBuf,
     identity: String,
@@ -121,7 +122,7 @@ struct Source {
 
 /// A built kernel with the tree that modules are built against.
 pub(crate) struct Kernel {
-    /// kbuild's object tree (`O=`), or what `KDIR` named.
+    /// kbuild's object tree (`O=`), or `KDIR`.
     pub(crate) tree: PathBuf,
     /// `7.2.12`, as in /lib/modules.
     pub(crate) release: String,
@@ -159,7 +160,7 @@ impl Kernel {
         })
     }
 
-    /// A tree that was built before.
+    /// Returns the kernel in a tree that was built before.
     pub(crate) fn at(tree: PathBuf, flavour: Flavour) -> Result<Self> {
         let file = tree.join("include/config/kernel.release");
         let release = fs::read_to_string(&file)
@@ -178,12 +179,12 @@ impl Kernel {
         })
     }
 
-    /// The kernel that QEMU boots.
+    /// Returns the path of the image that QEMU boots.
     pub(crate) fn image(&self) -> PathBuf {
         self.tree.join("arch/x86/boot/bzImage")
     }
 
-    /// Whether QEMU can boot it. A tree that came with headers only is good enough for building.
+    /// Fails unless QEMU can boot the kernel. For building modules, a tree with headers is enough.
     pub(crate) fn check_for_booting(&self) -> Result<()> {
         let image = self.image();
         ensure!(
@@ -194,11 +195,11 @@ impl Kernel {
         Ok(())
     }
 
-    /// Whether our modules can be built for this kernel and be loaded into it.
+    /// Fails unless our modules can be built for this kernel and loaded into it.
     ///
     /// # Errors
     ///
-    /// What is wrong and what to do about it.
+    /// The message says what is wrong and how to fix it.
     pub(crate) fn check_for_modules(&self, rustc: &Rustc) -> Result<()> {
         let file = self.tree.join(".config");
         let config = fs::read_to_string(&file)
@@ -209,7 +210,7 @@ impl Kernel {
         let value = |name: &str| value_of(&config, name);
         ensure!(
             value("CONFIG_RUST") == Some("y"),
-            "{shown} was configured without CONFIG_RUST: switch it on and build again"
+            "{shown} was configured without CONFIG_RUST: enable it and build again"
         );
         let theirs = value("CONFIG_RUSTC_VERSION_TEXT")
             .unwrap_or_default()
@@ -237,27 +238,27 @@ impl Kernel {
         );
         ensure!(
             value("CONFIG_MEMREGION") == Some("y"),
-            "{shown} has nothing that numbers regions: set CONFIG_LIBNVDIMM=m, which selects CONFIG_MEMREGION, and build again"
+            "{shown} lacks CONFIG_MEMREGION, which numbers regions: set CONFIG_LIBNVDIMM=m, which selects it, and build again"
         );
         Ok(())
     }
 }
 
-/// A path from the environment.
+/// Returns the path in an environment variable.
 pub(crate) fn given(variable: &str) -> Option<PathBuf> {
     let value = env::var_os(variable).filter(|value| !value.is_empty())?;
     let path = PathBuf::from(value);
     Some(path.canonicalize().unwrap_or(path))
 }
 
-/// The value of an option in a `.config`. An option that is not set has none.
+/// Returns the value of an option in a `.config`; `None` if it is not set.
 fn value_of<'a>(config: &'a str, name: &str) -> Option<&'a str> {
     config
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// Version in the Makefile at the top of a source tree.
+/// Returns the version in the top Makefile of a source tree.
 fn version_of(tree: &Path) -> Result<String> {
     let file = tree.join("Makefile");
     let text = fs::read_to_string(&file)
@@ -342,7 +343,7 @@ fn prepare_source(cache: &Cache) -> Result<Source> {
     })
 }
 
-/// The newest source of our series that has been fetched before.
+/// Returns the newest version of our series in the cache.
 fn newest_in_cache(cache: &Cache) -> Option<String> {
     let prefix = format!("linux-{SERIES}.");
     let levels = cache
@@ -352,7 +353,8 @@ fn newest_in_cache(cache: &Cache) -> Option<String> {
     levels.max().map(|level| format!("{SERIES}.{level}"))
 }
 
-/// Fetches Debian's source package. Its version becomes known only then, so the lock has a name of its own.
+/// Fetches Debian's source package. Its version is not known before, so the lock has a name of its
+/// own.
 fn fetch_source(cache: &Cache, step: &Step) -> Result<PathBuf> {
     let _lock = cache.lock("linux-source", step)?;
     if let Some(version) = newest_in_cache(cache) {
@@ -404,7 +406,7 @@ impl std::io::Write for HashWriter {
     }
 }
 
-/// `make` in the source with the objects in `tree`.
+/// Returns a `make` command in the source with the objects in `tree`.
 fn make_in(toolchain: &Toolchain, source: &Path, tree: &Path) -> Command {
     let mut make = toolchain.make();
     let mut objects = OsString::from("O=");
@@ -452,7 +454,8 @@ fn configure(
     Ok(())
 }
 
-/// Options of fragments that have another value in the final configuration. A later line is over an earlier one.
+/// Returns the options of fragments that have another value in the final configuration. A later
+/// line overrides an earlier one.
 fn lost_options(fragments: &str, config: &str) -> Vec<String> {
     let options = fragments
         .lines()
@@ -484,7 +487,7 @@ fn build(log: &Path, toolchain: &Toolchain, tree: &Path, step: &Step) -> Result<
     })
 }
 
-/// How many compilers run at once.
+/// Returns the number of parallel compile jobs.
 pub(crate) fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, |count| count.get())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `xtask`: everything between a fresh clone and a guest that runs our modules.
+//! `xtask`: builds everything between a fresh clone and a guest that runs our modules.
 //!
 //! Called by the top-level `Makefile`. The steps depend on each other in one direction:
 //!
@@ -9,8 +9,9 @@
 //!                 guest image (Debian) ────┼─ vm ─ suite, powercut, demo
 //! ```
 //!
-//! Whatever is expensive lies in the cache outside of the checkout ([`cache`]); a step that finds its result there does
-//! nothing. What belongs to one run lies in `target/` of the checkout or in a temporary directory.
+//! Expensive results are kept in a cache outside of the checkout ([`cache`]); a step that finds its
+//! result there does nothing. Files of a single run are in `target/` of the checkout or in a
+//! temporary directory.
 
 mod accelerator;
 mod bench;
@@ -59,29 +60,30 @@ enum Command {
     Setup,
     /// Build the kernel modules into target/modules.
     Modules,
-    /// Build the kernel modules and install them into updates/ of the kernel in KDIR, or of the running one.
+    /// Build the kernel modules and install them into updates/ of the kernel in KDIR, or of the
+    /// running one.
     ModulesInstall,
     /// Show the modules at work in a virtual machine, with a power cut in the middle.
     Run,
     /// Run the unit tests, then every guest test.
     Test(suite::Selection),
-    /// Run guest tests on a kernel that watches itself: KASAN, lockdep, kmemleak, UBSAN, faults on demand.
+    /// Run guest tests on a debug kernel: KASAN, lockdep, kmemleak, UBSAN, fault injection.
     TestDebug(suite::Selection),
     /// Run guest tests on a real-time kernel.
     TestRealtime(suite::Selection),
-    /// Cut the power of guests under load, again and again.
+    /// Cut the power of guests under load repeatedly.
     Powercut(suite::campaign::Campaign),
     /// Measure both stacks side by side in the guest.
     Bench(bench::Options),
     /// Run the tests of the crates that need no kernel.
     Unit,
-    /// Let libFuzzer look for bytes that the parsers and the engine do not bear.
+    /// Fuzz the parsers and the engine with libFuzzer.
     Fuzz(fuzz::Selection),
-    /// Run the tests of the pure crates as programs of a big-endian machine.
+    /// Run the tests of the pure crates on an emulated big-endian machine.
     BigEndian,
-    /// Try schedules of many threads over the BTT engine, with power failures.
+    /// Run the BTT engine under random thread schedules, with power failures.
     Shuttle {
-        /// Schedules for each of the two schedulers.
+        /// Number of schedules for each of the two schedulers.
         #[arg(default_value_t = 20_000)]
         schedules: u32,
     },
@@ -97,9 +99,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Check formatting and lints of everything, warnings denied.
+    /// Check formatting, the width of comments, and lints, with warnings denied.
     Check,
-    /// Remove what was built in the checkout. The cache stays.
+    /// Remove build results from the checkout. The cache stays.
     Clean,
 }
 

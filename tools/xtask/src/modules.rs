@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Our modules, and the trees of modules that a guest sees as /lib/modules.
+//! Builds our modules, and the module trees that a guest mounts as /lib/modules.
 
 use crate::{
     cache::{
@@ -44,17 +44,17 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Whose NVDIMM modules a guest loads. The two must never meet in one boot.
+/// A set of NVDIMM modules. The two sets must never be loaded in the same boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Stack {
     /// Ours.
     Rust,
-    /// Those of the kernel, our peer.
+    /// Those of the kernel, which ours are compared with.
     C,
 }
 
 impl Stack {
-    /// The name in test headers, file names and the guest's environment.
+    /// Returns the name in heads of tests, file names and the guest's environment.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
@@ -70,7 +70,8 @@ impl Stack {
     }
 }
 
-/// What guests of this run see of the host, besides scripts and results. It disappears with this value.
+/// Files that guests of this run mount besides scripts and results: modules and programs. They are
+/// removed when this is dropped.
 pub(crate) struct GuestFiles {
     directory: TempDir,
 }
@@ -81,17 +82,18 @@ pub(crate) struct StackFiles<'a> {
     pub(crate) modules: PathBuf,
     /// Programs.
     pub(crate) tools: PathBuf,
-    /// They are gone with the run.
+    /// The files are removed with the run.
     _run: PhantomData<&'a GuestFiles>,
 }
 
-/// The target of programs for the guest. Naming it keeps their flags from build scripts.
+/// The target of programs for the guest. Build scripts do not get the flags of a target that is
+/// named.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Packages of the workspace whose programs the tests in the guest call.
+/// Packages of the workspace whose programs the guest tests run.
 const GUEST_TOOLS: [&str; 4] = ["attribute", "btt", "damage", "stamp"];
 
-/// What kbuild compiles for.
+/// Purpose of a kbuild run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Purpose {
     Build,
@@ -99,7 +101,7 @@ enum Purpose {
 }
 
 impl Purpose {
-    /// The directory of its products for a kernel in target/.
+    /// Returns the directory in target/ of the products for a kernel.
     fn directory(self, flavour: Flavour) -> String {
         let name = match self {
             Self::Build => "modules",
@@ -109,7 +111,7 @@ impl Purpose {
     }
 }
 
-/// kbuild for the modules of this checkout, with all products in target/.
+/// Returns a kbuild command for the modules of this checkout, with all products in target/.
 fn kbuild(toolchain: &Toolchain, kernel: &Kernel, purpose: Purpose) -> Result<Command> {
     let mut command = toolchain.make();
     let variable = |name: &str, value: &Path| {
@@ -127,13 +129,13 @@ fn kbuild(toolchain: &Toolchain, kernel: &Kernel, purpose: Purpose) -> Result<Co
         &project::target_directory(&purpose.directory(kernel.flavour))?,
     ));
     if purpose == Purpose::Lint {
-        // W=e makes an error of every warning.
+        // W=e turns every warning into an error.
         command.args(["CLIPPY=1", "W=e"]);
     }
     Ok(command)
 }
 
-/// Compiles the modules. Of two runs in one checkout, the second waits.
+/// Compiles the modules. A second run in the same checkout waits for the first.
 fn compile(
     cache: &Cache,
     toolchain: &Toolchain,
@@ -162,7 +164,7 @@ fn build(cache: &Cache, toolchain: &Toolchain, kernel: &Kernel) -> Result<()> {
     })
 }
 
-/// clippy on the modules, warnings denied.
+/// Runs clippy on the modules, with warnings denied.
 pub(crate) fn lint() -> Result<()> {
     let (cache, toolchain, kernel) = for_building()?;
     ui::step("clippy of the modules", |step| {
@@ -170,13 +172,14 @@ pub(crate) fn lint() -> Result<()> {
     })
 }
 
-/// `make modules`: for the guest's kernel, or for the one in `KDIR`.
+/// `make modules`: builds for the guest's kernel, or for the one in `KDIR`.
 pub(crate) fn build_for_guest() -> Result<()> {
     let (cache, toolchain, kernel) = for_building()?;
     build(&cache, &toolchain, &kernel)
 }
 
-/// `make modules_install`: into `updates/` of the kernel that `KDIR` names, or of the running one.
+/// `make modules_install`: installs into `updates/` of the kernel that `KDIR` names, or of the
+/// running one.
 pub(crate) fn install() -> Result<()> {
     let cache = Cache::open()?;
     let rustc = Rustc::query()?;
@@ -204,7 +207,7 @@ pub(crate) fn install() -> Result<()> {
             make.arg(argument);
         }
         make.arg("modules_install");
-        // What was built as a user is installed as root, unless it goes elsewhere.
+        // Modules are built as the user and installed as root, unless `INSTALL_MOD_PATH` is set.
         let mut install = if root.is_some() {
             make
         } else {
@@ -225,11 +228,11 @@ fn for_building() -> Result<(Cache, Toolchain, Kernel)> {
     Ok((cache, toolchain, kernel))
 }
 
-/// Directories below that of [`GuestFiles`], besides one for each stack.
+/// The directory of programs in that of [`GuestFiles`], beside one for each stack.
 const TOOLS: &str = "tools";
 
 impl GuestFiles {
-    /// Builds and gathers what guests of these stacks need.
+    /// Builds and collects the files for guests of these stacks.
     pub(crate) fn prepare(machine: &Machine, stacks: &BTreeSet<Stack>) -> Result<Self> {
         let parent = project::target_directory("guest")?;
         let directory = tempfile::tempdir_in(&parent)
@@ -242,7 +245,7 @@ impl GuestFiles {
         Ok(files)
     }
 
-    /// The part that a guest of this stack sees.
+    /// Returns the part that a guest of this stack mounts.
     pub(crate) fn of(&self, stack: Stack) -> Result<StackFiles<'_>> {
         let modules = self.directory.path().join(stack.name()).join("lib/modules");
         ensure!(
@@ -257,12 +260,13 @@ impl GuestFiles {
         })
     }
 
-    /// Where the programs for guests are.
+    /// Returns the directory of the programs for guests.
     pub(crate) fn tools(&self) -> PathBuf {
         self.directory.path().join(TOOLS)
     }
 
-    /// Programs for the guest, most of them linked statically: its libraries are not the host's.
+    /// Adds programs for the guest. Most are linked statically: the guest's libraries differ from
+    /// the host's.
     fn add_tools(&self, cache: &Cache) -> Result<()> {
         let fsx = FSX.prepare(cache)?;
         ui::step("guest tools", |step| {
@@ -284,10 +288,10 @@ impl GuestFiles {
                 fs::copy(&program, place.join(tool))
                     .with_context(|| format!("cannot copy {}", program.display()))?;
             }
-            // It needs a C library only, and the guest's is newer than the host's.
+            // fsx needs only a C library, and the guest's is newer than the host's.
             fs::copy(&fsx, place.join(FSX.name))
                 .with_context(|| format!("cannot copy {}", fsx.display()))?;
-            // This one is about a library of the guest's, so it is linked dynamically.
+            // This program tests a library of the guest, so it is linked dynamically.
             let mut compile = Command::new("cc");
             compile.args(["-Wall", "-Wextra", "-Werror", "-O1", "-o"]);
             compile
@@ -298,7 +302,8 @@ impl GuestFiles {
         })
     }
 
-    /// The kernel's own modules; for our stack, ours lie in `updates/` over them.
+    /// Installs the kernel's own modules. For our stack, adds ours in `updates/`, where they take
+    /// precedence.
     fn add_modules(&self, machine: &Machine, stack: Stack) -> Result<()> {
         let kernel = &machine.kernel;
         if stack == Stack::Rust {
@@ -327,10 +332,11 @@ impl GuestFiles {
     }
 }
 
-/// Puts the kernel's own `device_dax.ko`, which does not depend on the NVDIMM core and works with any, into `updates/`, too:
-/// ndctl's tests want all modules of the subsystem there. A kernel without the module is left without it.
+/// Copies the kernel's own `device_dax.ko` to `updates/`. It does not depend on the NVDIMM core and
+/// works with either stack, and ndctl's tests expect all modules of the subsystem there. Does
+/// nothing for a kernel without this module.
 ///
-/// `root` is as in `INSTALL_MOD_PATH`. Whoever installs modules after this runs depmod.
+/// `root` is as in `INSTALL_MOD_PATH`. depmod is left to the installation of modules that follows.
 fn put_device_dax_among_updates(kernel: &Kernel, root: Option<&Path>) -> Result<()> {
     const PLACE: &str = "drivers/dax";
     const MODULE: &str = "device_dax.ko";
@@ -339,7 +345,7 @@ fn put_device_dax_among_updates(kernel: &Kernel, root: Option<&Path>) -> Result<
         .unwrap_or(Path::new("/"))
         .join("lib/modules")
         .join(&kernel.release);
-    // As it was built, or as a distribution installed it, compressed perhaps.
+    // As it was built, or as a distribution installed it, possibly compressed.
     let built = kernel.tree.join(PLACE).join(MODULE);
     let installed = modules.join("kernel").join(PLACE).join(MODULE);
     let suffixes = ["", ".xz", ".zst", ".gz"];

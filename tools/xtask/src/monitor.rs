@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! QEMU's monitor (QMP): orders to the machine itself, one JSON object a line, each answered with one that has `return` or
-//! `error`. Events come in between.
+//! QEMU's monitor (QMP): commands to the machine, one JSON object a line. The answer to each is an
+//! object with `return` or `error`; events may precede it.
 
 use crate::nvdimm::Nvdimm;
 use anyhow::{
@@ -25,14 +25,14 @@ use std::{
     time::Duration, //
 };
 
-/// QEMU answers at once, unless the host is very busy.
+/// Timeout for an answer. QEMU answers at once unless the host is very busy.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection to a machine's monitor.
 pub(crate) struct Monitor(BufReader<UnixStream>);
 
 impl Monitor {
-    /// Connects to the socket that QEMU was given.
+    /// Connects to the socket of a running QEMU.
     pub(crate) fn connect(socket: &Path) -> Result<Self> {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("cannot connect to {}", socket.display()))?;
@@ -49,17 +49,17 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// Halts the machine with all its clocks.
+    /// Stops the machine with all its clocks.
     pub(crate) fn pause(&mut self) -> Result<()> {
         self.order("stop", json!({}))
     }
 
-    /// Lets it go on.
+    /// Resumes the machine.
     pub(crate) fn resume(&mut self) -> Result<()> {
         self.order("cont", json!({}))
     }
 
-    /// Plugs an NVDIMM into a free slot. `name` is for QEMU alone.
+    /// Plugs an NVDIMM into a free slot. `name` identifies it to QEMU.
     pub(crate) fn plug(&mut self, nvdimm: &Nvdimm, name: &str) -> Result<()> {
         let memory = format!("memory-{name}");
         self.order(

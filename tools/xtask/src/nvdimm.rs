@@ -21,7 +21,7 @@ pub(crate) struct Nvdimm {
     pub(crate) file: PathBuf,
     /// Bytes that the guest can use.
     pub(crate) size: u64,
-    /// Bytes of the label storage, 0 for none. It lies behind the data in the file.
+    /// Bytes of the label area, 0 for none. It lies behind the data in the file.
     pub(crate) label: u64,
 }
 
@@ -34,7 +34,7 @@ impl Nvdimm {
             .with_context(|| format!("cannot size {}", self.file.display()))
     }
 
-    /// Makes all of it zeros while QEMU may have it mapped.
+    /// Fills the NVDIMM with zeros. QEMU may have it mapped.
     pub(crate) fn erase(&self) -> Result<()> {
         let file = File::options().write(true).open(&self.file);
         let file = file.with_context(|| format!("cannot open {}", self.file.display()))?;

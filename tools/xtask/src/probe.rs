@@ -27,7 +27,7 @@ use std::{
     time::Duration, //
 };
 
-/// Time for a boot in KVM, of which it is not known whether it will ever succeed.
+/// Timeout of the boot in KVM, which may never succeed.
 const KVM_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Returns KVM if a guest boots in it. The answer is cached for this CPU and host kernel.
@@ -68,7 +68,7 @@ pub(crate) fn accelerator(cache: &Cache, kernel: &Kernel, image: &Path) -> Resul
             let answer = if boots(Accelerator::Kvm).is_ok() {
                 "kvm"
             } else {
-                // Is it KVM that fails, or the guest?
+                // Finds out whether KVM fails or the guest.
                 boots(Accelerator::Tcg).context("the guest does not boot")?;
                 "tcg"
             };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Child processes: their output in a log, their death with ours.
+//! Child processes, whose output goes to a log and which end when xtask does.
 //!
-//! Every child runs in a process group of its own, which is ended when the user interrupts us or a deadline passes.
-//! Loops elsewhere call [`check_interrupt`], so that an interrupt unwinds normally and temporary directories disappear.
+//! Every child runs in a process group of its own, which is ended when the user interrupts xtask or
+//! a deadline passes. Loops elsewhere call [`check_interrupt`], so that an interrupt unwinds
+//! normally and temporary directories are removed.
 
 use crate::ui::Step;
 use anyhow::{
@@ -45,9 +46,9 @@ use std::{
     },
 };
 
-/// How many lines of a log an error message repeats.
+/// Number of lines at the end of a log that an error message repeats.
 const TAIL: usize = 30;
-/// How long a process group has to end after SIGTERM.
+/// Time for a process group to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(50);
 
@@ -59,13 +60,13 @@ pub(crate) fn catch_interrupts() -> Result<()> {
         .context("cannot catch interrupts")
 }
 
-/// Fails if the user has asked us to stop.
+/// Fails if the user has interrupted xtask.
 pub(crate) fn check_interrupt() -> Result<()> {
     ensure!(!INTERRUPTED.load(Ordering::Relaxed), "interrupted");
     Ok(())
 }
 
-/// The command as one would type it, for messages.
+/// Returns the command line, for messages.
 pub(crate) fn describe(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words
@@ -74,7 +75,7 @@ pub(crate) fn describe(command: &Command) -> String {
         .join(" ")
 }
 
-/// A child that leads a process group, which dies when this value does.
+/// A child that leads a process group, which is ended when this is dropped.
 pub(crate) struct Group(Child);
 
 impl Group {
@@ -86,12 +87,12 @@ impl Group {
             .with_context(|| format!("cannot start `{}`", describe(command)))
     }
 
-    /// The child, for its pipes.
+    /// Returns the child, for its pipes.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.0
     }
 
-    /// How the child ended, if it has.
+    /// Returns the exit status of the child if it has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.0.try_wait().context("cannot wait for a child process")
     }
@@ -108,7 +109,7 @@ impl Group {
             .ok()
             .and_then(rustix::process::Pid::from_raw);
         if let Some(leader) = leader {
-            // The group may be gone: that is what is wanted.
+            // An error means that the group has ended already.
             let _ = rustix::process::kill_process_group(leader, signal);
         }
     }
@@ -131,11 +132,11 @@ impl Drop for Group {
     }
 }
 
-/// Runs `command` to its end with all output in `log`; `on_line` sees each line as it comes.
+/// Runs `command` to its end with all output in `log`, and calls `on_line` with each line.
 ///
 /// # Errors
 ///
-/// The command line, how it ended and the last lines of its log.
+/// The message has the command line, the exit status and the last lines of the log.
 pub(crate) fn run_with(
     command: &mut Command,
     log: &Path,
@@ -147,7 +148,8 @@ pub(crate) fn run_with(
     let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
     let errors = writer.try_clone().context("cannot duplicate a pipe")?;
     let mut group = Group::spawn(command.stdin(Stdio::null()).stdout(writer).stderr(errors))?;
-    // The command holds our copy of the pipe's writing end: without this the pipe would never end.
+    // `command` still holds the writing end of the pipe. Dropped here, or the reader would never
+    // see the end of the file.
     command.stdout(Stdio::null()).stderr(Stdio::null());
 
     let (sender, lines) = mpsc::channel();
@@ -177,7 +179,8 @@ pub(crate) fn run_with(
                 }
                 tail.push_back(line);
             }
-            // A daemon that the command left behind may hold the pipe open, so the end of the child is looked for, too.
+            // A daemon that the command left behind may hold the pipe open, so the end of the child
+            // is checked as well.
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 if let Some(status) = group.ended()? {
                     break status;
@@ -193,7 +196,7 @@ pub(crate) fn run_with(
     };
     drop(lines);
     if reading.is_finished() {
-        // The thread has nothing to say but that it ended.
+        // The thread returns nothing.
         let _ = reading.join();
     }
     if !status.success() {
@@ -210,12 +213,12 @@ pub(crate) fn run_with(
     Ok(())
 }
 
-/// [`run_with`] for commands whose output is only interesting when they fail.
+/// [`run_with`] for commands whose output matters only when they fail.
 pub(crate) fn run(command: &mut Command, log: &Path, step: &Step) -> Result<()> {
     run_with(command, log, step, |_| ())
 }
 
-/// What a short command prints on its standard output, trimmed.
+/// Returns the standard output of a short command, trimmed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let done = command
         .stdin(Stdio::null())
@@ -232,15 +235,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }
 
-/// The search path, with the directories of tools for administrators at its end.
+/// Returns the search path with the directories of administration tools appended.
 pub(crate) fn path_of_administrators() -> Option<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    // Only a directory with a colon in its name cannot be joined.
+    // Joining fails only for a directory with a colon in its name.
     std::env::join_paths(std::env::split_paths(&path).chain(system)).ok()
 }
 
-/// Where `program` is found.
+/// Returns the path of `program`, if it is on the search path.
 pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
     let path = path_of_administrators()?;
     let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(program));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The checkout: where its parts are.
+//! Paths in the checkout.
 
 use crate::process;
 use anyhow::{
@@ -16,7 +16,7 @@ use std::{
     process::Command,
 };
 
-/// The top of the checkout that this program was built from.
+/// Returns the top of the checkout that this program was built from.
 pub(crate) fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     // tools/xtask is two levels below the top.
@@ -27,7 +27,7 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// The commit of this checkout, as a person would look it up. It says so if files differ from it.
+/// Returns the commit of this checkout for reports, and whether files differ from it.
 pub(crate) fn commit() -> String {
     let mut git = Command::new("git");
     git.arg("-C").arg(root());
@@ -44,7 +44,7 @@ pub(crate) fn commit() -> String {
     )
 }
 
-/// Where things of this checkout are built.
+/// Returns the directory of build results of this checkout.
 pub(crate) fn target() -> PathBuf {
     root().join("target")
 }

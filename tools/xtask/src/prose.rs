@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `make check` asks of comments and documentation: no line is longer than [`WIDTH`] columns,
-//! and words that hide who acts are rare ([`PRONOUNS`]).
+//! Check of comments and documentation: no line is longer than [`WIDTH`] columns, and words that
+//! leave open which component acts are rare ([`PRONOUNS`]).
 //!
 //! rustfmt leaves comments alone, and no formatter looks at shell, Perl, C and Markdown here.
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The machine made ready: every step of the set-up, in order.
+//! All steps of the set-up, in order.
 
 use crate::{
     accelerator::Accelerator,
@@ -20,7 +20,7 @@ use crate::{
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// What all commands that boot a guest start from.
+/// The result of the set-up, which all commands that boot a guest need.
 pub(crate) struct Machine {
     pub(crate) cache: Cache,
     pub(crate) toolchain: Toolchain,
@@ -31,7 +31,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Does whatever has not been done yet for guests with this kernel.
+    /// Does the steps that are not done yet for guests with this kernel.
     pub(crate) fn prepare(flavour: Flavour) -> Result<Self> {
         let cache = Cache::open()?;
         let rustc = Rustc::query()?;

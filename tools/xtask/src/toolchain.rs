@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compilers: the machine's rustc, and around it what a kernel with Rust needs to be built by the same LLVM.
+//! Compilers: the host's rustc, and the tools of the same LLVM that a kernel with Rust needs.
 //!
-//! `CONFIG_RUST_INLINE_HELPERS` links C helpers into Rust objects as bitcode, so clang, lld and llvm have rustc's major.
+//! `CONFIG_RUST_INLINE_HELPERS` links C helpers into Rust objects as bitcode, so clang, lld and
+//! llvm must have the major version of rustc's LLVM.
 
 use crate::{
     cache::Cache,
@@ -26,7 +27,7 @@ use std::{
     process::Command,
 };
 
-/// rustc, as it describes itself.
+/// The host's rustc.
 pub(crate) struct Rustc {
     /// `1.95.0`.
     pub(crate) version: String,
@@ -37,7 +38,7 @@ pub(crate) struct Rustc {
 }
 
 impl Rustc {
-    /// Asks the rustc on the path.
+    /// Queries the rustc on the path.
     pub(crate) fn query() -> Result<Self> {
         let text = process::output(Command::new("rustc").arg("-vV"))
             .context("Rust is needed: rustc, cargo, clippy")?;
@@ -57,19 +58,19 @@ impl Rustc {
     }
 }
 
-/// Everything that compiles.
+/// All compilers.
 pub(crate) struct Toolchain {
     pub(crate) rustc: Rustc,
     /// The first line of `clang --version`.
     clang: String,
     bindgen: PathBuf,
     libclang: String,
-    /// The source of `core`, if the toolchain does not have it where the kernel looks.
+    /// The source of `core`, if it is not where the kernel expects it in the toolchain.
     rust_lib_src: Option<PathBuf>,
 }
 
 impl Toolchain {
-    /// Completes the toolchain in the cache. The host's packages are installed.
+    /// Completes the toolchain in the cache. The host's packages must be installed.
     pub(crate) fn prepare(cache: &Cache, rustc: Rustc) -> Result<Self> {
         let major = rustc.llvm_major;
         let clang = process::output(Command::new(format!("clang-{major}")).arg("--version"))?;
@@ -87,13 +88,14 @@ impl Toolchain {
         })
     }
 
-    /// What this toolchain is, for the key of what it builds. The source of `core` is of rustc's version, wherever it is.
+    /// Returns the versions of this toolchain, for keys of the cache. The source of `core` always
+    /// has rustc's version.
     pub(crate) fn identity(&self) -> String {
         let (rustc, clang) = (&self.rustc.version_text, &self.clang);
         format!("{rustc}\n{clang}\nbindgen {}\n", BINDGEN.version)
     }
 
-    /// `make` for kbuild with this toolchain.
+    /// Returns a `make` command for kbuild with this toolchain.
     pub(crate) fn make(&self) -> Command {
         let mut make = Command::new("make");
         let mut bindgen = OsString::from("BINDGEN=");
@@ -106,11 +108,11 @@ impl Toolchain {
             argument.push(source);
             make.arg(argument);
         }
-        // depmod is where only administrators look.
+        // depmod is in a directory of administration tools.
         if let Some(path) = process::path_of_administrators() {
             make.env("PATH", path);
         }
-        // What an outer make says is not meant for kbuild.
+        // Flags of an outer make are not meant for kbuild.
         make.env_remove("MAKEFLAGS")
             .env_remove("MFLAGS")
             .env_remove("MAKELEVEL");
@@ -118,7 +120,7 @@ impl Toolchain {
     }
 }
 
-/// Where the kernel finds the source of `core` in a toolchain.
+/// Returns the path where the kernel expects the source of `core` in a toolchain.
 fn source_in_toolchain() -> Result<PathBuf> {
     let sysroot = process::output(Command::new("rustc").args(["--print", "sysroot"]))?;
     Ok(Path::new(&sysroot).join("lib/rustlib/src/rust/library"))

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a person sees: one line a step with its time, and something that moves while a step is long.
+//! Terminal output: one line a step with its time, and a sign of progress during long steps.
 //!
-//! On a terminal a step shows a spinner or a bar and leaves its line when it ends. Elsewhere (CI) it prints a line every
-//! [`QUIET_INTERVAL`] instead, so that a log shows that work goes on.
+//! On a terminal a step shows a spinner or a bar, and leaves its line when it ends. Elsewhere (CI)
+//! it prints a line every [`QUIET_INTERVAL`] instead, so that a log shows progress.
 
 use anyhow::Result;
 use indicatif::{
@@ -22,16 +22,16 @@ use std::{
     },
 };
 
-/// How long a step may stay silent where there is no terminal.
+/// Interval of progress lines where there is no terminal.
 const QUIET_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A step that is under way.
+/// A running step.
 pub(crate) struct Step {
     name: String,
     start: Instant,
     bar: Option<ProgressBar>,
     last_line: Cell<Instant>,
-    /// How much of it is done, in per cent, if that is known.
+    /// Share that is done, in per cent, if known.
     share: Cell<Option<u64>>,
     note: RefCell<String>,
 }
@@ -54,7 +54,8 @@ impl Step {
         }
     }
 
-    /// Reports that `done` of about `total` units are finished. An estimate may be wrong: the bar then stays full.
+    /// Reports that `done` of about `total` units are finished. If `total` was too low, the bar
+    /// stays full.
     pub(crate) fn progress(&self, done: u64, total: u64) {
         let shown = done.min(total);
         match &self.bar {
@@ -76,7 +77,7 @@ impl Step {
         }
     }
 
-    /// The same with the time that is left if it goes on like this.
+    /// Like [`Step::progress`], with an estimate of the remaining time.
     pub(crate) fn progress_with_estimate(&self, done: u64, total: u64, elapsed: Duration) {
         self.progress(done, total);
         if let Some(bar) = &self.bar {
@@ -91,7 +92,7 @@ impl Step {
         }
     }
 
-    /// Reports that the step still runs.
+    /// Reports that the step is still running.
     pub(crate) fn tick(&self) {
         match self.share.get() {
             Some(share) => self.sign_of_life(&format!("{share} %")),
@@ -99,12 +100,12 @@ impl Step {
         }
     }
 
-    /// Reports that the step waits for somebody else.
+    /// Reports that the step waits for another run.
     pub(crate) fn tick_waiting(&self) {
         self.sign_of_life("still waiting");
     }
 
-    /// Sets what is said behind the step's name when it ends.
+    /// Sets the text behind the step's name in its last line.
     pub(crate) fn note(&self, note: impl Into<String>) {
         *self.note.borrow_mut() = note.into();
     }
@@ -138,7 +139,7 @@ impl Step {
     }
 }
 
-/// A time as it stands at the head of a line.
+/// Formats a time for the start of a line.
 pub(crate) fn clock(time: Duration) -> String {
     format!("[{:>7.1} s]", time.as_secs_f64())
 }
@@ -151,7 +152,7 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce(&Step) -> Result<T>) -> Resu
     result
 }
 
-/// Prints an error with all that is known about its cause.
+/// Prints an error with the chain of its causes.
 pub(crate) fn error(error: &anyhow::Error) {
     eprintln!("error: {error}");
     for cause in error.chain().skip(1) {

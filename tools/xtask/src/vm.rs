@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One virtual machine: QEMU with emulated NVDIMMs, and the line to the agent inside.
+//! One virtual machine: QEMU with emulated NVDIMMs, and the connection to the agent in the guest.
 //!
-//! The agent ([`AGENT`]) and we speak line by line over a virtio port that is QEMU's standard input and output. What the
-//! guest's NVDIMMs hold is in files of ours that QEMU maps shared: killing QEMU is a power cut, and the files live on.
+//! The host and the agent ([`AGENT`]) exchange lines over a virtio port that is QEMU's standard
+//! input and output. The contents of the guest's NVDIMMs are files of the host that QEMU maps
+//! shared: killing QEMU is a power cut, and the files keep what was stored.
 
 use crate::{
     accelerator::Accelerator,
@@ -59,7 +60,8 @@ const AGENT: &str = "guest/agent.sh";
 /// Time for a boot up to the agent's greeting.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
-/// What the emulated CPU can address unless it is told otherwise, less the room for devices.
+/// Limit of the guest's memory with the default address width of the emulated CPU. Above it lies
+/// the space for devices.
 const WIDE: u64 = 1 << 39;
 
 /// A directory of the host that the guest mounts over 9p.
@@ -70,7 +72,7 @@ struct Share {
     writable: bool,
 }
 
-/// What a virtual machine is made of.
+/// The configuration of a virtual machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     kernel: PathBuf,
@@ -79,23 +81,23 @@ pub(crate) struct Setup {
     pub(crate) cpus: u32,
     pub(crate) memory: u64,
     pub(crate) nvdimms: Vec<Nvdimm>,
-    /// NVDIMMs to plug into the running machine.
+    /// NVDIMMs that are plugged into the running machine on request.
     pub(crate) spares: Vec<Nvdimm>,
-    /// Firmware of ours, in place of what QEMU makes for `nvdimms` and `spares`: there are none then.
+    /// Tables that replace those which QEMU makes for `nvdimms` and `spares`, which are empty then.
     pub(crate) firmware: Option<Firmware>,
-    /// The socket of QEMU's monitor, if there shall be one. Its path must be short.
+    /// The socket of QEMU's monitor, if the machine has one. Its path must fit into `sockaddr_un`.
     pub(crate) monitor: Option<PathBuf>,
-    /// More words for the kernel's command line.
+    /// Words that are added to the kernel's command line.
     pub(crate) kernel_arguments: Vec<String>,
     pub(crate) boot_timeout: Duration,
-    /// How many times the usual time a command in this guest may take.
+    /// Factor of the timeouts of commands in this guest.
     pub(crate) timeout_scale: u32,
     shares: Vec<Share>,
     console: PathBuf,
 }
 
 impl Setup {
-    /// A machine without NVDIMMs, whose console log and results go to the directory `run`.
+    /// Returns a machine without NVDIMMs, whose console log and results go to the directory `run`.
     pub(crate) fn new(
         kernel: PathBuf,
         image: PathBuf,
@@ -132,7 +134,7 @@ impl Setup {
         }
     }
 
-    /// Lets the guest see `directory` under /host/`tag`, read-only.
+    /// Lets the guest mount `directory` as /host/`tag`, read-only.
     pub(crate) fn share(&mut self, tag: &'static str, directory: PathBuf) {
         self.shares.push(Share {
             tag,
@@ -142,7 +144,7 @@ impl Setup {
     }
 
     fn command(&self) -> Command {
-        // The kernel ends QEMU when we are killed ourselves and cannot.
+        // The kernel kills QEMU if xtask itself is killed.
         let mut command = Command::new("setpriv");
         let machine = match self.firmware {
             None => "q35,nvdimm=on",
@@ -229,18 +231,18 @@ impl Setup {
         command
     }
 
-    /// RAM, and slots for NVDIMMs.
+    /// Adds RAM, and slots for NVDIMMs.
     fn add_memory(&self, command: &mut Command) {
         let modules = self.nvdimms.iter().chain(&self.spares);
         let backed = modules
             .clone()
             .map(|nvdimm| nvdimm.size + nvdimm.label)
             .sum::<u64>();
-        // Room for the alignment of each module, too.
+        // Includes space for the alignment of each module.
         let slots = modules.count().max(1) as u64;
         let most = self.memory + (backed / (1024 * MIB) + slots + 1) * 1024 * MIB;
         if most >= WIDE && self.accelerator != Accelerator::Kvm {
-            // The last one counts.
+            // The last `-cpu` counts.
             command.args(["-cpu", "max,phys-bits=46"]);
         }
         command.arg("-m").arg(format!(
@@ -250,7 +252,7 @@ impl Setup {
         ));
     }
 
-    /// Tables of ours, and the memory that they are about between two parts of the RAM.
+    /// Adds our tables, and the memory that they describe, between two parts of the RAM.
     fn add_firmware(&self, command: &mut Command, firmware: &Firmware) {
         let above = self.memory.saturating_sub(firmware::BASE);
         command.args(["-m", &format!("{}B", self.memory + firmware.memory)]);
@@ -276,7 +278,7 @@ impl Setup {
     }
 
     fn kernel_command_line(&self) -> String {
-        // On a busy host the emulated timer may be late for the kernel's check of it.
+        // On a busy host the emulated timer may be too late for the kernel's timer check.
         let fixed =
             "console=ttyS0 root=/dev/vda rootfstype=squashfs ro panic=-1 loglevel=5 no_timer_check";
         let mut line = format!("{fixed} init={}", image::INIT);
@@ -295,7 +297,7 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// QEMU ended or the time was over. The message has the end of the console.
+    /// QEMU ended, or the agent did not answer in time. The message has the end of the console.
     pub(crate) fn boot(&self) -> Result<Guest> {
         let complaints = self.console.with_file_name("qemu.log");
         let errors = File::create(&complaints)
@@ -313,7 +315,8 @@ impl Setup {
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines() {
-                // Both fail only when nobody listens any more.
+                // A line that cannot be read ends the stream. Sending fails once the `Guest` is
+                // dropped.
                 let Ok(line) = line else { break };
                 if sender.send(line).is_err() {
                     break;
@@ -348,14 +351,14 @@ impl Setup {
     }
 }
 
-/// An argument that ends in a path. QEMU wants commas doubled.
+/// Returns an argument that ends in a path. QEMU requires commas in it to be doubled.
 fn option(fixed: &str, path: &Path) -> OsString {
     let mut argument = OsString::from(fixed);
     argument.push(path.to_string_lossy().replace(',', ",,"));
     argument
 }
 
-/// What comes from a guest.
+/// An event of a guest.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Event {
     /// A line of the agent.
@@ -366,7 +369,7 @@ pub(crate) enum Event {
     Timeout,
 }
 
-/// A running machine. It dies with this value.
+/// A running machine, which is killed when this is dropped.
 pub(crate) struct Guest {
     group: Group,
     input: ChildStdin,
@@ -379,7 +382,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Says `line` to the agent.
+    /// Sends `line` to the agent.
     pub(crate) fn send(&mut self, line: &str) -> Result<()> {
         let sent = writeln!(self.input, "{line}").and_then(|()| self.input.flush());
         sent.with_context(|| {
@@ -414,7 +417,7 @@ impl Guest {
             .context("cannot plug an NVDIMM in")
     }
 
-    /// A connection to the machine's monitor. There is one at a time.
+    /// Connects to the machine's monitor. There can be one connection at a time.
     pub(crate) fn monitor(&self) -> Result<Monitor> {
         Monitor::connect(
             self.monitor
@@ -423,12 +426,12 @@ impl Guest {
         )
     }
 
-    /// Ends the machine at this very moment, whatever it does.
+    /// Kills the machine, as a power cut does.
     pub(crate) fn cut_power(&mut self) {
         self.group.kill();
     }
 
-    /// Asks the agent to power off and waits for it.
+    /// Powers the guest off through the agent, and waits for its end.
     pub(crate) fn halt(mut self) -> Result<()> {
         self.send("halt")?;
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -441,7 +444,7 @@ impl Guest {
         }
     }
 
-    /// The end of the console and of what QEMU had to say, for an error message.
+    /// Returns the end of the console and of QEMU's messages, for an error message.
     pub(crate) fn last_words(&self) -> String {
         let mut text = String::new();
         for file in [&self.complaints, &self.console] {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Instructions as a budget: `make bench ARGS="--budget"` counts and fails if a cell takes more than
-//! [`FILE`] allows it. CI does so, so that no change costs anything unseen.
+//! Budgets of instructions: `make bench ARGS="--budget"` counts instructions and fails if a cell
+//! takes more than [`FILE`] allows. CI runs it, so that a slowdown is noticed.
 //!
-//! What is budgeted is a difference of two counts of the same run: it does not move with the kernel
-//! around the modules. Of a BTT it is what the BTT adds to the raw disk of the same stack, of the raw
-//! disk it is what ours takes more than that of the C driver (a negative number if it takes fewer).
+//! A budget is for the difference of two counts of the same run, which does not change with the
+//! kernel around the modules. For a BTT it is what the BTT adds to the raw disk of the same stack.
+//! For the raw disk it is what our driver takes more than the C driver, a negative number if it
+//! takes fewer.
 //!
-//! A count repeats within 0.1 %, so a budget leaves room for 0.1 % of each of the two.
+//! Counts vary by up to 0.1 % between runs, so a budget includes 0.1 % of each of the two.
 //! `--set-budgets` writes the file from a new count.
 
 use super::{
@@ -29,7 +30,7 @@ use std::{
     fs, //
 };
 
-/// The budgets: a line for each cell. Its head says when they may be raised.
+/// The file of budgets, with a line for each cell. Its head says when budgets may be raised.
 const FILE: &str = "qemu/bench/budgets";
 
 /// The head of the file.
@@ -44,10 +45,11 @@ const HEAD: &str = "\
 # are found to be spare.
 ";
 
-/// Instructions that a budget leaves for what differs from run to run, beside 0.1 % of each count.
+/// Instructions that a budget allows for variation between runs, in addition to 0.1 % of each
+/// count.
 const SLACK: i64 = 40;
 
-/// Instructions that each cell may take.
+/// Maximum number of instructions of each cell.
 #[derive(Debug, PartialEq)]
 pub(super) struct Budgets(BTreeMap<Cell, i64>);
 
@@ -60,7 +62,7 @@ impl Budgets {
         Self::parse(&text, cells).with_context(|| format!("in {FILE}"))
     }
 
-    /// A cell without a budget is an error, and so is a budget without a cell.
+    /// Parses the file. A cell without a budget is an error, and so is a budget without a cell.
     fn parse(text: &str, cells: &[Cell]) -> Result<Self> {
         let mut by_key = cells
             .iter()
@@ -91,7 +93,7 @@ impl Budgets {
         Ok(Self(budgets))
     }
 
-    /// The budgets that follow from a count.
+    /// Returns the budgets that follow from a count.
     pub(super) fn counted(results: &Results, cells: &[Cell]) -> Result<Self> {
         let budget = |cell: &Cell| {
             let counted = Counted::of(results, cell)
@@ -107,7 +109,7 @@ impl Budgets {
         fs::write(&path, self.text()).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The text of the file.
+    /// Returns the text of the file.
     fn text(&self) -> String {
         let mut text = HEAD.to_owned();
         for (cell, budget) in &self.0 {
@@ -116,7 +118,7 @@ impl Budgets {
         text
     }
 
-    /// Compares with what was counted. Returns a table, and whether every cell keeps its budget.
+    /// Compares the budgets with a count. Returns a table, and whether every cell keeps its budget.
     pub(super) fn compare(&self, results: &Results) -> Result<(String, bool)> {
         let mut text = format!("{:30} {:>9} {:>9}\n", "", "counted", "budget");
         let mut kept = true;
@@ -136,7 +138,7 @@ impl Budgets {
     }
 }
 
-/// The two counts whose difference a budget is for.
+/// The two counts whose difference is budgeted.
 struct Counted {
     instructions: f64,
     base: f64,
@@ -172,7 +174,7 @@ impl Counted {
     }
 }
 
-/// What the file calls a cell.
+/// Returns the name of a cell in the file.
 fn key(cell: &Cell) -> String {
     format!("{} {} {}", cell.disk.name(), cell.pattern(), cell.size)
 }

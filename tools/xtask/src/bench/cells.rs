@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is measured: a cell for each disk, direction, pattern, block size, number of jobs and way into the kernel, and how often
-//! in a boot.
+//! Cells of the measurement: one for each disk, direction, pattern, block size, number of jobs and
+//! I/O engine, and how often each is measured in a boot.
 
 use clap::ValueEnum;
 
@@ -17,7 +17,7 @@ pub(crate) struct Cell {
     pub(crate) engine: Engine,
 }
 
-/// What is below it.
+/// The disk of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Disk {
     Btt4096,
@@ -25,14 +25,14 @@ pub(crate) enum Disk {
     Raw,
 }
 
-/// How requests get into the kernel.
+/// The I/O engine of fio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Engine {
     Psync,
     IoUring,
 }
 
-/// How much is measured.
+/// The set of cells to measure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Extent {
     /// Everything.
@@ -47,7 +47,7 @@ const SIZES: [u32; 5] = [512, 4 << 10, 64 << 10, 128 << 10, 1 << 20];
 impl Disk {
     pub(crate) const ALL: [Self; 3] = [Self::Btt4096, Self::Btt512, Self::Raw];
 
-    /// Its name in the script, and a title.
+    /// Returns the name in the script.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Btt4096 => "btt4096",
@@ -56,6 +56,7 @@ impl Disk {
         }
     }
 
+    /// Returns the title in the documentation.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Btt4096 => "BTT, sectors of 4096 bytes",
@@ -79,7 +80,7 @@ impl Engine {
 }
 
 impl Cell {
-    /// Everything that is measured with a clock.
+    /// Returns the cells that are measured in requests a second.
     pub(crate) fn timed(extent: Extent) -> Vec<Self> {
         let mut cells = Vec::new();
         for disk in Disk::ALL {
@@ -110,7 +111,7 @@ impl Cell {
         cells
     }
 
-    /// What is measured in instructions: one job, which waits for each request.
+    /// Returns the cells that are measured in instructions: one job, which waits for each request.
     pub(crate) fn counted(extent: Extent) -> Vec<Self> {
         let mut cells = Self::timed(Extent::Full);
         cells.retain(|cell| {
@@ -135,12 +136,13 @@ impl Cell {
             && (self.size == 4096 || large)
     }
 
-    /// Whether the emulator has translated most of what this cell runs when it has run some others.
+    /// Returns `true` for cells that run first, so that the emulator has translated most of the
+    /// code.
     fn warms_up(&self) -> bool {
         self.size == 4096 && self.jobs == 2
     }
 
-    /// A word that tells it from all others.
+    /// Returns a unique name.
     fn name(&self) -> String {
         format!(
             "{}-{}-{}-{}x{}",
@@ -152,7 +154,7 @@ impl Cell {
         )
     }
 
-    /// As fio calls it.
+    /// Returns fio's name of the pattern.
     pub(crate) fn pattern(&self) -> &'static str {
         match (self.random, self.write) {
             (true, false) => "randread",
@@ -177,24 +179,24 @@ impl Cell {
     }
 }
 
-/// A cell that is measured once.
+/// One measurement of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sample {
     pub(crate) cell: Cell,
-    /// Which time this is in a boot. 0: only to warm up.
+    /// The number of the measurement in a boot. 0 is for warming up.
     time: u32,
 }
 
-/// How often a cell that has a goal is measured in a boot.
+/// How often a cell with a goal is measured in a boot.
 const TIMES: u32 = 3;
 
 impl Sample {
-    /// Every cell once.
+    /// Returns every cell once.
     pub(crate) fn once(cells: &[Cell]) -> Vec<Self> {
         cells.iter().map(|&cell| Self { cell, time: 1 }).collect()
     }
 
-    /// A warm-up, every cell once, and those that have a goal more often.
+    /// Returns a warm-up, every cell once, and those with a goal more often.
     pub(crate) fn timed(cells: &[Cell]) -> Vec<Self> {
         let mut samples = Vec::new();
         for time in 0..=TIMES {
@@ -208,17 +210,17 @@ impl Sample {
         samples
     }
 
-    /// Whether its number counts.
+    /// Returns `true` unless it is only for warming up.
     pub(crate) fn counts(&self) -> bool {
         self.time > 0
     }
 
-    /// A word that tells it from all others.
+    /// Returns a unique name.
     pub(crate) fn name(&self) -> String {
         format!("{}-{}", self.time, self.cell.name())
     }
 
-    /// A line of the list for the script.
+    /// Returns a line of the list for the script.
     pub(crate) fn line(&self) -> String {
         let cell = &self.cell;
         format!(

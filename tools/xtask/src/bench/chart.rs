@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The chart of ratios: a bar for each cell, to the right of 1 where ours is faster.
+//! The chart of ratios: a bar for each cell, which ends to the right of 1 if our driver is faster.
 
 use super::{
     cells::Cell,
@@ -21,10 +21,10 @@ const ROW: f64 = 14.0;
 const LABELS: f64 = 250.0;
 /// Width of a ratio of 1.
 const UNIT: f64 = 150.0;
-/// Bars end here at the latest; the number says how far they would go.
+/// Maximum length of a bar. The number beside it is not limited.
 const MOST: f64 = 4.0;
 
-/// Draws the ratios ours/C of all cells that were measured.
+/// Draws the ratios ours/C of all measured cells.
 pub(crate) fn ratios(results: &Results, cells: &[Cell]) -> String {
     let rows = cells
         .iter()

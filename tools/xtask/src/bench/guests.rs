@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The machines of the benches.
+//! The virtual machines of the benchmarks.
 //!
-//! Hosts that are virtual machines themselves may be twice as fast in one second as in the next. Where time is measured, a machine
-//! of each stack is therefore there at once, and they take turns of [`TURN`]. The clocks of the one that waits stand still: whatever
-//! the host does meets both alike, and ratios of what both measured side by side mean something.
+//! A host that is itself a virtual machine may be twice as fast in one second as in the next. Where
+//! time is measured, one machine of each stack therefore runs side by side, and they alternate in
+//! slices of [`TURN`]. The clock of the paused machine does not advance. Changes of the host's
+//! speed affect both alike, so that ratios of measurements made side by side are meaningful.
 
 use crate::{
     accelerator::Accelerator,
@@ -42,35 +43,36 @@ use std::{
     time::Duration, //
 };
 
-/// How long one machine runs before the other does: much shorter than what is measured, much longer than it takes to change.
+/// A slice: much shorter than a measurement, much longer than a switch.
 const TURN: Duration = Duration::from_millis(50);
-/// Time for what is not fio: a boot and two new BTTs.
+/// Timeout of everything but fio: a boot and two new BTTs.
 const OVERHEAD: Duration = Duration::from_secs(300);
-/// Time for one cell, most of which is fio's own start on a busy host.
+/// Timeout of one cell. Most of it is for the start of fio on a busy host.
 const CELL: Duration = Duration::from_secs(30);
 
-/// What all boots have in common.
+/// The common properties of all boots.
 pub(super) struct Guests<'a> {
     pub(super) machine: &'a Machine,
     pub(super) files: &'a GuestFiles,
     pub(super) icount: bool,
 }
 
-/// What runs in a guest: a script of qemu/, on NVDIMMs of these sizes, with `list` in the file `cells`.
+/// The work of a guest: a script of qemu/, on NVDIMMs of these sizes, with `list` in the file
+/// `cells`.
 pub(super) struct Work<'a> {
     pub(super) script: &'a str,
     pub(super) nvdimms: &'a [u64],
     pub(super) list: &'a str,
 }
 
-/// Something of each stack.
+/// A value for each stack.
 pub(super) struct Both<T> {
     pub(super) c: T,
     pub(super) ours: T,
 }
 
 impl Guests<'_> {
-    /// Does the work under one stack. Returns what the script printed.
+    /// Does the work under one stack. Returns the output of the script.
     pub(super) fn alone(&self, stack: Stack, work: &Work<'_>) -> Result<String> {
         let mut booted = self.boot(stack, work)?;
         let printed = booted.work(work)?;
@@ -93,7 +95,7 @@ impl Guests<'_> {
                 let printed = worker.join();
                 printed.unwrap_or_else(|_| Err(anyhow!("a worker panicked")))
             });
-            // Why a guest failed says more than that its monitor is gone.
+            // The error of a guest says more than that of its monitor.
             let printed = [c?, ours?];
             turns.map(|()| printed)
         })?;
@@ -169,7 +171,7 @@ impl Booted {
     }
 }
 
-/// Lets the machines run in turns until `ended` says of both that their work has. Both run afterwards.
+/// Runs the machines in turns until both have `ended`. Both run afterwards.
 fn take_turns(monitors: &mut [Monitor; 2], ended: impl Fn() -> [bool; 2]) -> Result<()> {
     let turns = (|| {
         monitors.iter_mut().try_for_each(Monitor::pause)?;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `make bench`: both stacks in turns ([`guests`]), measured by fio ([`cells`]), and what came of it ([`results`]) as sections of
-//! Documentation/benchmarks.md ([`report`]) and a [`chart`].
+//! `make bench`: measures both stacks in turns ([`guests`]) with fio ([`cells`]), and writes the
+//! [`results`] as sections of Documentation/benchmarks.md ([`report`]) and a [`chart`].
 //!
-//! A benchmark, not a test: it fails only if it cannot measure. Times want a quiet machine. Instructions (`--icount`) do not:
-//! there the guest's clock counts the instructions that it executes. Instructions also have a [`budget`], which CI asks for.
+//! It fails only if it cannot measure. Measuring time needs an idle machine. Counting instructions
+//! (`--icount`) does not: the guest's clock advances with the instructions that it executes.
+//! Instructions also have a [`budget`], which CI checks.
 
 mod budget;
 mod cells;
@@ -52,25 +53,26 @@ use std::{
 /// Bytes of each of the three NVDIMMs.
 const NVDIMM: u64 = 128 * MIB;
 
-/// What to measure.
+/// Arguments of a measurement.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
-    /// Count the guest's instructions instead of taking the time.
+    /// Count the guest's instructions instead of measuring time.
     #[arg(long)]
     icount: bool,
     /// Count instructions, and fail if a cell takes more than qemu/bench/budgets allows.
     #[arg(long, conflicts_with_all = ["icount", "sizes", "extent"])]
     budget: bool,
-    /// Count instructions, and make qemu/bench/budgets of the count.
+    /// Count instructions, and write qemu/bench/budgets from the count.
     #[arg(long, conflicts_with_all = ["budget", "icount", "sizes", "extent"])]
     set_budgets: bool,
-    /// Everything, or only the cells that have a goal.
+    /// Measure everything, or only the cells with a goal.
     #[arg(long, value_enum, default_value_t)]
     extent: Extent,
-    /// Boots of each stack: 5 by default, 3 for sizes, 1 for instructions.
+    /// Number of boots of each stack: 5 by default, 3 for sizes, 1 for instructions.
     #[arg(long)]
     rounds: Option<u32>,
-    /// Measure what making and attaching a BTT costs instead, on namespaces of up to so many GiB.
+    /// Measure the cost of creating and attaching a BTT instead, on namespaces of up to this number
+    /// of GiB.
     #[arg(long, conflicts_with = "icount", default_missing_value = "1024", num_args = 0..=1)]
     sizes: Option<u64>,
     /// Print the tables and leave the documentation as it is.
@@ -107,7 +109,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 }
 
-/// Instructions a request, as a section of the documentation.
+/// Writes instructions a request as a section of the documentation.
 fn count(guests: &Guests<'_>, options: &Options) -> Result<()> {
     let cells = Cell::counted(options.extent);
     let results = instructions(guests, &cells, options)?;
@@ -120,7 +122,7 @@ fn count(guests: &Guests<'_>, options: &Options) -> Result<()> {
     )
 }
 
-/// Instructions a request, against the budgets.
+/// Compares instructions a request with the budgets.
 fn budget(guests: &Guests<'_>, options: &Options) -> Result<()> {
     let cells = Cell::counted(Extent::Full);
     let budgets = Budgets::read(&cells)?;
@@ -131,14 +133,14 @@ fn budget(guests: &Guests<'_>, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Instructions a request, as budgets from now on.
+/// Writes new budgets from instructions a request.
 fn set_budgets(guests: &Guests<'_>, options: &Options) -> Result<()> {
     let cells = Cell::counted(Extent::Full);
     Budgets::counted(&instructions(guests, &cells, options)?, &cells)?.write()
 }
 
-/// Counts the instructions of these cells. The machines of both stacks run at once: what one counts
-/// does not depend on what else the host does.
+/// Counts the instructions of these cells. The machines of both stacks run at the same time: a
+/// count does not depend on the load of the host.
 fn instructions(guests: &Guests<'_>, cells: &[Cell], options: &Options) -> Result<Results> {
     let samples = Sample::once(cells);
     let list = list(&samples);
@@ -168,7 +170,7 @@ fn instructions(guests: &Guests<'_>, cells: &[Cell], options: &Options) -> Resul
     Ok(results)
 }
 
-/// Requests a second: a machine of each stack, in turns.
+/// Measures requests a second, with a machine of each stack in turns.
 fn time(guests: &Guests<'_>, options: &Options) -> Result<()> {
     let cells = Cell::timed(options.extent);
     let samples = Sample::timed(&cells);
@@ -221,7 +223,7 @@ fn told(start: Instant, what: &str) {
     println!("[{:7.1} s] {what}", start.elapsed().as_secs_f64());
 }
 
-/// Prints a section, and puts it into the documentation. The section names the commit that it is of.
+/// Prints a section, and writes it into the documentation. The section names the measured commit.
 fn document(name: &str, title: &str, section: &str, options: &Options) -> Result<()> {
     let section = format!("Measured at {}.\n\n{section}", project::commit());
     print!("\n{section}");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tables of Documentation/benchmarks.md. A run replaces its own section and leaves the others alone.
+//! The tables of Documentation/benchmarks.md. A run replaces its own section only.
 
 use super::{
     cells::{
@@ -19,7 +19,7 @@ use std::{
     path::Path, //
 };
 
-/// A goal of a cell: what its ratio ours/C may be.
+/// The goal of a cell: a limit of its ratio ours/C.
 #[derive(Clone, Copy)]
 enum Goal {
     AtLeast(f64),
@@ -44,7 +44,7 @@ impl Goal {
     }
 }
 
-/// Goal for requests a second.
+/// Returns the goal for requests a second.
 fn timed_goal(cell: &Cell) -> Goal {
     let is_btt_write = cell.write && cell.disk == Disk::Btt4096;
     match cell.size {
@@ -54,7 +54,7 @@ fn timed_goal(cell: &Cell) -> Goal {
     }
 }
 
-/// Goal for the instructions that a BTT adds to a raw request.
+/// Returns the goal for the instructions that a BTT adds to a raw request.
 fn added_goal(cell: &Cell) -> Option<Goal> {
     match (cell.write, cell.size) {
         (true, 4096) => Some(Goal::AtMost(0.45)),
@@ -65,7 +65,7 @@ fn added_goal(cell: &Cell) -> Option<Goal> {
     }
 }
 
-/// Requests a second of every cell.
+/// Returns a table of requests a second of every cell.
 pub(crate) fn timed(results: &Results, cells: &[Cell], rounds: u32) -> Result<String> {
     let mut text = format!(
         "Requests a second: medians of {rounds} rounds. In each a machine of each stack, with two virtual CPUs, is booted, and they\n\
@@ -104,7 +104,7 @@ pub(crate) fn timed(results: &Results, cells: &[Cell], rounds: u32) -> Result<St
     Ok(text)
 }
 
-/// Instructions a request, and what a BTT adds to them.
+/// Returns a table of instructions a request, and what a BTT adds to them.
 pub(crate) fn counted(results: &Results, cells: &[Cell]) -> Result<String> {
     let mut text = String::from(
         "Mean guest instructions a request, from fio's call to its return: QEMU's `-icount shift=0`, one CPU, one job, psync,\n\
@@ -145,7 +145,7 @@ pub(crate) fn counted(results: &Results, cells: &[Cell]) -> Result<String> {
     Ok(text)
 }
 
-/// Puts `section` between its two marks in a document, which is made if it is not there.
+/// Writes `section` between its two marks in a document, which is created if it does not exist.
 pub(crate) fn replace_section(
     document: &Path,
     name: &str,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was measured: numbers for each cell and stack, in the order in which they were measured; medians and ratios of them.
+//! Results: numbers for each cell and stack in the order of measurement, their medians and ratios.
 
 use super::cells::{
     Cell,
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(crate) struct Results(BTreeMap<(Cell, Stack), Vec<f64>>);
 
-/// Where some numbers lie.
+/// Median and quartiles of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
@@ -26,12 +26,12 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// `None` without numbers.
+    /// Returns `None` without numbers.
     pub(crate) fn of(numbers: &[f64]) -> Option<Self> {
         let mut sorted = numbers.to_vec();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
-        // Between two numbers, as far as the share lies between them.
+        // Interpolates between two numbers.
         let at = |share: f64| {
             let place = share * last as f64;
             let (below, above) = (
@@ -48,7 +48,7 @@ impl Summary {
 }
 
 impl Results {
-    /// Takes what the script printed in one boot: a sample's name and a number a line.
+    /// Adds the output of the script in one boot: a sample's name and a number a line.
     pub(crate) fn add(&mut self, samples: &[Sample], stack: Stack, printed: &str) -> Result<()> {
         let numbers = printed
             .lines()
@@ -67,7 +67,7 @@ impl Results {
         Ok(())
     }
 
-    /// Both stacks' numbers.
+    /// Returns the numbers of both stacks.
     pub(crate) fn pair(&self, cell: &Cell) -> Option<Pair> {
         let c = self.0.get(&(*cell, Stack::C))?;
         let ours = self.0.get(&(*cell, Stack::Rust))?;
@@ -81,7 +81,7 @@ pub(crate) struct Pair {
     /// Medians.
     pub(crate) c: f64,
     pub(crate) ours: f64,
-    /// Ours/C, of numbers that were measured side by side.
+    /// Ours/C, of numbers measured side by side.
     pub(crate) ratio: Summary,
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What making and attaching a BTT costs, by the size of its namespace. The NVDIMM is a sparse file, so that 1 TiB of it takes as
-//! much of the disk as the BTT's metadata.
+//! The cost of creating and attaching a BTT, by the size of its namespace. The NVDIMM is a sparse
+//! file, so that 1 TiB needs only as much disk space as the BTT's metadata.
 
 use super::{
     guests::{
@@ -21,7 +21,7 @@ const GIB: u64 = 1 << 30;
 /// Sizes of namespaces, in GiB.
 const SIZES: [u64; 4] = [1, 16, 128, 1024];
 
-/// What one boot found, or many of them did.
+/// The costs in one boot, or the medians of many.
 struct Cost {
     made: f64,
     attached: f64,
@@ -43,7 +43,7 @@ impl Cost {
     }
 }
 
-/// The medians of some boots.
+/// Returns the medians of some boots.
 fn median(costs: &[Cost]) -> Option<Cost> {
     let of = |number: fn(&Cost) -> f64| {
         Some(Summary::of(&costs.iter().map(number).collect::<Vec<_>>())?.median)
@@ -55,7 +55,8 @@ fn median(costs: &[Cost]) -> Option<Cost> {
     })
 }
 
-/// Measures all sizes up to `most` GiB, under both stacks in turns. Returns the section of the documentation.
+/// Measures all sizes up to `most` GiB, under both stacks in turns. Returns the section of the
+/// documentation.
 pub(super) fn measure(guests: &Guests<'_>, most: u64, rounds: u32) -> Result<String> {
     let mut text = format!(
         "Milliseconds to make and to attach a BTT with sectors of 4096 bytes, and KiB of the guest's memory that it holds: medians of\n\

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ASL of the root device and its DIMMs (ACPI 6.5, sections 9.20 and 6.5.10).
+//! ASL of the root device and its DIMMs (ACPI 6.5, sections 9.20 and 6.5.10).
 //!
-//! QEMU's DSDT is of revision 1, so integers have 32 bits, and all that a method reaches lies below 4 GiB.
+//! QEMU's DSDT has revision 1, so integers have 32 bits, and methods only access addresses below 4
+//! GiB.
 
 use super::description::{
     Description,
@@ -13,7 +14,7 @@ use super::description::{
 };
 use std::fmt::Write;
 
-/// The whole source. `more` goes into the scope of the root device.
+/// Returns the whole source. `more` is added to the scope of the root device.
 pub(super) fn source(description: &Description, more: &str) -> String {
     let mut devices = String::new();
     for (index, device) in description.devices.iter().enumerate() {
@@ -53,7 +54,7 @@ fn of_device(index: usize, device: &Device) -> String {
     text
 }
 
-/// `_DSM` that tells which functions there are, and has none of them.
+/// Returns a `_DSM` that only implements function 0, the query of functions.
 fn functions(family: Family, device: &Device) -> String {
     let guid = match family {
         Family::Intel => "4309ac30-0d11-11e4-9191-0800200c9a66",
@@ -77,11 +78,13 @@ fn functions(family: Family, device: &Device) -> String {
     )
 }
 
-/// Methods over a label area in memory. A field has a fixed length, so they move a window of the area that the bytes in question lie in.
+/// Returns label methods on a label area in memory. A field has a fixed length, so the methods
+/// access a window of the area that contains the requested bytes.
 fn label_methods(labels: &Labels) -> String {
     let Labels { size, address } = labels;
     let last = size - LABEL_WINDOW;
-    // A window that begins at the offset, unless it would end behind the area. Local0: where it begins; Local1: where in it the bytes are.
+    // The window begins at the offset, unless it would end behind the area. Local0 is its start,
+    // Local1 the offset of the bytes in it.
     let window = format!(
         "                    If ((Arg1 > {LABEL_WINDOW}) || (Arg0 > {size}) || ((Arg0 + Arg1) > {size})) {{ REFUSE }}
                     Local0 = Arg0
@@ -93,7 +96,7 @@ fn label_methods(labels: &Labels) -> String {
         LABEL_WINDOW * 8
     );
     let mut text = String::new();
-    // Status, bytes of the area, bytes at once.
+    // Status, bytes of the area, maximum bytes of a transfer.
     let _ = writeln!(
         text,
         "                Method (_LSI, 0, NotSerialized) {{ Return (Package () {{0, {size}, {LABEL_WINDOW}}}) }}"

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a file of qemu/firmware says: one thing a line, its words in any order but for the first ones.
+//! Parser of qemu/firmware/NAME.nfit: one item a line, whose words come in any order but for the
+//! first ones.
 //!
-//! Nothing is checked here that real firmware could get wrong as well: such tables are what this is for. Numbers have the units K, M, G, or
-//! are hexadecimal with 0x.
+//! Mistakes that real firmware could make are accepted: making such tables is the purpose. Numbers
+//! have the units K, M, G, or are hexadecimal with 0x.
 
 use super::BASE;
 use crate::units::{
@@ -17,10 +18,10 @@ use anyhow::{
     Result, //
 };
 
-/// Bytes that a label method moves at once, and at least as many are in a label area.
+/// Bytes that a label method transfers at once, and the minimum size of a label area.
 pub(super) const LABEL_WINDOW: u64 = 4096;
 
-/// All that a file says.
+/// The contents of a file.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Description {
     pub(super) memory: Memory,
@@ -33,24 +34,26 @@ pub(super) struct Description {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Memory {
     pub(super) size: u64,
-    /// Whether the memory map calls it reserved, and not persistent.
+    /// Whether the memory map marks it as reserved instead of persistent.
     pub(super) reserved: bool,
 }
 
-/// `device HANDLE [labels=SIZE@ADDRESS] [family=NAME] [functions=MASK] [others=MASK]`: an ACPI device below the root device.
+/// `device HANDLE [labels=SIZE@ADDRESS] [family=NAME] [functions=MASK] [others=MASK]`: an ACPI
+/// device below the root device.
 #[derive(Debug, PartialEq)]
 pub(super) struct Device {
     pub(super) handle: u32,
     pub(super) labels: Option<Labels>,
     /// The command family that the device answers to.
     pub(super) family: Option<Family>,
-    /// What its function 0 answers.
+    /// The result of its function 0.
     pub(super) functions: u64,
-    /// What function 0 answers to whoever asks for another family, which should be 0.
+    /// The result of function 0 of other families, which should be 0.
     pub(super) others: u64,
 }
 
-/// A label area in the memory behind the tables, which the methods `_LSI`, `_LSR` and `_LSW` reach.
+/// A label area in the memory behind the tables, which the methods `_LSI`, `_LSR` and `_LSW`
+/// access.
 #[derive(Debug, PartialEq)]
 pub(super) struct Labels {
     pub(super) size: u64,
@@ -76,7 +79,8 @@ pub(super) enum Structure {
         length: u64,
         proximity: Option<u32>,
     },
-    /// `mapping HANDLE range=INDEX size=SIZE [control=INDEX] [offset=N] [dpa=N] [ways=N] [flags=WORD,...] [physical=N]`
+    /// `mapping HANDLE range=INDEX size=SIZE [control=INDEX] [offset=N] [dpa=N] [ways=N]
+    /// [flags=WORD,...] [physical=N]`
     Mapping {
         handle: u32,
         range: u16,
@@ -98,11 +102,11 @@ pub(super) enum Structure {
     Hints { handle: u32, addresses: Vec<u64> },
     /// `capabilities BITS`
     Capabilities { bits: u32 },
-    /// `bytes BYTE...`, for what none of the above can say: a whole structure with type and length.
+    /// `bytes BYTE...`: any structure, with its type and length.
     Bytes(Vec<u8>),
 }
 
-/// What a range is for.
+/// The type of a range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum RangeKind {
     Persistent,
@@ -111,13 +115,13 @@ pub(super) enum RangeKind {
 }
 
 impl Memory {
-    /// How the kernel's memory map gets to know of it.
+    /// Returns the word for the kernel's command line that adds it to the memory map.
     pub(super) fn kernel_argument(&self) -> String {
         let (size, base) = (self.size, BASE);
         if self.reserved {
             format!("memmap={size:#x}${base:#x}")
         } else {
-            // RAM (type 1) becomes persistent memory (type 7), as firmware says it.
+            // RAM (type 1) becomes persistent memory (type 7), as if firmware declared it.
             format!("memmap={size:#x}%{base:#x}-1+7")
         }
     }
@@ -242,7 +246,7 @@ fn structure(verb: &str, words: &mut Words<'_>) -> Result<Structure> {
     })
 }
 
-/// The state of a DIMM, in the words of its attribute `nfit/flags`.
+/// Parses the state of a DIMM, in the words of its attribute `nfit/flags`.
 fn flags(text: &str) -> Result<u16> {
     text.split(',').try_fold(0, |flags, word| {
         Ok(flags
@@ -259,7 +263,7 @@ fn flags(text: &str) -> Result<u16> {
     })
 }
 
-/// The words of a line: plain ones, which have an order, and `name=value`.
+/// The words of a line: plain ones in order, and `name=value`.
 struct Words<'l> {
     plain: std::collections::VecDeque<&'l str>,
     named: Vec<(&'l str, &'l str)>,
@@ -286,7 +290,7 @@ impl<'l> Words<'l> {
         number(self.plain().context("a number is missing")?)
     }
 
-    /// All plain words that are left.
+    /// Returns all plain words that are left.
     fn numbers<T: TryFrom<u64>>(&mut self) -> Result<Vec<T>> {
         self.plain.drain(..).map(number).collect()
     }
@@ -305,7 +309,7 @@ impl<'l> Words<'l> {
             .with_context(|| format!("{name}= is missing"))
     }
 
-    /// Nothing may be left over.
+    /// Fails if words are left.
     fn end(&self) -> Result<()> {
         let named = self.named.iter().map(|(name, _)| *name);
         let rest = self.plain.iter().copied().chain(named).collect::<Vec<_>>();
@@ -314,7 +318,7 @@ impl<'l> Words<'l> {
     }
 }
 
-/// `64M`, `0x1000`, `4096`; several with `+` between them.
+/// Parses `64M`, `0x1000`, `4096`, or a sum of such terms with `+`.
 fn number<T: TryFrom<u64>>(text: &str) -> Result<T> {
     let sum = text.split('+').try_fold(0_u64, |sum, term| {
         let unit = match term.as_bytes().last() {

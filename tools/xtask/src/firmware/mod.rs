@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Firmware of our own for a guest: an NFIT and an SSDT made from a description in qemu/firmware, and the memory that they are about.
+//! Firmware tables for a guest: an NFIT and an SSDT made from a description in qemu/firmware, and
+//! the memory that they describe.
 //!
 //! ```text
 //! qemu/firmware/NAME.nfit ── description ─┬─ nfit ─ NAME.NFIT ─┐
 //! qemu/firmware/NAME.asl  ────────────────┴─ asl ── NAME.SSDT ─┴─ qemu -acpitable
 //! ```
 //!
-//! [`description`] is what a file says, [`nfit`] and [`asl`] make the tables of it. qemu/tests/README.md documents the language for those who
-//! write tests. The guest's physical memory is then
+//! [`description`] parses a file, [`nfit`] and [`asl`] make the tables. qemu/tests/README.md
+//! documents the language. The guest's physical memory is then
 //!
 //! ```text
 //! 0        512 MiB = BASE                BASE + memory
 //! | node 0 | node 1: a file of the host | node 2: the rest of the RAM, with QEMU's own tables at its end |
 //! ```
 //!
-//! The file outlives a boot, so what the guest stores there is persistent. The kernel keeps off it by a word on its command line.
+//! The file outlives a boot, so what the guest stores there is persistent. A word on the command
+//! line makes the kernel leave the memory alone.
 
 mod asl;
 mod description;
@@ -40,13 +42,13 @@ use std::{
     process::Command,
 };
 
-/// Where the memory behind the tables begins, whatever else the guest has.
+/// Start of the memory that the tables describe, whatever memory the guest has.
 pub(crate) const BASE: u64 = 512 * MIB;
 
-/// The Debian package with the compiler of ASL, and the compiler.
+/// The Debian package with the ASL compiler, and the compiler.
 pub(crate) const COMPILER: (&str, &str) = ("acpica-tools", "iasl");
 
-/// Tables as files for QEMU, and the memory that they are about.
+/// Tables as files for QEMU, and the memory that they describe.
 #[derive(Clone, Debug)]
 pub(crate) struct Firmware {
     /// The NFIT, with its header.
@@ -55,19 +57,19 @@ pub(crate) struct Firmware {
     pub(crate) ssdt: PathBuf,
     /// Bytes of memory from [`BASE`] on.
     pub(crate) memory: u64,
-    /// The file that is this memory.
+    /// The file behind this memory.
     pub(crate) file: PathBuf,
-    /// The word for the kernel's command line that keeps the kernel off the memory.
+    /// The word for the command line that makes the kernel leave the memory alone.
     pub(crate) kernel_argument: String,
 }
 
 impl Firmware {
-    /// Reads the description `name`, and makes its tables in `directory`. The memory's file is to be made by the caller, and as large as the
-    /// largest memory of all that share it.
+    /// Reads the description `name`, and makes its tables in `directory`. The caller creates the
+    /// memory's file, as large as the largest memory of all descriptions that share it.
     ///
     /// # Errors
     ///
-    /// There is no such description, or it cannot be understood, or the compiler does not take its ASL.
+    /// The description does not exist or cannot be parsed, or the compiler rejects its ASL.
     pub(crate) fn build(name: &str, directory: &Path) -> Result<Self> {
         let sources = project::root().join("qemu/firmware");
         let source = sources.join(format!("{name}.nfit"));
@@ -75,7 +77,7 @@ impl Firmware {
             .with_context(|| format!("cannot read {}", source.display()))?;
         let description =
             Description::parse(&text).with_context(|| format!("in {}", source.display()))?;
-        // More of the root device's scope, where the description's language has no words for it.
+        // Additional ASL for the scope of the root device.
         let more = fs::read_to_string(sources.join(format!("{name}.asl"))).unwrap_or_default();
 
         let write = |kind: &str, content: &[u8]| {
@@ -100,7 +102,7 @@ impl Firmware {
 fn compile(source: &Path) -> Result<PathBuf> {
     let (package, compiler) = COMPILER;
     let mut command = Command::new(compiler);
-    // No warnings: odd firmware is what we want.
+    // No warnings: malformed firmware is the purpose.
     command.args(["-vs", "-ve", "-p"]);
     process::output(command.arg(source.with_extension("")).arg(source))
         .with_context(|| format!("the ASL in {} ({package})", source.display()))?;
@@ -111,7 +113,7 @@ fn compile(source: &Path) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    /// Descriptions are found out to be wrong before a guest is booted for them.
+    /// Finds mistakes in descriptions without booting a guest.
     #[test]
     fn all_descriptions_can_be_read() {
         let directory = project::root().join("qemu/firmware");

@@ -8,7 +8,7 @@ use super::description::{
     Structure, //
 };
 
-/// The table, with header and check sum.
+/// Returns the table, with header and checksum.
 pub(super) fn table(description: &Description) -> Vec<u8> {
     let structures = description
         .structures
@@ -38,7 +38,7 @@ fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("a description is shorter than that")
 }
 
-/// A structure: its type, its length, its fields.
+/// Returns the bytes of a structure: type, length and fields.
 fn bytes(structure: &Structure) -> Vec<u8> {
     let mut fields = Table::default();
     let kind = match structure {
@@ -142,7 +142,7 @@ fn guid(kind: RangeKind) -> Guid {
 struct Guid(u32, u16, u16, u64);
 
 impl Guid {
-    /// The first three fields are little endian, the rest is as it is written.
+    /// The first three fields are little endian, the rest is in the order of its text.
     fn to_bytes_le(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&self.0.to_le_bytes());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `make powercut`: as many power cuts as one likes, in chains of all kinds.
+//! `make powercut`: a given number of power cuts, in chains of all kinds.
 
 use super::{
     plan::Job,
@@ -41,24 +41,24 @@ use std::{
     },
 };
 
-/// Cuts of a chain, at most. A new one starts from a new BTT.
+/// Maximum number of cuts of a chain. Each chain starts from a new BTT.
 const CUTS_A_CHAIN: u32 = 25;
 
-/// A campaign.
+/// Arguments of a campaign.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Campaign {
-    /// How many power cuts.
+    /// Number of power cuts.
     #[arg(long, default_value_t = 1000)]
     cuts: u32,
-    /// Of all that is drawn; a random one if this is not given.
+    /// Seed of all random choices; random by default.
     #[arg(long)]
     seed: Option<u64>,
-    /// Guests at once.
+    /// Number of guests that run at the same time.
     #[arg(long, short, default_value_t = super::default_jobs())]
     jobs: usize,
 }
 
-/// Runs it. Success is that all cuts were survived.
+/// Runs the campaign. It succeeds if the BTT survives all cuts.
 pub(crate) fn run(campaign: &Campaign) -> Result<ExitCode> {
     let machine = Machine::prepare(Flavour::Ordinary)?;
     let files = GuestFiles::prepare(&machine, &BTreeSet::from([Stack::Rust, Stack::C]))?;
@@ -92,7 +92,7 @@ pub(crate) fn run(campaign: &Campaign) -> Result<ExitCode> {
     Ok(tally.close())
 }
 
-/// Chains with so many cuts altogether, of all kinds in turns.
+/// Returns chains of all kinds in turns, with this total number of cuts.
 fn chains(cuts: u32, seed: u64) -> impl Iterator<Item = Chain> {
     let mut random = StdRng::seed_from_u64(seed);
     let kinds = [
@@ -101,7 +101,7 @@ fn chains(cuts: u32, seed: u64) -> impl Iterator<Item = Chain> {
         (Kind::Labelled, 4096),
         (Kind::Interleaved, 4096),
     ];
-    // A short campaign has all kinds, too.
+    // Short enough that even a short campaign has all kinds.
     let length = CUTS_A_CHAIN.min(cuts.div_ceil(kinds.len() as u32)).max(1);
     let starts = (0..cuts).step_by(length as usize);
     (1..).zip(starts).zip(kinds.into_iter().cycle()).map(

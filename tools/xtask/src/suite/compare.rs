@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Side by side: tests that must print the same under both stacks.
+//! Comparison of tests that must print the same under both stacks.
 //!
-//! What may differ is normalised here, and nothing else is: UUIDs, which are new in every run.
+//! Only UUIDs may differ, which are new in every run. They are normalised here.
 
 use super::{
     report::{
@@ -24,7 +24,7 @@ use std::{
     time::Instant, //
 };
 
-/// For scripts that are to print the same under all stacks: whether they did.
+/// Compares the output of scripts that must print the same under all stacks.
 pub(super) fn compare(results: &Path, scripts: &[Script], outcomes: &[Outcome]) -> Vec<Outcome> {
     let passed = |name: &str| {
         let outcome = outcomes.iter().find(|outcome| outcome.name == name);
@@ -35,7 +35,8 @@ pub(super) fn compare(results: &Path, scripts: &[Script], outcomes: &[Outcome]) 
     for script in scripts.iter().filter(|script| script.compare) {
         let start = Instant::now();
         let stacks = [Stack::C, Stack::Rust];
-        // A script that failed or was not run has nothing to compare, and has been reported.
+        // A script that failed or was not run has no output to compare. It has been reported
+        // already.
         if !stacks
             .iter()
             .all(|&stack| passed(&report::name(&script.name, stack)))
@@ -48,7 +49,7 @@ pub(super) fn compare(results: &Path, scripts: &[Script], outcomes: &[Outcome]) 
             .header(stacks[0].name(), stacks[1].name())
             .to_string();
         let verdict = match (difference.is_empty(), theirs.is_empty()) {
-            (_, true) => Verdict::Failed("it printed nothing that could be compared".to_owned()),
+            (_, true) => Verdict::Failed("it printed nothing to compare".to_owned()),
             (true, false) => Verdict::Passed,
             (false, false) => Verdict::Failed(difference),
         };
@@ -64,7 +65,7 @@ pub(super) fn compare(results: &Path, scripts: &[Script], outcomes: &[Outcome]) 
     comparisons
 }
 
-/// What a script printed under a stack. Which boot it was in is only known from where its output lies.
+/// Returns what a script printed under a stack. The directories of all boots are searched.
 pub(super) fn printed(results: &Path, stack: Stack, name: &str) -> String {
     let boots = fs::read_dir(results.join(stack.name()))
         .into_iter()
@@ -79,7 +80,7 @@ pub(super) fn printed(results: &Path, stack: Stack, name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Replaces what is different in every run: a UUID by its number in order of appearance.
+/// Replaces each UUID by its number in order of appearance.
 fn normalise(text: &str) -> String {
     static UUID: LazyLock<Regex> = LazyLock::new(|| {
         let pattern = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";

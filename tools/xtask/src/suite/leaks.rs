@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What kmemleak found after the tests of a boot, less what the kernel itself is known to lose, whichever modules run on it.
+//! Reports of kmemleak after the tests of a boot, without the known leaks of the kernel itself.
 
 use super::{
     report::Verdict,
@@ -8,16 +8,17 @@ use super::{
 };
 use anyhow::Result;
 
-/// How kmemleak begins each allocation that nobody holds.
+/// The beginning of each object in a report of kmemleak.
 const BEGINNING: &str = "unreferenced object ";
 
-/// What the backtrace of an allocation has in it that the kernel loses.
+/// Functions in the backtrace of the allocation that the kernel leaks.
 ///
-/// A store to `bind` for a device that is not ready to be probed keeps its reason with the device, which is not deferred by
-/// that; `driver_deferred_probe_del()` frees the reasons of deferred devices only (drivers/base/dd.c).
+/// A store to `bind` for a device that is not ready to be probed stores the reason with the device,
+/// but does not defer it. `driver_deferred_probe_del()` frees the reasons of deferred devices only
+/// (drivers/base/dd.c).
 const OF_THE_KERNEL: [&str; 2] = ["device_set_deferred_probe_reason+", "device_driver_attach+"];
 
-/// Whether kmemleak finds nothing that our modules may have lost. They are to be unloaded before.
+/// Passes if kmemleak finds nothing that our modules may have leaked. They must be unloaded before.
 pub(super) fn look(session: &mut Session) -> Result<Verdict> {
     let report = ours(&session.leaks()?);
     Ok(if report.is_empty() {
@@ -27,7 +28,7 @@ pub(super) fn look(session: &mut Session) -> Result<Verdict> {
     })
 }
 
-/// A report without the objects that the kernel loses. What is no object stays: it is not understood.
+/// Returns a report without the objects that the kernel leaks. Text that is no object is kept.
 fn ours(report: &str) -> String {
     let (preamble, objects) = match report.find(BEGINNING) {
         Some(first) => report.split_at(first),

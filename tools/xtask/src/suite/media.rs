@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the NVDIMMs of a guest are made of: files, in memory if there is room.
+//! The files behind a guest's NVDIMMs, in memory if there is space.
 //!
-//! The host writes pages of a file on disk back every few seconds and protects them, so that the next store of the guest to each of them is a fault of
-//! the host. That took most of the time of large writes.
+//! The host writes back the pages of a file on disk every few seconds and write-protects them, so
+//! that the guest's next store to each page faults in the host. These faults took most of the time
+//! of large writes.
 
 use super::script::Hardware;
 use crate::{
@@ -17,25 +18,26 @@ use anyhow::{
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Where files are in memory.
+/// A directory whose files are in memory.
 const MEMORY: &str = "/dev/shm";
 
-/// How much more room there must be: other guests are there at the same time.
+/// Factor of the free memory that is required, because other guests run at the same time.
 const RESERVE: u64 = 4;
 
-/// NVDIMMs of a test with their files, which outlive a boot: those that are there at boot, then the spares. Removed when dropped.
+/// NVDIMMs of a test: those that are present at boot, then the spares. Their files outlive a boot
+/// and are removed when this is dropped.
 pub(crate) struct Media {
     nvdimms: Vec<Nvdimm>,
-    /// Firmware of ours, for each boot.
+    /// The test's own firmware, for each boot.
     firmware: Vec<Firmware>,
-    /// The memory that it is about.
+    /// The memory that the firmware describes.
     memory: Option<Nvdimm>,
-    /// Where the files are. Its path is short enough for a socket.
+    /// The directory of the files. Its path is short enough for a socket.
     directory: TempDir,
 }
 
 impl Media {
-    /// New files, all zeros, and the tables of the firmware if there is any of ours.
+    /// Creates the files, all zeros, and the tables of the test's own firmware.
     pub(crate) fn create(hardware: &Hardware) -> Result<Self> {
         let needs = hardware.nvdimms.iter().chain(&hardware.spares);
         let size = needs.clone().map(|need| need.size + need.label).sum();
@@ -71,32 +73,32 @@ impl Media {
         })
     }
 
-    /// All of them.
+    /// Returns all NVDIMMs.
     pub(crate) fn nvdimms(&self) -> &[Nvdimm] {
         &self.nvdimms
     }
 
-    /// The firmware of this boot, the first one being 1.
+    /// Returns the firmware of this boot, counted from 1.
     pub(crate) fn firmware(&self, boot: u32) -> Option<&Firmware> {
         let index = usize::try_from(boot.saturating_sub(1)).unwrap_or(usize::MAX);
         self.firmware.get(index).or(self.firmware.last())
     }
 
-    /// A directory that is there as long as they are.
+    /// Returns a directory that exists as long as the files do.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The file of the NVDIMM of this number.
+    /// Returns the file of the NVDIMM of this number.
     ///
     /// # Panics
     ///
-    /// If there are not so many.
+    /// If there is no NVDIMM of this number.
     pub(crate) fn file(&self, index: usize) -> &Path {
         &self.nvdimms[index].file
     }
 
-    /// Makes them zeros again. The guest has no driver on them.
+    /// Fills all NVDIMMs with zeros. No driver of the guest may be bound to them.
     pub(crate) fn erase(&self) -> Result<()> {
         self.nvdimms
             .iter()

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest tests: which scripts there are ([`script`]), in which order ([`plan`]), workers that do them ([`run`]), a boot as they
-//! see it ([`session`]), what it lost ([`leaks`]), power cuts ([`powercut`], [`stamps`], [`campaign`]), both stacks side by side
-//! ([`compare`]), what the C stack said before ([`recorded`]), what came of it ([`report`]), where that is written ([`results`]), and when
+//! The guest tests: the scripts ([`script`]), their order ([`plan`]), the workers that run them
+//! ([`run`]), a boot ([`session`]), memory leaks of a boot ([`leaks`]), power cuts ([`powercut`],
+//! [`stamps`], [`campaign`]), comparison of the two stacks ([`compare`]), recorded results of the C
+//! stack ([`recorded`]), verdicts ([`report`]), the directory of results ([`results`]), and when
 //! slow tests passed last ([`slow`]).
 //!
-//! Scripts whose needs are equal share a boot: before each one the NVDIMMs are zeros and the modules freshly loaded, after each
-//! one the modules are unloaded, which must work. A script that takes its machine down costs the others only another boot.
+//! Scripts with equal needs share a boot. Before each script the NVDIMMs are zeroed and the modules
+//! are loaded; after it the modules are unloaded, which must succeed. If a script takes its machine
+//! down, the remaining ones run in another boot.
 
 pub(crate) mod campaign;
 mod compare;
@@ -68,8 +70,8 @@ pub(crate) struct Selection {
     /// List the guest tests with their stacks, tags and descriptions, and run none.
     #[arg(long)]
     list: bool,
-    /// Only guest tests with one of these tags in their head; no unit tests then. Tests with the tag `slow` run only
-    /// when their tag or their name is asked for.
+    /// Only guest tests with one of these tags in their head; no unit tests then. Tests with the
+    /// tag `slow` run only when their tag or their name is asked for.
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
     /// Only under this stack.
@@ -78,7 +80,8 @@ pub(crate) struct Selection {
     /// Add a word to the command line of every guest's kernel, like preempt=full.
     #[arg(long, value_name = "WORD")]
     append: Vec<String>,
-    /// Number of boots for tests with boots of their own. Their kernel's command line gets `boots=N`.
+    /// Number of boots for tests with boots of their own. Their kernel's command line gets
+    /// `boots=N`.
     #[arg(long, value_name = "N")]
     iterations: Option<u32>,
     /// Multiply the timeouts of the tests.
@@ -96,7 +99,8 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Returns whether everything is asked for that is not slow.
+    /// Returns `true` if neither names nor tags were given: every test is selected that is not
+    /// slow.
     fn is_general(&self) -> bool {
         self.filters.is_empty() && self.tag.is_empty()
     }
@@ -147,13 +151,14 @@ impl Selection {
         self.tag.is_empty() && self.names(&chain.name())
     }
 
-    /// Whether what the C stack said before will do. Who asks for one stack wants to see it at work.
+    /// Returns `true` if recorded results of the C stack are used. With `--stack` tests are always
+    /// run.
     fn recalls(&self) -> bool {
         self.stack.is_none() && !self.no_baseline_cache
     }
 }
 
-/// A guest under TCG keeps about one core busy and waits for devices in between.
+/// Returns the number of guests at the same time. A guest under TCG uses about one core.
 fn default_jobs() -> usize {
     kernel::jobs().min(4)
 }
@@ -181,8 +186,8 @@ pub(crate) fn test(selection: &Selection) -> Result<ExitCode> {
     Ok(tally.close())
 }
 
-/// `make test-debug` and `make test-realtime`: guest tests on another kernel. What it thinks of its own modules is not asked: without a
-/// stack in the selection it is ours.
+/// `make test-debug` and `make test-realtime`: guest tests on another kernel. Without `--stack`,
+/// only our stack is tested.
 pub(crate) fn test_on(flavour: Flavour, selection: &Selection) -> Result<ExitCode> {
     if selection.list {
         return list(selection);
@@ -212,7 +217,7 @@ fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Resu
     let mut chains = Chain::all();
     chains.retain(|chain| selection.wants_chain(chain));
     let jobs = plan::plan(&scripts, chains.clone(), selection.stack);
-    ensure!(!jobs.is_empty(), "no guest test is called like that");
+    ensure!(!jobs.is_empty(), "no guest test is selected");
 
     let stacks = jobs.iter().flat_map(Job::stacks).collect::<BTreeSet<_>>();
     if scripts

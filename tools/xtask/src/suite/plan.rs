@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which tests share a boot, and what is started first.
+//! Which tests share a boot, and the order of boots.
 
 use super::{
     powercut::Chain,
@@ -16,10 +16,10 @@ use std::{
     time::Duration, //
 };
 
-/// Tests in one boot, at most: a boot is short, and more boots use more cores.
+/// Maximum number of tests in a boot. Boots are short, and more boots use more cores.
 const TESTS_A_BOOT: usize = 6;
 
-/// Something that runs on one machine after the other: a worker takes it as a whole.
+/// A unit of work of a worker, which boots one machine after the other.
 pub(super) enum Job {
     /// Scripts that share boots.
     Shared {
@@ -34,7 +34,7 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// The stacks whose modules it needs.
+    /// Returns the stacks whose modules it needs.
     pub(super) fn stacks(&self) -> Vec<Stack> {
         match self {
             Self::Own {
@@ -59,7 +59,7 @@ impl Job {
     }
 }
 
-/// Sorts tests into jobs, the long ones first, so that no core is idle at the end.
+/// Sorts tests into jobs, the longest first, so that no core is idle at the end.
 pub(super) fn plan(scripts: &[Script], chains: Vec<Chain>, only: Option<Stack>) -> Vec<Job> {
     let selected = |stack: Stack| only.is_none_or(|only| only == stack);
     let mut shared: BTreeMap<(Stack, &Hardware), Vec<Script>> = BTreeMap::new();

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Power cuts under load: nothing that was acknowledged may be missing, and no sector may be torn.
+//! Power cuts under load: no acknowledged write may be lost, and no sector may be torn.
 //!
-//! A chain is one NVDIMM through many boots. In each, the guest checks the BTT, reads the generation of every sector, and works
-//! on until QEMU is killed at a random moment. Acknowledgements go to a file of the host, over 9p without any cache, and the host judges:
-//! a sector has the last acknowledged generation, or the next one, whose request was under way. Between the boots `btt check`
-//! looks at the image.
+//! A chain is one NVDIMM through many boots. In each boot the guest checks the BTT, reads the
+//! generation of every sector, and writes until QEMU is killed at a random moment. Acknowledgements
+//! go to a file of the host, over 9p without a cache. The host accepts the last acknowledged
+//! generation of a sector, or the next one, whose request was in flight. Between boots `btt check`
+//! checks the image.
 //!
-//! What a boot does is drawn from the seed of its chain; when the power fails relative to what the guest does is not, since
-//! guests are not deterministic. Of a chain that fails, the image after the last cut is kept.
+//! The seed of a chain determines what each boot does. It does not determine the moment of a cut
+//! relative to the guest's progress, since guests are not deterministic. If a chain fails, the
+//! image after its last cut is kept.
 
 use super::{
     media::Media,
@@ -71,40 +73,43 @@ use std::{
     time::Duration, //
 };
 
-/// Usable bytes of the NVDIMM: enough for requests to overlap, small enough to be read again in every boot.
+/// Usable bytes of the NVDIMM: large enough for overlapping requests, small enough to be read in
+/// every boot.
 const SIZE: u64 = 18 * MIB;
-/// The same where there are labels, and what the namespace with the BTT has of it; it lies at the beginning.
+/// The same with labels, and the size of the namespace with the BTT, which lies at the beginning.
 const LABELLED_SIZE: u64 = 96 * MIB;
 const LABELLED_BTT: u64 = 32 * MIB;
 const LABELS: u64 = 128 * KIB;
-/// The same where the NVDIMM is the memory of simulated DIMMs, and where the region of four of them lies in it.
+/// The same if the NVDIMM is the memory of simulated DIMMs, and the range of the region of four of
+/// them.
 const SIMULATED_SIZE: u64 = 96 * MIB;
 const INTERLEAVED: std::ops::Range<u64> = 32 * MIB..SIMULATED_SIZE;
-/// UUID of the namespace with the BTT, known to the guest's script and to `btt check`.
+/// UUID of the namespace with the BTT, for the guest's script and for `btt check`.
 const NAMESPACE: &str = "00000000-0000-4000-8000-0000000000aa";
 
 const SCRIPT: &str = "powercut/cycle.sh";
 const NAME: &str = "power-cut";
-/// For one boot: check, read, write.
+/// Timeout of one boot: check, read, write.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// When the power fails after the first acknowledgement, in milliseconds.
+/// Time from the first acknowledgement to the power cut, in milliseconds.
 const CUT: std::ops::Range<u64> = 0..1500;
-/// The same after the modules began to be loaded, which detects and recovers what is there.
+/// Time from the start of loading the modules, which includes detection and recovery, to the cut.
 const CUT_IN_RECOVERY: std::ops::Range<u64> = 0..2500;
 
-/// What the NVDIMM of a chain has.
+/// The namespaces and labels of a chain's NVDIMM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// One namespace without labels.
     Plain,
-    /// Labels: namespaces are made, changed and destroyed beside the BTT.
+    /// Labels: other namespaces are created, changed and destroyed beside the BTT.
     Labelled,
-    /// Four interleaved DIMMs, simulated by `nfit_test` of ours in the memory of the NVDIMM; the BTT is on their region.
+    /// Four interleaved DIMMs, simulated by our `nfit_test` in the memory of the NVDIMM; the BTT is
+    /// on their region.
     Interleaved,
 }
 
 impl Kind {
-    /// In names of chains and outputs.
+    /// Returns the suffix of names of chains and output directories.
     fn suffix(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -113,7 +118,7 @@ impl Kind {
         }
     }
 
-    /// What the guest's script calls it.
+    /// Returns the argument of the guest's script.
     fn argument(self) -> &'static str {
         match self {
             Self::Plain => "plain",
@@ -131,7 +136,8 @@ impl Kind {
         NvdimmNeed { size, label }
     }
 
-    /// Where the namespace with the BTT lies in the image; `None`: it is all of it.
+    /// Returns the range of the namespace with the BTT in the image; `None` if it is the whole
+    /// image.
     fn namespace(self) -> Option<std::ops::Range<u64>> {
         match self {
             Self::Plain => None,
@@ -140,7 +146,7 @@ impl Kind {
         }
     }
 
-    /// Whether modules of both stacks can drive it, right after they were loaded.
+    /// Returns `true` if the modules of both stacks drive it without further set-up.
     pub(super) fn is_mixed(self) -> bool {
         match self {
             Self::Plain | Self::Labelled => true,
@@ -149,14 +155,14 @@ impl Kind {
     }
 }
 
-/// What goes on when the power fails.
+/// The activity during which the power is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Load {
-    /// Threads write, and zero sectors where that is one store to the map.
+    /// Threads write sectors, and zero some where that is a single store to the map.
     Write,
     /// The modules are being loaded: detection and recovery.
     Recovery,
-    /// Nothing: this boot only looks, under the C modules.
+    /// Nothing: this boot only reads, under the C modules.
     Look,
 }
 
@@ -168,38 +174,39 @@ pub(super) struct Chain {
     pub(super) sector_size: u32,
     pub(super) cuts: u32,
     pub(super) seed: u64,
-    /// Whether some boots are of the C modules, which only look, and some cuts are in recovery.
+    /// Whether some boots only read, under the C modules, and some cuts are during recovery.
     pub(super) mixed: bool,
-    /// Number in a campaign.
+    /// The number in a campaign.
     pub(super) number: Option<u32>,
 }
 
-/// Cuts that were survived, of all chains.
+/// Number of survived cuts of all chains.
 pub(super) static CUTS: AtomicU64 = AtomicU64::new(0);
 
-/// What one boot of a chain does.
+/// The plan of one boot of a chain.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     load: Load,
     stack: Stack,
-    /// The same for the host and the writer in the guest; the epoch is the number of the boot.
+    /// For the host and the writer in the guest. The epoch is the number of the boot.
     manner: Manner,
     /// When the power fails.
     after: Duration,
 }
 
-/// How one boot ended well.
+/// The regular end of a boot.
 enum Survived {
     /// The power was cut.
     Cut,
-    /// Powered off.
+    /// The guest powered off.
     Halted,
 }
 
 impl Chain {
-    /// The chains of a full test.
+    /// Returns the chains of a full test.
     ///
-    /// That of the C modules is short: it shows that what the test expects is what the peer does.
+    /// The chain of the C modules is short: it only shows that they meet the test's expectations,
+    /// too.
     pub(super) fn all() -> Vec<Self> {
         let chain = |stack, kind, sector_size, cuts| Self {
             stack,
@@ -219,7 +226,7 @@ impl Chain {
         ]
     }
 
-    /// The name in the report and for filters.
+    /// Returns the name for reports and filters.
     pub(super) fn name(&self) -> String {
         let kind = self.kind.suffix();
         let number = self.number.map_or(String::new(), |n| format!("-{n:03}"));
@@ -245,7 +252,7 @@ impl Chain {
         }
     }
 
-    /// An upper bound for planning.
+    /// Returns an upper bound of the time, for planning.
     pub(super) fn longest(&self) -> Duration {
         TIMEOUT * (self.cuts + 1)
     }
@@ -257,7 +264,7 @@ impl Chain {
         }
     }
 
-    /// Runs the chain: a boot a cut, some that only look, and a last one that only reads.
+    /// Runs the chain: one boot for each cut, some that only read, and a last one that only reads.
     pub(super) fn run(&self, run: &Run<'_>) -> Result<Verdict> {
         let media = Media::create(&self.hardware())?;
         let mut random = StdRng::seed_from_u64(self.seed);
@@ -290,12 +297,12 @@ impl Chain {
                 "in boot {boot} of {loads:?}, seed {seed:#x}, image in {place}: {reason:#}"
             )));
         }
-        // Cuts before the first write would prove nothing.
+        // Cuts before the first write prove nothing.
         ensure!(stamps.acknowledged() > 0, "nothing was ever acknowledged");
         Ok(Verdict::Passed)
     }
 
-    /// What the next boot does after so many cuts.
+    /// Draws the plan of the next boot, after this number of cuts.
     fn draw(&self, random: &mut StdRng, boot: u32, cuts: u32) -> Plan {
         let load = match random.random_range(0..8) {
             _ if cuts == self.cuts => Load::Look,
@@ -322,7 +329,7 @@ impl Chain {
         }
     }
 
-    /// One boot up to its cut, or to its end.
+    /// Runs one boot up to its cut, or to its end.
     fn boot(
         &self,
         run: &Run<'_>,
@@ -358,7 +365,7 @@ impl Chain {
         Ok(Survived::Cut)
     }
 
-    /// What happens in a boot that gets as far as reading the sectors.
+    /// Runs the guest's script and checks the sectors that it reads.
     fn cycle(
         &self,
         session: &mut Session,
@@ -410,7 +417,8 @@ impl Chain {
         no_faults(session)
     }
 
-    /// Lets `btt check` look at what the power cut left: good, or good once interrupted writes are finished.
+    /// Checks the image with `btt check`. It must be good, or good once interrupted writes are
+    /// finished.
     fn check_image(&self, run: &Run<'_>, image: &Path) -> Result<()> {
         let cut_out;
         let mut check = Command::new(run.files.of(self.stack)?.tools.join("btt"));
@@ -431,7 +439,7 @@ impl Chain {
             check.args(["--namespace", NAMESPACE]);
         }
         let done = check.output().context("cannot start btt check")?;
-        // The codes of tools/btt: 0 good, 4 good once it is opened.
+        // Exit codes of tools/btt: 0 is good, 4 is good once it is opened.
         match done.status.code() {
             Some(0 | 4) => Ok(()),
             _ => bail!(

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the C stack answered before.
+//! Recorded results of the C stack.
 //!
-//! The C stack is our peer and not what is tested: the same script on the same machine gets the same answer from it. A test
-//! that passed under it leaves what it printed in the cache, under a key of all that it depended on, and later runs compare
-//! with that. Nothing of ours is ever taken from a record.
+//! The C stack is the reference, not the object of the tests: the same script on the same machine
+//! prints the same under it. The output of a test that passed under it is stored in the cache,
+//! under a key of everything that it depends on, and later runs compare with that. Results of our
+//! stack are never recorded.
 
 use super::{
     report::{
@@ -41,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-/// What a test sees of the host, besides its own script.
+/// Files of the checkout that a test depends on, besides its own script.
 const SURROUNDINGS: [&str; 7] = [
     "qemu/firmware",
     "qemu/guest",
@@ -59,9 +60,9 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Finds what scripts for this machine, with these programs of ours in the guest, depend on.
+    /// Computes the key of the machine and of our programs in the guest.
     ///
-    /// Nothing is known of a kernel that did not come from the cache, so it has no records.
+    /// Returns `None` for a kernel that is not from the cache: its version does not identify it.
     pub(super) fn open(machine: &Machine, tools: &Path) -> Result<Option<Self>> {
         let Some(kernel) = machine.cache.name_of(&machine.kernel.tree) else {
             return Ok(None);
@@ -88,7 +89,7 @@ impl Records {
         }))
     }
 
-    /// The name in the cache of what `script` printed. A test that also needs our modules has none.
+    /// Returns the name of the record of `script`. A test that also uses our modules has none.
     fn name(&self, script: &Script) -> Result<Option<String>> {
         if !script.stacks.contains(&Stack::C) || matches!(script.boots, Boots::Stacks(_)) {
             return Ok(None);
@@ -98,13 +99,14 @@ impl Records {
         let key = Key::default()
             .with("machine", &self.machine)
             .with("script", text)
-            // What the command line adds to the script's head.
+            // Includes what the command line adds to the script's head.
             .with("needs", format!("{script:?}"))
             .finish();
         Ok(Some(format!("answer-{}-{key}", script.name)))
     }
 
-    /// Looks `script` up. If there is a record, it lies among the results afterwards, as if the script had been run.
+    /// Looks up `script`. If there is a record, it is copied to the results, as if the script had
+    /// run.
     pub(super) fn recall(&self, script: &Script, results: &Path) -> Result<Option<Outcome>> {
         let Some(name) = self.name(script)? else {
             return Ok(None);
@@ -124,7 +126,7 @@ impl Records {
         }))
     }
 
-    /// Keeps what `script` has printed when it passed.
+    /// Records the output of `script`, which passed.
     pub(super) fn keep(&self, script: &Script, printed: &str) -> Result<()> {
         let Some(name) = self.name(script)? else {
             return Ok(());
@@ -133,13 +135,13 @@ impl Records {
     }
 }
 
-/// Whether a file is a test, as opposed to what tests share.
+/// Returns `true` if a file is a test, and not a library of tests.
 fn is_script(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     name.ends_with(".sh") && name.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// The file at `path`, or all files in the directory there, in order.
+/// Returns the file at `path`, or all files in the directory `path`, sorted.
 fn files(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What came of each test, and the sum of it all.
+//! Verdicts of tests, and their sum.
 
 use crate::{
     modules::Stack,
@@ -11,14 +11,14 @@ use std::{
     time::Duration, //
 };
 
-/// So many lines of a failure's reason are said again at the end.
+/// Number of lines of a failure's reason that are repeated at the end.
 const REPEATED: usize = 10;
 
-/// What came of one test under one stack.
+/// The verdict on a test under one stack.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
     Passed,
-    /// Passed in an earlier run, and nothing that it depends on has changed.
+    /// Passed in an earlier run with the same dependencies.
     Recorded,
     /// With the reason.
     Failed(String),
@@ -26,7 +26,7 @@ pub(crate) enum Verdict {
     Skipped(String),
 }
 
-/// What a test under one stack is called.
+/// Returns the name of a test under one stack.
 pub(crate) fn name(test: &str, stack: Stack) -> String {
     format!("{test} [{}]", stack.name())
 }
@@ -40,7 +40,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Prints the line, and for a failure its reason below.
+    /// Prints the line, followed by the reason if there is one.
     pub(crate) fn print(&self) {
         let (word, reason) = match &self.verdict {
             Verdict::Passed => ("ok", None),
@@ -61,7 +61,7 @@ fn print_reason<'a>(lines: impl Iterator<Item = &'a str>) {
     }
 }
 
-/// Prints the failures once more: they are far up among hundreds of lines, and who looks at a log of CI may only see its end.
+/// Prints the failures again, since a reader of a CI log may only see its end.
 pub(crate) fn print_failures(outcomes: &[Outcome]) {
     for outcome in outcomes {
         if let Verdict::Failed(reason) = &outcome.verdict {
@@ -71,7 +71,7 @@ pub(crate) fn print_failures(outcomes: &[Outcome]) {
     }
 }
 
-/// Sums.
+/// Numbers of verdicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
@@ -91,7 +91,7 @@ impl Tally {
         }
     }
 
-    /// Adds the sums of another part.
+    /// Adds another tally.
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -99,7 +99,7 @@ impl Tally {
         self.recorded += other.recorded;
     }
 
-    /// Prints the closing line. Success is that something passed and nothing failed.
+    /// Prints the closing line. Succeeds if at least one test passed and none failed.
     pub(crate) fn close(self) -> ExitCode {
         let mut line = format!("{} passed, {} failed", self.passed, self.failed);
         for (count, word) in [(self.skipped, "skipped"), (self.recorded, "as recorded")] {

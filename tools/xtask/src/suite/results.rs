@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where a run of tests writes: `target/results/<seconds since 1970>-<process>`, to which `latest` leads while it is the newest.
+//! The directory of a run's results: `target/results/<seconds since 1970>-<process>`. The link
+//! `latest` points to the newest one.
 //!
-//! Old ones are removed when a run begins, but never those of a run that has not ended: its guests write there. Such a run holds
-//! the lock of its directory.
+//! Old directories are removed when a run begins, except those of runs that have not ended, whose
+//! guests write there. Such a run holds the lock of its directory.
 
 use crate::project;
 use anyhow::{
@@ -24,10 +25,10 @@ use std::{
     time::SystemTime, //
 };
 
-/// Results of so many runs are kept, those of the new one among them.
+/// Number of runs whose results are kept, including the new one.
 const KEPT_RUNS: usize = 10;
 
-/// The directory of a run, which nobody removes before this is dropped.
+/// The directory of a run. Other runs do not remove it before this is dropped.
 #[derive(Debug)]
 pub(super) struct Results {
     directory: PathBuf,
@@ -35,7 +36,7 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// A new directory; old ones that nobody uses make room.
+    /// Creates a new directory, and removes old ones that are not in use.
     pub(super) fn create() -> Result<Self> {
         Self::create_below(&project::target_directory("results")?)
     }
@@ -65,12 +66,13 @@ impl Results {
         Ok(Self { directory, _lock })
     }
 
+    /// Returns its path.
     pub(super) fn path(&self) -> &Path {
         &self.directory
     }
 }
 
-/// Waits for the lock of a directory, which is given back when the file is dropped.
+/// Waits for the lock of a directory. Dropping the file releases it.
 fn lock(directory: &Path) -> io::Result<File> {
     let file = File::open(directory)?;
     file.lock()?;

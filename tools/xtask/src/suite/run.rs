@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Workers: they take jobs from a queue, boot guests for them and report what came of each test.
+//! Workers, which take jobs from a queue, boot guests for them and report the verdict on each test.
 
 use super::{
     leaks,
@@ -49,12 +49,12 @@ use std::{
     time::Instant,
 };
 
-/// The status with which a script says that it cannot test anything here.
+/// Exit status of a script that was skipped.
 const SKIPPED: i32 = 77;
-/// How many lines of a script's output are shown when it fails.
+/// Number of lines of a script's output that are shown when it fails.
 const TAIL: usize = 40;
 
-/// What all jobs work with.
+/// The context of all jobs.
 pub(super) struct Run<'a> {
     pub(super) machine: &'a Machine,
     pub(super) files: GuestFiles,
@@ -64,7 +64,7 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run that has not begun.
+    /// Creates a run that has not begun.
     pub(super) fn new(machine: &'a Machine, files: GuestFiles, results: Results) -> Self {
         Self {
             machine,
@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Does all jobs with so many workers at once.
+    /// Runs all jobs with this number of workers.
     pub(super) fn all(&self, jobs: Vec<Job>, workers: usize) -> Result<Vec<Outcome>> {
         let queue = Mutex::new(jobs.into_iter());
         std::thread::scope(|scope| {
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
             .push(outcome);
     }
 
-    /// Where the scripts of one boot write.
+    /// Creates the directory where the scripts of one boot write.
     pub(super) fn output_directory(&self, stack: Stack, boot: &str) -> Result<PathBuf> {
         let directory = self.results.path().join(stack.name()).join(boot);
         fs::create_dir_all(&directory)
@@ -239,13 +239,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Makes a failure of the machine one of the test. Only an interrupt stays an error.
+/// Turns an error of the machine into a failure of the test. Only an interrupt stays an error.
 fn verdict_of(result: Result<Verdict>) -> Result<Verdict> {
     process::check_interrupt()?;
     Ok(result.unwrap_or_else(|error| Verdict::Failed(format!("{error:#}"))))
 }
 
-/// Runs one script with freshly loaded modules; also tells whether the machine can be used on.
+/// Runs one script with freshly loaded modules. Returns the verdict, and whether the machine is
+/// still usable.
 fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Result<(Verdict, bool)> {
     let file = format!("tests/{}.sh", script.name);
     session.load(stack)?;
@@ -296,13 +297,13 @@ fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Resul
     Ok((verdict, usable))
 }
 
-/// The ends of what a script printed and of what the kernel said, for a failure's reason.
+/// Returns the ends of a script's output and of the kernel's log, for a failure's reason.
 pub(super) fn traces(session: &Session, name: &str) -> String {
     let mut text = String::new();
     for (kind, title) in [
-        ("err", "it complained"),
-        ("out", "it printed"),
-        ("dmesg", "the kernel said"),
+        ("err", "standard error"),
+        ("out", "standard output"),
+        ("dmesg", "kernel log"),
     ] {
         let lines = tail(&session.written(name, kind), TAIL);
         if !lines.is_empty() {
@@ -312,7 +313,7 @@ pub(super) fn traces(session: &Session, name: &str) -> String {
     text
 }
 
-/// The last lines of a text.
+/// Returns the last lines of a text.
 fn tail(text: &str, count: usize) -> String {
     let lines = text.lines().collect::<Vec<_>>();
     lines[lines.len().saturating_sub(count)..].join("\n")

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A guest test: a shell script that says in its head what it needs.
+//! A guest test: a shell script whose head describes what it needs.
 //!
-//! The head is the block of comments at the top. qemu/tests/README.md documents the fields for those who write tests; this
-//! is the parser.
+//! The head is the block of comments at the top. qemu/tests/README.md documents its fields; this is
+//! the parser.
 
 use crate::{
     modules::Stack,
@@ -37,30 +37,32 @@ pub(crate) struct NvdimmNeed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Hardware {
     pub(crate) nvdimms: Vec<NvdimmNeed>,
-    /// NVDIMMs that are plugged in when the script says so.
+    /// NVDIMMs that are plugged in when the script requests it.
     pub(crate) spares: Vec<NvdimmNeed>,
     /// `nn!ss` ranges for the kernel's `memmap=`.
     pub(crate) memmap: Vec<String>,
-    /// More words for the kernel's command line.
+    /// Words that are added to the kernel's command line.
     pub(crate) kernel_arguments: Vec<String>,
     pub(crate) cpus: Option<u32>,
-    /// Descriptions in qemu/firmware: one for each boot, the last one also for those that follow. Empty: QEMU's own firmware.
+    /// Descriptions in qemu/firmware, one for each boot; the last one is for all that follow.
+    /// Empty: QEMU's own firmware.
     pub(crate) firmware: Vec<String>,
 }
 
-/// How often a script is called, and under which modules.
+/// How often a script is run, and under which modules.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Boots {
     /// Once, in any boot.
     Shared,
-    /// Once in each of so many boots of its own, that keep what the NVDIMMs hold.
+    /// Once in each of this number of boots of its own. The NVDIMMs keep their contents.
     Own(u32),
-    /// One boot for each, under this stack, whatever stack is being tested.
+    /// One boot of its own under each of these stacks. The NVDIMMs keep their contents.
     Stacks(Vec<Stack>),
 }
 
 impl Boots {
-    /// So many boots, if it has any of its own; stacks come in turns as before.
+    /// Returns this number of boots, if it has boots of its own. The sequence of stacks is
+    /// repeated.
     pub(crate) fn prolonged(&self, boots: u32) -> Self {
         match self {
             Self::Shared => Self::Shared,
@@ -85,17 +87,17 @@ pub(crate) struct Script {
     /// The first sentence of its head.
     pub(crate) description: String,
     pub(crate) hardware: Hardware,
-    /// The stacks under which it is run, each for itself.
+    /// The stacks under which it is run separately.
     pub(crate) stacks: Vec<Stack>,
-    /// Whether what it prints must be the same under all its stacks.
+    /// Whether its output must be the same under all its stacks.
     pub(crate) compare: bool,
     pub(crate) timeout: Duration,
     pub(crate) boots: Boots,
-    /// Bytes of the first NVDIMM in each boot, in turns; empty if it always has all of its file.
+    /// Bytes of the first NVDIMM in each boot, in turns. Empty if it always has its full size.
     pub(crate) sizes: Vec<u64>,
-    /// Words for its command line.
+    /// Its arguments.
     pub(crate) arguments: String,
-    /// What kinds of tests it belongs to. `slow`: it runs only when it is asked for.
+    /// Its tags. With `slow` it runs only when it is selected.
     pub(crate) tags: Vec<String>,
 }
 
@@ -104,21 +106,21 @@ const TAGS: [&str; 1] = [SLOW];
 const SLOW: &str = "slow";
 
 impl Script {
-    /// Returns whether it runs only when it is asked for.
+    /// Returns `true` if it runs only when it is selected.
     pub(crate) fn is_slow(&self) -> bool {
         self.tags.iter().any(|tag| tag == SLOW)
     }
 
-    /// Returns the stacks that results of it are of.
+    /// Returns the stacks for which it has results.
     pub(crate) fn tested_stacks(&self) -> &[Stack] {
         match self.boots {
-            // A test of both stacks in turns is a test of ours.
+            // A test of both stacks in turns counts as a test of ours.
             Boots::Stacks(_) => &[Stack::Rust],
             Boots::Shared | Boots::Own(_) => &self.stacks,
         }
     }
 
-    /// Reads all `NN-name.sh` in a directory, in order of their names.
+    /// Reads all `NN-name.sh` in a directory, sorted by name.
     pub(crate) fn read_all(directory: &Path) -> Result<Vec<Self>> {
         let entries = fs::read_dir(directory)
             .with_context(|| format!("cannot read {}", directory.display()))?;
@@ -216,7 +218,8 @@ impl Script {
         Ok(script)
     }
 
-    /// A smaller NVDIMM is a part of the file. Labels lie at the end of what QEMU maps, so that they would move.
+    /// Checks `sizes`. A smaller NVDIMM is the beginning of the file. It cannot have labels, which
+    /// lie at the end of what QEMU maps and would move.
     fn check_sizes(&self) -> Result<()> {
         if self.sizes.is_empty() {
             return Ok(());
@@ -232,7 +235,8 @@ impl Script {
         Ok(())
     }
 
-    /// Returns the size of the first NVDIMM in this boot, counted from 1, if it differs between boots.
+    /// Returns the size of the first NVDIMM in this boot, counted from 1, if it differs between
+    /// boots.
     pub(crate) fn first_size(&self, boot: u32) -> Option<u64> {
         let turn = (boot as usize).saturating_sub(1);
         self.sizes.iter().copied().cycle().nth(turn)

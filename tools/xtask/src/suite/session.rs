@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One boot as a test sees it: the agent's commands, with deadlines, and what the kernel has to say.
+//! One boot of a guest: the agent's commands with their timeouts, and the kernel's log.
 
 use super::{
     media::Media,
@@ -39,16 +39,17 @@ use std::{
     },
 };
 
-/// Time for loading or unloading all modules.
+/// Timeout of loading or unloading all modules.
 const MODULES_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How often a machine may begin to boot until it is there.
+/// Maximum number of attempts to boot a machine.
 const BOOTS: u32 = 3;
 
-/// Memory of a guest whose kernel watches itself: shadows and records take a good part of it.
+/// Memory of a guest with a debug kernel, which needs a large part of it for shadow memory and
+/// records.
 const DEBUG_MEMORY: u64 = 2048 * MIB;
 
-/// What in the kernel's log fails a test, whatever the test itself finds.
+/// Texts in the kernel's log that fail a test, whatever its own status is.
 const FAULTS: [&str; 15] = [
     "BUG:",
     "] BUG ", // of a slab
@@ -67,11 +68,11 @@ const FAULTS: [&str; 15] = [
     "general protection fault",
 ];
 
-/// A script and how it is called.
+/// A script and its arguments.
 pub(crate) struct Call<'a> {
-    /// Its path under qemu/.
+    /// The path under qemu/.
     pub(crate) script: &'a str,
-    /// What its outputs are called.
+    /// The name of its output files.
     pub(crate) name: &'a str,
     pub(crate) stack: Stack,
     pub(crate) boot: u32,
@@ -80,24 +81,24 @@ pub(crate) struct Call<'a> {
     pub(crate) timeout: Duration,
 }
 
-/// How an agent's command ended.
+/// The end of an agent's command.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Ending {
     /// With this status.
     Done(i32),
-    /// The script asked for a power cut, or a reaction did.
+    /// The script or a reaction requested a power cut.
     PowerCut,
     /// The machine ended by itself.
     MachineEnded,
-    /// The deadline passed; the machine was stopped.
+    /// The timeout expired; the machine was killed.
     Timeout,
 }
 
-/// What follows from something that a script says.
+/// The reaction to a line that a script sends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Reaction {
     GoOn,
-    /// The power fails in so much time.
+    /// The power is cut after this time.
     CutAfter(Duration),
 }
 
@@ -117,9 +118,9 @@ pub(crate) struct Boot<'a> {
 /// A booted guest.
 pub(crate) struct Session {
     guest: Guest,
-    /// Where scripts write, /host/run in the guest.
+    /// The directory where scripts write, /host/run in the guest.
     run: PathBuf,
-    /// Factor of all times that a command may take.
+    /// Factor of the timeouts of commands.
     timeout_scale: u32,
 }
 
@@ -168,10 +169,10 @@ impl Session {
         Self::boot_with(boot, |_| ())
     }
 
-    /// Boots a machine whose setup `change` may adapt. The modules are not loaded yet, so a machine that does not come up says nothing about them: it gets other
-    /// chances, and a line in the log.
+    /// Boots a machine whose setup `change` may adapt. The modules are not loaded yet, so a failed
+    /// boot is not their fault: it is logged and repeated.
     ///
-    /// Under multi-threaded TCG one was seen to hang while it calibrated its clock.
+    /// Under multi-threaded TCG a guest was seen to hang while it calibrated its clock.
     pub(crate) fn boot_with(boot: Boot<'_>, change: impl FnOnce(&mut Setup)) -> Result<Self> {
         let mut setup = Self::setup(boot)?;
         change(&mut setup);
@@ -194,7 +195,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// They cannot be loaded; the message has the end of the console.
+    /// The modules cannot be loaded. The message has the end of the console.
     pub(crate) fn load(&mut self, stack: Stack) -> Result<()> {
         let ending = self.command(&format!("load {}", stack.name()), MODULES_TIMEOUT, |_| {
             Reaction::GoOn
@@ -202,7 +203,8 @@ impl Session {
         self.expect(ending, "load the modules")
     }
 
-    /// Begins to load the NVDIMM modules, and cuts the power after so much time, whether they are loaded by then or not.
+    /// Begins to load the NVDIMM modules, and cuts the power after this time, whether they are
+    /// loaded by then or not.
     pub(crate) fn load_and_cut(&mut self, stack: Stack, after: Duration) -> Result<()> {
         self.guest.send(&format!("load {}", stack.name()))?;
         std::thread::sleep(after);
@@ -210,14 +212,14 @@ impl Session {
         Ok(())
     }
 
-    /// Unloads them.
+    /// Unloads the NVDIMM modules.
     pub(crate) fn unload(&mut self) -> Result<()> {
         let ending = self.command("unload", MODULES_TIMEOUT, |_| Reaction::GoOn)?;
         self.expect(ending, "unload the modules")
     }
 
-    /// What the kernel has allocated and nobody holds any more, as kmemleak tells it; nothing on a kernel without it. The
-    /// modules are to be unloaded before: what they forgot then has no owner left.
+    /// Returns kmemleak's report of unreferenced objects; nothing on a kernel without kmemleak. The
+    /// modules must be unloaded before, so that nothing refers to objects that they leaked.
     pub(crate) fn leaks(&mut self) -> Result<String> {
         let ending = self.command("leaks", MODULES_TIMEOUT, |_| Reaction::GoOn)?;
         self.expect(ending, "look for leaks")?;
@@ -232,7 +234,8 @@ impl Session {
         }
     }
 
-    /// Runs a script of qemu/ and waits for its end. `on_say` gets what it says meanwhile.
+    /// Runs a script of qemu/ and waits for its end. `on_say` is called with each line that the
+    /// script sends.
     pub(crate) fn run(
         &mut self,
         call: &Call<'_>,
@@ -292,15 +295,15 @@ impl Session {
         }
     }
 
-    /// What a script left in the file `<name>.<kind>`, also if the machine died.
+    /// Returns the contents of the file `<name>.<kind>` of a script, even if the machine died.
     pub(crate) fn written(&self, name: &str, kind: &str) -> String {
         let bytes = fs::read(self.run.join(format!("{name}.{kind}"))).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Lines of the kernel's log during a script that say that the kernel itself is at fault.
+    /// Returns the lines of the kernel's log during a script that report a fault of the kernel.
     ///
-    /// A script that was cut off has no log of its own: then it is the console, from the boot on.
+    /// A script that was cut off has no log of its own. The whole console is searched then.
     pub(crate) fn faults(&self, name: &str) -> Vec<String> {
         let own = self.run.join(format!("{name}.dmesg"));
         let log = if own.exists() {
@@ -316,17 +319,17 @@ impl Session {
         faults.map(str::to_owned).collect()
     }
 
-    /// A connection to the machine's monitor. There is one at a time.
+    /// Connects to the machine's monitor. There can be one connection at a time.
     pub(crate) fn monitor(&self) -> Result<Monitor> {
         self.guest.monitor()
     }
 
-    /// The end of the console.
+    /// Returns the end of the console.
     pub(crate) fn last_words(&self) -> String {
         self.guest.last_words()
     }
 
-    /// Powers off properly.
+    /// Powers the guest off.
     pub(crate) fn halt(self) -> Result<()> {
         process::check_interrupt()?;
         self.guest.halt()

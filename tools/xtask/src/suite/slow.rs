@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! When each test that CI leaves out passed last, and at which commit: [`FILE`], which each run of
-//! such a test updates.
+//! The table of slow tests in [`FILE`]: when each passed last, and at which commit. Each run of a
+//! slow test updates it.
 
 use super::{
     report::{
@@ -41,7 +41,7 @@ That command writes this table.
 #[derive(Debug, Default, PartialEq)]
 struct Table(BTreeMap<String, Row>);
 
-/// What is known of the last run of a test that passed.
+/// The last run of a test that passed.
 #[derive(Clone, Debug, PartialEq)]
 struct Row {
     date: String,
@@ -78,7 +78,7 @@ impl Table {
         Self(rows.collect())
     }
 
-    /// Leaves the rows of exactly these tests, and adds those that are missing.
+    /// Removes the rows of all other tests, and adds those that are missing.
     fn keep_tests(&mut self, names: &[String]) {
         self.0.retain(|name, _| names.contains(name));
         for name in names {
@@ -98,7 +98,7 @@ impl Table {
     }
 }
 
-/// Returns what the rows of these scripts are called.
+/// Returns the names of the rows of these scripts.
 fn names(scripts: &[Script]) -> Vec<String> {
     let slow = scripts.iter().filter(|script| script.is_slow());
     slow.flat_map(|script| {
@@ -108,7 +108,7 @@ fn names(scripts: &[Script]) -> Vec<String> {
     .collect()
 }
 
-/// Takes down which of the slow tests have passed. `scripts` are all that there are.
+/// Records which of the slow tests have passed. `scripts` are all scripts.
 pub(super) fn record(scripts: &[Script], outcomes: &[Outcome]) -> Result<()> {
     let names = names(scripts);
     let passed = outcomes

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What must be on a disk after a power cut, from what its writer acknowledged before.
+//! The expected contents of a disk after a power cut, computed from the writer's acknowledgements.
 
 use anyhow::{
     ensure,
@@ -12,20 +12,20 @@ use std::{
     path::Path, //
 };
 
-/// What is known of a sector.
+/// The acknowledged state of a sector.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Sector {
-    /// Of its last acknowledged change.
+    /// The generation of its last acknowledged change.
     generation: u64,
-    /// That change was a stamp. Otherwise the sector reads as zeros.
+    /// Whether that change was a stamp. Otherwise the sector reads as zeros.
     stamped: bool,
 }
 
-/// How the writer of the last boot that wrote went about it.
+/// The mode of the writer in the last boot with writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Manner {
     pub(crate) epoch: u32,
-    /// Whether it zeroed sectors, too.
+    /// Whether it zeroed sectors as well.
     pub(crate) zero: bool,
 }
 
@@ -34,26 +34,28 @@ pub(crate) struct Manner {
 pub(crate) struct Stamps {
     sectors: Vec<Sector>,
     acknowledged: u64,
-    /// How it was written since it was read. A disk on which nobody wrote does not change.
+    /// The mode of the writer since the last check. `None`: no writes, so no sector may change.
     under_way: Option<Manner>,
 }
 
 impl Stamps {
-    /// How many sectors were acknowledged since the beginning, each as often as it was.
+    /// Returns the number of acknowledgements since the beginning.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// How many sectors the disk has.
+    /// Returns the number of sectors of the disk.
     pub(crate) fn sectors(&self) -> usize {
         self.sectors.len()
     }
 
-    /// Compares what the guest found, in the file `found`, with what was acknowledged, and goes on from there.
+    /// Compares the generations that the guest read, in the file `found`, with the acknowledged
+    /// ones. They become the new state.
     ///
     /// # Errors
     ///
-    /// Sectors that are neither as acknowledged nor of the next generation, whose request was under way.
+    /// A sector has neither the acknowledged generation nor the next one, whose request was in
+    /// flight.
     pub(crate) fn judge(&mut self, found: &Path) -> Result<()> {
         let bytes = fs::read(found).with_context(|| format!("cannot read {}", found.display()))?;
         let found = stamp::generations(&bytes).collect::<Vec<_>>();
@@ -73,7 +75,7 @@ impl Stamps {
         Ok(())
     }
 
-    /// Takes note of the acknowledgements of one boot, from the file that the guest wrote them to.
+    /// Adds the acknowledgements of one boot, from the file that the guest wrote.
     pub(crate) fn acknowledge(&mut self, records: &Path, manner: Manner) -> Result<()> {
         self.under_way = Some(manner);
         let bytes =
@@ -93,7 +95,8 @@ impl Stamps {
     }
 }
 
-/// Sectors that are neither as acknowledged nor one change further.
+/// Returns messages on sectors that have neither the acknowledged state nor that of the next
+/// change.
 fn complaints(known: &[Sector], found: &[u64], under_way: Option<Manner>) -> Vec<String> {
     if known.len() != found.len() {
         return vec![format!(
