@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The guest's part of `make bench`: BTTs on the first two NVDIMMs, the third one raw; then a run of fio for each line of the file
-# `cells` of the share `run`: NAME DISK RW BLOCK_SIZE JOBS ENGINE. For each it prints NAME and a number: with the argument
-# `icount` the mean nanoseconds of a request, which are instructions then, else requests a second.
+# The guest's part of `make bench`: makes BTTs on the first two NVDIMMs and leaves the third one
+# raw. Then it measures each line of the file `cells` in the share `run`: NAME DISK RW BLOCK_SIZE
+# JOBS ENGINE. It prints NAME and a number for each: requests a second, or with the argument
+# `icount` the mean nanoseconds of a request, which are instructions then.
 #
-# fio's own start takes as long as many thousand requests under emulation. What is timed is therefore one run of fio, in which
-# the cells take turns.
+# Under emulation, fio takes as long to start as for thousands of requests. All cells are therefore
+# measured by one run of fio, one after the other.
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
@@ -17,7 +18,7 @@ make_btt namespace1.0 512
 btt512=$disk
 enabled namespace2.0 || bind namespace2.0
 raw=$(disk_of namespace2.0)
-# Every sector has been written: a new BTT has its blocks in order.
+# Write every sector first: the blocks of a new BTT are in order.
 for disk in "$btt4096" "$btt512" "$raw"; do
 	dd if=/dev/zero of="/dev/$disk" bs=1M oflag=direct 2>dd.log || true
 done
@@ -31,8 +32,9 @@ disk_of_cell()
 	esac
 }
 
-# requests BYTES: how many requests of that size are counted. The timer interrupts every four million instructions, and what it
-# takes must be the same share of all cells; a disk has room for 48 MiB of requests.
+# requests BYTES: prints the number of requests of that size to count. The timer interrupts every
+# four million instructions, whose share must be the same in all cells. A disk has space for 48 MiB
+# of requests.
 requests()
 {
 	most=$((48 * 1024 * 1024 / $1))
@@ -76,6 +78,6 @@ while read -r name disk rw bs jobs engine; do
 	fi
 done </host/run/cells >>cells.fio
 fio --output-format=json cells.fio >fio.out
-# What fio remarks comes before the braces.
+# Remarks of fio precede the JSON.
 sed -n '/^{/,$p' fio.out >fio.json
 jq -r '.jobs[] | "\(.jobname) \(.read.iops + .write.iops | floor)"' fio.json

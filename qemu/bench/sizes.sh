@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The guest's part of `make bench ARGS=--sizes`: what a BTT on the only NVDIMM costs. Prints milliseconds to make it,
-# milliseconds to attach it again, and kibibytes of memory that it holds then.
+# The guest's part of `make bench ARGS=--sizes`: the cost of a BTT on the only NVDIMM. Prints the
+# milliseconds to make it, the milliseconds to attach it again, and the KiB of memory that it uses
+# then.
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 

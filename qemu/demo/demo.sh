@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What `make run` types in the guest. BOOT 1 ends when the host cuts the power, BOOT 2 looks at what is left.
+# The guest's part of `make run`. The host ends boot 1 with a power cut. Boot 2 checks the contents.
 . "$LIB"
 
-# Shows a line as it is typed, and what comes of it.
+# typed COMMAND: shows a command, runs it and shows its output.
 typed() {
 	say "guest# $1"
 	_status=0

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The agent: does what the host says over the virtio port `control`, a line at a time.
+# The agent: executes commands that the host sends over the virtio port `control`, one a line.
 #
 #   load STACK        load the NVDIMM modules                                    done STATUS
 #   unload            unload them all                                            done STATUS
@@ -11,13 +11,14 @@
 #   leaks             where the kernel has kmemleak: what it finds goes to the file `leaks` of the share `run`   done STATUS
 #   halt              power off
 #
-# While a script runs, it may send lines itself, with the functions of tests/lib.sh: `say TEXT`, `cut` (power, please), `plug` (an NVDIMM, please).
+# A running script may send lines itself, with the functions of tests/lib.sh: `say TEXT`, `cut`
+# (requests a power cut), `plug` (requests an NVDIMM).
 set -u
 
 . /host/qemu/tests/lib.sh
 exec 3<>"$(port control)"
 
-# From the users to what they use. Modules that only one of the stacks has may be missing.
+# In the order of removal: users before what they use. Some exist in only one of the stacks.
 MODULES='nfit_test nd_pmem dax_pmem device_dax nd_btt nd_pfn nfit nd_e820 ramdax libnvdimm'
 
 load() {
@@ -28,7 +29,8 @@ load() {
 	udevadm settle --timeout=60
 }
 
-# Events that udevd still handles may load a module again: it must have come to rest. An enabled region holds its provider.
+# udevd may load a module again while it handles events, so wait until it is idle. Enabled regions
+# hold a reference to their provider, so unbind them.
 unload() {
 	udevadm settle --timeout=60
 	for region in /sys/bus/nd/drivers/nd_region/region*; do
@@ -39,7 +41,7 @@ unload() {
 	udevadm settle --timeout=60
 }
 
-# What a script leaves behind: processes that hold files, mounts.
+# Removes what a script left: mounts, and processes with files open on them.
 clean() {
 	awk '$2 ~ "^/tmp/test" { print $2 }' /proc/mounts | sort -r | while read -r mounted; do
 		fuser -k -m "$mounted" >/dev/null 2>&1
@@ -67,7 +69,7 @@ run() {
 	return $status
 }
 
-# kmemleak believes in a leak that is some seconds old and that two scans in a row find unchanged.
+# kmemleak only reports objects that are some seconds old and unchanged in two scans in a row.
 leaks() {
 	kmemleak=/sys/kernel/debug/kmemleak
 	: >/host/run/leaks

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Second program of the test guest: the rest of what a small system needs, then the agent.
+# Second program of the test guest: mounts the remaining file systems, starts udevd, and runs the
+# agent.
 set -eu
 
 fail() {
@@ -20,10 +21,10 @@ echo guest >/proc/sys/kernel/hostname
 share() {
 	mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 "$1" "$2"
 }
-# A machine that is only booted has no modules and no tools.
+# A guest that only probes the accelerator has no modules and no tools.
 if share modules /usr/lib/modules 2>/dev/null; then
 	share tools /host/tools
-	# Every page of a program that is started from 9p is asked of the host, each time.
+	# Programs run from memory: over 9p every page would be read from the host each time.
 	cp -r /host/tools /tmp/tools
 	umount /host/tools
 	mount --bind /tmp/tools /host/tools

@@ -1,14 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# One boot in a chain of power cuts: cycle.sh plain|labelled|interleaved SECTOR_SIZE write|zero|read UUID. The host says more in
-# tools/xtask/src/suite/powercut.rs. UUID is that of the namespace with the BTT where there are labels.
+# One boot in a chain of power cuts: cycle.sh plain|labelled|interleaved SECTOR_SIZE write|zero|read
+# UUID. tools/xtask/src/suite/powercut.rs describes the chains. With labels, UUID is that of the
+# namespace with the BTT.
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 kind=$1 sector_size=$2 what=$3 uuid=$4
 region=$ND/region0
 
-# simulate_dimms: the memory of the NVDIMM becomes that of simulated DIMMs; the region of four of them is used then.
+# simulate_dimms: loads simulated DIMMs on the memory of the NVDIMM, and uses the region of four of
+# them.
 simulate_dimms() {
 	memory=$(cat "$region/resource")
 	! enabled namespace0.0 || unbind namespace0.0
@@ -18,7 +20,7 @@ simulate_dimms() {
 	region=$(dirname "$(grep -lx 4 "$ND"/region*/mappings)")
 }
 
-# sector_namespace: the namespace with the BTT.
+# sector_namespace: prints the namespace with the BTT.
 sector_namespace() {
 	if [ "$kind" = labelled ]; then
 		basename "$(dirname "$(grep -l "$uuid" "$ND"/namespace*/uuid)")"
@@ -27,14 +29,14 @@ sector_namespace() {
 	fi
 }
 
-# make_namespace UUID BYTES: from the region's seed. Its name is in $made then.
+# make_namespace UUID BYTES: configures the region's seed, and sets $made to its name.
 make_namespace() {
 	made=$(seed namespace region0)
 	set_attribute "$made" uuid "$1"
 	set_attribute "$made" size "$2"
 }
 
-# reconfigure: namespaces beside that with the BTT come, change and go, for ever.
+# reconfigure: creates, changes and destroys other namespaces in an endless loop.
 reconfigure() {
 	while :; do
 		make_namespace "$(uuidgen)" 16777216
@@ -47,7 +49,8 @@ reconfigure() {
 	done
 }
 
-# clear_others: what a cut left beside the BTT is whole: a namespace that was there, or none; its capacity comes back.
+# clear_others: checks that every other namespace has one of the requested sizes or none, and that
+# no capacity is lost. Then removes them.
 clear_others() {
 	used=0
 	for other in "$ND"/namespace0.*; do
@@ -55,7 +58,7 @@ clear_others() {
 		used=$((used + size))
 		case $size in
 		0 | 16777216 | 33554432 | 50331648) ;;
-		*) fail "${other##*/} has $size bytes, which nobody asked for" ;;
+		*) fail "${other##*/} has $size bytes, expected 0 or a size that was requested" ;;
 		esac
 	done
 	expect_eq "capacity in use and available" $((used + $(cat "$region/available_size"))) "$(cat "$region/size")"
@@ -95,7 +98,8 @@ wait_for 10 test -b "$disk"
 expect_eq "logical block size" "$(cat "/sys/block/${disk##*/}/queue/logical_block_size")" "$sector_size"
 [ "$kind" != labelled ] || clear_others
 
-# ndctl knows nothing of our driver: it walks the map and the flog itself and wants every block exactly once.
+# ndctl checks the map and the flog independently of the driver: every block must be used exactly
+# once.
 ndctl disable-namespace "$namespace"
 ndctl check-namespace "$namespace"
 ndctl enable-namespace "$namespace"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A BTT as the kernel's documentation makes one by hand: size and block size of its disk, a new seed, and the way back.
+# A BTT as the kernel's documentation makes one by hand: size and block size of its disk, a new
+# seed, and the way back.
 #
 # needs: nvdimm=32M nvdimm=1G
 # stacks: rust c

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Sectors with metadata: the integrity profile that the disk announces, metadata that come with a request, and what is stored for
-# one that brings none.
+# Sectors with metadata: the integrity profile that the disk announces, metadata that come with a
+# request, and what is stored for one that brings none.
 #
 # needs: nvdimm=64M
 # stacks: rust c

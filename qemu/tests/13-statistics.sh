@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The block layer's statistics, which the administrator switches on as under the C driver, count every request, and the disk's
-# own counters what became of them: two fences a batch.
+# The block layer's statistics, which the administrator switches on as under the C driver, count
+# every request, and the disk's own counters what became of them: two fences a batch.
 #
 # needs: nvdimm=64M
 . "$LIB"

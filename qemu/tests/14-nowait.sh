@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Requests that must not wait: io_uring needs no worker threads, RWF_NOWAIT is not refused, and two jobs that get in each other's
-# way lose nothing.
+# Requests that must not wait: io_uring needs no worker threads, RWF_NOWAIT is not refused, and two
+# jobs that get in each other's way lose nothing.
 #
 # needs: nvdimm=64M
 # timeout: 240
@@ -29,8 +29,9 @@ uring() {
 	wait $fio || fail "fio on $disk: $(cat fio.out)"
 }
 
-# no_workers: one of three runs needs none. Whoever else reads the disk meanwhile, as udev does, may be in the way of a write, and
-# then it is right that a thread waits; without NOWAIT all requests of all runs have one.
+# no_workers: one of three runs needs none. Whoever else reads the disk meanwhile, as udev does, may
+# be in the way of a write, and then it is right that a thread waits; without NOWAIT all requests of
+# all runs have one.
 no_workers() {
 	for _ in 1 2 3; do
 		uring 2

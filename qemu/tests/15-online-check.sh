@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The check of a BTT in use: nothing is found on a healthy one under load; entries of the map that were damaged before are.
+# The check of a BTT in use: nothing is found on a healthy one under load; entries of the map that
+# were damaged before are.
 #
 # needs: nvdimm=64M
 . "$LIB"

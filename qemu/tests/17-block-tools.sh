@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the tools for block devices find and do: discard, zeroing, trim, atomic writes, read-only, topology.
+# What the tools for block devices find and do: discard, zeroing, trim, atomic writes, read-only,
+# topology.
 #
 # needs: nvdimm=64M
 # timeout: 240

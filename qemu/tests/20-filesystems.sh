@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ext4 and XFS on a BTT and on the raw disk: a real tree goes in and comes out the same after another mount and a new detection.
+# ext4 and XFS on a BTT and on the raw disk: a real tree goes in and comes out the same after
+# another mount and a new detection.
 #
 # needs: nvdimm=384M
 # stacks: rust c
@@ -14,8 +15,8 @@ tree=$PWD/tree
 mkdir mounted "$tree"
 cp -a /usr/lib/x86_64-linux-gnu/perl-base /etc/alternatives "$tree"
 
-# listing DIRECTORY: names, kinds, modes, owners, sizes, times and link targets of what is in it. A directory's size is the
-# file system's own affair.
+# listing DIRECTORY: names, kinds, modes, owners, sizes, times and link targets of what is in it. A
+# directory's size is the file system's own affair.
 listing() {
 	(cd "$1" && find . -mindepth 1 \( -type d -printf '%y %m %U:%G %p\n' -o -printf '%y %m %U:%G %s %Ts %p %l\n' \) | sort)
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# fsx changes files at random and compares each read with what it wrote: two at once on ext4 and XFS, and the disk itself. What is there
-# at the end is there after the BTT was found again. make test ARGS="24- -- 100000" takes that many steps.
+# fsx changes files at random and compares each read with what it wrote: two at once on ext4 and
+# XFS, and the disk itself. What is there at the end is there after the BTT was found again. make
+# test ARGS="24- -- 100000" takes that many steps.
 #
 # needs: nvdimm=384M
 # stacks: rust c

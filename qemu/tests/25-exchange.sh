@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Media change hands between the stacks, who write in turns: each finds what all before it wrote, and ndctl is content.
+# Media change hands between the stacks, who write in turns: each finds what all before it wrote,
+# and ndctl is content.
 #
-# The DIMMs of handles 1 and 2 hold layouts of version 1.1. The DIMMs of the others have an empty label area; there, writing
-# `holder_class` selects version 2.0 in spite of its error (spec 2.6.2), and must be done again in every boot.
+# The DIMMs of handles 1 and 2 hold layouts of version 1.1. The DIMMs of the others have an empty
+# label area; there, writing `holder_class` selects version 2.0 in spite of its error (spec 2.6.2),
+# and must be done again in every boot.
 #
 # needs: nvdimm=32M nvdimm=32M nvdimm=32M,label=128K nvdimm=32M,label=128K
 # boots: c rust c rust
@@ -34,7 +36,8 @@ take_turns() {
 	version=$(cat "/sys/kernel/debug/btt/$btt/arena0/version_major").$(cat "/sys/kernel/debug/btt/$btt/arena0/version_minor")
 	expect_eq "version of the layout on $1" "$version" "$3"
 
-	# Part 0 is of the last writer, part n of the writer in boot n, the end of the disk of the last one, too.
+	# Part 0 is of the last writer, part n of the writer in boot n, the end of the disk of the
+	# last one, too.
 	end=$(($(disk_bytes "$disk") - part))
 	if [ "$BOOT" != 1 ]; then
 		last=$((BOOT - 1))

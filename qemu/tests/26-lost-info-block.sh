@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The first info block is lost while its copy is good. The C driver would make a new layout over the data; ours must not. And if
-# the block has the error flag, the disk is read only.
+# The first info block is lost while its copy is good. The C driver would make a new layout over the
+# data; ours must not. And if the block has the error flag, the disk is read only.
 #
 # needs: nvdimm=32M
 # timeout: 300
@@ -47,7 +47,8 @@ same 1 "$part" 0 || fail "the data are not there after another detection"
 release "$btt"
 ndctl check-namespace namespace0.0 >check.out 2>&1 || fail "check-namespace: $(cat check.out)"
 
-# Nothing of the block is left: nobody knows whether its BTT was given up. No BTT is found, and none is made.
+# Nothing of the block is left: nobody knows whether its BTT was given up. No BTT is found, and none
+# is made.
 damage 4096 4096
 checksum
 before=$sum
@@ -69,7 +70,8 @@ detect namespace0.0
 same 1 "$part" 0 || fail "the data are not there after the repair by ndctl"
 release "$btt"
 
-# The error flag of the block says that nothing must be written: the disk is read only, whatever becomes of its region.
+# The error flag of the block says that nothing must be written: the disk is read only, whatever
+# becomes of its region.
 raw_access namespace0.0
 expect_ok dd if="/dev/$disk" of=info bs=4096 skip=1 count=1 iflag=direct status=none
 perl -0777 -i -pe '

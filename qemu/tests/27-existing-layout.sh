@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A BTT is configured with other properties than the layout on the media has: the layout wins, and the device takes over its
-# UUID and its sector size. (The C driver keeps the configured sector size and makes a disk of as many sectors, which reaches
-# past the end of the namespace: it cannot do the same.)
+# A BTT is configured with other properties than the layout on the media has: the layout wins, and
+# the device takes over its UUID and its sector size. (The C driver keeps the configured sector size
+# and makes a disk of as many sectors, which reaches past the end of the namespace: it cannot do the
+# same.)
 #
 # needs: nvdimm=32M
 # timeout: 300
@@ -12,7 +13,8 @@
 
 part=$((1024 * 1024))
 
-# reconfigure SECTOR_SIZE LAYOUT_SECTOR_SIZE: the layout of the second size is claimed by a device of the first, and is as it was.
+# reconfigure SECTOR_SIZE LAYOUT_SECTOR_SIZE: the layout of the second size is claimed by a device
+# of the first, and is as it was.
 reconfigure() {
 	dmesg -C
 	make_btt namespace0.0 "$1"

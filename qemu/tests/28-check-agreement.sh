@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# btt check and ndctl check-namespace on the same images, good and damaged in all ways that tools/damage knows: they agree whether
-# an image is good, can be repaired or cannot, and what they repair becomes the same, byte for byte. Where they do not
-# agree, it is for a reason that stands below.
+# btt check and ndctl check-namespace on the same images, good and damaged in all ways that
+# tools/damage knows: they agree whether an image is good, can be repaired or cannot, and what they
+# repair becomes the same, byte for byte. Where they do not agree, it is for a reason that stands
+# below.
 #
 # Images as other systems leave them are found, read and written by the driver, and good afterwards.
 #
@@ -52,16 +53,17 @@ theirs() {
 # expected KIND OURS: what ndctl says if btt says OURS.
 expected() {
 	case $1/$2 in
-	# A zeroed info block stands for a BTT that was given up, and foreign data may be wanted: btt wants to be told. ndctl does
-	# not ask.
+	# A zeroed info block stands for a BTT that was given up, and foreign data may be wanted:
+	# btt wants to be told. ndctl does not ask.
 	zeroed/none | overwritten/damaged) echo repairable ;;
-	# 0 is the number of a slot that was never written; it goes with 1 in the first slot only. ndctl takes any two numbers up
-	# to 3 that differ.
+	# 0 is the number of a slot that was never written; it goes with 1 in the first slot only.
+	# ndctl takes any two numbers up to 3 that differ.
 	flog-number/damaged) echo 'good or damaged' ;;
 	# ndctl says that the copy needs to be restored, and ends with status 0.
 	copy/repairable) echo good ;;
-	# If the map is as in a new BTT, a sector that was written by two lanes seems interrupted in the first. ndctl then finishes
-	# both writes if the lanes are in the order of the writes; btt refuses what depends on the order of lanes.
+	# If the map is as in a new BTT, a sector that was written by two lanes seems interrupted in
+	# the first. ndctl then finishes both writes if the lanes are in the order of the writes;
+	# btt refuses what depends on the order of lanes.
 	map-lost/damaged) echo 'damaged or repairable' ;;
 	*/none) echo damaged ;;
 	*) echo "$2" ;;
@@ -130,7 +132,8 @@ expect_marks() {
 	expect_fail dd if="/dev/$disk" of=read bs=4096 skip=9 count=1 iflag=direct status=none 2>dd.log
 }
 
-# expect_ndctl: what ndctl says of it. It takes flags in the log for bits of a block number; both drivers leave them out.
+# expect_ndctl: what ndctl says of it. It takes flags in the log for bits of a block number; both
+# drivers leave them out.
 expect_ndctl() {
 	theirs
 	case $writer in
@@ -177,7 +180,8 @@ else
 	release "$btt"
 fi
 
-# A version in the place of the other is no BTT for the C driver. Ours does not take the namespace for an empty one.
+# A version in the place of the other is no BTT for the C driver. Ours does not take the namespace
+# for an empty one.
 leave misplaced
 if [ "$STACK" = rust ]; then
 	expect_eq "the error of a misplaced BTT" "$(driver bind nd_pmem "$namespace")" ENXIO

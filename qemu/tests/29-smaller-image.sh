@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The image of an NVDIMM becomes smaller than its BTT, and has its old size again in the boot after that. The BTT is damaged
-# meanwhile: no disk is offered, neither its own nor the raw one, and a BTT that is configured by hand does not go over it. The C
-# driver says nothing of the size: its BTT device claims the namespace and meets the end of it when it reads the log. Data that are
-# not needed are given up with ndctl.
+# The image of an NVDIMM becomes smaller than its BTT, and has its old size again in the boot after
+# that. The BTT is damaged meanwhile: no disk is offered, neither its own nor the raw one, and a BTT
+# that is configured by hand does not go over it. The C driver says nothing of the size: its BTT
+# device claims the namespace and meets the end of it when it reads the log. Data that are not
+# needed are given up with ndctl.
 #
 # needs: nvdimm=96M
 # boots: 4

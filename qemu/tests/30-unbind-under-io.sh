@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Disks disappear under a writer: BTT, raw disk, a whole region. The writer gets errors, the rest goes on; then all comes back.
+# Disks disappear under a writer: BTT, raw disk, a whole region. The writer gets errors, the rest
+# goes on; then all comes back.
 #
 # needs: nvdimm=64M
 # stacks: rust c
@@ -9,7 +10,8 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# under_io COMMAND...: does it while $disk is being written and read by several processes, who must end by themselves then.
+# under_io COMMAND...: does it while $disk is being written and read by several processes, who must
+# end by themselves then.
 under_io() {
 	# Disks that take bios do not count their requests unless asked.
 	echo 1 >"/sys/class/block/$disk/queue/iostats"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The smallest namespaces, on e820 ranges since an NVDIMM of QEMU is a multiple of 2 MiB: 8 MiB cannot be claimed, 16 MiB can but
-# is too small behind the first 4 KiB, and 16 MiB + 4 KiB has a BTT of the size of spec 13.
+# The smallest namespaces, on e820 ranges since an NVDIMM of QEMU is a multiple of 2 MiB: 8 MiB
+# cannot be claimed, 16 MiB can but is too small behind the first 4 KiB, and 16 MiB + 4 KiB has a
+# BTT of the size of spec 13.
 #
 # memmap: 8M!512M 16M!576M 16388K!640M
 # stacks: rust c

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Ranges of memory that the command line declares persistent: their bus, regions, namespaces and disks.
+# Ranges of memory that the command line declares persistent: their bus, regions, namespaces and
+# disks.
 #
 # memmap: 64M!512M 32M!640M
 # stacks: rust c
@@ -40,8 +41,9 @@ disk=$(disk_of namespace1.0)
 put 2 1048576 0
 same 2 1048576 0 || fail "the raw disk does not hold its data"
 
-# A list of bad sectors that is full, and a write into the middle of a run, which would split it: the write happens. With us, what was
-# written can be read, and the rest of the run is forgotten with it; the C driver keeps it in the list.
+# A list of bad sectors that is full, and a write into the middle of a run, which would split it:
+# the write happens. With us, what was written can be read, and the rest of the run is forgotten
+# with it; the C driver keeps it in the list.
 sector=0
 while [ "$sector" -lt 511 ]; do
 	echo "$((sector * 2)) 1"

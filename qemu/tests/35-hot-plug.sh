@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# An NVDIMM is put into the running machine. The firmware notifies of it, its table has grown, and the DIMM and its region come up beside
-# those that are there, which go on working. After a reload all of them are found at once.
+# An NVDIMM is put into the running machine. The firmware notifies of it, its table has grown, and
+# the DIMM and its region come up beside those that are there, which go on working. After a reload
+# all of them are found at once.
 #
 # needs: nvdimm=64M,label=128K
 # plugs: nvdimm=96M,label=128K nvdimm=32M

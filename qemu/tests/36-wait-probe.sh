@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Who finds a bus while its provider is being loaded and reads wait_probe, as ndctl does, then sees all DIMMs and regions.
+# Who finds a bus while its provider is being loaded and reads wait_probe, as ndctl does, then sees
+# all DIMMs and regions.
 #
 # needs: nvdimm=32M,label=128K nvdimm=32M,label=128K nvdimm=32M,label=128K nvdimm=32M,label=128K
 # stacks: rust c

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A provider is unloaded while others have just found one of its DIMMs and are kept from going on. What they let go of later is not code that
-# is gone. Whoever keeps the control node or a disk open does not keep the provider.
+# A provider is unloaded while others have just found one of its DIMMs and are kept from going on.
+# What they let go of later is not code that is gone. Whoever keeps the control node or a disk open
+# does not keep the provider.
 #
 # needs: nvdimm=32M,label=128K
 # timeout: 400

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What firmware may describe oddly: a disk in memory that is no multiple of pages long, as that of an ISO image from the network, and
-# flush hints that cannot be used, which cost their region alone: not aligned, in the kernel's image, or beyond all addresses. A DIMM with one
-# that can be used does not need the others.
+# What firmware may describe oddly: a disk in memory that is no multiple of pages long, as that of
+# an ISO image from the network, and flush hints that cannot be used, which cost their region alone:
+# not aligned, in the kernel's image, or beyond all addresses. A DIMM with one that can be used does
+# not need the others.
 #
 # timeout: 300
 . "$LIB"
@@ -44,7 +45,8 @@ expect_kernel_message "$four.*flush hint"
 expect_eq "binding $four" "$(store /sys/bus/nd/drivers/nd_region/bind "$four")" ENXIO
 expect_eq "deep_flush of $four" "$(cat "$ND/$four/deep_flush")" 1
 
-# load_bad_hints WORDS: loads the module with these parameters for flush hints, and finds the regions.
+# load_bad_hints WORDS: loads the module with these parameters for flush hints, and finds the
+# regions.
 load_bad_hints() {
 	unload_simulated
 	dmesg -C

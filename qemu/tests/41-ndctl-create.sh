@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ndctl on a labelled DIMM: namespaces of all sizes and forms, what is refused, and disks that are in use.
+# ndctl on a labelled DIMM: namespaces of all sizes and forms, what is refused, and disks that are
+# in use.
 #
 # needs: nvdimm=192M,label=128K
 # stacks: rust c

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ndctl on a labelled DIMM: namespaces that are reconfigured, destroyed and made anew, and labels from a file.
+# ndctl on a labelled DIMM: namespaces that are reconfigured, destroyed and made anew, and labels
+# from a file.
 #
 # needs: nvdimm=192M,label=128K
 # stacks: rust c

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What power failures leave of label updates, on two DIMMs: the namespaces are as before or as after the update. Enabling the region
-# writes nothing; the labels are written again when the namespace is changed, and no slot is lost. What is left of a creation or a
-# removal is refused, and is given up by the user.
+# What power failures leave of label updates, on two DIMMs: the namespaces are as before or as after
+# the update. Enabling the region writes nothing; the labels are written again when the namespace is
+# changed, and no slot is lost. What is left of a creation or a removal is refused, and is given up
+# by the user.
 #
 # timeout: 300
 . "$LIB"
@@ -14,7 +15,8 @@ EIO=-5
 first=11111111-1111-4111-8111-111111111111
 second=22222222-2222-4222-8222-222222222222
 
-# mark FILE UUID: sets the flag "updating" of the labels of this UUID. Labels of version 1.1 have no check sum.
+# mark FILE UUID: sets the flag "updating" of the labels of this UUID. Labels of version 1.1 have no
+# check sum.
 mark() {
 	perl -e '
 		my ($file, $uuid) = @ARGV;
@@ -48,7 +50,8 @@ written() {
 	wait_for_buses
 }
 
-# settled NAMES SLOTS: the namespaces have these UUIDs, so many slots are free, and no label is refused.
+# settled NAMES SLOTS: the namespaces have these UUIDs, so many slots are free, and no label is
+# refused.
 settled() {
 	expect_eq "the namespaces" "$(names)" "$1"
 	expect_eq "the free slots" "$(slots)" "$2"

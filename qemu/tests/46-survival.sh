@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Eight namespaces in one region, three of them for sectors, through reboots and from one stack to the other: each boot finds what the
-# one before left, with its data, destroys and makes some anew, and then all of them in another order. No slot and no space is lost.
-# make test ARGS="--iterations 20 46-" does it 20 times.
+# Eight namespaces in one region, three of them for sectors, through reboots and from one stack to
+# the other: each boot finds what the one before left, with its data, destroys and makes some anew,
+# and then all of them in another order. No slot and no space is lost. make test ARGS="--iterations
+# 20 46-" does it 20 times.
 #
 # needs: nvdimm=352M,label=128K
 # boots: rust c rust
@@ -13,7 +14,8 @@
 
 COUNT=8
 
-# What namespace NUMBER of round ROUND is: `uuid`, `mode`, `size` in MiB, `seed` of its data. The order changes with the round.
+# What namespace NUMBER of round ROUND is: `uuid`, `mode`, `size` in MiB, `seed` of its data. The
+# order changes with the round.
 describe() {
 	uuid=$(printf '00000000-0000-4000-8000-%06d%06d' "$1" "$2")
 	case $((($1 + $2) % COUNT)) in

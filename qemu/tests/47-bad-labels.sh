@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Labels that are damaged, from the future, or nonsense: a namespace that is refused is refused alone, and its neighbours come up
-# with their data. Then areas with random bytes: whatever becomes of the namespaces, the kernel goes on.
+# Labels that are damaged, from the future, or nonsense: a namespace that is refused is refused
+# alone, and its neighbours come up with their data. Then areas with random bytes: whatever becomes
+# of the namespaces, the kernel goes on.
 #
 # needs: nvdimm=128M,label=128K
 # timeout: 600
@@ -30,7 +31,8 @@ names() {
 	ndctl list -N 2>/dev/null | jq -r '.[].name' | sort | tr '\n' ' '
 }
 
-# found NAMES WHAT [MESSAGE]: the namespaces are there that have these names, and the neighbours have their data.
+# found NAMES WHAT [MESSAGE]: the namespaces are there that have these names, and the neighbours
+# have their data.
 found() {
 	expect_eq "namespaces with $2" "$(names)" "$1"
 	[ -z "${3:-}" ] || expect_kernel_message "$3"
@@ -54,8 +56,8 @@ with() {
 	found "$names" "$*" "$message"
 }
 
-# with_index MESSAGE CHANGE...: changes to both index blocks. There are no namespaces and none can be made. An area stays as it is that is
-# damaged, of which there is a message.
+# with_index MESSAGE CHANGE...: changes to both index blocks. There are no namespaces and none can
+# be made. An area stays as it is that is damaged, of which there is a message.
 with_index() {
 	message=$1
 	shift

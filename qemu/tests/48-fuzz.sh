@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Calls to the nodes of buses and DIMMs, and writes to attributes, that are made up: none ends in a surprise, what is in use stays as it was,
-# and no capacity is lost. On QEMU's DIMMs and on the simulated buses, which know more commands.
+# Calls to the nodes of buses and DIMMs, and writes to attributes, that are made up: none ends in a
+# surprise, what is in use stays as it was, and no capacity is lost. On QEMU's DIMMs and on the
+# simulated buses, which know more commands.
 #
-# A longer run: make test ARGS="--append fuzz=600 48-" takes 600 seconds, half of it for calls. fuzz-seed=N begins as another run did.
+# A longer run: make test ARGS="--append fuzz=600 48-" takes 600 seconds, half of it for calls.
+# fuzz-seed=N begins as another run did.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # timeout: 900
@@ -23,7 +25,8 @@ fuzz() {
 	perl "${LIB%/*}/$_script" "$seed" $quarter "$@" || fail "seed $seed: $_script ended in a surprise"
 }
 
-# unscrubbed: no bus is being scrubbed, as those of nfit_test are for some seconds from their start on.
+# unscrubbed: no bus is being scrubbed, as those of nfit_test are for some seconds from their start
+# on.
 unscrubbed() {
 	! grep -q + "$ND"/ndbus*/nfit/scrub
 }
@@ -48,8 +51,9 @@ fuzz fuzz-ioctl.pl /dev/ndctl0 "/dev/$nmem"
 diff before after || fail "calls have changed something that is in use"
 same 1 65536 0 || fail "the BTT does not hold its data"
 
-# What a simulated DIMM or bus does is no matter here, but that it answers to all commands, health among them: as long as the number of a
-# call was looked at without its subsystem, the question whether such a node is a terminal smashed the stack of whoever opened it.
+# What a simulated DIMM or bus does is no matter here, but that it answers to all commands, health
+# among them: as long as the number of a call was looked at without its subsystem, the question
+# whether such a node is a terminal smashed the stack of whoever opened it.
 bus=$(ndctl list -b "$N0" -B | jq -r '.[0].dev')
 dimm=$(ndctl list -b "$N0" -D | jq -r 'map(select(.handle == 0)) | .[0].dev')
 fuzz fuzz-ioctl.pl "/dev/ndctl${bus#ndbus}" "/dev/$dimm"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Power cuts while labels are written: the namespace that is being changed is as before or after a change, never in between, its
-# neighbour is untouched, and no slot and no space is lost. make test ARGS="--iterations 21 49-" cuts the power 20 times.
+# Power cuts while labels are written: the namespace that is being changed is as before or after a
+# change, never in between, its neighbour is untouched, and no slot and no space is lost. make test
+# ARGS="--iterations 21 49-" cuts the power 20 times.
 #
 # needs: nvdimm=160M,label=128K
 # boots: 4
@@ -20,7 +21,8 @@ namespace_with() {
 	ndctl list -Ni | jq -r --arg uuid "$1" '.[] | select(.uuid == $uuid) | .dev'
 }
 
-# change NAMESPACE: one change after the other, in a process of its own. Each is a store of an attribute.
+# change NAMESPACE: one change after the other, in a process of its own. Each is a store of an
+# attribute.
 change() {
 	while :; do
 		for uuid in $there $here; do

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Wrong writes to every attribute that can be written, in every state in which it may be wrong: the error of spec 2, and nothing is
-# changed, there or elsewhere. The same tables hold for both stacks.
+# Wrong writes to every attribute that can be written, in every state in which it may be wrong: the
+# error of spec 2, and nothing is changed, there or elsewhere. The same tables hold for both stacks.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # stacks: rust c

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Every form in which a value may be written: newline, NUL, bases, words for yes and no; and what is shown then.
+# Every form in which a value may be written: newline, NUL, bases, words for yes and no; and what is
+# shown then.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # stacks: rust c

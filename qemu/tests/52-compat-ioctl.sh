@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a 32-bit program gets from the nodes of buses and DIMMs is what a 64-bit one gets: labels read and written, calls of functions
-# of the firmware, whose fields of 64 bits are where they are in 64 bits, and errors.
+# What a 32-bit program gets from the nodes of buses and DIMMs is what a 64-bit one gets: labels
+# read and written, calls of functions of the firmware, whose fields of 64 bits are where they are
+# in 64 bits, and errors.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # stacks: rust c
@@ -50,7 +51,8 @@ both "write labels" "$node" 0xc0084e06 '"L2 a16", 4096, 16, "0123456789abcdef"'
 both "read labels" "$node" 0xc00c4e05 '"L2", 4096, 16'
 expect_eq "what was written" "$(tail -c +13 narrow | head -c 16)" 0123456789abcdef
 both "read beyond labels" "$node" 0xc00c4e05 '"L2", 131072, 16'
-# The C driver adds lengths in 32 bits: the sum wraps around, and what follows is EFAULT instead of EINVAL.
+# The C driver adds lengths in 32 bits: the sum wraps around, and what follows is EFAULT instead of
+# EINVAL.
 both "more than fits" "$node" 0xc00c4e05 '"L2", 0, 0xffffffff' >/dev/null
 both "call: size of labels" "$node" 0xc0404e0a '"Q2 L2", 0, 4, 0, 12'
 both "call: read labels" "$node" 0xc0404e0a '"Q2 L2 x40 L2", 0, 5, 8, 20, 4096, 16'

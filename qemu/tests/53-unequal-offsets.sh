@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Two DIMMs, one of which has labels of somebody else. The C modules give a namespace another offset there; it is shown as they show
-# it, with its data, and what an interrupted update leaves of it is not touched. New namespaces are at the same offset of both DIMMs.
+# Two DIMMs, one of which has labels of somebody else. The C modules give a namespace another offset
+# there; it is shown as they show it, with its data, and what an interrupted update leaves of it is
+# not touched. New namespaces are at the same offset of both DIMMs.
 #
 # timeout: 300
 . "$LIB"
@@ -67,7 +68,8 @@ expect_store_errno ENXIO "$ND/$namespace/uuid" $second
 expect_ok ndctl enable-namespace "$namespace"
 shown "after changes that were refused"
 
-# A change of the UUID that reached one DIMM: which namespace it was is not clear, so all labels stay.
+# A change of the UUID that reached one DIMM: which namespace it was is not clear, so all labels
+# stay.
 labels renamed.0 half.0 $second flags=8
 restore_labels half.0 unequal.1
 expect_kernel_message "$region: namespace $first refused: mapping0 has no label"

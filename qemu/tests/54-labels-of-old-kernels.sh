@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Labels of kernels before 5.2, which have the flag "updating" for ever, and one DIMM of two that loses them: it is initialised or
-# wiped by mistake, or a bit flips. The namespace is refused and shown, its space stays reserved, and enabling the region writes
-# nothing. With the backup of the DIMM the namespace is back. Or it is given up, which frees its space.
+# Labels of kernels before 5.2, which have the flag "updating" for ever, and one DIMM of two that
+# loses them: it is initialised or wiped by mistake, or a bit flips. The namespace is refused and
+# shown, its space stays reserved, and enabling the region writes nothing. With the backup of the
+# DIMM the namespace is back. Or it is given up, which frees its space.
 #
 # Argument: `all` lets each of the two DIMMs lose its labels with each version. Otherwise it is one of them.
 #
@@ -87,7 +88,8 @@ for version in 1.1 1.2; do
 	esac
 	for lost in $losing; do
 		kept=$((1 - lost))
-		# What ndctl makes of the area: fresh indexes before the bytes of labels, or nothing.
+		# What ndctl makes of the area: fresh indexes before the bytes of labels, or
+		# nothing.
 		expect_ok ndctl disable-region -b "$N0" all
 		expect_ok ndctl init-labels -f -V $version "$(dimm $lost)"
 		expect_ok ndctl read-labels -o init.$lost "$(dimm $lost)"

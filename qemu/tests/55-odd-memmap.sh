@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A range of memory of an odd length between two others: these come up, and it is a region without a raw disk. The driver ramdax, which needs
-# whole pages for a DIMM, leaves out that range and one that is no longer than a label area; the C driver gives all of them up.
+# A range of memory of an odd length between two others: these come up, and it is a region without a
+# raw disk. The driver ramdax, which needs whole pages for a DIMM, leaves out that range and one
+# that is no longer than a label area; the C driver gives all of them up.
 #
 # memmap: 64M!512M 50000000!640M 32M!704M 128K!768M
 # stacks: rust c

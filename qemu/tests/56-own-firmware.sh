@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Interleave sets of two and of three DIMMs with labels, described by firmware of ours: namespaces that ndctl makes are there after a boot with
-# what was written to them. When two DIMMs have changed places nothing of their set is, and everything is when they are back. A range that is
-# shorter than its DIMMs' mappings costs the namespaces that do not fit; the C driver drives memory behind the range then.
+# Interleave sets of two and of three DIMMs with labels, described by firmware of ours: namespaces
+# that ndctl makes are there after a boot with what was written to them. When two DIMMs have changed
+# places nothing of their set is, and everything is when they are back. A range that is shorter than
+# its DIMMs' mappings costs the namespaces that do not fit; the C driver drives memory behind the
+# range then.
 #
 # firmware: interleaved swapped shrunk interleaved
 # stacks: rust c
@@ -13,7 +15,8 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# names: of the enabled namespaces; contents VERB: puts, or looks for, something of its own at the end of each disk of the last list.
+# names: of the enabled namespaces; contents VERB: puts, or looks for, something of its own at the
+# end of each disk of the last list.
 names() {
 	ndctl list -N >list
 	jq -r '.[].name' list | sort | tr '\n' ' '

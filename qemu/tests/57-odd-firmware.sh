@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# First boot: an NFIT with all kinds of odd DIMMs and ranges between two good ones. Each is left out alone, with a line that says why; the C
-# driver gives up the bus. Second boot: DIMMs that are not armed, or have failed, and NUMA nodes, under both stacks. What is not
-# armed is not written to.
+# First boot: an NFIT with all kinds of odd DIMMs and ranges between two good ones. Each is left out
+# alone, with a line that says why; the C driver gives up the bus. Second boot: DIMMs that are not
+# armed, or have failed, and NUMA nodes, under both stacks. What is not armed is not written to.
 #
 # firmware: odd states
 # stacks: rust c
@@ -13,7 +13,8 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# find_region INDEX: the region that this range of the NFIT has become is in $region then, and its first namespace in $namespace.
+# find_region INDEX: the region that this range of the NFIT has become is in $region then, and its
+# first namespace in $namespace.
 find_region() {
 	for region in "$ND"/region*; do
 		read -r _index <"$region/nfit/range_index"
@@ -33,7 +34,8 @@ odd() {
 	# The kernel's log begins after the modules were loaded.
 	unload_modules
 	load_modules
-	# Range 11 is one with nothing on it, unless the kernel has put something into a part of that memory.
+	# Range 11 is one with nothing on it, unless the kernel has put something into a part of
+	# that memory.
 	expect_match "regions" "$(cat "$ND"/region*/nfit/range_index | sort -n | tr '\n' ' ')" "1 *20 "
 	expect_eq "disks" "$(ls -d /sys/block/pmem* | wc -l)" 2
 	expect_eq "DIMMs" "$(cat "$ND"/nmem*/nfit/handle | tr '\n' ' ')" "0x1 0x7 0xa 0x14 "

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Flush hints where firmware puts them. One in nobody's page is stored to, two of them may share it. One in the kernel's image, in other RAM, or
-# beyond what the CPU can address costs its region alone, and nothing is stored there.
+# Flush hints where firmware puts them. One in nobody's page is stored to, two of them may share it.
+# One in the kernel's image, in other RAM, or beyond what the CPU can address costs its region
+# alone, and nothing is stored there.
 #
 # firmware: hints
 # stacks: rust c

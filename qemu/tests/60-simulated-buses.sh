@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What nfit_test.ko shows: the devices, the identity of the DIMMs, the interleave sets with the cookies that the C module has,
-# and that it can be unloaded and loaded again.
+# What nfit_test.ko shows: the devices, the identity of the DIMMs, the interleave sets with the
+# cookies that the C module has, and that it can be unloaded and loaded again.
 #
 # timeout: 240
 . "$LIB"

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Namespaces on interleaved DIMMs: labels on all DIMMs of a set, raw and sector mode, found again from the labels, with their partitions,
-# checked and destroyed by ndctl. A sector namespace of 64 MiB has the size that the C modules give it. In the end, sector mode
-# without labels on the region of the second bus, which is read-only at first.
+# Namespaces on interleaved DIMMs: labels on all DIMMs of a set, raw and sector mode, found again
+# from the labels, with their partitions, checked and destroyed by ndctl. A sector namespace of 64
+# MiB has the size that the C modules give it. In the end, sector mode without labels on the region
+# of the second bus, which is read-only at first.
 #
 # timeout: 240
 . "$LIB"

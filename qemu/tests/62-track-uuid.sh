@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A new UUID for a namespace that is configured and disabled: it is found in the labels, and the namespace can be enabled.
+# A new UUID for a namespace that is configured and disabled: it is found in the labels, and the
+# namespace can be enabled.
 #
 # timeout: 120
 . "$LIB"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# DIMMs whose label functions fail. When the size of the label area says that the memory is locked, DIMM and region are enabled and
-# the namespaces are listed, but not driven. When the labels cannot be read, neither DIMM nor region is enabled.
+# DIMMs whose label functions fail. When the size of the label area says that the memory is locked,
+# DIMM and region are enabled and the namespaces are listed, but not driven. When the labels cannot
+# be read, neither DIMM nor region is enabled.
 #
 # timeout: 180
 . "$LIB"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A DIMM that crosses a threshold wakes up whoever polls its flags, and nobody else: ndctl monitor logs the events of the DIMMs that it was
-# told to watch.
+# A DIMM that crosses a threshold wakes up whoever polls its flags, and nobody else: ndctl monitor
+# logs the events of the DIMMs that it was told to watch.
 #
 # timeout: 180
 . "$LIB"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ndctl check-namespace on interleaved DIMMs: a sound BTT, info blocks that are lost and restored, a map that contradicts itself.
-# Whatever is restored, the data are those that were written.
+# ndctl check-namespace on interleaved DIMMs: a sound BTT, info blocks that are lost and restored, a
+# map that contradicts itself. Whatever is restored, the data are those that were written.
 #
 # timeout: 300
 . "$LIB"

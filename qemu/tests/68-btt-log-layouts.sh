@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The two layouts of the log of a BTT, by which slots of a group are used: 0 and 1 as all but early kernels have them, 0 and 2 as
-# those had. Both are recognised, work, and ndctl check-namespace --rewrite-log turns the second into the first. Namespaces of
-# that time may have a UUID of zeroes.
+# The two layouts of the log of a BTT, by which slots of a group are used: 0 and 1 as all but early
+# kernels have them, 0 and 2 as those had. Both are recognised, work, and ndctl check-namespace
+# --rewrite-log turns the second into the first. Namespaces of that time may have a UUID of zeroes.
 #
 # timeout: 300
 . "$LIB"

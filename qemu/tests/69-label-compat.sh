@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Labels of version 1.1 with the interleave-set cookie of early kernels, which sorted the DIMMs by the bytes of their offsets: the
-# namespace is found.
-# With any other cookie it is not.
+# Labels of version 1.1 with the interleave-set cookie of early kernels, which sorted the DIMMs by
+# the bytes of their offsets: the namespace is found. With any other cookie it is not.
 #
 # timeout: 240
 . "$LIB"
 . "${LIB%/*}/simulated.sh"
 
-# cookie OFFSET_EXPONENT...: of the four DIMMs, in this order. Fletcher64 over offset, serial number and padding of each.
+# cookie OFFSET_EXPONENT...: of the four DIMMs, in this order. Fletcher64 over offset, serial number
+# and padding of each.
 cookie() {
 	perl -e '
 		my %serial = (16 => 0xffffffff, 24 => 0xfffffffe, 32 => 0xfffffeff, 40 => 0xfffffefe);

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Address range scrub: the attributes, and an error on its way from the firmware to the lists of bus, region and disk, and back
-# when it is overwritten.
+# Address range scrub: the attributes, and an error on its way from the firmware to the lists of
+# bus, region and disk, and back when it is overwritten.
 #
 # timeout: 240
 . "$LIB"
@@ -24,7 +24,8 @@ for value in 0 2 -1 x ''; do
 done
 expect_eq "a request" "$(store "$scrub" '1\n')" ok
 expect_eq "a scrub that runs" "$(cat "$scrub")" 1+
-# A request is for the ranges that none waits for. Whichever is scrubbed just now is one, so the next may be accepted as well.
+# A request is for the ranges that none waits for. Whichever is scrubbed just now is one, so the
+# next may be accepted as well.
 refused=
 for _ in 1 2 3 4 5 6 7 8 9 10; do
 	answer=$(store "$scrub" 1)
@@ -112,8 +113,9 @@ expect_ok read_sectors "$disk" "$middle" 8
 find_errors
 expect_eq "bad sectors after one more scrub" "$(bad_sectors "$disk")" ""
 
-# The firmware notes errors when it begins with a range, and tells them a second later, when they may have been overwritten. One of these writes
-# is done while the range is being scrubbed, whether it is the first or the second one.
+# The firmware notes errors when it begins with a range, and tells them a second later, when they
+# may have been overwritten. One of these writes is done while the range is being scrubbed, whether
+# it is the first or the second one.
 inject "$namespace" "$middle" 3 --no-notify
 find_errors
 expect_eq "bad sectors before the scrub" "$(bad_sectors "$disk")" "$middle 3,"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Errors that the firmware notifies of are found without being asked for; ndctl clears them by command. More of them than one
-# answer of the firmware has room for.
+# Errors that the firmware notifies of are found without being asked for; ndctl clears them by
+# command. More of them than one answer of the firmware has room for.
 #
 # timeout: 240
 . "$LIB"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Media errors below a BTT: a sector is lost and says so until it is written; the block that was bad is cleared before it is
-# used again; an error in the map costs the sectors that it maps, and nothing else.
+# Media errors below a BTT: a sector is lost and says so until it is written; the block that was bad
+# is cleared before it is used again; an error in the map costs the sectors that it maps, and
+# nothing else.
 #
 # timeout: 300
 . "$LIB"
@@ -65,7 +66,8 @@ expect_fail read_block 5
 expect_ok write_block 5
 expect_ok read_block 5
 expect_ok cmp data read
-# The bad block is cleared before it is used again: by then each of the CPU's free blocks, no more than 256, was used.
+# The bad block is cleared before it is used again: by then each of the CPU's free blocks, no more
+# than 256, was used.
 for cpu in 0 1; do
 	expect_ok taskset -c $cpu dd if=/dev/zero of="/dev/$disk" bs=4096 seek=100 count=256 oflag=direct status=none
 done

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Media errors in the metadata of a BTT that is found: an info block is restored from the other one. Without both, or without a part of
-# the flog, there is no disk, as a sector might be shown as it was before its last write. Without a part of the map where a write may have
-# been interrupted the disk can be read only. Nothing is changed then, and who puts the metadata back has all data.
+# Media errors in the metadata of a BTT that is found: an info block is restored from the other one.
+# Without both, or without a part of the flog, there is no disk, as a sector might be shown as it
+# was before its last write. Without a part of the map where a write may have been interrupted the
+# disk can be read only. Nothing is changed then, and who puts the metadata back has all data.
 #
 # timeout: 300
 . "$LIB"

@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Update of the firmware of simulated DIMMs, and its activation without a reset: three DIMMs can be armed, the fourth only
-# by force; then all are disarmed, armed, and activated.
+# Update of the firmware of simulated DIMMs, and its activation without a reset: three DIMMs can be
+# armed, the fourth only by force; then all are disarmed, armed, and activated.
 #
-# Not by quiescing: it freezes every device, and the 9p mounts of this guest do not survive that, under either stack.
+# Not by quiescing: it freezes every device, and the 9p mounts of this guest do not survive that,
+# under either stack.
 #
 # timeout: 240
 . "$LIB"

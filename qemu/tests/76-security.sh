@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Passphrases of simulated DIMMs, through ndctl and by hand: setting, changing and taking them away, unlocking when a DIMM is
-# enabled, freezing, erasing, overwriting, the master's, and what is refused.
+# Passphrases of simulated DIMMs, through ndctl and by hand: setting, changing and taking them away,
+# unlocking when a DIMM is enabled, freezing, erasing, overwriting, the master's, and what is
+# refused.
 #
 # timeout: 240
 if [ -z "${IN_SESSION:-}" ]; then
@@ -75,7 +76,8 @@ expect_security unlocked
 expect_ok ndctl sanitize-dimm -c "$dimm"
 expect_security disabled
 
-# The kernel finds the key of a locked DIMM by itself, when the DIMM is enabled; without it the DIMM stays locked.
+# The kernel finds the key of a locked DIMM by itself, when the DIMM is enabled; without it the DIMM
+# stays locked.
 expect_ok ndctl setup-passphrase "$dimm" -k user:nvdimm-master
 expect_ok ndctl disable-dimm "$dimm"
 expect_eq "locking" "$(store $KNOBS/test_dimm0/lock_dimm 1)" ok

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The modules as ndctl's test suite wants them: all in updates/, marked as not the kernel's own, with the aliases that libndctl
-# looks for; `modprobe nfit_test` alone brings in drivers for everything, enabled regions hold it and nothing else does.
+# The modules as ndctl's test suite wants them: all in updates/, marked as not the kernel's own,
+# with the aliases that libndctl looks for; `modprobe nfit_test` alone brings in drivers for
+# everything, enabled regions hold it and nothing else does.
 #
 # timeout: 240
 . "$LIB"
@@ -44,7 +45,8 @@ for namespace in "$ND"/namespace*.0; do
 	[ -e "$namespace/driver" ] || fail "$namespace is not driven"
 done
 
-# What holds the module: an enabled region, not an open node. Then it can be unloaded at once, with DIMMs enabled.
+# What holds the module: an enabled region, not an open node. Then it can be unloaded at once, with
+# DIMMs enabled.
 expect_fail rmmod nfit_test 2>/dev/null
 expect_ok ndctl disable-region -b "$N0" all
 expect_fail rmmod nfit_test 2>/dev/null
@@ -56,7 +58,8 @@ expect_ok ndctl disable-region -b "$N1" all
 expect_ok modprobe -r nfit_test
 exec 8<&- 9<&-
 
-# A device DAX can be configured, and is refused with a word of why. A page map for file systems becomes a disk, once it is configured.
+# A device DAX can be configured, and is refused with a word of why. A page map for file systems
+# becomes a disk, once it is configured.
 load_simulated
 reset_labels 1.2
 region=$(region_of_ways 4)

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Simulated buses loaded and unloaded again and again, in the first two rounds and in the last one with a new BTT and a locked DIMM:
-# numbers start over, and no memory is left behind. `make test ARGS="--append rounds=50 78-"` does it fifty times.
+# Simulated buses loaded and unloaded again and again, in the first two rounds and in the last one
+# with a new BTT and a locked DIMM: numbers start over, and no memory is left behind.
+# `make test ARGS="--append rounds=50 78-"` does it fifty times.
 #
 # timeout: 600
 . "$LIB"
@@ -36,7 +37,8 @@ with_udev() {
 	trap unload_at_exit EXIT
 }
 
-# unload_at_once: as unload_simulated does, but without ndctl, which takes a minute under the debug kernel.
+# unload_at_once: as unload_simulated does, but without ndctl, which takes a minute under the debug
+# kernel.
 unload_at_once() {
 	for _region in "$ND"/region*; do
 		case $(readlink -f "$_region") in

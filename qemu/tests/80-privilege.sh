@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What others than root can see and do: nothing but read attributes that give no address away. A descriptor that is open for
-# reading only cannot change anything by ioctl. No message and no attribute has a pointer of the kernel.
+# What others than root can see and do: nothing but read attributes that give no address away. A
+# descriptor that is open for reading only cannot change anything by ioctl. No message and no
+# attribute has a pointer of the kernel.
 #
-# The DIMM with labels comes last: one without _DSM that comes later makes the C stack forget the command family of those before.
-# Nobody asks for 0 bytes of labels here: QEMU 7.2 ends with an assertion then (hw/mem/nvdimm.c), and both stacks pass it on.
+# The DIMM with labels comes last: one without _DSM that comes later makes the C stack forget the
+# command family of those before. Nobody asks for 0 bytes of labels here: QEMU 7.2 ends with an
+# assertion then (hw/mem/nvdimm.c), and both stacks pass it on.
 #
 # needs: nvdimm=32M nvdimm=64M,label=128K
 # stacks: rust c
@@ -57,8 +59,9 @@ shown=$(attributes -perm /444 ! -name wait_probe | perl -ne '
 expect_eq "attributes that show a pointer" "$shown" ""
 ! grep -rEl "$pointers" /sys/kernel/debug/nd* /sys/kernel/debug/btt* 2>/dev/null || fail "debugfs shows a pointer"
 
-# By ioctl, with a descriptor that is open for reading: what changes something is refused before anything is looked at.
-# Access mode 3 is for ioctl alone, and whoever has it may write and read the node.
+# By ioctl, with a descriptor that is open for reading: what changes something is refused before
+# anything is looked at. Access mode 3 is for ioctl alone, and whoever has it may write and read the
+# node.
 cat >ioctls.pl <<'PERL'
 use POSIX;
 my %modes = (O_RDONLY, "reading", O_RDWR, "writing", 3, "ioctl");
@@ -69,7 +72,8 @@ for my $node ("/dev/ndctl0", "/dev/nmem1") {
 		my $position = POSIX::lseek($descriptor, 4096, SEEK_SET);
 		print "$modes{$mode} $node lseek: ", $position < 0 ? $! + 0 : "ok", "\n";
 		for my $number (0 .. 11) {
-			# A command of each number with offset 0 and length 4; family and function 0 if it is CALL.
+			# A command of each number with offset 0 and length 4; family and function 0
+			# if it is CALL.
 			my $buffer = pack "L2", 0, $number == 5 || $number == 6 ? 4 : 0;
 			$buffer .= "\0" x 8184;
 			my $done = ioctl $file, 0xc0004e00 | 8 << 16 | $number, $buffer;
@@ -80,7 +84,8 @@ for my $node ("/dev/ndctl0", "/dev/nmem1") {
 }
 PERL
 perl ioctls.pl >ioctls
-# Numbers whose answer depends on the firmware's abilities only are shown, too: both stacks must agree.
+# Numbers whose answer depends on the firmware's abilities only are shown, too: both stacks must
+# agree.
 cat ioctls
 for number in 2 4 6 9 10; do
 	for node in ndctl0 nmem1; do

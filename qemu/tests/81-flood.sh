@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# More writers than CPUs, and more CPUs than lanes: what they wrote is there, and who reads or zeroes the same sectors meanwhile never sees
-# half of one.
+# More writers than CPUs, and more CPUs than lanes: what they wrote is there, and who reads or
+# zeroes the same sectors meanwhile never sees half of one.
 #
 # needs: nvdimm=32M
 # cpus: 8
@@ -42,7 +42,8 @@ end_btt() {
 flood() {
 	what="sectors of $1 bytes, $2 lanes"
 
-	# Sixteen writers of large requests, each of a part of the disk: they contend for lanes, not for sectors.
+	# Sixteen writers of large requests, each of a part of the disk: they contend for lanes, not
+	# for sectors.
 	new_btt "$1" "$2"
 	if ! fio --name=writers --filename="/dev/$disk" --rw=randwrite --bs=256k --direct=1 --ioengine=psync --numjobs=16 --thread \
 		--size=1M --offset_increment=1M --verify=crc32c --do_verify=1 --verify_fatal=1 --group_reporting >fio.out 2>&1; then
@@ -50,7 +51,8 @@ flood() {
 	fi
 	end_btt
 
-	# Writers of whole sectors, readers of the same ones. The C driver cannot zero sectors by its map.
+	# Writers of whole sectors, readers of the same ones. The C driver cannot zero sectors by
+	# its map.
 	new_btt "$1" "$2"
 	zero=
 	[ "$(cat "/sys/block/$disk/queue/write_zeroes_max_bytes")" = 0 ] || zero=--zero

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# All attributes are read and written while devices come and go. Nothing crashes or hangs, and afterwards all is as usual.
+# All attributes are read and written while devices come and go. Nothing crashes or hangs, and
+# afterwards all is as usual.
 #
 # needs: nvdimm=96M,label=128K nvdimm=64M
 # cpus: 4
@@ -13,7 +14,8 @@
 # Whoever ends up as one of these processes ends with the file `storm`.
 : >storm
 
-# readers: every attribute that may be read, over and over. A device that is gone meanwhile is an error that does not matter.
+# readers: every attribute that may be read, over and over. A device that is gone meanwhile is an
+# error that does not matter.
 readers() {
 	while [ -e storm ]; do
 		for file in "$ND"/*/* "$ND"/*/*/*; do

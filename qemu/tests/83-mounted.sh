@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A namespace with a mounted file system: ndctl does not disable it. When it is unbound all the same the file system gets
-# errors, can be unmounted, and is whole when the namespace is back.
+# A namespace with a mounted file system: ndctl does not disable it. When it is unbound all the same
+# the file system gets errors, can be unmounted, and is whole when the namespace is back.
 #
 # needs: nvdimm=96M
 # stacks: rust

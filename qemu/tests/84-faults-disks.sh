@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Memory fails while disks come and go: a raw disk, a BTT that is made, found and given up, a region with all that is in it.
+# Memory fails while disks come and go: a raw disk, a BTT that is made, found and given up, a region
+# with all that is in it.
 #
 # needs: nvdimm=64M
 # timeout: 400
@@ -9,7 +10,8 @@
 . "${LIB%/*}/devices.sh"
 . "${LIB%/*}/faults.sh"
 
-# The kernel does not tell why a range cannot be reserved, and says EINVAL when it has no memory for a disk's name.
+# The kernel does not tell why a range cannot be reserved, and says EINVAL when it has no memory for
+# a disk's name.
 others='--or EBUSY --or EINVAL'
 
 unbind namespace0.0
@@ -33,7 +35,8 @@ bind_with_faults nd_region region0
 disk=$(disk_of "$(show namespace0.0 holder)")
 same 1 65536 0 || fail "$disk is not what it was before the faults in its region"
 
-# A BTT that is not the seed goes with its claim. Nothing could bring it back, so no fault may be survived.
+# A BTT that is not the seed goes with its claim. Nothing could bring it back, so no fault may be
+# survived.
 btt=$(show namespace0.0 holder)
 [ "$btt" != "$(seed btt region0)" ] || fail "$btt is the seed"
 unbind "$btt"

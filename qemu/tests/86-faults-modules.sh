@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Memory fails while modules are loaded: each one is not there then, and can be loaded afterwards. Of the many places of nfit every fifth
-# fails, or more with ARGS="--append every=1".
+# Memory fails while modules are loaded: each one is not there then, and can be loaded afterwards.
+# Of the many places of nfit every fifth fails, or more with ARGS="--append every=1".
 #
 # needs: nvdimm=64M
 # timeout: 600
@@ -10,7 +10,8 @@
 . "${LIB%/*}/devices.sh"
 . "${LIB%/*}/faults.sh"
 
-# A bus that cannot be registered takes back a lock class that it has not made yet: a defect of the kernel.
+# A bus that cannot be registered takes back a lock class that it has not made yet: a defect of the
+# kernel.
 spare bus_register
 
 unload_modules

@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Mixed load on one BTT while another one is made, found again and given up, round after round, the first one unbound and bound in
-# between: no data are lost, the kernel's memory does not grow, and what it did a second is printed for the first and the last rounds.
+# Mixed load on one BTT while another one is made, found again and given up, round after round, the
+# first one unbound and bound in between: no data are lost, the kernel's memory does not grow, and
+# what it did a second is printed for the first and the last rounds.
 #
-# `make test ARGS="--stack rust --timeout-scale 30 --append seconds=7200 87-"` does so for two hours.
+# `make test ARGS="--stack rust --timeout-scale 30 --append seconds=7200 87-"` does so for two
+# hours.
 #
 # needs: nvdimm=64M nvdimm=32M
 # stacks: rust

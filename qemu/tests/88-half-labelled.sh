@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# An interleave set of which one DIMM has labels when the modules are loaded, and those of another cannot be read: what is on the region
-# cannot be known, so it is not enabled. Detection comes to its end nevertheless, and so do those who wait for it.
+# An interleave set of which one DIMM has labels when the modules are loaded, and those of another
+# cannot be read: what is on the region cannot be known, so it is not enabled. Detection comes to
+# its end nevertheless, and so do those who wait for it.
 #
 # timeout: 180
 . "$LIB"
@@ -12,7 +13,8 @@
 expect_ok unload_simulated
 trap - EXIT
 
-# in_time COMMAND...: ends within 20 seconds. What waits in vain cannot be stopped, so it is a process of its own.
+# in_time COMMAND...: ends within 20 seconds. What waits in vain cannot be stopped, so it is a
+# process of its own.
 in_time() {
 	"$@" >/dev/null &
 	wait_for 20 test ! -e "/proc/$!/fd/1"
@@ -43,7 +45,8 @@ for region in "$pair" "$four"; do
 	expect_match "namespace seed of $region" "$(cat "$ND/$region/namespace_seed")" "namespace*.0"
 done
 
-# The labels of neither can be read, and nothing else says that there are some: the memory is not taken for one raw namespace.
+# The labels of neither can be read, and nothing else says that there are some: the memory is not
+# taken for one raw namespace.
 expect_ok unload_simulated
 in_time modprobe nfit_test unreadable=0x3
 for bus in "$ND"/ndbus*; do

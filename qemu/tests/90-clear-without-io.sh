@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A disk that has errors cleared for a write takes no memory that it takes I/O to get: that could wait for the write.
+# A disk that has errors cleared for a write takes no memory that it takes I/O to get: that could
+# wait for the write.
 #
 # timeout: 180
 . "$LIB"

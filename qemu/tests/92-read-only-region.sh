@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A BTT whose writes a power failure has interrupted, in a region that is read only: it is shown as it will be, and not a byte changes.
-# It is finished when the region is writable and the BTT is attached again.
+# A BTT whose writes a power failure has interrupted, in a region that is read only: it is shown as
+# it will be, and not a byte changes. It is finished when the region is writable and the BTT is
+# attached again.
 #
 # needs: nvdimm=32M
 # timeout: 300
@@ -20,7 +21,8 @@ checksum() {
 	no_raw_access namespace0.0
 }
 
-# map_page INPUT OUTPUT SKIP SEEK FLAG: copies the page of the map that holds the words of the first sectors.
+# map_page INPUT OUTPUT SKIP SEEK FLAG: copies the page of the map that holds the words of the first
+# sectors.
 map_page() {
 	expect_ok dd if="$1" of="$2" bs=4096 skip="$3" seek="$4" count=1 conv=notrunc "$5" status=none
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The device mapper and LVM over raw and BTT disks: data, flushes and file systems go through tables whose parts are in another order
-# than on the disk, with parts that fail or delay. A flush comes to the disk with a sector that has no meaning.
+# The device mapper and LVM over raw and BTT disks: data, flushes and file systems go through tables
+# whose parts are in another order than on the disk, with parts that fail or delay. A flush comes to
+# the disk with a sector that has no meaning.
 #
 # needs: nvdimm=64M nvdimm=64M
 # stacks: rust c

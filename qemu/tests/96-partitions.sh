@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Partitions of formats that count in 512 bytes, and of others, on raw and BTT disks. Where a partition of a disk with sectors of 4096
-# bytes begins or ends within a sector, what would touch a part of one fails, and its neighbours stay as they are. (The C driver
-# rounds the start down, so this is for ours alone.)
+# Partitions of formats that count in 512 bytes, and of others, on raw and BTT disks. Where a
+# partition of a disk with sectors of 4096 bytes begins or ends within a sector, what would touch a
+# part of one fails, and its neighbours stay as they are. (The C driver rounds the start down, so
+# this is for ours alone.)
 #
 # needs: nvdimm=64M
 # stacks: rust
@@ -35,8 +36,8 @@ sgi() {
 		print $label, pack "N N", $sum & 0xffffffff, 0' "$@" | label
 }
 
-# bsd SLICE START SIZE...: a BSD disk label in an MBR partition that begins at logical block SLICE. Starts count from there; partitions
-# have numbers from 5 on.
+# bsd SLICE START SIZE...: a BSD disk label in an MBR partition that begins at logical block SLICE.
+# Starts count from there; partitions have numbers from 5 on.
 bsd() {
 	perl -e '
 		my ($block, $slice) = splice @ARGV, 0, 2;
@@ -81,7 +82,8 @@ on_part() {
 	disk=$_whole
 }
 
-# expect_part NUMBER START SIZE: the partition is there, is as long as that, and is those sectors of the disk.
+# expect_part NUMBER START SIZE: the partition is there, is as long as that, and is those sectors of
+# the disk.
 expect_part() {
 	wait_for 10 test -b "/dev/$(part "$1")"
 	expect_eq "start and size of partition $1" "$(cat "/sys/class/block/$(part "$1")/start" "/sys/class/block/$(part "$1")/size" | tr '\n' ' ')" "$2 $3 "
@@ -99,7 +101,8 @@ contents() {
 	dd if="/dev/$disk" bs=64K count=16 iflag=direct 2>dd.log | sha256sum
 }
 
-# expect_refused NUMBER: nothing that begins at the start of a partition is carried out, and the disk stays as it is.
+# expect_refused NUMBER: nothing that begins at the start of a partition is carried out, and the
+# disk stays as it is.
 expect_refused() {
 	wait_for 10 test -b "/dev/$(part "$1")"
 	before=$(contents)

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 #
-# For comparisons of commands, after lib.sh and devices.sh: `. "${LIB%/*}/commands.sh"`.
+# Library for comparisons of commands, after lib.sh and devices.sh: `. "${LIB%/*}/commands.sh"`.
 #
-# A script prints what every command said, its exit status, and what it changed in sysfs, on the disks and at the start of the
-# label areas. What is left out as different in every run or on purpose is named in tools/attribute/src/state.
+# A script prints the output of every command, its exit status, and its changes in sysfs, on the
+# disks and at the start of the label areas. tools/attribute/src/state lists what is omitted because
+# it differs in every run or on purpose.
 
-# step COMMAND...: runs it, and prints all that.
+# step COMMAND...: runs a command and prints all of this.
 step() {
 	echo "### $*"
 	status=0
 	"$@" >said 2>&1 </dev/null || status=$?
-	# What a list may have changed is seen after the next command that is none.
+	# Changes by a list command are shown after the next other command.
 	case "$1 ${2-}" in
 	*ctl\ list)
 		/host/tools/attribute report said $status
@@ -23,15 +24,15 @@ step() {
 	esac
 }
 
-# create ID OPTION...: a namespace with a UUID that is always the same.
+# create ID OPTION...: creates a namespace with a UUID that is the same in every run.
 create() {
 	id=$1
 	shift
 	step ndctl create-namespace -u "00000000-0000-4000-8000-0000000000$id" "$@"
 }
 
-# media NAMESPACE: a sum of all its bytes, whatever they mean, but for the random UUIDs in the info blocks of BTTs and the
-# check sums over them.
+# media NAMESPACE: prints a checksum of all its bytes except for the random UUIDs in the info blocks
+# of BTTs and the checksums over them.
 media() {
 	raw_access "$1"
 	sum=$(perl -e '
@@ -46,7 +47,8 @@ media() {
 	no_raw_access "$1"
 }
 
-# label_region REGION DIMM [OPTION...]: an index on the DIMM, so that the region may have many namespaces.
+# label_region REGION DIMM [OPTION...]: initialises the label area of the DIMM, so that the region
+# may have several namespaces.
 label_region() {
 	region=$1
 	dimm=$2

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 #
-# For tests in the guest, after lib.sh: `. "${LIB%/*}/devices.sh"`. Regions, namespaces, BTTs and their disks, all by sysfs as
-# Documentation/driver-api/nvdimm of the kernel tells it. To start a process is what takes time in an emulated machine, so the shell
-# does what it can itself. Devices are called by their names: namespace0.0, btt0.1, pmem0s.
+# Library for tests in the guest, after lib.sh: `. "${LIB%/*}/devices.sh"`. Regions, namespaces,
+# BTTs and their disks through sysfs, as described in the kernel's Documentation/driver-api/nvdimm.
+# Starting a process is slow under emulation, so the shell does as much as it can. Devices are
+# called by their names: namespace0.0, btt0.1, pmem0s.
 
-# settle: whatever was being detected and registered is there afterwards.
+# settle: waits until pending detection and registration have finished.
 settle() {
 	for _bus in "$ND"/ndbus*/wait_probe; do
 		read -r _ <"$_bus"
@@ -17,35 +18,35 @@ show() {
 	cat "$ND/$1/$2"
 }
 
-# set_attribute DEVICE ATTRIBUTE VALUE: the store succeeds.
+# set_attribute DEVICE ATTRIBUTE VALUE: stores a value, which must succeed.
 set_attribute() {
 	_error=$(store "$ND/$1/$2" "$3")
 	[ "$_error" = ok ] || fail "writing '$3' to $2 of $1: $_error"
 }
 
-# region_of DEVICE: the region of a namespace or BTT.
+# region_of DEVICE: prints the region of a namespace or BTT.
 region_of() {
 	_path=$(readlink -f "$ND/$1")
 	_path=${_path%/*}
 	echo "${_path##*/}"
 }
 
-# seed KIND REGION: name of the namespace, btt, pfn or dax that is offered to be configured.
+# seed KIND REGION: prints the name of the seed: namespace, btt, pfn or dax.
 seed() {
 	show "$2" "$1_seed"
 }
 
-# enabled DEVICE: a driver is bound to it.
+# enabled DEVICE: tests whether a driver is bound.
 enabled() {
 	[ -e "$ND/$1/driver" ]
 }
 
-# driver VERB DRIVER DEVICE: prints the name of the error of a bind or an unbind, or ok.
+# driver VERB DRIVER DEVICE: binds or unbinds, and prints the name of the error, or ok.
 driver() {
 	store "/sys/bus/nd/drivers/$2/$1" "$3"
 }
 
-# bind DEVICE and unbind DEVICE: succeed. All but regions are of the driver nd_pmem.
+# bind DEVICE and unbind DEVICE: must succeed.
 bind() {
 	_error=$(driver bind "$(driver_of "$1")" "$1")
 	[ "$_error" = ok ] || fail "binding $1: $_error"
@@ -66,7 +67,7 @@ driver_of() {
 	esac
 }
 
-# disk_of DEVICE: name of the one disk that an enabled namespace or BTT has.
+# disk_of DEVICE: prints the name of the only disk of an enabled namespace or BTT.
 disk_of() {
 	set -- "$1" "$ND/$1"/block/*
 	[ $# = 2 ] && [ -e "$2" ] || fail "$1 does not have one disk"
@@ -79,7 +80,8 @@ disk_bytes() {
 	echo $((_sectors * 512))
 }
 
-# claim NAMESPACE SECTOR_SIZE [UUID]: configures the seed for a namespace without a raw driver. Its name is in $btt then.
+# claim NAMESPACE SECTOR_SIZE [UUID]: configures the BTT seed for a namespace that is not enabled,
+# and sets $btt to its name.
 claim() {
 	btt=$(seed btt "$(region_of "$1")")
 	[ -n "$btt" ] || fail "no BTT seed for $1"
@@ -89,7 +91,8 @@ claim() {
 	set_attribute "$btt" namespace "$1"
 }
 
-# make_btt NAMESPACE SECTOR_SIZE [UUID]: a BTT over a namespace. Its name is in $btt then, that of the disk in $disk.
+# make_btt NAMESPACE SECTOR_SIZE [UUID]: makes a BTT on a namespace, and sets $btt to its name and
+# $disk to that of its disk.
 make_btt() {
 	! enabled "$1" || unbind "$1"
 	claim "$@"
@@ -98,16 +101,16 @@ make_btt() {
 	wait_for 10 test -b "/dev/$disk"
 }
 
-# release BTT: unbinds a BTT and lets go of its namespace. What is on the media stays.
+# release BTT: unbinds a BTT and releases its namespace. The contents of the media stay.
 release() {
 	! enabled "$1" || unbind "$1"
 	set_attribute "$1" namespace ''
 	settle
 }
 
-# detect NAMESPACE: asks the driver for what is on the media. The BTT found is in $btt, its disk in $disk.
+# detect NAMESPACE: lets the driver detect the BTT on the media, and sets $btt and $disk.
 detect() {
-	# ENXIO is the answer of a namespace that somebody else takes over.
+	# Binding a namespace fails with ENXIO when a BTT takes it over.
 	expect_eq "the error of binding $1, which holds a BTT" "$(driver bind nd_pmem "$1")" ENXIO
 	settle
 	btt=$(show "$1" holder)
@@ -116,7 +119,8 @@ detect() {
 	wait_for 10 test -b "/dev/$disk"
 }
 
-# raw_access NAMESPACE: its raw disk, in $disk, whatever the media hold; no_raw_access NAMESPACE ends it.
+# raw_access NAMESPACE: enables its raw disk, whatever the media contain, and sets $disk.
+# no_raw_access NAMESPACE disables it.
 raw_access() {
 	set_attribute "$1" force_raw 1
 	bind "$1"
@@ -129,19 +133,21 @@ no_raw_access() {
 	set_attribute "$1" force_raw 0
 }
 
-# wipe NAMESPACE: forgets what is on an unclaimed namespace without driver, as ndctl does.
+# wipe NAMESPACE: erases the info blocks of an unclaimed, disabled namespace, as ndctl does.
 wipe() {
 	raw_access "$1"
 	dd if=/dev/zero of="/dev/$disk" bs=8192 count=1 oflag=direct 2>dd.log || fail "$(cat dd.log)"
 	no_raw_access "$1"
 }
 
-# pattern SEED BYTES: as many bytes, no 16 of them like others, and others for another seed. Both below 10^8, bytes of 16.
+# pattern SEED BYTES: prints bytes. Each unit of 16 is unique, and differs between seeds. SEED and
+# BYTES / 16 must be below 10^8.
 pattern() {
 	seq -f '%015.0f' "$1"00000000 "$(($1 * 100000000 + $2 / 16 - 1))"
 }
 
-# put SEED BYTES OFFSET: a pattern onto $disk, past the page cache; same SEED BYTES OFFSET: whether it is there.
+# put SEED BYTES OFFSET: writes a pattern to $disk with direct I/O. same SEED BYTES OFFSET: tests
+# whether it is there.
 put() {
 	pattern "$1" "$2" | dd of="/dev/$disk" bs=64K iflag=fullblock seek="$3" oflag=direct,seek_bytes 2>dd.log ||
 		fail "writing $2 bytes to $3 of $disk: $(cat dd.log)"
@@ -153,7 +159,7 @@ same() {
 	pattern "$1" "$2" | cmp -s - read
 }
 
-# make_filesystem KIND: a new ext4 or xfs on $disk, whatever it holds.
+# make_filesystem KIND: makes an ext4 or xfs on $disk, whatever it contains.
 make_filesystem() {
 	case $1 in
 	ext4) mkfs.ext4 -q -F "/dev/$disk" ;;
@@ -161,7 +167,7 @@ make_filesystem() {
 	esac
 }
 
-# check_filesystem KIND: its own checker finds nothing wrong with the one on $disk, which is not mounted.
+# check_filesystem KIND: checks the unmounted file system on $disk with its own checker.
 check_filesystem() {
 	case $1 in
 	ext4) e2fsck -f -n "/dev/$disk" >check.out 2>&1 ;;
@@ -169,14 +175,14 @@ check_filesystem() {
 	esac || fail "$1 on $disk: $(cat check.out)"
 }
 
-# drop_caches: what is read next comes from the devices.
+# drop_caches: makes the next reads come from the devices.
 drop_caches() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 }
 
-# kernel_memory: KiB of the kernel's own, after caches were dropped and slabs gave up free objects of their per-CPU lists and, on a kernel
-# with KASAN, of its quarantine.
+# kernel_memory: prints the KiB of kernel memory, after dropping caches and shrinking slabs, which
+# frees objects in per-CPU lists and, with KASAN, in its quarantine.
 kernel_memory() {
 	drop_caches
 	for _cache in /sys/kernel/slab/*; do
@@ -185,7 +191,7 @@ kernel_memory() {
 	awk '$1 == "Slab:" || $1 == "VmallocUsed:" || $1 == "Percpu:" { sum += $2 } END { print sum }' /proc/meminfo
 }
 
-# load_modules and unload_modules: all of the stack, as administrators do it.
+# load_modules and unload_modules: all modules of the stack.
 load_modules() {
 	modprobe -a nfit nd_e820 nd_btt nd_pmem
 	settle

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 #
-# For tests in the guest, after simulated.sh: `. "${LIB%/*}/errors.sh"`. Media errors of namespaces on the first simulated bus.
+# Library for tests in the guest, after simulated.sh: `. "${LIB%/*}/errors.sh"`. Media errors of
+# namespaces on the first simulated bus.
 #
-# Sectors are of 512 bytes, and counted from the start of the namespace.
+# Sectors have 512 bytes and are counted from the start of the namespace.
 
-# scrub_file PROVIDER: the attribute of its bus.
+# scrub_file PROVIDER: prints the path of the attribute `scrub` of its bus.
 scrub_file() {
 	for _bus in "$ND"/ndbus*; do
 		if [ "$(cat "$_bus/provider")" = "$1" ]; then
@@ -16,25 +17,26 @@ scrub_file() {
 	fail "there is no bus of $1"
 }
 
-# scrubbed: waits until the first bus is not being scrubbed.
+# scrubbed: waits until no scrub of the first bus is running.
 scrubbed() {
 	expect_ok ndctl wait-scrub "$N0" >/dev/null
 }
 
-# inject NAMESPACE SECTOR COUNT [OPTION...]: the medium loses sectors. Nobody knows of it with the option --no-notify.
+# inject NAMESPACE SECTOR COUNT [OPTION...]: injects media errors. With --no-notify the firmware
+# sends no notification.
 inject() {
 	_namespace=$1 _sector=$2 _count=$3
 	shift 3
 	expect_ok ndctl inject-error --block="$_sector" --count="$_count" "$@" "$_namespace" >/dev/null
 }
 
-# find_errors: has the first bus scrubbed, after all that was to be scrubbed before.
+# find_errors: scrubs the first bus and waits for the end.
 find_errors() {
 	expect_ok ndctl start-scrub "$N0" >/dev/null
 	scrubbed
 }
 
-# read_sectors DISK SECTOR COUNT and write_sectors DISK SECTOR COUNT: past the page cache.
+# read_sectors DISK SECTOR COUNT and write_sectors DISK SECTOR COUNT: with direct I/O.
 read_sectors() {
 	dd if="/dev/$1" of=/dev/null bs=512 skip="$2" count="$3" iflag=direct status=none 2>dd.log
 }
@@ -43,7 +45,7 @@ write_sectors() {
 	dd if=/dev/zero of="/dev/$1" bs=512 seek="$2" count="$3" oflag=direct status=none 2>dd.log
 }
 
-# expect_lost DISK SECTOR COUNT: each of the sectors fails to be read, with EIO.
+# expect_lost DISK SECTOR COUNT: reading each of the sectors fails with EIO.
 expect_lost() {
 	_end=$(($2 + $3))
 	_sector=$2
@@ -56,12 +58,12 @@ expect_lost() {
 	done
 }
 
-# bad_sectors DISK: the list of a disk, on one line.
+# bad_sectors DISK: prints the bad blocks of a disk on one line.
 bad_sectors() {
 	tr '\n' ',' <"/sys/block/$1/badblocks"
 }
 
-# injected NAMESPACE: the errors that the firmware knows, on one line.
+# injected NAMESPACE: prints the errors in the firmware's list on one line.
 injected() {
 	ndctl inject-error --status "$1" | jq -r '.badblocks // [] | map("\(.block) \(.count),") | join("")'
 }

@@ -1,14 +1,16 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# fuzz-ioctl.pl SEED SECONDS NODE...: sends calls with made-up numbers, sizes, offsets and families to the nodes /dev/ndctlN and
-# /dev/nmemN for so long, from two processes for each node. The same seed makes the same calls. Prints how they ended; fails if
-# one ended as none should.
+# fuzz-ioctl.pl SEED SECONDS NODE...: sends ioctls with random numbers, sizes, offsets and families
+# to the nodes /dev/ndctlN and /dev/nmemN, from two processes for each node. The same seed makes the
+# same calls. Prints how often each result occurred; fails on an unexpected one.
 #
-# Label functions are never asked for 0 bytes: QEMU 7.2 ends with an assertion (hw/mem/nvdimm.c, nvdimm_validate_rw_label_data). What
-# a call passes to the firmware is not the kernel's to judge, and neither stack does.
+# Label functions never get a length of 0 bytes, with which QEMU 7.2 fails an assertion
+# (hw/mem/nvdimm.c, nvdimm_validate_rw_label_data). Neither stack checks what a call passes to the
+# firmware.
 #
-# It is not written in Rust since an ioctl with any argument whatever is unsafe there, and user space has no unsafe code.
+# This is not Rust because an ioctl with an arbitrary argument is unsafe there, and user space has
+# no unsafe code.
 use strict;
 use warnings;
 no warnings "portable";
@@ -20,7 +22,7 @@ die "usage: fuzz-ioctl.pl SEED SECONDS NODE...\n" unless @nodes;
 my $end = time + $seconds;
 
 use constant { READ_LABELS => 5, WRITE_LABELS => 6, CALL => 10, CALL_HEADER => 64 };
-# Larger than any call may be. Nothing may be written past what a call is allowed to carry.
+# Larger than any call. The kernel must not write beyond the largest call.
 use constant { LARGEST => 4 << 20, BEYOND => 4096 };
 my $beyond = "\x5a" x BEYOND;
 my $buffer = ("\0" x LARGEST) . $beyond;
@@ -28,14 +30,14 @@ my %allowed = map { Errno->can($_)->() => $_ } qw(EACCES EBUSY EFAULT EINVAL EIO
 my @words = (0 .. 16, 20, 24, 31, 64, 127, 128, 252, 255, 256, 257, 4095, 4096, 65536, 131064, 131071, 131072, 131073, (4 << 20) - 76,
 	(4 << 20) - 12, (4 << 20) - 1, 4 << 20, (4 << 20) + 1, 0x7fffffff, 0x80000000, 0xfffffff3, 0xfffffffc, 0xffffffff);
 my @families = (0 .. 7, 31, 63, 64, 255, 1 << 31, 1 << 32, 1 << 63, ~0);
-# No addresses of this process.
+# Addresses that this process does not have.
 my @nowhere = (0, 1, 4095, 4096, 0x7fffffffffff, 0xffff888000000000, 0xffffffffff600000, 0xfffffffffffffff8);
 
 sub any { return $_[rand @_] }
 
 sub word { return rand() < 0.8 ? any(@words) : int rand 2**32 }
 
-# The start of a buffer, which says how long everything is.
+# Returns the start of a buffer, which contains the lengths.
 sub head {
 	my ($number) = @_;
 	my @random = map { word() } 1 .. 16;
@@ -55,17 +57,17 @@ sub head {
 }
 
 sub number {
-	# Some of another subsystem, 'T' among them: those are for terminals.
+	# Includes numbers of other subsystems, like 'T' for terminals.
 	my $subsystem = rand() < 0.95 ? ord "N" : any(ord "T", int rand 256);
 	my $number = rand() < 0.95 ? any(0 .. 11, (CALL) x 4) : int rand 256;
-	# Direction and size are of no meaning.
+	# Direction and size are ignored.
 	return int(rand 4) << 30 | int(rand 1 << 14) << 16 | $subsystem << 8 | $number;
 }
 
 sub fuzz {
 	my ($node, $mine) = @_;
 	srand $mine;
-	# These ask whether the node is a terminal, with a buffer of a terminal's size.
+	# sysopen queries whether the node is a terminal, with a buffer of that size.
 	sysopen my $writable, $node, O_RDWR or die "$node: $!\n";
 	sysopen my $readable, $node, O_RDONLY or die "$node: $!\n";
 	my %ends;

@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# fuzz-sysfs.pl SEED SECONDS PROVIDER: for so long, writes made-up values to all attributes of the buses whose provider begins like that, and
-# binds and unbinds what is on them, from two processes. Prints how the writes ended; fails if one ended with an error that is the kernel's
-# own affair, or if an attribute cannot be read within a page.
+# fuzz-sysfs.pl SEED SECONDS PROVIDER: writes random values to all attributes of the buses whose
+# provider begins with PROVIDER, and binds and unbinds their devices, from two processes. Prints how
+# often each result occurred; fails if a write returns a kernel-internal error, or if an attribute
+# is longer than a page.
 use strict;
 use warnings;
 use Errno;
@@ -14,7 +15,7 @@ die "usage: fuzz-sysfs.pl SEED SECONDS PROVIDER\n" unless defined $provider;
 my $end = time + $seconds;
 
 use constant PAGE => 4096;
-# The first error number that no system call may show.
+# The first error number that no system call may return.
 use constant INTERNAL => 512;
 my %errors = map { Errno->can($_)->() => $_ } keys %!;
 my $devices = "/sys/bus/nd/devices";
@@ -38,7 +39,7 @@ sub text {
 my @buses = grep { text("$devices/$_/provider") =~ /^\Q$provider\E/ } grep { /^ndbus/ } entries($devices);
 die "no bus of $provider\n" unless @buses;
 
-# All that can be written below a device, devices below it included, but for what is not of this subsystem.
+# Returns all files below a device and its children, except for those of other subsystems.
 sub attributes {
 	my ($directory) = @_;
 	my @found;
@@ -54,16 +55,16 @@ sub attributes {
 my @names;
 my @files;
 
-# Devices come and go.
+# Updates the lists, since devices come and go.
 sub look {
 	@files = map { attributes("$devices/$_") } @buses;
 	my %names = map { $_ => 1 } map { m{/((?:nmem|region|namespace|btt|pfn|dax)\d[\d.]*)/} } @files;
 	@names = sort keys %names;
-	# Of the driver core, but with our devices.
+	# These belong to the driver core, but act on our devices.
 	push @files, map { ("$drivers/$_/bind", "$drivers/$_/unbind") x 3 } qw(nd_pmem nd_region nvdimm);
 }
 
-# Not "quiesce": it suspends the devices of the machine, and a share of the host's directories does not come back from that.
+# Not "quiesce": it suspends all devices, which virtio-9p does not survive.
 my @words = qw(0 1 2 -1 y N on off 512 520 4096 4097 4160 65536 16777216 33554432 0x1000000 0x2000000 18446744073709551615 18446744073709551616
 	0x10000000000000000 9223372036854775808 0777 08 1.1 btt pfn dax raw ram pmem none safe live arm disarm freeze
 	00000000-0000-0000-0000-000000000000 11111111-2222-3333-4444-55555555555 11111111-2222-3333-4444-555555555555x);
@@ -81,7 +82,7 @@ sub value {
 		: $what < 0.85 ? any("disable", "erase", "overwrite", "update", "master_erase") . " " . any(0, 1, -1, "x") . any("", " 0", " x")
 		: $what < 0.9 ? any("x", "\n", " ", "\xff", "1") x any(1, 63, 64, 65, PAGE - 1, PAGE, PAGE + 1)
 		: join "", map { chr int rand 256 } 1 .. any(1, 2, 8, 36, 37, 64, 300);
-	# One byte of it is another.
+	# Changes one byte.
 	substr($value, int rand length $value, 1) = chr int rand 256 if length $value && rand() < 0.2;
 	return $value . any("", "", "\n", "\0", "\n\0", " ", "\0x");
 }
@@ -101,7 +102,7 @@ sub fuzz {
 		sysopen my $out, $file, O_WRONLY or next;
 		my $name = "ok";
 		unless (defined syswrite $out, $value) {
-			# The kernel cannot stand still for an activation unless it can hibernate, and says so like that.
+			# Activation returns ENOTSUPP if the kernel cannot hibernate.
 			if ($! >= INTERNAL && $file !~ m{/firmware/activate$}) {
 				printf "%s: seed %d, call %d, %s: error %d\n", $file, $mine, $call, unpack("H*", $value), $!;
 				return 1;

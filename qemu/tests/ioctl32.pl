@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# ioctl32.pl PROGRAM NUMBER: writes a program for 32-bit x86 that fills its buffer from standard input, makes the call NUMBER with it on
-# descriptor 3, writes the buffer to standard output, and ends with the error's number. There is no compiler in the guest, and no
-# 32-bit libraries; the program is a page of machine code.
+# ioctl32.pl PROGRAM NUMBER: writes a 32-bit x86 program that reads its buffer from standard input,
+# calls the ioctl NUMBER on descriptor 3 with it, writes the buffer to standard output, and exits
+# with the error's number. The guest has neither a compiler nor 32-bit libraries, so the machine
+# code is written here.
 use strict;
 use warnings;
 
@@ -27,7 +28,8 @@ my $code = system_call(READ, 0, BUFFER, SIZE)
 	. "\xf7\xdb"    # neg ebx
 	. system_call(EXIT);
 
-# ELF: 32 bits, little endian, an executable for the 386, with one program header; then that: loaded as a whole, the buffer behind it.
+# ELF header: 32 bits, little endian, executable, 386, one program header. The program header loads
+# the whole file and adds the buffer behind it.
 my $length = HEADERS + length $code;
 my $elf = "\x7fELF\x01\x01\x01" . "\0" x 9
 	. pack("S< S< L< L< L< L< L< S< S< S< S< S< S<", 2, 3, 1, BASE + HEADERS, 52, 0, 0, 52, 32, 1, 0, 0, 0)

@@ -1,14 +1,16 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# labels.pl FILE UUID CHANGE...: changes the label of a namespace in an image of a label area, version 1.2, with a valid check sum
-# unless the change is of that. A change is FIELD=VALUE, a number or a UUID.
+# labels.pl FILE UUID CHANGE...: changes the labels of a namespace in an image of a label area,
+# version 1.2. A change is FIELD=VALUE, with a number or a UUID. The checksum is updated unless it
+# is changed itself.
 #
-# labels.pl FILE index CHANGE...: the same for both index blocks.
+# labels.pl FILE index CHANGE...: changes both index blocks.
 #
-# labels.pl FILE random SEED COUNT: overwrites COUNT bytes at random in what is not zero.
+# labels.pl FILE random SEED COUNT: overwrites COUNT random bytes that are not zero.
 #
-# labels.pl FILE fill COUNT SIZE: instead of the first label, COUNT of them like it, of SIZE bytes each, one after the other.
+# labels.pl FILE fill COUNT SIZE: replaces the first label by COUNT copies, for consecutive extents
+# of SIZE bytes.
 #
 # UEFI 2.10, section 13.19.
 use strict;
@@ -44,7 +46,7 @@ sub packed {
 	return pack $kind, $kind =~ /^a/ ? $value : $value =~ /^0x/ ? hex $value : $value;
 }
 
-# The bytes of a record after the changes.
+# Returns the bytes of a record after the changes.
 sub changed {
 	my ($bytes, $fields) = @_;
 	my $sum = 1;
@@ -77,7 +79,8 @@ if ($what eq "random") {
 	my ($offset, $kind) = @{ $index{slots} };
 	my $slots = unpack $kind, substr $area, $offset, 4;
 	$count < $slots or die "$count labels in $slots slots of $file\n";
-	# A bit says that a slot is free, the lowest of a byte that of the first.
+	# A bit that is set means that its slot is free. The lowest bit of a byte is for its first
+	# slot.
 	my $free = pack "b*", "0" x $count . "1" x ($slots - $count);
 	my ($first) = grep { substr($area, 2 * $size + $_ * 256, 16) ne "\0" x 16 } 0 .. $slots - 1;
 	my $label = substr $area, 2 * $size + $first * 256, 256;
@@ -97,7 +100,8 @@ if ($what eq "random") {
 } else {
 	my $key = pack "H*", $what =~ s/-//gr;
 	my $found = 0;
-	# Labels come in slots of 256 bytes behind the index blocks; what was there before is still in free ones.
+	# Labels are in slots of 256 bytes behind the index blocks. Free slots still contain old
+	# labels.
 	for (my $at = 2 * $size; $at < length $area; $at += 256) {
 		next if substr($area, $at, 16) ne $key;
 		substr($area, $at, 256) = changed(substr($area, $at, 256), \%label);

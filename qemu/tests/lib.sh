@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# For tests in the guest: `. "$LIB"`. What a function expects and does not find ends the test with a message.
+# Library for tests in the guest: `. "$LIB"`. If an expectation is not met, the test ends with a
+# message.
 
 # fail MESSAGE...
 fail() {
@@ -9,18 +10,19 @@ fail() {
 	exit 1
 }
 
-# skip REASON...: nothing can be tested here.
+# skip REASON...: ends a test that cannot run here.
 skip() {
 	echo "$*" >&2
 	exit 77
 }
 
-# say TEXT...: to the host's terminal, at once.
+# say TEXT...: sends a line to the host.
 say() {
 	printf 'say %s\n' "$*" >&3
 }
 
-# power_cut: the machine stops here, with whatever is in its caches. For tests with boots of their own.
+# power_cut: lets the host kill the machine, without flushing caches. For tests with boots of their
+# own.
 power_cut() {
 	echo cut >&3
 	sleep 60
@@ -32,7 +34,7 @@ expect_eq() {
 	[ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"
 }
 
-# expect_match WHAT FOUND PATTERN: a pattern of case.
+# expect_match WHAT FOUND PATTERN: PATTERN is one of `case`.
 expect_match() {
 	# shellcheck disable=SC2254
 	case $2 in
@@ -53,7 +55,8 @@ expect_fail() {
 	fi
 }
 
-# expect_errno TEXT COMMAND...: it fails, and says so with the text of this errno, like 'Device or resource busy'.
+# expect_errno TEXT COMMAND...: the command fails and prints the text of this errno, like 'Device or
+# resource busy'.
 expect_errno() {
 	_errno=$1
 	shift
@@ -63,30 +66,32 @@ expect_errno() {
 	expect_match "the error of '$*'" "$_said" "*$_errno*"
 }
 
-# attribute FILE VALUE: writes an attribute of sysfs in one system call.
+# attribute FILE VALUE: writes a sysfs attribute in one system call.
 attribute() {
 	printf '%s' "$2" >"$1"
 }
 
-# store FILE VALUE: the same, and prints `ok` or the name of the error, like EBUSY. `\n`, `\t`, `\0` in the value as in C; an
-# empty one is written as a NUL, as libndctl does, since no driver sees a write of no bytes.
+# store FILE VALUE: the same, and prints `ok` or the name of the error, like EBUSY. The value may
+# have the escapes `\n`, `\t` and `\0` of C. An empty value is written as a NUL, as libndctl does,
+# since drivers do not see a write of no bytes.
 store() {
 	/host/tools/attribute write "$1" "$2"
 }
 
-# expect_store_errno NAME FILE VALUE: the store fails with this errno, and the attribute shows what it did before.
+# expect_store_errno NAME FILE VALUE: the store fails with this errno, and the attribute keeps its
+# value.
 expect_store_errno() {
 	_before=$(cat "$2" 2>/dev/null || true)
 	expect_eq "the error of writing '$3' to $2" "$(store "$2" "$3")" "$1"
 	expect_eq "$2 after a refused store" "$(cat "$2" 2>/dev/null || true)" "$_before"
 }
 
-# expect_kernel_message REGEX: the kernel has said it since the test began.
+# expect_kernel_message REGEX: the kernel's log has such a line since the test began.
 expect_kernel_message() {
 	dmesg | grep -Eq -- "$1" || fail "the kernel did not say '$1'"
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds.
+# wait_for SECONDS COMMAND...: repeats a command until it succeeds.
 wait_for() {
 	_tries=$(($1 * 10))
 	shift
@@ -97,7 +102,7 @@ wait_for() {
 	done
 }
 
-# remove_modules MODULE...: those of them that are loaded, in this order.
+# remove_modules MODULE...: removes those that are loaded, in this order.
 remove_modules() {
 	_loaded=" $(cut -d ' ' -f 1 /proc/modules | tr '\n' ' ')"
 	_removed=
@@ -110,18 +115,18 @@ remove_modules() {
 	[ -z "$_removed" ] || rmmod $_removed
 }
 
-# argument NAME DEFAULT: the value of NAME=VALUE on the kernel's command line.
+# argument NAME DEFAULT: prints the value of NAME=VALUE on the kernel's command line.
 argument() {
 	_value=$(tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p")
 	echo "${_value:-$2}"
 }
 
-# plug: the next of the NVDIMMs that the test's head has under `plugs` is put into the running machine.
+# plug: plugs in the next of the NVDIMMs that the test's head lists under `plugs`.
 plug() {
 	echo plug >&3
 }
 
-# port NAME: the device of the virtio port of this name.
+# port NAME: prints the device of the virtio port of this name.
 port() {
 	for _port in /sys/class/virtio-ports/*; do
 		if [ "$(cat "$_port/name")" = "$1" ]; then
@@ -132,7 +137,8 @@ port() {
 	fail "there is no port $1"
 }
 
-# btt_create NAMESPACE SECTOR_SIZE: turns a raw namespace into a BTT by hand, as the kernel's documentation says; prints the btt's name.
+# btt_create NAMESPACE SECTOR_SIZE: makes a BTT on a raw namespace, as in the kernel's
+# documentation, and prints its name.
 btt_create() {
 	_region=$(basename "$(dirname "$(readlink -f "$ND/$1")")")
 	_seed=$(cat "$ND/$_region/btt_seed")

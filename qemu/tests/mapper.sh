@@ -1,34 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 #
-# For tests in the guest, after devices.sh: `. "${LIB%/*}/mapper.sh"`. Tables of the device mapper over disks.
+# Library for tests in the guest, after devices.sh: `. "${LIB%/*}/mapper.sh"`. Device mapper tables
+# over disks.
 
 modprobe dm-mod || fail "the kernel has no device mapper"
 
-# table NAME: a device of the table on standard input.
+# table NAME: creates a device with the table on standard input.
 table() {
 	dmsetup create "$1" || fail "dmsetup create $1: $?"
 	disk=mapper/$1
 	there
 }
 
-# there: $disk is a block device, not a file that a write to it would make.
+# there: waits until $disk is a block device. Otherwise a write would create a file.
 there() {
 	wait_for 10 test -b "/dev/$disk"
 }
 
-# drop NAME: the device is gone. udev may be looking at it.
+# drop NAME: removes the device. udev may have it open.
 drop() {
 	udevadm settle
 	dmsetup remove --retry "$1" || fail "dmsetup remove $1: $?"
 }
 
-# flushes: a write to $disk, and a flush, succeed.
+# flushes WHAT: a write to $disk and a flush succeed.
 flushes() {
 	dd if=/dev/zero of="/dev/$disk" bs=64K count=2 conv=fsync,notrunc 2>dd.log || fail "$1: $(cat dd.log)"
 }
 
-# on DISK COMMAND...: with another $disk.
+# on DISK COMMAND...: runs a command with another $disk.
 on() {
 	_whole=$disk
 	disk=$1
@@ -38,7 +39,7 @@ on() {
 	disk=$_whole
 }
 
-# mounts NAME BYTES: a file system on $disk works, and is sound afterwards.
+# mounts SIZE: a file system on $disk works, and its checker finds nothing wrong afterwards.
 mounts() {
 	mkfs.ext4 -q -F -b 4096 "/dev/$disk" "$1" >mkfs.log 2>&1 || fail "mkfs.ext4: $(cat mkfs.log)"
 	mkdir -p mnt
@@ -55,9 +56,9 @@ mounts() {
 	check_filesystem ext4
 }
 
-# in_another_order DISK: a table over a disk of 64 MiB. Lengths are in sectors of 512 bytes.
+# in_another_order DISK: tests a table over a disk of 64 MiB. Lengths are in sectors of 512 bytes.
 in_another_order() {
-	# Parts in another order, and one that fails, as of a disk that is missing.
+	# Parts in another order than on the disk, and one that fails, as if its disk were missing.
 	table parts <<-TABLE
 		0 16384 linear /dev/$1 65536
 		16384 16384 linear /dev/$1 0
@@ -68,7 +69,7 @@ in_another_order() {
 	put 2 1048576 8388608
 	on "$1" same 1 1048576 33554432
 	on "$1" same 2 1048576 0
-	# Over the edge between the parts.
+	# Across the boundary between the parts.
 	put 3 131072 8323072
 	for at in 41877504 0; do
 		dd if="/dev/$1" bs=64K skip="$at" count=1 iflag=direct,skip_bytes 2>dd.log || fail "$(cat dd.log)"

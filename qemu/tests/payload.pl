@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# payload.pl DEVICE read|write SECTOR COUNT SIZE METADATA: a request for COUNT sectors of SIZE bytes with METADATA bytes of integrity
-# payload each, through io_uring, the one way into the block layer that takes them. All data are followed by all
-# metadata, on standard input or output.
+# payload.pl DEVICE read|write SECTOR COUNT SIZE METADATA: makes a request for COUNT sectors of SIZE
+# bytes with METADATA bytes of integrity payload each, through io_uring, the only interface that
+# passes them to the block layer. All data are followed by all metadata, on standard input or
+# output.
 #
 # Linux: include/uapi/linux/io_uring.h
 use strict;
@@ -18,7 +19,8 @@ use constant {
 my ($device, $direction, $sector, $count, $size, $metadata) = @ARGV;
 my ($data, $payload) = ($count * $size, $count * $metadata);
 
-# Pages of the rings, the submission queue, data and payload. The string stays where it is as long as its length does.
+# Pages of the rings, the submission queue, data and payload. The string keeps its address as long
+# as its length does not change.
 my $pages = 2 * PAGE + $data + PAGE + $payload;
 my $memory = "\0" x ($pages + PAGE);
 substr($memory, 0, 1) = "\0";

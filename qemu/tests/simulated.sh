@@ -1,46 +1,48 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2154
 #
-# For tests in the guest, after lib.sh: `. "${LIB%/*}/simulated.sh"`. The simulated buses of nfit_test.ko, fresh.
+# Library for tests in the guest, after lib.sh: `. "${LIB%/*}/simulated.sh"`. Loads the simulated
+# buses of nfit_test.ko.
 #
 # $N0 and $N1 are the two providers, for the option -b of ndctl.
 
 N0=nfit_test.0
 N1=nfit_test.1
 
-# load_simulated: loads the module; namespaces are driven when this returns.
+# load_simulated: loads the module. Namespaces are bound when this returns.
 load_simulated() {
 	modprobe nfit_test || fail "nfit_test cannot be loaded"
 	wait_for_buses
 }
 
-# wait_for_buses: everything that was being registered is.
+# wait_for_buses: waits until pending registration has finished.
 wait_for_buses() {
 	for _bus in "$ND"/ndbus*/wait_probe; do
 		read -r _ <"$_bus"
 	done
 }
 
-# unload_simulated: regions are disabled first, since enabled ones hold the module.
+# unload_simulated: disables regions first, since enabled ones hold a reference to the module.
 unload_simulated() {
 	ndctl disable-region -b "$N0" all >/dev/null 2>&1 || true
 	ndctl disable-region -b "$N1" all >/dev/null 2>&1 || true
 	modprobe -r nfit_test
 }
 
-# reset_labels VERSION: writes empty label areas to the DIMMs of the first bus. Regions are left enabled.
+# reset_labels VERSION: writes empty label areas to the DIMMs of the first bus. Regions are left
+# enabled.
 reset_labels() {
 	expect_ok ndctl disable-region -b "$N0" all
 	expect_ok ndctl init-labels -f -b "$N0" -V "$1" all
 	expect_ok ndctl enable-region -b "$N0" all
 }
 
-# field JSON NAME: the value of a field of the first object that has it.
+# field JSON NAME: prints the value of a field of the first object that has it.
 field() {
 	printf '%s' "$1" | jq -r "[.. | objects | .$2 | select(. != null)] | first"
 }
 
-# region_of_ways NUMBER: the region of the first bus with so many DIMMs.
+# region_of_ways NUMBER: prints the region of the first bus with this number of DIMMs.
 region_of_ways() {
 	for _region in "$ND"/region*; do
 		case $(readlink -f "$_region") in
@@ -55,7 +57,7 @@ region_of_ways() {
 	fail "there is no region of $1 DIMMs"
 }
 
-# raw: lets $namespace, with a BTT, be driven as it is; end_raw: no more, and leaves it disabled.
+# raw: enables the raw disk of $namespace, which has a BTT. end_raw: disables it again.
 raw() {
 	expect_ok ndctl disable-namespace "$namespace" >/dev/null
 	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 1)" ok
@@ -67,19 +69,20 @@ end_raw() {
 	expect_eq "force_raw" "$(store "$ND/$namespace/force_raw" 0)" ok
 }
 
-# save_labels NAME: the label areas of both DIMMs of $region, as NAME.0 and NAME.1.
+# save_labels NAME: saves the label areas of both DIMMs of $region as NAME.0 and NAME.1.
 save_labels() {
 	for _number in 0 1; do
 		ndctl read-labels -o "$1.$_number" "$(dimm $_number)" >/dev/null || fail "read-labels: $?"
 	done
 }
 
-# dimm MAPPING: the DIMM of this mapping of $region.
+# dimm MAPPING: prints the DIMM of this mapping of $region.
 dimm() {
 	cut -d, -f1 "$ND/$region/mapping$1"
 }
 
-# restore_labels FILE0 FILE1: writes the label areas of both DIMMs of $region, and enables it again.
+# restore_labels FILE0 FILE1: writes the label areas of both DIMMs of $region, and enables the
+# region.
 restore_labels() {
 	expect_ok ndctl disable-region -b "$N0" all
 	ndctl write-labels -i "$1" "$(dimm 0)" >/dev/null 2>&1 || fail "write-labels: $?"
