@@ -3,12 +3,13 @@
 #
 # The agent: executes commands that the host sends over the virtio port `control`, one a line.
 #
-#   load STACK        load the NVDIMM modules                                    done STATUS
-#   unload            unload them all                                            done STATUS
-#   run SCRIPT NAME STACK BOOT [ARGUMENT...]                                     done STATUS
-#                     run a script of qemu/; what it prints goes to NAME.out and NAME.err of the share `run`,
-#                     what the kernel says meanwhile to NAME.dmesg
-#   leaks             where the kernel has kmemleak: what it finds goes to the file `leaks` of the share `run`   done STATUS
+#   load STACK        load the NVDIMM modules                              done STATUS
+#   unload            unload all of them                                   done STATUS
+#   run SCRIPT NAME STACK BOOT [ARGUMENT...]                               done STATUS
+#                     run a script of qemu/ with its output in NAME.out and NAME.err of the share
+#                     `run`, and the kernel's log in NAME.dmesg
+#   leaks             write kmemleak's report to the file `leaks` of the share `run`, if the kernel
+#                     has kmemleak                                         done STATUS
 #   halt              power off
 #
 # A running script may send lines itself, with the functions of tests/lib.sh: `say TEXT`, `cut`

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The KUnit tests in our modules have passed: the kernel runs them while it loads a module, and
-# loads it whatever they say.
+# The KUnit tests in our modules have passed. The kernel runs them while it loads a module, but a
+# failure does not prevent loading.
 . "$LIB"
 
 kunit=/sys/kernel/debug/kunit

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A BTT as the kernel's documentation makes one by hand: size and block size of its disk, a new
-# seed, and the way back.
+# A BTT is made through sysfs as in the kernel's documentation: size and block size of its disk, a
+# new seed, and removal.
 #
 # needs: nvdimm=32M nvdimm=1G
 # stacks: rust c
@@ -31,7 +31,7 @@ unbind namespace0.0
 expect_eq "binding a claimed namespace" "$(driver bind nd_pmem namespace0.0)" ENXIO
 bind "$first"
 wait_for 10 test -b /dev/pmem0s
-# Vector of spec 13: an arena of 32 MiB - 4096 bytes.
+# An arena of 32 MiB - 4096 bytes.
 expect_eq "bytes of pmem0s" "$(disk_bytes pmem0s)" 32440320
 expect_eq "size of $first" "$(show "$first" size)" 32440320
 expect_eq "disk of $first" "$(disk_of "$first")" pmem0s
@@ -53,7 +53,7 @@ detect namespace0.0
 expect_eq "uuid of the BTT found" "$(show "$btt" uuid)" "$uuid"
 expect_eq "bytes of the disk found" "$(disk_bytes "$disk")" 32440320
 
-# Disks of other sector sizes: vectors of spec 13 for 1 GiB - 4096 bytes.
+# Sizes of disks of other sector sizes, on 1 GiB - 4096 bytes.
 for vector in 512 520 4104:1055125504 4224:1039138816; do
 	sector=${vector%%:*}
 	make_btt namespace1.0 "$sector"

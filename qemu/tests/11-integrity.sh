@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Sectors with metadata: the integrity profile that the disk announces, metadata that come with a
-# request, and what is stored for one that brings none.
+# Sectors with metadata: the integrity profile of the disk, metadata of a request, and what is
+# stored for a request without metadata.
 #
 # needs: nvdimm=64M
 # stacks: rust c
@@ -14,13 +14,13 @@ geometry() {
 	cat "/sys/kernel/debug/btt/$btt/arena0/$1"
 }
 
-# with_payload read|write SECTOR COUNT: a request with metadata.
+# with_payload read|write SECTOR COUNT: makes a request with metadata.
 with_payload()
 {
 	perl "${LIB%/*}/payload.pl" "/dev/$disk" "$@" "$sector" "$metadata"
 }
 
-# Metadata come back with their sectors, also after neighbours were written.
+# keep_payload: metadata are read back with their sectors, also after neighbours were written.
 keep_payload()
 {
 	head -c $((8 * (sector + metadata))) /dev/urandom >eight
@@ -55,7 +55,7 @@ for expected in 512:none:0 520:nop:8 528:nop:16 4096:none:0 4104:nop:8 4160:nop:
 	wipe namespace0.0
 done
 
-# The C driver leaves in place what was in the block before.
+# The C driver leaves the previous contents of the block in place.
 [ "$STACK" = rust ] || exit 0
 for size in 8 128; do
 	sector=$((size == 8 ? 512 : 4096))
@@ -75,7 +75,7 @@ for size in 8 128; do
 	no_raw_access namespace0.0
 	at=$(grep -abo "$(pattern 7 16)" blocks | cut -d: -f1)
 	[ -n "$at" ] || fail "what was written is not in a free block"
-	expect_eq "bytes of metadata that nobody sent, but are not zero" \
+	expect_eq "nonzero bytes of metadata that no request sent" \
 		"$(tail -c +$((at + sector + 1)) blocks | head -c "$size" | tr -d '\0' | wc -c)" 0
 	wipe namespace0.0
 done

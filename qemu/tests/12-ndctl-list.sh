@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What ndctl and daxctl list, and all that sysfs shows, for four NVDIMMs without labels or with an
-# empty label area, and what changes there when a BTT comes and goes.
+# Output of ndctl and daxctl and all of sysfs for four NVDIMMs without labels or with an empty label
+# area, and their changes when a BTT is made and removed.
 #
-# Made equal before the comparison: UUIDs (random); numbers in names of personalities (they depend
-# on timing, spec 1.1) and device numbers (dynamic), both by tools/attribute.
+# Normalised before the comparison: UUIDs (random), and by tools/attribute numbers in names of BTT,
+# PFN and DAX devices (they depend on timing) and device numbers (dynamic).
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K nvdimm=32M nvdimm=32M
 # stacks: rust c

@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The block layer's statistics, which the administrator switches on as under the C driver, count
-# every request, and the disk's own counters what became of them: two fences a batch.
+# The block layer's statistics, which are off by default as under the C driver, count every request.
+# The disk's own counters count its effects: two fences a batch.
 #
 # needs: nvdimm=64M
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# requests FIELD: of /sys/block/*/stat (Documentation/block/stat.rst).
+# requests FIELD: prints a field of /sys/block/*/stat (Documentation/block/stat.rst).
 requests() {
 	awk -v field="$1" '{ print $field }' "/sys/block/$disk/stat"
 }
@@ -27,7 +27,7 @@ expect_eq "what was written to a new disk" "$sectors" 0
 dd if=/dev/zero of="/dev/$disk" bs=64K count=8 oflag=direct 2>dd.log
 expected=$(echo "$before" | awk -F: '{ print $1 + 8 ":" $2 + 8 * 128 }')
 expect_eq "writes, and their sectors" "$(requests 5):$(requests 7)" "$expected"
-# udev looks at what has been written.
+# udev reads what has been written.
 udevadm settle
 before=$(requests 1):$(requests 3)
 dd if="/dev/$disk" of=read bs=4K count=5 iflag=direct 2>dd.log

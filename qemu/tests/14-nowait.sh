@@ -1,20 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Requests that must not wait: io_uring needs no worker threads, RWF_NOWAIT is not refused, and two
-# jobs that get in each other's way lose nothing.
+# Requests that must not wait: io_uring needs no worker threads, RWF_NOWAIT is accepted, and
+# concurrent jobs that contend lose no data.
 #
 # needs: nvdimm=64M
 # timeout: 240
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# workers: names of the threads of io_uring that there are.
+# workers: prints the names of the worker threads of io_uring.
 workers() {
 	cat /proc/[0-9]*/task/*/comm 2>/dev/null | grep '^iou-wrk' || true
 }
 
-# uring SECONDS OPTION...: fio on $disk in the background, and what was seen of workers meanwhile.
+# uring SECONDS OPTION...: runs fio on $disk, and sets $seen to the workers that existed meanwhile.
 uring() {
 	seconds=$1
 	shift
@@ -29,9 +29,9 @@ uring() {
 	wait $fio || fail "fio on $disk: $(cat fio.out)"
 }
 
-# no_workers: one of three runs needs none. Whoever else reads the disk meanwhile, as udev does, may
-# be in the way of a write, and then it is right that a thread waits; without NOWAIT all requests of
-# all runs have one.
+# no_workers: at least one of three runs needs no workers. A concurrent reader of the disk, like
+# udev, may delay a write, and then a worker that waits is correct. Without NOWAIT every request of
+# every run has a worker.
 no_workers() {
 	for _ in 1 2 3; do
 		uring 2

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The check of a BTT in use: nothing is found on a healthy one under load; entries of the map that
-# were damaged before are.
+# The online check of a BTT finds nothing on a healthy one under load, and finds damaged entries of
+# the map.
 #
 # needs: nvdimm=64M
 . "$LIB"
@@ -13,7 +13,7 @@ check() {
 	cat "/sys/kernel/debug/btt/$btt/check"
 }
 
-# map_entry SECTOR HEX: sets an entry of the map of the first arena, of a BTT that is not in use.
+# map_entry SECTOR HEX: sets an entry of the map of the first arena. The BTT must not be in use.
 map_entry() {
 	raw_access namespace0.0
 	dd if="/dev/$disk" of=page bs=4096 skip=$((map / 4096)) count=1 iflag=direct 2>dd.log
@@ -41,7 +41,7 @@ wait $fio || fail "fio on $disk: $(cat fio.out)"
 release "$btt"
 wipe namespace0.0
 
-# Sectors 5 and 6 share a block; sector 9 names one that is not there.
+# Sectors 5 and 6 share a block; sector 9 maps to a block that does not exist.
 make_btt namespace0.0 4096
 release "$btt"
 map_entry 5 060000c0

@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the tools for block devices find and do: discard, zeroing, trim, atomic writes, read-only,
-# topology.
+# Tools for block devices: discard, zeroing, trim, atomic writes, read-only, topology.
 #
 # needs: nvdimm=64M
 # timeout: 240
@@ -13,7 +12,7 @@ queue() {
 	cat "/sys/block/$disk/queue/$1"
 }
 
-# zeroes OFFSET BYTES: whether they are.
+# zeroes OFFSET BYTES: tests whether they are zero.
 zeroes() {
 	[ "$(dd if="/dev/$disk" bs=4096 skip="$1" count="$2" iflag=direct,skip_bytes,count_bytes 2>dd.log | tr -d '\0' | wc -c)" = 0 ]
 }
@@ -23,7 +22,7 @@ uuid=$(show "$btt" uuid)
 expect_eq "topology" "$(lsblk -dnro PHY-SEC,LOG-SEC,MIN-IO,OPT-IO,ROTA,DISC-GRAN,DISC-MAX "/dev/$disk")" "4096 4096 4096 0 0 4K 2T"
 expect_eq "the cache" "$(queue write_cache):$(queue fua)" "write through:0"
 
-# Discard and zeroing, each with its neighbours.
+# Discard and zeroing, each checked with its neighbours.
 put 5 1048576 0
 blkdiscard -o 65536 -l 131072 "/dev/$disk"
 zeroes 65536 131072 || fail "discarded sectors are not zero"
@@ -35,7 +34,7 @@ same 6 65536 131072 || fail "written after a discard, but not there"
 expect_errno 'Operation not supported' blkdiscard -s -o 0 -l 4096 "/dev/$disk"
 expect_errno 'not aligned to sector size 4096' blkdiscard -o 512 -l 512 "/dev/$disk"
 
-# It lasts.
+# Discards persist.
 release "$btt"
 detect namespace0.0
 expect_eq "the BTT" "$(show "$btt" uuid)" "$uuid"
@@ -57,7 +56,7 @@ if fio --name=x --filename="/dev/$disk" --ioengine=pvsync2 --atomic=1 --direct=1
 	fail "an atomic write of two sectors was accepted"
 fi
 
-# Read-only as the administrator wants it.
+# Read-only as set by the administrator.
 blockdev --setro "/dev/$disk"
 expect_eq "the disk is read-only" "$(blockdev --getro "/dev/$disk")" 1
 expect_errno 'Operation not permitted' dd if=/dev/zero of="/dev/$disk" bs=4096 count=1 oflag=direct
@@ -81,7 +80,7 @@ after=$(awk '$1 == "discards" { print $2 }' "/sys/kernel/debug/btt/$btt/statisti
 release "$btt"
 wipe namespace0.0
 
-# Sectors of 512 bytes are not discarded: the C driver could not read them.
+# Sectors of 512 bytes are not discarded: the C driver could not read them afterwards.
 make_btt namespace0.0 512
 expect_eq "discards of 512 bytes" "$(queue discard_max_bytes)" 0
 expect_errno 'Operation not supported' blkdiscard -o 0 -l 4096 "/dev/$disk"

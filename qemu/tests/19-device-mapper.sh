@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The device mapper over a raw disk: data, flushes and a file system go through a table whose parts
-# are in another order than on the disk, with one that fails. A flush comes to the disk with a
-# sector that has no meaning.
+# The device mapper over a raw disk: data, flushes and a file system through a table whose parts are
+# in another order than on the disk, and one of which fails. The sector number of a flush is
+# meaningless to the disk.
 #
 # needs: nvdimm=64M
 # timeout: 600

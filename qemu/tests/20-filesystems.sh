@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ext4 and XFS on a BTT and on the raw disk: a real tree goes in and comes out the same after
-# another mount and a new detection.
+# ext4 and XFS on a BTT and on the raw disk: a tree of files is the same after another mount and a
+# new detection.
 #
 # needs: nvdimm=384M
 # stacks: rust c
@@ -10,13 +10,13 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# Some hundred files in many directories, and symbolic links.
+# Some hundreds of files in many directories, and symbolic links.
 tree=$PWD/tree
 mkdir mounted "$tree"
 cp -a /usr/lib/x86_64-linux-gnu/perl-base /etc/alternatives "$tree"
 
-# listing DIRECTORY: names, kinds, modes, owners, sizes, times and link targets of what is in it. A
-# directory's size is the file system's own affair.
+# listing DIRECTORY: prints names, types, modes, owners, sizes, times and link targets of its
+# contents. The size of a directory depends on the file system.
 listing() {
 	(cd "$1" && find . -mindepth 1 \( -type d -printf '%y %m %U:%G %p\n' -o -printf '%y %m %U:%G %s %Ts %p %l\n' \) | sort)
 }
@@ -27,7 +27,7 @@ compare_tree() {
 	diff -r --no-dereference "$tree" mounted/tree >diff.out || fail "contents differ $1: $(head -3 diff.out)"
 }
 
-# fill KIND: a new file system on $disk, with the tree.
+# fill KIND: makes a file system on $disk with the tree.
 fill() {
 	make_filesystem "$1"
 	mount -t "$1" "/dev/$disk" mounted
@@ -40,7 +40,7 @@ fill() {
 	umount mounted
 }
 
-# check KIND: what the checker of the file system thinks, and the tree is still there.
+# check KIND: the checker of the file system finds nothing wrong, and the tree is still there.
 check() {
 	check_filesystem "$1"
 	mount -t "$1" -o ro "/dev/$disk" mounted

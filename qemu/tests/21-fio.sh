@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# fio with verification, by three ways into the kernel, on BTTs of both block sizes and on the raw
-# disk. Afterwards ndctl finds nothing wrong with the BTTs' maps and logs.
+# fio with verification, with three I/O engines, on BTTs of both block sizes and on the raw disk.
+# Afterwards ndctl finds nothing wrong with the BTTs' maps and logs.
 #
 # needs: nvdimm=64M
 # stacks: rust c
@@ -10,8 +10,8 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# verify BLOCK_SIZES: all three engines on a part of $disk each at once, then a second look at what
-# was written.
+# verify BLOCK_SIZES: runs all three engines at the same time, each on a part of $disk, and verifies
+# what they wrote.
 verify() {
 	cat >job.fio <<-END
 		[global]

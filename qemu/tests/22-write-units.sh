@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Every alignment of direct I/O: runs of blocks at odd places, the last block, and beyond the end.
+# All alignments of direct I/O: runs of blocks at odd offsets, the last block, and beyond the end.
 #
 # needs: nvdimm=64M
 # stacks: rust c
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# copy OPTION...: dd, quietly; fails as dd does.
+# copy OPTION...: runs dd quietly, and returns its status.
 copy() {
 	dd "$@" 2>dd.log
 }

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The stressors of stress-ng that reach the disk, one after the other on ext4 and XFS: all pass, and
-# the file system is whole when the BTT was found again. Data are mostly compared in the page cache
-# here; 21-fio and 24-exerciser read them from the disk. make test ARGS="--timeout-scale 4 23- -- 4"
-# gives each 4 s.
+# the file system is intact when the BTT was detected again. Data are mostly compared in the page
+# cache here; 21-fio and 24-exerciser read them from the disk. make test ARGS="--timeout-scale 4 23-
+# -- 4" gives each 4 s.
 #
 # needs: nvdimm=384M
 # stacks: rust c
@@ -14,15 +14,15 @@
 
 seconds=${1:-1}
 
-# In the order in which stress-ng calls them.
+# In the order in which stress-ng runs them.
 stressors=aio,aiol,chattr,copy-file,dentry,dir,dirdeep,dirmany,fallocate,fiemap,filename,filerace,fpunch,fsize,getdent,hdd,inode-flags,io
 stressors=$stressors,iomix,link,metamix,mknod,msync,open,pseek,rawdev,readahead,rename,revio,seek,symlink,touch,unlink,utime,xattr
 
-# Past the page cache where it can be; those that would take more have less than half of the disk.
+# With direct I/O where possible. Sizes are limited to less than half of the disk.
 options="--hdd-opts direct --copy-file-bytes 128M --fallocate-bytes 32M --hdd-bytes 32M --iomix-bytes 32M --msync-bytes 32M
 	--readahead-bytes 32M --revio-bytes 32M"
 
-# stress KIND: all of them on the file system that is mounted. The summary has a line like
+# stress KIND: runs all stressors on the mounted file system. The summary has a line like
 # `passed: 2: aio (1) aiol (1)`.
 stress() {
 	# shellcheck disable=SC2086
@@ -32,8 +32,8 @@ stress() {
 	expect_eq "stressors that passed on $1" "$passed" "$stressors"
 }
 
-# stress_on KIND SECTOR_SIZE: the same on a new file system of a new BTT, which is found again
-# before the file system is looked at.
+# stress_on KIND SECTOR_SIZE: runs them on a new file system of a new BTT, which is detected again
+# before the file system is checked.
 stress_on() {
 	make_btt namespace0.0 "$2"
 	make_filesystem "$1"

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# fsx changes files at random and compares each read with what it wrote: two at once on ext4 and
-# XFS, and the disk itself. What is there at the end is there after the BTT was found again. make
-# test ARGS="24- -- 100000" takes that many steps.
+# fsx changes files at random and compares each read with what it wrote: two at the same time on
+# ext4 and XFS, and the disk itself. The files are the same after the BTT was detected again. make
+# test ARGS="24- -- 100000" does that number of steps.
 #
 # needs: nvdimm=384M
 # stacks: rust c
@@ -41,7 +41,8 @@ exercise() {
 		fail "fsx with seed $1 on $3: $(tail -n 30 "fsx.$1")"
 }
 
-# exercise_disk SEED: the disk itself, which can be punched if it can zero sectors without data.
+# exercise_disk SEED: runs fsx on the disk itself. Holes can be punched if the disk can write
+# zeroes.
 exercise_disk() {
 	_punch=5
 	[ "$(cat "/sys/block/$disk/queue/write_zeroes_max_bytes")" != 0 ] || _punch=0

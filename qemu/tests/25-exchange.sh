@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Media change hands between the stacks, who write in turns: each finds what all before it wrote,
-# and ndctl is content.
+# The two stacks write to the same media in turns: each reads what all before it wrote, and ndctl
+# finds nothing wrong.
 #
-# The DIMMs of handles 1 and 2 hold layouts of version 1.1. The DIMMs of the others have an empty
-# label area; there, writing `holder_class` selects version 2.0 in spite of its error (spec 2.6.2),
-# and must be done again in every boot.
+# The DIMMs with handles 1 and 2 have layouts of version 1.1. The others have an empty label area.
+# There, writing `holder_class` selects version 2.0 in spite of its error, and must be repeated in
+# every boot.
 #
 # needs: nvdimm=32M nvdimm=32M nvdimm=32M,label=128K nvdimm=32M,label=128K
 # boots: c rust c rust
@@ -18,7 +18,7 @@ part=$((512 * 1024))
 
 # take_turns NAMESPACE SECTOR_SIZE VERSION
 take_turns() {
-	# A layout of version 1.1 was detected already.
+	# A layout of version 1.1 has been detected already.
 	holder=$(show "$1" holder)
 	if [ -n "$holder" ]; then
 		release "$holder"
@@ -36,8 +36,7 @@ take_turns() {
 	version=$(cat "/sys/kernel/debug/btt/$btt/arena0/version_major").$(cat "/sys/kernel/debug/btt/$btt/arena0/version_minor")
 	expect_eq "version of the layout on $1" "$version" "$3"
 
-	# Part 0 is of the last writer, part n of the writer in boot n, the end of the disk of the
-	# last one, too.
+	# Part 0 and the end of the disk are of the last writer, part n is of the writer in boot n.
 	end=$(($(disk_bytes "$disk") - part))
 	if [ "$BOOT" != 1 ]; then
 		last=$((BOOT - 1))
@@ -59,7 +58,8 @@ take_turns() {
 	same "$((BOOT + 50))" "$part" "$end" || fail "$disk: the end is not as it was before the check"
 }
 
-# namespace_of DIMM: of the region that maps it. The numbers of regions are not those of DIMMs.
+# namespace_of DIMM: prints the namespace of the region that maps it. Regions and DIMMs have
+# different numbers.
 namespace_of() {
 	for _region in "$ND"/region*; do
 		case $(cat "$_region/mapping0") in

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The first info block is lost while its copy is good. The C driver would make a new layout over the
-# data; ours must not. And if the block has the error flag, the disk is read only.
+# data; ours must not. If the block has the error flag, the disk is read-only.
 #
 # needs: nvdimm=32M
 # timeout: 300
@@ -12,7 +12,7 @@
 uuid=$(uuidgen)
 part=$((1024 * 1024))
 
-# damage BYTES OFFSET: puts other data over the namespace, as whoever writes to the raw disk could.
+# damage BYTES OFFSET: overwrites a part of the namespace through the raw disk.
 damage() {
 	raw_access namespace0.0
 	pattern 66 "$1" >garbage
@@ -20,7 +20,7 @@ damage() {
 	no_raw_access namespace0.0
 }
 
-# checksum: of the whole namespace.
+# checksum: sets $sum to a checksum of the whole namespace.
 checksum() {
 	raw_access namespace0.0
 	drop_caches
@@ -32,7 +32,7 @@ make_btt namespace0.0 4096 "$uuid"
 put 1 "$part" 0
 release "$btt"
 
-# The block's head was overwritten, the rest is that of the copy.
+# The head of the block is overwritten, the rest equals the copy.
 damage 512 4096
 detect namespace0.0
 expect_eq "uuid of the restored BTT" "$(show "$btt" uuid)" "$uuid"
@@ -47,8 +47,8 @@ same 1 "$part" 0 || fail "the data are not there after another detection"
 release "$btt"
 ndctl check-namespace namespace0.0 >check.out 2>&1 || fail "check-namespace: $(cat check.out)"
 
-# Nothing of the block is left: nobody knows whether its BTT was given up. No BTT is found, and none
-# is made.
+# Nothing of the block is left, so it is unknown whether its BTT was removed. No BTT is detected,
+# and none is made.
 damage 4096 4096
 checksum
 before=$sum
@@ -64,14 +64,13 @@ release "$btt"
 checksum
 expect_eq "checksum of the namespace after the refusal" "$sum" "$before"
 
-# The copy is enough to get all back by hand: ndctl writes it over the first block.
+# ndctl can recover everything from the copy: it writes it over the first block.
 ndctl check-namespace --repair namespace0.0 >check.out 2>&1 || fail "check-namespace --repair: $(cat check.out)"
 detect namespace0.0
 same 1 "$part" 0 || fail "the data are not there after the repair by ndctl"
 release "$btt"
 
-# The error flag of the block says that nothing must be written: the disk is read only, whatever
-# becomes of its region.
+# The error flag of the block forbids writing: the disk is read-only, whether its region is or not.
 raw_access namespace0.0
 expect_ok dd if="/dev/$disk" of=info bs=4096 skip=1 count=1 iflag=direct status=none
 perl -0777 -i -pe '
@@ -93,7 +92,7 @@ same 1 "$part" 0 || fail "the data are not there with the error flag"
 expect_fail dd if=info of="/dev/$disk" bs=4096 count=1 oflag=direct status=none 2>dd.log
 release "$btt"
 
-# Zeroes are how tools give up a BTT. A new one has another UUID.
+# Tools remove a BTT by writing zeroes. A new one has another UUID.
 wipe namespace0.0
 make_btt namespace0.0 512
 [ "$(show "$btt" uuid)" != "$uuid" ] || fail "a wiped BTT came back"

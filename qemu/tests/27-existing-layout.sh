@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A BTT is configured with other properties than the layout on the media has: the layout wins, and
-# the device takes over its UUID and its sector size. (The C driver keeps the configured sector size
-# and makes a disk of as many sectors, which reaches past the end of the namespace: it cannot do the
-# same.)
+# A BTT is configured with other properties than those of the layout on the media: the device takes
+# the UUID and the sector size of the layout. (The C driver keeps the configured sector size and
+# makes a disk with the layout's number of sectors, which reaches beyond the end of the namespace.
+# It cannot pass this test.)
 #
 # needs: nvdimm=32M
 # timeout: 300
@@ -13,8 +13,8 @@
 
 part=$((1024 * 1024))
 
-# reconfigure SECTOR_SIZE LAYOUT_SECTOR_SIZE: the layout of the second size is claimed by a device
-# of the first, and is as it was.
+# reconfigure SECTOR_SIZE LAYOUT_SECTOR_SIZE: a device configured for the first size claims a layout
+# of the second one, which does not change.
 reconfigure() {
 	dmesg -C
 	make_btt namespace0.0 "$1"

@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# btt check and ndctl check-namespace on the same images, good and damaged in all ways that
-# tools/damage knows: they agree whether an image is good, can be repaired or cannot, and what they
-# repair becomes the same, byte for byte. Where they do not agree, it is for a reason that stands
-# below.
+# btt check and ndctl check-namespace on the same images, good and damaged in all ways of
+# tools/damage: they agree whether an image is good, repairable or beyond repair, and repaired
+# images are identical. The exceptions are explained below.
 #
-# Images as other systems leave them are found, read and written by the driver, and good afterwards.
+# The driver detects, reads and writes images of other systems, which are good afterwards.
 #
-# Arguments: how many damaged images, and the seed of the first one. 19 in a row are of all kinds.
+# Arguments: the number of damaged images, and the seed of the first one. 19 consecutive seeds cover
+# all kinds.
 #
 # needs: nvdimm=18M nvdimm=18M,label=128K
 # stacks: rust c
@@ -21,12 +21,12 @@ first=${2:-0}
 namespace=namespace0.0
 unbind "$namespace"
 bytes=$(show "$namespace" size)
-# What udev does with each disk costs more than all programs here, and ndctl waits for it.
+# udev takes longer for each disk than all programs here, and ndctl waits for it.
 udevadm settle
 udevadm control --exit
 trap '/usr/lib/systemd/systemd-udevd --daemon' EXIT
 
-# ours IMAGE: what btt says, in $our: good, repairable, damaged or none.
+# ours IMAGE: sets $our to the result of btt check: good, repairable, damaged or none.
 ours() {
 	_status=0
 	/host/tools/btt check "$1" >ours.log 2>&1 || _status=$?
@@ -39,7 +39,7 @@ ours() {
 	esac
 }
 
-# theirs: the same of ndctl for the namespace, which is repaired if it can be, in $their.
+# theirs: sets $their to the result of ndctl for the namespace, and repairs it if possible.
 theirs() {
 	if ndctl check-namespace "$namespace" >theirs.log 2>&1; then
 		their=good
@@ -50,19 +50,19 @@ theirs() {
 	fi
 }
 
-# expected KIND OURS: what ndctl says if btt says OURS.
+# expected KIND OURS: prints the expected results of ndctl if that of btt is OURS.
 expected() {
 	case $1/$2 in
-	# A zeroed info block stands for a BTT that was given up, and foreign data may be wanted:
-	# btt wants to be told. ndctl does not ask.
+	# A zeroed info block means that the BTT was removed, and foreign data may be needed: btt
+	# only repairs with an option. ndctl always repairs.
 	zeroed/none | overwritten/damaged) echo repairable ;;
-	# 0 is the number of a slot that was never written; it goes with 1 in the first slot only.
-	# ndctl takes any two numbers up to 3 that differ.
+	# 0 is the number of a slot that was never written, and is valid only together with 1 in the
+	# first slot. ndctl accepts any two different numbers up to 3.
 	flog-number/damaged) echo 'good or damaged' ;;
-	# ndctl says that the copy needs to be restored, and ends with status 0.
+	# ndctl reports that the copy needs to be restored, but exits with status 0.
 	copy/repairable) echo good ;;
-	# If the map is as in a new BTT, a sector that was written by two lanes seems interrupted in
-	# the first. ndctl then finishes both writes if the lanes are in the order of the writes;
+	# If the map is that of a new BTT, a sector that was written by two lanes looks interrupted
+	# in the first. ndctl then finishes both writes if the lanes are in the order of the writes;
 	# btt refuses what depends on the order of lanes.
 	map-lost/damaged) echo 'damaged or repairable' ;;
 	*/none) echo damaged ;;
@@ -101,7 +101,7 @@ while [ "$seed" -lt $((first + count)) ]; do
 done
 no_raw_access "$namespace"
 
-# leave WRITER [OPTION...]: its image is on the namespace.
+# leave WRITER [OPTION...]: writes the image of this writer to the namespace.
 leave() {
 	writer=$1
 	rm -f image
@@ -111,14 +111,14 @@ leave() {
 	no_raw_access "$namespace"
 }
 
-# expect_sector NUMBER BYTE: of $disk.
+# expect_sector NUMBER BYTE: all bytes of this sector of $disk have this value.
 expect_sector() {
 	head -c 4096 /dev/zero | tr '\0' "\\$(printf %03o "$2")" >expected
 	expect_ok dd if="/dev/$disk" of=read bs=4096 skip="$1" count=1 iflag=direct status=none
 	cmp expected read || fail "sector $1 of the image that $writer left"
 }
 
-# expect_left: what all of them have written.
+# expect_left: the sectors that all writers have written.
 expect_left() {
 	expect_sector 0 1
 	expect_sector 1 2
@@ -126,14 +126,14 @@ expect_left() {
 	expect_sector 300 50
 }
 
-# expect_marks: what libpmemblk was told to read as zeroes, and to fail.
+# expect_marks: the sectors that libpmemblk marked as zero and as bad.
 expect_marks() {
 	expect_sector 5 0
 	expect_fail dd if="/dev/$disk" of=read bs=4096 skip=9 count=1 iflag=direct status=none 2>dd.log
 }
 
-# expect_ndctl: what ndctl says of it. It takes flags in the log for bits of a block number; both
-# drivers leave them out.
+# expect_ndctl: checks the result of ndctl. It treats flags in the log as bits of a block number;
+# both drivers mask them.
 expect_ndctl() {
 	theirs
 	case $writer in
@@ -166,7 +166,7 @@ for writer in linux early-linux zero-flags pmemblk many-lanes; do
 	release "$btt"
 done
 
-# Fewer lanes than its own are not for the C driver.
+# The C driver does not accept fewer lanes than its own.
 leave few-lanes
 if [ "$STACK" = rust ]; then
 	detect "$namespace"
@@ -180,8 +180,8 @@ else
 	release "$btt"
 fi
 
-# A version in the place of the other is no BTT for the C driver. Ours does not take the namespace
-# for an empty one.
+# The C driver does not detect a BTT of one version at the offset of the other. Ours does not treat
+# the namespace as empty.
 leave misplaced
 if [ "$STACK" = rust ]; then
 	expect_eq "the error of a misplaced BTT" "$(driver bind nd_pmem "$namespace")" ENXIO
@@ -191,7 +191,7 @@ else
 	unbind "$namespace"
 fi
 
-# Version 2.0 is for namespaces whose labels say so.
+# Version 2.0 requires labels that select it.
 ndctl disable-region region1 >/dev/null 2>&1 || fail "disable-region: $?"
 ndctl init-labels -f -V 1.2 nmem1 >/dev/null 2>&1 || fail "init-labels: $?"
 ndctl enable-region region1 >/dev/null 2>&1 || fail "enable-region: $?"

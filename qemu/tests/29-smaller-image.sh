@@ -1,11 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The image of an NVDIMM becomes smaller than its BTT, and has its old size again in the boot after
-# that. The BTT is damaged meanwhile: no disk is offered, neither its own nor the raw one, and a BTT
-# that is configured by hand does not go over it. The C driver says nothing of the size: its BTT
-# device claims the namespace and meets the end of it when it reads the log. Data that are not
-# needed are given up with ndctl.
+# The image of an NVDIMM becomes smaller than its BTT, and has its old size again in the next boot.
+# In between the BTT counts as damaged: there is neither its disk nor the raw one, and configuring a
+# BTT by hand does not overwrite it. The C driver does not check the size: its BTT device claims the
+# namespace and fails at its end when it reads the log. ndctl can discard the data.
 #
 # needs: nvdimm=96M
 # boots: 4
@@ -23,7 +22,7 @@ expect_data() {
 	same 2 "$part" $((size - part)) || fail "the end of the data is not there"
 }
 
-# checksum: of what the namespace has of the image.
+# checksum: sets $sum to a checksum of the namespace.
 checksum() {
 	raw_access namespace0.0
 	drop_caches
@@ -31,7 +30,7 @@ checksum() {
 	no_raw_access namespace0.0
 }
 
-# no_disks: neither that of the BTT nor the raw one.
+# no_disks: there is neither the disk of the BTT nor the raw one.
 no_disks() {
 	set -- /sys/block/pmem*
 	[ ! -e "$1" ] || fail "there is ${1##*/}"
@@ -64,7 +63,7 @@ case $BOOT in
 	checksum
 	before=$sum
 
-	# It is looked at again.
+	# Detection is repeated.
 	expect_eq "the error of binding the smaller namespace" "$(driver bind nd_pmem namespace0.0)" ENXIO
 	settle
 	no_disks
@@ -74,7 +73,7 @@ case $BOOT in
 		release "$(show namespace0.0 holder)"
 	fi
 
-	# As the kernel's documentation makes a BTT.
+	# A BTT is made as in the kernel's documentation.
 	dmesg -C
 	claim namespace0.0 4096
 	expect_eq "the error of making a BTT over one that does not fit" "$(driver bind nd_pmem "$btt")" ENOMEM

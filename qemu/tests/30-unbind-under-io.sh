@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Disks disappear under a writer: BTT, raw disk, a whole region. The writer gets errors, the rest
-# goes on; then all comes back.
+# Disks are removed while they are written: a BTT, a raw disk, a whole region. The writer gets
+# errors, and everything works again afterwards.
 #
 # needs: nvdimm=64M
 # stacks: rust c
@@ -10,10 +10,10 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# under_io COMMAND...: does it while $disk is being written and read by several processes, who must
-# end by themselves then.
+# under_io COMMAND...: runs a command while several processes write and read $disk. They must end by
+# themselves then.
 under_io() {
-	# Disks that take bios do not count their requests unless asked.
+	# bio-based disks do not count requests by default.
 	echo 1 >"/sys/class/block/$disk/queue/iostats"
 	fio --name=victim --filename="/dev/$disk" --rw=randrw --bs=4k --direct=1 --ioengine=libaio --iodepth=4 --numjobs=2 \
 		--time_based --runtime=600 --thread --group_reporting >fio.out 2>&1 &
@@ -25,12 +25,12 @@ under_io() {
 	[ ! -e "/sys/class/block/$disk" ] || fail "$disk is still there"
 }
 
-# ended PID: a child has ended.
+# ended PID: tests whether a child has ended.
 ended() {
 	! kill -0 "$1" 2>/dev/null
 }
 
-# written COUNT: $disk has done more than COUNT write requests.
+# written COUNT: tests whether $disk has done more than COUNT write requests.
 written() {
 	[ "$(awk '{ print $5 }' "/sys/class/block/$disk/stat")" -gt "$1" ]
 }

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # All modules are unloaded and loaded 20 times, with a BTT, a raw disk and an e820 range, and
-# nothing is lost: neither data nor memory nor devices. Those of the kernel are 4 times, which shows
-# that nothing is asked of ours that they do not do.
+# neither data nor devices are lost. The C modules are reloaded 4 times, as the reference.
 #
 # needs: nvdimm=32M nvdimm=32M
 # memmap: 32M!512M

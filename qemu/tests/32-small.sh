@@ -2,22 +2,22 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The smallest namespaces, on e820 ranges since an NVDIMM of QEMU is a multiple of 2 MiB: 8 MiB
-# cannot be claimed, 16 MiB can but is too small behind the first 4 KiB, and 16 MiB + 4 KiB has a
-# BTT of the size of spec 13.
+# cannot be claimed, 16 MiB can be claimed but is too small behind the first 4 KiB, and 16 MiB + 4
+# KiB has a BTT of the expected size.
 #
 # memmap: 8M!512M 16M!576M 16388K!640M
 # stacks: rust c
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# namespace_of BYTES: name of the namespace of this size. Regions are numbered as they come.
+# namespace_of BYTES: prints the name of the namespace of this size. Numbers of regions vary.
 namespace_of() {
 	for _namespace in "$ND"/namespace*; do
 		[ "$(cat "$_namespace/size")" != "$1" ] || basename "$_namespace"
 	done
 }
 
-# disabled NAMESPACE: without raw driver, if it had one.
+# disabled NAMESPACE: unbinds a namespace, if a driver is bound.
 disabled() {
 	! enabled "$1" || unbind "$1"
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# BTTs on four NVDIMMs at once, all of them busy, each with data of its own; one is taken away
-# meanwhile.
+# BTTs on four NVDIMMs at the same time, all of them busy, each with data of its own; one is removed
+# and detected again.
 #
 # needs: nvdimm=32M nvdimm=32M nvdimm=32M nvdimm=32M
 # stacks: rust c

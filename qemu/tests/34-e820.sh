@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Ranges of memory that the command line declares persistent: their bus, regions, namespaces and
+# Ranges of memory that the command line marks as persistent: their bus, regions, namespaces and
 # disks.
 #
 # memmap: 64M!512M 32M!640M
@@ -17,7 +17,7 @@ for region in region0 region1; do
 	for attribute in $(ls "$ND/$region"); do
 		[ -f "$ND/$region/$attribute" ] || continue
 		case $attribute in
-		# Numbers of seeds depend on timing; uevent repeats what else is shown.
+		# Numbers of seeds depend on timing; uevent repeats other attributes.
 		*_seed | uevent) continue ;;
 		esac
 		echo "$region/$attribute: $(cat "$ND/$region/$attribute" 2>&1)"
@@ -41,9 +41,9 @@ disk=$(disk_of namespace1.0)
 put 2 1048576 0
 same 2 1048576 0 || fail "the raw disk does not hold its data"
 
-# A list of bad sectors that is full, and a write into the middle of a run, which would split it:
-# the write happens. With us, what was written can be read, and the rest of the run is forgotten
-# with it; the C driver keeps it in the list.
+# The list of bad blocks is full, and a write would split a run: the write succeeds. With our driver
+# the written sector can be read, and the rest of the run is dropped from the list as well; the C
+# driver keeps the run in the list.
 sector=0
 while [ "$sector" -lt 511 ]; do
 	echo "$((sector * 2)) 1"

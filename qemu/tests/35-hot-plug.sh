@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# An NVDIMM is put into the running machine. The firmware notifies of it, its table has grown, and
-# the DIMM and its region come up beside those that are there, which go on working. After a reload
-# all of them are found at once.
+# An NVDIMM is plugged into the running machine. The firmware sends a notification and extends its
+# table, and the DIMM and its region are added. Existing ones continue to work. After a reload all
+# of them are detected.
 #
 # needs: nvdimm=64M,label=128K
 # plugs: nvdimm=96M,label=128K nvdimm=32M
@@ -23,7 +23,7 @@ plug_in() {
 	udevadm settle
 }
 
-# Somebody writes to what is there all the while.
+# A process writes to the existing disk all the time.
 make_btt namespace0.0 4096
 old_btt=$btt old_disk=$disk
 put 1 65536 0
@@ -44,7 +44,7 @@ disk=$old_disk
 same 1 65536 0 || fail "$disk does not keep what was written before"
 same 2 65536 65536 || fail "$disk does not keep what was written meanwhile"
 
-# The new ones are like others.
+# The new devices work like the others.
 label_region region1 nmem1
 create 01 -r region1 -m sector -s 32M
 make_btt namespace2.0 512

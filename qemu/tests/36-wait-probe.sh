@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Who finds a bus while its provider is being loaded and reads wait_probe, as ndctl does, then sees
-# all DIMMs and regions.
+# A process that finds a bus while its provider is being loaded and reads wait_probe, as ndctl does,
+# sees all DIMMs and regions afterwards.
 #
 # needs: nvdimm=32M,label=128K nvdimm=32M,label=128K nvdimm=32M,label=128K nvdimm=32M,label=128K
 # stacks: rust c
@@ -10,7 +10,7 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# count PATTERN...: how many of them there are, by functions of the shell alone.
+# count PATTERN...: sets $number to the number of matches without starting a process.
 count() {
 	[ -e "$1" ] || set --
 	number=$#

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A DIMM that is plugged in later answers to a command family that none before it knew. Calls of
-# that family reach it.
+# A DIMM that is plugged in later has a command family that no DIMM before it had. Calls of that
+# family reach it.
 #
 # needs: nvdimm=64M
 # plugs: nvdimm=64M,label=128K
@@ -13,8 +13,8 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# size_of_labels DIMM: function 4 of the common family, in a CALL; the size of the label area, or
-# the error.
+# size_of_labels DIMM: calls function 4 of the common family by ND_CMD_CALL, and prints the size of
+# the label area, or the error.
 size_of_labels() {
 	perl -e '
 		use Fcntl;

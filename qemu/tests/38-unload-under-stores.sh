@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A provider is unloaded while others have just found one of its DIMMs and are kept from going on.
-# What they let go of later is not code that is gone. Whoever keeps the control node or a disk open
-# does not keep the provider.
+# A provider is unloaded while other processes have just looked up one of its DIMMs and are not
+# scheduled. When they drop their references later, no code of the unloaded module is called. An
+# open control node or disk does not hold a reference to the provider.
 #
 # needs: nvdimm=32M,label=128K
 # timeout: 400
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# binder: finds the DIMM again and again. It runs only while nobody else wants to.
+# binder: looks up the DIMM in a loop. It runs only while the CPUs are idle otherwise.
 binder() {
 	while [ -e binding ]; do
 		echo nmem0 >/sys/bus/nd/drivers/nvdimm/bind || true

@@ -1,16 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What firmware may describe oddly: a disk in memory that is no multiple of pages long, as that of
-# an ISO image from the network, and flush hints that cannot be used, which cost their region alone:
-# not aligned, in the kernel's image, or beyond all addresses. A DIMM with one that can be used does
-# not need the others.
+# Unusual tables: a disk in memory whose size is not a multiple of the page size, like an ISO image
+# from the network, and invalid flush hints, which disable only their region: not aligned, in the
+# kernel's image, or beyond all addresses. A DIMM with one valid hint does not need the others.
 #
 # timeout: 300
 . "$LIB"
 . "${LIB%/*}/simulated.sh"
 
-# region_at START: the region of that address.
+# region_at START: prints the region at that address.
 region_at() {
 	for _region in "$ND"/region*; do
 		[ "$(($(cat "$_region/resource")))" != "$(($1))" ] || basename "$_region"
@@ -45,8 +44,7 @@ expect_kernel_message "$four.*flush hint"
 expect_eq "binding $four" "$(store /sys/bus/nd/drivers/nd_region/bind "$four")" ENXIO
 expect_eq "deep_flush of $four" "$(cat "$ND/$four/deep_flush")" 1
 
-# load_bad_hints WORDS: loads the module with these parameters for flush hints, and finds the
-# regions.
+# load_bad_hints WORDS: loads the module with these parameters, and sets $pair and $four.
 load_bad_hints() {
 	unload_simulated
 	dmesg -C
@@ -71,7 +69,7 @@ load_bad_hints bad_hint=2 bad_hint_at="$image" bad_hints=3
 expect_kernel_message "$four.*flush hint $image of nmem.*is used instead"
 expect_eq "deep_flush of $four" "$(store "$ND/$four/deep_flush" 1)" ok
 
-# A page with hints of two regions is reserved once, and given up with them.
+# A page with hints of two regions is reserved once, and released with them.
 FREE=3000000000
 load_bad_hints bad_hint=0 bad_hint_at=0x$FREE
 bus=$(basename "$(readlink -f "$ND/$four/..")")

@@ -12,7 +12,7 @@
 . "${LIB%/*}/devices.sh"
 . "${LIB%/*}/commands.sh"
 
-# Nothing is there yet: the DIMMs have no labels, the regions one namespace each.
+# Initial state: the DIMMs have no labels, the regions have one namespace each.
 step ndctl list -BDRNiv
 step ndctl list
 step ndctl list -B
@@ -36,7 +36,7 @@ step daxctl list
 step ndctl version
 step ndctl nonsense
 
-# Labels need idle DIMMs.
+# Commands for labels need idle DIMMs.
 step ndctl check-labels all
 step ndctl init-labels nmem0
 step ndctl zero-labels nmem0

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ndctl on a labelled DIMM: namespaces of all sizes and forms, what is refused, and disks that are
+# ndctl on a labelled DIMM: namespaces of all sizes and modes, refused commands, and disks that are
 # in use.
 #
 # needs: nvdimm=192M,label=128K
@@ -14,7 +14,7 @@
 . "${LIB%/*}/commands.sh"
 
 label_region region0 nmem0
-# Namespaces of all sizes and forms.
+# Namespaces of all sizes and modes.
 create 01 -r region0 -m raw -s 32M
 create 02 -r region0 -m sector -s 32M
 create 03 -r region0 -m sector -l 512 -s 32M -n three
@@ -57,7 +57,7 @@ step ndctl disable-namespace namespace9.9
 step ndctl enable-region nonsense
 step ndctl write-labels nmem0 -i labels.saved
 
-# Somebody uses the disk.
+# The disk is in use.
 disk=$(disk_of "$(show namespace0.1 holder)")
 sleep 1000 3<"/dev/$disk" &
 user=$!

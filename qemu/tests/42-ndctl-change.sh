@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ndctl on a labelled DIMM: namespaces that are reconfigured, destroyed and made anew, and labels
+# ndctl on a labelled DIMM: namespaces are reconfigured, destroyed and recreated, and labels written
 # from a file.
 #
 # needs: nvdimm=192M,label=128K
@@ -20,7 +20,7 @@ create 03 -r region0 -m sector -l 512 -s 32M -n three
 create 04 -r region0 -m raw -l 4096 -s 16M
 step ndctl read-labels nmem0 -o labels.saved
 
-# Reconfigured, destroyed, made anew.
+# Reconfigure, destroy, recreate.
 step ndctl create-namespace -f -e namespace0.0 -m sector -l 4096 -u 00000000-0000-4000-8000-000000000021
 step ndctl create-namespace -f -e namespace0.0 -m raw -u 00000000-0000-4000-8000-000000000022
 step ndctl create-namespace -e namespace0.0 -m sector -u 00000000-0000-4000-8000-000000000023
@@ -41,7 +41,7 @@ step ndctl enable-region region0
 step ndctl list -RNi
 step ndctl destroy-namespace -f all -r region0
 
-# Labels from a file: what was there before comes back.
+# Labels from a file: the former namespaces exist again.
 step ndctl disable-region region0
 step ndctl write-labels nmem0 -i labels.saved
 step ndctl check-labels nmem0

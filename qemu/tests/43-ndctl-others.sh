@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ndctl on labels of version 1.1, on a region without labels, and for what QEMU's DIMMs cannot do.
+# ndctl on labels of version 1.1, on a region without labels, and for commands that QEMU's DIMMs do
+# not support.
 #
 # needs: nvdimm=96M,label=128K nvdimm=32M
 # stacks: rust c
@@ -44,7 +45,7 @@ step ndctl enable-dimm all
 step ndctl enable-region all
 step ndctl list -BDRNi
 
-# What these DIMMs cannot do.
+# Commands that these DIMMs do not support.
 step ndctl start-scrub
 step ndctl wait-scrub
 step ndctl inject-error namespace1.0 --block=8 --count=1

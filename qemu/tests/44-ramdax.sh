@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ramdax: DIMMs with labels over ranges of memory that the command line declares persistent.
+# ramdax: DIMMs with labels on ranges of memory that the command line marks as persistent.
 #
 # memmap: 64M!512M 48M!640M
 # stacks: rust c
@@ -14,7 +14,7 @@
 DRIVERS=/sys/bus/platform/drivers
 DEVICE=/sys/bus/platform/devices/e820_pmem
 
-# hand_over FROM TO: lets the driver TO have the ranges that FROM has.
+# hand_over FROM TO: rebinds the ranges from driver FROM to driver TO.
 hand_over() {
 	attribute $DEVICE/driver_override "$2"
 	attribute $DRIVERS/"$1"/unbind e820_pmem
@@ -47,7 +47,7 @@ step ndctl zero-labels nmem1
 step ndctl init-labels -f nmem1
 step ndctl enable-region region1
 
-# Memory keeps what it holds while the drivers change.
+# The memory keeps its contents while the drivers change.
 step there_and_back
 step ndctl list -RNDi
 step ndctl destroy-namespace -f all

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What power failures leave of label updates, on two DIMMs: the namespaces are as before or as after
-# the update. Enabling the region writes nothing; the labels are written again when the namespace is
-# changed, and no slot is lost. What is left of a creation or a removal is refused, and is given up
-# by the user.
+# Label updates on two DIMMs that a power failure interrupted: the namespaces are as before or as
+# after the update. Enabling the region writes nothing; the labels are written again when the
+# namespace is changed, and no slot is lost. A partial creation or removal is refused, until the
+# user deletes it.
 #
 # timeout: 300
 . "$LIB"
@@ -16,7 +16,7 @@ first=11111111-1111-4111-8111-111111111111
 second=22222222-2222-4222-8222-222222222222
 
 # mark FILE UUID: sets the flag "updating" of the labels of this UUID. Labels of version 1.1 have no
-# check sum.
+# checksum.
 mark() {
 	perl -e '
 		my ($file, $uuid) = @ARGV;
@@ -39,7 +39,7 @@ slots() {
 	echo "$(cat "$ND/$(dimm 0)/available_slots") $(cat "$ND/$(dimm 1)/available_slots")"
 }
 
-# written FILE0 FILE1: enabling the region has left both areas as they were written.
+# written FILE0 FILE1: enabling the region has not changed the label areas.
 written() {
 	expect_ok ndctl disable-region "$region"
 	save_labels now
@@ -50,8 +50,8 @@ written() {
 	wait_for_buses
 }
 
-# settled NAMES SLOTS: the namespaces have these UUIDs, so many slots are free, and no label is
-# refused.
+# settled NAMES SLOTS: the namespaces have these UUIDs, this number of slots is free, and no label
+# is refused.
 settled() {
 	expect_eq "the namespaces" "$(names)" "$1"
 	expect_eq "the free slots" "$(slots)" "$2"
@@ -71,7 +71,7 @@ rename_it() {
 	expect_ok ndctl enable-namespace "$namespace"
 }
 
-# given_up UUID: what stands for labels that are refused is removed.
+# given_up UUID: destroys the placeholder of refused labels.
 given_up() {
 	shown=$(ndctl list -r "$region" -N -i | jq -r --arg uuid "$1" '.[] | select(.uuid == $uuid) | .dev')
 	expect_ok ndctl destroy-namespace -f "$shown"
@@ -88,7 +88,7 @@ expect_ok ndctl disable-namespace "$namespace"
 expect_eq "changing the UUID" "$(store "$ND/$namespace/uuid" $second)" ok
 save_labels second
 
-# All labels are there, marked.
+# All labels exist, with the flag.
 cp first.0 marked.0 && cp first.1 marked.1
 mark marked.0 $first && mark marked.1 $first
 restore_labels marked.0 marked.1
@@ -97,7 +97,7 @@ written marked.0 marked.1
 rename_it other
 settled "[\"$first\"]" "$one"
 
-# A change of UUID that reached one DIMM: the old one holds.
+# A change of UUID that reached one DIMM: the old UUID is valid.
 cp second.0 half.0 && mark half.0 $second
 restore_labels half.0 first.1
 settled "[\"$first\"]" "$one"
@@ -115,7 +115,7 @@ restore_labels half.0 first.1
 expect_ok ndctl destroy-namespace -f "$(field "$(ndctl list -r "$region" -N)" dev)" >/dev/null
 settled "" "$empty"
 
-# A creation that reached one DIMM: it is refused, and its space is reserved until it is given up.
+# A creation that reached one DIMM: it is refused, and its space is reserved until it is deleted.
 restore_labels marked.0 none.1
 expect_kernel_message "$region: namespace $first refused: mapping1 has no label"
 expect_eq "the namespaces" "$(names)" ""
@@ -133,7 +133,7 @@ written first.0 removed.1
 given_up $first
 settled "" "$empty"
 
-# A DIMM that lost its labels for another reason: the namespace is refused, and nothing is dropped.
+# A DIMM that lost its labels for another reason: the namespace is refused, and no label is deleted.
 restore_labels first.0 none.1
 expect_kernel_message "$region: namespace $first refused: mapping1 has no label"
 expect_eq "the namespaces" "$(names)" ""
@@ -141,7 +141,7 @@ written first.0 none.1
 restore_labels first.0 first.1
 settled "[\"$first\"]" "$one"
 
-# Labels that cannot be written: the namespace is there, but nothing is changed until they can.
+# Labels cannot be written: the namespace exists, but cannot be changed until they can.
 handle=$(cat "$ND/$(dimm 1)/nfit/handle")
 for knob in "$KNOBS"/test_dimm*; do
 	[ "$(cat "$knob/handle")" != "$handle" ] || break

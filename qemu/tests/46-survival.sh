@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Eight namespaces in one region, three of them for sectors, through reboots and from one stack to
-# the other: each boot finds what the one before left, with its data, destroys and makes some anew,
-# and then all of them in another order. No slot and no space is lost. make test ARGS="--iterations
-# 20 46-" does it 20 times.
+# Eight namespaces in one region, three of them in sector mode, through reboots and under both
+# stacks in turns: each boot finds the namespaces of the previous one with their data, destroys all
+# of them, creates them in another order, and replaces two. No slot and no space is lost. make test
+# ARGS="--iterations 20 46-" does it 20 times.
 #
 # needs: nvdimm=352M,label=128K
 # boots: rust c rust
@@ -14,7 +14,7 @@
 
 COUNT=8
 
-# What namespace NUMBER of round ROUND is: `uuid`, `mode`, `size` in MiB, `seed` of its data. The
+# describe ROUND NUMBER: sets $uuid, $mode, $size in MiB and $seed of the data of a namespace. The
 # order changes with the round.
 describe() {
 	uuid=$(printf '00000000-0000-4000-8000-%06d%06d' "$1" "$2")
@@ -36,18 +36,18 @@ make() {
 	put "$seed" 65536 4096
 }
 
-# listed: what there is now, for what follows.
+# listed: lists the namespaces for the functions below.
 listed() {
 	ndctl list -N >listed.json
 	expect_eq "namespaces" "$(jq length listed.json)" $COUNT
 }
 
-# check ROUND NUMBER: the namespace is as it was made.
+# check ROUND NUMBER: the namespace is as it was created.
 check() {
 	describe "$1" "$2"
 	jq -e --arg name "n$2" '.[] | select(.name == $name)' listed.json >found.json ||
 		fail "namespace $2 of round $1 is gone"
-	# What ndctl shows of a BTT is its own UUID.
+	# For a BTT ndctl lists the UUID of the BTT.
 	expect_eq "UUID of namespace $2" "$(show "$(jq -r .dev found.json)" uuid)" "$uuid"
 	expect_eq "mode of namespace $2" "$(jq -r .mode found.json)" $mode
 	bytes=$((size << 20))
@@ -61,14 +61,14 @@ destroy() {
 	ndctl destroy-namespace -f "$device" >/dev/null 2>destroyed || fail "destroying $device: $(cat destroyed)"
 }
 
-# all COMMAND...: for each number.
+# all COMMAND...: runs a command for each number.
 all() {
 	for number in $(seq $COUNT); do
 		"$@" "$number"
 	done
 }
 
-# empty: nothing is taken, neither slots nor space. The first boot says how much there is.
+# empty: all slots and all space are free.
 empty() {
 	expect_eq "free space" "$(show region0 available_size)" "$(show region0 max_available_extent)"
 	expect_eq "free space" "$(show region0 available_size)" $((352 << 20))
@@ -91,7 +91,7 @@ empty
 all make "$BOOT"
 listed
 expect_eq "namespaces for sectors" "$(jq 'map(select(.mode == "sector")) | length' listed.json)" 3
-# Two of them give room to others of the same sizes.
+# Two of them are replaced by others of the same sizes.
 for number in 2 5; do
 	destroy "$BOOT" $number
 	make "$BOOT" $number

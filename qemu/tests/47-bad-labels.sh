@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Labels that are damaged, from the future, or nonsense: a namespace that is refused is refused
-# alone, and its neighbours come up with their data. Then areas with random bytes: whatever becomes
-# of the namespaces, the kernel goes on.
+# Labels that are damaged, of unknown versions, or invalid: only the namespace concerned is refused,
+# and its neighbours are enabled with their data. Then areas with random bytes: the kernel survives.
 #
 # needs: nvdimm=128M,label=128K
 # timeout: 600
@@ -16,10 +15,10 @@ two=22222222-2222-4222-8222-222222222222
 three=33333333-3333-4333-8333-333333333333
 future=99999999-9999-4999-8999-999999999999
 
-# load: lets the driver see the label area in the file `area`. Namespaces are driven afterwards.
+# load: writes the label area from the file `area` and enables the region.
 load() {
 	ndctl disable-region region0 >/dev/null 2>&1 || true
-	# This enables the DIMM, if it was.
+	# This enables the DIMM, if it was enabled before.
 	dmesg -C
 	ndctl write-labels -i area nmem0 >/dev/null 2>&1 || true
 	ndctl enable-dimm nmem0 >/dev/null 2>&1 || true
@@ -31,8 +30,7 @@ names() {
 	ndctl list -N 2>/dev/null | jq -r '.[].name' | sort | tr '\n' ' '
 }
 
-# found NAMES WHAT [MESSAGE]: the namespaces are there that have these names, and the neighbours
-# have their data.
+# found NAMES WHAT [MESSAGE]: the namespaces have these names, and the neighbours have their data.
 found() {
 	expect_eq "namespaces with $2" "$(names)" "$1"
 	[ -z "${3:-}" ] || expect_kernel_message "$3"
@@ -46,7 +44,7 @@ found() {
 	done
 }
 
-# with NAMES MESSAGE CHANGE...: what becomes of changes to the label of `two`.
+# with NAMES MESSAGE CHANGE...: changes the label of `two` and checks the result.
 with() {
 	names=$1 message=$2
 	shift 2
@@ -56,8 +54,8 @@ with() {
 	found "$names" "$*" "$message"
 }
 
-# with_index MESSAGE CHANGE...: changes to both index blocks. There are no namespaces and none can
-# be made. An area stays as it is that is damaged, of which there is a message.
+# with_index MESSAGE CHANGE...: changes both index blocks. There are no namespaces and none can be
+# created. If there is a message, the area is damaged and must not be changed.
 with_index() {
 	message=$1
 	shift
@@ -90,27 +88,27 @@ cp good area
 load
 found "one three two " "nothing changed"
 
-# Labels that are none.
+# Invalid labels.
 with "one three " "region0: namespace $two refused: mapping0: slot .*: checksum is 0x0*1, expected" checksum=1
 expect_eq "free space beside a damaged label" "$(show region0 available_size)" $((32 << 20))
 with "one three " "region0: namespace $two refused: mapping0: slot .*: slot is 77, expected" slot=77
-# Labels of others.
+# Labels that belong to another region.
 with "one three " "" cookie=1
 with "one three " "" dpa=0x7ffffffff000
-# Labels that are wrong.
+# Labels with wrong fields.
 with "one three " "region0: namespace $two refused: mapping0: nlabel is 2, expected 1" nlabel=2
 with "one three " "region0: namespace $two refused: mapping0: position is 1, expected" position=1
 with "one three " "region0: namespace $two refused: mapping0: type GUID is $future, expected" type=$future
 with "one three " "region0: namespace $two refused: mapping0: dpa is" dpa=0x6000000 rawsize=0x10000000
 with "one three " "region0: namespace $two refused: mapping0: slot .*: rawsize is 0x0 at" rawsize=0
 with "one three " "region0: namespace $two refused: mapping0: slot .*: rawsize is 0xffffffffffffffff at" rawsize=0xffffffffffffffff
-# Labels that are unusual.
+# Labels with unusual, but valid fields.
 with "one three two " "" class=$future
 expect_eq "class from the future" "$(cat "$ND"/namespace0.*/holder_class | sort -u | tr -d '\n')" "<unknown>"
 with "one three two " "" lbasize=12345
 with "one three two " "" flags=0xffffffff
 with "$(printf '%064d' 7) one three " "" "name=$(printf '%064d' 7)"
-# Addresses that another one has: whose they are cannot be known, so neither is used.
+# Overlapping addresses: their owner is unknown, so both namespaces are refused.
 with "three " "region0: namespace $two refused: mapping0: dpa is 0x1000000\.\.0x3000000, expected no overlap with 0x0\.\.0x2000000" dpa=0x1000000
 expect_kernel_message "region0: namespace $one refused: mapping0: dpa is 0x0\.\.0x2000000, expected no overlap with 0x1000000\.\.0x3000000"
 shown=$(ndctl list -Ni | jq -r --arg uuid $two '.[] | select(.uuid == $uuid) | .dev')
@@ -120,7 +118,7 @@ ndctl enable-region region0 2>/dev/null
 settle
 found "one three " "one of two given up that had the same addresses"
 
-# Indexes that are none, or from the future: what is there is left alone.
+# Invalid index blocks, or of an unknown version: the area is not changed.
 with_index "nmem0: label area: label of version 1\.2 in slot .*, but no index" signature=NAMESPACE_INDEY
 with_index "nmem0: label area: index0: checksum is 0x0*7, expected" checksum=7
 with_index "nmem0: label area: index0: version is 2\.2, expected" major=2

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Calls to the nodes of buses and DIMMs, and writes to attributes, that are made up: none ends in a
-# surprise, what is in use stays as it was, and no capacity is lost. On QEMU's DIMMs and on the
-# simulated buses, which know more commands.
+# Random ioctls to the nodes of buses and DIMMs, and random writes to attributes: none has an
+# unexpected result, namespaces in use do not change, and no capacity is lost. On QEMU's DIMMs and
+# on the simulated buses, which support more commands.
 #
-# A longer run: make test ARGS="--append fuzz=600 48-" takes 600 seconds, half of it for calls.
-# fuzz-seed=N begins as another run did.
+# make test ARGS="--append fuzz=600 48-" takes 600 seconds, half of it for ioctls. fuzz-seed=N
+# repeats the random choices of another run.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # timeout: 900
@@ -25,13 +25,13 @@ fuzz() {
 	perl "${LIB%/*}/$_script" "$seed" $quarter "$@" || fail "seed $seed: $_script ended in a surprise"
 }
 
-# unscrubbed: no bus is being scrubbed, as those of nfit_test are for some seconds from their start
-# on.
+# unscrubbed: tests whether no bus is being scrubbed. nfit_test scrubs for some seconds after
+# loading.
 unscrubbed() {
 	! grep -q + "$ND"/ndbus*/nfit/scrub
 }
 
-# --- Calls ------------------------------------------------------------------------------------------------------------
+# --- Calls ----------------------------------------------------------------------------------------
 region=region1
 nmem=$(cut -d, -f1 "$ND/$region/mapping0")
 [ -e "$ND/$nmem/available_slots" ] && show "$nmem" available_slots >/dev/null || fail "$nmem of $region has no labels"
@@ -51,18 +51,18 @@ fuzz fuzz-ioctl.pl /dev/ndctl0 "/dev/$nmem"
 diff before after || fail "calls have changed something that is in use"
 same 1 65536 0 || fail "the BTT does not hold its data"
 
-# What a simulated DIMM or bus does is no matter here, but that it answers to all commands, health
-# among them: as long as the number of a call was looked at without its subsystem, the question
-# whether such a node is a terminal smashed the stack of whoever opened it.
+# Simulated DIMMs and buses support all commands, including health. When the driver looked at the
+# number of an ioctl without its type, the query whether such a node is a terminal overwrote the
+# stack of the process that opened it.
 bus=$(ndctl list -b "$N0" -B | jq -r '.[0].dev')
 dimm=$(ndctl list -b "$N0" -D | jq -r 'map(select(.handle == 0)) | .[0].dev')
 fuzz fuzz-ioctl.pl "/dev/ndctl${bus#ndbus}" "/dev/$dimm"
 
-# --- Attributes ---------------------------------------------------------------------------------------------------------
+# --- Attributes -----------------------------------------------------------------------------------
 fuzz fuzz-sysfs.pl ACPI.NFIT
 fuzz fuzz-sysfs.pl nfit_test
 
-# What writes have bound, claimed, resized and made can all be undone.
+# Everything that the writes have bound, claimed, resized and created can be undone.
 for device in "$ND"/region* "$ND"/nmem*; do
 	device=${device##*/}
 	! enabled "$device" || [ "${device#region}" = "$device" ] || unbind "$device"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Power cuts while labels are written: the namespace that is being changed is as before or after a
-# change, never in between, its neighbour is untouched, and no slot and no space is lost. make test
-# ARGS="--iterations 21 49-" cuts the power 20 times.
+# change, its neighbour is unchanged, and no slot and no space is lost. make test ARGS="--iterations
+# 21 49-" cuts the power 20 times.
 #
 # needs: nvdimm=160M,label=128K
 # boots: 4
@@ -21,7 +21,7 @@ namespace_with() {
 	ndctl list -Ni | jq -r --arg uuid "$1" '.[] | select(.uuid == $uuid) | .dev'
 }
 
-# change NAMESPACE: one change after the other, in a process of its own. Each is a store of an
+# change NAMESPACE: changes the namespace in an endless loop. Each change is a store to an
 # attribute.
 change() {
 	while :; do

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Wrong writes to every attribute that can be written, in every state in which it may be wrong: the
-# error of spec 2, and nothing is changed, there or elsewhere. The same tables hold for both stacks.
+# Invalid writes to every writable attribute, in every state in which they are invalid: they fail
+# with the expected error, and no attribute changes. The tables are the same for both stacks.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # stacks: rust c
@@ -10,7 +10,7 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# refused STATE: the rows on standard input are, with the names of what is tested filled in.
+# refused STATE: the rows on standard input are refused. The names of the devices are filled in.
 refused() {
 	sed "s/BTT/$btt/; s/PFN/$pfn/; s/DAX/$dax/; s/NMEM/$nmem/; s/LABELLED/$labelled/" >table
 	/host/tools/attribute refusals --root /sys/bus/nd <table >complaints ||
@@ -18,14 +18,14 @@ refused() {
 $(cat complaints)"
 }
 
-# names: the seeds of region0 and its DIMM.
+# names: sets $btt, $pfn, $dax and $nmem to the seeds of region0 and its DIMM.
 names() {
 	btt=$(seed btt region0) pfn=$(seed pfn region0) dax=$(seed dax region0)
 	nmem=$(cut -d, -f1 "$ND/region0/mapping0")
 	[ -n "$pfn" ] && [ -n "$dax" ] || fail "there are no PFN or DAX seeds"
 }
 
-# With an index on its DIMM, the other region has namespaces that can be changed.
+# With labels on its DIMM, the other region has namespaces that can be changed.
 nmem=$(for dimm in "$ND"/nmem*; do ! cat "$dimm/available_slots" >slots 2>&1 || basename "$dimm"; done)
 region=$(basename "$(dirname "$(grep -l "^$nmem," "$ND"/region*/mapping0)")")
 [ "$region" = region1 ] || fail "$nmem, which has labels, is in $region"
@@ -37,7 +37,7 @@ labelled=$(seed namespace region1)
 names
 /host/tools/attribute read-only "$ND"/* >complaints || fail "$(cat complaints)"
 
-# What is wrong in every state.
+# Invalid in every state.
 cat >always <<-'END'
 	devices/ndbus0/nfit/hw_error_scrub | 2 | EINVAL
 	devices/ndbus0/nfit/hw_error_scrub | on | EINVAL
@@ -89,7 +89,7 @@ cat >always <<-'END'
 	drivers/nd_pmem/unbind | namespace9.9 | ENODEV
 	drivers/nd_region/unbind | NMEM | ENODEV
 END
-# A file that does not exist is an error of its own.
+# This attribute does not exist.
 sed -i 's/^\(.*sector_sizes .*\)EACCES/\1ENOENT/' always
 
 refused "a namespace is raw and the seeds are fresh" <<-END
@@ -249,7 +249,7 @@ set_attribute "$labelled" holder_class btt
 set_attribute "$btt" namespace "$labelled"
 refused "a labelled namespace is claimed" <used
 
-# The C driver says nothing.
+# The C driver prints no messages.
 if [ "$STACK" = rust ]; then
 	expect_kernel_message "region0: align is not set to '12288': .* expected"
 	expect_kernel_message "btt0\.[0-9]: sector_size is not set to '18446744073709551616': .* expected"

@@ -1,21 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Every form in which a value may be written: newline, NUL, bases, words for yes and no; and what is
-# shown then.
+# All forms in which a value may be written, and what is shown then: newline, NUL, number bases,
+# words for booleans.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # stacks: rust c
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# Of the region whose DIMM has labels.
+# The DIMM of this region gets labels.
 unbind region1
 ndctl init-labels -f "$(cut -d, -f1 "$ND/region1/mapping0")" >init.out 2>&1 || fail "init-labels: $(cat init.out)"
 bind region1
 btt=$(seed btt region0) labelled=$(seed namespace region1)
 set_attribute "$labelled" uuid 22222222-2222-4222-8222-222222222222
-# Rows of: device, attribute, what is written, what is shown then.
+# Columns: device, attribute, written value, value shown then.
 while IFS='|' read -r device attribute value shown; do
 	set_attribute "$device" "$attribute" "$value"
 	expect_eq "$attribute of $device after writing '$value'" "$(show "$device" "$attribute")" "$shown"
@@ -42,7 +42,7 @@ done <<-END
 	$btt|uuid|11234567-89ab-cdef-0123-456789abcdef and more|11234567-89ab-cdef-0123-456789abcdef
 	$btt|namespace|namespace0.0 \\t\\n\\0|namespace0.0
 END
-# A name is bytes, in whatever encoding.
+# A name is a string of bytes in any encoding.
 latin=$(printf '\351t\351')
 attribute "$ND/$labelled/alt_name" "$latin"
 expect_eq "a name that is not UTF-8" "$(show "$labelled" alt_name)" "$latin"

@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a 32-bit program gets from the nodes of buses and DIMMs is what a 64-bit one gets: labels
-# read and written, calls of functions of the firmware, whose fields of 64 bits are where they are
-# in 64 bits, and errors.
+# ioctls of 32-bit programs have the same results as those of 64-bit programs: reading and writing
+# labels, calls of firmware functions, whose 64-bit fields have the same offsets, and errors.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # stacks: rust c
@@ -16,7 +15,8 @@
 unbind region1
 nmem=$(cut -d, -f1 "$ND/region1/mapping0")
 
-# request PERL: the bytes that a pack() makes, and zeros up to the size of the programs' buffer.
+# request PERL: writes the result of pack() to the file `request`, with zeros up to the size of the
+# programs' buffer.
 request() {
 	perl -e "my \$bytes = pack $1; print \$bytes, qq(\\0) x (8192 - length \$bytes)" >request
 }
@@ -33,7 +33,7 @@ native() {
 		exit $error;' "$1" "$2"
 }
 
-# both WHAT NODE NUMBER PERL: the same answer and error; prints both.
+# both WHAT NODE NUMBER PERL: the result and the error are the same in 32 and 64 bits. Prints them.
 both() {
 	request "$4"
 	wide=0 narrow=0

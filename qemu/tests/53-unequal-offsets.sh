@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Two DIMMs, one of which has labels of somebody else. The C modules give a namespace another offset
-# there; it is shown as they show it, with its data, and what an interrupted update leaves of it is
-# not touched. New namespaces are at the same offset of both DIMMs.
+# Two DIMMs, one of which has labels of another interleave set. The C modules give a namespace
+# another offset there. Ours show it in the same way, with its data, and do not change its labels
+# after an interrupted update. New namespaces are at the same offset of both DIMMs.
 #
 # timeout: 300
 . "$LIB"
@@ -17,7 +17,7 @@ names() {
 	ndctl list -r "$region" -N | jq -c '[.[].uuid]'
 }
 
-# labels FROM TO UUID CHANGE...: the area TO is the area FROM with other labels.
+# labels FROM TO UUID CHANGE...: writes the label area FROM with changes to TO.
 labels() {
 	cp "$1" "$2"
 	to=$2
@@ -25,7 +25,7 @@ labels() {
 	perl "${LIB%/*}/labels.pl" "$to" "$@" || fail "labels.pl $*: $?"
 }
 
-# shown WHEN: the namespace is where it was, with its data.
+# shown WHEN: the namespace has its address and its data.
 shown() {
 	listed=$(ndctl list -r "$region" -N)
 	namespace=$(field "$listed" dev) disk=/dev/$(field "$listed" blockdev)
@@ -36,7 +36,7 @@ shown() {
 	expect_ok cmp data read
 }
 
-# free ALL LARGEST: what the region has for new namespaces.
+# free ALL LARGEST: the region has this much space for new namespaces.
 free() {
 	expect_eq "what is available" "$(cat "$ND/$region/available_size")" "$1"
 	expect_eq "the largest piece" "$(cat "$ND/$region/max_available_extent")" "$2"
@@ -55,7 +55,7 @@ expect_ok ndctl disable-namespace "$namespace"
 expect_eq "changing the UUID" "$(store "$ND/$namespace/uuid" $second)" ok
 save_labels renamed
 
-# What the C modules make if somebody else has the first unit of the second DIMM.
+# As the C modules create it if the first unit of the second DIMM is in use by other labels.
 labels equal.1 unequal.1 $first dpa=$UNIT
 restore_labels equal.0 unequal.1
 shown "with shares at different offsets"
@@ -68,8 +68,7 @@ expect_store_errno ENXIO "$ND/$namespace/uuid" $second
 expect_ok ndctl enable-namespace "$namespace"
 shown "after changes that were refused"
 
-# A change of the UUID that reached one DIMM: which namespace it was is not clear, so all labels
-# stay.
+# A change of the UUID that reached one DIMM: it is ambiguous, so all labels stay.
 labels renamed.0 half.0 $second flags=8
 restore_labels half.0 unequal.1
 expect_kernel_message "$region: namespace $first refused: mapping0 has no label"
@@ -84,7 +83,7 @@ expect_ok ndctl destroy-namespace -f "$namespace"
 expect_eq "the namespaces" "$(names)" ""
 free $((4 * UNIT)) $((4 * UNIT))
 
-# A new one beside labels of somebody else.
+# A new namespace beside labels of another interleave set.
 labels equal.1 stale.1 $first cookie=1
 restore_labels none.0 stale.1
 free $((2 * UNIT)) $((2 * UNIT))

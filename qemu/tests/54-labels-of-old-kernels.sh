@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Labels of kernels before 5.2, which have the flag "updating" for ever, and one DIMM of two that
-# loses them: it is initialised or wiped by mistake, or a bit flips. The namespace is refused and
-# shown, its space stays reserved, and enabling the region writes nothing. With the backup of the
-# DIMM the namespace is back. Or it is given up, which frees its space.
+# Labels of kernels before 5.2, which never clear the flag "updating", and one DIMM of two that
+# loses them: it is initialised or wiped by mistake, or a bit flips. The namespace is refused, its
+# space stays reserved, and enabling the region writes nothing. Restoring the DIMM's backup restores
+# the namespace. Destroying it frees its space.
 #
 # Argument: `all` lets each of the two DIMMs lose its labels with each version. Otherwise it is one of them.
 #
@@ -16,7 +16,8 @@ first=11111111-1111-4111-8111-111111111111
 second=22222222-2222-4222-8222-222222222222
 SIZE=$((16 << 20))
 
-# mark FILE: all labels of $first get the flag "updating", and version 1.2 a new check sum.
+# mark FILE: sets the flag "updating" of all labels of $first, and updates the checksum of version
+# 1.2.
 mark() {
 	if [ "$version" = 1.2 ]; then
 		perl "${LIB%/*}/labels.pl" "$1" $first flags=8 || fail "labels.pl: $?"
@@ -35,7 +36,7 @@ mark() {
 		open my $out, ">:raw", $file or die; print $out $bytes;' "$1" $first || fail "no label: $?"
 }
 
-# written FILE0 FILE1: both areas are as they were written, with the region disabled.
+# written FILE0 FILE1: the label areas have these contents.
 written() {
 	expect_ok ndctl disable-region "$region"
 	save_labels now
@@ -46,7 +47,7 @@ written() {
 	wait_for_buses
 }
 
-# found WHEN: the namespace is there, with its data.
+# found WHEN: the namespace exists, with its data.
 found() {
 	listed=$(ndctl list -r "$region" -N)
 	expect_eq "the namespaces $1" "$(printf '%s' "$listed" | jq -c '[.[].uuid]')" "[\"$first\"]"
@@ -55,7 +56,7 @@ found() {
 	expect_eq "the free space $1" "$(cat "$ND/$region/available_size")" $((all - SIZE))
 }
 
-# refused WHY MAPPING: the namespace is refused and shown, and its space is reserved.
+# refused WHY MAPPING: the namespace is refused, and a placeholder reserves its space.
 refused() {
 	expect_kernel_message "$region: namespace $first refused: $1.*($(dimm "$2"))"
 	expect_eq "the namespaces" "$(ndctl list -r "$region" -N)" ""
@@ -88,8 +89,7 @@ for version in 1.1 1.2; do
 	esac
 	for lost in $losing; do
 		kept=$((1 - lost))
-		# What ndctl makes of the area: fresh indexes before the bytes of labels, or
-		# nothing.
+		# ndctl writes new index blocks and leaves the labels, or zeroes everything.
 		expect_ok ndctl disable-region -b "$N0" all
 		expect_ok ndctl init-labels -f -V $version "$(dimm $lost)"
 		expect_ok ndctl read-labels -o init.$lost "$(dimm $lost)"
@@ -119,7 +119,7 @@ for version in 1.1 1.2; do
 		done
 	done
 
-	# Another namespace gets what is left, and nothing of this one.
+	# Another namespace gets the free space, and nothing of this one.
 	restore_labels init.0 init.1
 	refused "mapping$lost has no label" "$lost"
 	expect_ok ndctl create-namespace -r "$region" -m raw -u $second >created
@@ -127,7 +127,7 @@ for version in 1.1 1.2; do
 	restore_labels old.0 old.1
 	found "after another one was made"
 
-	# The space is wanted: the labels are given up.
+	# The labels are deleted to free the space.
 	restore_labels init.0 init.1
 	refused "mapping$lost has no label" "$lost"
 	expect_ok ndctl destroy-namespace -f "$shown"

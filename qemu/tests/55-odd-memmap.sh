@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A range of memory of an odd length between two others: these come up, and it is a region without a
-# raw disk. The driver ramdax, which needs whole pages for a DIMM, leaves out that range and one
-# that is no longer than a label area; the C driver gives all of them up.
+# A range of memory whose length is not a multiple of the page size between two others: the others
+# are enabled, and it is a region without a raw disk. The driver ramdax, which needs whole pages for
+# a DIMM, skips that range and one that is not longer than a label area; the C driver fails for all
+# of them.
 #
 # memmap: 64M!512M 50000000!640M 32M!704M 128K!768M
 # stacks: rust c

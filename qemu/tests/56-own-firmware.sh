@@ -1,11 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Interleave sets of two and of three DIMMs with labels, described by firmware of ours: namespaces
-# that ndctl makes are there after a boot with what was written to them. When two DIMMs have changed
-# places nothing of their set is, and everything is when they are back. A range that is shorter than
-# its DIMMs' mappings costs the namespaces that do not fit; the C driver drives memory behind the
-# range then.
+# Interleave sets of two and of three DIMMs with labels, described by the test's own firmware:
+# namespaces that ndctl creates exist after a reboot with their data. While two DIMMs are swapped,
+# their set has no namespaces. If a range is shorter than the mappings of its DIMMs, namespaces that
+# do not fit are refused; the C driver uses memory behind the range.
 #
 # firmware: interleaved swapped shrunk interleaved
 # stacks: rust c
@@ -15,8 +14,8 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# names: of the enabled namespaces; contents VERB: puts, or looks for, something of its own at the
-# end of each disk of the last list.
+# names: prints the names of the enabled namespaces. contents put|same: writes, or compares, a
+# pattern at the end of each disk of the last list.
 names() {
 	ndctl list -N >list
 	jq -r '.[].name' list | sort | tr '\n' ' '
@@ -43,7 +42,7 @@ if [ "$BOOT" = 3 ]; then
 	exit 0
 fi
 
-# Regions of one bus are registered in no fixed order.
+# Regions of one bus are registered in any order.
 for region in "$ND"/region*; do
 	read -r ways <"$region/mappings"
 	[ "$ways" = 2 ] && two=${region##*/} || three=${region##*/}

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# First boot: an NFIT with all kinds of odd DIMMs and ranges between two good ones. Each is left out
-# alone, with a line that says why; the C driver gives up the bus. Second boot: DIMMs that are not
-# armed, or have failed, and NUMA nodes, under both stacks. What is not armed is not written to.
+# First boot: an NFIT with all kinds of malformed DIMMs and ranges between two valid ones. Each is
+# skipped with a message that says why; the C driver gives up the bus. Second boot: DIMMs that are
+# not armed, or have failed, and NUMA nodes, under both stacks. A region that is not armed is not
+# written to.
 #
 # firmware: odd states
 # stacks: rust c
@@ -13,8 +14,8 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# find_region INDEX: the region that this range of the NFIT has become is in $region then, and its
-# first namespace in $namespace.
+# find_region INDEX: sets $region to the region of this range of the NFIT, and $namespace to its
+# first namespace.
 find_region() {
 	for region in "$ND"/region*; do
 		read -r _index <"$region/nfit/range_index"
@@ -25,7 +26,7 @@ find_region() {
 	namespace=namespace${region#region}.0
 }
 
-# value FILE: the one line of an attribute is in $value then, or that it has none.
+# value FILE: sets $value to the line of an attribute, or to `none`.
 value() {
 	read -r value <"$1" || value=none
 } 2>/dev/null
@@ -34,8 +35,7 @@ odd() {
 	# The kernel's log begins after the modules were loaded.
 	unload_modules
 	load_modules
-	# Range 11 is one with nothing on it, unless the kernel has put something into a part of
-	# that memory.
+	# Range 11 has no namespace, unless the kernel uses a part of that memory.
 	expect_match "regions" "$(cat "$ND"/region*/nfit/range_index | sort -n | tr '\n' ' ')" "1 *20 "
 	expect_eq "disks" "$(ls -d /sys/block/pmem* | wc -l)" 2
 	expect_eq "DIMMs" "$(cat "$ND"/nmem*/nfit/handle | tr '\n' ' ')" "0x1 0x7 0xa 0x14 "
@@ -47,7 +47,7 @@ odd() {
 		same 1 65536 0 || fail "$disk does not hold its data"
 	done
 
-	# One line each.
+	# One message each.
 	dmesg >log
 	while IFS=: read -r what regex; do
 		expect_eq "$what: lines like '$regex'" "$(grep -Ec -- "$regex" log)" 1
@@ -90,7 +90,7 @@ states() {
 		for attribute in phys_id serial family dsm_mask flags; do
 			value "$dimm/nfit/$attribute"
 			case $handle/$attribute in
-			# The C driver takes it for one of family 0, without functions.
+			# The C driver treats it as one of family 0, without functions.
 			0x4/family) [ "$STACK" = c ] || expect_eq "family" "$value" 3 ;;
 			0x4/dsm_mask) [ "$STACK" = c ] || expect_eq "functions" "$value" 0xa ;;
 			*) echo "DIMM $handle: $attribute $value" ;;
@@ -101,7 +101,7 @@ states() {
 	done
 	ndctl list -Di | jq -cS 'sort_by(.handle) | .[] | with_entries(select(.key | test("handle|flag")))'
 
-	# Nothing of a region that is not armed is changed.
+	# The contents of a region that is not armed do not change.
 	find_region 1
 	disk=$(disk_of "$namespace")
 	wait_for 10 test -b "/dev/$disk"

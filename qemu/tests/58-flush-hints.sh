@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Flush hints where firmware puts them. One in nobody's page is stored to, two of them may share it.
-# One in the kernel's image, in other RAM, or beyond what the CPU can address costs its region
-# alone, and nothing is stored there.
+# Flush hints at various addresses. Hints in an unused page are written to, and two of them may
+# share the page. A hint in the kernel's image, in other RAM, or beyond the address width of the CPU
+# disables only its region, and is not written to.
 #
 # firmware: hints
 # stacks: rust c
@@ -11,7 +11,7 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# memory ADDRESS: the eight bytes at a physical address.
+# memory ADDRESS: prints the eight bytes at a physical address.
 memory() {
 	dd if=/dev/mem bs=8 skip=$(($1 / 8)) count=1 2>/dev/null | xxd -p
 }
@@ -47,7 +47,7 @@ expect_eq "the hint of DIMM 2 afterwards" "$(memory $((BASE + 0x200)))" 01000000
 expect_eq "what lies between the hints" "$(memory $((BASE + 0x180)))" 0000000000000000
 expect_eq "what lies in the kernel's image" "$(memory $KERNEL)" "$kernel"
 
-# A write that is to be durable reaches the hint as well.
+# fsync writes to the hint as well.
 dd if=/dev/zero of=/dev/mem bs=8 seek=$(((BASE + 0x200) / 8)) count=1 conv=notrunc 2>/dev/null || fail "/dev/mem cannot be written to"
 for region in "$ND"/region*; do
 	[ "$(cat "$region/nfit/range_index")" = 2 ] || continue

@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What nfit_test.ko shows: the devices, the identity of the DIMMs, the interleave sets with the
-# cookies that the C module has, and that it can be unloaded and loaded again.
+# nfit_test.ko: its devices, the identity of the DIMMs, the interleave sets with the cookies of the
+# C module, and unloading and reloading.
 #
 # timeout: 240
 . "$LIB"
 . "${LIB%/*}/simulated.sh"
 
-# path_of DEVICE: below the platform device.
+# path_of DEVICE: prints its path below the platform devices.
 path_of() {
 	readlink -f "$ND/$1" | sed 's,/ndbus[0-9]*/,/,; s,/sys/devices/platform/,,'
 }

@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Namespaces on interleaved DIMMs: labels on all DIMMs of a set, raw and sector mode, found again
+# Namespaces on interleaved DIMMs: labels on all DIMMs of a set, raw and sector mode, detected again
 # from the labels, with their partitions, checked and destroyed by ndctl. A sector namespace of 64
-# MiB has the size that the C modules give it. In the end, sector mode without labels on the region
+# MiB has the same size as under the C modules. At the end, sector mode without labels on the region
 # of the second bus, which is read-only at first.
 #
 # timeout: 240
 . "$LIB"
 . "${LIB%/*}/simulated.sh"
 
-# expect_partition DISK: the only one that it has, of 2048 sectors.
+# expect_partition DISK: it has one partition, of 2048 sectors.
 expect_partition() {
 	set -- "$1" "/sys/class/block/$1"/*/partition
 	expect_eq "partitions of $1" "$(cat "$2" 2>&1)" 1
@@ -47,7 +47,7 @@ for version in 1.1 1.2; do
 	expect_ok parted -s "/dev/$(field "$raw" blockdev)" mklabel gpt mkpart one 1MiB 2MiB
 	uuids=$(ndctl list -b "$N0" -N | jq -c 'map([.uuid, .mode, .size, .name]) | sort')
 
-	# Nothing is known any more but what is on the media.
+	# Discard all state but the contents of the media.
 	expect_ok ndctl disable-region -b "$N0" all
 	expect_ok ndctl disable-dimm -b "$N0" all
 	expect_ok ndctl enable-dimm -b "$N0" all

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A new UUID for a namespace that is configured and disabled: it is found in the labels, and the
-# namespace can be enabled.
+# A configured, disabled namespace gets a new UUID: the UUID is in the labels, and the namespace can
+# be enabled.
 #
 # timeout: 120
 . "$LIB"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A namespace must be one piece on each DIMM: with free space in two pieces, the default size is
+# A namespace must be contiguous on each DIMM: with free space in two extents, the default size is
 # that of the larger one.
 #
 # timeout: 120

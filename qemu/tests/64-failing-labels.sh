@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# DIMMs whose label functions fail. When the size of the label area says that the memory is locked,
-# DIMM and region are enabled and the namespaces are listed, but not driven. When the labels cannot
-# be read, neither DIMM nor region is enabled.
+# DIMMs whose label functions fail. If the query of the label area's size reports that the DIMM is
+# locked, DIMM and region are enabled and the namespaces are listed, but not bound. If the labels
+# cannot be read, neither DIMM nor region is enabled.
 #
 # timeout: 180
 . "$LIB"
@@ -12,7 +12,7 @@
 KNOBS=/sys/devices/platform/nfit_test.0/nfit_test_dimm
 EACCES=-13
 
-# fail_functions MASK CODE: of the DIMM with handle 0.
+# fail_functions MASK CODE: makes functions of the DIMM with handle 0 fail.
 fail_functions() {
 	expect_eq "handle of test_dimm0" "$(cat $KNOBS/test_dimm0/handle)" 0x0
 	expect_eq "writing fail_cmd" "$(store $KNOBS/test_dimm0/fail_cmd "$1")" ok
@@ -28,7 +28,7 @@ done
 expect_ok ndctl disable-region -b "$N0" all
 expect_ok ndctl disable-dimm "$dimm"
 
-# Function 4, the size.
+# Function 4, the size of the label area.
 fail_functions 0x10 $EACCES
 expect_ok ndctl enable-dimm "$dimm"
 expect_eq "flags" "$(cat "$ND/$dimm/flags")" "label lock "
@@ -48,7 +48,7 @@ done
 expect_ok ndctl disable-region -b "$N0" all
 expect_ok ndctl disable-dimm "$dimm"
 
-# Function 5, the labels.
+# Function 5, reading labels.
 fail_functions 0x20 $EACCES
 if ndctl enable-dimm "$dimm" 2>/dev/null && [ -e "$ND/$dimm/driver" ]; then
 	fail "$dimm is enabled although its labels cannot be read"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Health of simulated DIMMs: what they say, values injected and taken back, thresholds, and the
-# latch of the shutdown status.
+# Health of simulated DIMMs: initial values, values that are injected and removed again, thresholds,
+# and the latch of the shutdown status.
 #
 # timeout: 180
 . "$LIB"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A DIMM that crosses a threshold wakes up whoever polls its flags, and nobody else: ndctl monitor
-# logs the events of the DIMMs that it was told to watch.
+# A DIMM that crosses a threshold wakes the pollers of its flags and no others: ndctl monitor logs
+# the events of the DIMMs that it monitors.
 #
 # timeout: 180
 . "$LIB"
@@ -25,7 +25,7 @@ until seen || [ $tries = 0 ]; do
 	tries=$((tries - 1))
 	sleep 0.1
 done
-# It holds the devices open.
+# The monitor has the devices open.
 kill $monitor || fail "ndctl monitor has ended: $(cat log)"
 wait $monitor || true
 seen || fail "no event of $first was logged: $(cat log)"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# ndctl check-namespace on interleaved DIMMs: a sound BTT, info blocks that are lost and restored, a
-# map that contradicts itself. Whatever is restored, the data are those that were written.
+# ndctl check-namespace on interleaved DIMMs: an intact BTT, info blocks that are lost and restored,
+# an inconsistent map. After each repair the data are unchanged.
 #
 # timeout: 300
 . "$LIB"
@@ -20,7 +20,7 @@ expect_eq "the size" "$bytes" "$(field "$created" size)"
 dd if=/dev/urandom of=data bs=4096 count=$((bytes / 4096)) status=none
 expect_ok dd if=data of="/dev/$sector_disk" bs=4096 oflag=direct status=none
 
-# expect_needs WHAT: ndctl finds that something needs to be done, and says so.
+# expect_needs WHAT: ndctl reports that something needs to be done.
 expect_needs() {
 	expect_match "what ndctl says" "$(ndctl check-namespace "$namespace" 2>&1 || true)" "*needs to be $1*"
 }
@@ -53,7 +53,7 @@ expect_needs "restored"
 expect_ok ndctl check-namespace --repair "$namespace"
 verify
 
-# Entries of the map as in a new BTT: they name blocks that others have got by now.
+# Map entries as in a new BTT: they map to blocks that other sectors use by now.
 raw
 map=$(od -An -t u8 -j $((4096 + 96)) -N 8 "/dev/$raw_disk" | tr -d ' ')
 expect_match "the offset of the map" "$map" "[1-9]*"

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The two layouts of the log of a BTT, by which slots of a group are used: 0 and 1 as all but early
-# kernels have them, 0 and 2 as those had. Both are recognised, work, and ndctl check-namespace
-# --rewrite-log turns the second into the first. Namespaces of that time may have a UUID of zeroes.
+# The two layouts of the log of a BTT, which differ in the slots of a group that are used: 0 and 1,
+# or 0 and 2 in early kernels. Both are detected and work, and ndctl check-namespace --rewrite-log
+# converts the second to the first. Namespaces of early kernels may have a UUID of zeroes.
 #
 # timeout: 300
 . "$LIB"
@@ -16,7 +16,7 @@ namespace=$(field "$created" dev)
 sector_disk=$(field "$created" blockdev)
 raw_disk=${sector_disk%s}
 
-# indexes: of the log slots that are in use.
+# indexes: prints the indexes of the log slots in use.
 indexes() {
 	_arena=$(echo /sys/kernel/debug/btt/btt"${region#region}".*/arena0)
 	echo "$(cat "$_arena/log_index_0") $(cat "$_arena/log_index_1")"

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Labels of version 1.1 with the interleave-set cookie of early kernels, which sorted the DIMMs by
-# the bytes of their offsets: the namespace is found. With any other cookie it is not.
+# the bytes of their offsets: the namespace is detected. With any other cookie it is not.
 #
 # timeout: 240
 . "$LIB"
 . "${LIB%/*}/simulated.sh"
 
-# cookie OFFSET_EXPONENT...: of the four DIMMs, in this order. Fletcher64 over offset, serial number
-# and padding of each.
+# cookie OFFSET_EXPONENT...: prints the cookie of the four DIMMs in this order: Fletcher64 over
+# offset, serial number and padding of each.
 cookie() {
 	perl -e '
 		my %serial = (16 => 0xffffffff, 24 => 0xfffffffe, 32 => 0xfffffeff, 40 => 0xfffffefe);
@@ -23,7 +23,7 @@ cookie() {
 		printf "%016x\n", (($high & 0xffffffff) << 32) | $low' "$@"
 }
 
-# replace FILE OLD NEW: 64-bit numbers.
+# replace FILE OLD NEW: replaces 64-bit numbers.
 replace() {
 	perl -e '
 		my ($file, $old, $new) = @ARGV;
@@ -33,7 +33,7 @@ replace() {
 		open my $out, ">:raw", $file or die; print $out $bytes;' "$@"
 }
 
-# with_cookie OLD NEW: rewrites the labels of all DIMMs.
+# with_cookie OLD NEW: changes the cookie in the labels of all DIMMs.
 with_cookie() {
 	expect_ok ndctl disable-region -b "$N0" all
 	for number in 0 1 2 3; do

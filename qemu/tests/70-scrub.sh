@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Address range scrub: the attributes, and an error on its way from the firmware to the lists of
-# bus, region and disk, and back when it is overwritten.
+# Address range scrub: its attributes, and an error that is added to the lists of region and disk,
+# and is cleared in the firmware when it is overwritten.
 #
 # timeout: 240
 . "$LIB"
@@ -17,15 +17,15 @@ done
 hardware=$(scrub_file "$N0")
 hardware=${hardware%scrub}hw_error_scrub
 
-# What may be written, and what is said while it lasts.
+# Values that may be written, and the attribute during a scrub.
 scrub=$(scrub_file "$N0")
 for value in 0 2 -1 x ''; do
 	expect_store_errno EINVAL "$scrub" "$value"
 done
 expect_eq "a request" "$(store "$scrub" '1\n')" ok
 expect_eq "a scrub that runs" "$(cat "$scrub")" 1+
-# A request is for the ranges that none waits for. Whichever is scrubbed just now is one, so the
-# next may be accepted as well.
+# A request covers the ranges that are not queued yet. The range that is being scrubbed is one of
+# them, so another request may be accepted.
 refused=
 for _ in 1 2 3 4 5 6 7 8 9 10; do
 	answer=$(store "$scrub" 1)
@@ -45,7 +45,7 @@ for value in 2 -1 x; do
 	expect_store_errno EINVAL "$hardware" "$value"
 done
 
-# Looking all the time makes no more scrubs of it.
+# Reading the attribute all the time does not change the number of scrubs.
 look() {
 	perl -e '
 		open my $scrub, "<", $ARGV[0] or die "$ARGV[0]: $!\n";
@@ -70,7 +70,7 @@ done
 rm looking
 wait "$first" "$second"
 
-# An error that nobody was told of is found by a scrub.
+# A scrub finds an error without a notification.
 reset_labels 1.2
 region=$(region_of_ways 2)
 created=$(ndctl create-namespace -r "$region" -m raw) || fail "create: $?"
@@ -92,14 +92,14 @@ expect_ok read_sectors "$disk" $((middle - 8)) 8
 expect_ok read_sectors "$disk" $((middle + 8)) 8
 expect_fail read_sectors "$disk" $((middle - 1)) 2
 
-# It stays known when the region comes and goes, and nothing can be read while it is gone.
+# It stays in the lists when the region is disabled and enabled. The list cannot be read in between.
 expect_ok ndctl disable-region "$region" >/dev/null
 expect_errno "No such device or address" cat "$ND/$region/badblocks"
 expect_ok ndctl enable-region "$region" >/dev/null
 expect_eq "bad sectors of the disk again" "$(bad_sectors "$disk")" "$middle 8,"
 expect_eq "bad sectors of the region again" "$(cat "$ND/$region/badblocks")" "$((offset + middle)) 8"
 
-# Writing clears, for everybody.
+# Writing clears the error in all lists.
 expect_ok write_sectors "$disk" $((middle + 2)) 3
 expect_eq "bad sectors after a write" "$(bad_sectors "$disk")" "$middle 2,$((middle + 5)) 3,"
 expect_eq "errors that the firmware knows" "$(injected "$namespace")" "$middle 2,$((middle + 5)) 3,"
@@ -113,9 +113,9 @@ expect_ok read_sectors "$disk" "$middle" 8
 find_errors
 expect_eq "bad sectors after one more scrub" "$(bad_sectors "$disk")" ""
 
-# The firmware notes errors when it begins with a range, and tells them a second later, when they
-# may have been overwritten. One of these writes is done while the range is being scrubbed, whether
-# it is the first or the second one.
+# The firmware collects errors when it begins to scrub a range, and reports them a second later,
+# when they may have been overwritten. One of these writes happens while the range is being
+# scrubbed, whichever of the two ranges is scrubbed first.
 inject "$namespace" "$middle" 3 --no-notify
 find_errors
 expect_eq "bad sectors before the scrub" "$(bad_sectors "$disk")" "$middle 3,"

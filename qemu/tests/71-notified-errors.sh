@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Errors that the firmware notifies of are found without being asked for; ndctl clears them by
-# command. More of them than one answer of the firmware has room for.
+# Errors with a notification of the firmware are found without a request for a scrub, and ndctl
+# clears them. There are more errors than fit into one answer of the firmware.
 #
 # timeout: 240
 . "$LIB"
@@ -17,7 +17,7 @@ disk=$(field "$created" blockdev)
 scrub=$(scrub_file "$N0")
 scrubbed
 
-# notified: waits for the scrub that a notification has set off.
+# is_notified: tests whether a notification has started a scrub.
 is_notified() {
 	[ "$(cat "$scrub")" != "$before" ]
 }
@@ -38,14 +38,14 @@ expect_match "what ndctl cleared" "$(cat cleared)" "*cleared 1 namespace*"
 expect_eq "bad sectors after they were cleared" "$(bad_sectors "$disk")" ""
 expect_eq "errors that the firmware knows" "$(injected "$namespace")" ""
 
-# ndctl injects 256 bytes for each sector: 400 errors, and one answer has room for 170.
+# ndctl injects 256 bytes for each sector: 400 errors, and one answer has space for 170.
 inject "$namespace" 1000 400 --no-notify
 find_errors
 expect_eq "bad sectors of many" "$(bad_sectors "$disk")" "1000 400,"
 expect_ok write_sectors "$disk" 1000 400
 expect_eq "bad sectors after they were written" "$(bad_sectors "$disk")" ""
 
-# Taken back before anybody has seen it.
+# Removed before a scrub has found it.
 inject "$namespace" 7 3 --no-notify
 inject "$namespace" 7 3 --uninject
 find_errors

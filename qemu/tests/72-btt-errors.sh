@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Media errors below a BTT: a sector is lost and says so until it is written; the block that was bad
-# is cleared before it is used again; an error in the map costs the sectors that it maps, and
-# nothing else.
+# Media errors below a BTT: reading a lost sector fails until it is written; the bad block is
+# cleared before it is used again; an error in the map affects only the sectors that it maps.
 #
 # timeout: 300
 . "$LIB"
@@ -17,7 +16,7 @@ namespace=$(field "$created" dev)
 disk=$(field "$created" blockdev)
 raw_disk=${disk%s}
 
-# word OFFSET: a little-endian word of the raw disk.
+# word OFFSET: prints a little-endian word of the raw disk.
 word() {
 	od -An -t u4 -j "$1" -N 4 "/dev/$raw_disk" | tr -d ' '
 }
@@ -55,19 +54,19 @@ for sector in 0 6 2000; do
 done
 expect_match "bad sectors of the region" "$(cat "$ND/$region/badblocks")" "* 8"
 
-# The map says so, too: it is lost for whoever comes next.
+# The map entry has the error flag, so later users get the error, too.
 raw
 expect_eq "the map entry of the lost sector" "$(($(word $((map + 4 * 5)))))" $((0x40000000 | mapped))
 end_raw
 expect_ok ndctl enable-namespace "$namespace" >/dev/null
 expect_fail read_block 5
 
-# Writing heals.
+# Writing the sector makes it readable.
 expect_ok write_block 5
 expect_ok read_block 5
 expect_ok cmp data read
-# The bad block is cleared before it is used again: by then each of the CPU's free blocks, no more
-# than 256, was used.
+# The bad block is cleared before it is used again. These writes use each of the CPUs' free blocks,
+# of which there are at most 256.
 for cpu in 0 1; do
 	expect_ok taskset -c $cpu dd if=/dev/zero of="/dev/$disk" bs=4096 seek=100 count=256 oflag=direct status=none
 done
@@ -78,7 +77,7 @@ for sector in 0 5 6 2000; do
 done
 expect_eq "errors that the firmware knows" "$(injected "$namespace")" ""
 
-# An error in the map, found while the BTT is in use: 128 sectors are not to be read nor written.
+# An error in the map, found while the BTT is in use: 128 sectors can be neither read nor written.
 raw
 inject "$namespace" $((map / 512)) 1
 end_raw

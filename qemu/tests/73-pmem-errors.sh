@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A file system on a disk of which sectors are declared bad by hand: its file cannot be read there,
-# nor through a mapping, until it is written.
+# A file system on a disk with sectors that are marked as bad by hand: the file cannot be read
+# there, with direct or buffered I/O, until it is written.
 #
 # timeout: 300
 . "$LIB"
@@ -38,9 +38,9 @@ drop
 expect_ok cmp copy mounted/file
 umount mounted
 
-# --- A page map -------------------------------------------------------------------------------------------------------
-# Errors where page structures will be go when the map is made; those of the data are counted from
-# their start.
+# --- A page map -----------------------------------------------------------------------------------
+# Errors in the space of the memmap are cleared when it is created; those of the data are counted
+# from the start of the data.
 namespace=$(field "$created" dev)
 inject "$namespace" 64 2
 scrubbed
@@ -56,8 +56,8 @@ expect_lost "$disk" 8 1
 expect_ok write_sectors "$disk" 8 1
 expect_eq "bad sectors of the data after a write" "$(bad_sectors "$disk")" ""
 
-# The info block cannot be read: no page map is found, and none is made over it until somebody has
-# written there.
+# The info block cannot be read: no PFN device is detected, and none is created over it until the
+# sector has been written.
 raw
 inject "$namespace" 8 1
 find_errors

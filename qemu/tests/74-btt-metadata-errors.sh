@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Media errors in the metadata of a BTT that is found: an info block is restored from the other one.
-# Without both, or without a part of the flog, there is no disk, as a sector might be shown as it
-# was before its last write. Without a part of the map where a write may have been interrupted the
-# disk can be read only. Nothing is changed then, and who puts the metadata back has all data.
+# Media errors in the metadata of a BTT during detection: an info block is restored from the other
+# one. Without both, or without a part of the flog, there is no disk, because a sector might have
+# its contents from before the last write. Without a part of the map where a write may have been
+# interrupted, the disk is read-only. In these cases the media are not changed, and restoring the
+# metadata restores all data.
 #
 # timeout: 300
 . "$LIB"
@@ -23,7 +24,7 @@ copy_block() {
 	dd if="$1" of="$2" bs=4096 skip="$3" seek="$4" count=1 "$5" status=none 2>dd.log || fail "$1 to $2: $(cat dd.log)"
 }
 
-# save NAME OFFSET and put_back NAME OFFSET: a page of the namespace.
+# save NAME OFFSET and put_back NAME OFFSET: save and restore a page of the namespace.
 save() {
 	copy_block "/dev/$raw_disk" "$1" $(($2 / 4096)) 0 iflag=direct
 }
@@ -34,14 +35,14 @@ put_back() {
 	end_raw
 }
 
-# image NAME: all of the namespace that can be read.
+# image NAME: copies everything of the namespace that can be read.
 image() {
 	raw
 	dd if="/dev/$raw_disk" of="$1" bs=4096 iflag=direct conv=noerror,sync status=none 2>dd.log || :
 	end_raw
 }
 
-# lose OFFSET: the sector there cannot be read any more, as the kernel knows.
+# lose OFFSET: injects an error into the sector there, and lets a scrub find it.
 lose() {
 	raw
 	inject "$namespace" $(($1 / 512)) 1
@@ -63,7 +64,7 @@ expect_whole() {
 	expect_eq "whether the disk can only be read" "$(cat "/sys/block/$disk/ro")" 0
 }
 
-# expect_absent: no disk of a BTT, and nothing was written.
+# expect_absent: there is no disk of a BTT, and the media have not changed.
 expect_absent() {
 	image before
 	ndctl enable-namespace "$namespace" >/dev/null 2>&1 || :
@@ -96,7 +97,7 @@ save restored 0
 end_raw
 expect_ok cmp info restored
 
-# The other one.
+# The second info block.
 lose $copy
 expect_whole
 

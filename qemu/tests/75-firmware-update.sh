@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Update of the firmware of simulated DIMMs, and its activation without a reset: three DIMMs can be
-# armed, the fourth only by force; then all are disarmed, armed, and activated.
+# armed, the fourth only by force. Then all are disarmed, armed, and activated.
 #
-# Not by quiescing: it freezes every device, and the 9p mounts of this guest do not survive that,
-# under either stack.
+# Activation with `quiesce` is not tested: it suspends all devices, which the 9p mounts of the guest
+# do not survive under either stack.
 #
 # timeout: 240
 . "$LIB"
@@ -14,7 +14,7 @@
 bus=$(field "$(ndctl list -B -b "$N0")" dev)
 firmware=$ND/$bus/firmware
 
-# dimms_in STATE JSON: how many of the DIMMs that a command printed are in a state.
+# dimms_in STATE JSON: prints how many of the DIMMs in the output of a command are in a state.
 dimms_in() {
 	printf '%s' "$2" | jq "map(select(.firmware.activate_state == \"$1\")) | length"
 }
@@ -23,7 +23,7 @@ bus_state() {
 	cat "$firmware/activate"
 }
 
-# shows FILE VALUE
+# shows FILE VALUE: tests whether the file has this value.
 shows() {
 	[ "$(cat "$1")" = "$2" ]
 }
@@ -46,7 +46,7 @@ expect_eq "a DIMM at first" "$(cat "$dimm/activate" "$dimm/result" | xargs)" "id
 expect_store_errno EINVAL "$dimm/activate" armed
 expect_eq "a bus without activation" "$(ls "$ND/$(field "$(ndctl list -B -b "$N1")" dev)/firmware")" ""
 
-# What the devices do meanwhile.
+# Whether devices must be idle during activation.
 noidle=$ND/$bus/nfit/firmware_activate_noidle
 expect_eq "firmware_activate_noidle" "$(cat "$noidle")" N
 attribute "$noidle" 1
@@ -54,7 +54,8 @@ expect_eq "firmware_activate_noidle, set" "$(cat "$noidle")" Y
 expect_store_errno EINVAL "$noidle" maybe
 attribute "$noidle" 0
 
-# Four DIMMs get new firmware. One more armed DIMM than three takes longer than the platform allows.
+# Four DIMMs get new firmware. Activation of more than three armed DIMMs takes longer than the
+# platform allows.
 truncate -s 192K image
 expect_ok ndctl wait-scrub "$N0" >/dev/null
 said=$(ndctl update-firmware -b "$N0" -f image all) || fail "the firmware cannot be updated"
@@ -75,7 +76,7 @@ said=$(ndctl update-firmware -b "$N0" -A --force all) || fail "DIMMs cannot be a
 expect_eq "armed DIMMs, all" "$(dimms_in armed "$said")" 4
 
 attribute "$firmware/activate" live
-# The bus is busy for three seconds, which may be over before they are looked at.
+# The bus is busy for three seconds, which may have passed before the check.
 case "$(store "$dimm/activate" arm) $(cat "$firmware/activate")" in
 EBUSY*) ;;
 "ok armed") attribute "$dimm/activate" disarm ;;

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Passphrases of simulated DIMMs, through ndctl and by hand: setting, changing and taking them away,
-# unlocking when a DIMM is enabled, freezing, erasing, overwriting, the master's, and what is
-# refused.
+# Passphrases of simulated DIMMs, through ndctl and sysfs: setting, changing and removing them,
+# unlocking when a DIMM is enabled, freezing, erasing, overwriting, the master passphrase, and
+# refused operations.
 #
 # timeout: 240
 if [ -z "${IN_SESSION:-}" ]; then
-	# ndctl keeps keys in the user's keyring; the kernel looks into that of the session.
+	# ndctl keeps keys in the user's keyring; the kernel searches that of the session.
 	IN_SESSION=1 exec keyctl session - sh "$0" "$@"
 fi
 keyctl link @u @s || exit 1
@@ -27,19 +27,19 @@ expect_security() {
 	expect_eq "security that ndctl lists" "$(field "$(ndctl list -D -d "$dimm" -i)" security)" "$1"
 }
 
-# operation RESULT WORDS...: writes an operation.
+# operation RESULT WORDS...: writes an operation, and expects `ok` or this error.
 operation() {
 	_result=$1
 	shift
 	expect_eq "the result of '$*'" "$(store "$security" "$*")" "$_result"
 }
 
-# key NAME: makes an encrypted key of 32 bytes, and prints its number.
+# key NAME: makes an encrypted key of 32 bytes, and prints its serial number.
 key() {
 	keyctl add encrypted "$1" "new user:nvdimm-master 32" @u
 }
 
-# --- How it looks, and what makes no sense --------------------------------------------------------------------------
+# --- Initial state, and invalid operations --------------------------------------------------------
 expect_eq "mode of security" "$(stat -c %a "$security")" 644
 expect_eq "mode of frozen" "$(stat -c %a "$ND/$dimm/frozen")" 444
 expect_eq "mode of lock_dimm" "$(stat -c %a $KNOBS/test_dimm0/lock_dimm)" 200
@@ -51,7 +51,7 @@ for value in '' open 'open 0' update 'update 0' 'update a b' 'erase -1' 'freezes
 	expect_store_errno EINVAL "$security" "$value"
 done
 expect_store_errno ERANGE "$security" "erase 0x100000000"
-# A DIMM that is in use is not erased.
+# Erasing a DIMM in use is refused.
 expect_store_errno EBUSY "$security" "erase 0"
 expect_store_errno EBUSY "$security" "overwrite 0"
 expect_ok ndctl disable-region -b "$N0" all
@@ -61,7 +61,7 @@ expect_store_errno ENOKEY "$security" "update 99999999 0"
 expect_store_errno EOPNOTSUPP "$security" "disable_master 0"
 expect_store_errno EIO "$security" freeze
 
-# --- By ndctl -------------------------------------------------------------------------------------------------------
+# --- By ndctl -------------------------------------------------------------------------------------
 mkdir -p $KEYS
 head -c 32 /dev/urandom | keyctl padd user nvdimm-master @u >/dev/null || fail "no master key"
 keyctl pipe "$(keyctl search @u user nvdimm-master)" >$KEYS/nvdimm-master.blob
@@ -76,7 +76,7 @@ expect_security unlocked
 expect_ok ndctl sanitize-dimm -c "$dimm"
 expect_security disabled
 
-# The kernel finds the key of a locked DIMM by itself, when the DIMM is enabled; without it the DIMM
+# The kernel looks up the key of a locked DIMM when the DIMM is enabled; without the key the DIMM
 # stays locked.
 expect_ok ndctl setup-passphrase "$dimm" -k user:nvdimm-master
 expect_ok ndctl disable-dimm "$dimm"
@@ -102,7 +102,7 @@ expect_security unlocked
 expect_ok ndctl remove-passphrase "$dimm"
 expect_security disabled
 
-# --- By hand: whose key it is -----------------------------------------------------------------------------------------
+# --- Through sysfs, with keys ---------------------------------------------------------------------
 right=$(key right)
 wrong=$(key wrong)
 short=$(keyctl add encrypted short "new user:nvdimm-master 20" @u)
@@ -119,7 +119,7 @@ operation ok "update $right $wrong"
 operation ok "disable $wrong"
 expect_security disabled
 
-# The master can erase what the user has locked.
+# The master passphrase allows erasing a DIMM that a user passphrase protects.
 operation EINVAL "master_update $wrong $right"
 operation ok "master_update 0 $right"
 operation ok "update 0 $wrong"
@@ -128,17 +128,17 @@ operation ok "master_erase $right"
 expect_security disabled
 operation ok "master_update $right $wrong"
 
-# --- Overwriting ------------------------------------------------------------------------------------------------------
+# --- Overwriting ----------------------------------------------------------------------------------
 operation ok "update 0 $right"
 operation EINVAL "overwrite $wrong"
 operation ok "overwrite $right"
-# It takes five seconds, in which a slow machine does not start many processes.
+# It takes five seconds, in which a slow machine cannot start many processes.
 expect_eq "security while it goes on" "$(cat "$security")" overwrite
 expect_store_errno EBUSY /sys/bus/nd/drivers/nd_region/bind "$region"
 operation EBUSY "disable $right"
 operation EBUSY freeze
 expect_kernel_message "$region: cannot be enabled: DIMM $dimm is being overwritten"
-# It polls the attribute.
+# ndctl polls the attribute.
 expect_ok timeout 60 ndctl wait-overwrite "$dimm"
 expect_security unlocked
 expect_ok ndctl enable-region "$region"
@@ -153,7 +153,7 @@ security=$ND/$dimm/security
 expect_security disabled
 expect_ok ndctl disable-region -b "$N0" all
 
-# --- Freezing comes last: only a power cycle ends it ------------------------------------------------------------------
+# --- Freezing comes last: only a power cycle ends it ----------------------------------------------
 operation ok "update 0 $right"
 expect_ok ndctl freeze-security "$dimm"
 expect_eq "frozen" "$(cat "$ND/$dimm/frozen")" 1

@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The modules as ndctl's test suite wants them: all in updates/, marked as not the kernel's own,
-# with the aliases that libndctl looks for; `modprobe nfit_test` alone brings in drivers for
-# everything, enabled regions hold it and nothing else does.
+# The modules meet the requirements of ndctl's test suite: all are in updates/, are marked as
+# out-of-tree, and have the aliases that libndctl looks up. `modprobe nfit_test` alone loads all
+# drivers, and only enabled regions hold a reference to it.
 #
 # timeout: 240
 . "$LIB"
 
-# Each test begins with all modules loaded; this one with none.
+# Tests begin with all modules loaded; this one unloads them.
 for module in nfit_test nd_pmem dax_pmem nd_btt nfit nd_e820 libnvdimm; do
 	if grep -q "^$module " /proc/modules; then
 		rmmod "$module" || fail "$module cannot be unloaded"
@@ -45,8 +45,8 @@ for namespace in "$ND"/namespace*.0; do
 	[ -e "$namespace/driver" ] || fail "$namespace is not driven"
 done
 
-# What holds the module: an enabled region, not an open node. Then it can be unloaded at once, with
-# DIMMs enabled.
+# An enabled region holds a reference to the module, an open node does not. Without enabled regions
+# it can be unloaded, even with DIMMs enabled.
 expect_fail rmmod nfit_test 2>/dev/null
 expect_ok ndctl disable-region -b "$N0" all
 expect_fail rmmod nfit_test 2>/dev/null
@@ -58,8 +58,8 @@ expect_ok ndctl disable-region -b "$N1" all
 expect_ok modprobe -r nfit_test
 exec 8<&- 9<&-
 
-# A device DAX can be configured, and is refused with a word of why. A page map for file systems
-# becomes a disk, once it is configured.
+# A device DAX can be configured, but enabling it is refused with a message. A PFN device becomes a
+# disk once it is configured.
 load_simulated
 reset_labels 1.2
 region=$(region_of_ways 4)

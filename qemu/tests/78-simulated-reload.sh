@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Simulated buses loaded and unloaded again and again, in the first two rounds and in the last one
-# with a new BTT and a locked DIMM: numbers start over, and no memory is left behind.
-# `make test ARGS="--append rounds=50 78-"` does it fifty times.
+# Simulated buses are loaded and unloaded repeatedly, in the first two rounds and in the last one
+# with a new BTT and a locked DIMM: numbers start again, and no memory is leaked.
+# `make test ARGS="--append rounds=50 78-"` does 50 rounds.
 #
 # timeout: 600
 . "$LIB"
@@ -11,7 +11,7 @@
 . "${LIB%/*}/simulated.sh"
 
 ROUNDS=$(argument rounds 5)
-# Memory that varies by itself: caches of the VFS.
+# Variation of memory in use: caches of the VFS.
 TOLERANCE_KIB=4096
 
 round() {
@@ -24,11 +24,12 @@ round() {
 	echo 1 >/sys/devices/platform/nfit_test.0/nfit_test_dimm/test_dimm0/lock_dimm
 }
 
-# without_udev and with_udev: what it does with each new disk takes longer than all else here.
+# without_udev and with_udev: stop and start udev, which takes longer for each new disk than
+# everything else here.
 without_udev() {
 	udevadm settle
 	udevadm control --exit
-	# Only a round that failed ends here.
+	# Reached only if a round fails.
 	trap 'with_udev; unload_simulated; exit 1' EXIT
 }
 
@@ -37,7 +38,7 @@ with_udev() {
 	trap unload_at_exit EXIT
 }
 
-# unload_at_once: as unload_simulated does, but without ndctl, which takes a minute under the debug
+# unload_at_once: like unload_simulated, but without ndctl, which takes a minute on the debug
 # kernel.
 unload_at_once() {
 	for _region in "$ND"/region*; do
@@ -51,7 +52,7 @@ unload_at_once() {
 first_dimm=$(field "$(ndctl list -D -b "$N0")" dev)
 first_region=$(region_of_ways 2)
 unload_simulated
-# The first rounds fill caches that stay.
+# The first rounds fill caches.
 before=
 for number in $(seq "$ROUNDS"); do
 	[ "$number" -ne 3 ] || without_udev
@@ -70,5 +71,5 @@ after=$(kernel_memory)
 grown=$((after - before))
 echo "$ROUNDS rounds: kernel memory $before KiB after two, $after KiB at the end"
 [ "$grown" -lt "$TOLERANCE_KIB" ] || fail "kernel memory has grown by $grown KiB"
-# For the removal at the end.
+# The exit handler unloads the module.
 load_simulated

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What ndctl's test of its library asserts of DIMMs, labels, raw and sector mode: by a program on
-# libndctl, tools/library, but for the commands that DIMMs know.
+# Assertions of ndctl's test of libndctl on DIMMs, labels, raw and sector mode: a program on
+# libndctl, tools/library, checks them. The commands of DIMMs are checked here.
 #
 # timeout: 240
 . "$LIB"

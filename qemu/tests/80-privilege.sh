@@ -1,13 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# What others than root can see and do: nothing but read attributes that give no address away. A
-# descriptor that is open for reading only cannot change anything by ioctl. No message and no
-# attribute has a pointer of the kernel.
+# Unprivileged processes can only read attributes that contain no addresses. A read-only descriptor
+# cannot change anything by ioctl. No message and no attribute contains a kernel pointer.
 #
-# The DIMM with labels comes last: one without _DSM that comes later makes the C stack forget the
-# command family of those before. Nobody asks for 0 bytes of labels here: QEMU 7.2 ends with an
-# assertion then (hw/mem/nvdimm.c), and both stacks pass it on.
+# The DIMM with labels is the last one: a later one without _DSM makes the C stack lose the command
+# family of the earlier ones. Labels are never accessed with a length of 0 bytes: both stacks pass
+# it on, and QEMU 7.2 fails an assertion (hw/mem/nvdimm.c).
 #
 # needs: nvdimm=32M nvdimm=64M,label=128K
 # stacks: rust c
@@ -16,34 +15,35 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# nobody COMMAND...: as a user without any right.
-nobody() {
+# unprivileged COMMAND...: runs a command without any privilege.
+unprivileged() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all --inh-caps -all "$@"
 }
 
-# So that all messages of probing are in the log of this test.
+# All messages of probing shall be in the log of this test.
 unload_modules
 load_modules
 make_btt namespace0.0 4096
 
-# Device nodes: their modes, and what an unprivileged process gets.
+# Device nodes: their modes, and access by an unprivileged process.
 for node in /dev/ndctl* /dev/nmem* /dev/pmem*; do
 	stat -c '%n %A %U' "$node"
-	! nobody dd if="$node" of=/dev/null bs=512 count=1 2>/dev/null || fail "nobody can read $node"
-	! nobody dd if=/dev/zero of="$node" bs=512 count=1 conv=nocreat 2>/dev/null || fail "nobody can write $node"
+	! unprivileged dd if="$node" of=/dev/null bs=512 count=1 2>/dev/null || fail "an unprivileged process can read $node"
+	! unprivileged dd if=/dev/zero of="$node" bs=512 count=1 conv=nocreat 2>/dev/null || fail "an unprivileged process can write $node"
 done
 
-# attributes TEST...: files of all devices and of the groups in them, for find.
+# attributes TEST...: prints the attributes of all devices and their groups that meet the tests of
+# find.
 attributes() {
 	find -L "$ND"/*/ -maxdepth 2 -type f "$@" 2>/dev/null | sort || true
 }
 
-# Attributes with addresses are for root, and nobody but root may write any.
+# Only root can read attributes with addresses, and only root can write any attribute.
 resources=$(attributes -name resource)
 [ -n "$resources" ] || fail "there is no resource attribute at all"
 for file in $resources; do
 	expect_eq "mode of $file" "$(stat -c %a "$file")" 400
-	! nobody cat "$file" >/dev/null 2>&1 || fail "nobody can read $file"
+	! unprivileged cat "$file" >/dev/null 2>&1 || fail "an unprivileged process can read $file"
 done
 expect_eq "attributes that others than root may write" "$(attributes -perm /022)" ""
 echo "$resources"
@@ -59,9 +59,8 @@ shown=$(attributes -perm /444 ! -name wait_probe | perl -ne '
 expect_eq "attributes that show a pointer" "$shown" ""
 ! grep -rEl "$pointers" /sys/kernel/debug/nd* /sys/kernel/debug/btt* 2>/dev/null || fail "debugfs shows a pointer"
 
-# By ioctl, with a descriptor that is open for reading: what changes something is refused before
-# anything is looked at. Access mode 3 is for ioctl alone, and whoever has it may write and read the
-# node.
+# With a read-only descriptor, ioctls that change something are refused before their arguments are
+# checked. Access mode 3 is for ioctls alone, and requires permission to read and write the node.
 cat >ioctls.pl <<'PERL'
 use POSIX;
 my %modes = (O_RDONLY, "reading", O_RDWR, "writing", 3, "ioctl");
@@ -72,8 +71,8 @@ for my $node ("/dev/ndctl0", "/dev/nmem1") {
 		my $position = POSIX::lseek($descriptor, 4096, SEEK_SET);
 		print "$modes{$mode} $node lseek: ", $position < 0 ? $! + 0 : "ok", "\n";
 		for my $number (0 .. 11) {
-			# A command of each number with offset 0 and length 4; family and function 0
-			# if it is CALL.
+			# A command of each number with offset 0 and length 4; ND_CMD_CALL has
+			# family and function 0.
 			my $buffer = pack "L2", 0, $number == 5 || $number == 6 ? 4 : 0;
 			$buffer .= "\0" x 8184;
 			my $done = ioctl $file, 0xc0004e00 | 8 << 16 | $number, $buffer;
@@ -84,8 +83,7 @@ for my $node ("/dev/ndctl0", "/dev/nmem1") {
 }
 PERL
 perl ioctls.pl >ioctls
-# Numbers whose answer depends on the firmware's abilities only are shown, too: both stacks must
-# agree.
+# Numbers whose result depends only on the firmware are printed as well: both stacks must agree.
 cat ioctls
 for number in 2 4 6 9 10; do
 	for node in ndctl0 nmem1; do

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# More writers than CPUs, and more CPUs than lanes: what they wrote is there, and who reads or
-# zeroes the same sectors meanwhile never sees half of one.
+# More writers than CPUs, and more CPUs than lanes: all written data are there, and concurrent
+# readers and zeroing of the same sectors never see a torn sector.
 #
 # needs: nvdimm=32M
 # cpus: 8
@@ -11,14 +11,14 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# zero_namespace: what a new BTT shows at first is what lies in its blocks.
+# zero_namespace: zeroes the blocks, whose contents a new BTT shows.
 zero_namespace() {
 	raw_access namespace0.0
 	dd if=/dev/zero of="/dev/$disk" bs=1M oflag=direct 2>dd.log || grep -q 'No space left' dd.log || fail "$(cat dd.log)"
 	no_raw_access namespace0.0
 }
 
-# new_btt SECTOR_SIZE LANES: no driver makes one with fewer lanes than 256.
+# new_btt SECTOR_SIZE LANES: makes a BTT. Drivers only make them with 256 lanes.
 new_btt() {
 	if [ "$2" = 256 ]; then
 		make_btt namespace0.0 "$1"
@@ -31,7 +31,7 @@ new_btt() {
 	expect_eq "lanes of the BTT" "$(cat "/sys/kernel/debug/btt/$btt/arena0/nfree")" "$2"
 }
 
-# end_btt: all blocks of it are mapped or free, once.
+# end_btt: ndctl checks that each block is either mapped once or free.
 end_btt() {
 	release "$btt"
 	ndctl check-namespace namespace0.0 >check.out 2>&1 || fail "check-namespace: $(cat check.out)"
@@ -42,8 +42,8 @@ end_btt() {
 flood() {
 	what="sectors of $1 bytes, $2 lanes"
 
-	# Sixteen writers of large requests, each of a part of the disk: they contend for lanes, not
-	# for sectors.
+	# Sixteen writers of large requests, each on its own part of the disk, contend for lanes,
+	# not for sectors.
 	new_btt "$1" "$2"
 	if ! fio --name=writers --filename="/dev/$disk" --rw=randwrite --bs=256k --direct=1 --ioengine=psync --numjobs=16 --thread \
 		--size=1M --offset_increment=1M --verify=crc32c --do_verify=1 --verify_fatal=1 --group_reporting >fio.out 2>&1; then
@@ -51,8 +51,7 @@ flood() {
 	fi
 	end_btt
 
-	# Writers of whole sectors, readers of the same ones. The C driver cannot zero sectors by
-	# its map.
+	# Writers and readers of the same sectors. The C driver cannot zero sectors through its map.
 	new_btt "$1" "$2"
 	zero=
 	[ "$(cat "/sys/block/$disk/queue/write_zeroes_max_bytes")" = 0 ] || zero=--zero

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# All attributes are read and written while devices come and go. Nothing crashes or hangs, and
-# afterwards all is as usual.
+# All attributes are read and written while devices are added and removed. Nothing crashes or hangs,
+# and everything works afterwards.
 #
 # needs: nvdimm=96M,label=128K nvdimm=64M
 # cpus: 4
@@ -11,11 +11,11 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# Whoever ends up as one of these processes ends with the file `storm`.
+# The processes run as long as the file `storm` exists.
 : >storm
 
-# readers: every attribute that may be read, over and over. A device that is gone meanwhile is an
-# error that does not matter.
+# readers: reads every readable attribute in a loop. Errors of devices that were removed are
+# ignored.
 readers() {
 	while [ -e storm ]; do
 		for file in "$ND"/*/* "$ND"/*/*/*; do
@@ -28,7 +28,7 @@ readers() {
 	done
 }
 
-# writers: every attribute that may be written gets nonsense, an empty value and its own value.
+# writers: writes invalid values and its own value to every writable attribute.
 writers() {
 	while [ -e storm ]; do
 		for file in "$ND"/btt1.*/* "$ND"/pfn*/* "$ND"/dax*/* "$ND"/namespace1.*/* "$ND"/nmem1/* "$ND"/region1/*; do
@@ -51,7 +51,7 @@ for process in readers writers; do
 	processes="$processes $!"
 done
 
-# Meanwhile BTTs are made and let go in one region, the other one goes and comes.
+# Meanwhile BTTs are made and released in one region, and the other one is disabled and enabled.
 turn=0
 while [ $turn -lt 3 ]; do
 	turn=$((turn + 1))
@@ -73,7 +73,7 @@ for process in $processes; do
 	done
 done
 
-# Nothing is left of it after a reload.
+# After a reload everything works.
 unload_modules
 load_modules
 wait_for 20 test -b /dev/pmem0

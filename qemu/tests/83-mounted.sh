@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A namespace with a mounted file system: ndctl does not disable it. When it is unbound all the same
-# the file system gets errors, can be unmounted, and is whole when the namespace is back.
+# A namespace with a mounted file system: ndctl does not disable it. If it is unbound anyway, the
+# file system gets errors, can be unmounted, and is intact when the namespace is bound again.
 #
 # needs: nvdimm=96M
 # stacks: rust
@@ -31,7 +31,7 @@ umount mounted
 bind "$btt"
 disk=$(disk_of "$btt")
 wait_for 10 test -b "/dev/$disk"
-# The first one finishes what the journal has.
+# The first check replays the journal.
 fsck.ext4 -p "/dev/$disk" >fsck.out 2>&1 || [ $? -eq 1 ] || fail "fsck: $(cat fsck.out)"
 fsck.ext4 -f -n "/dev/$disk" >fsck.out 2>&1 || fail "fsck: $(cat fsck.out)"
 mount "/dev/$disk" mounted

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Memory fails while disks come and go: a raw disk, a BTT that is made, found and given up, a region
-# with all that is in it.
+# Allocations fail while disks are added and removed: a raw disk, a BTT that is made, detected and
+# released, and a region with its devices.
 #
 # needs: nvdimm=64M
 # timeout: 400
@@ -10,8 +10,8 @@
 . "${LIB%/*}/devices.sh"
 . "${LIB%/*}/faults.sh"
 
-# The kernel does not tell why a range cannot be reserved, and says EINVAL when it has no memory for
-# a disk's name.
+# The kernel does not report why a range cannot be reserved, and returns EINVAL if it has no memory
+# for a disk's name.
 others='--or EBUSY --or EINVAL'
 
 unbind namespace0.0
@@ -35,8 +35,8 @@ bind_with_faults nd_region region0
 disk=$(disk_of "$(show namespace0.0 holder)")
 same 1 65536 0 || fail "$disk is not what it was before the faults in its region"
 
-# A BTT that is not the seed goes with its claim. Nothing could bring it back, so no fault may be
-# survived.
+# A BTT that is not the seed disappears with its claim. This cannot be undone, so the operation must
+# fail with every fault.
 btt=$(show namespace0.0 holder)
 [ "$btt" != "$(seed btt region0)" ] || fail "$btt is the seed"
 unbind "$btt"

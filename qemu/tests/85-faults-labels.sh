@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Memory fails while labels are read and changed: a namespace gets its size and its name, another
-# UUID, more space, and is given up; its region and its DIMM come and go. A DIMM has its labels read
-# in many calls of ACPI with dozens of places each, of which every 13th fails, or more with
-# ARGS="--append every=1".
+# Allocations fail while labels are read and changed: a namespace gets its size and its name,
+# another UUID, more space, and is deleted; its region and its DIMM are disabled and enabled. The
+# labels of a DIMM are read in many ACPI calls with dozens of allocations each. Every 13th of them
+# fails, or all with ARGS="--append every=1".
 #
 # needs: nvdimm=64M,label=128K
 # timeout: 600
@@ -15,8 +15,8 @@
 first=11111111-1111-4111-8111-111111111111
 second=22222222-2222-4222-8222-222222222222
 
-# change_with_faults ATTRIBUTE VALUE [--undo ATTRIBUTE VALUE]...: changes the namespace, and with it
-# its labels.
+# change_with_faults ATTRIBUTE VALUE [--undo ATTRIBUTE VALUE]...: changes the namespace and its
+# labels.
 change_with_faults() {
 	_change=$1 _value=$2
 	shift 2
@@ -34,18 +34,17 @@ ndctl init-labels nmem0 >/dev/null 2>said || fail "init-labels: $(cat said)"
 bind region0
 namespace=$(seed namespace region0)
 
-# ACPI says EINVAL of a call for which it found no memory, and an answer that it could not copy
-# whole is an ENXIO.
+# ACPI returns EINVAL for a call without memory, and an incomplete answer becomes ENXIO.
 faults --or EINVAL --or ENXIO read-labels /dev/nmem0
 change_with_faults uuid $first --undo uuid $second
-# A namespace that has no size has no UUID either.
+# A namespace without a size has no UUID either.
 change_with_faults size 16777216 --undo size 0 --undo uuid $first
 change_with_faults alt_name archive --undo alt_name '\0'
 change_with_faults uuid $second --undo uuid $first
 change_with_faults size 33554432 --undo size 16777216
 
-# Another namespace goes when it is given up. Nothing could bring it back, so no fault may be
-# survived.
+# Another namespace disappears when it is deleted. This cannot be undone, so the operation must fail
+# with every fault.
 bind "$namespace"
 second_namespace=$(seed namespace region0)
 [ "$second_namespace" != "$namespace" ] || fail "$namespace is still the seed"

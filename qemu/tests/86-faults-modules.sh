@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Memory fails while modules are loaded: each one is not there then, and can be loaded afterwards.
-# Of the many places of nfit every fifth fails, or more with ARGS="--append every=1".
+# Allocations fail while modules are loaded: loading fails, and succeeds afterwards. Every fifth of
+# the many allocations of nfit fails, or all with ARGS="--append every=1".
 #
 # needs: nvdimm=64M
 # timeout: 600
@@ -10,16 +10,16 @@
 . "${LIB%/*}/devices.sh"
 . "${LIB%/*}/faults.sh"
 
-# A bus that cannot be registered takes back a lock class that it has not made yet: a defect of the
-# kernel.
+# If bus_register() fails, it unregisters a lock class that it has not registered yet: a defect of
+# the kernel.
 spare bus_register
 
 unload_modules
 for module in libnvdimm nd_btt nd_pmem; do
-	# The driver core says EINVAL when it has no memory for a module's directory of drivers.
+	# The driver core returns EINVAL if it has no memory for a module's directory of drivers.
 	faults --or EINVAL load "$(modinfo -F filename $module)" $module
 done
-# What the firmware says is read in many calls of ACPI.
+# The firmware is queried in many ACPI calls.
 faults --every "$(argument every 5)" --or EINVAL --or ENXIO --undo /sys/bus/nd/drivers/nd_region/unbind region0 \
 	load "$(modinfo -F filename nfit)" nfit
 expect_no_complaints 40

@@ -1,12 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Mixed load on one BTT while another one is made, found again and given up, round after round, the
-# first one unbound and bound in between: no data are lost, the kernel's memory does not grow, and
-# what it did a second is printed for the first and the last rounds.
+# Mixed load on one BTT while another one is made, detected and released in each round, and the
+# first one is unbound and bound between rounds: no data are lost, kernel memory does not grow, and
+# the requests a second of the first and last rounds are printed.
 #
-# `make test ARGS="--stack rust --timeout-scale 30 --append seconds=7200 87-"` does so for two
-# hours.
+# `make test ARGS="--stack rust --timeout-scale 30 --append seconds=7200 87-"` runs for two hours.
 #
 # needs: nvdimm=64M nvdimm=32M
 # stacks: rust
@@ -15,9 +14,9 @@
 . "${LIB%/*}/devices.sh"
 
 SECONDS_IN_ALL=$(argument seconds 40)
-# Of a round's load.
+# Seconds of load in a round.
 BURST=8
-# Memory that varies by itself: caches of the VFS, of processes and of sysfs.
+# Variation of memory in use: caches of the VFS, of processes and of sysfs.
 TOLERANCE_KIB=4096
 
 now() {
@@ -25,7 +24,7 @@ now() {
 	echo "${_now%.*}"
 }
 
-# begin_load: on $disk of the first BTT, in the background.
+# begin_load: starts the load on $disk in the background.
 begin_load() {
 	cat >job.fio <<-END
 		[global]

@@ -1,20 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# An interleave set of which one DIMM has labels when the modules are loaded, and those of another
-# cannot be read: what is on the region cannot be known, so it is not enabled. Detection comes to
-# its end nevertheless, and so do those who wait for it.
+# An interleave set of which one DIMM has labels when the modules are loaded, and the labels of
+# another cannot be read: the namespaces of the region are unknown, so it is not enabled. Detection
+# finishes nevertheless, and processes that wait for it continue.
 #
 # timeout: 180
 . "$LIB"
 . "${LIB%/*}/simulated.sh"
 
-# Of the DIMMs 0 and 1, which are in both regions.
+# The parameters are masks of DIMMs; 0 and 1 are in both regions.
 expect_ok unload_simulated
 trap - EXIT
 
-# in_time COMMAND...: ends within 20 seconds. What waits in vain cannot be stopped, so it is a
-# process of its own.
+# in_time COMMAND...: the command ends within 20 seconds. It runs in the background, because a
+# process that hangs in the kernel cannot be killed.
 in_time() {
 	"$@" >/dev/null &
 	wait_for 20 test ! -e "/proc/$!/fd/1"
@@ -35,7 +35,7 @@ done
 expect_kernel_message "nmem[0-9]*: is disabled or locked: its labels must be readable"
 expect_eq "error of binding $pair again" "$(store /sys/bus/nd/drivers/nd_region/bind "$pair")" ENXIO
 
-# The labels are back.
+# The labels can be read again.
 expect_eq "writing fail_cmd" "$(store /sys/devices/platform/nfit_test.0/nfit_test_dimm/test_dimm1/fail_cmd 0)" ok
 expect_ok ndctl enable-dimm -b "$N0" all
 expect_ok ndctl enable-region -b "$N0" all
@@ -45,8 +45,8 @@ for region in "$pair" "$four"; do
 	expect_match "namespace seed of $region" "$(cat "$ND/$region/namespace_seed")" "namespace*.0"
 done
 
-# The labels of neither can be read, and nothing else says that there are some: the memory is not
-# taken for one raw namespace.
+# The labels of neither DIMM can be read, and nothing else shows that there are labels: the memory
+# must not become one raw namespace.
 expect_ok unload_simulated
 in_time modprobe nfit_test unreadable=0x3
 for bus in "$ND"/ndbus*; do

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A region has as many namespaces as its labels name.
+# A region has as many namespaces as its labels describe.
 #
 # needs: nvdimm=64M,label=512K
 # stacks: rust c
@@ -15,7 +15,7 @@ expect_ok ndctl disable-region region0 2>/dev/null
 expect_ok ndctl init-labels -f -V 1.2 nmem0 2>/dev/null
 expect_ok ndctl enable-region region0 2>/dev/null
 settle
-# Smaller than a page, so that there are no disks.
+# The namespaces are smaller than a page, so that they have no disks.
 ndctl create-namespace -r region0 -m raw -s 16M >/dev/null || fail "create-namespace: $?"
 expect_ok ndctl disable-region region0 2>/dev/null
 expect_ok ndctl read-labels -o area nmem0 2>/dev/null

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A disk that has errors cleared for a write takes no memory that it takes I/O to get: that could
-# wait for the write.
+# Clearing errors for a write does not allocate memory in ways that may start I/O, which could wait
+# for that write.
 #
 # timeout: 180
 . "$LIB"
@@ -20,7 +20,7 @@ inject "$namespace" 64 2
 scrubbed
 expect_eq "bad sectors" "$(bad_sectors "$disk")" "64 2,"
 
-# This one may: it is a program that serves nobody.
+# Clearing by an ioctl may start I/O: no I/O waits for it.
 ndctl clear-errors "$namespace" >/dev/null 2>&1 || true
 expect_eq "errors that ndctl was to clear" "$(injected "$namespace")" "64 2,"
 expect_kernel_message "media errors are not cleared: the caller may start I/O"

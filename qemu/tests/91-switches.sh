@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Parameters of modules that are on or off, in all the forms in which modprobe.d may have them.
+# Boolean module parameters, in the forms that modprobe.d may use.
 #
 # stacks: rust c
 . "$LIB"

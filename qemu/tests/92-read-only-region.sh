@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A BTT whose writes a power failure has interrupted, in a region that is read only: it is shown as
-# it will be, and not a byte changes. It is finished when the region is writable and the BTT is
-# attached again.
+# A BTT with writes that a power failure interrupted, in a read-only region: the disk shows the
+# finished writes, and the media do not change. The writes are finished when the region is writable
+# and the BTT is attached again.
 #
 # needs: nvdimm=32M
 # timeout: 300
@@ -14,20 +14,20 @@
 part=$((64 * 1024))
 region=$(region_of namespace0.0)
 
-# checksum: of the whole namespace, in $sum.
+# checksum: sets $sum to a checksum of the whole namespace.
 checksum() {
 	raw_access namespace0.0
 	sum=$(sha256sum "/dev/$disk")
 	no_raw_access namespace0.0
 }
 
-# map_page INPUT OUTPUT SKIP SEEK FLAG: copies the page of the map that holds the words of the first
+# map_page INPUT OUTPUT SKIP SEEK FLAG: copies the page of the map with the entries of the first
 # sectors.
 map_page() {
 	expect_ok dd if="$1" of="$2" bs=4096 skip="$3" seek="$4" count=1 conv=notrunc "$5" status=none
 }
 
-# expect_read_only: the disk has the data, all of them, and takes no others.
+# expect_read_only: the disk has all data, and refuses writes.
 expect_read_only() {
 	expect_eq "ro of the disk" "$(cat "/sys/block/$disk/ro")" 1
 	same 2 "$part" 0 || fail "the data are not those that were written last"
@@ -36,13 +36,13 @@ expect_read_only() {
 }
 
 make_btt namespace0.0 4096
-# Without labels the first page of a namespace is not of the BTT.
+# Without labels the BTT begins at the second page of the namespace.
 map=$(($(cat "/sys/kernel/debug/btt/$btt/arena0/mapoff") / 4096 + 1))
 put 1 "$part" 0
 put 1 "$part" "$part"
 release "$btt"
 
-# The map as it was before the last sixteen writes, of which the flog knows.
+# Restore the map from before the last sixteen writes, which are in the flog.
 raw_access namespace0.0
 map_page "/dev/$disk" map "$map" 0 iflag=direct
 no_raw_access namespace0.0
@@ -60,7 +60,7 @@ dmesg -C
 detect namespace0.0
 expect_kernel_message "$btt: its medium is read only: 16 interrupted writes are not finished"
 expect_read_only
-# What was not finished is not forgotten when the region becomes writable under it.
+# The disk stays read-only when the region becomes writable.
 set_attribute "$region" read_only 0
 expect_read_only
 release "$btt"
@@ -78,7 +78,7 @@ release "$btt"
 checksum
 [ "$sum" != "$interrupted" ] || fail "the checksum sees no changes"
 
-# Nothing is to be done: the disk is as writable as its region.
+# Without interrupted writes, the disk is writable if its region is.
 set_attribute "$region" read_only 1
 detect namespace0.0
 expect_eq "ro of the disk in a read-only region" "$(cat "/sys/block/$disk/ro")" 1

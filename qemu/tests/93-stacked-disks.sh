@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The device mapper and LVM over raw and BTT disks: data, flushes and file systems go through tables
-# whose parts are in another order than on the disk, with parts that fail or delay. A flush comes to
-# the disk with a sector that has no meaning.
+# The device mapper and LVM over raw and BTT disks: data, flushes and file systems through tables
+# whose parts are in another order than on the disk, and some of which fail or delay. The sector
+# number of a flush is meaningless to the disk.
 #
 # needs: nvdimm=64M nvdimm=64M
 # stacks: rust c
@@ -17,15 +17,15 @@ for module in dm-flakey dm-delay; do
 	modprobe "$module" || fail "the kernel has no $module"
 done
 
-# mapped DISK OTHER: tables over two disks of 64 MiB. Lengths are in sectors of 512 bytes.
+# mapped DISK OTHER: tests tables over two disks of 64 MiB. Lengths are in sectors of 512 bytes.
 mapped() {
 	in_another_order "$1"
 
-	# No table may have a gap.
+	# A table with a gap is refused.
 	printf '0 8192 linear /dev/%s 0\n16384 8192 linear /dev/%s 8192\n' "$1" "$1" >gap
 	expect_fail dmsetup create gap gap 2>gap.log
 
-	# Two disks, each the wrong way round.
+	# Parts of two disks, each in reverse order.
 	table both <<-TABLE
 		0 16384 linear /dev/$2 32768
 		16384 16384 linear /dev/$1 32768
@@ -40,7 +40,7 @@ mapped() {
 	mounts 32M
 	drop both
 
-	# What fails for a time has its contents afterwards.
+	# A part that fails temporarily keeps its contents.
 	table flaky <<-TABLE
 		0 8192 linear /dev/$1 32768
 		8192 8192 flakey /dev/$1 0 3600 0
@@ -75,7 +75,8 @@ mapped() {
 	drop slow
 }
 
-# lvm_ VERB ARGUMENT...: on the disks of $filter alone, without daemons, and without files in /etc.
+# lvm_ VERB ARGUMENT...: runs a command of LVM on the disks of $filter only, without daemons, and
+# without files in /etc.
 lvm_() {
 	_verb=$1
 	shift
@@ -87,12 +88,12 @@ lvm_() {
 		backup { backup=0 archive=0 }" "$@" >lvm.log 2>&1
 }
 
-# lvm VERB ARGUMENT...: the same, and it succeeds.
+# lvm VERB ARGUMENT...: the same, and it must succeed.
 lvm() {
 	lvm_ "$@" || fail "$*: $(cat lvm.log)"
 }
 
-# volumes DISK OTHER NAMESPACE_OF_OTHER: physical volumes on two disks.
+# volumes DISK OTHER NAMESPACE_OF_OTHER: tests physical volumes on two disks.
 volumes() {
 	filter="\"a|^/dev/$1\$|\", \"a|^/dev/$2\$|\","
 	lvm pvcreate -y -ff "/dev/$1" "/dev/$2"
@@ -107,7 +108,7 @@ volumes() {
 	flushes "a volume of three parts"
 	mounts "$(blockdev --getsize64 "/dev/$disk" | awk '{ print $1 / 1024 "K" }')"
 
-	# Larger while it is mounted.
+	# Extended while it is mounted.
 	mount "/dev/$disk" mnt
 	lvm lvextend -l +2 test/data "/dev/$2"
 	resize2fs "/dev/$disk" >resize.log 2>&1 || fail "resize2fs: $(cat resize.log)"

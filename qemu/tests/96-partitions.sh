@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Partitions of formats that count in 512 bytes, and of others, on raw and BTT disks. Where a
-# partition of a disk with sectors of 4096 bytes begins or ends within a sector, what would touch a
-# part of one fails, and its neighbours stay as they are. (The C driver rounds the start down, so
-# this is for ours alone.)
+# Partition tables that count in units of 512 bytes, and others, on raw and BTT disks. If a
+# partition of a disk with sectors of 4096 bytes begins or ends within a sector, requests for a part
+# of that sector fail, and its neighbours do not change. (The C driver rounds the start down, so
+# this is tested for ours only.)
 #
 # needs: nvdimm=64M
 # stacks: rust
@@ -13,7 +13,7 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-# sun START SIZE...: a Sun disk label, in sectors of 512 bytes, for partitions 1, 2, ...
+# sun START SIZE...: writes a Sun disk label, in sectors of 512 bytes, for partitions 1, 2, ...
 sun() {
 	perl -e '
 		my @parts = map { $_ // 0 } @ARGV[0 .. 15];
@@ -24,7 +24,7 @@ sun() {
 		print $label, pack "n", $sum' "$@" | label
 }
 
-# sgi START SIZE...: an SGI disk label.
+# sgi START SIZE...: writes an SGI disk label.
 sgi() {
 	perl -e '
 		my @parts;
@@ -36,14 +36,14 @@ sgi() {
 		print $label, pack "N N", $sum & 0xffffffff, 0' "$@" | label
 }
 
-# bsd SLICE START SIZE...: a BSD disk label in an MBR partition that begins at logical block SLICE.
-# Starts count from there; partitions have numbers from 5 on.
+# bsd SLICE START SIZE...: writes a BSD disk label in an MBR partition that begins at logical block
+# SLICE. Starts count from there; the first partition has number 5.
 bsd() {
 	perl -e '
 		my ($block, $slice) = splice @ARGV, 0, 2;
 		my $mbr = pack "a446 C8 V V x48 v", "", 0, 0, 1, 0, 0xa5, 0, 1, 0, $slice, (8 << 20) / $block, 0xaa55;
 		my @parts = (0, 0, 0, 0, 0, 0) x 8;
-		# The third one is all of the slice, and of no type: starts are relative then.
+		# The third one is the whole slice, without a type: starts are relative then.
 		for my $index (0, 1, 3 .. 7) {
 			my ($start, $size) = splice @ARGV, 0, 2 or last;
 			@parts[$index * 6 .. $index * 6 + 5] = ($size, $start, 0, 7, 0, 0);
@@ -53,7 +53,7 @@ bsd() {
 		print $mbr, "\0" x ($start - 512), $label, "\0" x (512 - length $label)' "$(cat "/sys/block/$disk/queue/logical_block_size")" "$@" | label
 }
 
-# label: what is on standard input becomes the start of $disk, without old labels behind it.
+# label: writes standard input to the start of $disk, and zeroes old labels behind it.
 label() {
 	dd of="/dev/$disk" bs=65536 iflag=fullblock conv=sync oflag=direct 2>dd.log || fail "writing a label: $(cat dd.log)"
 	reread
@@ -65,7 +65,7 @@ reread() {
 	udevadm settle
 }
 
-# part NUMBER: the name of a partition of $disk.
+# part NUMBER: prints the name of a partition of $disk.
 part() {
 	case $disk in
 	*[0-9]) echo "${disk}p$1" ;;
@@ -73,7 +73,7 @@ part() {
 	esac
 }
 
-# on_part NUMBER COMMAND...: with the partition as $disk.
+# on_part NUMBER COMMAND...: runs a command with the partition as $disk.
 on_part() {
 	_whole=$disk
 	disk=$(part "$1")
@@ -82,8 +82,7 @@ on_part() {
 	disk=$_whole
 }
 
-# expect_part NUMBER START SIZE: the partition is there, is as long as that, and is those sectors of
-# the disk.
+# expect_part NUMBER START SIZE: the partition exists, and consists of these sectors of the disk.
 expect_part() {
 	wait_for 10 test -b "/dev/$(part "$1")"
 	expect_eq "start and size of partition $1" "$(cat "/sys/class/block/$(part "$1")/start" "/sys/class/block/$(part "$1")/size" | tr '\n' ' ')" "$2 $3 "
@@ -96,13 +95,12 @@ expect_part() {
 	done
 }
 
-# contents: a sum of the first MiB of the disk.
+# contents: prints a checksum of the first MiB of the disk.
 contents() {
 	dd if="/dev/$disk" bs=64K count=16 iflag=direct 2>dd.log | sha256sum
 }
 
-# expect_refused NUMBER: nothing that begins at the start of a partition is carried out, and the
-# disk stays as it is.
+# expect_refused NUMBER: requests at the start of the partition fail, and the disk does not change.
 expect_refused() {
 	wait_for 10 test -b "/dev/$(part "$1")"
 	before=$(contents)
@@ -130,12 +128,12 @@ expect_file_system() {
 	disk=$_whole
 }
 
-# any_disk: what holds for each disk.
+# any_disk: tests for every disk.
 any_disk() {
 	block=$(cat "/sys/block/$disk/queue/logical_block_size")
 	put 1 1048576 0
 
-	# In whole pages.
+	# Partitions of whole pages.
 	for format in sun sgi; do
 		$format 64 160 16384 32768
 		expect_part 1 64 160
@@ -169,7 +167,7 @@ small_sectors() {
 	expect_part 6 2123 3
 }
 
-# large_sectors: they begin, or end, within a sector.
+# large_sectors: partitions begin or end within a sector.
 large_sectors() {
 	put 2 1048576 0
 	for format in sun sgi; do
