@@ -35,14 +35,14 @@ const FILE: &str = "qemu/bench/budgets";
 
 /// The head of the file.
 const HEAD: &str = "\
-# Instructions that a request may take: DISK PATTERN BYTES INSTRUCTIONS.
-# `make bench ARGS=\"--budget\"` compares, which CI calls; `--set-budgets` writes this file.
+# Maximum instructions of a request: DISK PATTERN BYTES INSTRUCTIONS.
+# `make bench ARGS=\"--budget\"` compares, as CI does; `--set-budgets` writes this file.
 #
-# Of a BTT: what it adds to the raw disk. Of the raw disk: what ours takes more than that of C.
-# A budget is what was counted when this file was made, 40 instructions, and 0.1 % of each of the
-# two counts, within which a count repeats.
+# BTT: instructions in addition to the raw disk. Raw disk: in addition to the C driver.
+# A budget is the count when this file was written, plus 40 instructions and 0.1 % of each of the
+# two counts, by which counts vary.
 # A budget is raised only by a commit that says what the instructions buy. It is lowered when they
-# are found to be spare.
+# turn out to be unnecessary.
 ";
 
 /// Instructions that a budget allows for variation between runs, in addition to 0.1 % of each

@@ -68,8 +68,10 @@ fn added_goal(cell: &Cell) -> Option<Goal> {
 /// Returns a table of requests a second of every cell.
 pub(crate) fn timed(results: &Results, cells: &[Cell], rounds: u32) -> Result<String> {
     let mut text = format!(
-        "Requests a second: medians of {rounds} rounds. In each a machine of each stack, with two virtual CPUs, is booted, and they\n\
-         take turns. ours/C is the median of the ratios of what was measured side by side; half of these lie between the two in brackets.\n"
+        "Requests a second: medians of {rounds} rounds. In each round one virtual machine of each stack,\n\
+         with two CPUs, runs side by side with the other; they alternate. ours/C is the median of the\n\
+         ratios of measurements made side by side. Half of the ratios lie between the two numbers in\n\
+         brackets.\n"
     );
     let met = |cell: &&Cell| {
         let ratio = results.pair(cell).map(|pair| pair.ratio.median);
@@ -107,8 +109,8 @@ pub(crate) fn timed(results: &Results, cells: &[Cell], rounds: u32) -> Result<St
 /// Returns a table of instructions a request, and what a BTT adds to them.
 pub(crate) fn counted(results: &Results, cells: &[Cell]) -> Result<String> {
     let mut text = String::from(
-        "Mean guest instructions a request, from fio's call to its return: QEMU's `-icount shift=0`, one CPU, one job, psync,\n\
-         random places.\n\n\
+        "Mean guest instructions a request, from fio's call to its return: QEMU's `-icount shift=0`,\n\
+         one CPU, one job, psync, random offsets.\n\n\
          | disk | | size | C | ours | ours/C | BTT adds, C | BTT adds, ours | ours/C | goal |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
     );

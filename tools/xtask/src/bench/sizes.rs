@@ -59,8 +59,8 @@ fn median(costs: &[Cost]) -> Option<Cost> {
 /// documentation.
 pub(super) fn measure(guests: &Guests<'_>, most: u64, rounds: u32) -> Result<String> {
     let mut text = format!(
-        "Milliseconds to make and to attach a BTT with sectors of 4096 bytes, and KiB of the guest's memory that it holds: medians of\n\
-         {rounds} boots, in which both stacks took turns.\n\n\
+        "Milliseconds to make and to attach a BTT with sectors of 4096 bytes, and the KiB of guest\n\
+         memory that it uses: medians of {rounds} boots of each stack, which alternate.\n\n\
          | size | make, C | make, ours | ours/C | attach, C | attach, ours | memory, C | memory, ours |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
