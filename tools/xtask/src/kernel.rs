@@ -112,6 +112,17 @@ impl Fragments {
         }
         Ok(Self { files, text })
     }
+
+    /// Returns the lines that set options: comments do not change a kernel.
+    fn options(&self) -> String {
+        let lines = self.text.lines().filter(|line| sets_option(line));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Returns `true` for `CONFIG_X=y` and for `# CONFIG_X is not set`.
+fn sets_option(line: &str) -> bool {
+    line.starts_with("CONFIG_") || line.starts_with("# CONFIG_")
 }
 
 /// The source of a kernel, and its identity for keys of the cache.
@@ -144,7 +155,7 @@ impl Kernel {
         let fragments = Fragments::read(flavour)?;
         let key = Key::default()
             .with("source", &source.identity)
-            .with("fragment", &fragments.text)
+            .with("options", fragments.options())
             .with("toolchain", toolchain.identity())
             .finish();
         let name = format!("kernel-{key}");
@@ -504,6 +515,15 @@ mod tests {
         assert_eq!(value_of(CONFIG, "CONFIG_RUST"), Some("y"));
         assert_eq!(value_of(CONFIG, "CONFIG_RUSTC"), Some("m"));
         assert_eq!(value_of(CONFIG, "CONFIG_XFS_RT"), None);
+    }
+
+    #[test]
+    fn comments_set_no_options() {
+        let fragments = Fragments {
+            files: Vec::new(),
+            text: format!("# About it.\n\n{CONFIG}"),
+        };
+        assert_eq!(fragments.options(), CONFIG.trim_end());
     }
 
     #[test]
