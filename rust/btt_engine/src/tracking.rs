@@ -22,9 +22,10 @@
 //! and the writer an empty table. With the barriers at least one side sees the new state. Either
 //! the reader sees `b` and starts over, or the writer finds `a` and leaves the block alone.
 //!
-//! The table has one slot for each lane group, on a cache line of its own. A reader prefers the
-//! slot of its CPU and takes any other free one, so readers on different CPUs share no cache line.
-//! A reader claims its slot by compare-and-exchange and takes no lock.
+//! The table has [`OpenParams::groups`](crate::OpenParams::groups) slots, one for each CPU, on
+//! cache lines of their own. A reader prefers the slot of its CPU and takes any other free one, so
+//! readers on different CPUs share no cache line. A reader claims its slot by compare-and-exchange
+//! and takes no lock.
 
 use core::num::NonZeroUsize;
 
