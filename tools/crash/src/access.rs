@@ -154,7 +154,7 @@ pub(crate) enum Access {
     Close(u8),
 }
 
-/// How an access fails.
+/// A way in which an access fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Failure {
     /// Once: the same access may succeed the next time.
@@ -167,7 +167,7 @@ impl Failure {
     pub(crate) const ALL: [Self; 2] = [Self::Once, Self::Poison];
 }
 
-/// What a request must know before it can go on.
+/// Something that a request must know before it can go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Question {
     /// Takes the lock of lanes, one bit each, and reads the first halves of their newest flog
@@ -175,11 +175,11 @@ pub(crate) enum Question {
     Lanes(u16),
     /// The map word of a sector.
     Map(u8),
-    /// Whether a block has a media error.
+    /// The presence of a media error in a block.
     Bad(Block),
     /// The line that a map lock remembers.
     Line(u16),
-    /// Whether the gate of an arena is closed.
+    /// The state of the gate of an arena.
     Gate(u8),
 }
 
@@ -203,7 +203,7 @@ pub(crate) enum Answer {
     Fails(u8),
 }
 
-/// How a request ended.
+/// The result of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Result {
     /// Successfully.
@@ -218,7 +218,7 @@ pub(crate) enum Result {
     Failed(String),
 }
 
-/// What a request does.
+/// The kind of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     /// Writes contents that were never used before.

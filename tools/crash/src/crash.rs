@@ -53,7 +53,7 @@ use std::rc::Rc;
 /// Words for the two ends of a torn block. No sector ever holds them whole.
 const TORN: [u64; 2] = [0x7041, 0x7042];
 
-/// What recovery makes of the metadata of an image.
+/// The result of recovering the metadata of an image.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Recovered {
     map: Vec<Value>,
@@ -70,7 +70,7 @@ type Verdict = Result<Option<Rc<Recovered>>, String>;
 
 /// An image that violates the claim.
 pub(crate) struct Bad {
-    /// What is wrong with it.
+    /// A description of the violation.
     pub(crate) what: String,
     /// The image, and the layout it belongs to.
     pub(crate) image: Image,
@@ -132,7 +132,7 @@ impl Court {
         Self::new(&self.layouts, self.all_formats)
     }
 
-    /// Number of combinations of metadata that were recovered.
+    /// Returns the number of combinations of metadata that were recovered.
     pub(crate) fn recoveries(&self) -> usize {
         self.verdicts.len()
     }

@@ -34,7 +34,7 @@ use nd_format::btt::{
 /// Sector, block and so on of a half that must not be used.
 const RUBBISH: u32 = 0x3fff_fffe;
 
-/// How symbolic values are written.
+/// A way to write symbolic values.
 #[derive(Clone)]
 pub(crate) struct Encoding {
     layout: Layout,

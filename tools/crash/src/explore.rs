@@ -67,7 +67,7 @@ const POWER_FAILURE: u16 = u16::MAX;
 /// The step of a history in which the BTT is opened again without a power failure.
 const REOPENING: u16 = u16::MAX - 1;
 
-/// What is explored.
+/// The arenas, the requests and the limits of an exploration.
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) name: &'static str,
@@ -115,7 +115,7 @@ pub struct Count {
 pub struct Violation {
     /// Steps and power failures, in order.
     pub history: Vec<String>,
-    /// What is wrong in the end.
+    /// A description of the violation.
     pub what: String,
     /// The image that violates the claim, if the violation is in an image.
     image: Option<(Layout, Image)>,
@@ -173,7 +173,7 @@ struct Waiting {
 /// A fingerprint of a state.
 type Print = [u64; 2];
 
-/// How a state was reached.
+/// The step that reached a state.
 #[derive(Clone, Copy)]
 struct Origin {
     from: u32,

@@ -40,7 +40,7 @@ use nd_format::uuid::Uuid;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// What a sector reads as.
+/// The contents that a sector reads as.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Contents {
     /// This word, everywhere in the sector.

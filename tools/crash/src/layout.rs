@@ -52,7 +52,7 @@ pub(crate) struct Used {
     pub(crate) lanes: u32,
 }
 
-/// How a BTT is written on the medium.
+/// A format of the medium.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Format {
     pub(crate) version: Version,

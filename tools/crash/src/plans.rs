@@ -59,6 +59,10 @@ impl Plan {
 
     /// Explores the plan. `progress` gets what was found so far and the number of known states, and
     /// returns `false` to stop.
+    ///
+    /// # Errors
+    ///
+    /// The first violation.
     pub fn explore(&self, progress: impl FnMut(&Count, usize) -> bool) -> Result<Count, Violation> {
         explore::explore(&self.0, None, progress)
     }

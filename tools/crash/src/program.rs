@@ -45,14 +45,14 @@ struct Key {
     answers: Vec<Answer>,
 }
 
-/// What a program does next.
+/// The accesses of a program from a point on, up to the next question.
 pub(crate) struct Stretch {
     key: Key,
     pub(crate) accesses: Vec<Access>,
     pub(crate) end: End,
 }
 
-/// What follows the accesses.
+/// The end of a stretch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum End {
     /// A question.

@@ -73,7 +73,7 @@ pub enum Kind {
     Failures,
 }
 
-/// What each sector may read as.
+/// The contents that each sector may read as.
 type Allowed = BTreeMap<usize, Vec<Contents>>;
 
 /// The size of a history.
@@ -151,7 +151,7 @@ struct History {
     layout: Layout,
     random: Rc<Random>,
     tally: Tally,
-    /// What sectors may read as later, although they do not now, because requests have failed.
+    /// Contents that sectors may have later, although not now, because requests have failed.
     doubts: Allowed,
     /// `true` if an access has failed since the BTT was opened.
     has_failed: bool,

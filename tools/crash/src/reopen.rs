@@ -28,7 +28,7 @@ use crate::{
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 
-/// What opening a BTT leaves of its metadata.
+/// The metadata of a BTT after it was opened.
 struct Opened {
     /// Map words of the sectors.
     map: Vec<Cell>,

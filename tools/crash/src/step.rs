@@ -65,7 +65,7 @@ const BEGINS: usize = THREADS;
 /// thread, and those of lasting failures, follow it.
 const FAILS: usize = 0x4000;
 
-/// What a thread does next.
+/// The next step of a thread.
 #[derive(Clone, Debug)]
 enum Next {
     Access(Access),
