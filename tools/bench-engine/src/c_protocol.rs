@@ -89,7 +89,8 @@ impl CProtocol {
         })
     }
 
-    /// What follows each store: a fence, the flush hints of regions that have some, a fence.
+    /// Completes a store as the driver does: a fence, the flush hints of regions that have some, a
+    /// fence.
     #[inline(always)]
     fn flush_region(&self) {
         self.arena.medium.count_fence();

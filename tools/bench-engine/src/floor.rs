@@ -44,7 +44,7 @@ struct Lane {
     slot: Word,
     /// Sector whose map word was stored last.
     last: Word,
-    /// What the batch in progress does with the lane.
+    /// Block and sector of the lane in the batch in progress.
     old: Word,
     premap: Word,
 }

@@ -23,7 +23,7 @@ use std::{
 /// Number of requests between two reads of the clock.
 const BURST: u32 = 16;
 
-/// What a request does.
+/// The operation of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Operation {
     Read,

@@ -5,9 +5,9 @@
 //! | Question | How it is answered |
 //! |---|---|
 //! | Does the engine open it? | [`Btt::open`] of the real engine |
-//! | Does another driver come to the same result? | [`foreign::recover`], lanes in ascending and descending order |
+//! | Does another driver come to the same result? | [`foreign::recover`], lanes in both orders |
 //! | Is every block mapped or free, once? | [`foreign::check_namespace`] |
-//! | Is recovery itself safe from power failures? | every image before each fence of the recovery comes to the same result |
+//! | Is recovery itself safe from power failures? | each image before each of its fences comes to the same |
 //! | Does a second recovery change nothing? | opened again |
 //!
 //! A BTT with a flog group that cannot be read must be refused and left unchanged. An arena with a

@@ -228,7 +228,7 @@ impl<'a> Source<&'a Sparse> for Fill {
     }
 }
 
-/// What was read.
+/// The bytes that were read.
 #[derive(Default)]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
 

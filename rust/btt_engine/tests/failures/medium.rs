@@ -35,7 +35,7 @@ pub(crate) const SIZE: u64 = 18 << 20;
 /// Number of bytes that are lost to one media error.
 pub(crate) const UNIT: u64 = 512;
 
-/// What has happened in an access that failed.
+/// The effect of an access that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
     /// Nothing.

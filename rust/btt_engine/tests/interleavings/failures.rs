@@ -160,7 +160,7 @@ fn poison() -> MediaError {
     MediaError::Poison { offset: 0, len: 4 }
 }
 
-/// What the other thread does meanwhile.
+/// The operation of the other thread.
 type Other = fn(&Btt<Watched>) -> Result<(), IoError>;
 
 /// One thread writes 10 to a sector, which fails, while another thread runs `other`. Checks the

@@ -36,7 +36,7 @@ use std::{
 
 const BLOCK: u64 = 512;
 
-/// What the medium does wrong.
+/// A defect of the medium.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     /// Every fence with an even number does nothing, to show that this is noticed.
@@ -126,7 +126,7 @@ struct Inner {
     fault: Option<Fault>,
     /// Called before each fence.
     before_fence: Box<dyn Fn(&Traced) + Send + Sync>,
-    /// What shuttle sees of an access.
+    /// Touched at each access, so that shuttle may switch threads there.
     step: AtomicU64,
 }
 
