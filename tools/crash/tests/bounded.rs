@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The part of the exploration that fits into a minute; `make crash` does the rest.
+//! The part of the exploration that takes less than a minute. `make crash` does the rest.
 
 use crash::{
     mutants,
     plans, //
 };
 
-/// States of each plan after which to stop, and requests of a history where that is limited.
+/// Number of states after which each plan stops, and number of requests and power failures of a
+/// history, where the plan limits it.
 const BOUNDS: [(&str, usize, usize); 25] = [
     ("2 sectors, 2 lanes", usize::MAX, 0),
     ("2 sectors, 2 lanes, by name", 100_000, 0),
     ("2 sectors, 2 lanes, all entries", 100_000, 0),
-    ("2 sectors, 2 lanes, every access", 150_000, 0),
-    ("2 sectors, 2 lanes, media errors", 150_000, 0),
-    ("2 sectors, 2 lanes, media errors, every access", 100_000, 0),
-    ("2 sectors, 2 lanes, without waiting", usize::MAX, 0),
-    ("2 sectors of one lock, 2 lanes", usize::MAX, 0),
-    ("2 sectors of one lock, 2 lanes, every access", 100_000, 0),
-    ("2 neighbours, 2 lanes, batches", 150_000, 0),
-    ("2 neighbours, 3 lanes, batches", 150_000, 0),
+    ("2 sectors, 2 lanes, every access", 50_000, 0),
+    ("2 sectors, 2 lanes, media errors", 100_000, 0),
+    ("2 sectors, 2 lanes, media errors, every access", 50_000, 0),
+    ("2 sectors, 2 lanes, without waiting", 100_000, 0),
+    ("2 sectors of one lock, 2 lanes", 100_000, 0),
+    ("2 sectors of one lock, 2 lanes, every access", 50_000, 0),
+    ("2 neighbours, 2 lanes, batches", 75_000, 0),
+    ("2 neighbours, 3 lanes, batches", 75_000, 0),
     ("3 neighbours, 2 lanes, batches", 100_000, 0),
-    ("2 neighbours, 4 lanes, batches only", 150_000, 0),
+    ("2 neighbours, 4 lanes, batches only", 75_000, 0),
     ("1 arena, 2 sectors, sequences", 100_000, 0),
     ("2 arenas, 4 sectors, sequences", usize::MAX, 2),
     ("2 sectors, 2 lanes, writes, a failure", 100_000, 0),
@@ -30,10 +31,10 @@ const BOUNDS: [(&str, usize, usize); 25] = [
     ("2 sectors, 2 lanes, media errors, a failure", 60_000, 0),
     ("2 neighbours, 2 lanes, batches, a failure", 100_000, 0),
     ("2 neighbours, 3 lanes, batches, a failure", 100_000, 0),
-    ("3 sectors, two of one lock, 2 lanes", 150_000, 0),
-    ("3 sectors, 2 lanes", 200_000, 0),
-    ("3 neighbours, 4 lanes, batches", 100_000, 0),
-    ("3 sectors, 2 lanes, every access", 100_000, 0),
+    ("3 sectors, two of one lock, 2 lanes", 100_000, 0),
+    ("3 sectors, 2 lanes", 100_000, 0),
+    ("3 neighbours, 4 lanes, batches", 50_000, 0),
+    ("3 sectors, 2 lanes, every access", 50_000, 0),
 ];
 
 #[test]
