@@ -13,9 +13,9 @@
 //!                                     └─ firmware  table and functions (_DSM), for all of these
 //! ```
 //!
-//! The root device and the DIMMs are ACPI devices, or devices of another module that simulates the
-//! firmware ([`SimulatedProvider`]) down to the functions of `_DSM`. Everything above the `_DSM`
-//! functions is the same for both.
+//! The root device and the DIMMs are ACPI devices, or another module simulates them: it implements
+//! [`Platform`] and [`FirmwareDevice`], and registers with [`SimulatedProvider`]. Everything above
+//! these traits is the same for both.
 //!
 //! The pure crate [`nd_format::nfit`] parses the table and trusts none of it. A DIMM or a range
 //! with contradictory structures is ignored, with one message. A table whose structures cannot be
@@ -41,18 +41,21 @@ mod firmware;
 mod provider;
 mod region;
 mod scrub;
-mod simulated;
 
-pub use simulated::{
-    SimulatedDevice,
-    SimulatedPlatform,
-    SimulatedProvider, //
+pub use firmware::{
+    DsmOutput,
+    FirmwareDevice,
+    Platform,
+    TableBytes, //
 };
 
-use firmware::Platform;
+use firmware::acpi::AcpiPlatform;
 use kernel::{
     acpi,
-    device::Core,
+    device::{
+        Core,
+        Device, //
+    },
     driver,
     platform,
     prelude::*,
@@ -99,7 +102,7 @@ impl Bound {
         let root = AcpiDevice::companion_of(device.as_ref()).ok_or(ENODEV)?;
         let provider = Provider::new(
             kernel_ext::device::normal(device.as_ref()),
-            Platform::Acpi(root.into()),
+            AcpiPlatform::new(root)?,
         )?;
         // Either this probe or a notification of the firmware merges the table first. The second
         // merge then finds everything registered.
@@ -107,6 +110,23 @@ impl Bound {
         provider.merge_at_boot()?;
         Ok(Self {
             _notifications: notifications,
+            _provider: provider,
+        })
+    }
+}
+
+/// Registration of the bus of a platform other than ACPI, and of everything on it. Once it is
+/// dropped, nothing refers to the platform.
+pub struct SimulatedProvider {
+    _provider: Arc<Provider>,
+}
+
+impl SimulatedProvider {
+    /// Registers the bus of `platform` below `device`. Fails as the probe of a real table does.
+    pub fn new(device: &Device, platform: Arc<dyn Platform>) -> Result<Self> {
+        let provider = Provider::new(device, platform)?;
+        provider.merge_at_boot()?;
+        Ok(Self {
             _provider: provider,
         })
     }

@@ -18,10 +18,11 @@ use crate::{
     },
     firmware::{
         table::{
-            Parsed,
-            TableSource, //
+            self,
+            Parsed, //
         },
-        Platform, //
+        Platform,
+        TableBytes, //
     },
     region::{
         self,
@@ -67,7 +68,7 @@ const TABLE_CHANGED: u32 = 0x80;
 #[pin_data]
 pub(crate) struct Provider {
     device: ARef<Device>,
-    platform: Platform,
+    platform: Arc<dyn Platform>,
     init_lock: Arc<InitLock>,
     #[pin]
     inventory: Mutex<Inventory>,
@@ -113,7 +114,7 @@ impl RangeIdentity {
 }
 
 impl Provider {
-    pub(crate) fn new(device: &Device, platform: Platform) -> Result<Arc<Self>> {
+    pub(crate) fn new(device: &Device, platform: Arc<dyn Platform>) -> Result<Arc<Self>> {
         let init_lock = InitLock::new()?;
         Arc::pin_init(
             pin_init!(Self {
@@ -130,14 +131,8 @@ impl Provider {
     /// firmware notifies.
     pub(crate) fn merge_at_boot(&self) -> Result {
         let mut inventory = self.inventory.lock();
-        let source = match &self.platform {
-            Platform::Acpi(root) => TableSource::at_boot(&self.device, root),
-            Platform::Simulated(platform) => Some(TableSource::Simulated(platform.clone())),
-        };
-        match source {
-            Some(source) => self.merge(&mut inventory, &source),
-            None => Ok(()),
-        }
+        self.platform
+            .table_at_boot(&self.device, &mut |bytes| self.merge(&mut inventory, bytes))
     }
 
     /// Returns the bus, once a table was merged.
@@ -147,17 +142,14 @@ impl Provider {
     }
 
     fn merge_after_change(&self) -> Result {
-        let Platform::Acpi(root) = &self.platform else {
-            return Ok(());
-        };
         let mut inventory = self.inventory.lock();
-        let source = TableSource::after_change(&self.device, root)?;
-        self.merge(&mut inventory, &source)
+        self.platform
+            .table_after_change(&self.device, &mut |bytes| self.merge(&mut inventory, bytes))
     }
 
-    fn merge(&self, inventory: &mut Inventory, source: &TableSource) -> Result {
+    fn merge(&self, inventory: &mut Inventory, bytes: TableBytes<'_>) -> Result {
         let _guard = self.init_lock.lock();
-        let Parsed { revision, table } = source.parse(&self.device)?;
+        let Parsed { revision, table } = table::parse(&self.device, bytes)?;
         inventory.check_nothing_removed(&self.device, &table)?;
         let found = self.find_new_dimms(inventory, &table)?;
         let plans = self.plan_ranges(inventory, &found, &table)?;
@@ -224,11 +216,12 @@ impl Provider {
         let persistence = table
             .capabilities()
             .and_then(Capabilities::persistence_domain);
+        let owns_addresses = self.platform.owns_addresses();
         for (identity, plan) in plans {
             let scrub_range = plan
                 .scrub_range()
                 .filter(|scrub_range| ours.collect_known_errors(&bus, scrub_range));
-            let registered = plan.register(&bus, persistence, |handle| {
+            let registered = plan.register(&bus, persistence, owns_addresses, |handle| {
                 inventory.dimm(handle).map(ARef::from)
             });
             // `register` has logged the reason.
@@ -313,7 +306,7 @@ impl Provider {
             {
                 continue;
             }
-            if let Some(dimm) = NfitDimm::find(&self.device, &self.platform, &dimm) {
+            if let Some(dimm) = NfitDimm::find(&self.device, &*self.platform, &dimm)? {
                 found.push(dimm, GFP_KERNEL)?;
             }
         }

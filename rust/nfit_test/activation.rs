@@ -9,7 +9,7 @@
 //!
 //! The lock of the activation nests outside those of the updates.
 
-use crate::output::DsmOutput;
+use crate::output::OutputBuilder;
 use core::mem;
 use kernel::{
     new_mutex,
@@ -105,7 +105,7 @@ impl Activation {
 
     /// Function 1 of the root device.
     pub(crate) fn bus_info(&self) -> Result<KVVec<u8>> {
-        DsmOutput::from_bytes(self.members.lock().info().as_bytes())
+        OutputBuilder::from_bytes(self.members.lock().info().as_bytes())
     }
 
     /// Function 2 of the root device. `take_staged` activates the staged firmware of a DIMM and
@@ -128,7 +128,7 @@ impl Activation {
             }
             all.last = Some(Instant::now());
         }
-        DsmOutput::new(status)?.finish()
+        OutputBuilder::new(status)?.finish()
     }
 
     /// Function 29 of a DIMM. `ENOTTY`: there is no such DIMM.
@@ -143,7 +143,7 @@ impl Activation {
             State::Idle => member.outcome,
             State::Armed | State::Busy => Outcome::None,
         };
-        DsmOutput::from_bytes(DimmInfo::new(state, outcome).as_bytes())
+        OutputBuilder::from_bytes(DimmInfo::new(state, outcome).as_bytes())
     }
 
     /// Function 30 of a DIMM. The input is a byte, 1 to arm. `ENOTTY`: there is no such DIMM.
@@ -152,6 +152,6 @@ impl Activation {
         let mut all = self.members.lock();
         let member = all.members.get_mut(number).ok_or(ENOTTY)?;
         member.armed = *input.first().ok_or(EINVAL)? == 1;
-        DsmOutput::new(0)?.finish()
+        OutputBuilder::new(0)?.finish()
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     health::Health,
     labels::LabelArea,
     module_parameters,
-    output::DsmOutput,
+    output::OutputBuilder,
     security::Security,
     topology::{
         self,
@@ -25,6 +25,7 @@ use kernel::{
         Arc, //
     },
 };
+use kernel_ext::acpi::DeviceSpecificMethod;
 use nd_format::{
     nfit::{
         activation::dimm_function,
@@ -44,7 +45,10 @@ use nd_format::{
     },
     uuid::Guid, //
 };
-use nfit::SimulatedDevice;
+use nfit::{
+    DsmOutput,
+    FirmwareDevice, //
+};
 
 const SMART_THRESHOLD: u32 = 2;
 const LATCH_SHUTDOWN_STATUS: u32 = 10;
@@ -162,16 +166,8 @@ impl TestDimm {
     }
 }
 
-impl SimulatedDevice for TestDimm {
-    fn functions(&self, family: Guid) -> u64 {
-        if family == DimmFamily::Intel.guid() {
-            self.mask()
-        } else {
-            0
-        }
-    }
-
-    fn evaluate(&self, _family: Guid, function: u32, input: &[u8]) -> Result<KVVec<u8>> {
+impl TestDimm {
+    fn evaluate(&self, function: u32, input: &[u8]) -> Result<KVVec<u8>> {
         match self.failure.of(function) {
             // `EACCES` is reported in the status: the labels of a locked DIMM can be read.
             Some(error) if error == EACCES && function == GET_CONFIG_SIZE => {
@@ -199,6 +195,28 @@ impl SimulatedDevice for TestDimm {
             _ => self.security.evaluate(function, input),
         }
     }
+}
+
+impl FirmwareDevice for TestDimm {
+    fn functions(&self, method: DeviceSpecificMethod) -> u64 {
+        if Guid::from_bytes(method.guid) == DimmFamily::Intel.guid() {
+            self.mask()
+        } else {
+            0
+        }
+    }
+
+    fn evaluate_function(
+        &self,
+        method: DeviceSpecificMethod,
+        function: u32,
+        input: &[u8],
+    ) -> Result<DsmOutput> {
+        if !Functions::from_mask(self.functions(method)).contains(function) {
+            return Err(ENOTTY);
+        }
+        self.evaluate(function, input).map(DsmOutput::Bytes)
+    }
 
     fn take_health_event(&self) -> bool {
         self.health.take_event()
@@ -218,5 +236,5 @@ fn latch(input: &[u8]) -> Result<KVVec<u8>> {
         0 | 1 => 0,
         _ => INVALID_INPUT,
     };
-    DsmOutput::new(status)?.finish()
+    OutputBuilder::new(status)?.finish()
 }

@@ -3,7 +3,7 @@
 //! Simulated health of a DIMM: SMART data, thresholds, and their injection (NVDIMM DSM Interface,
 //! functions 1, 2, 17 and 18).
 
-use crate::output::DsmOutput;
+use crate::output::OutputBuilder;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -181,14 +181,14 @@ impl Health {
 
     /// Function 1.
     pub(crate) fn smart(&self) -> Result<KVVec<u8>> {
-        DsmOutput::new(0)?
+        OutputBuilder::new(0)?
             .bytes(self.state.lock().smart.as_bytes())?
             .finish()
     }
 
     /// Function 2.
     pub(crate) fn thresholds(&self) -> Result<KVVec<u8>> {
-        DsmOutput::new(0)?
+        OutputBuilder::new(0)?
             .bytes(self.state.lock().thresholds.as_bytes())?
             .bytes(&[0])?
             .finish()
@@ -200,7 +200,7 @@ impl Health {
         let mut state = self.state.lock();
         state.thresholds = thresholds;
         self.update_event(&state);
-        DsmOutput::new(0)?.finish()
+        OutputBuilder::new(0)?.finish()
     }
 
     /// Function 18. `EINVAL`: the input is too short.
@@ -236,7 +236,7 @@ impl Health {
                 .set(count.saturating_add(u32::from(is_unsafe)));
         }
         self.update_event(&state);
-        DsmOutput::new(0)?.finish()
+        OutputBuilder::new(0)?.finish()
     }
 
     /// Takes the pending health notification. Returns `true` if there was one.

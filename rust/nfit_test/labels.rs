@@ -11,7 +11,7 @@
 
 use crate::output::{
     word,
-    DsmOutput, //
+    OutputBuilder, //
 };
 use kernel::{
     new_mutex,
@@ -68,7 +68,7 @@ impl LabelArea {
 
     /// Function 4, with the status of the caller.
     pub(crate) fn size(status: u32) -> Result<KVVec<u8>> {
-        DsmOutput::new(status)?
+        OutputBuilder::new(status)?
             .word(SIZE as u32)?
             .word(LARGEST_TRANSFER)?
             .finish()
@@ -78,7 +78,7 @@ impl LabelArea {
     pub(crate) fn read(&self, input: &[u8]) -> Result<KVVec<u8>> {
         let (range, _) = range(input)?;
         let bytes = self.bytes.lock();
-        DsmOutput::new(0)?
+        OutputBuilder::new(0)?
             .bytes(bytes.get(range).ok_or(EINVAL)?)?
             .finish()
     }
@@ -91,7 +91,7 @@ impl LabelArea {
         let mut bytes = self.bytes.lock();
         let old = bytes.get_mut(range).ok_or(EINVAL)?;
         old.iter_mut().zip(new).for_each(|(to, from)| *to = *from);
-        DsmOutput::new(0)?.finish()
+        OutputBuilder::new(0)?.finish()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::{
     module_parameters,
-    output::DsmOutput,
+    output::OutputBuilder,
     root::INVALID_INPUT,
     topology::Topology, //
 };
@@ -71,23 +71,26 @@ impl MediaErrors {
             .range_input(input)
             .filter(|(range, _)| range.start % unit == 0 && range.end % unit == 0)
         else {
-            return DsmOutput::new(INVALID_INPUT)?.word(0)?.long(0)?.finish();
+            return OutputBuilder::new(INVALID_INPUT)?
+                .word(0)?
+                .long(0)?
+                .finish();
         };
         if *module_parameters::noio_clear.value() != 0 && !NoIo::is_active() {
             pr_err!("media errors are not cleared: the caller may start I/O to reclaim memory\n");
-            return DsmOutput::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
+            return OutputBuilder::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
         }
         let len = range.end - range.start;
         let max = *module_parameters::clear_max.value();
         if max != 0 && len > max {
-            return DsmOutput::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
+            return OutputBuilder::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
         }
         let cleared = match *module_parameters::clear_part.value() {
             0 => len,
             part => len.min(part - part % unit),
         };
         self.forget(range.start..range.start + cleared);
-        DsmOutput::new(0)?.word(0)?.long(cleared)?.finish()
+        OutputBuilder::new(0)?.word(0)?.long(cleared)?.finish()
     }
 
     /// Returns all errors: status, number of errors, then first address and length of each (8 bytes
@@ -95,7 +98,7 @@ impl MediaErrors {
     pub(crate) fn list(&self) -> Result<KVVec<u8>> {
         let bad = self.bad.lock();
         let count = bad.iter().take(MAX_RECORDS).count();
-        let answer = DsmOutput::new(0)?.word(u32::try_from(count)?)?;
+        let answer = OutputBuilder::new(0)?.word(u32::try_from(count)?)?;
         let answer = bad.iter().take(count).try_fold(answer, |answer, range| {
             answer.long(range.start)?.long(range.end - range.start)
         })?;

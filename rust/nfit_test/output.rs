@@ -6,9 +6,9 @@
 use kernel::prelude::*;
 
 /// Builder of an output.
-pub(crate) struct DsmOutput(KVVec<u8>);
+pub(crate) struct OutputBuilder(KVVec<u8>);
 
-impl DsmOutput {
+impl OutputBuilder {
     /// Starts with `status`; 0 is success.
     pub(crate) fn new(status: u32) -> Result<Self> {
         Self(KVVec::new()).word(status)

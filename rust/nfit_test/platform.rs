@@ -12,6 +12,7 @@ use crate::{
     topology::Topology, //
 };
 use kernel::{
+    device::Device,
     page::PAGE_SIZE,
     prelude::*,
     sync::Arc,
@@ -23,9 +24,13 @@ use kernel_ext::memory::{
 };
 use nd_format::nfit::DeviceHandle;
 use nfit::{
-    SimulatedDevice,
-    SimulatedPlatform, //
+    FirmwareDevice,
+    Platform,
+    TableBytes, //
 };
+
+/// Revision of the table, which has no header.
+const TABLE_REVISION: u8 = 0;
 
 /// A simulated root device.
 pub(crate) struct TestPlatform {
@@ -113,8 +118,8 @@ impl TestPlatform {
     }
 }
 
-impl SimulatedPlatform for TestPlatform {
-    fn name(&self) -> &'static CStr {
+impl Platform for TestPlatform {
+    fn provider_name(&self) -> &'static CStr {
         self.topology.name
     }
 
@@ -122,20 +127,38 @@ impl SimulatedPlatform for TestPlatform {
         &crate::THIS_MODULE
     }
 
-    fn structures(&self) -> &[u8] {
-        &self.structures
+    fn table_at_boot(
+        &self,
+        _reporter: &Device,
+        merge: &mut dyn FnMut(TableBytes<'_>) -> Result,
+    ) -> Result {
+        merge(TableBytes::Structures {
+            bytes: &self.structures,
+            revision: TABLE_REVISION,
+        })
     }
 
-    fn root(&self) -> Arc<dyn SimulatedDevice> {
+    fn root(&self) -> Arc<dyn FirmwareDevice> {
         self.root.clone()
     }
 
-    fn dimm(&self, handle: DeviceHandle) -> Option<Arc<dyn SimulatedDevice>> {
+    fn dimm(&self, handle: DeviceHandle) -> Result<Option<Arc<dyn FirmwareDevice>>> {
         let found = self
             .dimms
             .iter()
-            .find(|dimm| dimm.description.handle == handle.0)?;
-        Some(found.clone())
+            .find(|dimm| dimm.description.handle == handle.0);
+        let Some(dimm) = found else {
+            return Ok(None);
+        };
+        Ok(Some(dimm.clone()))
+    }
+
+    fn always_has_call(&self) -> bool {
+        false
+    }
+
+    fn owns_addresses(&self) -> bool {
+        true
     }
 
     fn memory_at(&self, start: u64, len: u64) -> Option<ProviderRange> {

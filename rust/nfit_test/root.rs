@@ -6,7 +6,7 @@ use crate::{
     activation::Activation,
     dimm::TestDimm,
     media_errors::MediaErrors,
-    output::DsmOutput,
+    output::OutputBuilder,
     scrub::Scrub,
     topology::Topology,
     translate, //
@@ -21,17 +21,22 @@ use kernel::{
         Arc, //
     },
 };
+use kernel_ext::acpi::DeviceSpecificMethod;
 use nd_format::{
     nfit::{
         activation::bus_function,
         dsm::{
             BusFamily,
+            Functions,
             QUERY, //
         },
     },
     uuid::Guid, //
 };
-use nfit::SimulatedDevice;
+use nfit::{
+    DsmOutput,
+    FirmwareDevice, //
+};
 
 const ARS_CAPABILITIES: u32 = 1;
 const ARS_START: u32 = 2;
@@ -89,22 +94,22 @@ impl TestRoot {
         const NOTIFY: u8 = 1 << 0;
 
         let Some((range, rest)) = self.topology.range_input(input) else {
-            return DsmOutput::new(INVALID_INPUT)?.finish();
+            return OutputBuilder::new(INVALID_INPUT)?.finish();
         };
         self.errors.add(range)?;
         if rest.first().is_some_and(|options| options & NOTIFY != 0) {
             self.notify.store(true, Relaxed);
         }
-        DsmOutput::new(0)?.finish()
+        OutputBuilder::new(0)?.finish()
     }
 
     /// Removes injected errors. The input is first address and length.
     fn clear_injected(&self, input: &[u8]) -> Result<KVVec<u8>> {
         let Some((range, _)) = self.topology.range_input(input) else {
-            return DsmOutput::new(INVALID_INPUT)?.finish();
+            return OutputBuilder::new(INVALID_INPUT)?.finish();
         };
         self.errors.forget(range);
-        DsmOutput::new(0)?.finish()
+        OutputBuilder::new(0)?.finish()
     }
 }
 
@@ -142,11 +147,12 @@ fn mask(functions: &[u32]) -> u64 {
         .fold(0, |mask, function| mask | 1 << function)
 }
 
-impl SimulatedDevice for TestRoot {
-    fn functions(&self, family: Guid) -> u64 {
+impl FirmwareDevice for TestRoot {
+    fn functions(&self, method: DeviceSpecificMethod) -> u64 {
+        let family = Guid::from_bytes(method.guid);
         if family == BusFamily::Nfit.guid() {
             let commands = [QUERY, ARS_CAPABILITIES, ARS_START, ARS_STATUS, CLEAR_ERROR];
-            mask(&commands) | self.callable(family)
+            mask(&commands) | self.callable(method)
         } else if family == BusFamily::Intel.guid() && self.topology.activates {
             mask(&[QUERY, bus_function::INFO, bus_function::ACTIVATE])
         } else {
@@ -154,9 +160,9 @@ impl SimulatedDevice for TestRoot {
         }
     }
 
-    fn callable(&self, family: Guid) -> u64 {
-        if family != BusFamily::Nfit.guid() {
-            self.functions(family)
+    fn callable(&self, method: DeviceSpecificMethod) -> u64 {
+        if Guid::from_bytes(method.guid) != BusFamily::Nfit.guid() {
+            self.functions(method)
         } else if self.topology.injects {
             mask(&[TRANSLATE, INJECT, INJECT_CLEAR, INJECT_QUERY])
         } else {
@@ -164,12 +170,21 @@ impl SimulatedDevice for TestRoot {
         }
     }
 
-    fn evaluate(&self, family: Guid, function: u32, input: &[u8]) -> Result<KVVec<u8>> {
-        if family == BusFamily::Nfit.guid() {
+    fn evaluate_function(
+        &self,
+        method: DeviceSpecificMethod,
+        function: u32,
+        input: &[u8],
+    ) -> Result<DsmOutput> {
+        if !Functions::from_mask(self.functions(method)).contains(function) {
+            return Err(ENOTTY);
+        }
+        let output = if Guid::from_bytes(method.guid) == BusFamily::Nfit.guid() {
             self.nfit_function(function, input)
         } else {
             self.intel_function(function)
-        }
+        };
+        output.map(DsmOutput::Bytes)
     }
 
     fn take_notification(&self) -> Option<u32> {

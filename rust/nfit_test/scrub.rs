@@ -9,7 +9,7 @@ use crate::{
         MediaErrors,
         MAX_RECORDS, //
     },
-    output::DsmOutput,
+    output::OutputBuilder,
     root::INVALID_INPUT,
     topology::Topology, //
 };
@@ -86,7 +86,7 @@ impl Scrub {
             ),
             None => (INVALID_INPUT, 0, 0),
         };
-        DsmOutput::new(status)?
+        OutputBuilder::new(status)?
             .word(u32::try_from(answer)?)?
             .word(unit)?
             .word(0)?
@@ -102,11 +102,11 @@ impl Scrub {
         input: &[u8],
     ) -> Result<KVVec<u8>> {
         let Some((range, rest)) = topology.range_input(input) else {
-            return DsmOutput::new(INVALID_INPUT)?.word(0)?.finish();
+            return OutputBuilder::new(INVALID_INPUT)?.word(0)?.finish();
         };
         let mut last = self.last.lock();
         if last.as_ref().is_some_and(Run::is_running) {
-            return DsmOutput::new(BUSY)?.word(0)?.finish();
+            return OutputBuilder::new(BUSY)?.word(0)?.finish();
         }
         *last = Some(Run {
             begun: Instant::now(),
@@ -114,7 +114,7 @@ impl Scrub {
             range,
             kind: rest.first_chunk().copied().unwrap_or_default(),
         });
-        DsmOutput::new(0)?.word(SECONDS)?.finish()
+        OutputBuilder::new(0)?.word(SECONDS)?.finish()
     }
 
     /// Returns the progress: status, bytes of output, range, remaining range (8 bytes for each of
@@ -137,7 +137,7 @@ impl Scrub {
         } else {
             (INTERRUPTED, OVERFLOW)
         };
-        let answer = DsmOutput::new(status)?
+        let answer = OutputBuilder::new(status)?
             .word(u32::try_from(HEADER + reported.len() * RECORD)?)?
             .long(run.range.start)?
             .long(run.range.end - run.range.start)?
@@ -159,7 +159,7 @@ impl Scrub {
 fn no_results(status: u32) -> Result<KVVec<u8>> {
     const REST: [u8; HEADER - 8] = [0; HEADER - 8];
 
-    DsmOutput::new(status)?
+    OutputBuilder::new(status)?
         .word(u32::try_from(HEADER)?)?
         .bytes(&REST)?
         .finish()

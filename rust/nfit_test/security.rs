@@ -12,7 +12,7 @@
 //!
 //! An overwrite takes five seconds and changes nothing.
 
-use crate::output::DsmOutput;
+use crate::output::OutputBuilder;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -82,7 +82,7 @@ impl Security {
             function::STATE => {
                 let overwriting = state.overwriting_since.is_some();
                 let answer = SecurityState::new(state.user, overwriting, true);
-                return DsmOutput::from_bytes(answer.as_bytes());
+                return OutputBuilder::from_bytes(answer.as_bytes());
             }
             function::FREEZE => state.freeze(),
             function::QUERY_OVERWRITE => state.query_overwrite(),
@@ -101,7 +101,7 @@ impl Security {
             function::MASTER_ERASE => state.master_erase(passphrase(input)?),
             _ => return Err(ENOTTY),
         };
-        DsmOutput::new(status)?.finish()
+        OutputBuilder::new(status)?.finish()
     }
 }
 

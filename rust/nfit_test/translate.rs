@@ -12,7 +12,7 @@
 use crate::{
     output::{
         self,
-        DsmOutput, //
+        OutputBuilder, //
     },
     root::INVALID_INPUT,
     topology::{
@@ -39,13 +39,13 @@ struct Place {
 pub(crate) fn translate(topology: &Topology, input: &[u8]) -> Result<KVVec<u8>> {
     let place = output::long(input).and_then(|(address, _)| place(topology, address));
     let Some(Place { handle, dpa }) = place else {
-        return DsmOutput::new(INVALID_INPUT)?
+        return OutputBuilder::new(INVALID_INPUT)?
             .word(0)?
             .long(0)?
             .word(0)?
             .finish();
     };
-    DsmOutput::new(0)?
+    OutputBuilder::new(0)?
         .word(0)?
         .long(1)?
         .word(1)?

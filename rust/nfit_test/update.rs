@@ -12,7 +12,7 @@
 
 use crate::output::{
     word,
-    DsmOutput, //
+    OutputBuilder, //
 };
 use kernel::{
     new_mutex,
@@ -98,7 +98,7 @@ impl Update {
     pub(crate) fn info(&self) -> Result<KVVec<u8>> {
         const RUNNING_VERSION: u64 = 0;
 
-        DsmOutput::new(0)?
+        OutputBuilder::new(0)?
             .word(STORAGE)?
             .word(LARGEST_CHUNK)?
             .word(QUERY_INTERVAL)?
@@ -122,7 +122,7 @@ impl Update {
             }
             _ => status::WRONG_CONTEXT,
         };
-        DsmOutput::new(status)?.word(state.context)?.finish()
+        OutputBuilder::new(status)?.word(state.context)?.finish()
     }
 
     /// Function 14: context, offset, length and bytes of a chunk.
@@ -140,7 +140,7 @@ impl Update {
             Phase::Receiving => 0,
             _ => status::RETRY,
         };
-        DsmOutput::new(status)?.finish()
+        OutputBuilder::new(status)?.finish()
     }
 
     /// Function 15: abort flag, three reserved bytes and the context.
@@ -163,7 +163,7 @@ impl Update {
             }
             _ => return Err(EINVAL),
         };
-        DsmOutput::new(status)?.finish()
+        OutputBuilder::new(status)?.finish()
     }
 
     /// Function 16: status of the update of a context.
@@ -186,7 +186,7 @@ impl Update {
                 }
             }
         };
-        DsmOutput::new(status)?
+        OutputBuilder::new(status)?
             .bytes(&revision.to_le_bytes())?
             .finish()
     }

@@ -59,12 +59,12 @@ impl NfitBus {
     /// Registers the bus below `parent`.
     pub(crate) fn register(
         parent: &Device,
-        platform: &Platform,
+        platform: &Arc<dyn Platform>,
         revision: u8,
         init_lock: Arc<InitLock>,
     ) -> Result<BusRegistration> {
         let root = platform.root();
-        let functions = functions::of_root(&root);
+        let functions = functions::of_root(&*root);
         let [of_nfit, ..] = functions.known;
         let scrub = if of_nfit.contains_all(scrub::NEEDED) {
             Some(Scrub::new(root.clone())?)
@@ -84,8 +84,7 @@ impl NfitBus {
         let mut commands = BusFamily::COMMANDS
             .intersection(this.functions(BusFamily::Nfit))
             .mask();
-        // The ACPI root device always has the command, even if there is no function to call.
-        if !this.is_simulated()
+        if platform.always_has_call()
             || this
                 .functions
                 .callable

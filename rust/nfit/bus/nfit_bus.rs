@@ -54,8 +54,8 @@ use nd_format::nfit::{
 
 /// Private data of a [`Bus`].
 pub(crate) struct NfitBus {
-    pub(super) platform: Platform,
-    pub(super) root: FirmwareDevice,
+    pub(super) platform: Arc<dyn Platform>,
+    pub(super) root: Arc<dyn FirmwareDevice>,
     pub(crate) revision: u8,
     pub(super) functions: RootFunctions,
     /// `true` if user space requested a long scrub of all ranges after a hardware error.
@@ -73,11 +73,6 @@ pub(crate) struct NfitBus {
 const UNCORRECTABLE_MEMORY_ERROR: u32 = 0x81;
 
 impl NfitBus {
-    /// Returns `true` if the provider's own memory backs the addresses.
-    pub(crate) fn is_simulated(&self) -> bool {
-        matches!(self.platform, Platform::Simulated(_))
-    }
-
     /// Returns the functions of the root device that a `CALL` may name.
     pub(crate) fn callable(&self, family: BusFamily) -> Functions {
         let index = family.number() as usize;
@@ -163,7 +158,7 @@ impl NfitBus {
                 .find(|family| u64::from(family.number()) == wanted)
                 .ok_or(EINVAL)?;
             return command::call(
-                &self.root,
+                &*self.root,
                 |_| functions::method(family),
                 self.callable(family),
                 payload,
@@ -173,7 +168,7 @@ impl NfitBus {
             return Err(ENOTTY);
         }
         command::execute(
-            &self.root,
+            &*self.root,
             functions::method(BusFamily::Nfit),
             number,
             Payload::of_bus(number, payload)?,

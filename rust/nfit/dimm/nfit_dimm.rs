@@ -19,7 +19,8 @@ use crate::firmware::{
 };
 use kernel::{
     device::Device,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 use nd::provider::{
     dimm_command,
@@ -51,9 +52,9 @@ pub(crate) struct NfitDimm {
     pub(crate) firmware: Option<DimmFirmware>,
 }
 
-/// Firmware of a DIMM: its ACPI device, or a simulated one.
+/// Firmware of a DIMM.
 pub(crate) struct DimmFirmware {
-    pub(crate) device: FirmwareDevice,
+    pub(crate) device: Arc<dyn FirmwareDevice>,
     pub(crate) functions: Option<DimmFunctions>,
     labels: LabelMethods,
     /// Bit mask of the families that the device supports.
@@ -62,11 +63,11 @@ pub(crate) struct DimmFirmware {
 }
 
 impl DimmFirmware {
-    fn of(device: FirmwareDevice) -> Self {
-        let (functions, families) = DimmFunctions::of(&device);
+    fn of(device: Arc<dyn FirmwareDevice>) -> Self {
+        let (functions, families) = DimmFunctions::of(&*device);
         // A DIMM without a command family has no labels, even if it has label methods.
-        let labels = match (&device, functions) {
-            (FirmwareDevice::Acpi(device), Some(functions)) if !functions.prefers_own_labels => {
+        let labels = match (device.acpi(), functions) {
+            (Some(device), Some(functions)) if !functions.prefers_own_labels => {
                 LabelMethods::of(device, crate::FORCE_LABELS.is_on())
             }
             _ => LabelMethods::default(),
@@ -95,10 +96,10 @@ impl NfitDimm {
     /// `force_enable_dimms` is not set, so it is ignored.
     pub(crate) fn find(
         reporter: &Device,
-        platform: &Platform,
+        platform: &dyn Platform,
         dimm: &nfit::Dimm<'_>,
-    ) -> Option<Self> {
-        let firmware = platform.dimm(dimm.handle).map(DimmFirmware::of);
+    ) -> Result<Option<Self>> {
+        let firmware = platform.dimm(dimm.handle)?.map(DimmFirmware::of);
         if firmware.is_none() {
             dev_err!(
                 reporter,
@@ -106,17 +107,17 @@ impl NfitDimm {
                 format_args!("{}", dimm.handle)
             );
             if !crate::FORCE_ENABLE_DIMMS.is_on() {
-                return None;
+                return Ok(None);
             }
         }
-        Some(Self {
+        Ok(Some(Self {
             handle: dimm.handle,
             physical_id: dimm.physical_id,
             flags: dimm.flags,
             backs_persistent_memory: dimm.backs_persistent_memory,
             control_region: dimm.control_region.copied(),
             firmware,
-        })
+        }))
     }
 
     pub(super) fn into_private(self) -> Result<Private> {
@@ -176,16 +177,11 @@ impl NfitDimm {
         }
     }
 
-    /// Takes the pending health notification of a simulated DIMM. ACPI delivers its notifications
-    /// itself.
+    /// Takes the pending health notification. Returns `true` if there was one.
     pub(crate) fn take_health_event(&self) -> bool {
-        match &self.firmware {
-            Some(DimmFirmware {
-                device: FirmwareDevice::Simulated(device),
-                ..
-            }) => device.take_health_event(),
-            _ => false,
-        }
+        self.firmware
+            .as_ref()
+            .is_some_and(|firmware| firmware.device.take_health_event())
     }
 
     /// Returns `true` if the DIMM supports all of `functions` of `family`.
@@ -215,7 +211,7 @@ impl NfitDimm {
         if !Functions::from_mask(self.commands()).contains(number) {
             return Err(ENOTTY);
         }
-        if let FirmwareDevice::Acpi(device) = &firmware.device {
+        if let Some(device) = firmware.device.acpi() {
             if firmware.labels.serve(number) {
                 return label_methods::execute(device, number, Payload::of_dimm(number, payload)?);
             }
@@ -226,14 +222,14 @@ impl NfitDimm {
                 return Err(ENOTTY);
             }
             return command::call(
-                &firmware.device,
+                &*firmware.device,
                 |function| known.method(function),
                 known.functions,
                 payload,
             );
         }
         command::execute(
-            &firmware.device,
+            &*firmware.device,
             known.method(number),
             number,
             Payload::of_dimm(number, payload)?,

@@ -227,7 +227,7 @@ impl<'a> Payload<'a> {
 /// Output that ends early leaves the remaining fields of the payload unchanged. `EINVAL`: the
 /// firmware returned no buffer. `ENXIO`: the output lacks a status, or a field does not fit.
 pub(crate) fn execute(
-    device: &FirmwareDevice,
+    device: &dyn FirmwareDevice,
     method: DeviceSpecificMethod,
     command: u32,
     payload: Payload<'_>,
@@ -259,7 +259,7 @@ pub(crate) fn execute(
 /// must not be called. `EINVAL`: the firmware returned no buffer, a reserved field is set, or the
 /// payload is shorter than its header says.
 pub(crate) fn call(
-    device: &FirmwareDevice,
+    device: &dyn FirmwareDevice,
     method: impl FnOnce(u32) -> DeviceSpecificMethod,
     functions: Functions,
     payload: &mut [u8],

@@ -44,7 +44,7 @@ impl DimmFunctions {
     ///
     /// The family is the preferred one, else the first one with a function besides the query, else
     /// the first one at all. Some firmware answers the query, and nothing else, for any GUID.
-    pub(crate) fn of(device: &FirmwareDevice) -> (Option<Self>, u64) {
+    pub(crate) fn of(device: &dyn FirmwareDevice) -> (Option<Self>, u64) {
         let preferred = *module_parameters::default_dsm_family.value();
         let mut families = 0;
         let mut chosen = None;
@@ -78,7 +78,7 @@ impl DimmFunctions {
         }
     }
 
-    fn within(device: &FirmwareDevice, family: DimmFamily) -> Self {
+    fn within(device: &dyn FirmwareDevice, family: DimmFamily) -> Self {
         let allowed = allowed(family);
         let functions = REVISIONS
             .iter()
@@ -128,7 +128,7 @@ pub(crate) struct RootFunctions {
 }
 
 /// Queries the root device.
-pub(crate) fn of_root(device: &FirmwareDevice) -> RootFunctions {
+pub(crate) fn of_root(device: &dyn FirmwareDevice) -> RootFunctions {
     let known = BusFamily::ALL.map(|family| {
         let functions = advertised(device, family.guid(), BusFamily::REVISION)
             .intersection(family.documented());
@@ -155,7 +155,7 @@ pub(crate) fn method(family: BusFamily) -> DeviceSpecificMethod {
     }
 }
 
-fn advertised(device: &FirmwareDevice, guid: Guid, revision: u64) -> Functions {
+fn advertised(device: &dyn FirmwareDevice, guid: Guid, revision: u64) -> Functions {
     let guid = *guid.as_bytes();
     Functions::from_mask(device.functions(DeviceSpecificMethod { guid, revision }))
 }

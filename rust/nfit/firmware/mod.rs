@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The firmware behind a root device and its DIMMs: ACPI, or another module that simulates it.
+//! The firmware of a root device and of its DIMMs.
+//!
+//! [`Platform`] and [`FirmwareDevice`] are what the rest of the module knows of firmware: the
+//! table, the devices, their functions. [`acpi`] implements them for ACPI devices. Another module
+//! that implements them simulates firmware; its tables and functions go through the same parser and
+//! the same commands.
 
+pub(crate) mod acpi;
 pub(crate) mod command;
 pub(crate) mod functions;
 pub(crate) mod table;
 
-use crate::simulated::{
-    SimulatedDevice,
-    SimulatedPlatform, //
-};
 use kernel::{
+    device::Device,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::Arc,
     ThisModule, //
 };
 use kernel_ext::{
@@ -26,139 +26,115 @@ use kernel_ext::{
     },
     memory::ProviderRange, //
 };
-use nd_format::{
-    nfit::{
-        dsm::Functions,
-        DeviceHandle, //
-    },
-    uuid::Guid, //
-};
+use nd_format::nfit::DeviceHandle;
 
-/// A root device.
-#[derive(Clone)]
-pub(crate) enum Platform {
-    /// An ACPI device.
-    Acpi(ARef<AcpiDevice>),
-    /// A simulated root device.
-    Simulated(Arc<dyn SimulatedPlatform>),
-}
-
-impl Platform {
-    /// Returns the root device's functions.
-    pub(crate) fn root(&self) -> FirmwareDevice {
-        match self {
-            Self::Acpi(root) => FirmwareDevice::Acpi(root.clone()),
-            Self::Simulated(platform) => FirmwareDevice::Simulated(platform.root()),
-        }
-    }
-
-    /// Returns the DIMM of a handle; `None` if there is none.
-    pub(crate) fn dimm(&self, handle: DeviceHandle) -> Option<FirmwareDevice> {
-        match self {
-            Self::Acpi(root) => root.child(u64::from(handle.0)).map(FirmwareDevice::Acpi),
-            Self::Simulated(platform) => platform.dimm(handle).map(FirmwareDevice::Simulated),
-        }
-    }
-
+/// A root device and the devices below it.
+pub trait Platform: Send + Sync {
     /// Returns the text of the attribute `provider`.
-    pub(crate) fn provider_name(&self) -> &'static CStr {
-        match self {
-            Self::Acpi(_) => c"ACPI.NFIT",
-            Self::Simulated(platform) => platform.name(),
-        }
-    }
+    fn provider_name(&self) -> &'static CStr;
 
     /// Returns the module that is pinned while a region is enabled.
-    pub(crate) fn module(&self) -> &'static ThisModule {
-        match self {
-            Self::Acpi(_) => &crate::THIS_MODULE,
-            Self::Simulated(platform) => platform.module(),
-        }
+    fn module(&self) -> &'static ThisModule;
+
+    /// Calls `merge` with the table that is present at boot, and returns its result. Without a
+    /// table `merge` is not called. This is no error, DIMMs may be plugged later.
+    fn table_at_boot(
+        &self,
+        reporter: &Device,
+        merge: &mut dyn FnMut(TableBytes<'_>) -> Result,
+    ) -> Result;
+
+    /// Calls `merge` with the table after the firmware notified of a change, and returns its
+    /// result. `ENXIO`: there is no table. The default is for platforms that notify of no change.
+    fn table_after_change(
+        &self,
+        reporter: &Device,
+        merge: &mut dyn FnMut(TableBytes<'_>) -> Result,
+    ) -> Result {
+        let _ = (reporter, merge);
+        Ok(())
     }
 
-    /// Returns the provider's memory that backs `len` bytes from `start`; `None` if the addresses
+    /// Returns the root device.
+    fn root(&self) -> Arc<dyn FirmwareDevice>;
+
+    /// Returns the DIMM of a handle; `None` if there is none.
+    fn dimm(&self, handle: DeviceHandle) -> Result<Option<Arc<dyn FirmwareDevice>>>;
+
+    /// Returns `true` if the bus has the command `CALL` even if there is no function to call.
+    fn always_has_call(&self) -> bool {
+        true
+    }
+
+    /// Returns `true` if memory of the platform's own backs the addresses in the table, so that
+    /// these are not entered into the resource tree.
+    fn owns_addresses(&self) -> bool {
+        false
+    }
+
+    /// Returns the platform's memory that backs `len` bytes from `start`; `None` if the addresses
     /// are real.
-    pub(crate) fn memory_at(&self, start: u64, len: u64) -> Option<ProviderRange> {
-        match self {
-            Self::Acpi(_) => None,
-            Self::Simulated(platform) => platform.memory_at(start, len),
-        }
+    fn memory_at(&self, start: u64, len: u64) -> Option<ProviderRange> {
+        let _ = (start, len);
+        None
     }
 }
 
-/// A device with `_DSM` functions.
-#[derive(Clone)]
-pub(crate) enum FirmwareDevice {
-    /// An ACPI device.
-    Acpi(ARef<AcpiDevice>),
-    /// A simulated device.
-    Simulated(Arc<dyn SimulatedDevice>),
+/// Bytes of a table.
+pub enum TableBytes<'a> {
+    /// A table with its header.
+    Complete(&'a [u8]),
+    /// The structures without the header, as `_FIT` returns them.
+    Structures {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Revision of the table.
+        revision: u8,
+    },
 }
 
-impl FirmwareDevice {
-    /// Returns the ACPI device, if it is one.
-    pub(crate) fn acpi(&self) -> Option<&AcpiDevice> {
-        match self {
-            Self::Acpi(device) => Some(device),
-            Self::Simulated(_) => None,
-        }
+/// A device with `_DSM` functions: the root device or a DIMM.
+pub trait FirmwareDevice: Send + Sync {
+    /// Returns the functions that the device has under `method`, as a bit mask. Bit 0 is set; the
+    /// mask is 0 if the device has none.
+    fn functions(&self, method: DeviceSpecificMethod) -> u64;
+
+    /// Returns the functions of these that a `CALL` may name, if they are documented. A function
+    /// that is also a command of its own need not be included.
+    fn callable(&self, method: DeviceSpecificMethod) -> u64 {
+        self.functions(method)
     }
 
-    /// Returns the functions that the device has under `method`, as a bit mask; 0 if it has none.
-    pub(crate) fn functions(&self, method: DeviceSpecificMethod) -> u64 {
-        match self {
-            Self::Acpi(device) => device.functions(method),
-            Self::Simulated(device) => device.functions(Guid::from_bytes(method.guid)),
-        }
-    }
-
-    /// Evaluates a function. `EINVAL`: ACPI returned no result. `ENOTTY`: a simulated device lacks
-    /// the function. A simulated device may fail with any other error.
-    pub(crate) fn evaluate_function(
+    /// Evaluates a function. The output begins with a status. `EINVAL`: the firmware returned no
+    /// result. Simulated firmware returns `ENOTTY` for a function that the device lacks, and may
+    /// fail with any other error.
+    fn evaluate_function(
         &self,
         method: DeviceSpecificMethod,
         function: u32,
         input: &[u8],
-    ) -> Result<DsmOutput> {
-        match self {
-            Self::Acpi(device) => device
-                .evaluate_function(method, u64::from(function), Some(input))
-                .map(DsmOutput::Object)
-                .ok_or(EINVAL),
-            Self::Simulated(device) => {
-                let family = Guid::from_bytes(method.guid);
-                if !Functions::from_mask(device.functions(family)).contains(function) {
-                    return Err(ENOTTY);
-                }
-                device
-                    .evaluate(family, function, input)
-                    .map(DsmOutput::Bytes)
-            }
-        }
-    }
-}
+    ) -> Result<DsmOutput>;
 
-impl FirmwareDevice {
-    /// Returns the functions under `method` that a `CALL` may name, as a bit mask.
-    pub(crate) fn callable(&self, method: DeviceSpecificMethod) -> u64 {
-        match self {
-            Self::Acpi(_) => self.functions(method),
-            Self::Simulated(device) => device.callable(Guid::from_bytes(method.guid)),
-        }
+    /// Returns the ACPI device, if it is one. It may have label methods and notifications.
+    fn acpi(&self) -> Option<&AcpiDevice> {
+        None
     }
 
-    /// Takes the pending notification of a simulated device, if any. ACPI delivers its
-    /// notifications itself.
-    pub(crate) fn take_notification(&self) -> Option<u32> {
-        match self {
-            Self::Acpi(_) => None,
-            Self::Simulated(device) => device.take_notification(),
-        }
+    /// Takes the pending health notification of a DIMM. Returns `true` if there was one. The
+    /// default is for devices that notify through [`Self::acpi`].
+    fn take_health_event(&self) -> bool {
+        false
+    }
+
+    /// Takes the pending notification of a root device, if any. The default is for devices that
+    /// notify through [`Self::acpi`].
+    fn take_notification(&self) -> Option<u32> {
+        None
     }
 }
 
 /// Output of a function.
-pub(crate) enum DsmOutput {
+pub enum DsmOutput {
     /// An ACPI object.
     Object(Object),
     /// Bytes.

@@ -5,7 +5,6 @@
 mod attributes;
 
 use crate::{
-    bus::NfitBus,
     dimm::NfitDimm,
     scrub::ScrubRange, //
 };
@@ -217,12 +216,15 @@ impl<'t> RegionPlan<'t> {
         })
     }
 
-    /// Registers the region on `bus`. `find` returns the registered DIMM of a handle. The reason
-    /// for an error is logged.
+    /// Registers the region on `bus`. `owns_addresses` is [`Platform::owns_addresses`]. `find`
+    /// returns the registered DIMM of a handle. The reason for an error is logged.
+    ///
+    /// [`Platform::owns_addresses`]: crate::firmware::Platform::owns_addresses
     pub(crate) fn register(
         self,
         bus: &Node<Bus>,
         persistence: Option<nfit::PersistenceDomain>,
+        owns_addresses: bool,
         find: impl Fn(DeviceHandle) -> Option<ARef<Node<Dimm>>>,
     ) -> Result<(RegisteredRange, ARef<Node<Region>>)> {
         let mut mappings = KVec::with_capacity(self.parts.len(), GFP_KERNEL)?;
@@ -246,7 +248,7 @@ impl<'t> RegionPlan<'t> {
             )?;
         }
         let range_index = self.range.index.get();
-        let inserted = self.insert(bus)?;
+        let inserted = self.insert(bus, owns_addresses)?;
         let (numa_node, target_node) = nodes(self.range, self.addresses.first);
         let region = Region::register(
             bus,
@@ -284,10 +286,9 @@ impl<'t> RegionPlan<'t> {
     }
 
     /// Inserts persistent memory into the resource tree, unless the tree describes it already.
-    fn insert(&self, bus: &Node<Bus>) -> Result<Option<InsertedRange>> {
-        // Simulated addresses must not conflict with real resources.
-        let is_simulated = bus.private::<NfitBus>().is_some_and(NfitBus::is_simulated);
-        if is_simulated
+    /// Addresses that the platform owns are not inserted: they may belong to real resources.
+    fn insert(&self, bus: &Node<Bus>, owns_addresses: bool) -> Result<Option<InsertedRange>> {
+        if owns_addresses
             || self.range.kind() != RangeKind::Persistent
             || resource::has_description(self.addresses, Description::PersistentMemory)
         {

@@ -8,7 +8,10 @@ use crate::firmware::{
     DsmOutput,
     FirmwareDevice, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
 use nd::provider::bus_command;
 use nd_format::nfit::{
     ars::{
@@ -30,10 +33,10 @@ use nd_format::nfit::{
 pub(crate) const NEEDED: Functions = Functions::span(bus_command::ARS_CAP, bus_command::ARS_STATUS);
 
 /// A root device that has [`NEEDED`].
-pub(super) struct ArsFunctions(FirmwareDevice);
+pub(super) struct ArsFunctions(Arc<dyn FirmwareDevice>);
 
 impl ArsFunctions {
-    pub(super) fn new(root: FirmwareDevice) -> Self {
+    pub(super) fn new(root: Arc<dyn FirmwareDevice>) -> Self {
         Self(root)
     }
 

@@ -99,7 +99,7 @@ struct Scrubber {
 
 impl Scrub {
     /// Creates the scrubs of `root`. Nothing is scrubbed until a range is added.
-    pub(crate) fn new(root: FirmwareDevice) -> Result<Arc<Self>> {
+    pub(crate) fn new(root: Arc<dyn FirmwareDevice>) -> Result<Arc<Self>> {
         let scrubber = Arc::pin_init(
             pin_init!(Scrubber {
                 firmware: ArsFunctions::new(root),
