@@ -38,6 +38,7 @@
 mod bus;
 mod dimm;
 mod firmware;
+mod parameters;
 mod provider;
 mod region;
 mod scrub;
@@ -102,7 +103,7 @@ impl Bound {
         let root = AcpiDevice::companion_of(device.as_ref()).ok_or(ENODEV)?;
         let provider = Provider::new(
             kernel_ext::device::normal(device.as_ref()),
-            AcpiPlatform::new(root)?,
+            AcpiPlatform::new(root, &THIS_MODULE)?,
         )?;
         // Either this probe or a notification of the firmware merges the table first. The second
         // merge then finds everything registered.
@@ -163,11 +164,4 @@ module! {
             description: "Preferred command family of DIMMs that support several",
         },
     },
-}
-
-kernel_ext::switches! {
-    FORCE_ENABLE_DIMMS: "force_enable_dimms" = false, "Register DIMMs without an ACPI device";
-    DISABLE_VENDOR_SPECIFIC: "disable_vendor_specific" = false, "Disable vendor specific commands";
-    NO_INIT_ARS: "no_init_ars" = false, "Skip the long scrub of new ranges";
-    FORCE_LABELS: "force_labels" = false, "Use labels that cannot be written";
 }

@@ -18,6 +18,7 @@ use crate::{
         FirmwareDevice,
         Platform, //
     },
+    parameters,
     scrub::{
         Scrub,
         ScrubGuard,
@@ -107,7 +108,7 @@ impl NfitBus {
 
     /// Schedules scrubs of `target`, now and on every request.
     pub(crate) fn scrub_region(&self, target: ScrubRange, region: ARef<Node<Region>>) -> Result {
-        let long = !crate::NO_INIT_ARS.is_on();
+        let long = !parameters::NO_INIT_ARS.is_on();
         self.scrub
             .as_ref()
             .map_or(Ok(()), |scrub| scrub.add(target, region, long))

@@ -6,16 +6,19 @@ use super::label_methods::{
     self,
     LabelMethods, //
 };
-use crate::firmware::{
-    command::{
-        self,
-        call_header,
-        Payload, //
+use crate::{
+    firmware::{
+        command::{
+            self,
+            call_header,
+            Payload, //
+        },
+        functions::DimmFunctions,
+        DsmOutput,
+        FirmwareDevice,
+        Platform, //
     },
-    functions::DimmFunctions,
-    DsmOutput,
-    FirmwareDevice,
-    Platform, //
+    parameters, //
 };
 use kernel::{
     device::Device,
@@ -68,7 +71,7 @@ impl DimmFirmware {
         // A DIMM without a command family has no labels, even if it has label methods.
         let labels = match (device.acpi(), functions) {
             (Some(device), Some(functions)) if !functions.prefers_own_labels => {
-                LabelMethods::of(device, crate::FORCE_LABELS.is_on())
+                LabelMethods::of(device, parameters::FORCE_LABELS.is_on())
             }
             _ => LabelMethods::default(),
         };
@@ -106,7 +109,7 @@ impl NfitDimm {
                 "no ACPI device for DIMM {}, expected one whose _ADR is the handle\n",
                 format_args!("{}", dimm.handle)
             );
-            if !crate::FORCE_ENABLE_DIMMS.is_on() {
+            if !parameters::FORCE_ENABLE_DIMMS.is_on() {
                 return Ok(None);
             }
         }

@@ -37,16 +37,17 @@ const REVISION_WITHOUT_HEADER: u8 = 1;
 /// The ACPI NVDIMM root device.
 pub(crate) struct AcpiPlatform {
     root: Arc<AcpiFirmware>,
+    module: &'static ThisModule,
 }
 
 /// An ACPI device.
 struct AcpiFirmware(ARef<AcpiDevice>);
 
 impl AcpiPlatform {
-    /// Returns the platform of a root device.
-    pub(crate) fn new(root: &AcpiDevice) -> Result<Arc<Self>> {
+    /// Returns the platform of a root device. `module` is the provider's.
+    pub(crate) fn new(root: &AcpiDevice, module: &'static ThisModule) -> Result<Arc<Self>> {
         let root = Arc::new(AcpiFirmware(root.into()), GFP_KERNEL)?;
-        Ok(Arc::new(Self { root }, GFP_KERNEL)?)
+        Ok(Arc::new(Self { root, module }, GFP_KERNEL)?)
     }
 }
 
@@ -56,7 +57,7 @@ impl Platform for AcpiPlatform {
     }
 
     fn module(&self) -> &'static ThisModule {
-        &crate::THIS_MODULE
+        self.module
     }
 
     /// `_FIT` takes precedence over the static table.

@@ -3,7 +3,7 @@
 //! Command families: the functions of a device, and those of them that user space may call.
 
 use super::FirmwareDevice;
-use crate::module_parameters;
+use crate::parameters;
 use kernel_ext::acpi::DeviceSpecificMethod;
 use nd_format::{
     nfit::dsm::{
@@ -45,7 +45,7 @@ impl DimmFunctions {
     /// The family is the preferred one, else the first one with a function besides the query, else
     /// the first one at all. Some firmware answers the query, and nothing else, for any GUID.
     pub(crate) fn of(device: &dyn FirmwareDevice) -> (Option<Self>, u64) {
-        let preferred = *module_parameters::default_dsm_family.value();
+        let preferred = *parameters::default_dsm_family.value();
         let mut families = 0;
         let mut chosen = None;
         let mut best = Fitness::NoFunctions;
@@ -106,8 +106,8 @@ impl DimmFunctions {
 
 /// Returns the functions of a family that may be called if the device has them.
 fn allowed(family: DimmFamily) -> Functions {
-    let without_vendor = crate::DISABLE_VENDOR_SPECIFIC.is_on();
-    let forced = Functions::from_mask(*module_parameters::override_dsm_mask.value());
+    let without_vendor = parameters::DISABLE_VENDOR_SPECIFIC.is_on();
+    let forced = Functions::from_mask(*parameters::override_dsm_mask.value());
     if forced != Functions::NONE && !without_vendor {
         return forced.without(Functions::span(QUERY, QUERY));
     }
