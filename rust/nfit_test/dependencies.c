@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Modules that are to be loaded before this one, so that its namespaces are driven as soon as modprobe returns. */
+/* Drivers are loaded first, so that namespaces are bound as soon as modprobe returns. */
 
 #include <linux/module.h>
 
