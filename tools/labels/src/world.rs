@@ -149,9 +149,9 @@ impl Dimm {
 pub enum Placement {
     /// At a common offset of all DIMMs.
     #[default]
-    Together,
+    CommonOffset,
     /// On each DIMM by itself, as Linux does it.
-    Alone,
+    PerDimm,
 }
 
 /// The labels that an operation writes.
@@ -323,7 +323,7 @@ impl World {
             recorder: &recorder,
             member: 0,
         };
-        let mut targets = [Target::new(store, wire, Extent::new(0, UNIT))];
+        let mut targets = [Target::new(store, medium, Extent::new(0, UNIT))];
         let contents = Contents {
             uuid: Uuid::NIL,
             name: Name::EMPTY,
@@ -375,7 +375,7 @@ impl World {
     /// Checks that all slots are free except those of another set.
     pub fn check_empty(&self) -> Result<()> {
         for (member, dimm) in self.dimms.iter().enumerate() {
-            let taken = dimm.area().slots().taken().count() - dimm.others().count();
+            let taken = dimm.area().slots().taken().count() - dimm.other_labels().count();
             ensure!(
                 taken == 0,
                 "DIMM {member}: {taken} slots are taken, and no namespace has them"

@@ -232,7 +232,7 @@ fn write(
     let records = records.with_context(|| format!("cannot create {}", acknowledge.display()))?;
     let records = Mutex::new(records);
     let zone = sectors.div_ceil(options.threads.max(1)) as usize;
-    let deadline = manner
+    let deadline = options
         .seconds
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let begun = Once::new();

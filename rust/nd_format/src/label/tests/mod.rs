@@ -92,7 +92,7 @@ impl Dimm {
             medium: &mut self.medium,
             writes_left: &mut self.writes_left,
         };
-        Target::new(store, wire, extent)
+        Target::new(store, medium, extent)
     }
 }
 
