@@ -154,9 +154,9 @@ impl Provider {
         let found = self.find_new_dimms(inventory, &table)?;
         let plans = self.plan_ranges(inventory, &found, &table)?;
 
-        // The table has been checked. From here on the merge fails only for lack of memory. What it
-        // registered before then is in the inventory: it goes with the provider, and a later merge
-        // leaves it alone.
+        // The table has been checked. An error from here on, such as lack of memory, stops the
+        // merge. What it registered before is in the inventory: it goes with the provider, and a
+        // later merge leaves it alone.
         let bus = match &mut inventory.bus {
             Some(bus) => bus,
             none => none.insert(NfitBus::register(

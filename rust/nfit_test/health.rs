@@ -241,7 +241,8 @@ impl Health {
 
     /// Takes the pending health notification. Returns `true` if there was one.
     pub(crate) fn take_event(&self) -> bool {
-        // Two commands at once may both return `true`. A spurious notification is harmless.
+        // Not atomic: concurrent commands may both report an event. None is lost, as a command
+        // reports after it has cleared the flag.
         let event = self.event.load(Relaxed);
         if event {
             self.event.store(false, Relaxed);

@@ -18,8 +18,9 @@
 //!
 //! # Lock order
 //!
-//! The locks of this module are taken in firmware functions, below the locks of the core. All are
-//! leaves, except for that of [`activation`].
+//! The locks of this module are taken in firmware functions, below the locks of the core. That of
+//! [`activation`] nests outside those of [`update`], and that of [`scrub`] outside that of
+//! [`media_errors`]. All others are leaves.
 
 #![forbid(unsafe_code)]
 

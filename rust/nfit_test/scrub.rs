@@ -48,7 +48,7 @@ const OVERFLOW: u16 = 1;
 const HEADER: usize = 48;
 const RECORD: usize = 24;
 
-/// The running scrub of a bus, or the last one. The lock is a leaf.
+/// The running scrub of a bus, or the last one. The lock nests outside that of [`MediaErrors`].
 #[pin_data]
 pub(crate) struct Scrub {
     #[pin]
