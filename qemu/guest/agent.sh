@@ -12,11 +12,11 @@
 #                     has kmemleak                                         done STATUS
 #   halt              power off
 #
-# A running script may send lines itself, with the functions of tests/lib.sh: `say TEXT`, `cut`
-# (requests a power cut), `plug` (requests an NVDIMM).
+# A running script may send lines itself, with the functions of tests/common/lib.sh: `say TEXT`,
+# `cut` (requests a power cut), `plug` (requests an NVDIMM).
 set -u
 
-. /host/qemu/tests/lib.sh
+. /host/qemu/tests/common/lib.sh
 exec 3<>"$(port control)"
 
 # In the order of removal: users before what they use. Some exist in only one of the stacks.
@@ -59,7 +59,8 @@ run() {
 	dmesg -C
 	(
 		cd /tmp/test || exit 1
-		STACK=$stack BOOT=$boot TEST=$name LIB=/host/qemu/tests/lib.sh
+		STACK=$stack BOOT=$boot TEST=${script#tests/} LIB=/host/qemu/tests/common/lib.sh
+		TEST=${TEST%.sh}
 		export STACK BOOT TEST LIB
 		exec sh -eu "/host/qemu/$script" "$@"
 	) >"/host/run/$name.out" 2>"/host/run/$name.err" </dev/null

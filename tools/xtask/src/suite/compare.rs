@@ -10,6 +10,7 @@ use super::{
         Outcome,
         Verdict, //
     },
+    results::file_name,
     script::Script, //
 };
 use crate::modules::Stack;
@@ -71,8 +72,9 @@ pub(super) fn printed(results: &Path, stack: Stack, name: &str) -> String {
         .into_iter()
         .flatten()
         .flatten();
+    let file = format!("{}.out", file_name(name));
     let mut files = boots
-        .map(|boot| boot.path().join(format!("{name}.out")))
+        .map(|boot| boot.path().join(&file))
         .filter(|file| file.exists());
     files
         .next()

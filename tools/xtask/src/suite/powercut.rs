@@ -15,6 +15,7 @@
 use super::{
     media::Media,
     report::Verdict,
+    results::file_name,
     run::{
         traces,
         Run, //
@@ -88,7 +89,8 @@ const INTERLEAVED: std::ops::Range<u64> = 32 * MIB..SIMULATED_SIZE;
 const NAMESPACE: &str = "00000000-0000-4000-8000-0000000000aa";
 
 const SCRIPT: &str = "powercut/cycle.sh";
-const NAME: &str = "power-cut";
+/// The group of all chains, and the name of the script's output files.
+const GROUP: &str = "power-cut";
 /// Timeout of one boot: check, read, write.
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// Time from the first acknowledgement to the power cut, in milliseconds.
@@ -109,12 +111,12 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Returns the suffix of names of chains and output directories.
-    fn suffix(self) -> &'static str {
+    /// Returns its part of the names of chains.
+    fn name(self) -> &'static str {
         match self {
-            Self::Plain => "",
-            Self::Labelled => "-labels",
-            Self::Interleaved => "-interleaved",
+            Self::Plain => "btt",
+            Self::Labelled => "labels",
+            Self::Interleaved => "interleaved",
         }
     }
 
@@ -226,11 +228,11 @@ impl Chain {
         ]
     }
 
-    /// Returns the name for reports and filters.
+    /// Returns the name for reports and filters: `group/name` like that of a script.
     pub(super) fn name(&self) -> String {
-        let kind = self.kind.suffix();
+        let kind = self.kind.name();
         let number = self.number.map_or(String::new(), |n| format!("-{n:03}"));
-        format!("{NAME}{kind}-{}{number}", self.sector_size)
+        format!("{GROUP}/{kind}-{}{number}", self.sector_size)
     }
 
     /// Returns one sentence for a list of tests.
@@ -289,7 +291,8 @@ impl Chain {
                 Err(reason) => reason,
             };
             process::check_interrupt()?;
-            let kept = run.output_directory(self.stack, &format!("{}-kept", self.name()))?;
+            let kept =
+                run.output_directory(self.stack, &file_name(&format!("{}-kept", self.name())))?;
             fs::copy(media.file(0), kept.join("nvdimm0")).context("cannot keep the image")?;
             let seed = self.seed;
             let place = kept.display();
@@ -337,7 +340,7 @@ impl Chain {
         plan: Plan,
         stamps: &mut Stamps,
     ) -> Result<Survived> {
-        let name = format!("{}-boot{}", self.name(), plan.manner.epoch);
+        let name = file_name(&format!("{}-boot{}", self.name(), plan.manner.epoch));
         let output = run.output_directory(self.stack, &name)?;
         let mut session = Session::boot(Boot {
             machine: run.machine,
@@ -353,7 +356,7 @@ impl Chain {
             return Ok(Survived::Cut);
         }
         let cycle = self.cycle(&mut session, &output, plan, stamps);
-        cycle.map_err(|reason| match traces(&session, NAME) {
+        cycle.map_err(|reason| match traces(&session, GROUP) {
             nothing if nothing.is_empty() => reason,
             traces => reason.context(traces),
         })?;
@@ -383,7 +386,7 @@ impl Chain {
         let arguments = format!("{kind} {} {what} {NAMESPACE}", self.sector_size);
         let call = Call {
             script: SCRIPT,
-            name: NAME,
+            name: GROUP,
             stack: plan.stack,
             boot: plan.manner.epoch,
             arguments: &arguments,
@@ -453,7 +456,7 @@ impl Chain {
 }
 
 fn no_faults(session: &Session) -> Result<()> {
-    let faults = session.faults(NAME);
+    let faults = session.faults(GROUP);
     ensure!(
         faults.is_empty(),
         "the kernel is at fault: {}",

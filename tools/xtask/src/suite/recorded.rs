@@ -13,6 +13,7 @@ use super::{
         Outcome,
         Verdict, //
     },
+    results::file_name,
     script::{
         Boots,
         Script, //
@@ -46,7 +47,7 @@ use std::{
 const SURROUNDINGS: [&str; 7] = [
     "qemu/firmware",
     "qemu/guest",
-    "qemu/tests",
+    "qemu/tests/common",
     "tools/xtask/src/firmware",
     "tools/xtask/src/nvdimm.rs",
     "tools/xtask/src/vm.rs",
@@ -76,9 +77,9 @@ impl Records {
             .with("accelerator", format!("{:?}", machine.accelerator));
         let surroundings = SURROUNDINGS.map(|path| project::root().join(path));
         for path in surroundings.iter().map(PathBuf::as_path).chain([tools]) {
-            for file in files(path)?.iter().filter(|file| !is_script(file)) {
+            for file in files(path)? {
                 let content =
-                    fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                    fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
                 let name = file.file_name().unwrap_or_default();
                 key = key.with(&name.to_string_lossy(), content);
             }
@@ -102,7 +103,7 @@ impl Records {
             // Includes what the command line adds to the script's head.
             .with("needs", format!("{script:?}"))
             .finish();
-        Ok(Some(format!("answer-{}-{key}", script.name)))
+        Ok(Some(format!("answer-{}-{key}", file_name(&script.name))))
     }
 
     /// Looks up `script`. If there is a record, it is copied to the results, as if the script had
@@ -116,8 +117,9 @@ impl Records {
             return Ok(None);
         }
         let directory = results.join(Stack::C.name()).join("recorded");
+        let file = format!("{}.out", file_name(&script.name));
         fs::create_dir_all(&directory)
-            .and_then(|()| fs::copy(&record, directory.join(format!("{}.out", script.name))))
+            .and_then(|()| fs::copy(&record, directory.join(file)))
             .with_context(|| format!("cannot copy {}", record.display()))?;
         Ok(Some(Outcome {
             name: report::name(&script.name, Stack::C),
@@ -133,12 +135,6 @@ impl Records {
         };
         self.cache.store(&name, printed)
     }
-}
-
-/// Returns `true` if a file is a test, and not a library of tests.
-fn is_script(file: &Path) -> bool {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".sh") && name.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Returns the file at `path`, or all files in the directory `path`, sorted.

@@ -5,6 +5,8 @@
 //!
 //! Old directories are removed when a run begins, except those of runs that have not ended, whose
 //! guests write there. Such a run holds the lock of its directory.
+//!
+//! The files of the test `group/name` are called `group-name` ([`file_name`]).
 
 use crate::project;
 use anyhow::{
@@ -70,6 +72,11 @@ impl Results {
     pub(super) fn path(&self) -> &Path {
         &self.directory
     }
+}
+
+/// Returns the name of a test as a part of file names, which have no slash.
+pub(super) fn file_name(test: &str) -> String {
+    test.replace('/', "-")
 }
 
 /// Waits for the lock of a directory. Dropping the file releases it.

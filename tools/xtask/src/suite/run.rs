@@ -11,7 +11,10 @@ use super::{
         Outcome,
         Verdict, //
     },
-    results::Results,
+    results::{
+        file_name,
+        Results, //
+    },
     script::{
         Boots,
         Hardware,
@@ -139,7 +142,7 @@ impl<'a> Run<'a> {
         let mut waiting = scripts.iter().peekable();
         while let Some(first) = waiting.peek() {
             let boot = first.name.clone();
-            let output = self.output_directory(stack, &boot)?;
+            let output = self.output_directory(stack, &file_name(&boot))?;
             let media = Media::create(hardware)?;
             let start = Instant::now();
             let booted = Session::boot(Boot {
@@ -200,7 +203,8 @@ impl<'a> Run<'a> {
         };
         let media = Media::create(&script.hardware)?;
         for (boot, &under) in (1..).zip(&stacks) {
-            let output = self.output_directory(stack, &format!("{}-boot{boot}", script.name))?;
+            let name = format!("{}-boot{boot}", file_name(&script.name));
+            let output = self.output_directory(stack, &name)?;
             let in_boot = || format!("in boot {boot}");
             let guest = Boot {
                 machine: self.machine,
@@ -248,11 +252,12 @@ fn verdict_of(result: Result<Verdict>) -> Result<Verdict> {
 /// Runs one script with freshly loaded modules. Returns the verdict, and whether the machine is
 /// still usable.
 fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Result<(Verdict, bool)> {
-    let file = format!("tests/{}.sh", script.name);
+    let path = format!("tests/{}.sh", script.name);
+    let name = file_name(&script.name);
     session.load(stack)?;
     let call = Call {
-        script: &file,
-        name: &script.name,
+        script: &path,
+        name: &name,
         stack,
         boot,
         arguments: &script.arguments,
@@ -263,7 +268,7 @@ fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Resul
     match ending {
         Ending::Done(0) => {}
         Ending::Done(SKIPPED) => {
-            let reason = tail(&session.written(&script.name, "err"), 1);
+            let reason = tail(&session.written(&name, "err"), 1);
             let usable = session.unload().is_ok();
             return Ok((Verdict::Skipped(reason), usable));
         }
@@ -278,9 +283,9 @@ fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Resul
             ));
         }
     }
-    reasons.extend(session.faults(&script.name));
+    reasons.extend(session.faults(&name));
     if !reasons.is_empty() {
-        reasons.push(traces(session, &script.name));
+        reasons.push(traces(session, &name));
     }
     let mut usable = matches!(ending, Ending::Done(_));
     if usable {

@@ -20,7 +20,10 @@ use anyhow::{
 };
 use std::{
     fs,
-    path::Path,
+    path::{
+        Path,
+        PathBuf, //
+    },
     time::Duration, //
 };
 
@@ -82,7 +85,7 @@ impl Boots {
 /// A test script.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Script {
-    /// The file's name without `.sh`.
+    /// `group/name`: the path in the directory of the tests, without `.sh`.
     pub(crate) name: String,
     /// The first sentence of its head.
     pub(crate) description: String,
@@ -105,6 +108,9 @@ pub(crate) struct Script {
 const TAGS: [&str; 1] = [SLOW];
 const SLOW: &str = "slow";
 
+/// The directory of libraries and programs of the tests, beside the groups.
+const COMMON: &str = "common";
+
 impl Script {
     /// Returns `true` if it runs only when it is selected.
     pub(crate) fn is_slow(&self) -> bool {
@@ -120,30 +126,25 @@ impl Script {
         }
     }
 
-    /// Reads all `NN-name.sh` in a directory, sorted by name.
+    /// Reads all `group/name.sh` in the directory of the tests, sorted by name.
     pub(crate) fn read_all(directory: &Path) -> Result<Vec<Self>> {
-        let entries = fs::read_dir(directory)
-            .with_context(|| format!("cannot read {}", directory.display()))?;
         let mut scripts = Vec::new();
-        for entry in entries {
-            let path = entry
-                .with_context(|| format!("cannot read {}", directory.display()))?
-                .path();
-            let Some(name) = path
-                .file_name()
-                .and_then(|name| name.to_str()?.strip_suffix(".sh"))
-            else {
-                continue;
-            };
-            if !name.starts_with(|first: char| first.is_ascii_digit()) {
+        for group in entries(directory)? {
+            if !group.is_dir() || group.ends_with(COMMON) {
                 continue;
             }
-            let text = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            scripts.push(
-                Self::parse(name, &text)
-                    .with_context(|| format!("in the head of {}", path.display()))?,
-            );
+            for path in entries(&group)? {
+                let relative = path.strip_prefix(directory).ok().and_then(Path::to_str);
+                let Some(name) = relative.and_then(|path| path.strip_suffix(".sh")) else {
+                    continue;
+                };
+                let text = fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                scripts.push(
+                    Self::parse(name, &text)
+                        .with_context(|| format!("in the head of {}", path.display()))?,
+                );
+            }
         }
         scripts.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(scripts)
@@ -243,6 +244,13 @@ impl Script {
     }
 }
 
+/// Returns the paths of the entries of a directory.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+        .with_context(|| format!("cannot read {}", directory.display()))
+}
+
 /// Returns the first sentence of the head: of the text behind the license.
 fn description(text: &str) -> String {
     let head = text.lines().map_while(|line| line.strip_prefix('#'));
@@ -305,6 +313,7 @@ fn parse_size(text: &str) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn sizes() {
@@ -320,7 +329,7 @@ mod tests {
     fn a_full_head() {
         let text = "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n#\n# needs: nvdimm=128M,label=128K nvdimm=64M\n\
             # plugs: nvdimm=32M\n# memmap: 64M!512M\n# stacks: rust c\n# compare\n# timeout: 30\n# boots: 2\n# cpus: 1\n\n# boots: 9\n";
-        let script = Script::parse("10-x", text).unwrap();
+        let script = Script::parse("btt/x", text).unwrap();
         let labelled = NvdimmNeed {
             size: 128 * MIB,
             label: 128 * KIB,
@@ -363,7 +372,7 @@ mod tests {
 
     #[test]
     fn an_empty_head() {
-        let script = Script::parse("10-x", "#!/bin/sh\nset -eu\n").unwrap();
+        let script = Script::parse("btt/x", "#!/bin/sh\nset -eu\n").unwrap();
         assert_eq!(script.hardware, Hardware::default());
         assert_eq!(script.stacks, [Stack::Rust]);
         assert_eq!(script.boots, Boots::Shared);
@@ -371,20 +380,40 @@ mod tests {
 
     #[test]
     fn tags() {
-        assert!(Script::parse("10-x", "# tags: slow\n").unwrap().is_slow());
-        assert!(!Script::parse("10-x", "# timeout: 9\n").unwrap().is_slow());
-        assert!(Script::parse("10-x", "# tags: slwo\n").is_err());
+        assert!(Script::parse("btt/x", "# tags: slow\n").unwrap().is_slow());
+        assert!(!Script::parse("btt/x", "# timeout: 9\n").unwrap().is_slow());
+        assert!(Script::parse("btt/x", "# tags: slwo\n").is_err());
+    }
+
+    /// Names of files are made from them, in which `/` becomes `-`.
+    #[test]
+    fn names() {
+        let word = |text: &str, more: &str| {
+            let ok = |c: char| c.is_ascii_lowercase() || more.contains(c);
+            text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(ok)
+        };
+        let tests = crate::project::root().join("qemu/tests");
+        for script in Script::read_all(&tests).unwrap() {
+            let (group, name) = script.name.split_once('/').unwrap();
+            assert!(
+                word(group, "") && word(name, "0123456789-_"),
+                "{group}/{name}"
+            );
+            let path = tests.join(format!("{}.sh", script.name));
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o111, 0, "{} is executable", path.display());
+        }
     }
 
     #[test]
     fn firmware_for_each_boot() {
-        let script = Script::parse("10-x", "# firmware: large small\n# boots: 2\n").unwrap();
+        let script = Script::parse("btt/x", "# firmware: large small\n# boots: 2\n").unwrap();
         assert_eq!(script.hardware.firmware, ["large", "small"]);
     }
 
     #[test]
     fn boots_of_alternating_stacks() {
-        let script = Script::parse("10-x", "# boots: c rust c\n").unwrap();
+        let script = Script::parse("btt/x", "# boots: c rust c\n").unwrap();
         assert_eq!(
             script.boots,
             Boots::Stacks(vec![Stack::C, Stack::Rust, Stack::C])
@@ -394,13 +423,13 @@ mod tests {
     #[test]
     fn sizes_of_boots() {
         let script = Script::parse(
-            "10-x",
+            "btt/x",
             "# needs: nvdimm=96M\n# boots: 3\n# sizes: 96M 64M 96M\n",
         );
         let script = script.unwrap();
         let sizes = [1, 2, 3, 4].map(|boot| script.first_size(boot));
         assert_eq!(sizes, [96, 64, 96, 96].map(|size| Some(size * MIB)));
-        let script = Script::parse("10-x", "# needs: nvdimm=96M\n# boots: 2\n").unwrap();
+        let script = Script::parse("btt/x", "# needs: nvdimm=96M\n# boots: 2\n").unwrap();
         assert_eq!(script.first_size(1), None);
     }
 
@@ -415,18 +444,18 @@ mod tests {
 
     #[test]
     fn mistakes_are_refused() {
-        assert!(Script::parse("10-x", "# needs: nvdimm=12Q\n").is_err());
-        assert!(Script::parse("10-x", "# needs: label=128K\n").is_err());
-        assert!(Script::parse("10-x", "# stacks: zig\n").is_err());
-        assert!(Script::parse("10-x", "# stacks: rust\n# compare\n").is_err());
+        assert!(Script::parse("btt/x", "# needs: nvdimm=12Q\n").is_err());
+        assert!(Script::parse("btt/x", "# needs: label=128K\n").is_err());
+        assert!(Script::parse("btt/x", "# stacks: zig\n").is_err());
+        assert!(Script::parse("btt/x", "# stacks: rust\n# compare\n").is_err());
         for head in [
             "# boots: 2\n# sizes: 64M\n",
             "# needs: nvdimm=64M\n# sizes: 64M\n",
             "# needs: nvdimm=64M\n# boots: 2\n# sizes: 65M\n",
             "# needs: nvdimm=64M,label=128K\n# boots: 2\n# sizes: 32M\n",
         ] {
-            assert!(Script::parse("10-x", head).is_err(), "{head}");
+            assert!(Script::parse("btt/x", head).is_err(), "{head}");
         }
-        assert!(Script::parse("10-x", "# needs: nvdimm=1M\n# firmware: large\n").is_err());
+        assert!(Script::parse("btt/x", "# needs: nvdimm=1M\n# firmware: large\n").is_err());
     }
 }

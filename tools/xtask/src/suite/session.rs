@@ -72,7 +72,7 @@ const FAULTS: [&str; 15] = [
 pub(crate) struct Call<'a> {
     /// The path under qemu/.
     pub(crate) script: &'a str,
-    /// The name of its output files.
+    /// The name of its output files, without a slash.
     pub(crate) name: &'a str,
     pub(crate) stack: Stack,
     pub(crate) boot: u32,

@@ -142,17 +142,17 @@ mod tests {
     #[test]
     fn a_table_is_read_as_it_was_written() {
         let mut table = Table::default();
-        table.keep_tests(&["10-x [c]".to_owned(), "10-x [rust]".to_owned()]);
+        table.keep_tests(&["btt/x [c]".to_owned(), "btt/x [rust]".to_owned()]);
         let row = Row {
             date: "2026-11-28".to_owned(),
             commit: "0123456789ab with changes".to_owned(),
             seconds: "61".to_owned(),
         };
-        table.0.insert("10-x [rust]".to_owned(), row.clone());
+        table.0.insert("btt/x [rust]".to_owned(), row.clone());
         assert_eq!(Table::parse(&table.text()), table);
-        table.keep_tests(&["10-x [rust]".to_owned(), "11-y [rust]".to_owned()]);
-        assert_eq!(table.0["10-x [rust]"], row);
-        assert_eq!(table.0["11-y [rust]"], Row::never());
+        table.keep_tests(&["btt/x [rust]".to_owned(), "btt/y [rust]".to_owned()]);
+        assert_eq!(table.0["btt/x [rust]"], row);
+        assert_eq!(table.0["btt/y [rust]"], Row::never());
         assert_eq!(table.0.len(), 2);
     }
 
