@@ -2,7 +2,7 @@
 /*
  * Tests the simulated buses through libndctl: the assertions of ndctl's own library test on DIMMs,
  * their health and its notifications, labels, regions, raw namespaces and BTTs.
- * qemu/tests/79-library.sh runs it on buses in their initial state.
+ * qemu/tests/ndctl/libndctl.sh runs it on buses in their initial state.
  *
  * The first failed assertion ends the program with a message and status 1.
  */

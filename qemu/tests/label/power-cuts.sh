@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Power cuts while labels are written: the namespace that is being changed is as before or after a
-# change, its neighbour is unchanged, and no slot and no space is lost. make test ARGS="--iterations
-# 21 49-" cuts the power 20 times.
+# change, its neighbour is unchanged, and no slot and no space is lost.
+# `make test ARGS="--iterations 21 label/power-cuts"` cuts the power 20 times.
 #
 # needs: nvdimm=160M,label=128K
 # boots: 4

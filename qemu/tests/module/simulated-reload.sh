@@ -3,7 +3,7 @@
 #
 # Simulated buses are loaded and unloaded repeatedly, in the first two rounds and in the last one
 # with a new BTT and a locked DIMM: numbers start again, and no memory is leaked.
-# `make test ARGS="--append rounds=50 78-"` does 50 rounds.
+# `make test ARGS="--append rounds=50 module/simulated-reload"` does 50 rounds.
 #
 # timeout: 600
 . "$LIB"

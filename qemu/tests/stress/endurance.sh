@@ -5,7 +5,8 @@
 # first one is unbound and bound between rounds: no data are lost, kernel memory does not grow, and
 # the requests a second of the first and last rounds are printed.
 #
-# `make test ARGS="--stack rust --timeout-scale 30 --append seconds=7200 87-"` runs for two hours.
+# `make test ARGS="--stack rust --timeout-scale 30 --append seconds=7200 stress/endurance"` runs for
+# two hours.
 #
 # needs: nvdimm=64M nvdimm=32M
 # stacks: rust

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # fsx changes files at random and compares each read with what it wrote: two at the same time on
-# ext4 and XFS, and the disk itself. The files are the same after the BTT was detected again. make
-# test ARGS="24- -- 100000" does that number of steps.
+# ext4 and XFS, and the disk itself. The files are the same after the BTT was detected again.
+# `make test ARGS="stress/fsx -- 100000"` does that number of steps.
 #
 # needs: nvdimm=384M
 # stacks: rust c

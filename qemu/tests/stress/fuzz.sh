@@ -5,8 +5,8 @@
 # unexpected result, namespaces in use do not change, and no capacity is lost. On QEMU's DIMMs and
 # on the simulated buses, which support more commands.
 #
-# make test ARGS="--append fuzz=600 48-" takes 600 seconds, half of it for ioctls. fuzz-seed=N
-# repeats the random choices of another run.
+# `make test ARGS="--append fuzz=600 stress/fuzz"` takes 600 seconds, half of it for ioctls.
+# fuzz-seed=N repeats the random choices of another run.
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # timeout: 900

@@ -3,8 +3,8 @@
 #
 # Eight namespaces in one region, three of them in sector mode, through reboots and under both
 # stacks in turns: each boot finds the namespaces of the previous one with their data, destroys all
-# of them, creates them in another order, and replaces two. No slot and no space is lost. make test
-# ARGS="--iterations 20 46-" does it 20 times.
+# of them, creates them in another order, and replaces two. No slot and no space is lost.
+# `make test ARGS="--iterations 20 stress/namespace-churn"` does it 20 times.
 #
 # needs: nvdimm=352M,label=128K
 # boots: rust c rust

@@ -3,8 +3,8 @@
 #
 # The stressors of stress-ng that reach the disk, one after the other on ext4 and XFS: all pass, and
 # the file system is intact when the BTT was detected again. Data are mostly compared in the page
-# cache here; 21-fio and 24-exerciser read them from the disk. make test ARGS="--timeout-scale 4 23-
-# -- 4" gives each 4 s.
+# cache here; stress/fio and stress/fsx read them from the disk.
+# `make test ARGS="--timeout-scale 4 stress/stress-ng -- 4"` gives each 4 s.
 #
 # needs: nvdimm=384M
 # stacks: rust c
