@@ -8,7 +8,7 @@ XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir
 
 help:
 	@echo 'make run              demonstrate the modules in a virtual machine'
-	@echo 'make test             run all tests; ARGS="--stack c 10- 20-" selects guest tests, ARGS="--list" lists them'
+	@echo 'make test             run all tests; ARGS="--stack c btt/ block/tools" selects guest tests, ARGS="--list" lists them'
 	@echo 'make test-debug       run guest tests on a kernel with KASAN, lockdep, kmemleak and more; ARGS as above'
 	@echo 'make test-realtime    run guest tests on a real-time kernel; ARGS as above'
 	@echo 'make powercut N=1000  cut the power under load 1000 times, with a check after each cut'

@@ -5,6 +5,7 @@
 #
 # needs: nvdimm=64M
 # stacks: rust c
+# tags: quick
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 

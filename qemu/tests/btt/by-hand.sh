@@ -7,6 +7,7 @@
 # needs: nvdimm=32M nvdimm=1G
 # stacks: rust c
 # compare
+# tags: quick
 # timeout: 300
 . "$LIB"
 . "${LIB%/*}/devices.sh"

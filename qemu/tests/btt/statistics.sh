@@ -5,6 +5,7 @@
 # The disk's own counters count its effects: two fences a batch.
 #
 # needs: nvdimm=64M
+# tags: quick
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 

@@ -4,6 +4,7 @@
 # A DIMM that crosses a threshold wakes the pollers of its flags and no others: ndctl monitor logs
 # the events of the DIMMs that it monitors.
 #
+# tags: quick
 # timeout: 180
 . "$LIB"
 . "${LIB%/*}/simulated.sh"

@@ -3,6 +3,8 @@
 #
 # The KUnit tests in our modules have passed. The kernel runs them while it loads a module, but a
 # failure does not prevent loading.
+#
+# tags: quick
 . "$LIB"
 
 kunit=/sys/kernel/debug/kunit

@@ -4,6 +4,7 @@
 # A namespace must be contiguous on each DIMM: with free space in two extents, the default size is
 # that of the larger one.
 #
+# tags: quick
 # timeout: 120
 . "$LIB"
 . "${LIB%/*}/simulated.sh"

@@ -4,6 +4,7 @@
 # A configured, disabled namespace gets a new UUID: the UUID is in the labels, and the namespace can
 # be enabled.
 #
+# tags: quick
 # timeout: 120
 . "$LIB"
 . "${LIB%/*}/simulated.sh"

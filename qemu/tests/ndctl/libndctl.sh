@@ -4,6 +4,7 @@
 # Assertions of ndctl's test of libndctl on DIMMs, labels, raw and sector mode: a program on
 # libndctl, tools/library, checks them. The commands of DIMMs are checked here.
 #
+# tags: quick
 # timeout: 240
 . "$LIB"
 . "${LIB%/*}/simulated.sh"

@@ -6,6 +6,7 @@
 # needs: nvdimm=64M
 # stacks: rust c
 # compare
+# tags: quick
 . "$LIB"
 
 wait_for 10 test -b /dev/pmem0

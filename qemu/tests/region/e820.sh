@@ -7,6 +7,7 @@
 # memmap: 64M!512M 32M!640M
 # stacks: rust c
 # compare
+# tags: quick
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 

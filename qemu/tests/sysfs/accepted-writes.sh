@@ -6,6 +6,7 @@
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K
 # stacks: rust c
+# tags: quick
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 

@@ -53,7 +53,10 @@ use report::{
 };
 use results::Results;
 use run::Run;
-use script::Script;
+use script::{
+    Script,
+    Tag, //
+};
 use std::{
     collections::BTreeSet,
     process::ExitCode, //
@@ -70,10 +73,13 @@ pub(crate) struct Selection {
     /// List the guest tests with their stacks, tags and descriptions, and run none.
     #[arg(long)]
     list: bool,
-    /// Only guest tests with one of these tags in their head; no unit tests then. Tests with the
-    /// tag `slow` run only when their tag or their name is asked for.
-    #[arg(long, value_name = "TAG")]
-    tag: Vec<String>,
+    /// Only guest tests of this group; no unit tests then. May be repeated.
+    #[arg(long)]
+    group: Vec<String>,
+    /// Only guest tests with this tag; no unit tests then. May be repeated. Slow tests run only
+    /// with `--tag slow`, or if one of the names matches more than their group.
+    #[arg(long)]
+    tag: Vec<Tag>,
     /// Only under this stack.
     #[arg(long)]
     stack: Option<Stack>,
@@ -99,41 +105,50 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Returns `true` if neither names nor tags were given: every test is selected that is not
-    /// slow.
+    /// Returns `true` if everything is selected that is not slow.
     fn is_general(&self) -> bool {
-        self.filters.is_empty() && self.tag.is_empty()
+        self.filters.is_empty() && self.group.is_empty() && self.tag.is_empty()
     }
 
-    fn names(&self, name: &str) -> bool {
+    fn names(&self, name: &str, group: &str) -> bool {
         let mut filters = self.filters.iter();
-        self.filters.is_empty() || filters.any(|filter| name.contains(filter.as_str()))
+        let named = self.filters.is_empty() || filters.any(|filter| name.contains(filter.as_str()));
+        named && (self.group.is_empty() || self.group.iter().any(|one| one == group))
+    }
+
+    /// Returns `true` if it is selected, or would be if it were not slow.
+    fn matches(&self, script: &Script) -> bool {
+        let tagged = || self.tag.iter().any(|tag| script.tags.contains(tag));
+        self.names(&script.name, script.group()) && (self.tag.is_empty() || tagged())
+    }
+
+    /// Returns `true` if the arguments ask for a script even if it is slow. A filter that matches
+    /// its group alone does not.
+    fn insists(&self, script: &Script) -> bool {
+        let group = format!("{}/", script.group());
+        let exact = |filter: &String| {
+            script.name.contains(filter.as_str()) && !group.contains(filter.as_str())
+        };
+        self.tag.contains(&Tag::Slow) || self.filters.iter().any(exact)
     }
 
     fn wants(&self, script: &Script) -> bool {
-        let tagged = || script.tags.iter().any(|tag| self.tag.contains(tag));
-        let by_tag = if self.tag.is_empty() {
-            !self.is_general() || !script.is_slow()
-        } else {
-            tagged()
-        };
-        self.names(&script.name) && by_tag
+        self.matches(script) && (!script.is_slow() || self.insists(script))
     }
 
     /// Returns the lines of a list of the selected tests. Slow tests are listed, too.
     fn listed(&self, scripts: &[Script], chains: &[Chain]) -> Vec<String> {
         let of_stack = |stack: &Stack| self.stack.is_none_or(|only| only == *stack);
-        let line = |name: &str, stacks: &[Stack], tags: &[String], description: &str| {
+        let line = |name: &str, stacks: &[Stack], tags: &[Tag], description: &str| {
             let stacks = stacks.iter().map(|stack| stack.name());
             let stacks = stacks.collect::<Vec<_>>().join(",");
-            let tags = tags.join(",");
-            format!("{name:<32} {stacks:<7} {tags:<5} {description}")
+            let tags = tags.iter().map(|tag| tag.name());
+            let tags = tags.collect::<Vec<_>>().join(",");
+            format!("{name:<32} {stacks:<7} {tags:<15} {description}")
         };
-        let scripts = scripts.iter().filter(|script| {
-            let by_tag =
-                self.tag.is_empty() || script.tags.iter().any(|tag| self.tag.contains(tag));
-            by_tag && self.names(&script.name) && script.tested_stacks().iter().any(of_stack)
-        });
+        let scripts = scripts
+            .iter()
+            .filter(|script| self.matches(script) && script.tested_stacks().iter().any(of_stack));
         let chains = chains
             .iter()
             .filter(|chain| self.wants_chain(chain) && of_stack(&chain.stack));
@@ -146,9 +161,24 @@ impl Selection {
         scripts.chain(chains).collect()
     }
 
+    /// Fails if `--group` names a group that does not exist.
+    fn check_groups(&self, scripts: &[Script]) -> Result<()> {
+        let chains = Chain::all();
+        let groups = scripts.iter().map(Script::group);
+        let groups = groups.chain(chains.iter().map(|chain| chain.group()));
+        let groups = groups.collect::<BTreeSet<_>>();
+        for group in &self.group {
+            ensure!(
+                groups.contains(group.as_str()),
+                "'{group}' is no group, expected one of {groups:?}"
+            );
+        }
+        Ok(())
+    }
+
     /// Power cuts have no tags.
     fn wants_chain(&self, chain: &Chain) -> bool {
-        self.tag.is_empty() && self.names(&chain.name())
+        self.tag.is_empty() && self.names(&chain.name(), chain.group())
     }
 
     /// Returns `true` if recorded results of the C stack are used. With `--stack` tests are always
@@ -166,6 +196,7 @@ fn default_jobs() -> usize {
 /// `make test ARGS="--list"`: prints one line a test. Needs no set-up.
 fn list(selection: &Selection) -> Result<ExitCode> {
     let scripts = Script::read_all(&project::root().join(TESTS))?;
+    selection.check_groups(&scripts)?;
     for line in selection.listed(&scripts, &Chain::all()) {
         println!("{line}");
     }
@@ -202,6 +233,7 @@ pub(crate) fn test_on(flavour: Flavour, selection: &Selection) -> Result<ExitCod
 
 fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Result<Tally> {
     let all = Script::read_all(&project::root().join(TESTS))?;
+    selection.check_groups(&all)?;
     let mut scripts = all.clone();
     scripts.retain(|script| selection.wants(script));
     for script in &mut scripts {
@@ -296,12 +328,51 @@ mod tests {
     }
 
     #[test]
+    fn slow_tests_are_named_or_tagged() {
+        let script = |name: &str, tags: &[Tag]| {
+            let mut script = Script::named(name);
+            script.tags = tags.to_vec();
+            script
+        };
+        let slow = script("btt/long", &[Tag::Slow, Tag::NfitTest]);
+        let short = script("btt/short", &[Tag::NfitTest]);
+        for (words, slow_too) in [
+            ("btt/", false),
+            ("btt", false),
+            ("--group btt", false),
+            ("--tag nfit_test", false),
+            ("btt/long btt/s", true),
+            ("o btt/s", true),
+            ("--tag slow --tag nfit_test", true),
+        ] {
+            let selection = parse(words);
+            assert_eq!(selection.wants(&slow), slow_too, "{words}");
+            assert!(selection.wants(&short), "{words}");
+        }
+        assert!(!parse("--group label").wants(&short));
+        assert!(!parse("--group btt --tag slow").wants(&short));
+        assert!(parse("--group btt --tag slow").wants(&slow));
+    }
+
+    #[test]
+    fn groups_exist() {
+        let scripts = [Script::named("btt/x")];
+        for (words, known) in [
+            ("--group btt --group power-cut", true),
+            ("--group btt/", false),
+        ] {
+            assert_eq!(parse(words).check_groups(&scripts).is_ok(), known);
+        }
+    }
+
+    #[test]
     fn lists_have_a_line_a_test() {
         let scripts = Script::read_all(&project::root().join(TESTS)).unwrap();
         let chains = Chain::all();
         let count = |words| parse(words).listed(&scripts, &chains).len();
         assert_eq!(count("--list"), scripts.len() + chains.len());
         assert_eq!(count("--list nfit/devices"), 1);
+        assert_eq!(count("--list --group power-cut"), chains.len());
         let slow = scripts.iter().filter(|script| script.is_slow()).count();
         assert_eq!(count("--list --tag slow"), slow);
         let lines = parse("--list nfit/devices").listed(&scripts, &chains);

@@ -99,20 +99,11 @@ mod tests {
 
     #[test]
     fn equal_needs_share_a_job() {
-        let script = |name: &str, cpus| Script {
-            name: name.to_owned(),
-            description: String::new(),
-            hardware: Hardware {
-                cpus,
-                ..Hardware::default()
-            },
-            stacks: vec![Stack::Rust, Stack::C],
-            compare: false,
-            timeout: Duration::from_secs(1),
-            boots: Boots::Shared,
-            sizes: Vec::new(),
-            arguments: String::new(),
-            tags: Vec::new(),
+        let script = |name: &str, cpus| {
+            let mut script = Script::named(name);
+            script.hardware.cpus = cpus;
+            script.stacks = vec![Stack::Rust, Stack::C];
+            script
         };
         let mut scripts = vec![script("1", None), script("2", Some(1)), script("3", None)];
         assert_eq!(plan(&scripts, Vec::new(), None).len(), 4);

@@ -232,7 +232,12 @@ impl Chain {
     pub(super) fn name(&self) -> String {
         let kind = self.kind.name();
         let number = self.number.map_or(String::new(), |n| format!("-{n:03}"));
-        format!("{GROUP}/{kind}-{}{number}", self.sector_size)
+        format!("{}/{kind}-{}{number}", self.group(), self.sector_size)
+    }
+
+    /// Returns the group for `--group`.
+    pub(super) fn group(&self) -> &'static str {
+        GROUP
     }
 
     /// Returns one sentence for a list of tests.

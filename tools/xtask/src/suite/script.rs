@@ -100,21 +100,47 @@ pub(crate) struct Script {
     pub(crate) sizes: Vec<u64>,
     /// Its arguments.
     pub(crate) arguments: String,
-    /// Its tags. With `slow` it runs only when it is selected.
-    pub(crate) tags: Vec<String>,
+    pub(crate) tags: Vec<Tag>,
 }
 
-/// The tags that a head may name.
-const TAGS: [&str; 1] = [SLOW];
-const SLOW: &str = "slow";
+/// A property by which tests are selected.
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+pub(crate) enum Tag {
+    /// It takes a few seconds. Together these tests cover a bit of everything.
+    Quick,
+    /// It runs only when it is selected.
+    Slow,
+    /// Its output must be the same under both stacks. Follows from the line `# compare`.
+    Compare,
+    /// It uses simulated buses. Follows from what the script calls.
+    #[value(name = "nfit_test")]
+    NfitTest,
+}
+
+impl Tag {
+    /// Returns the name in heads, lists and arguments.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Slow => "slow",
+            Self::Compare => "compare",
+            Self::NfitTest => "nfit_test",
+        }
+    }
+}
 
 /// The directory of libraries and programs of the tests, beside the groups.
 const COMMON: &str = "common";
 
 impl Script {
+    /// Returns its group.
+    pub(crate) fn group(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+
     /// Returns `true` if it runs only when it is selected.
     pub(crate) fn is_slow(&self) -> bool {
-        self.tags.iter().any(|tag| tag == SLOW)
+        self.tags.contains(&Tag::Slow)
     }
 
     /// Returns the stacks for which it has results.
@@ -150,10 +176,11 @@ impl Script {
         Ok(scripts)
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self> {
-        let mut script = Self {
+    /// Returns a script with a head that says nothing.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
             name: name.to_owned(),
-            description: description(text),
+            description: String::new(),
             hardware: Hardware::default(),
             stacks: vec![Stack::Rust],
             compare: false,
@@ -162,6 +189,13 @@ impl Script {
             sizes: Vec::new(),
             arguments: String::new(),
             tags: Vec::new(),
+        }
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Self> {
+        let mut script = Self {
+            description: description(text),
+            ..Self::named(name)
         };
         let head = text
             .lines()
@@ -206,6 +240,7 @@ impl Script {
             }
         }
         script.check_sizes()?;
+        script.add_tags(text)?;
         ensure!(!script.stacks.is_empty(), "stacks names none");
         ensure!(
             script.hardware.firmware.is_empty()
@@ -233,6 +268,23 @@ impl Script {
             "sizes has more than the NVDIMM's file"
         );
         ensure!(self.boots != Boots::Shared, "sizes needs boots");
+        Ok(())
+    }
+
+    /// Adds the tags that follow from the script.
+    fn add_tags(&mut self, text: &str) -> Result<()> {
+        ensure!(
+            !(self.is_slow() && self.tags.contains(&Tag::Quick)),
+            "a test is quick or slow"
+        );
+        if self.compare {
+            self.tags.push(Tag::Compare);
+        }
+        let mut code = text.lines().filter(|line| !line.starts_with('#'));
+        if code.any(|line| line.contains("/simulated.sh\"") || line.contains("modprobe nfit_test"))
+        {
+            self.tags.push(Tag::NfitTest);
+        }
         Ok(())
     }
 
@@ -270,12 +322,13 @@ fn parse_stack(name: &str) -> Result<Stack> {
     Stack::parse(name).with_context(|| format!("'{name}' is no stack"))
 }
 
-fn parse_tag(name: &str) -> Result<String> {
-    ensure!(
-        TAGS.contains(&name),
-        "'{name}' is no tag, expected one of {TAGS:?}"
-    );
-    Ok(name.to_owned())
+/// Only tags that do not follow from the script are written in a head.
+fn parse_tag(name: &str) -> Result<Tag> {
+    match name {
+        "quick" => Ok(Tag::Quick),
+        "slow" => Ok(Tag::Slow),
+        _ => bail!("'{name}' is no tag for a head, expected quick or slow"),
+    }
 }
 
 /// `nvdimm=128M` or `nvdimm=128M,label=128K`.
@@ -380,9 +433,25 @@ mod tests {
 
     #[test]
     fn tags() {
-        assert!(Script::parse("btt/x", "# tags: slow\n").unwrap().is_slow());
-        assert!(!Script::parse("btt/x", "# timeout: 9\n").unwrap().is_slow());
-        assert!(Script::parse("btt/x", "# tags: slwo\n").is_err());
+        let tags = |text| Script::parse("btt/x", text).unwrap().tags;
+        assert_eq!(tags("# tags: slow\n"), [Tag::Slow]);
+        assert_eq!(tags("# timeout: 9\n"), []);
+        assert_eq!(
+            tags("# stacks: rust c\n# compare\n# tags: quick\n"),
+            [Tag::Quick, Tag::Compare]
+        );
+        let simulated = [". \"${LIB%/*}/simulated.sh\"\n", "modprobe nfit_test x=1\n"];
+        for line in simulated {
+            assert_eq!(tags(line), [Tag::NfitTest], "{line}");
+        }
+        assert_eq!(tags("# After `modprobe nfit_test`.\n"), []);
+        for head in [
+            "# tags: slwo\n",
+            "# tags: compare\n",
+            "# tags: quick slow\n",
+        ] {
+            assert!(Script::parse("btt/x", head).is_err(), "{head}");
+        }
     }
 
     /// Names of files are made from them, in which `/` becomes `-`.
