@@ -366,7 +366,10 @@ fn parse_size(text: &str) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::{
+        os::unix::fs::PermissionsExt,
+        process::Command, //
+    };
 
     #[test]
     fn sizes() {
@@ -471,6 +474,25 @@ mod tests {
             let path = tests.join(format!("{}.sh", script.name));
             let mode = fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o111, 0, "{} is executable", path.display());
+        }
+    }
+
+    #[test]
+    fn the_template_is_a_test() {
+        let tests = tempfile::tempdir().unwrap();
+        let command = tests.path().join("new");
+        fs::copy(crate::project::root().join("qemu/tests/new"), &command).unwrap();
+        fs::create_dir(tests.path().join("btt")).unwrap();
+        let new = |name| Command::new(&command).arg(name).output().unwrap();
+        assert!(new("btt/x").status.success());
+        let scripts = Script::read_all(tests.path()).unwrap();
+        let [script] = &scripts[..] else {
+            panic!("{scripts:?}");
+        };
+        assert_eq!(script.name, "btt/x");
+        assert_eq!(script.hardware.nvdimms.len(), 1);
+        for name in ["btt/x", "btt/../y", "btt/X", "y", "tbt/y", "common/y"] {
+            assert!(!new(name).status.success(), "{name}");
         }
     }
 
