@@ -9,28 +9,19 @@
 . "${LIB%/*}/simulated.sh"
 . "${LIB%/*}/errors.sh"
 
-reset_labels 1.2
-region=$(region_of_ways 2)
-created=$(ndctl create-namespace -r "$region" -m sector -l 4096) || fail "create: $?"
-namespace=$(field "$created" dev)
-disk=$(field "$created" blockdev)
-raw_disk=${disk%s}
+create_sector_namespace
 
 # word OFFSET: prints a little-endian word of the raw disk.
 word() {
 	od -An -t u4 -j "$1" -N 4 "/dev/$raw_disk" | tr -d ' '
 }
 
-block() {
-	dd if="$1" of="$2" bs=4096 skip="$3" seek="$4" count=1 status=none 2>dd.log "$5"
-}
-
 read_block() {
-	block "/dev/$disk" read "$1" 0 iflag=direct
+	copy_block "/dev/$disk" read "$1" 0 iflag=direct
 }
 
 write_block() {
-	block data "/dev/$disk" 0 "$1" oflag=direct
+	copy_block data "/dev/$disk" 0 "$1" oflag=direct
 }
 
 head -c 4096 /dev/urandom >data

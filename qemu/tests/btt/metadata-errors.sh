@@ -12,26 +12,21 @@
 . "${LIB%/*}/simulated.sh"
 . "${LIB%/*}/errors.sh"
 
-reset_labels 1.2
-region=$(region_of_ways 2)
-created=$(ndctl create-namespace -r "$region" -m sector -l 4096) || fail "create: $?"
-namespace=$(field "$created" dev)
-disk=$(field "$created" blockdev)
-raw_disk=${disk%s}
+create_sector_namespace
 
-# copy_block INPUT OUTPUT SKIP SEEK FLAG
-copy_block() {
-	dd if="$1" of="$2" bs=4096 skip="$3" seek="$4" count=1 "$5" status=none 2>dd.log || fail "$1 to $2: $(cat dd.log)"
+# expect_copied INPUT OUTPUT SKIP SEEK FLAG: copies a block.
+expect_copied() {
+	copy_block "$@" || fail "$1 to $2: $(cat dd.log)"
 }
 
 # save NAME OFFSET and put_back NAME OFFSET: save and restore a page of the namespace.
 save() {
-	copy_block "/dev/$raw_disk" "$1" $(($2 / 4096)) 0 iflag=direct
+	expect_copied "/dev/$raw_disk" "$1" $(($2 / 4096)) 0 iflag=direct
 }
 
 put_back() {
 	raw
-	copy_block "$1" "/dev/$raw_disk" 0 $(($2 / 4096)) oflag=direct
+	expect_copied "$1" "/dev/$raw_disk" 0 $(($2 / 4096)) oflag=direct
 	end_raw
 }
 
@@ -53,7 +48,7 @@ lose() {
 
 # expect_data SECTOR
 expect_data() {
-	copy_block "/dev/$disk" read "$1" 0 iflag=direct
+	expect_copied "/dev/$disk" read "$1" 0 iflag=direct
 	expect_ok cmp data read
 }
 
@@ -74,8 +69,8 @@ expect_absent() {
 }
 
 head -c 4096 /dev/urandom >data
-copy_block data "/dev/$disk" 0 5 oflag=direct
-copy_block data "/dev/$disk" 0 2000 oflag=direct
+expect_copied data "/dev/$disk" 0 5 oflag=direct
+expect_copied data "/dev/$disk" 0 2000 oflag=direct
 arena=$(echo /sys/kernel/debug/btt/btt"${region#region}".*/arena0)
 map=$(($(cat "$arena/mapoff")))
 flog=$(($(cat "$arena/logoff")))

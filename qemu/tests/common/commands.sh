@@ -58,3 +58,13 @@ label_region() {
 	ndctl enable-region "$region" >/dev/null 2>&1
 	settle
 }
+
+# create_four: initialises the label area of the DIMM of region0, and makes namespaces of several
+# sizes and modes there.
+create_four() {
+	label_region region0 nmem0
+	create 01 -r region0 -m raw -s 32M
+	create 02 -r region0 -m sector -s 32M
+	create 03 -r region0 -m sector -l 512 -s 32M -n three
+	create 04 -r region0 -m raw -l 4096 -s 16M
+}

@@ -36,6 +36,24 @@ find_errors() {
 	scrubbed
 }
 
+# create_sector_namespace: empties the label areas of the first bus, and makes a namespace in sector
+# mode, with sectors of 4096 bytes, on the region of two DIMMs. Sets $region, $namespace, $disk and
+# $raw_disk.
+create_sector_namespace() {
+	reset_labels 1.2
+	region=$(region_of_ways 2)
+	_created=$(ndctl create-namespace -r "$region" -m sector -l 4096) || fail "create: $?"
+	namespace=$(field "$_created" dev)
+	disk=$(field "$_created" blockdev)
+	raw_disk=${disk%s}
+}
+
+# copy_block INPUT OUTPUT SKIP SEEK FLAG: copies 4096 bytes; SKIP and SEEK are in units of that, and
+# FLAG says which side is a disk: iflag=direct or oflag=direct. Errors are in dd.log.
+copy_block() {
+	dd if="$1" of="$2" bs=4096 skip="$3" seek="$4" count=1 "$5" status=none 2>dd.log
+}
+
 # read_sectors DISK SECTOR COUNT and write_sectors DISK SECTOR COUNT: with direct I/O.
 read_sectors() {
 	dd if="/dev/$1" of=/dev/null bs=512 skip="$2" count="$3" iflag=direct status=none 2>dd.log

@@ -13,12 +13,8 @@
 . "${LIB%/*}/devices.sh"
 . "${LIB%/*}/commands.sh"
 
-label_region region0 nmem0
 # Namespaces of all sizes and modes.
-create 01 -r region0 -m raw -s 32M
-create 02 -r region0 -m sector -s 32M
-create 03 -r region0 -m sector -l 512 -s 32M -n three
-create 04 -r region0 -m raw -l 4096 -s 16M
+create_four
 create 05 -r region0 -m sector -l 4160 -s 16M
 step ndctl list -RNDi
 step ndctl list -Nv
