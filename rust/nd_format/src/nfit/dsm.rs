@@ -7,7 +7,10 @@
 //! functions that the firmware implements. User space may call the functions that the firmware
 //! implements *and* that are publicly documented.
 
-use crate::uuid::Guid;
+use crate::{
+    uapi::bus_command,
+    uuid::Guid, //
+};
 use core::fmt;
 
 /// A set of function numbers, or of ioctl command numbers, 0 to 63.
@@ -73,14 +76,12 @@ impl fmt::Display for Functions {
 
 /// Numbers that functions of DIMM families and ioctl commands of DIMMs have in common.
 pub mod dimm_function {
-    /// Returns the size of the label area.
-    pub const GET_CONFIG_SIZE: u32 = 4;
-    /// Reads a part of the label area.
-    pub const GET_CONFIG_DATA: u32 = 5;
-    /// Writes a part of the label area.
-    pub const SET_CONFIG_DATA: u32 = 6;
-    /// Passes an opaque command to the vendor's firmware.
-    pub const VENDOR: u32 = 9;
+    pub use crate::uapi::dimm_command::{
+        GET_CONFIG_DATA,
+        GET_CONFIG_SIZE,
+        SET_CONFIG_DATA,
+        VENDOR, //
+    };
 }
 
 /// The label functions of a DIMM.
@@ -195,7 +196,7 @@ impl BusFamily {
     pub const REVISION: u64 = 1;
 
     /// Functions of [`BusFamily::Nfit`] that are also ioctl commands, of the same number.
-    pub const COMMANDS: Functions = Functions::span(1, 4);
+    pub const COMMANDS: Functions = Functions::span(bus_command::ARS_CAP, bus_command::CLEAR_ERROR);
 
     /// Returns the number in the ioctl ABI.
     pub const fn number(self) -> u32 {

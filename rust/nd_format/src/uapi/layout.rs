@@ -137,6 +137,60 @@ impl Layout {
     pub fn size<E>(&self, word: impl Fn(usize) -> Result<u32, E>) -> Result<usize, SizeError<E>> {
         end(self.output, end(self.input, 0, &word)?, &word)
     }
+
+    /// Splits a payload into the input and the room for the output. Returns `None` if the payload
+    /// is shorter than its input.
+    pub fn split<'a>(&self, payload: &'a mut [u8]) -> Option<(&'a mut [u8], &'a mut [u8])> {
+        let read = |offset| word(payload, offset).ok_or(());
+        let input = self.input_size(read).ok()?;
+        payload.split_at_mut_checked(input)
+    }
+
+    /// Returns the fields of `output`, with which the firmware has answered `input`. They end
+    /// before the first field that `output` does not hold completely.
+    ///
+    /// Counts are those of the firmware, except that it returns as much of the label area as
+    /// `input` requests.
+    pub fn output_fields<'a>(
+        &self,
+        input: &'a [u8],
+        output: &'a [u8],
+    ) -> impl Iterator<Item = &'a [u8]> + 'a {
+        let mut start = 0usize;
+        self.output.iter().map_while(move |field| {
+            let rest = output.get(start..)?;
+            let before = || word(output, start.checked_sub(WORD)?);
+            let size = match *field {
+                Bytes(size) => size,
+                CountedAt(place) => usize::try_from(word(input, place)?).ok()?,
+                Counted => usize::try_from(before()?).ok()?,
+                ScrubResults => scrub_results(before()?, rest.len())?,
+            };
+            let field = rest.get(..size)?;
+            start = start.checked_add(size)?;
+            Some(field)
+        })
+    }
+}
+
+/// Returns the 32-bit word at `offset` of a payload, or `None` if the payload ends before it does.
+pub fn word(payload: &[u8], offset: usize) -> Option<u32> {
+    let bytes = payload.get(offset..)?.first_chunk()?;
+    Some(u32::from_ne_bytes(*bytes))
+}
+
+/// Returns how many bytes of results the firmware has written behind the length in an output of
+/// `ARS_STATUS`. `all` is the length, and `rest` the number of bytes that are behind it.
+///
+/// The length is that of the whole output. ACPI 6.1 can be read as if the status did not count. An
+/// output with exactly the bytes of a status more than the length says is therefore taken as a
+/// whole.
+fn scrub_results(all: u32, rest: usize) -> Option<usize> {
+    let all = usize::try_from(all).ok()?;
+    Some(match all.checked_sub(WORD) {
+        Some(without_status) if without_status == rest => rest,
+        _ => all.saturating_sub(SCRUB_HEADER),
+    })
 }
 
 /// Returns the offset behind `fields`, of which the first one is at `start`.
@@ -169,7 +223,10 @@ fn end<E>(
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
+    use std::vec::Vec;
 
     /// The size with these words of the payload; others cannot be read.
     fn size(
@@ -237,6 +294,121 @@ mod tests {
             assert_eq!(dimm(VENDOR, &words), Ok(8 + input + 8 + 20));
         }
         assert_eq!(dimm(VENDOR, &[(4, 7)]), Err(SizeError::Word(19)));
+    }
+
+    #[test]
+    fn a_payload_is_split_behind_its_input() {
+        let split = |target, number, payload: &mut [u8]| {
+            let layout = Layout::of(target, number).unwrap();
+            layout
+                .split(payload)
+                .map(|(input, room)| (input.len(), room.len()))
+        };
+        let mut payload = [0; 100];
+        assert_eq!(
+            split(Target::Bus, bus_command::ARS_START, &mut payload),
+            Some((24, 76))
+        );
+        assert_eq!(
+            split(Target::Dimm, dimm_command::GET_CONFIG_SIZE, &mut []),
+            Some((0, 0))
+        );
+        assert_eq!(
+            split(Target::Bus, bus_command::ARS_CAP, &mut payload[..15]),
+            None
+        );
+        for (length, expected) in [(0, Some((8, 92))), (92, Some((100, 0))), (93, None)] {
+            payload[4..8].copy_from_slice(&u32::to_ne_bytes(length));
+            for number in [dimm_command::SET_CONFIG_DATA, dimm_command::VENDOR] {
+                assert_eq!(split(Target::Dimm, number, &mut payload), expected);
+                assert_eq!(split(Target::Dimm, number, &mut payload[..7]), None);
+            }
+        }
+    }
+
+    /// Returns the lengths of the fields of an output.
+    fn fields(target: Target, number: u32, input: &[u32], output: &[u8]) -> Vec<usize> {
+        let input: Vec<u8> = input.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let layout = Layout::of(target, number).unwrap();
+        layout
+            .output_fields(&input, output)
+            .map(<[u8]>::len)
+            .collect()
+    }
+
+    #[test]
+    fn an_output_ends_before_a_field_that_is_cut_off() {
+        use dimm_command::{
+            GET_CONFIG_DATA,
+            SMART, //
+        };
+        let output = [0; 140];
+        for (length, expected) in [
+            (0, &[][..]),
+            (3, &[]),
+            (4, &[4]),
+            (131, &[4]),
+            (132, &[4, 128]),
+            (140, &[4, 128]),
+        ] {
+            assert_eq!(
+                fields(Target::Dimm, SMART, &[], &output[..length]),
+                expected
+            );
+        }
+        // The input says how much of the label area is read.
+        assert_eq!(
+            fields(Target::Dimm, GET_CONFIG_DATA, &[0, 100], &output),
+            [4, 100]
+        );
+        assert_eq!(
+            fields(Target::Dimm, GET_CONFIG_DATA, &[0, 137], &output),
+            [4]
+        );
+        assert_eq!(
+            fields(Target::Dimm, GET_CONFIG_DATA, &[0, u32::MAX], &output),
+            [4]
+        );
+    }
+
+    #[test]
+    fn the_firmware_counts_what_it_returns() {
+        for (count, expected) in [(0, &[4, 4, 0][..]), (32, &[4, 4, 32]), (33, &[4, 4])] {
+            let mut output = [0; 40];
+            output[4..8].copy_from_slice(&u32::to_ne_bytes(count));
+            // The input counts its own data.
+            assert_eq!(
+                fields(Target::Dimm, dimm_command::VENDOR, &[1, 7], &output),
+                expected
+            );
+        }
+        for (all, expected) in [
+            (40, &[4, 4, 32][..]),
+            (36, &[4, 4, 32]),
+            (20, &[4, 4, 12]),
+            (41, &[4, 4]),
+        ] {
+            let mut output = [0; 40];
+            output[4..8].copy_from_slice(&u32::to_ne_bytes(all));
+            assert_eq!(
+                fields(Target::Bus, bus_command::ARS_STATUS, &[], &output),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn a_length_counts_the_status_or_does_not() {
+        assert_eq!(scrub_results(48, 40), Some(40));
+        assert_eq!(scrub_results(44, 40), Some(40));
+        // Neither: the length is believed, and the missing bytes are noticed later.
+        assert_eq!(scrub_results(40, 40), Some(32));
+        assert_eq!(scrub_results(52, 40), Some(44));
+        assert_eq!(scrub_results(8, 0), Some(0));
+        assert_eq!(scrub_results(4, 0), Some(0));
+        assert_eq!(scrub_results(0, 40), Some(0));
+        assert_eq!(scrub_results(7, 40), Some(0));
+        assert_eq!(scrub_results(u32::MAX, 40), Some(0xffff_fff7));
     }
 
     #[test]

@@ -13,9 +13,19 @@ pub mod layout;
 pub mod payload;
 
 pub use layout::{
+    word,
     Field,
     Layout,
     SizeError, //
+};
+pub use payload::{
+    ArsCap,
+    CallHeader,
+    ClearError,
+    ConfigRange,
+    ConfigRead,
+    ConfigSize,
+    STATUS_MASK, //
 };
 
 /// The object that a command is for.

@@ -54,6 +54,17 @@ pub struct ConfigRange {
     pub in_length: U32,
 }
 
+/// Start of the payload of `GET_CONFIG_DATA` (`struct nd_cmd_get_config_data_hdr`). The bytes that
+/// were read follow.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct ConfigRead {
+    /// Input.
+    pub range: ConfigRange,
+    /// Status.
+    pub status: U32,
+}
+
 /// Whole payload of `ARS_CAP` (`struct nd_cmd_ars_cap`).
 ///
 /// ```text
@@ -127,6 +138,7 @@ pub struct CallHeader {
 
 const _: () = assert!(size_of::<ConfigSize>() == 12);
 const _: () = assert!(size_of::<ConfigRange>() == 8);
+const _: () = assert!(size_of::<ConfigRead>() == 12);
 const _: () = assert!(size_of::<ArsCap>() == 32);
 const _: () = assert!(size_of::<ClearError>() == 32);
 const _: () = assert!(size_of::<CallHeader>() == 64);
