@@ -7,20 +7,10 @@
 
 use super::{
     clear_error,
-    cmd_layout::{
-        self,
-        field,
-        wide_field,
-        Target,
-        CALL_HEADER, //
-    },
+    cmd_layout, //
 };
 use crate::{
-    provider::{
-        bus_command,
-        dimm_command,
-        Command, //
-    },
+    provider::Command,
     Bus,
     Dimm, //
 };
@@ -38,6 +28,13 @@ use kernel::{
 use kernel_ext::{
     chrdev::Call,
     device::Node, //
+};
+use nd_format::uapi::{
+    self,
+    bus_command,
+    dimm_command,
+    CallHeader,
+    Target, //
 };
 
 /// Numbers of the commands that need a node which is open for writing. Buses and DIMMs share the
@@ -72,10 +69,10 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
 
     let user = UserPtr::from_addr(call.argument);
     if number == dimm_command::CALL {
-        let mut header = [0u8; CALL_HEADER];
-        UserSlice::new(user, CALL_HEADER)
+        let mut header = CallHeader::default();
+        UserSlice::new(user, size_of::<CallHeader>())
             .reader()
-            .read_slice(&mut header)?;
+            .read_slice(header.as_mut_bytes())?;
         check_family(bus, target, &header)?;
     }
     if number >= u64::BITS || commands & (1 << number) == 0 {
@@ -85,24 +82,22 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
         return Err(EPERM);
     }
 
-    let size = cmd_layout::size(target, number, |offset| read_field(user, offset))?;
+    let size = cmd_layout::size(target, number, |offset| read_word(user, offset))?;
     let mut buffer = KVVec::<u8>::with_capacity(size, GFP_KERNEL)?;
     UserSlice::new(user, size).read_all(&mut buffer, GFP_KERNEL)?;
     // Another thread may have changed the fields since they were read.
-    if number == dimm_command::CALL {
-        check_family(bus, target, &buffer)?;
-    }
-    let in_copy = |offset| field(&buffer, offset).ok_or(EINVAL);
+    let function = if number == dimm_command::CALL {
+        let (header, _) = CallHeader::ref_from_prefix(&buffer).map_err(|_| EINVAL)?;
+        check_family(bus, target, header)?;
+        u32::try_from(header.nd_command.get()).unwrap_or(u32::MAX)
+    } else {
+        number
+    };
+    let in_copy = |offset| uapi::word(&buffer, offset).ok_or(EINVAL);
     if cmd_layout::size(target, number, in_copy)? != size {
         return Err(EINVAL);
     }
 
-    let function = match number {
-        dimm_command::CALL => {
-            u32::try_from(wide_field(&buffer, 8).ok_or(EINVAL)?).unwrap_or(u32::MAX)
-        }
-        _ => number,
-    };
     let clears_errors = dimm.is_none() && number == bus_command::CLEAR_ERROR;
     {
         let object = dimm.map_or_else(|| bus.device(), |dimm| dimm.device());
@@ -130,22 +125,22 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
     Ok(0)
 }
 
-/// Reads the 32-bit field at `offset` of the buffer at `user`.
-fn read_field(user: UserPtr, offset: usize) -> Result<usize> {
+/// Reads the 32-bit word at `offset` of the buffer at `user`.
+fn read_word(user: UserPtr, offset: usize) -> Result<u32> {
     let mut bytes = [0u8; 4];
     UserSlice::new(user.wrapping_byte_add(offset), bytes.len())
         .reader()
         .read_slice(&mut bytes)?;
-    Ok(u32::from_ne_bytes(bytes) as usize)
+    Ok(u32::from_ne_bytes(bytes))
 }
 
 /// Checks that the command family that a `CALL` names is supported. Fails with `EINVAL` if not.
-fn check_family(bus: &Bus, target: Target, header: &[u8]) -> Result {
+fn check_family(bus: &Bus, target: Target, header: &CallHeader) -> Result {
     let families = match target {
         Target::Bus => bus.description().bus_families,
         Target::Dimm => bus.dimm_families(),
     };
-    let family = wide_field(header, 0).ok_or(EINVAL)?;
+    let family = header.nd_family.get();
     if family >= u64::from(u64::BITS) || families & (1 << family) == 0 {
         return Err(EINVAL);
     }

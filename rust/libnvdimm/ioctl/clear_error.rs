@@ -5,10 +5,6 @@
 //! Clearing loses the contents of the range, so a range that contains all of a namespace in use is
 //! refused. What was cleared is removed from the lists of bad ranges.
 
-use super::cmd_layout::{
-    field,
-    wide_field, //
-};
 use crate::{
     bus::BusLock,
     page_map::DaxMode,
@@ -29,9 +25,10 @@ use kernel_ext::{
         Node, //
     },
 };
-
-/// Low half of a status word, which is the status of the firmware; 0 is success.
-const STATUS_MASK: usize = 0xffff;
+use nd_format::uapi::{
+    ClearError,
+    STATUS_MASK, //
+};
 
 /// Checks a command that is about to be executed under `_lock`. The lock was taken while no device
 /// was being probed, so a namespace that is not in use now stays so until the lock is released.
@@ -40,9 +37,8 @@ const STATUS_MASK: usize = 0xffff;
 /// within the range. Namespaces of `dax` devices are exempt: the processes that map them are
 /// notified of what happens to them.
 pub(super) fn check(bus: &Node<Bus>, payload: &[u8], _lock: &BusLock<'_>) -> Result {
-    let (Some(start), Some(len)) = (wide_field(payload, 0), wide_field(payload, 8)) else {
-        return Ok(());
-    };
+    let (request, _) = ClearError::ref_from_prefix(payload).map_err(|_| EINVAL)?;
+    let (start, len) = (request.address.get(), request.length.get());
     let end = start.saturating_add(len);
     bus.for_each_child(|region| {
         kernel_ext::device::for_each_child(region, |child| {
@@ -81,15 +77,13 @@ fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
 
 /// Records what a command has cleared.
 pub(super) fn account(bus: &Node<Bus>, payload: &[u8]) {
-    let (Some(start), Some(len)) = (wide_field(payload, 0), wide_field(payload, 8)) else {
+    let Ok((answer, _)) = ClearError::ref_from_prefix(payload) else {
         return;
     };
-    let (Some(status), Some(cleared)) = (field(payload, 16), wide_field(payload, 24)) else {
-        return;
-    };
+    let (start, len) = (answer.address.get(), answer.length.get());
     // The firmware is not trusted to have cleared at most what was requested.
-    let cleared = cleared.min(len);
-    if status & STATUS_MASK == 0 && cleared >= SECTOR_SIZE {
+    let cleared = answer.cleared.get().min(len);
+    if answer.status.get() & STATUS_MASK == 0 && cleared >= SECTOR_SIZE {
         bus.poison_cleared(&(start..start.saturating_add(cleared)));
     }
 }

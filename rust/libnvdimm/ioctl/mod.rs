@@ -2,9 +2,9 @@
 
 //! The control nodes `/dev/ndctlN` and `/dev/nmemN`.
 //!
-//! An ioctl passes one buffer: input, then space for output, laid out per command ([`cmd_layout`]).
-//! The core looks the object up, checks permissions and the size of the buffer, and lets the
-//! provider execute the command.
+//! An ioctl passes one buffer: input, then space for output, laid out per command
+//! ([`nd_format::uapi`]). The core looks the object up, checks permissions and the size of the
+//! buffer, and lets the provider execute the command.
 
 mod call;
 mod clear_error;
