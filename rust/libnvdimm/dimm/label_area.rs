@@ -6,10 +6,7 @@
 
 use super::Dimm;
 use crate::{
-    provider::{
-        dimm_command,
-        Command, //
-    },
+    provider::Command,
     text::Foreign, //
 };
 use kernel::{
@@ -17,14 +14,23 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 use kernel_ext::device::Node;
-use nd_format::label::{
-    Extent,
-    LabelArea,
-    Layout,
-    Medium,
-    Store,
-    Target, //
+use nd_format::{
+    label::{
+        Extent,
+        LabelArea,
+        Layout,
+        Medium,
+        Store,
+        Target, //
+    },
+    uapi::{
+        dimm_command,
+        ConfigRange,
+        ConfigRead,
+        ConfigSize, //
+    },
 };
+use zerocopy::native_endian::U32;
 
 /// Maximum size of a label area in bytes. Those of real DIMMs have 128 KiB.
 const MAX_SIZE: u32 = 16 << 20;
@@ -144,8 +150,6 @@ impl Medium for LabelWriter<'_> {
     type Error = Error;
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result {
-        // offset, length, data, status
-        const DATA: usize = 8;
         let mut rest = bytes;
         let mut offset = offset;
         while !rest.is_empty() {
@@ -154,20 +158,18 @@ impl Medium for LabelWriter<'_> {
                 .unwrap_or((rest, &[]));
             rest = others;
             let length = u32::try_from(chunk.len())?;
-            let status = DATA + chunk.len();
-            let mut payload = KVVec::from_elem(0u8, status + 4, GFP_KERNEL)?;
-            set_word(&mut payload, 0, offset)?;
-            set_word(&mut payload, 4, length)?;
-            let data = payload.get_mut(DATA..status).ok_or(EIO)?;
-            data.iter_mut()
-                .zip(chunk)
-                .for_each(|(to, from)| *to = *from);
+            let range = ConfigRange {
+                in_offset: offset.into(),
+                in_length: length.into(),
+            };
+            let size = size_of_val(&range) + chunk.len() + size_of::<U32>();
+            let mut payload = KVVec::with_capacity(size, GFP_KERNEL)?;
+            payload.extend_from_slice(range.as_bytes(), GFP_KERNEL)?;
+            payload.extend_from_slice(chunk, GFP_KERNEL)?;
+            payload.extend_from_slice(U32::ZERO.as_bytes(), GFP_KERNEL)?;
             execute(self.dimm, dimm_command::SET_CONFIG_DATA, &mut payload)?;
-            check_status(
-                self.dimm,
-                dimm_command::SET_CONFIG_DATA,
-                word(&payload, status)?,
-            )?;
+            let (_, status) = U32::ref_from_suffix(&payload).map_err(|_| EIO)?;
+            check_status(self.dimm, dimm_command::SET_CONFIG_DATA, status.get())?;
             offset = offset.checked_add(length).ok_or(ENXIO)?;
         }
         Ok(())
@@ -182,18 +184,17 @@ struct AreaSize {
 }
 
 fn read_size(dimm: &Node<Dimm>) -> Result<AreaSize> {
-    // status, size, largest transfer
-    let mut payload = [0; 12];
-    execute(dimm, dimm_command::GET_CONFIG_SIZE, &mut payload)?;
-    let locked = match check_status(dimm, dimm_command::GET_CONFIG_SIZE, word(&payload, 0)?) {
+    let mut payload = ConfigSize::default();
+    execute(dimm, dimm_command::GET_CONFIG_SIZE, payload.as_mut_bytes())?;
+    let locked = match check_status(dimm, dimm_command::GET_CONFIG_SIZE, payload.status.get()) {
         Ok(()) => false,
         // The memory of the DIMM is locked; the numbers are valid all the same.
         Err(error) if error == EACCES => true,
         Err(error) => return Err(error),
     };
     Ok(AreaSize {
-        size: word(&payload, 4)?,
-        max_transfer: word(&payload, 8)?,
+        size: payload.config_size.get(),
+        max_transfer: payload.max_xfer.get(),
         locked,
     })
 }
@@ -215,15 +216,16 @@ fn read_bytes(dimm: &Node<Dimm>, size: u32, max_transfer: u32) -> Result<KVVec<u
 /// Reads a part of the label area. `payload` is the buffer of the command, which is reused to save
 /// allocations.
 fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8], payload: &mut KVVec<u8>) -> Result {
-    // offset, length, status, data
-    const DATA: usize = 12;
     payload.clear();
-    payload.resize(DATA + chunk.len(), 0, GFP_KERNEL)?;
-    set_word(payload, 0, offset)?;
-    set_word(payload, 4, u32::try_from(chunk.len())?)?;
+    payload.resize(size_of::<ConfigRead>() + chunk.len(), 0, GFP_KERNEL)?;
+    let (header, _) = ConfigRead::mut_from_prefix(payload).map_err(|_| EIO)?;
+    header.range = ConfigRange {
+        in_offset: offset.into(),
+        in_length: u32::try_from(chunk.len())?.into(),
+    };
     execute(dimm, dimm_command::GET_CONFIG_DATA, payload)?;
-    check_status(dimm, dimm_command::GET_CONFIG_DATA, word(payload, 8)?)?;
-    let data = payload.get(DATA..).ok_or(EIO)?;
+    let (header, data) = ConfigRead::ref_from_prefix(payload).map_err(|_| EIO)?;
+    check_status(dimm, dimm_command::GET_CONFIG_DATA, header.status.get())?;
     chunk
         .iter_mut()
         .zip(data)
@@ -249,17 +251,4 @@ fn check_status(dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
                 "label command {number}: status {status:#x}, 0 expected\n"
             );
         })
-}
-
-fn word(payload: &[u8], offset: usize) -> Result<u32> {
-    let bytes = payload.get(offset..).and_then(|rest| rest.first_chunk());
-    Ok(u32::from_le_bytes(*bytes.ok_or(EIO)?))
-}
-
-fn set_word(payload: &mut [u8], offset: usize, value: u32) -> Result {
-    let bytes = payload
-        .get_mut(offset..)
-        .and_then(|rest| rest.first_chunk_mut());
-    *bytes.ok_or(EIO)? = value.to_le_bytes();
-    Ok(())
 }

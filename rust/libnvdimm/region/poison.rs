@@ -9,10 +9,7 @@
 //! sectors of a range is undefined. So only bad sectors are cleared, in small steps.
 
 use super::Region;
-use crate::provider::{
-    bus_command,
-    Command, //
-};
+use crate::provider::Command;
 use core::ops::Range;
 use kernel::{
     page::PAGE_SIZE,
@@ -27,22 +24,15 @@ use kernel_ext::{
     memalloc::NoIo,
     memory::PmemRange, //
 };
+use nd_format::uapi::{
+    bus_command,
+    ArsCap,
+    ClearError,
+    STATUS_MASK, //
+};
 
 /// Maximum number of bytes that are cleared at once, unless the unit of the provider is larger.
 const STEP: u64 = PAGE_SIZE as u64;
-
-/// Size of the payload of `ARS_CAP` and of `CLEAR_ERROR` in bytes, input and output together
-/// (`include/uapi/linux/ndctl.h`).
-///
-/// ```text
-///              0         8        16      20          24                      28     30
-/// ARS_CAP      address   length   status  max output  unit of clearing        flags  reserved
-/// CLEAR_ERROR  address   length   status  reserved    bytes cleared (8 bytes)
-/// ```
-const PAYLOAD: usize = 32;
-
-/// Low half of a status word, which is the status of the firmware; 0 is success.
-const STATUS_MASK: u32 = 0xffff;
 
 /// Progress of a step, as numbers of the sectors behind the last ones.
 struct Done {
@@ -144,8 +134,14 @@ impl Region {
         if !self.bus().operations().clears_poison_by_command() {
             return Ok(1);
         }
-        let capability = self.poison_command(bus_command::ARS_CAP, range)?;
-        let unit = u64::from(word(&capability, 24)?);
+        let mut query = ArsCap {
+            address: range.start.into(),
+            length: (range.end - range.start).into(),
+            ..ArsCap::default()
+        };
+        self.execute_command(bus_command::ARS_CAP, query.as_mut_bytes())?;
+        check_status(query.status.get())?;
+        let unit = u64::from(query.clear_err_unit.get());
         unit.is_power_of_two().then_some(unit).ok_or(ENXIO)
     }
 
@@ -155,11 +151,15 @@ impl Region {
         let len = range.end - range.start;
 
         let cleared = if self.bus().operations().clears_poison_by_command() {
-            let answer = self.poison_command(bus_command::CLEAR_ERROR, range.clone())?;
-            let low = word(&answer, 24)?;
-            let high = word(&answer, 28)?;
+            let mut request = ClearError {
+                address: range.start.into(),
+                length: len.into(),
+                ..ClearError::default()
+            };
+            self.execute_command(bus_command::CLEAR_ERROR, request.as_mut_bytes())?;
+            check_status(request.status.get())?;
             // The firmware is not trusted to have cleared at most what was requested.
-            (u64::from(high) << 32 | u64::from(low)).min(len)
+            request.cleared.get().min(len)
         } else {
             len
         };
@@ -167,30 +167,22 @@ impl Region {
         Ok(cleared)
     }
 
-    fn poison_command(&self, number: u32, range: Range<u64>) -> Result<[u8; PAYLOAD]> {
-        let mut payload = [0; PAYLOAD];
-        for (field, value) in payload
-            .chunks_exact_mut(size_of::<u64>())
-            .zip([range.start, range.end - range.start])
-        {
-            field.copy_from_slice(&value.to_le_bytes());
-        }
-
+    /// Executes a command of the bus.
+    fn execute_command(&self, number: u32, payload: &mut [u8]) -> Result {
         // Disks call this in the middle of a write.
         let _no_io = NoIo::enter();
-        self.bus().operations().execute(
-            self.bus(),
-            None,
-            Command {
-                number,
-                payload: &mut payload,
-            },
-        )?;
+        self.bus()
+            .operations()
+            .execute(self.bus(), None, Command { number, payload })
+            .map(|_left| ())
+    }
+}
 
-        match word(&payload, 16)? & STATUS_MASK {
-            0 => Ok(payload),
-            _ => Err(EIO),
-        }
+/// Fails with `EIO` unless the firmware has succeeded.
+fn check_status(status: u32) -> Result {
+    match status & STATUS_MASK {
+        0 => Ok(()),
+        _ => Err(EIO),
     }
 }
 
@@ -204,15 +196,6 @@ fn step(bad: &Range<u64>, unit: u64, wanted: &Range<u64>) -> Option<Range<u64>> 
     let step = start..last.checked_add(1)?;
 
     (wanted.start <= step.start && step.end <= wanted.end).then_some(step)
-}
-
-/// Returns the 32-bit word at `offset` of a payload.
-fn word(payload: &[u8; PAYLOAD], offset: usize) -> Result<u32> {
-    let bytes = payload
-        .get(offset..)
-        .and_then(|rest| rest.first_chunk())
-        .ok_or(EINVAL)?;
-    Ok(u32::from_le_bytes(*bytes))
 }
 
 #[kernel::prelude::kunit_tests(nd_poison)]
