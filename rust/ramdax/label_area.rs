@@ -17,10 +17,14 @@ use kernel_ext::{
     },
     resource::AddressRange, //
 };
-use nd::provider::{
+use nd::provider::Command;
+use nd_format::uapi::{
     dimm_command,
-    Command, //
+    ConfigRange,
+    ConfigRead,
+    ConfigSize, //
 };
+use zerocopy::native_endian::U32;
 
 /// Size of a label area in bytes, as in the C driver.
 pub(crate) const SIZE: u32 = 128 << 10;
@@ -67,50 +71,42 @@ impl LabelStorage {
         Ok(0)
     }
 
-    /// Input: offset, length. Output: status, data.
     fn read(&self, payload: &mut [u8]) -> Result {
-        let (input, output) = payload.split_at_mut_checked(8).ok_or(EINVAL)?;
-        let (offset, length) = offset_and_length(input)?;
-        let (status, data) = output.split_at_mut_checked(4).ok_or(EINVAL)?;
+        let (header, data) = ConfigRead::mut_from_prefix(payload).map_err(|_| EINVAL)?;
+        let (offset, length) = offset_and_length(&header.range)?;
         let data = data.get_mut(..length).ok_or(EINVAL)?;
         self.0.read(offset, data)?;
-        set_word(status, 0)
+        header.status = U32::ZERO;
+        Ok(())
     }
 
-    /// Input: offset, length, data. Output: status.
     fn write(&self, payload: &mut [u8]) -> Result {
-        let (input, rest) = payload.split_at_mut_checked(8).ok_or(EINVAL)?;
-        let (offset, length) = offset_and_length(input)?;
+        let (range, rest) = ConfigRange::mut_from_prefix(payload).map_err(|_| EINVAL)?;
+        let (offset, length) = offset_and_length(range)?;
         let (data, status) = rest.split_at_mut_checked(length).ok_or(EINVAL)?;
         self.0.write(offset, data)?;
         memory::store_fence();
-        set_word(status, 0)
+        let (status, _) = U32::mut_from_prefix(status).map_err(|_| EINVAL)?;
+        *status = U32::ZERO;
+        Ok(())
     }
 }
 
-/// Output: status, size of the area, largest transfer.
 fn get_size(payload: &mut [u8]) -> Result {
-    let mut words = payload.chunks_exact_mut(4);
-    for value in [0, SIZE, MAX_TRANSFER] {
-        set_word(words.next().ok_or(EINVAL)?, value)?;
-    }
+    let (answer, _) = ConfigSize::mut_from_prefix(payload).map_err(|_| EINVAL)?;
+    *answer = ConfigSize {
+        status: U32::ZERO,
+        config_size: SIZE.into(),
+        max_xfer: MAX_TRANSFER.into(),
+    };
     Ok(())
 }
 
-/// Returns the offset and the length at the start of a payload. Fails with `EINVAL` if they exceed
-/// the area.
-fn offset_and_length(input: &[u8]) -> Result<(u64, usize)> {
-    let word = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
-    let (offset, length) = input.split_at_checked(4).ok_or(EINVAL)?;
-    let offset = word(offset).ok_or(EINVAL)?;
-    let length = word(length).ok_or(EINVAL)?;
+/// Returns the offset and the length of a range. Fails with `EINVAL` if they exceed the area.
+fn offset_and_length(range: &ConfigRange) -> Result<(u64, usize)> {
+    let (offset, length) = (range.in_offset.get(), range.in_length.get());
     match offset.checked_add(length) {
         Some(end) if end <= SIZE => Ok((offset.into(), length as usize)),
         _ => Err(EINVAL),
     }
-}
-
-fn set_word(field: &mut [u8], value: u32) -> Result {
-    *field.first_chunk_mut().ok_or(EINVAL)? = value.to_ne_bytes();
-    Ok(())
 }
