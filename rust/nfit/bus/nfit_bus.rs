@@ -38,18 +38,21 @@ use kernel::{
 };
 use kernel_ext::device::Node;
 use nd::{
-    provider::{
-        bus_command,
-        Command, //
-    },
+    provider::Command,
     Bus,
     Region, //
 };
-use nd_format::nfit::{
-    ars::Depth,
-    dsm::{
-        BusFamily,
-        Functions, //
+use nd_format::{
+    nfit::{
+        ars::Depth,
+        dsm::{
+            BusFamily,
+            Functions, //
+        },
+    },
+    uapi::{
+        bus_command,
+        Target, //
     },
 };
 
@@ -153,7 +156,7 @@ impl NfitBus {
     fn execute_function(&self, command: Command<'_>) -> Result<usize> {
         let Command { number, payload } = command;
         if number == bus_command::CALL {
-            let wanted = call_header(payload)?.family();
+            let wanted = call_header(payload)?.nd_family.get();
             let family = BusFamily::ALL
                 .into_iter()
                 .find(|family| u64::from(family.number()) == wanted)
@@ -172,7 +175,7 @@ impl NfitBus {
             &*self.root,
             functions::method(BusFamily::Nfit),
             number,
-            Payload::of_bus(number, payload)?,
+            Payload::split(Target::Bus, number, payload)?,
         )
     }
 }

@@ -21,7 +21,11 @@ use kernel_ext::acpi::{
     Object,
     Value, //
 };
-use nd::provider::dimm_command;
+use nd_format::uapi::{
+    dimm_command,
+    ConfigRange, //
+};
+use zerocopy::native_endian::U32;
 
 /// Label methods that a DIMM has and the driver uses.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -80,10 +84,9 @@ pub(crate) fn execute(device: &AcpiDevice, command: u32, payload: Payload<'_>) -
 
 /// Splits the input of a command into offset, length and the bytes that follow.
 fn area(input: &[u8]) -> Result<(Argument<'_>, Argument<'_>, &[u8])> {
-    let (offset, rest) = input.split_first_chunk::<4>().ok_or(EINVAL)?;
-    let (length, bytes) = rest.split_first_chunk::<4>().ok_or(EINVAL)?;
-    let number = |bytes: &[u8; 4]| Argument::Integer(u64::from(u32::from_ne_bytes(*bytes)));
-    Ok((number(offset), number(length), bytes))
+    let (range, bytes) = ConfigRange::ref_from_prefix(input).map_err(|_| EINVAL)?;
+    let number = |word: U32| Argument::Integer(u64::from(word));
+    Ok((number(range.in_offset), number(range.in_length), bytes))
 }
 
 /// Copies numbers as 32 bits, and a buffer if it fills the remaining room. `EINVAL`: the result

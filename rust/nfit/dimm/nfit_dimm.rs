@@ -26,23 +26,28 @@ use kernel::{
     sync::Arc, //
 };
 use nd::provider::{
-    dimm_command,
     Command,
     Private, //
 };
-use nd_format::nfit::{
-    self,
-    dsm::{
-        DimmFamily,
-        Functions, //
+use nd_format::{
+    nfit::{
+        self,
+        dsm::{
+            DimmFamily,
+            Functions, //
+        },
+        health::{
+            Shutdown,
+            SMART, //
+        },
+        ControlRegion,
+        DeviceHandle,
+        MappingFlags, //
     },
-    health::{
-        Shutdown,
-        SMART, //
+    uapi::{
+        dimm_command,
+        Target, //
     },
-    ControlRegion,
-    DeviceHandle,
-    MappingFlags, //
 };
 
 /// Private data of a [`Dimm`](nd::Dimm).
@@ -216,12 +221,16 @@ impl NfitDimm {
         }
         if let Some(device) = firmware.device.acpi() {
             if firmware.labels.serve(number) {
-                return label_methods::execute(device, number, Payload::of_dimm(number, payload)?);
+                return label_methods::execute(
+                    device,
+                    number,
+                    Payload::split(Target::Dimm, number, payload)?,
+                );
             }
         }
         let known = firmware.functions.ok_or(ENOTTY)?;
         if number == dimm_command::CALL {
-            if call_header(payload)?.family() != u64::from(known.family.number()) {
+            if call_header(payload)?.nd_family != u64::from(known.family.number()) {
                 return Err(ENOTTY);
             }
             return command::call(
@@ -235,7 +244,7 @@ impl NfitDimm {
             &*firmware.device,
             known.method(number),
             number,
-            Payload::of_dimm(number, payload)?,
+            Payload::split(Target::Dimm, number, payload)?,
         )
     }
 }

@@ -203,23 +203,6 @@ pub enum Progress<'a> {
     Failed(u16),
 }
 
-/// Returns the number of valid bytes of an output behind its first two words. `declared` is the
-/// second word, and `rest` the number of bytes present.
-///
-/// The firmware declares the size of the whole output. ACPI 6.1 can be read as if the status did
-/// not count. An output that has exactly the bytes of a status more than declared is therefore
-/// taken as a whole.
-pub fn results_size(declared: u32, rest: usize) -> usize {
-    const STATUS: usize = size_of::<U32>();
-    const SIZE: usize = size_of::<U32>();
-
-    let declared = usize::try_from(declared).unwrap_or(usize::MAX);
-    match declared.checked_sub(SIZE) {
-        Some(without_status) if without_status == rest => rest,
-        _ => declared.saturating_sub(STATUS + SIZE),
-    }
-}
-
 /// The rest of the range of an interrupted scrub.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rest {
@@ -435,20 +418,6 @@ mod tests {
             found(Progress::parse(&bytes).unwrap()),
             (std::iter::once(u64::MAX..u64::MAX).collect(), true)
         );
-    }
-
-    #[test]
-    fn a_size_counts_the_status_or_does_not() {
-        assert_eq!(results_size(48, 40), 40);
-        assert_eq!(results_size(44, 40), 40);
-        // Neither: the declared size is believed, and the missing bytes are noticed later.
-        assert_eq!(results_size(40, 40), 32);
-        assert_eq!(results_size(52, 40), 44);
-        assert_eq!(results_size(8, 0), 0);
-        assert_eq!(results_size(4, 0), 0);
-        assert_eq!(results_size(0, 40), 0);
-        assert_eq!(results_size(7, 40), 0);
-        assert_eq!(results_size(u32::MAX, 40), 0xffff_fff7);
     }
 
     #[test]
