@@ -33,44 +33,10 @@ pub type Private = KBox<dyn Any + Send + Sync>;
 /// Maximum number of mappings of a region.
 pub const MAX_MAPPINGS: usize = 32;
 
-/// Numbers of the ioctl commands of a bus (`include/uapi/linux/ndctl.h`).
-pub mod bus_command {
-    /// Query the ability to scrub a range.
-    pub const ARS_CAP: u32 = 1;
-    /// Start a scrub.
-    pub const ARS_START: u32 = 2;
-    /// Query a scrub.
-    pub const ARS_STATUS: u32 = 3;
-    /// Clear poison.
-    pub const CLEAR_ERROR: u32 = 4;
-    /// Pass a function of a command family through.
-    pub const CALL: u32 = 10;
-}
-
-/// Numbers of the ioctl commands of a DIMM (`include/uapi/linux/ndctl.h`).
-pub mod dimm_command {
-    /// Health.
-    pub const SMART: u32 = 1;
-    /// Health thresholds.
-    pub const SMART_THRESHOLD: u32 = 2;
-    /// Flags.
-    pub const FLAGS: u32 = 3;
-    /// Size of the label area.
-    pub const GET_CONFIG_SIZE: u32 = 4;
-    /// Read of the label area.
-    pub const GET_CONFIG_DATA: u32 = 5;
-    /// Write of the label area.
-    pub const SET_CONFIG_DATA: u32 = 6;
-    /// Vendor specific.
-    pub const VENDOR: u32 = 9;
-    /// Pass a function of a command family through.
-    pub const CALL: u32 = 10;
-}
-
-/// A command for the provider. Its payload has the layout of the ioctl in
-/// `include/uapi/linux/ndctl.h`.
+/// A command for the provider. [`nd_format::uapi`] describes its payload.
 pub struct Command<'a> {
-    /// Number, from [`bus_command`] or [`dimm_command`].
+    /// Number, from [`bus_command`](nd_format::uapi::bus_command) or
+    /// [`dimm_command`](nd_format::uapi::dimm_command).
     pub number: u32,
     /// Input, followed by space for the output.
     pub payload: &'a mut [u8],
@@ -147,7 +113,7 @@ pub struct BusDescription {
     pub module: &'static ThisModule,
     /// The text of the attribute `provider`.
     pub provider_name: &'static CStr,
-    /// Bit mask of [`bus_command`]s.
+    /// Bit mask of [`bus_command`](nd_format::uapi::bus_command)s.
     pub commands: u64,
     /// Bit mask of the command families that a `CALL` to the bus may name.
     pub bus_families: u64,
@@ -175,7 +141,7 @@ pub struct DimmFlags {
 pub struct DimmDescription {
     /// Its state.
     pub flags: DimmFlags,
-    /// Bit mask of [`dimm_command`]s.
+    /// Bit mask of [`dimm_command`](nd_format::uapi::dimm_command)s.
     pub commands: u64,
     /// Bit mask of the command families that the DIMM supports. A `CALL` to any DIMM of the bus may
     /// name a family that at least one of them supports.

@@ -27,10 +27,7 @@ use crate::{
         StaticId, //
     },
     ioctl,
-    provider::{
-        dimm_command,
-        DimmDescription, //
-    },
+    provider::DimmDescription,
     security::Overwrite,
     Bus,
     NdBus, //
@@ -55,6 +52,7 @@ use kernel_ext::{
         Table, //
     },
 };
+use nd_format::uapi::dimm_command;
 
 /// There are more numbers than minors: a DIMM beyond the first 256 works, but has no node in
 /// `/dev`.

@@ -40,7 +40,6 @@ use kernel_ext::{
 use nd::{
     activation::Activation,
     provider::{
-        bus_command,
         BusDescription,
         BusOperations,
         Command, //
@@ -50,9 +49,12 @@ use nd::{
     BusRegistration,
     Dimm, //
 };
-use nd_format::nfit::dsm::{
-    BusFamily,
-    Functions, //
+use nd_format::{
+    nfit::dsm::{
+        BusFamily,
+        Functions, //
+    },
+    uapi::bus_command, //
 };
 
 impl NfitBus {

@@ -12,24 +12,26 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
-use nd::provider::bus_command;
-use nd_format::nfit::{
-    ars::{
-        self,
-        CapabilityInput,
-        Depth,
-        Progress,
-        Rest,
-        StartInput,
-        Started, //
+use nd_format::{
+    nfit::{
+        ars::{
+            self,
+            CapabilityInput,
+            Depth,
+            Progress,
+            Rest,
+            StartInput,
+            Started, //
+        },
+        dsm::{
+            BusFamily,
+            Functions, //
+        },
     },
-    dsm::{
-        BusFamily,
-        Functions, //
-    },
+    uapi::bus_command, //
 };
 
-/// Functions that scrubs need.
+/// Functions that scrubs need. Their numbers are those of the ioctl commands.
 pub(crate) const NEEDED: Functions = Functions::span(bus_command::ARS_CAP, bus_command::ARS_STATUS);
 
 /// A root device that has [`NEEDED`].
