@@ -42,31 +42,33 @@ pub struct Command<'a> {
     pub payload: &'a mut [u8],
 }
 
+/// Status with which the firmware answered a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Success. `CALL` always succeeds: where its output has a status depends on the function.
+    Success,
+    /// Failure of a label command, with this status: the memory of the DIMM or its label area is
+    /// locked. A locked DIMM returns the size of its label area all the same.
+    Locked(u32),
+    /// Any other failure, with this status.
+    Failed(u32),
+}
+
 /// The operations of a provider that the core calls.
 pub trait BusOperations: Send + Sync + 'static {
     /// Executes `command` on `dimm`, or on the bus itself.
     ///
-    /// Returns how many bytes at the end of the payload were left unfilled. The status of the
-    /// firmware is in the payload. An error means that the command did not reach the firmware, or
-    /// that its answer does not fit; `ENOTTY` stands for an unknown command.
+    /// Returns the status of the firmware, which the payload contains as well, for user space. An
+    /// error means that the command did not reach the firmware, or that its answer does not fit;
+    /// `ENOTTY` stands for an unknown command.
     fn execute(
         &self,
         bus: &Node<Bus>,
         dimm: Option<&Node<Dimm>>,
         command: Command<'_>,
-    ) -> Result<usize> {
+    ) -> Result<Status> {
         let _ = (bus, dimm, command);
         Err(ENOTTY)
-    }
-
-    /// Translates the status that a label command returned. `EACCES` stands for a locked DIMM.
-    fn label_status(&self, dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
-        let _ = (dimm, number);
-        if status == 0 {
-            Ok(())
-        } else {
-            Err(ENXIO)
-        }
     }
 
     /// Checks whether user space may send a command; an error rejects it. For `CALL`, `number` is

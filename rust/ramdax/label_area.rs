@@ -17,7 +17,10 @@ use kernel_ext::{
     },
     resource::AddressRange, //
 };
-use nd::provider::Command;
+use nd::provider::{
+    Command,
+    Status, //
+};
 use nd_format::uapi::{
     dimm_command,
     ConfigRange,
@@ -61,14 +64,14 @@ impl LabelStorage {
 
     /// Executes a command. Fails with `EINVAL` if the payload is too short or names bytes that are
     /// not in the area, and with `ENOTTY` if the command is unknown.
-    pub(crate) fn execute(&self, command: Command<'_>) -> Result<usize> {
+    pub(crate) fn execute(&self, command: Command<'_>) -> Result<Status> {
         match command.number {
             dimm_command::GET_CONFIG_SIZE => get_size(command.payload)?,
             dimm_command::GET_CONFIG_DATA => self.read(command.payload)?,
             dimm_command::SET_CONFIG_DATA => self.write(command.payload)?,
             _ => return Err(ENOTTY),
         }
-        Ok(0)
+        Ok(Status::Success)
     }
 
     fn read(&self, payload: &mut [u8]) -> Result {

@@ -47,7 +47,8 @@ use nd::{
         InterleaveSet,
         MappingDescription,
         RegionDescription,
-        RegionKind, //
+        RegionKind,
+        Status, //
     },
     Bus,
     BusRegistration,
@@ -84,7 +85,7 @@ impl BusOperations for RamDax {
         _bus: &Node<Bus>,
         dimm: Option<&Node<Dimm>>,
         command: Command<'_>,
-    ) -> Result<usize> {
+    ) -> Result<Status> {
         dimm.and_then(|dimm| dimm.private::<LabelStorage>())
             .ok_or(ENOTTY)?
             .execute(command)

@@ -6,7 +6,10 @@
 
 use super::Dimm;
 use crate::{
-    provider::Command,
+    provider::{
+        Command,
+        Status, //
+    },
     text::Foreign, //
 };
 use kernel::{
@@ -167,9 +170,8 @@ impl Medium for LabelWriter<'_> {
             payload.extend_from_slice(range.as_bytes(), GFP_KERNEL)?;
             payload.extend_from_slice(chunk, GFP_KERNEL)?;
             payload.extend_from_slice(U32::ZERO.as_bytes(), GFP_KERNEL)?;
-            execute(self.dimm, dimm_command::SET_CONFIG_DATA, &mut payload)?;
-            let (_, status) = U32::ref_from_suffix(&payload).map_err(|_| EIO)?;
-            check_status(self.dimm, dimm_command::SET_CONFIG_DATA, status.get())?;
+            let status = execute(self.dimm, dimm_command::SET_CONFIG_DATA, &mut payload)?;
+            check(status)?;
             offset = offset.checked_add(length).ok_or(ENXIO)?;
         }
         Ok(())
@@ -185,13 +187,11 @@ struct AreaSize {
 
 fn read_size(dimm: &Node<Dimm>) -> Result<AreaSize> {
     let mut payload = ConfigSize::default();
-    execute(dimm, dimm_command::GET_CONFIG_SIZE, payload.as_mut_bytes())?;
-    let locked = match check_status(dimm, dimm_command::GET_CONFIG_SIZE, payload.status.get()) {
-        Ok(()) => false,
-        // The memory of the DIMM is locked; the numbers are valid all the same.
-        Err(error) if error == EACCES => true,
-        Err(error) => return Err(error),
-    };
+    let status = execute(dimm, dimm_command::GET_CONFIG_SIZE, payload.as_mut_bytes())?;
+    let locked = matches!(status, Status::Locked(_));
+    if !locked {
+        check(status)?;
+    }
     Ok(AreaSize {
         size: payload.config_size.get(),
         max_transfer: payload.max_xfer.get(),
@@ -223,9 +223,8 @@ fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8], payload: &mut KV
         in_offset: offset.into(),
         in_length: u32::try_from(chunk.len())?.into(),
     };
-    execute(dimm, dimm_command::GET_CONFIG_DATA, payload)?;
-    let (header, data) = ConfigRead::ref_from_prefix(payload).map_err(|_| EIO)?;
-    check_status(dimm, dimm_command::GET_CONFIG_DATA, header.status.get())?;
+    check(execute(dimm, dimm_command::GET_CONFIG_DATA, payload)?)?;
+    let (_, data) = ConfigRead::ref_from_prefix(payload).map_err(|_| EIO)?;
     chunk
         .iter_mut()
         .zip(data)
@@ -233,22 +232,26 @@ fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8], payload: &mut KV
     Ok(())
 }
 
-fn execute(dimm: &Node<Dimm>, number: u32, payload: &mut [u8]) -> Result {
+/// Executes a label command, and logs its status unless that is success.
+fn execute(dimm: &Node<Dimm>, number: u32, payload: &mut [u8]) -> Result<Status> {
     let bus = dimm.bus();
-    bus.operations()
-        .execute(bus, Some(dimm), Command { number, payload })
-        .map(|_left| ())
+    let status = bus
+        .operations()
+        .execute(bus, Some(dimm), Command { number, payload })?;
+    if let Status::Locked(raw) | Status::Failed(raw) = status {
+        dev_err!(
+            dimm,
+            "label command {number}: status {raw:#x}, 0 expected\n"
+        );
+    }
+    Ok(status)
 }
 
-/// Lets the provider translate the status of a label command, and logs it if it is an error.
-fn check_status(dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
-    dimm.bus()
-        .operations()
-        .label_status(dimm, number, status)
-        .inspect_err(|_| {
-            dev_err!(
-                dimm,
-                "label command {number}: status {status:#x}, 0 expected\n"
-            );
-        })
+/// Fails with `EACCES` if the DIMM is locked, and with `EIO` for any other failure.
+fn check(status: Status) -> Result {
+    match status {
+        Status::Success => Ok(()),
+        Status::Locked(_) => Err(EACCES),
+        Status::Failed(_) => Err(EIO),
+    }
 }

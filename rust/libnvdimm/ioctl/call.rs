@@ -10,7 +10,10 @@ use super::{
     cmd_layout, //
 };
 use crate::{
-    provider::Command,
+    provider::{
+        Command,
+        Status, //
+    },
     Bus,
     Dimm, //
 };
@@ -99,7 +102,7 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
     }
 
     let clears_errors = dimm.is_none() && number == bus_command::CLEAR_ERROR;
-    {
+    let status = {
         let object = dimm.map_or_else(|| bus.device(), |dimm| dimm.device());
         let (_device_lock, bus_lock) = bus.lock_idle(object);
         bus.operations().clear_to_send(bus, dimm, function)?;
@@ -116,9 +119,9 @@ pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> R
             number,
             payload: &mut buffer,
         };
-        bus.operations().execute(bus, dimm, command)?;
-    }
-    if clears_errors {
+        bus.operations().execute(bus, dimm, command)?
+    };
+    if clears_errors && status == Status::Success {
         clear_error::account(bus, &buffer);
     }
     UserSlice::new(user, size).writer().write_slice(&buffer)?;

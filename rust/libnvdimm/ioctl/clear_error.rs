@@ -25,10 +25,7 @@ use kernel_ext::{
         Node, //
     },
 };
-use nd_format::uapi::{
-    ClearError,
-    STATUS_MASK, //
-};
+use nd_format::uapi::ClearError;
 
 /// Checks a command that is about to be executed under `_lock`. The lock was taken while no device
 /// was being probed, so a namespace that is not in use now stays so until the lock is released.
@@ -75,7 +72,7 @@ fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
     has_driver(child).then_some(namespace)
 }
 
-/// Records what a command has cleared.
+/// Records what a successful command has cleared.
 pub(super) fn account(bus: &Node<Bus>, payload: &[u8]) {
     let Ok((answer, _)) = ClearError::ref_from_prefix(payload) else {
         return;
@@ -83,7 +80,7 @@ pub(super) fn account(bus: &Node<Bus>, payload: &[u8]) {
     let (start, len) = (answer.address.get(), answer.length.get());
     // The firmware is not trusted to have cleared at most what was requested.
     let cleared = answer.cleared.get().min(len);
-    if answer.status.get() & STATUS_MASK == 0 && cleared >= SECTOR_SIZE {
+    if cleared >= SECTOR_SIZE {
         bus.poison_cleared(&(start..start.saturating_add(cleared)));
     }
 }

@@ -9,7 +9,10 @@
 //! sectors of a range is undefined. So only bad sectors are cleared, in small steps.
 
 use super::Region;
-use crate::provider::Command;
+use crate::provider::{
+    Command,
+    Status, //
+};
 use core::ops::Range;
 use kernel::{
     page::PAGE_SIZE,
@@ -27,8 +30,7 @@ use kernel_ext::{
 use nd_format::uapi::{
     bus_command,
     ArsCap,
-    ClearError,
-    STATUS_MASK, //
+    ClearError, //
 };
 
 /// Maximum number of bytes that are cleared at once, unless the unit of the provider is larger.
@@ -140,7 +142,6 @@ impl Region {
             ..ArsCap::default()
         };
         self.execute_command(bus_command::ARS_CAP, query.as_mut_bytes())?;
-        check_status(query.status.get())?;
         let unit = u64::from(query.clear_err_unit.get());
         unit.is_power_of_two().then_some(unit).ok_or(ENXIO)
     }
@@ -157,7 +158,6 @@ impl Region {
                 ..ClearError::default()
             };
             self.execute_command(bus_command::CLEAR_ERROR, request.as_mut_bytes())?;
-            check_status(request.status.get())?;
             // The firmware is not trusted to have cleared at most what was requested.
             request.cleared.get().min(len)
         } else {
@@ -167,22 +167,18 @@ impl Region {
         Ok(cleared)
     }
 
-    /// Executes a command of the bus.
+    /// Executes a command of the bus. Fails with `EIO` unless the firmware succeeds.
     fn execute_command(&self, number: u32, payload: &mut [u8]) -> Result {
         // Disks call this in the middle of a write.
         let _no_io = NoIo::enter();
-        self.bus()
-            .operations()
-            .execute(self.bus(), None, Command { number, payload })
-            .map(|_left| ())
-    }
-}
-
-/// Fails with `EIO` unless the firmware has succeeded.
-fn check_status(status: u32) -> Result {
-    match status & STATUS_MASK {
-        0 => Ok(()),
-        _ => Err(EIO),
+        let status =
+            self.bus()
+                .operations()
+                .execute(self.bus(), None, Command { number, payload })?;
+        match status {
+            Status::Success => Ok(()),
+            Status::Locked(_) | Status::Failed(_) => Err(EIO),
+        }
     }
 }
 

@@ -42,7 +42,8 @@ use nd::{
     provider::{
         BusDescription,
         BusOperations,
-        Command, //
+        Command,
+        Status, //
     },
     security::Security,
     Bus,
@@ -121,7 +122,7 @@ impl BusOperations for Operations {
         bus: &Node<Bus>,
         dimm: Option<&Node<Dimm>>,
         command: Command<'_>,
-    ) -> Result<usize> {
+    ) -> Result<Status> {
         match dimm {
             Some(dimm) => {
                 let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
@@ -133,12 +134,6 @@ impl BusOperations for Operations {
             }
             None => bus.private::<NfitBus>().ok_or(ENXIO)?.execute(command),
         }
-    }
-
-    fn label_status(&self, dimm: &Node<Dimm>, number: u32, status: u32) -> Result {
-        dimm.private::<NfitDimm>()
-            .ok_or(ENXIO)?
-            .label_status(number, status)
     }
 
     /// Refuses a scrub of user space while the driver's own scrubs are busy: it would overwrite

@@ -38,7 +38,10 @@ use kernel::{
 };
 use kernel_ext::device::Node;
 use nd::{
-    provider::Command,
+    provider::{
+        Command,
+        Status, //
+    },
     Bus,
     Region, //
 };
@@ -52,7 +55,8 @@ use nd_format::{
     },
     uapi::{
         bus_command,
-        Target, //
+        Target,
+        STATUS_MASK, //
     },
 };
 
@@ -145,7 +149,7 @@ impl NfitBus {
             .evaluate_function(functions::method(family), function, input)
     }
 
-    pub(super) fn execute(&self, command: Command<'_>) -> Result<usize> {
+    pub(super) fn execute(&self, command: Command<'_>) -> Result<Status> {
         let outcome = self.execute_function(command);
         if let Some(event) = self.root.take_notification() {
             self.handle_notification(event);
@@ -153,7 +157,7 @@ impl NfitBus {
         outcome
     }
 
-    fn execute_function(&self, command: Command<'_>) -> Result<usize> {
+    fn execute_function(&self, command: Command<'_>) -> Result<Status> {
         let Command { number, payload } = command;
         if number == bus_command::CALL {
             let wanted = call_header(payload)?.nd_family.get();
@@ -161,21 +165,26 @@ impl NfitBus {
                 .into_iter()
                 .find(|family| u64::from(family.number()) == wanted)
                 .ok_or(EINVAL)?;
-            return command::call(
+            command::call(
                 &*self.root,
                 |_| functions::method(family),
                 self.callable(family),
                 payload,
-            );
+            )?;
+            return Ok(Status::Success);
         }
         if !self.functions(BusFamily::Nfit).contains(number) {
             return Err(ENOTTY);
         }
-        command::execute(
+        let raw = command::execute(
             &*self.root,
             functions::method(BusFamily::Nfit),
             number,
             Payload::split(Target::Bus, number, payload)?,
-        )
+        )?;
+        Ok(match raw & STATUS_MASK {
+            0 => Status::Success,
+            _ => Status::Failed(raw),
+        })
     }
 }

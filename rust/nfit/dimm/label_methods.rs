@@ -56,9 +56,8 @@ impl LabelMethods {
     }
 }
 
-/// Executes a command for which [`LabelMethods::serve`] returned `true`. Returns the number of
-/// payload bytes that were left unfilled.
-pub(crate) fn execute(device: &AcpiDevice, command: u32, payload: Payload<'_>) -> Result<usize> {
+/// Executes a command for which [`LabelMethods::serve`] returned `true`. Returns its status.
+pub(crate) fn execute(device: &AcpiDevice, command: u32, payload: Payload<'_>) -> Result<u32> {
     let Payload {
         input, mut output, ..
     } = payload;

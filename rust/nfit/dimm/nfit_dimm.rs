@@ -27,7 +27,8 @@ use kernel::{
 };
 use nd::provider::{
     Command,
-    Private, //
+    Private,
+    Status, //
 };
 use nd_format::{
     nfit::{
@@ -162,26 +163,21 @@ impl NfitDimm {
         commands
     }
 
-    /// Translates the status of a label command. `EACCES`: the DIMM is locked; `EIO`: any other
-    /// failure.
-    pub(crate) fn label_status(&self, command: u32, status: u32) -> Result {
+    /// Translates the status of a command other than `CALL`.
+    fn status(command: u32, raw: u32, by_method: bool) -> Status {
         /// Bit of the extended status of the family's own functions.
         const LOCKED: u32 = 1 << 16;
         /// Status of `_LSR` and `_LSW` (ACPI 6.5, section 6.5.10).
         const LABELS_LOCKED: u32 = 3;
 
-        let by_method = self
-            .firmware
-            .as_ref()
-            .is_some_and(|firmware| firmware.labels.serve(command));
         let locked = match command {
-            dimm_command::GET_CONFIG_SIZE => !by_method && status & LOCKED != 0,
-            _ => by_method && status == LABELS_LOCKED,
+            dimm_command::GET_CONFIG_SIZE => !by_method && raw & LOCKED != 0,
+            _ => by_method && raw == LABELS_LOCKED,
         };
-        match status {
-            0 => Ok(()),
-            _ if locked => Err(EACCES),
-            _ => Err(EIO),
+        match raw {
+            0 => Status::Success,
+            _ if locked => Status::Locked(raw),
+            _ => Status::Failed(raw),
         }
     }
 
@@ -212,8 +208,8 @@ impl NfitDimm {
             .evaluate_function(known.method(function), function, input)
     }
 
-    /// Executes a command. Returns the number of payload bytes that were left unfilled.
-    pub(crate) fn execute(&self, command: Command<'_>) -> Result<usize> {
+    /// Executes a command.
+    pub(crate) fn execute(&self, command: Command<'_>) -> Result<Status> {
         let Command { number, payload } = command;
         let firmware = self.firmware.as_ref().ok_or(ENOTTY)?;
         if !Functions::from_mask(self.commands()).contains(number) {
@@ -221,11 +217,9 @@ impl NfitDimm {
         }
         if let Some(device) = firmware.device.acpi() {
             if firmware.labels.serve(number) {
-                return label_methods::execute(
-                    device,
-                    number,
-                    Payload::split(Target::Dimm, number, payload)?,
-                );
+                let payload = Payload::split(Target::Dimm, number, payload)?;
+                let raw = label_methods::execute(device, number, payload)?;
+                return Ok(Self::status(number, raw, true));
             }
         }
         let known = firmware.functions.ok_or(ENOTTY)?;
@@ -233,18 +227,20 @@ impl NfitDimm {
             if call_header(payload)?.nd_family != u64::from(known.family.number()) {
                 return Err(ENOTTY);
             }
-            return command::call(
+            command::call(
                 &*firmware.device,
                 |function| known.method(function),
                 known.functions,
                 payload,
-            );
+            )?;
+            return Ok(Status::Success);
         }
-        command::execute(
+        let raw = command::execute(
             &*firmware.device,
             known.method(number),
             number,
             Payload::split(Target::Dimm, number, payload)?,
-        )
+        )?;
+        Ok(Self::status(number, raw, false))
     }
 }

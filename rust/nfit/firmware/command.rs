@@ -14,6 +14,7 @@ use nd_format::{
         MAX_FUNCTION, //
     },
     uapi::{
+        word,
         CallHeader,
         Layout,
         Target, //
@@ -63,12 +64,10 @@ impl Output<'_> {
             .map_or(Ok(()), |field| self.push(field))
     }
 
-    /// Returns the number of unfilled bytes. `ENXIO`: not even a status was appended.
-    pub(crate) fn finish(self) -> Result<usize> {
-        if self.used == 0 {
-            return Err(ENXIO);
-        }
-        Ok(self.left())
+    /// Returns the status, with which the output begins. `ENXIO`: not even that was appended.
+    pub(crate) fn finish(self) -> Result<u32> {
+        let filled = self.room.get(..self.used);
+        filled.and_then(|filled| word(filled, 0)).ok_or(ENXIO)
     }
 }
 
@@ -86,8 +85,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// Executes a command other than `CALL`. Returns the number of payload bytes that were left
-/// unfilled.
+/// Executes a command other than `CALL`. Returns its status.
 ///
 /// Output that ends early leaves the remaining fields of the payload unchanged. `EINVAL`: the
 /// firmware returned no buffer. `ENXIO`: the output lacks a status, or a field does not fit.
@@ -96,7 +94,7 @@ pub(crate) fn execute(
     method: DeviceSpecificMethod,
     command: u32,
     payload: Payload<'_>,
-) -> Result<usize> {
+) -> Result<u32> {
     let Payload {
         input,
         mut output,
@@ -110,8 +108,7 @@ pub(crate) fn execute(
     output.finish()
 }
 
-/// Executes a `CALL` of one of `functions`. Returns 0: no part of the payload is reported as
-/// unfilled.
+/// Executes a `CALL` of one of `functions`.
 ///
 /// Output that does not fit is truncated; the header gives its full length. `ENOTTY`: the function
 /// must not be called. `EINVAL`: the firmware returned no buffer, a reserved field is set, or the
@@ -121,7 +118,7 @@ pub(crate) fn call(
     method: impl FnOnce(u32) -> DeviceSpecificMethod,
     functions: Functions,
     payload: &mut [u8],
-) -> Result<usize> {
+) -> Result {
     let (header, rest) = CallHeader::mut_from_prefix(payload).map_err(|_| EINVAL)?;
     if header.nd_reserved2.iter().any(|word| word.get() != 0) {
         return Err(EINVAL);
@@ -141,6 +138,5 @@ pub(crate) fn call(
     let answer = answer.buffer().ok_or(EINVAL)?;
     header.nd_fw_size.set(u32::try_from(answer.len())?);
     let fitting = answer.len().min(room.len());
-    Output { room, used: 0 }.push(answer.get(..fitting).unwrap_or_default())?;
-    Ok(0)
+    Output { room, used: 0 }.push(answer.get(..fitting).unwrap_or_default())
 }
