@@ -41,7 +41,7 @@ pub fn register_bus(
             bus_families: 0,
             groups: GroupList::EMPTY,
             operations: KBox::new(operations, GFP_KERNEL)?,
-            private: KBox::new((), GFP_KERNEL)?,
+            private: None,
         },
     )
 }

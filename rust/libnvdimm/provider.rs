@@ -123,8 +123,8 @@ pub struct BusDescription {
     pub groups: GroupList<Bus>,
     /// Operations of the provider.
     pub operations: KBox<dyn BusOperations>,
-    /// Provider data.
-    pub private: Private,
+    /// Provider data, if there are any.
+    pub private: Option<Private>,
 }
 
 /// State of a DIMM when it is registered.
@@ -154,8 +154,8 @@ pub struct DimmDescription {
     pub unique_id: Option<CString>,
     /// Further attributes.
     pub groups: GroupList<Dimm>,
-    /// Provider data.
-    pub private: Private,
+    /// Provider data, if there are any.
+    pub private: Option<Private>,
 }
 
 /// Kind of memory of a region.
@@ -225,6 +225,6 @@ pub struct RegionDescription {
     pub persistence: Option<PersistenceDomain>,
     /// Further attributes.
     pub groups: GroupList<Region>,
-    /// Provider data.
-    pub private: Private,
+    /// Provider data, if there are any.
+    pub private: Option<Private>,
 }

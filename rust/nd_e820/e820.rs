@@ -86,7 +86,7 @@ fn register_range(bus: &Node<Bus>, range: LegacyRange) -> Result {
             page_map: true,
             persistence: None,
             groups: GroupList::EMPTY,
-            private: KBox::new((), GFP_KERNEL)?,
+            private: None,
         },
     )?;
     Ok(())

@@ -156,7 +156,7 @@ fn register_dimm(bus: &Node<Bus>, range: LegacyRange) -> Result<RangeDimm> {
         flush_hints: KVec::new(),
         unique_id: None,
         groups: GroupList::EMPTY,
-        private: KBox::new(storage, GFP_KERNEL)?,
+        private: Some(KBox::new(storage, GFP_KERNEL)?),
     };
     Ok(RangeDimm {
         range,
@@ -202,7 +202,7 @@ fn register_region(bus: &Node<Bus>, registered: RangeDimm) -> Result {
             page_map: false,
             persistence: None,
             groups: GroupList::EMPTY,
-            private: KBox::new((), GFP_KERNEL)?,
+            private: None,
         },
     )?;
     Ok(())

@@ -143,7 +143,7 @@ impl Bus {
 
     /// Returns the provider data if they are of type `T`.
     pub fn private<T: Any>(&self) -> Option<&T> {
-        self.description.private.downcast_ref()
+        self.description.private.as_ref()?.downcast_ref()
     }
 
     pub(crate) fn module(&self) -> &'static ThisModule {

@@ -149,7 +149,7 @@ impl Dimm {
 
     /// Returns the provider data if they are of type `T`.
     pub fn private<T: Any>(&self) -> Option<&T> {
-        self.description.private.downcast_ref()
+        self.description.private.as_ref()?.downcast_ref()
     }
 
     pub(crate) fn description(&self) -> &DimmDescription {

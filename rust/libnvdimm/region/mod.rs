@@ -198,7 +198,7 @@ impl Region {
 
     /// Returns the provider data if they are of type `T`.
     pub fn private<T: Any>(&self) -> Option<&T> {
-        self.description.private.downcast_ref()
+        self.description.private.as_ref()?.downcast_ref()
     }
 
     /// Returns `true` if the region must not be written to.

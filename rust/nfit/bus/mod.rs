@@ -107,7 +107,7 @@ impl NfitBus {
             bus_families: families,
             groups: attributes::groups(),
             operations: KBox::new(Operations, GFP_KERNEL)?,
-            private: KBox::new(this, GFP_KERNEL)?,
+            private: Some(KBox::new(this, GFP_KERNEL)?),
         };
         Bus::register(parent, description)
     }

@@ -67,7 +67,7 @@ impl NfitDimm {
             flush_hints,
             unique_id,
             groups: attributes::groups(),
-            private: self.into_private()?,
+            private: Some(self.into_private()?),
         };
         let dimm = Dimm::register(bus, description)?;
         if !failures.is_empty() {

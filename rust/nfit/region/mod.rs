@@ -269,7 +269,7 @@ impl<'t> RegionPlan<'t> {
                     }
                 }),
                 groups: attributes::groups(),
-                private: KBox::new(NfitRegion { range_index }, GFP_KERNEL)?,
+                private: Some(KBox::new(NfitRegion { range_index }, GFP_KERNEL)?),
             },
         )
         .inspect_err(|error| {
