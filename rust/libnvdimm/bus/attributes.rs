@@ -23,16 +23,10 @@ use kernel_ext::sysfs::{
     Group,
     Groups, //
 };
+use nd_format::uapi::Target;
 
 static COMMANDS: Attribute<Bus> = Attribute::read_only(c"commands", |bus, out| {
-    show_commands(out, bus.description().commands, |number| match number {
-        1 => "ars_cap",
-        2 => "ars_start",
-        3 => "ars_status",
-        4 => "clear_error",
-        10 => "cmd_call",
-        _ => "unknown",
-    })
+    show_commands(out, Target::Bus, bus.description().commands)
 });
 
 static PROVIDER: Attribute<Bus> = Attribute::read_only(c"provider", |bus, out| {
@@ -48,14 +42,11 @@ static ATTRIBUTES: Attributes<Bus, 4> = Attributes::new([&COMMANDS, &PROVIDER, &
 static GROUP: Group<Bus> = Group::new(&ATTRIBUTES);
 pub(super) static GROUPS: Groups<Bus, 3> = Groups::new([&GROUP, &activation::BUS_GROUP]);
 
-/// Prints the names of the commands in a mask, lowest number first, each followed by a space.
-pub(crate) fn show_commands(
-    out: &mut Formatter<'_>,
-    mask: u64,
-    name: fn(u32) -> &'static str,
-) -> Result {
+/// Prints the names of the commands of `target` in `mask`, lowest number first, each followed by a
+/// space.
+pub(crate) fn show_commands(out: &mut Formatter<'_>, target: Target, mask: u64) -> Result {
     for number in (0..u64::BITS).filter(|number| mask & (1 << number) != 0) {
-        print!(out, "{} ", name(number))?;
+        print!(out, "{} ", target.command_name(number))?;
     }
     line!(out)
 }

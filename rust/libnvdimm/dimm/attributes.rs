@@ -20,6 +20,7 @@ use kernel_ext::sysfs::{
     Group,
     Groups, //
 };
+use nd_format::uapi::Target;
 
 /// `active` while an enabled region uses the labels of the DIMM.
 static STATE: Attribute<Dimm> = Attribute::read_only(c"state", |dimm, out| {
@@ -42,19 +43,7 @@ static FLAGS: Attribute<Dimm> = Attribute::read_only(c"flags", |dimm, out| {
 });
 
 static COMMANDS: Attribute<Dimm> = Attribute::read_only(c"commands", |dimm, out| {
-    show_commands(out, dimm.description().commands, |number| match number {
-        1 => "smart",
-        2 => "smart_thresh",
-        3 => "flags",
-        4 => "get_size",
-        5 => "get_data",
-        6 => "set_data",
-        7 => "effect_size",
-        8 => "effect_log",
-        9 => "vendor",
-        10 => "cmd_call",
-        _ => "unknown",
-    })
+    show_commands(out, Target::Dimm, dimm.description().commands)
 });
 
 /// Number of free label slots, less the one that updates need.
