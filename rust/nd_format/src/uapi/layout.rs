@@ -43,8 +43,8 @@ pub enum Field {
     CountedAt(usize),
     /// As many bytes as the 32-bit word directly before says.
     Counted,
-    /// Results of a scrub. The 32-bit word directly before counts all of the output, with itself and
-    /// the status before it.
+    /// Results of a scrub. The 32-bit word directly before counts all of the output, with itself
+    /// and the status before it.
     ScrubResults,
 }
 

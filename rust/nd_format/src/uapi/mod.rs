@@ -2,9 +2,9 @@
 
 //! Commands of the control nodes `/dev/ndctlN` and `/dev/nmemN`: numbers and payloads.
 //!
-//! Source: `include/uapi/linux/ndctl.h`. A payload begins with the input of the command; room for its
-//! output follows. Numbers are in the byte order of the machine. [`layout`] says for each command which
-//! fields there are, [`payload`] has the fixed parts as structures.
+//! Source: `include/uapi/linux/ndctl.h`. A payload begins with the input of the command; room for
+//! its output follows. Numbers are in the byte order of the machine. [`layout`] says for each
+//! command which fields there are, [`payload`] has the fixed parts as structures.
 //!
 //! The ioctl interface, the core's own commands and all providers use this module: no payload is
 //! described anywhere else.

@@ -2,8 +2,8 @@
 
 //! The fixed parts of payloads, as `struct nd_cmd_*` of `include/uapi/linux/ndctl.h` has them.
 //!
-//! Each structure can be borrowed from the start of a payload or of a part of one (`ref_from_prefix`,
-//! `mut_from_prefix` of zerocopy), whatever its alignment.
+//! Each structure can be borrowed from the start of a payload or of a part of one
+//! (`ref_from_prefix`, `mut_from_prefix` of zerocopy), whatever its alignment.
 
 use zerocopy::native_endian::{
     U16,
@@ -18,7 +18,8 @@ use zerocopy_derive::{
     Unaligned, //
 };
 
-/// Low half of a status: the answer of the firmware, 0 for success. The high half is extended status.
+/// Low half of a status: the answer of the firmware, 0 for success. The high half is extended
+/// status.
 pub const STATUS_MASK: u32 = 0xffff;
 
 /// Whole payload of `GET_CONFIG_SIZE`, which has output alone (`struct nd_cmd_get_config_size`).
