@@ -2,9 +2,13 @@
 
 //! Label areas, read by the ioctls `ND_IOCTL_GET_CONFIG_SIZE` and `ND_IOCTL_GET_CONFIG_DATA` of a
 //! DIMM's device node.
-//!
-//! C header: `include/uapi/linux/ndctl.h`
 
+use nd_format::uapi::{
+    dimm_command,
+    ConfigRange,
+    ConfigRead,
+    ConfigSize, //
+};
 use rustix::ioctl::{
     self,
     opcode,
@@ -20,31 +24,22 @@ use std::{
 /// Maximum number of bytes of one call.
 const CHUNK: usize = 4096;
 
-/// `struct nd_cmd_get_config_size`.
-#[repr(C)]
-#[derive(Default)]
-struct Size {
-    status: u32,
-    area: u32,
-    transfer: u32,
-}
-
-/// `struct nd_cmd_get_config_data_hdr`, with room for the data.
+/// Payload of `GET_CONFIG_DATA`, with room for the data.
 ///
 /// # Invariants
 ///
-/// `length` is at most [`CHUNK`].
+/// `header.range.in_length` is at most [`CHUNK`].
 #[repr(C)]
 struct Data {
-    offset: u32,
-    length: u32,
-    status: u32,
+    header: ConfigRead,
     bytes: [u8; CHUNK],
 }
 
-const GET_CONFIG_SIZE: Opcode = opcode::read_write::<Size>(b'N', 4);
+const GET_CONFIG_SIZE: Opcode =
+    opcode::read_write::<ConfigSize>(b'N', dimm_command::GET_CONFIG_SIZE as u8);
 /// The size in the ioctl number is that of the header.
-const GET_CONFIG_DATA: Opcode = opcode::read_write::<[u32; 3]>(b'N', 5);
+const GET_CONFIG_DATA: Opcode =
+    opcode::read_write::<ConfigRead>(b'N', dimm_command::GET_CONFIG_DATA as u8);
 
 /// The label area of one DIMM.
 pub struct LabelArea {
@@ -61,17 +56,21 @@ impl LabelArea {
     /// Those of `open`. `ENOTTY`: the DIMM has no label area.
     pub fn open(node: &Path) -> io::Result<Self> {
         let node = File::options().read(true).write(true).open(node)?;
-        let mut size = Size::default();
+        let mut size = ConfigSize::default();
         // SAFETY: The ioctl takes a `struct nd_cmd_get_config_size`, whose layout is that of
-        // `Size`. It reads and writes these 12 bytes only, and every bit pattern is valid for them.
-        unsafe { ioctl::ioctl(&node, Updater::<GET_CONFIG_SIZE, Size>::new(&mut size)) }?;
-        if size.status != 0 {
-            return Err(io::Error::other(format!("status {:#x}", size.status)));
-        }
+        // `ConfigSize`. It reads and writes these 12 bytes only, and every bit pattern is valid for
+        // them.
+        unsafe {
+            ioctl::ioctl(
+                &node,
+                Updater::<GET_CONFIG_SIZE, ConfigSize>::new(&mut size),
+            )
+        }?;
+        check(size.status.get())?;
         Ok(Self {
             node,
-            size: size.area,
-            transfer: size.transfer,
+            size: size.config_size.get(),
+            transfer: size.max_xfer.get(),
         })
     }
 
@@ -85,24 +84,34 @@ impl LabelArea {
         let mut bytes = Vec::new();
         let end = self.size.min(most);
         for offset in (0..end).step_by(step) {
+            let length = (end - offset).min(step as u32);
             // INVARIANT: `step` is at most `CHUNK`.
             let mut data = Data {
-                offset,
-                length: (end - offset).min(step as u32),
-                status: 0,
+                header: ConfigRead {
+                    range: ConfigRange {
+                        in_offset: offset.into(),
+                        in_length: length.into(),
+                    },
+                    ..ConfigRead::default()
+                },
                 bytes: [0; CHUNK],
             };
-            let length = data.length as usize;
-            // SAFETY: The ioctl takes a `struct nd_cmd_get_config_data_hdr` with `length` bytes
+            // SAFETY: The ioctl takes a `struct nd_cmd_get_config_data_hdr` with `in_length` bytes
             // behind it, whose layout is that of `Data`. It reads the header and writes the status
-            // and `length` bytes after it, which by the invariant of `Data` fit. Every bit pattern
-            // is valid for them.
+            // and `in_length` bytes after it, which by the invariant of `Data` fit. Every bit
+            // pattern is valid for them.
             unsafe { ioctl::ioctl(&self.node, Updater::<GET_CONFIG_DATA, Data>::new(&mut data)) }?;
-            if data.status != 0 {
-                return Err(io::Error::other(format!("status {:#x}", data.status)));
-            }
-            bytes.extend_from_slice(&data.bytes[..length]);
+            check(data.header.status.get())?;
+            bytes.extend_from_slice(&data.bytes[..length as usize]);
         }
         Ok(bytes)
+    }
+}
+
+/// Fails unless `status` is success.
+fn check(status: u32) -> io::Result<()> {
+    match status {
+        0 => Ok(()),
+        _ => Err(io::Error::other(format!("status {status:#x}"))),
     }
 }
