@@ -21,6 +21,7 @@ use kernel::{
 };
 use nd_format::{
     label::{
+        Cookies,
         Extent,
         Flags,
         Identity,
@@ -30,7 +31,6 @@ use nd_format::{
         Plan,
         Store, //
     },
-    nfit::interleave::Cookies,
     uuid::{
         Guid,
         Uuid, //

@@ -32,6 +32,7 @@ use nd_format::{
         },
         Cause,
         Contents,
+        Cookies,
         Defect,
         Extent,
         Identity,
@@ -42,7 +43,6 @@ use nd_format::{
         Target,
         UpdateError, //
     },
-    nfit::interleave::Cookies,
     sort::sort_by_key,
     uuid::Uuid, //
 };

@@ -21,6 +21,7 @@ use nd_format::{
         },
         Class,
         Contents,
+        Cookies,
         Damaged,
         Extent,
         Flags,
@@ -38,7 +39,6 @@ use nd_format::{
         Target,
         Types, //
     },
-    nfit::interleave::Cookies,
     uuid::{
         Guid,
         Uuid, //

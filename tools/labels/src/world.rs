@@ -27,6 +27,7 @@ use nd_format::{
         Cause,
         Class,
         Contents,
+        Cookies,
         Extent,
         Failure,
         Flags,
@@ -45,7 +46,6 @@ use nd_format::{
         Stored,
         Target, //
     },
-    nfit::interleave::Cookies,
     uuid::{
         Guid,
         Uuid, //

@@ -22,6 +22,7 @@
 
 mod area;
 mod class;
+mod cookies;
 mod defect;
 pub mod dpa;
 mod extent;
@@ -43,6 +44,7 @@ pub use self::{
         Stored, //
     },
     class::Class,
+    cookies::Cookies,
     defect::Defect,
     extent::Extent,
     geometry::{

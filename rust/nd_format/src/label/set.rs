@@ -30,6 +30,7 @@
 
 use super::{
     area::LabelArea,
+    cookies::Cookies,
     defect::Defect,
     extent::Extent,
     namespace::{
@@ -43,12 +44,9 @@ use super::{
         Label, //
     },
 };
-use crate::{
-    nfit::interleave::Cookies,
-    uuid::{
-        Guid,
-        Uuid, //
-    },
+use crate::uuid::{
+    Guid,
+    Uuid, //
 };
 
 /// The fields that distinguish the labels of one set from those of others.

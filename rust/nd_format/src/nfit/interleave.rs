@@ -20,7 +20,10 @@ use super::layout::{
     ControlRegion,
     Mapping, //
 };
-use crate::fletcher::fletcher64;
+use crate::{
+    fletcher::fletcher64,
+    label::Cookies, //
+};
 use core::fmt;
 use core::iter;
 
@@ -85,18 +88,6 @@ impl Member {
     fn legacy_rank_key(&self) -> u64 {
         self.region_offset.swap_bytes()
     }
-}
-
-/// The cookies of a set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Cookies {
-    /// For labels of version 1.1.
-    pub v1_1: u64,
-    /// For labels of version 1.2.
-    pub v1_2: u64,
-    /// The cookie that early kernels wrote into labels of version 1.1. It is accepted, but never
-    /// written.
-    pub alternate: u64,
 }
 
 /// A set has more than [`MAX_MEMBERS`] members.

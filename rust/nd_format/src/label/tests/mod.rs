@@ -15,12 +15,9 @@ mod slots;
 mod update;
 
 use super::*;
-use crate::{
-    nfit::interleave::Cookies,
-    uuid::{
-        Guid,
-        Uuid, //
-    },
+use crate::uuid::{
+    Guid,
+    Uuid, //
 };
 use std::{
     collections::BTreeMap,

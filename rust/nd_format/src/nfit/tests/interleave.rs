@@ -8,14 +8,16 @@ use super::sample::{
     self,
     MappingFields, //
 };
-use crate::nfit::{
-    interleave::{
-        Cookies,
-        InterleaveSet,
-        Member,
-        MAX_MEMBERS, //
+use crate::{
+    label::Cookies,
+    nfit::{
+        interleave::{
+            InterleaveSet,
+            Member,
+            MAX_MEMBERS, //
+        },
+        *, //
     },
-    *, //
 };
 use proptest::prelude::*;
 use std::{
