@@ -19,17 +19,19 @@ use kernel::{
     str::CString,
     sync::Mutex, //
 };
+use label_engine::{
+    Identity,
+    Plan,
+    Store, //
+};
 use nd_format::{
     label::{
         Cookies,
         Extent,
         Flags,
-        Identity,
         Label,
         Layout,
-        Name,
-        Plan,
-        Store, //
+        Name, //
     },
     uuid::{
         Guid,

@@ -17,14 +17,16 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 use kernel_ext::device::Node;
+use label_engine::{
+    Medium,
+    Store,
+    Target, //
+};
 use nd_format::{
     label::{
         Extent,
         LabelArea,
-        Layout,
-        Medium,
-        Store,
-        Target, //
+        Layout, //
     },
     uapi::{
         dimm_command,

@@ -32,9 +32,9 @@ use kernel_ext::device::{
     DeviceLock,
     Node, //
 };
+use label_engine::Contents;
 use nd_format::{
     label::{
-        Contents,
         Extent,
         Name, //
     },

@@ -53,10 +53,7 @@ use kernel_ext::device::{
     Table, //
 };
 use nd_format::{
-    label::{
-        self,
-        Name, //
-    },
+    label::Name,
     uuid::Uuid, //
 };
 
@@ -246,7 +243,7 @@ impl Content {
     };
 
     /// Returns what the labels of `found` store. It must be within `region`.
-    fn of(found: &label::Namespace, region: &Region) -> Result<Self> {
+    fn of(found: &label_engine::Namespace, region: &Region) -> Result<Self> {
         Ok(Self {
             start: region.start().checked_add(found.offset).ok_or(ENXIO)?,
             size: found.size,
@@ -258,7 +255,7 @@ impl Content {
     }
 
     /// Returns the properties of the namespace that represents refused labels.
-    fn refused(refused: &label::Refused) -> Self {
+    fn refused(refused: &label_engine::Refused) -> Self {
         Self {
             size: refused.reserved,
             uuid: Some(refused.uuid),

@@ -22,26 +22,27 @@ use kernel::{
     sync::aref::ARef, //
 };
 use kernel_ext::device::Node;
+use label_engine::{
+    free_space::{
+        common_extent,
+        Mappings,
+        Room, //
+    },
+    Cause,
+    Contents,
+    Defect,
+    Identity,
+    Left,
+    Member,
+    Refused,
+    Set,
+    Target,
+    UpdateError, //
+};
 use nd_format::{
     label::{
-        self,
-        room::{
-            common_extent,
-            Mappings,
-            Room, //
-        },
-        Cause,
-        Contents,
         Cookies,
-        Defect,
-        Extent,
-        Identity,
-        Left,
-        Member,
-        Refused,
-        Set,
-        Target,
-        UpdateError, //
+        Extent, //
     },
     sort::sort_by_key,
     uuid::Uuid, //
@@ -114,14 +115,14 @@ impl Region {
             }
         }
         sort_by_key(&mut good, |namespace| {
-            label::by_address(self.start() + namespace.offset)
+            label_engine::by_address(self.start() + namespace.offset)
         });
         Ok(LabelledNamespaces { good, refused })
     }
 
     /// Returns `true` if `namespace` is within the region. Labels were checked against mappings,
     /// but the firmware may describe mappings that are larger than the region.
-    fn contains(&self, namespace: &label::Namespace) -> bool {
+    fn contains(&self, namespace: &label_engine::Namespace) -> bool {
         let end = namespace.offset.checked_add(namespace.size);
         end.is_some_and(|end| end <= self.size())
     }
@@ -294,7 +295,7 @@ impl Region {
         self.common_extent(contents.uuid, extents)?;
         let identity = self.label_identity()?;
         let outcome = TakenAreas::take(self, lock)?.with_targets(extents, |targets| {
-            label::publish(targets, &identity, contents, replaces)
+            label_engine::publish(targets, &identity, contents, replaces)
         })?;
         self.check_outcome(outcome)
     }
@@ -306,8 +307,9 @@ impl Region {
         lock: &mut BusLock<'_>,
     ) -> core::result::Result<(), DeleteLabelsError> {
         let identity = self.label_identity()?;
-        let outcome = TakenAreas::take(self, lock)?
-            .with_targets(&[], |targets| label::retract(targets, &identity, uuid))?;
+        let outcome = TakenAreas::take(self, lock)?.with_targets(&[], |targets| {
+            label_engine::retract(targets, &identity, uuid)
+        })?;
         let is_partial = matches!(&outcome, Err(failure) if failure.left != Left::Old);
         self.check_outcome(outcome)
             .map_err(|error| DeleteLabelsError { error, is_partial })
@@ -364,13 +366,13 @@ impl From<DeleteLabelsError> for Error {
 /// What the labels of a region describe.
 pub(crate) struct LabelledNamespaces {
     /// Namespaces.
-    pub(crate) good: KVVec<label::Namespace>,
+    pub(crate) good: KVVec<label_engine::Namespace>,
     /// Labels that are refused.
     pub(crate) refused: KVVec<Refused>,
 }
 
 /// Outcome of an update.
-type Outcome = core::result::Result<(), label::Failure<Error>>;
+type Outcome = core::result::Result<(), label_engine::Failure<Error>>;
 
 /// The label areas of the DIMMs of a region, taken out of them until this is dropped.
 struct TakenAreas<'l, 'b> {
@@ -419,11 +421,11 @@ impl Drop for TakenAreas<'_, '_> {
 }
 
 /// Prints a failure. Its cause may be a kernel error, which cannot be printed with `Display`.
-struct Failure<'a>(&'a label::Failure<Error>);
+struct Failure<'a>(&'a label_engine::Failure<Error>);
 
 impl kernel::fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
-        let label::Failure {
+        let label_engine::Failure {
             member,
             cause,
             left,

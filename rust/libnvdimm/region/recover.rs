@@ -3,7 +3,7 @@
 //! Recovery of labels whose update was interrupted, by a power failure or because a DIMM failed.
 //!
 //! Enabling a region writes no labels. The remains of an interrupted update are shown as the
-//! namespace was before ([`State`](nd_format::label::State)), or are refused; either way their
+//! namespace was before ([`State`](label_engine::State)), or are refused; either way their
 //! addresses stay reserved. The labels of a namespace that is shown are written again before it is
 //! changed, and only then.
 
@@ -14,13 +14,11 @@ use crate::{
 };
 use kernel::prelude::*;
 use kernel_ext::device::Node;
-use nd_format::{
-    label::{
-        Contents,
-        Set, //
-    },
-    uuid::Uuid, //
+use label_engine::{
+    Contents,
+    Set, //
 };
+use nd_format::uuid::Uuid;
 
 impl Region {
     /// Writes the labels of the namespace `uuid` again if an update of them was interrupted. Does

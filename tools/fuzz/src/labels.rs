@@ -8,35 +8,37 @@
 //! are), then the areas. If there are two, each gets half of the rest. Missing input is zeroes.
 
 use crate::input::Input;
+use label_engine::{
+    free_space::{
+        Mappings,
+        Room, //
+    },
+    publish,
+    reservations,
+    retract,
+    Contents,
+    Identity,
+    Medium,
+    Member,
+    Set,
+    Store,
+    Target, //
+};
 use nd_format::{
     fletcher::fletcher64_le_without,
     label::{
-        dpa::reservations,
         inspect,
-        publish,
-        retract,
-        room::{
-            Mappings,
-            Room, //
-        },
         Class,
-        Contents,
         Cookies,
         Damaged,
         Extent,
         Flags,
-        Identity,
         IndexCopy,
         Label,
         LabelArea,
         LabelFormat,
         Layout,
-        Medium,
-        Member,
         Name,
-        Set,
-        Store,
-        Target,
         Types, //
     },
     uuid::{

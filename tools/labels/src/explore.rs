@@ -31,10 +31,8 @@ use anyhow::{
     Context as _,
     Result, //
 };
-use nd_format::{
-    label::Left,
-    uuid::Uuid, //
-};
+use label_engine::Left;
+use nd_format::uuid::Uuid;
 use std::collections::BTreeSet;
 
 /// Numbers of explored cases.

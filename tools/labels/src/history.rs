@@ -8,10 +8,10 @@ use crate::world::{
     World, //
 };
 use anyhow::Result;
+use label_engine::Contents;
 use nd_format::{
     label::{
         Class,
-        Contents,
         Name, //
     },
     uuid::Uuid, //

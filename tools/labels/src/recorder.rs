@@ -2,7 +2,7 @@
 
 //! Recorded writes to label areas, and how they fail.
 
-use nd_format::label::Medium;
+use label_engine::Medium;
 use std::{
     cell::RefCell,
     fmt, //

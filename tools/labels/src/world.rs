@@ -15,36 +15,38 @@ use anyhow::{
     Context as _,
     Result, //
 };
+use label_engine::{
+    free_space::{
+        common_extent,
+        Mappings,
+        Room, //
+    },
+    publish,
+    retract,
+    Cause,
+    Contents,
+    Failure,
+    Identity,
+    Left,
+    Member,
+    Namespace,
+    Refused,
+    Set,
+    State,
+    Store,
+    Target, //
+};
 use nd_format::{
     label::{
-        publish,
-        retract,
-        room::{
-            common_extent,
-            Mappings,
-            Room, //
-        },
-        Cause,
         Class,
-        Contents,
         Cookies,
         Extent,
-        Failure,
         Flags,
-        Identity,
         Label,
         LabelArea,
         Layout,
-        Left,
-        Member,
         Name,
-        Namespace,
-        Refused,
-        Set,
-        State,
-        Store,
-        Stored,
-        Target, //
+        Stored, //
     },
     uuid::{
         Guid,

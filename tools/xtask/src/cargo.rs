@@ -176,7 +176,7 @@ pub(crate) fn big_endian() -> Result<ExitCode> {
         ],
     )?;
     let mut tally = Tally::default();
-    for name in ["nd_format", "btt_engine"] {
+    for name in ["nd_format", "btt_engine", "label_engine"] {
         let manifest = project::root().join("rust").join(name).join("Cargo.toml");
         let counted = ui::step(&format!("{name} on {BIG_ENDIAN}"), |step| {
             let mut test = cargo("test", &manifest);

@@ -95,7 +95,7 @@ impl<'a> LabelArea<'a> {
     }
 
     /// Returns the labels whose ranges share an address with `extent`.
-    pub(super) fn overlapping(self, extent: Extent) -> impl Iterator<Item = Stored> + 'a {
+    pub fn overlapping(self, extent: Extent) -> impl Iterator<Item = Stored> + 'a {
         let overlaps = move |slot: &u32| {
             Label::peek_extent(self.slot_bytes(*slot)).is_some_and(|other| other.overlaps(&extent))
         };
@@ -125,7 +125,7 @@ impl<'a> LabelArea<'a> {
     }
 
     /// Returns the contents of the taken slot `slot`.
-    pub(super) fn entry(&self, slot: u32) -> Result<Label, Damaged> {
+    pub fn entry(&self, slot: u32) -> Result<Label, Damaged> {
         Label::read(self.slot_bytes(slot), self.layout.geometry.format(), slot)
     }
 
@@ -137,7 +137,7 @@ impl<'a> LabelArea<'a> {
     }
 
     /// Returns the UUID that `slot` names.
-    pub(super) fn peek_uuid(&self, slot: u32) -> Option<Uuid> {
+    pub fn peek_uuid(&self, slot: u32) -> Option<Uuid> {
         Label::peek_uuid(self.slot_bytes(slot))
     }
 
@@ -170,13 +170,13 @@ impl<'a> LabelArea<'a> {
 }
 
 /// Returns `len` bytes from `offset`.
-pub(super) fn range(bytes: &[u8], offset: u32, len: u32) -> Option<&[u8]> {
+pub fn range(bytes: &[u8], offset: u32, len: u32) -> Option<&[u8]> {
     let offset = usize::try_from(offset).ok()?;
     bytes.get(offset..offset.checked_add(usize::try_from(len).ok()?)?)
 }
 
 /// Returns `len` bytes from `offset` for writing.
-pub(super) fn range_mut(bytes: &mut [u8], offset: u32, len: u32) -> Option<&mut [u8]> {
+pub fn range_mut(bytes: &mut [u8], offset: u32, len: u32) -> Option<&mut [u8]> {
     let offset = usize::try_from(offset).ok()?;
     bytes.get_mut(offset..offset.checked_add(usize::try_from(len).ok()?)?)
 }

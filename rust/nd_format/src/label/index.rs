@@ -221,18 +221,18 @@ pub(super) fn slots(bytes: &[u8], count: u32) -> Slots<'_> {
 }
 
 /// Returns the bitmap of an index for writing.
-pub(super) fn bitmap_mut(bytes: &mut [u8]) -> &mut [u8] {
+pub fn bitmap_mut(bytes: &mut [u8]) -> &mut [u8] {
     bytes.get_mut(INDEX_HEADER_LEN..).unwrap_or(&mut [])
 }
 
 /// Makes `bytes` the bitmap of an index in which all slots are free. [`seal`] writes the header.
-pub(super) fn clear(bytes: &mut [u8], slots: u32) {
+pub fn clear(bytes: &mut [u8], slots: u32) {
     bytes.fill(0);
     mark_all_free(bitmap_mut(bytes), slots);
 }
 
 /// Writes the header of the index `copy`, with the checksum over header and bitmap.
-pub(super) fn seal(
+pub fn seal(
     bytes: &mut [u8],
     geometry: &Geometry,
     copy: IndexCopy,

@@ -33,31 +33,17 @@ use core::fmt;
 /// The current index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Current {
-    pub(super) copy: IndexCopy,
-    pub(super) slots: u32,
-    pub(super) version: (u16, u16),
+    /// Which of the two indexes it is.
+    pub copy: IndexCopy,
+    /// Number of slots that it names.
+    pub slots: u32,
+    /// Major and minor version number.
+    pub version: (u16, u16),
     /// Sequence number of the next index to be written. After initialisation it is not the
     /// successor of the current one's.
-    pub(super) next: Sequence,
+    pub next: Sequence,
     /// The other index may be the newest one on the medium: its write has not been confirmed.
-    pub(super) overtaken: bool,
-}
-
-impl Current {
-    /// Returns which of the two indexes it is.
-    pub const fn copy(&self) -> IndexCopy {
-        self.copy
-    }
-
-    /// Returns the number of slots that it names.
-    pub const fn slots(&self) -> u32 {
-        self.slots
-    }
-
-    /// Returns the major and minor version number.
-    pub const fn version(&self) -> (u16, u16) {
-        self.version
-    }
+    pub overtaken: bool,
 }
 
 /// The layout of one label area. The owner keeps it beside the bytes of the area and changes both
@@ -101,6 +87,11 @@ impl Layout {
     /// Returns the current index; [`None`] if the area is blank or damaged.
     pub const fn current(&self) -> Option<&Current> {
         self.current.as_ref()
+    }
+
+    /// Replaces the current index, as an update does.
+    pub fn set_current(&mut self, current: Current) {
+        self.current = Some(current);
     }
 
     /// Returns the reason why an area without a current index is not blank.

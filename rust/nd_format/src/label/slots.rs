@@ -48,7 +48,7 @@ impl<'a> Slots<'a> {
 }
 
 /// Marks `slot` as free or taken. A slot without a bit is ignored.
-pub(super) fn mark(bits: &mut [u8], slot: u32, free: bool) {
+pub fn mark(bits: &mut [u8], slot: u32, free: bool) {
     let position = usize::try_from(slot / 8).ok();
     if let Some(byte) = position.and_then(|position| bits.get_mut(position)) {
         if free {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use super::super::room::{
+use super::*;
+use crate::free_space::{
     common_extent,
     Mappings,
     NoSpace,
     Room,
     ShareMismatch, //
 };
-use super::*;
 use proptest::prelude::*;
 
 const MAPPING_MIB: u64 = 126;

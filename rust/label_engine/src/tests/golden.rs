@@ -7,12 +7,12 @@
 //! namespace by writing its UUID and its name, which drops labels although there are none, then its
 //! size, its sector size and its class.
 
-use super::super::room::{
+use super::*;
+use crate::free_space::{
     common_extent,
     Mappings,
     Room, //
 };
-use super::*;
 use std::string::String;
 
 const DUMPS: &str = include_str!("golden.txt");

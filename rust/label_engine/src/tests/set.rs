@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
-use crate::label::index::{
+use nd_format::label::index::{
     clear,
     seal, //
 };

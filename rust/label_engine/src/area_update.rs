@@ -17,31 +17,27 @@
 //! are free in memory then hold labels that are current on the medium, so the next plan first
 //! writes the current index again, as the newest one.
 
-use super::{
-    area::{
-        range,
-        range_mut,
-        LabelArea, //
-    },
-    geometry::{
-        Geometry,
-        IndexCopy, //
-    },
-    index::{
-        self,
-        Sequence, //
-    },
-    layout::{
+use crate::set::Identity;
+use core::fmt;
+use nd_format::{
+    label::{
+        area::{
+            range,
+            range_mut, //
+        },
+        index,
+        slots::mark,
         AreaDamage,
         Current,
-        Layout, //
+        Geometry,
+        IndexCopy,
+        Label,
+        LabelArea,
+        Layout,
+        Sequence, //
     },
-    record::Label,
-    set::Identity,
-    slots::mark,
+    uuid::Uuid, //
 };
-use crate::uuid::Uuid;
-use core::fmt;
 
 /// A label area to be updated: its cached bytes and its layout.
 #[derive(Debug)]
@@ -54,7 +50,7 @@ impl<'a> Store<'a> {
     /// Takes the area `bytes` with its `layout`. [`UpdateError::Length`] if `bytes` are not the
     /// whole area.
     pub fn new(bytes: &'a mut [u8], layout: &'a mut Layout) -> Result<Self, UpdateError> {
-        let (found, expected) = (bytes.len(), layout.geometry.config_size());
+        let (found, expected) = (bytes.len(), layout.geometry().config_size());
         if usize::try_from(expected) != Ok(found) {
             return Err(UpdateError::Length { found, expected });
         }
@@ -67,7 +63,7 @@ impl<'a> Store<'a> {
     }
 
     /// Returns the labels of `uuid` that belong to the set `identity`.
-    pub(super) fn labels_of<'s>(
+    pub(crate) fn labels_of<'s>(
         &'s self,
         uuid: Uuid,
         identity: &'s Identity,
@@ -84,7 +80,7 @@ impl<'a> Store<'a> {
         replaces: Option<Uuid>,
         identity: &Identity,
     ) -> Result<(), UpdateError> {
-        if let Some(damage) = self.layout.damage {
+        if let Some(&damage) = self.layout.damage() {
             return Err(UpdateError::Damaged(damage));
         }
         let count = |uuid| self.labels_of(uuid, identity).count();
@@ -103,8 +99,8 @@ impl<'a> Store<'a> {
         replaces: Option<Uuid>,
         identity: &Identity,
     ) -> Result<Plan<'_>, UpdateError> {
-        let slot = match (self.layout.current, self.layout.damage) {
-            (None, Some(damage)) => return Err(UpdateError::Damaged(damage)),
+        let slot = match (self.layout.current(), self.layout.damage()) {
+            (None, Some(&damage)) => return Err(UpdateError::Damaged(damage)),
             (None, None) => 0,
             (Some(_), _) => self
                 .area()
@@ -193,7 +189,7 @@ impl<'a> Plan<'a> {
             change,
             stage: Stage::Done,
         };
-        plan.stage = match (plan.layout.current, change) {
+        plan.stage = match (plan.layout.current().copied(), change) {
             (Some(current), _) if current.overtaken => plan.repeat_index(&current),
             (Some(current), _) => plan.begin(&current),
             (None, Change::Write { .. }) => plan.initialise(),
@@ -204,7 +200,7 @@ impl<'a> Plan<'a> {
 
     /// Returns the pending write; [`None`] once the plan is complete.
     pub fn write(&self) -> Option<Write<'_>> {
-        let geometry = &self.layout.geometry;
+        let geometry = self.layout.geometry();
         let (offset, len) = match self.stage {
             Stage::Initial(copy) | Stage::Again(copy) | Stage::Index(copy) => {
                 (geometry.index_offset(copy), geometry.index_size())
@@ -218,19 +214,19 @@ impl<'a> Plan<'a> {
 
     /// Records that the write returned by [`Self::write`] is on the medium.
     pub fn confirm(&mut self) {
-        self.stage = match (self.stage, self.layout.current) {
+        self.stage = match (self.stage, self.layout.current().copied()) {
             (Stage::Initial(IndexCopy::First), _) => Stage::Initial(IndexCopy::Second),
             (Stage::Initial(IndexCopy::Second), _) => {
                 let current = Current {
                     copy: IndexCopy::First,
-                    slots: self.layout.geometry.slots(),
-                    version: self.layout.geometry.format().version(),
+                    slots: self.layout.geometry().slots(),
+                    version: self.layout.geometry().format().version(),
                     // The second index is written next. It gets the number of the first one and
                     // becomes current nevertheless, by the rule for equal numbers.
                     next: Sequence::INITIAL_SECOND.successor(),
                     overtaken: false,
                 };
-                self.layout.current = Some(current);
+                self.layout.set_current(current);
                 self.begin(&current)
             }
             (Stage::Label { .. }, Some(current)) => self.stage_index(&current),
@@ -248,7 +244,7 @@ impl<'a> Plan<'a> {
 
     /// Writes both indexes of a fresh area into the cache.
     fn initialise(&mut self) -> Stage {
-        let geometry = self.layout.geometry;
+        let geometry = *self.layout.geometry();
         self.bytes.fill(0);
         if let Some((first, second)) = indexes(self.bytes, &geometry) {
             for (bytes, copy, sequence) in [
@@ -265,7 +261,7 @@ impl<'a> Plan<'a> {
     fn begin(&mut self, current: &Current) -> Stage {
         match self.change {
             Change::Write { label, slot, .. } => {
-                let geometry = self.layout.geometry;
+                let geometry = *self.layout.geometry();
                 let bytes = geometry
                     .label_offset(slot)
                     .and_then(|offset| range_mut(self.bytes, offset, geometry.label_len()));
@@ -284,11 +280,11 @@ impl<'a> Plan<'a> {
         let current = Current {
             copy,
             slots: current.slots,
-            version: self.layout.geometry.format().version(),
+            version: self.layout.geometry().format().version(),
             next: current.next.successor(),
             overtaken: false,
         };
-        self.layout.current = Some(current);
+        self.layout.set_current(current);
         current
     }
 
@@ -301,7 +297,7 @@ impl<'a> Plan<'a> {
 
     /// Prepares the next index, with the change, in place of the one that is not current.
     fn stage_index(&mut self, current: &Current) -> Stage {
-        let geometry = self.layout.geometry;
+        let geometry = *self.layout.geometry();
         let copy = self.copy_index(current);
         if let Change::Write { slot, .. } = self.change {
             self.mark(&geometry, copy, slot, false);
@@ -312,7 +308,7 @@ impl<'a> Plan<'a> {
             }
         }
         self.seal_index(current, copy);
-        self.layout.current = Some(Current {
+        self.layout.set_current(Current {
             overtaken: true,
             ..*current
         });
@@ -322,7 +318,7 @@ impl<'a> Plan<'a> {
     /// Copies the current index over the other one.
     fn copy_index(&mut self, current: &Current) -> IndexCopy {
         let copy = current.copy.other();
-        if let Some((first, second)) = indexes(self.bytes, &self.layout.geometry) {
+        if let Some((first, second)) = indexes(self.bytes, self.layout.geometry()) {
             let (to, from) = match copy {
                 IndexCopy::First => (first, second),
                 IndexCopy::Second => (second, first),
@@ -333,7 +329,7 @@ impl<'a> Plan<'a> {
     }
 
     fn seal_index(&mut self, current: &Current, copy: IndexCopy) {
-        let geometry = self.layout.geometry;
+        let geometry = *self.layout.geometry();
         let (offset, len) = (geometry.index_offset(copy), geometry.index_size());
         if let Some(bytes) = range_mut(self.bytes, offset, len) {
             index::seal(bytes, &geometry, copy, current.next, current.slots);

@@ -21,32 +21,34 @@
 //! brings the namespace back. Giving it up is left to the administrator.
 //!
 //! In the second and third row an update was interrupted. There the flag does show which labels are
-//! old: before an update at least one label is finished (`publish.rs`), and stays until all labels
+//! old: before an update at least one label is finished (`set_update.rs`), and stays until all labels
 //! are new, and the first pass writes new labels as updating ones. Old labels that are gone already
 //! can be inferred: the labels of a namespace differ only in position and DPA, and an interleaved
 //! namespace has the same offset in each mapping. For namespaces that do not, see `offset.rs`. An
 //! interrupted namespace is shown as it was; its labels stay as they are until it is changed. The
 //! third row cannot take two complete namespaces for one: they would have the same addresses.
 
-use super::{
-    area::LabelArea,
-    cookies::Cookies,
+use crate::{
     defect::Defect,
-    extent::Extent,
     namespace::{
         Namespace,
         Place,
         Refused,
         State, //
     },
-    record::{
-        Damaged,
-        Label, //
-    },
 };
-use crate::uuid::{
-    Guid,
-    Uuid, //
+use nd_format::{
+    label::{
+        Cookies,
+        Damaged,
+        Extent,
+        Label,
+        LabelArea, //
+    },
+    uuid::{
+        Guid,
+        Uuid, //
+    },
 };
 
 /// The fields that distinguish the labels of one set from those of others.
@@ -60,7 +62,7 @@ pub struct Identity {
 
 impl Identity {
     /// Returns `true` if a label in `area` that has `cookie` belongs to the set.
-    pub(super) fn has_label(&self, area: &LabelArea<'_>, cookie: u64) -> bool {
+    pub(crate) fn has_label(&self, area: &LabelArea<'_>, cookie: u64) -> bool {
         [self.cookie(area), self.cookies.alternate].contains(&cookie)
     }
 
@@ -86,7 +88,7 @@ pub struct Member<'a> {
 /// The DIMMs of a set, in the order of the region's mappings.
 #[derive(Clone, Copy, Debug)]
 pub struct Set<'a> {
-    pub(super) members: &'a [Member<'a>],
+    pub(crate) members: &'a [Member<'a>],
     identity: Identity,
 }
 
@@ -100,7 +102,7 @@ impl<'a> Set<'a> {
     /// set. The label may be damaged.
     ///
     /// The order is that in which their labels are found. Linux numbers namespaces by address, see
-    /// [`by_address`](super::by_address).
+    /// [`by_address`](crate::by_address).
     pub fn namespaces(self) -> impl Iterator<Item = Result<Namespace, Refused>> + 'a {
         self.candidates()
             .filter_map(move |uuid| match self.namespace(uuid) {
@@ -255,13 +257,13 @@ impl<'a> Set<'a> {
     }
 
     /// Returns the labels of `uuid` in the order of the DIMMs.
-    pub(super) fn labels(&self, uuid: Uuid) -> impl Iterator<Item = (usize, Label)> + '_ {
+    pub(crate) fn labels(&self, uuid: Uuid) -> impl Iterator<Item = (usize, Label)> + '_ {
         (0..self.members.len())
             .filter_map(move |member| Some((member, self.label(member, uuid).ok().flatten()?)))
     }
 
     /// Returns `true` if `label`, which is on the DIMM `member`, was written for this set.
-    pub(super) fn is_of_set(&self, member: usize, label: &Label) -> bool {
+    pub(crate) fn is_of_set(&self, member: usize, label: &Label) -> bool {
         let member = self.members.get(member);
         member.is_some_and(|member| self.identity.has_label(&member.area, label.cookie))
     }
@@ -481,7 +483,7 @@ impl<'a> Set<'a> {
 }
 
 /// Returns `true` if two labels describe the same namespace, apart from its UUID.
-pub(super) fn same_contents(label: &Label, other: &Label) -> bool {
+pub(crate) fn same_contents(label: &Label, other: &Label) -> bool {
     label.name == other.name
         && label.lba_size == other.lba_size
         && label.class() == other.class()

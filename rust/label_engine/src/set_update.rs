@@ -5,7 +5,7 @@
 //! An update passes over the DIMMs twice: the first pass writes labels with the flag "updating",
 //! the second one clears the flag. If all previous labels have the flag, it is cleared in them
 //! before: a finished label among them identifies the old state until all labels are new. Whenever
-//! the power fails, [`Set`](super::Set) finds the namespace as it was or as it should become. While
+//! the power fails, [`Set`](crate::Set) finds the namespace as it was or as it should become. While
 //! a namespace on several DIMMs is being created or removed, it may also find labels that it
 //! refuses.
 //!
@@ -13,25 +13,27 @@
 //! like any other: no label is restored while another one is new and no longer "updating", and the
 //! DIMM that was written last is restored first.
 
-use super::{
-    class::Class,
-    extent::Extent,
-    namespace::Namespace,
-    plan::{
+use crate::{
+    area_update::{
         Plan,
         Store,
         UpdateError, //
     },
-    record::{
+    namespace::Namespace,
+    set::Identity, //
+};
+use core::fmt;
+use nd_format::{
+    label::{
+        Class,
+        Extent,
         Flags,
         Label,
         Name,
         Types, //
     },
-    set::Identity,
+    uuid::Uuid, //
 };
-use crate::uuid::Uuid;
-use core::fmt;
 
 /// Access to the label area of a DIMM, through its provider.
 pub trait Medium {
@@ -356,7 +358,7 @@ pub enum Left {
     /// taken back.
     New,
     /// The new ones on some DIMMs, the previous ones on the others. The namespace is as it was, see
-    /// [`State::RolledBack`](super::State::RolledBack); if it was to be created or removed, its
+    /// [`State::RolledBack`](crate::State::RolledBack); if it was to be created or removed, its
     /// labels are refused.
     Mixed,
 }

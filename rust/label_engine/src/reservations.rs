@@ -2,9 +2,9 @@
 
 //! Reserved addresses of a DIMM.
 
-use super::{
-    area::LabelArea,
-    extent::Extent, //
+use nd_format::label::{
+    Extent,
+    LabelArea, //
 };
 
 /// Returns the ranges that the taken slots of a DIMM reserve, in the order of the slots.

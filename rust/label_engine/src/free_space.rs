@@ -7,13 +7,15 @@
 //! same offset in each mapping, and free space is what is free there on all DIMMs. It is expressed
 //! in addresses of the first DIMM, from which Linux computes the addresses of namespaces.
 
-use super::{
-    area::LabelArea,
-    dpa::reservations,
-    extent::Extent, //
-};
-use crate::sort::sort_by_key;
+use crate::reservations;
 use core::fmt;
+use nd_format::{
+    label::{
+        Extent,
+        LabelArea, //
+    },
+    sort::sort_by_key, //
+};
 
 /// The mappings of a set, represented by that of the first DIMM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 
-use super::super::dpa::reservations;
 use super::*;
 
 #[test]

@@ -10,15 +10,17 @@
 //! Such a namespace is shown as Linux shows it as long as its labels are complete. Nothing is
 //! inferred for it, and the labels that an interrupted update has left stay.
 
-use super::{
+use crate::{
     defect::Defect,
-    record::Label,
     set::{
         same_contents,
         Set, //
     },
 };
-use crate::uuid::Uuid;
+use nd_format::{
+    label::Label,
+    uuid::Uuid, //
+};
 
 impl Set<'_> {
     /// Returns the offset in the mapping, in bytes, of the share of the DIMM `member` that `label`
@@ -32,12 +34,12 @@ impl Set<'_> {
 
     /// Returns `true` if `label`, of the DIMM `member`, describes a share at `offset` of its
     /// mapping.
-    pub(super) fn is_at(&self, member: usize, label: &Label, offset: u64) -> bool {
+    pub(crate) fn is_at(&self, member: usize, label: &Label, offset: u64) -> bool {
         self.offset(member, label) == Ok(offset)
     }
 
     /// Returns the offset of the share that `label`, a label of `uuid`, describes.
-    pub(super) fn share_offset(&self, uuid: Uuid, label: &Label) -> Option<u64> {
+    pub(crate) fn share_offset(&self, uuid: Uuid, label: &Label) -> Option<u64> {
         let (member, label) = self
             .labels(uuid)
             .find(|(_, other)| other.position == label.position)?;
@@ -45,7 +47,7 @@ impl Set<'_> {
     }
 
     /// Returns the offset that all labels of `uuid` have; [`Defect::Offset`] if they differ.
-    pub(super) fn common_offset(&self, uuid: Uuid) -> Result<u64, Defect> {
+    pub(crate) fn common_offset(&self, uuid: Uuid) -> Result<u64, Defect> {
         let mut labels = self.labels(uuid);
         let (first, label) = labels.next().ok_or(Defect::Missing { member: 0 })?;
         let expected = self.offset(first, &label)?;
@@ -64,7 +66,7 @@ impl Set<'_> {
 
     /// Checks the labels of `uuid` after an interrupted update: all old labels, those like `old`,
     /// must have been at one offset.
-    pub(super) fn check_update(&self, uuid: Uuid, old: &Label) -> Result<(), Defect> {
+    pub(crate) fn check_update(&self, uuid: Uuid, old: &Label) -> Result<(), Defect> {
         let expected = self
             .share_offset(uuid, old)
             .ok_or(Defect::Missing { member: 0 })?;
@@ -100,7 +102,7 @@ impl Set<'_> {
 
     /// Returns the offsets of finished labels like `old` that can still be read in free slots of
     /// the DIMM `member`.
-    pub(super) fn previous_offsets<'s>(
+    pub(crate) fn previous_offsets<'s>(
         &'s self,
         member: usize,
         uuid: Uuid,

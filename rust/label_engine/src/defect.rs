@@ -2,15 +2,17 @@
 
 //! Reasons why the labels of a UUID describe no namespace.
 
-use super::{
-    extent::Extent,
-    record::LabelError, //
-};
-use crate::uuid::{
-    Guid,
-    Uuid, //
-};
 use core::fmt;
+use nd_format::{
+    label::{
+        Extent,
+        LabelError, //
+    },
+    uuid::{
+        Guid,
+        Uuid, //
+    },
+};
 
 /// A defect of the labels of a namespace. `member` is the number of the region's mapping.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,7 +118,7 @@ pub enum Defect {
         /// The range of the other namespace.
         taken: Extent,
     },
-    /// The namespace ends behind the region. The caller of [`Set`](super::Set) finds this: a set
+    /// The namespace ends behind the region. The caller of [`Set`](crate::Set) finds this: a set
     /// does not have the addresses of its region.
     Beyond {
         /// End of the namespace in bytes from the start of the region.

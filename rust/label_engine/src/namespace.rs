@@ -2,16 +2,16 @@
 
 //! Namespaces, as labels describe them.
 
-use super::{
-    class::Class,
-    defect::Defect,
-    record::{
+use crate::defect::Defect;
+use core::fmt;
+use nd_format::{
+    label::{
+        Class,
         Label,
         Name, //
     },
+    uuid::Uuid, //
 };
-use crate::uuid::Uuid;
-use core::fmt;
 
 /// The state in which the labels of a namespace were found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,8 +27,8 @@ pub enum State {
 
 impl State {
     /// Returns `true` if the labels must be written again before the namespace is changed: with the
-    /// namespace's [`Contents`](super::Contents), the extents that
-    /// [`Set::extent`](super::Set::extent) returns, and in place of the labels of
+    /// namespace's [`Contents`](crate::Contents), the extents that
+    /// [`Set::extent`](crate::Set::extent) returns, and in place of the labels of
     /// [`Self::replaces`].
     pub fn wants_repair(&self) -> bool {
         *self != Self::Clean
@@ -64,7 +64,7 @@ pub struct Namespace {
     /// State of its labels.
     pub state: State,
     /// Offset of each share from the start of its mapping in bytes.
-    pub(super) share_offset: u64,
+    pub(crate) share_offset: u64,
 }
 
 /// The place of a label.

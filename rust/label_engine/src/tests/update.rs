@@ -2,6 +2,8 @@
 
 use super::*;
 use core::slice::from_mut;
+use nd_format::fletcher::fletcher64_le_without;
+use proptest::prelude::*;
 
 /// Two indexes and four large labels fit.
 const AREA: usize = 512 + 4 * 256;
@@ -33,7 +35,7 @@ fn the_first_label_initialises_the_area() {
     // index.
     let current = *dimm.layout.current().unwrap();
     assert_eq!(
-        (current.copy(), current.slots(), current.version()),
+        (current.copy, current.slots, current.version),
         (IndexCopy::First, 4, (1, 2))
     );
     let sequence = |copy| {
@@ -62,9 +64,9 @@ fn nothing_is_removed_from_a_blank_area() {
 fn removing_what_is_not_there_writes_an_index() {
     let mut dimm = Dimm::blank(AREA);
     write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
-    let before = dimm.layout.current().unwrap().copy();
+    let before = dimm.layout.current().unwrap().copy;
     delete_labels_on(from_mut(&mut dimm), uuid(2)).unwrap();
-    assert_eq!(dimm.layout.current().unwrap().copy(), before.other());
+    assert_eq!(dimm.layout.current().unwrap().copy, before.other());
     assert_eq!(dimm.area().labels().count(), 1);
 }
 
@@ -235,4 +237,31 @@ fn failing_writes_are_undone() {
         }
     }
     assert!(undone >= 12, "{undone} failures were undone");
+}
+
+proptest! {
+    /// With a right checksum, an index with any header is either refused or harmless.
+    #[test]
+    fn a_forged_index_is_harmless(
+        field in 0usize..32,
+        value in any::<u16>(),
+        labels in proptest::collection::vec(any::<u8>(), 1024),
+    ) {
+        let mut dimm = Dimm::blank(2048);
+        dimm.medium[512..1536].copy_from_slice(&labels);
+        write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+        let mut bytes = dimm.medium.clone();
+        for start in [0, 256] {
+            let position = start + 16 + field * 2;
+            bytes[position..position + 2].copy_from_slice(&value.to_le_bytes());
+            let sum = fletcher64_le_without(&bytes[start..start + 256], 64);
+            bytes[start + 64..start + 72].copy_from_slice(&sum.to_le_bytes());
+        }
+        let mut dimm = Dimm::new(bytes);
+        let seen = namespaces_of(core::slice::from_ref(&dimm), extent(0, 64 * MIB));
+        prop_assert!(seen.len() <= 7);
+        // An update succeeds or returns an error.
+        let _ = write_labels_on(from_mut(&mut dimm), &contents(2), extent(MIB, MIB), None);
+        let _ = delete_labels_on(from_mut(&mut dimm), uuid(2));
+    }
 }
