@@ -20,7 +20,7 @@ use kernel_ext::device::Node;
 pub(crate) const MIN_NAMESPACE_SIZE: u64 = 16 << 20;
 
 /// The kind of personality that a namespace is reserved for.
-pub use nd_format::label::Class as ClaimClass;
+pub use nd_format::label::ClaimClass;
 
 /// Kinds of personalities.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -20,8 +20,8 @@ use kernel::{
     sync::Mutex, //
 };
 use label_engine::{
-    Identity,
-    Plan,
+    AreaUpdate,
+    SetIdentity,
     Store, //
 };
 use nd_format::{
@@ -114,7 +114,7 @@ fn write_index(bytes: &mut [u8]) -> Result {
     };
     let mut store = Store::new(bytes, &mut layout).map_err(|_| EINVAL)?;
     // The label is removed again, so any set will do.
-    let identity = Identity {
+    let identity = SetIdentity {
         cookies: Cookies {
             v1_1: label.cookie,
             v1_2: label.cookie,
@@ -122,16 +122,16 @@ fn write_index(bytes: &mut [u8]) -> Result {
         },
         range_type: Guid::NIL,
     };
-    let plan = store.publish(&label, None, &identity);
-    complete(plan.map_err(|_| EINVAL)?);
+    let update = store.write_label(&label, None, &identity);
+    complete(update.map_err(|_| EINVAL)?);
     complete(store.remove(label.uuid, &identity));
     Ok(())
 }
 
 /// Completes an update of a label area that is only in memory.
-fn complete(mut plan: Plan<'_>) {
-    while plan.write().is_some() {
-        plan.confirm();
+fn complete(mut update: AreaUpdate<'_>) {
+    while update.write().is_some() {
+        update.confirm();
     }
 }
 

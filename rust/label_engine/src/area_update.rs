@@ -2,7 +2,7 @@
 
 //! Updates of one label area.
 //!
-//! A [`Plan`] yields the writes of an update one after the other. The caller performs each of them
+//! A [`AreaUpdate`] yields the writes of an update one after the other. The caller performs each of them
 //! through the provider and confirms it. Nothing that the current index names is ever overwritten:
 //! labels go into free slots, and the new index replaces the one that is not current. The update
 //! takes effect with the index, which has a checksum: a power failure before or within a write
@@ -17,7 +17,7 @@
 //! are free in memory then hold labels that are current on the medium, so the next plan first
 //! writes the current index again, as the newest one.
 
-use crate::set::Identity;
+use crate::set::SetIdentity;
 use core::fmt;
 use nd_format::{
     label::{
@@ -66,7 +66,7 @@ impl<'a> Store<'a> {
     pub(crate) fn labels_of<'s>(
         &'s self,
         uuid: Uuid,
-        identity: &'s Identity,
+        identity: &'s SetIdentity,
     ) -> impl Iterator<Item = Label> + 's {
         let area = self.area();
         let labels = area.labels_of(uuid).map(|stored| stored.label);
@@ -78,7 +78,7 @@ impl<'a> Store<'a> {
         &self,
         uuid: Uuid,
         replaces: Option<Uuid>,
-        identity: &Identity,
+        identity: &SetIdentity,
     ) -> Result<(), UpdateError> {
         if let Some(&damage) = self.layout.damage() {
             return Err(UpdateError::Damaged(damage));
@@ -93,12 +93,12 @@ impl<'a> Store<'a> {
 
     /// Plans to write `label`, and to drop the labels of the same UUID and of `replaces` that
     /// belong to the set `identity`. A blank area is initialised.
-    pub fn publish(
+    pub fn write_label(
         &mut self,
         label: &Label,
         replaces: Option<Uuid>,
-        identity: &Identity,
-    ) -> Result<Plan<'_>, UpdateError> {
+        identity: &SetIdentity,
+    ) -> Result<AreaUpdate<'_>, UpdateError> {
         let slot = match (self.layout.current(), self.layout.damage()) {
             (None, Some(&damage)) => return Err(UpdateError::Damaged(damage)),
             (None, None) => 0,
@@ -115,20 +115,20 @@ impl<'a> Store<'a> {
             replaces,
             identity: *identity,
         };
-        Ok(Plan::new(self, change))
+        Ok(AreaUpdate::new(self, change))
     }
 
     /// Plans to drop the labels of `uuid` that belong to the set `identity`, including damaged
     /// ones. The index is written even if there are none, as Linux does, but nothing is written
     /// into an area without a current index.
-    pub fn remove(&mut self, uuid: Uuid, identity: &Identity) -> Plan<'_> {
+    pub fn delete_labels(&mut self, uuid: Uuid, identity: &SetIdentity) -> AreaUpdate<'_> {
         let identity = *identity;
-        Plan::new(self, Change::Delete { uuid, identity })
+        AreaUpdate::new(self, Change::Delete { uuid, identity })
     }
 
     /// Plans to make sure that the medium is not ahead of memory, after a write has failed.
-    pub fn resync(&mut self) -> Plan<'_> {
-        Plan::new(self, Change::Resync)
+    pub fn resync(&mut self) -> AreaUpdate<'_> {
+        AreaUpdate::new(self, Change::Resync)
     }
 }
 
@@ -149,10 +149,10 @@ enum Change {
         label: Label,
         slot: u32,
         replaces: Option<Uuid>,
-        identity: Identity,
+        identity: SetIdentity,
     },
     /// Drop labels.
-    Delete { uuid: Uuid, identity: Identity },
+    Delete { uuid: Uuid, identity: SetIdentity },
     /// Nothing: only the current index is written again if need be.
     Resync,
 }
@@ -174,28 +174,28 @@ enum Stage {
 
 /// An update of a label area in progress.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub struct AreaUpdate<'a> {
     bytes: &'a mut [u8],
     layout: &'a mut Layout,
     change: Change,
     stage: Stage,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> AreaUpdate<'a> {
     fn new(store: &'a mut Store<'_>, change: Change) -> Self {
-        let mut plan = Self {
+        let mut update = Self {
             bytes: &mut *store.bytes,
             layout: &mut *store.layout,
             change,
             stage: Stage::Done,
         };
-        plan.stage = match (plan.layout.current().copied(), change) {
-            (Some(current), _) if current.overtaken => plan.repeat_index(&current),
-            (Some(current), _) => plan.begin(&current),
-            (None, Change::Write { .. }) => plan.initialise(),
+        update.stage = match (update.layout.current().copied(), change) {
+            (Some(current), _) if current.overtaken => update.repeat_index(&current),
+            (Some(current), _) => update.begin(&current),
+            (None, Change::Write { .. }) => update.initialise(),
             (None, Change::Delete { .. } | Change::Resync) => Stage::Done,
         };
-        plan
+        update
     }
 
     /// Returns the pending write; [`None`] once the plan is complete.

@@ -39,7 +39,11 @@ impl Mappings {
 
     /// Returns the ranges that the labels in `area`, of whichever set, reserve in `mapping`, as
     /// ranges of the first DIMM. `mapping` is that of the DIMM with this area.
-    pub fn taken(self, area: LabelArea<'_>, mapping: Extent) -> impl Iterator<Item = Extent> + '_ {
+    pub fn reserved(
+        self,
+        area: LabelArea<'_>,
+        mapping: Extent,
+    ) -> impl Iterator<Item = Extent> + '_ {
         let inside = move |extent: Extent| {
             let start = extent.start().max(mapping.start());
             Extent::between(start, extent.end().min(mapping.end()))
@@ -63,13 +67,13 @@ impl Mappings {
 ///
 /// `reserved` is in ascending order, and no two ranges in it overlap.
 #[derive(Clone, Copy, Debug)]
-pub struct Room<'a> {
+pub struct FreeSpace<'a> {
     mappings: Mappings,
     reserved: &'a [Extent],
 }
 
-impl<'a> Room<'a> {
-    /// Computes what is left of `mappings` by `reserved`, which [`Mappings::taken`] has returned
+impl<'a> FreeSpace<'a> {
+    /// Computes what is left of `mappings` by `reserved`, which [`Mappings::reserved`] has returned
     /// for all DIMMs. `reserved` may be in any order; it is sorted and merged in place.
     pub fn new(mappings: Mappings, reserved: &'a mut [Extent]) -> Self {
         sort_by_key(reserved, Extent::start);
@@ -109,7 +113,7 @@ impl<'a> Room<'a> {
     ///
     /// A reservation takes every unit that it touches. If its last unit ends behind the mapping,
     /// the whole mapping is unavailable.
-    pub fn available(&self) -> u64 {
+    pub fn available_size(&self) -> u64 {
         let Mappings { first, align } = self.mappings;
         let reserved = self.reserved.iter().try_fold(0u64, |sum, extent| {
             let extent = extent.widened(align)?;
@@ -127,14 +131,14 @@ impl<'a> Room<'a> {
 
     /// Returns the size in bytes, on each DIMM, of the largest free range of whole units. On all
     /// DIMMs together this is `max_available_extent` in sysfs.
-    pub fn largest_gap(&self) -> u64 {
+    pub fn max_available_extent(&self) -> u64 {
         let largest = self.unit_gaps().map(|gap| gap.len()).max().unwrap_or(0);
-        largest.min(self.available())
+        largest.min(self.available_size())
     }
 
     /// Returns the range for a new namespace that has `len` bytes on each DIMM: the lowest one that
     /// fits.
-    pub fn place(&self, len: u64) -> Result<Extent, NoSpace> {
+    pub fn allocate(&self, len: u64) -> Result<Extent, NoSpace> {
         self.unit_gaps()
             .filter(|gap| gap.len() >= len)
             .find_map(|gap| Extent::new(gap.start(), len))
@@ -154,7 +158,7 @@ impl<'a> Room<'a> {
             return Ok(None);
         }
         let Some(old) = old else {
-            return self.place(len).map(Some);
+            return self.allocate(len).map(Some);
         };
         let Some(more) = len.checked_sub(old.len()).filter(|&more| more != 0) else {
             return Ok(Extent::new(old.start(), len));

@@ -10,8 +10,8 @@
 //!   defective namespace is refused alone, and its labels stay. A namespace whose update was
 //!   interrupted is shown as it was before; its labels are written again when the namespace is
 //!   changed.
-//! * [`publish`] and [`retract`]: update the labels of one namespace on all DIMMs of its set.
-//! * [`Store`] and [`Plan`]: update one label area. A plan yields writes one by one; the caller
+//! * [`write_labels`] and [`delete_labels`]: update the labels of one namespace on all DIMMs of its set.
+//! * [`Store`] and [`AreaUpdate`]: update one label area. A plan yields writes one by one; the caller
 //!   performs them in that order.
 //! * [`reservations`]: the reserved addresses of a DIMM. [`free_space`]: the addresses that are
 //!   free on all DIMMs of a set.
@@ -36,34 +36,34 @@ mod set_update;
 
 pub use self::{
     area_update::{
-        Plan,
+        AreaUpdate,
         Store,
         UpdateError,
         Write, //
     },
     defect::Defect,
     namespace::{
-        by_address,
-        Namespace,
+        linux_sort_key,
+        LabelledNamespace,
         Place,
         Refused,
         State, //
     },
     reservations::reservations,
     set::{
-        Identity,
-        Member,
         Set, //
+        SetIdentity,
+        SetMember,
     },
     set_update::{
-        publish,
-        retract,
+        delete_labels,
+        write_labels,
         Cause,
-        Contents,
         Failure,
-        Left,
+        LabelFields,
         Medium,
-        Target, //
+        Outcome,
+        UpdateTarget, //
     },
 };
 

@@ -6,7 +6,7 @@ use crate::defect::Defect;
 use core::fmt;
 use nd_format::{
     label::{
-        Class,
+        ClaimClass,
         Label,
         Name, //
     },
@@ -27,10 +27,10 @@ pub enum State {
 
 impl State {
     /// Returns `true` if the labels must be written again before the namespace is changed: with the
-    /// namespace's [`Contents`](crate::Contents), the extents that
+    /// namespace's [`LabelFields`](crate::LabelFields), the extents that
     /// [`Set::extent`](crate::Set::extent) returns, and in place of the labels of
     /// [`Self::replaces`].
-    pub fn wants_repair(&self) -> bool {
+    pub fn needs_recovery(&self) -> bool {
         *self != Self::Clean
     }
 
@@ -45,7 +45,7 @@ impl State {
 
 /// A namespace of a set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Namespace {
+pub struct LabelledNamespace {
     /// UUID.
     pub uuid: Uuid,
     /// Name.
@@ -54,7 +54,7 @@ pub struct Namespace {
     /// name any number.
     pub lba_size: u64,
     /// Class.
-    pub class: Class,
+    pub class: ClaimClass,
     /// Size on each DIMM in bytes.
     pub share: u64,
     /// Size on all DIMMs together in bytes.
@@ -109,6 +109,6 @@ impl fmt::Display for Refused {
 /// namespace at the system physical address `address`.
 ///
 /// The order is that of the little-endian addresses, compared byte by byte from the first one.
-pub const fn by_address(address: u64) -> u64 {
+pub const fn linux_sort_key(address: u64) -> u64 {
     address.swap_bytes()
 }

@@ -31,7 +31,7 @@
 use crate::{
     defect::Defect,
     namespace::{
-        Namespace,
+        LabelledNamespace,
         Place,
         Refused,
         State, //
@@ -53,14 +53,14 @@ use nd_format::{
 
 /// The fields that distinguish the labels of one set from those of others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Identity {
+pub struct SetIdentity {
     /// Cookies of the set.
     pub cookies: Cookies,
     /// Type of its range of system physical addresses.
     pub range_type: Guid,
 }
 
-impl Identity {
+impl SetIdentity {
     /// Returns `true` if a label in `area` that has `cookie` belongs to the set.
     pub(crate) fn has_label(&self, area: &LabelArea<'_>, cookie: u64) -> bool {
         [self.cookie(area), self.cookies.alternate].contains(&cookie)
@@ -78,7 +78,7 @@ impl Identity {
 
 /// A DIMM of a set.
 #[derive(Clone, Copy, Debug)]
-pub struct Member<'a> {
+pub struct SetMember<'a> {
     /// Label area of the DIMM.
     pub area: LabelArea<'a>,
     /// The part of the DIMM that belongs to the set.
@@ -88,13 +88,13 @@ pub struct Member<'a> {
 /// The DIMMs of a set, in the order of the region's mappings.
 #[derive(Clone, Copy, Debug)]
 pub struct Set<'a> {
-    pub(crate) members: &'a [Member<'a>],
-    identity: Identity,
+    pub(crate) members: &'a [SetMember<'a>],
+    identity: SetIdentity,
 }
 
 impl<'a> Set<'a> {
     /// Takes the `members` of the set.
-    pub const fn new(members: &'a [Member<'a>], identity: Identity) -> Self {
+    pub const fn new(members: &'a [SetMember<'a>], identity: SetIdentity) -> Self {
         Self { members, identity }
     }
 
@@ -102,8 +102,8 @@ impl<'a> Set<'a> {
     /// set. The label may be damaged.
     ///
     /// The order is that in which their labels are found. Linux numbers namespaces by address, see
-    /// [`by_address`](crate::by_address).
-    pub fn namespaces(self) -> impl Iterator<Item = Result<Namespace, Refused>> + 'a {
+    /// [`linux_sort_key`](crate::linux_sort_key).
+    pub fn namespaces(self) -> impl Iterator<Item = Result<LabelledNamespace, Refused>> + 'a {
         self.candidates()
             .filter_map(move |uuid| match self.namespace(uuid) {
                 Ok(namespace) => Some(Ok(namespace)),
@@ -113,7 +113,7 @@ impl<'a> Set<'a> {
     }
 
     /// Returns the namespace `uuid`, or the reason why its labels are refused.
-    pub fn namespace(&self, uuid: Uuid) -> Result<Namespace, Defect> {
+    pub fn namespace(&self, uuid: Uuid) -> Result<LabelledNamespace, Defect> {
         let mut positions = 0u64;
         for (member, of) in self.members.iter().enumerate() {
             if self.identity.cookie(&of.area) == 0 {
@@ -179,7 +179,7 @@ impl<'a> Set<'a> {
     }
 
     /// Returns the range of `namespace` on the DIMM `member`.
-    pub fn extent(&self, namespace: &Namespace, member: usize) -> Option<Extent> {
+    pub fn extent(&self, namespace: &LabelledNamespace, member: usize) -> Option<Extent> {
         let own = self.label(member, namespace.uuid).ok().flatten();
         let own = own.filter(|label| label.extent.len() == namespace.share);
         match own {
@@ -206,7 +206,7 @@ impl<'a> Set<'a> {
         let members = self.members.iter().enumerate();
         members.flat_map(move |(number, member)| {
             let is_first = move |slot: u32, uuid: Uuid| -> bool {
-                let earlier = |other: &Member<'_>| self.entries_of(other, uuid).next().is_some();
+                let earlier = |other: &SetMember<'_>| self.entries_of(other, uuid).next().is_some();
                 !self.members.iter().take(number).any(earlier)
                     && self.entries_of(member, uuid).next().map(|(first, _)| first) == Some(slot)
             };
@@ -225,7 +225,7 @@ impl<'a> Set<'a> {
     /// with their slots.
     fn entries_of<'m>(
         &'m self,
-        member: &'m Member<'_>,
+        member: &'m SetMember<'_>,
         uuid: Uuid,
     ) -> impl Iterator<Item = (u32, Result<Label, Damaged>)> + 'm {
         let entries = member.area.entries_of(uuid);
@@ -424,11 +424,11 @@ impl<'a> Set<'a> {
     }
 
     /// Makes the namespace that `label` describes.
-    fn assemble(&self, label: &Label, state: State) -> Result<Namespace, Defect> {
+    fn assemble(&self, label: &Label, state: State) -> Result<LabelledNamespace, Defect> {
         let share = label.extent.len();
         let too_large = Defect::TooLarge { share };
         let ways = u64::try_from(self.members.len()).map_err(|_| too_large)?;
-        let mut namespace = Namespace {
+        let mut namespace = LabelledNamespace {
             uuid: label.uuid,
             name: label.name,
             lba_size: label.lba_size,
@@ -457,7 +457,7 @@ impl<'a> Set<'a> {
     /// `namespace`.
     fn check_free(
         &self,
-        namespace: &Namespace,
+        namespace: &LabelledNamespace,
         member: usize,
         extent: Extent,
     ) -> Result<(), Defect> {

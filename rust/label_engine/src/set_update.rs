@@ -15,17 +15,17 @@
 
 use crate::{
     area_update::{
-        Plan,
+        AreaUpdate,
         Store,
         UpdateError, //
     },
-    namespace::Namespace,
-    set::Identity, //
+    namespace::LabelledNamespace,
+    set::SetIdentity, //
 };
 use core::fmt;
 use nd_format::{
     label::{
-        Class,
+        ClaimClass,
         Extent,
         Flags,
         Label,
@@ -46,14 +46,14 @@ pub trait Medium {
 
 /// A DIMM whose labels are updated.
 #[derive(Debug)]
-pub struct Target<'a, M> {
+pub struct UpdateTarget<'a, M> {
     store: Store<'a>,
     medium: M,
     extent: Option<Extent>,
     previous: Option<Label>,
 }
 
-impl<'a, M: Medium> Target<'a, M> {
+impl<'a, M: Medium> UpdateTarget<'a, M> {
     /// Takes the DIMM with the label area `store`, on which the namespace has, or is to have,
     /// `extent`.
     pub const fn new(store: Store<'a>, medium: M, extent: Option<Extent>) -> Self {
@@ -66,7 +66,7 @@ impl<'a, M: Medium> Target<'a, M> {
     }
 
     /// Remembers the label that an update is about to drop.
-    fn remember(&mut self, uuid: Uuid, replaces: Option<Uuid>, identity: &Identity) {
+    fn remember(&mut self, uuid: Uuid, replaces: Option<Uuid>, identity: &SetIdentity) {
         let labels_of = |uuid| self.store.labels_of(uuid, identity).next();
         self.previous = labels_of(uuid).or_else(|| labels_of(replaces?));
     }
@@ -79,26 +79,26 @@ impl<'a, M: Medium> Target<'a, M> {
 
     fn write_fields(
         &mut self,
-        contents: &Contents,
-        identity: &Identity,
+        fields: &LabelFields,
+        identity: &SetIdentity,
         (member, ways): (usize, usize),
         flags: Flags,
         replaces: Option<Uuid>,
     ) -> Result<(), Cause<M::Error>> {
         let area = self.store.area();
         let label = Label {
-            uuid: contents.uuid,
-            name: contents.name,
+            uuid: fields.uuid,
+            name: fields.name,
             flags,
             // A set has no more than 32 DIMMs.
             nlabel: u16::try_from(ways).unwrap_or(u16::MAX),
             position: u16::try_from(member).unwrap_or(u16::MAX),
             cookie: identity.cookie(&area),
-            lba_size: contents.lba_size,
+            lba_size: fields.lba_size,
             extent: self.extent.ok_or(Cause::NoExtent)?,
             types: Some(Types {
                 range: identity.range_type,
-                class: contents.class,
+                class: fields.class,
             }),
         };
         self.write_label(&label, replaces, identity)
@@ -108,14 +108,14 @@ impl<'a, M: Medium> Target<'a, M> {
         &mut self,
         label: &Label,
         replaces: Option<Uuid>,
-        identity: &Identity,
+        identity: &SetIdentity,
     ) -> Result<(), Cause<M::Error>> {
-        let plan = self.store.publish(label, replaces, identity);
-        run(plan.map_err(Cause::Area)?, &mut self.medium).map_err(Cause::Medium)
+        let update = self.store.write_label(label, replaces, identity);
+        run(update.map_err(Cause::Area)?, &mut self.medium).map_err(Cause::Medium)
     }
 
-    fn delete_labels(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
-        run(self.store.remove(uuid, identity), &mut self.medium).map_err(Cause::Medium)
+    fn delete_labels(&mut self, uuid: Uuid, identity: &SetIdentity) -> Result<(), Cause<M::Error>> {
+        run(self.store.delete_labels(uuid, identity), &mut self.medium).map_err(Cause::Medium)
     }
 
     /// Makes sure that the medium is not ahead of memory, after a write has failed.
@@ -124,7 +124,7 @@ impl<'a, M: Medium> Target<'a, M> {
     }
 
     /// Sets the flag "updating" in the label of `uuid`.
-    fn mark_updating(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
+    fn mark_updating(&mut self, uuid: Uuid, identity: &SetIdentity) -> Result<(), Cause<M::Error>> {
         let label = self.store.labels_of(uuid, identity).next();
         match label {
             Some(label) => {
@@ -136,7 +136,7 @@ impl<'a, M: Medium> Target<'a, M> {
     }
 
     /// Replaces the label of `uuid` by the previous label, or drops it if there was none.
-    fn restore(&mut self, uuid: Uuid, identity: &Identity) -> Result<(), Cause<M::Error>> {
+    fn restore(&mut self, uuid: Uuid, identity: &SetIdentity) -> Result<(), Cause<M::Error>> {
         match self.previous {
             Some(previous) => self.write_label(&previous, Some(uuid), identity),
             None => self.delete_labels(uuid, identity),
@@ -145,17 +145,17 @@ impl<'a, M: Medium> Target<'a, M> {
 }
 
 /// Performs the writes of one plan.
-fn run<M: Medium>(mut plan: Plan<'_>, medium: &mut M) -> Result<(), M::Error> {
-    while let Some(write) = plan.write() {
+fn run<M: Medium>(mut update: AreaUpdate<'_>, medium: &mut M) -> Result<(), M::Error> {
+    while let Some(write) = update.write() {
         medium.write(write.offset, write.bytes)?;
-        plan.confirm();
+        update.confirm();
     }
     Ok(())
 }
 
 /// The fields that the labels of a namespace have in common on all DIMMs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Contents {
+pub struct LabelFields {
     /// UUID.
     pub uuid: Uuid,
     /// Name.
@@ -163,11 +163,11 @@ pub struct Contents {
     /// Sector size in bytes: 512, 4096, or 0 for "unspecified".
     pub lba_size: u64,
     /// Class.
-    pub class: Class,
+    pub class: ClaimClass,
 }
 
-impl From<&Namespace> for Contents {
-    fn from(namespace: &Namespace) -> Self {
+impl From<&LabelledNamespace> for LabelFields {
+    fn from(namespace: &LabelledNamespace) -> Self {
         Self {
             uuid: namespace.uuid,
             name: namespace.name,
@@ -181,22 +181,22 @@ impl From<&Namespace> for Contents {
 /// of `replaces`.
 ///
 /// Nothing is written unless all areas have enough free slots and all targets have an extent.
-pub fn publish<M: Medium>(
-    targets: &mut [Target<'_, M>],
-    identity: &Identity,
-    contents: &Contents,
+pub fn write_labels<M: Medium>(
+    targets: &mut [UpdateTarget<'_, M>],
+    identity: &SetIdentity,
+    fields: &LabelFields,
     replaces: Option<Uuid>,
 ) -> Result<(), Failure<M::Error>> {
     for (member, target) in targets.iter_mut().enumerate() {
         let ready = match target.extent {
             Some(_) => target
                 .store
-                .check_free_slots(contents.uuid, replaces, identity)
+                .check_free_slots(fields.uuid, replaces, identity)
                 .map_err(Cause::Area),
             None => Err(Cause::NoExtent),
         };
-        ready.map_err(|cause| Failure::new(member, cause, Left::Old))?;
-        target.remember(contents.uuid, replaces, identity);
+        ready.map_err(|cause| Failure::new(member, cause, Outcome::Old))?;
+        target.remember(fields.uuid, replaces, identity);
     }
     finish_previous(targets, identity)?;
     for flags in [Flags::UPDATING, Flags::NONE] {
@@ -205,30 +205,29 @@ pub fn publish<M: Medium>(
             let Some((member, target)) = ranked(targets, rank) else {
                 continue;
             };
-            let Err(cause) =
-                target.write_fields(contents, identity, (member, ways), flags, replaces)
+            let Err(cause) = target.write_fields(fields, identity, (member, ways), flags, replaces)
             else {
                 continue;
             };
             let is_known = target.resync().is_ok();
-            let left = match flags {
+            let outcome = match flags {
                 Flags::UPDATING => {
-                    restore(targets, (0..rank).rev(), contents.uuid, identity).left()
+                    restore(targets, (0..rank).rev(), fields.uuid, identity).outcome()
                 }
                 // The new label may be there, and no longer "updating".
-                _ if !is_known => Left::New,
-                _ => roll_back(targets, rank, contents.uuid, identity),
+                _ if !is_known => Outcome::New,
+                _ => roll_back(targets, rank, fields.uuid, identity),
             };
-            return Err(Failure::new(member, cause, left));
+            return Err(Failure::new(member, cause, outcome));
         }
     }
     Ok(())
 }
 
 /// Drops the labels of the namespace `uuid` on all DIMMs of its set, including damaged ones.
-pub fn retract<M: Medium>(
-    targets: &mut [Target<'_, M>],
-    identity: &Identity,
+pub fn delete_labels<M: Medium>(
+    targets: &mut [UpdateTarget<'_, M>],
+    identity: &SetIdentity,
     uuid: Uuid,
 ) -> Result<(), Failure<M::Error>> {
     for target in targets.iter_mut() {
@@ -241,8 +240,8 @@ pub fn retract<M: Medium>(
         if let Err(cause) = target.delete_labels(uuid, identity) {
             // If this fails as well, the label may be gone, as the caller wants it to be.
             let _ = target.resync();
-            let left = restore(targets, rank + 1..targets.len(), uuid, identity).left();
-            return Err(Failure::new(member, cause, left));
+            let outcome = restore(targets, rank + 1..targets.len(), uuid, identity).outcome();
+            return Err(Failure::new(member, cause, outcome));
         }
     }
     Ok(())
@@ -252,9 +251,9 @@ pub fn retract<M: Medium>(
 /// labels come last, so that one of these labels identifies the old state of the namespace until
 /// all labels are new.
 fn ranked<'t, 'a, M: Medium>(
-    targets: &'t mut [Target<'a, M>],
+    targets: &'t mut [UpdateTarget<'a, M>],
     rank: usize,
-) -> Option<(usize, &'t mut Target<'a, M>)> {
+) -> Option<(usize, &'t mut UpdateTarget<'a, M>)> {
     let members = |finished: bool| {
         let targets = targets.iter().enumerate();
         targets
@@ -269,10 +268,10 @@ fn ranked<'t, 'a, M: Medium>(
 /// before 5.2 do. Without the flag they identify the old state of the namespace until all labels
 /// are new.
 fn finish_previous<M: Medium>(
-    targets: &mut [Target<'_, M>],
-    identity: &Identity,
+    targets: &mut [UpdateTarget<'_, M>],
+    identity: &SetIdentity,
 ) -> Result<(), Failure<M::Error>> {
-    let is_unfinished = |target: &Target<'_, M>| {
+    let is_unfinished = |target: &UpdateTarget<'_, M>| {
         let previous = target.previous.map(|previous| previous.flags);
         previous.is_some_and(|flags| flags.updating())
     };
@@ -284,7 +283,7 @@ fn finish_previous<M: Medium>(
             previous.flags = Flags::NONE;
             let previous = *previous;
             let finished = target.write_label(&previous, None, identity);
-            finished.map_err(|cause| Failure::new(member, cause, Left::Old))?;
+            finished.map_err(|cause| Failure::new(member, cause, Outcome::Old))?;
         }
     }
     Ok(())
@@ -292,24 +291,24 @@ fn finish_previous<M: Medium>(
 
 /// Undoes a second pass in which the first `count` DIMMs were written.
 fn roll_back<M: Medium>(
-    targets: &mut [Target<'_, M>],
+    targets: &mut [UpdateTarget<'_, M>],
     count: usize,
     uuid: Uuid,
-    identity: &Identity,
-) -> Left {
+    identity: &SetIdentity,
+) -> Outcome {
     for rank in 0..count {
         let marked = ranked(targets, rank).map(|(_, target)| target.mark_updating(uuid, identity));
         if matches!(marked, Some(Err(_))) {
-            return Left::New;
+            return Outcome::New;
         }
     }
     let all = (0..targets.len()).rev();
     let restored = restore(targets, all, uuid, identity);
     if restored.done == 0 {
         // All labels are still the new ones.
-        return Left::New;
+        return Outcome::New;
     }
-    restored.left()
+    restored.outcome()
 }
 
 /// The number of DIMMs on which the previous labels were restored, and of those on which that
@@ -322,21 +321,21 @@ struct Restored {
 impl Restored {
     /// Returns the outcome, given that other DIMMs still have previous labels, or that some were
     /// restored.
-    fn left(&self) -> Left {
+    fn outcome(&self) -> Outcome {
         if self.failed == 0 {
-            Left::Old
+            Outcome::Old
         } else {
-            Left::Mixed
+            Outcome::Mixed
         }
     }
 }
 
 /// Restores the previous labels on the DIMMs of these ranks, in this order.
 fn restore<M: Medium>(
-    targets: &mut [Target<'_, M>],
+    targets: &mut [UpdateTarget<'_, M>],
     ranks: impl Iterator<Item = usize>,
     uuid: Uuid,
-    identity: &Identity,
+    identity: &SetIdentity,
 ) -> Restored {
     let mut restored = Restored { done: 0, failed: 0 };
     for rank in ranks {
@@ -351,7 +350,7 @@ fn restore<M: Medium>(
 
 /// The labels after a failed update.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Left {
+pub enum Outcome {
     /// The previous ones.
     Old,
     /// The new ones, on some DIMMs still with the flag "updating". They are valid, and could not be
@@ -382,15 +381,15 @@ pub struct Failure<E> {
     /// The cause.
     pub cause: Cause<E>,
     /// The labels that are left.
-    pub left: Left,
+    pub outcome: Outcome,
 }
 
 impl<E> Failure<E> {
-    const fn new(member: usize, cause: Cause<E>, left: Left) -> Self {
+    const fn new(member: usize, cause: Cause<E>, outcome: Outcome) -> Self {
         Self {
             member,
             cause,
-            left,
+            outcome,
         }
     }
 }
@@ -403,10 +402,10 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Cause::NoExtent => f.write_str("no dpa, expected a reserved range")?,
             Cause::Medium(error) => write!(f, "label area cannot be written: {error}")?,
         }
-        f.write_str(match self.left {
-            Left::Old => "; labels are unchanged",
-            Left::New => "; labels are new, but not marked as finished",
-            Left::Mixed => "; labels are partly new",
+        f.write_str(match self.outcome {
+            Outcome::Old => "; labels are unchanged",
+            Outcome::New => "; labels are new, but not marked as finished",
+            Outcome::Mixed => "; labels are partly new",
         })
     }
 }

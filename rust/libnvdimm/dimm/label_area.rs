@@ -20,7 +20,7 @@ use kernel_ext::device::Node;
 use label_engine::{
     Medium,
     Store,
-    Target, //
+    UpdateTarget, //
 };
 use nd_format::{
     label::{
@@ -132,7 +132,7 @@ impl CachedArea {
         &'a mut self,
         dimm: &'a Node<Dimm>,
         extent: Option<Extent>,
-    ) -> Result<Target<'a, LabelWriter<'a>>> {
+    ) -> Result<UpdateTarget<'a, LabelWriter<'a>>> {
         let writer = LabelWriter {
             dimm,
             max_transfer: self.max_transfer,
@@ -141,7 +141,7 @@ impl CachedArea {
             dev_err!(dimm, "{}\n", Foreign(error));
             ENXIO
         })?;
-        Ok(Target::new(store, writer, extent))
+        Ok(UpdateTarget::new(store, writer, extent))
     }
 }
 

@@ -32,7 +32,7 @@ use kernel_ext::device::{
     DeviceLock,
     Node, //
 };
-use label_engine::Contents;
+use label_engine::LabelFields;
 use nd_format::{
     label::{
         Extent,
@@ -299,14 +299,14 @@ impl<'a> Configurable<'a> {
         extents: &[Option<Extent>],
         old: Option<Uuid>,
     ) -> Result {
-        let contents = Contents {
+        let fields = LabelFields {
             uuid: content.uuid.ok_or(ENXIO)?,
             name: content.name,
             lba_size: content.sector_size,
             class,
         };
         self.region()
-            .write_labels(&contents, extents, old, &mut self.lock)?;
+            .write_labels(&fields, extents, old, &mut self.lock)?;
         self.accept(content, class);
         Ok(())
     }

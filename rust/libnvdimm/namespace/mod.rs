@@ -243,7 +243,7 @@ impl Content {
     };
 
     /// Returns what the labels of `found` store. It must be within `region`.
-    fn of(found: &label_engine::Namespace, region: &Region) -> Result<Self> {
+    fn of(found: &label_engine::LabelledNamespace, region: &Region) -> Result<Self> {
         Ok(Self {
             start: region.start().checked_add(found.offset).ok_or(ENXIO)?,
             size: found.size,

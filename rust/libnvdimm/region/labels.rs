@@ -25,19 +25,19 @@ use kernel_ext::device::Node;
 use label_engine::{
     free_space::{
         common_extent,
+        FreeSpace, //
         Mappings,
-        Room, //
     },
     Cause,
-    Contents,
     Defect,
-    Identity,
-    Left,
-    Member,
+    LabelFields,
+    Outcome,
     Refused,
     Set,
-    Target,
+    SetIdentity,
+    SetMember,
     UpdateError, //
+    UpdateTarget,
 };
 use nd_format::{
     label::{
@@ -58,9 +58,9 @@ impl Mapping {
 impl Region {
     /// Returns what identifies the labels of the region. Fails with `ENXIO` if the provider does
     /// not know the interleave set.
-    pub(super) fn label_identity(&self) -> Result<Identity> {
+    pub(super) fn label_identity(&self) -> Result<SetIdentity> {
         let set = self.interleave_set().ok_or(ENXIO)?;
-        Ok(Identity {
+        Ok(SetIdentity {
             cookies: Cookies {
                 v1_1: set.cookie_v1_1,
                 v1_2: set.cookie_v1_2,
@@ -72,11 +72,11 @@ impl Region {
 
     /// Returns the label area of each DIMM and the range of the DIMM that is in the region. Fails
     /// with `ENXIO` if a DIMM is disabled.
-    pub(super) fn members<'a>(&'a self, lock: &'a BusLock<'_>) -> Result<KVec<Member<'a>>> {
+    pub(super) fn members<'a>(&'a self, lock: &'a BusLock<'_>) -> Result<KVec<SetMember<'a>>> {
         let mut members = KVec::with_capacity(self.mappings().len(), GFP_KERNEL)?;
         for mapping in self.mappings() {
             members.push(
-                Member {
+                SetMember {
                     area: mapping.dimm().area(lock).ok_or(ENXIO)?.area(),
                     mapping: mapping.extent().ok_or(ENXIO)?,
                 },
@@ -115,14 +115,14 @@ impl Region {
             }
         }
         sort_by_key(&mut good, |namespace| {
-            label_engine::by_address(self.start() + namespace.offset)
+            label_engine::linux_sort_key(self.start() + namespace.offset)
         });
         Ok(LabelledNamespaces { good, refused })
     }
 
     /// Returns `true` if `namespace` is within the region. Labels were checked against mappings,
     /// but the firmware may describe mappings that are larger than the region.
-    fn contains(&self, namespace: &label_engine::Namespace) -> bool {
+    fn contains(&self, namespace: &label_engine::LabelledNamespace) -> bool {
         let end = namespace.offset.checked_add(namespace.size);
         end.is_some_and(|end| end <= self.size())
     }
@@ -177,8 +177,8 @@ impl Region {
         let ways = self.mappings().len() as u64;
         let share = size.checked_div(ways).ok_or(ENXIO)?;
         let old = self.common_extent(owner, &self.extents(owner, lock)?)?;
-        let new = self.with_free_space(lock, |room| {
-            room.resize(old, share).map_err(|error| {
+        let new = self.with_free_space(lock, |free_space| {
+            free_space.resize(old, share).map_err(|error| {
                 dev_err!(self, "namespace {}: {}\n", Foreign(owner), Foreign(error));
                 ENXIO
             })
@@ -230,13 +230,15 @@ impl Region {
         if !self.has_all_labels(lock) {
             return 0;
         }
-        self.all_shares(self.with_free_space(lock, |room| Ok(room.available())))
+        self.all_shares(self.with_free_space(lock, |free_space| Ok(free_space.available_size())))
     }
 
     /// Returns the size in bytes that one new namespace can have. Disabled DIMMs are ignored, as by
     /// the C driver.
     pub(crate) fn max_available_extent(&self, lock: &BusLock<'_>) -> u64 {
-        self.all_shares(self.with_free_space(lock, |room| Ok(room.largest_gap())))
+        self.all_shares(
+            self.with_free_space(lock, |free_space| Ok(free_space.max_available_extent())),
+        )
     }
 
     /// Returns the size on all DIMMs, given that on each; 0 for an error.
@@ -249,7 +251,7 @@ impl Region {
     fn with_free_space<R>(
         &self,
         lock: &BusLock<'_>,
-        f: impl FnOnce(&Room<'_>) -> Result<R>,
+        f: impl FnOnce(&FreeSpace<'_>) -> Result<R>,
     ) -> Result<R> {
         let align = self
             .align()
@@ -264,14 +266,14 @@ impl Region {
                 continue;
             };
             is_any_enabled = true;
-            for extent in mappings.taken(area.area(), mapping.extent().ok_or(ENXIO)?) {
+            for extent in mappings.reserved(area.area(), mapping.extent().ok_or(ENXIO)?) {
                 taken.push(extent, GFP_KERNEL)?;
             }
         }
         if !is_any_enabled {
             return Err(ENXIO);
         }
-        f(&Room::new(mappings, &mut taken))
+        f(&FreeSpace::new(mappings, &mut taken))
     }
 
     /// Writes the labels of a namespace to all DIMMs. They replace labels of the same UUID and of
@@ -287,17 +289,17 @@ impl Region {
     /// such labels could not be interpreted. Other errors are those of the provider.
     pub(crate) fn write_labels(
         self: &Node<Self>,
-        contents: &Contents,
+        fields: &LabelFields,
         extents: &[Option<Extent>],
         replaces: Option<Uuid>,
         lock: &mut BusLock<'_>,
     ) -> Result {
-        self.common_extent(contents.uuid, extents)?;
+        self.common_extent(fields.uuid, extents)?;
         let identity = self.label_identity()?;
-        let outcome = TakenAreas::take(self, lock)?.with_targets(extents, |targets| {
-            label_engine::publish(targets, &identity, contents, replaces)
+        let result = TakenAreas::take(self, lock)?.with_targets(extents, |targets| {
+            label_engine::write_labels(targets, &identity, fields, replaces)
         })?;
-        self.check_outcome(outcome)
+        self.check_result(result)
     }
 
     /// Deletes the labels of the namespace `uuid` on all DIMMs.
@@ -307,21 +309,21 @@ impl Region {
         lock: &mut BusLock<'_>,
     ) -> core::result::Result<(), DeleteLabelsError> {
         let identity = self.label_identity()?;
-        let outcome = TakenAreas::take(self, lock)?.with_targets(&[], |targets| {
-            label_engine::retract(targets, &identity, uuid)
+        let result = TakenAreas::take(self, lock)?.with_targets(&[], |targets| {
+            label_engine::delete_labels(targets, &identity, uuid)
         })?;
-        let is_partial = matches!(&outcome, Err(failure) if failure.left != Left::Old);
-        self.check_outcome(outcome)
+        let is_partial = matches!(&result, Err(failure) if failure.outcome != Outcome::Old);
+        self.check_result(result)
             .map_err(|error| DeleteLabelsError { error, is_partial })
     }
 
     /// Logs a failed update. Returns an error unless the new labels are valid in spite of the
     /// failure.
-    fn check_outcome(self: &Node<Self>, outcome: Outcome) -> Result {
-        let Err(failure) = outcome else {
+    fn check_result(self: &Node<Self>, result: UpdateResult) -> Result {
+        let Err(failure) = result else {
             return Ok(());
         };
-        if failure.left == Left::New {
+        if failure.outcome == Outcome::New {
             dev_warn!(
                 self,
                 "labels: {}; the change is in effect\n",
@@ -366,13 +368,13 @@ impl From<DeleteLabelsError> for Error {
 /// What the labels of a region describe.
 pub(crate) struct LabelledNamespaces {
     /// Namespaces.
-    pub(crate) good: KVVec<label_engine::Namespace>,
+    pub(crate) good: KVVec<label_engine::LabelledNamespace>,
     /// Labels that are refused.
     pub(crate) refused: KVVec<Refused>,
 }
 
 /// Outcome of an update.
-type Outcome = core::result::Result<(), label_engine::Failure<Error>>;
+type UpdateResult = core::result::Result<(), label_engine::Failure<Error>>;
 
 /// The label areas of the DIMMs of a region, taken out of them until this is dropped.
 struct TakenAreas<'l, 'b> {
@@ -401,8 +403,8 @@ impl<'l, 'b> TakenAreas<'l, 'b> {
     fn with_targets<'t>(
         &'t mut self,
         extents: &[Option<Extent>],
-        update: impl FnOnce(&mut [Target<'t, LabelWriter<'t>>]) -> Outcome,
-    ) -> Result<Outcome> {
+        update: impl FnOnce(&mut [UpdateTarget<'t, LabelWriter<'t>>]) -> UpdateResult,
+    ) -> Result<UpdateResult> {
         let mut targets = KVec::with_capacity(self.areas.len(), GFP_KERNEL)?;
         for (index, (dimm, area)) in self.areas.iter_mut().enumerate() {
             let extent = extents.get(index).copied().flatten();
@@ -428,13 +430,13 @@ impl kernel::fmt::Display for Failure<'_> {
         let label_engine::Failure {
             member,
             cause,
-            left,
+            outcome,
         } = self.0;
         write!(f, "mapping{member}: {cause:?}, labels are ")?;
-        f.write_str(match left {
-            Left::Old => "as they were",
-            Left::New => "new, but some still marked as being updated",
-            Left::Mixed => "partly new",
+        f.write_str(match outcome {
+            Outcome::Old => "as they were",
+            Outcome::New => "new, but some still marked as being updated",
+            Outcome::Mixed => "partly new",
         })
     }
 }

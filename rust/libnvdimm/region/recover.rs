@@ -15,7 +15,7 @@ use crate::{
 use kernel::prelude::*;
 use kernel_ext::device::Node;
 use label_engine::{
-    Contents,
+    LabelFields,
     Set, //
 };
 use nd_format::uuid::Uuid;
@@ -27,7 +27,7 @@ impl Region {
         let members = self.members(lock)?;
         let set = Set::new(&members, self.label_identity()?);
         let namespace = match set.namespace(uuid) {
-            Ok(namespace) if namespace.state.wants_repair() => namespace,
+            Ok(namespace) if namespace.state.needs_recovery() => namespace,
             _ => return Ok(()),
         };
         let mut extents = KVec::with_capacity(members.len(), GFP_KERNEL)?;
@@ -40,8 +40,8 @@ impl Region {
             "namespace {}: the update of its labels was interrupted: they are written again\n",
             Foreign(uuid)
         );
-        let contents = Contents::from(&namespace);
-        self.write_labels(&contents, &extents, namespace.state.replaces(), lock)
+        let fields = LabelFields::from(&namespace);
+        self.write_labels(&fields, &extents, namespace.state.replaces(), lock)
     }
 
     /// Returns `true` if any label of the region has the UUID `uuid`, whether or not the label is

@@ -9,26 +9,26 @@
 
 use crate::input::Input;
 use label_engine::{
+    delete_labels,
     free_space::{
+        FreeSpace, //
         Mappings,
-        Room, //
     },
-    publish,
     reservations,
-    retract,
-    Contents,
-    Identity,
+    write_labels,
+    LabelFields,
     Medium,
-    Member,
     Set,
+    SetIdentity,
+    SetMember,
     Store,
-    Target, //
+    UpdateTarget, //
 };
 use nd_format::{
     fletcher::fletcher64_le_without,
     label::{
         inspect,
-        Class,
+        ClaimClass,
         Cookies,
         Damaged,
         Extent,
@@ -55,7 +55,7 @@ const RANGE: Guid = Guid::new(0x00000001_0002_0003_0404_040404040404);
 
 const MAPPING: u64 = 64 << 20;
 
-const IDENTITY: Identity = Identity {
+const IDENTITY: SetIdentity = SetIdentity {
     cookies: Cookies {
         v1_1: 0x1111,
         v1_2: 0x1212,
@@ -144,12 +144,12 @@ fn check_set(areas: &[Vec<u8>], layouts: &[Layout]) {
         .iter()
         .zip(layouts)
         .enumerate()
-        .map(|(number, (bytes, layout))| Member {
+        .map(|(number, (bytes, layout))| SetMember {
             area: LabelArea::new(bytes, layout),
             mapping: mapping(number),
         })
         .collect();
-    check_room(&members);
+    check_free_space(&members);
     let set = Set::new(&members, IDENTITY);
     for namespace in set.namespaces() {
         match namespace {
@@ -172,17 +172,20 @@ fn check_set(areas: &[Vec<u8>], layouts: &[Layout]) {
 }
 
 /// Checks that a new namespace gets addresses that are free on each DIMM.
-fn check_room(members: &[Member<'_>]) {
+fn check_free_space(members: &[SetMember<'_>]) {
     let own = members.iter().map(|member| member.mapping);
     let mappings = Mappings::new(own, 1 << 20).unwrap_or_else(|| panic!("no mappings"));
-    let taken = |member: &Member<'_>| -> Vec<Extent> {
-        let taken = mappings.taken(member.area, member.mapping);
+    let taken = |member: &SetMember<'_>| -> Vec<Extent> {
+        let taken = mappings.reserved(member.area, member.mapping);
         taken.collect()
     };
     let mut taken: Vec<_> = members.iter().flat_map(taken).collect();
-    let room = Room::new(mappings, &mut taken);
-    assert!(room.largest_gap() <= room.available() && room.available() <= MAPPING);
-    let Ok(place) = room.place(2 << 20) else {
+    let free_space = FreeSpace::new(mappings, &mut taken);
+    assert!(
+        free_space.max_available_extent() <= free_space.available_size()
+            && free_space.available_size() <= MAPPING
+    );
+    let Ok(place) = free_space.allocate(2 << 20) else {
         return;
     };
     for member in members {
@@ -217,11 +220,11 @@ fn seen(area: &[u8]) -> (Layout, Vec<Entry>) {
 
 /// Creates a namespace and deletes it again, over whatever was there.
 fn update(media: &mut [Vec<u8>]) {
-    let contents = Contents {
+    let fields = LabelFields {
         uuid: Uuid::from_bytes([0x77; 16]),
         name: Name::EMPTY,
         lba_size: 512,
-        class: Class::Btt1_1,
+        class: ClaimClass::Btt1_1,
     };
     let extent = |number| Extent::new(mapping(number).start() + (8 << 20), 1 << 20);
     for remove in [false, true] {
@@ -235,13 +238,13 @@ fn update(media: &mut [Vec<u8>]) {
             .enumerate()
             .map(|(number, ((bytes, layout), medium))| {
                 let store = Store::new(bytes, layout).unwrap_or_else(|error| panic!("{error}"));
-                Target::new(store, Dimm(medium), extent(number))
+                UpdateTarget::new(store, Dimm(medium), extent(number))
             })
             .collect();
         let done = if remove {
-            retract(&mut targets, &IDENTITY, contents.uuid)
+            delete_labels(&mut targets, &IDENTITY, fields.uuid)
         } else {
-            publish(&mut targets, &IDENTITY, &contents, None)
+            write_labels(&mut targets, &IDENTITY, &fields, None)
         };
         drop(targets);
         for (medium, memory) in media.iter().zip(&cached) {
@@ -260,7 +263,7 @@ fn update(media: &mut [Vec<u8>]) {
             let layout = discover(area);
             let area = LabelArea::new(area, &layout);
             let own = [IDENTITY.cookie(&area), IDENTITY.cookies.alternate];
-            let labels = area.labels_of(contents.uuid);
+            let labels = area.labels_of(fields.uuid);
             let found = labels.filter(|stored| own.contains(&stored.label.cookie));
             let found = found.count();
             assert_eq!(found, usize::from(!remove), "labels after the update");
@@ -343,15 +346,15 @@ fn add(area: &mut [u8], namespace: u8, number: usize, dimms: usize, flags: Flags
         extent: extent.unwrap_or_else(|| panic!("a range")),
         types: Some(Types {
             range: RANGE,
-            class: Class::Btt1_1,
+            class: ClaimClass::Btt1_1,
         }),
     };
-    let mut plan = store
-        .publish(&label, None, &IDENTITY)
+    let mut update = store
+        .write_label(&label, None, &IDENTITY)
         .unwrap_or_else(|error| panic!("{error}"));
-    while let Some(write) = plan.write() {
+    while let Some(write) = update.write() {
         let offset = write.offset as usize;
         area[offset..offset + write.bytes.len()].copy_from_slice(write.bytes);
-        plan.confirm();
+        update.confirm();
     }
 }

@@ -31,7 +31,7 @@ use anyhow::{
     Context as _,
     Result, //
 };
-use label_engine::Left;
+use label_engine::Outcome;
 use nd_format::uuid::Uuid;
 use std::collections::BTreeSet;
 
@@ -262,7 +262,7 @@ fn explore_fault(
         ideal.view()
     };
     let effect = faulty.perform(world)?;
-    let Some(left) = effect.left else {
+    let Some(outcome) = effect.outcome else {
         return Ok(false);
     };
     let expected = Expected::new(&[&old, &new], &[faulty]);
@@ -271,16 +271,16 @@ fn explore_fault(
         judged.map(|_| ()).context("while it is taken back")
     })?;
     apply_all(&mut media, &effect.log);
-    let wanted = match left {
+    let wanted = match outcome {
         // Labels that are left on only some DIMMs describe no namespace.
-        Left::Mixed if faulty == Operation::Remove => &new,
-        Left::Old | Left::Mixed => &old,
-        Left::New => &new,
+        Outcome::Mixed if faulty == Operation::Remove => &new,
+        Outcome::Old | Outcome::Mixed => &old,
+        Outcome::New => &new,
     };
     let view = world.view();
     ensure!(
         view == *wanted,
-        "{left:?} is left, but the driver has {view:#?}"
+        "{outcome:?} is the outcome, but the driver has {view:#?}"
     );
     if world.fault.is_some_and(|fault| fault.then != Lost::Nothing) {
         return Ok(true);

@@ -8,10 +8,10 @@ use crate::world::{
     World, //
 };
 use anyhow::Result;
-use label_engine::Contents;
+use label_engine::LabelFields;
 use nd_format::{
     label::{
-        Class,
+        ClaimClass,
         Name, //
     },
     uuid::Uuid, //
@@ -80,16 +80,16 @@ impl Operation {
         let wanted = match self {
             Self::Create => sized(1, 2),
             Self::Neighbour => sized(2, 3),
-            Self::Grow => kept(1, world).map(|contents| resized(contents, 5)),
-            Self::Shrink => kept(1, world).map(|contents| resized(contents, 1)),
+            Self::Grow => kept(1, world).map(|fields| resized(fields, 5)),
+            Self::Shrink => kept(1, world).map(|fields| resized(fields, 1)),
             Self::Rename => renamed(1, 3, world),
             Self::RenameBack => renamed(3, 1, world),
-            Self::Describe => kept(1, world).map(|contents| Request {
-                contents: Contents {
+            Self::Describe => kept(1, world).map(|fields| Request {
+                fields: LabelFields {
                     name: Name::new(b"described").unwrap_or(Name::EMPTY),
                     lba_size: 4096,
-                    class: Class::Btt2_0,
-                    ..contents
+                    class: ClaimClass::Btt2_0,
+                    ..fields
                 },
                 units: None,
                 replaces: None,
@@ -131,26 +131,26 @@ pub fn uuid(number: u8) -> Uuid {
     reason = "the shape that the other operations have"
 )]
 fn sized(number: u8, units: u64) -> Option<Request> {
-    let contents = Contents {
+    let fields = LabelFields {
         uuid: uuid(number),
         name: Name::EMPTY,
         lba_size: 0,
-        class: Class::None,
+        class: ClaimClass::None,
     };
-    Some(resized(contents, units))
+    Some(resized(fields, units))
 }
 
-fn resized(contents: Contents, units: u64) -> Request {
+fn resized(fields: LabelFields, units: u64) -> Request {
     Request {
-        contents,
+        fields,
         units: Some(units),
         replaces: None,
     }
 }
 
 /// Returns the label fields of a namespace, if it exists.
-fn kept(number: u8, world: &World) -> Option<Contents> {
-    world.view().get(&uuid(number)).map(|seen| Contents {
+fn kept(number: u8, world: &World) -> Option<LabelFields> {
+    world.view().get(&uuid(number)).map(|seen| LabelFields {
         uuid: uuid(number),
         name: seen.name,
         lba_size: seen.lba_size,
@@ -162,10 +162,10 @@ fn renamed(from: u8, to: u8, world: &World) -> Option<Request> {
     if kept(to, world).is_some() {
         return None;
     }
-    kept(from, world).map(|contents| Request {
-        contents: Contents {
+    kept(from, world).map(|fields| Request {
+        fields: LabelFields {
             uuid: uuid(to),
-            ..contents
+            ..fields
         },
         units: None,
         replaces: Some(uuid(from)),

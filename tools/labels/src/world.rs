@@ -16,29 +16,29 @@ use anyhow::{
     Result, //
 };
 use label_engine::{
+    delete_labels,
     free_space::{
         common_extent,
+        FreeSpace, //
         Mappings,
-        Room, //
     },
-    publish,
-    retract,
+    write_labels,
     Cause,
-    Contents,
     Failure,
-    Identity,
-    Left,
-    Member,
-    Namespace,
+    LabelFields,
+    LabelledNamespace,
+    Outcome,
     Refused,
     Set,
+    SetIdentity,
+    SetMember,
     State,
     Store,
-    Target, //
+    UpdateTarget, //
 };
 use nd_format::{
     label::{
-        Class,
+        ClaimClass,
         Cookies,
         Extent,
         Flags,
@@ -67,7 +67,7 @@ pub const MAPPING_LEN: u64 = 64 << 20;
 /// The share of a namespace on each DIMM is a multiple of this.
 pub const UNIT: u64 = 1 << 20;
 
-const IDENTITY: Identity = Identity {
+const IDENTITY: SetIdentity = SetIdentity {
     cookies: Cookies {
         v1_1: 0x1111,
         v1_2: 0x1212,
@@ -77,7 +77,7 @@ const IDENTITY: Identity = Identity {
 };
 
 /// The identity of another set, to which a DIMM belonged before.
-const OTHER_SET: Identity = Identity {
+const OTHER_SET: SetIdentity = SetIdentity {
     cookies: Cookies {
         v1_1: 0x3131,
         v1_2: 0x3232,
@@ -97,7 +97,7 @@ pub struct Seen {
     /// Sector size in bytes.
     pub lba_size: u64,
     /// Class; labels of version 1.1 have none.
-    pub class: Class,
+    pub class: ClaimClass,
     /// Offset in the region in bytes.
     pub offset: u64,
     /// Size in bytes.
@@ -160,7 +160,7 @@ pub enum Placement {
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     /// Fields of the labels.
-    pub contents: Contents,
+    pub fields: LabelFields,
     /// Units on each DIMM; [`None`] leaves the addresses as they are.
     pub units: Option<u64>,
     /// The previous UUID of the namespace, if it changes.
@@ -173,14 +173,14 @@ pub struct Effect {
     /// The writes that reached the media.
     pub log: Vec<Recorded>,
     /// The labels that are left, if the operation failed.
-    pub left: Option<Left>,
+    pub outcome: Option<Outcome>,
 }
 
 impl Effect {
     /// Nothing had to be done, or nothing could be done.
     pub const NONE: Self = Self {
         log: Vec::new(),
-        left: None,
+        outcome: None,
     };
 }
 
@@ -221,11 +221,11 @@ impl World {
         let recorder = Recorder::new(None);
         let dimm = self.dimms.get_mut(member).context("DIMM")?;
         let start = dimm.mapping.start() + first * UNIT;
-        let contents = Contents {
+        let fields = LabelFields {
             uuid,
             name: Name::EMPTY,
             lba_size: 0,
-            class: Class::None,
+            class: ClaimClass::None,
         };
         let store = Store::new(&mut dimm.bytes, &mut dimm.layout);
         let store = store.map_err(|error| anyhow!("{error}"))?;
@@ -234,8 +234,8 @@ impl World {
             recorder: &recorder,
             member,
         };
-        let mut targets = [Target::new(store, medium, extent)];
-        left(publish(&mut targets, &OTHER_SET, &contents, None))?;
+        let mut targets = [UpdateTarget::new(store, medium, extent)];
+        outcome(write_labels(&mut targets, &OTHER_SET, &fields, None))?;
         Ok(recorder.into_inner().log)
     }
 
@@ -279,13 +279,13 @@ impl World {
         namespaces.chain(others).collect()
     }
 
-    fn found(&self) -> Vec<Result<Namespace, Refused>> {
+    fn found(&self) -> Vec<Result<LabelledNamespace, Refused>> {
         let members = self.members();
         Set::new(&members, IDENTITY).namespaces().collect()
     }
 
-    fn members(&self) -> Vec<Member<'_>> {
-        let members = self.dimms.iter().map(|dimm| Member {
+    fn members(&self) -> Vec<SetMember<'_>> {
+        let members = self.dimms.iter().map(|dimm| SetMember {
             area: dimm.area(),
             mapping: dimm.mapping,
         });
@@ -325,14 +325,14 @@ impl World {
             recorder: &recorder,
             member: 0,
         };
-        let mut targets = [Target::new(store, medium, Extent::new(0, UNIT))];
-        let contents = Contents {
+        let mut targets = [UpdateTarget::new(store, medium, Extent::new(0, UNIT))];
+        let fields = LabelFields {
             uuid: Uuid::NIL,
             name: Name::EMPTY,
             lba_size: 0,
-            class: Class::None,
+            class: ClaimClass::None,
         };
-        left(publish(&mut targets, &OTHER_SET, &contents, None))?;
+        outcome(write_labels(&mut targets, &OTHER_SET, &fields, None))?;
         // The first two writes are those of the indexes.
         for write in recorder.into_inner().log.iter().take(2) {
             let end = write.offset + write.bytes.len();
@@ -347,14 +347,14 @@ impl World {
         let members = self.members();
         let set = Set::new(&members, IDENTITY);
         let namespace = match set.namespace(uuid) {
-            Ok(namespace) if namespace.state.wants_repair() => namespace,
+            Ok(namespace) if namespace.state.needs_recovery() => namespace,
             _ => return Ok(Effect::NONE),
         };
         let extents: Vec<_> = (0..members.len())
             .map(|member| set.extent(&namespace, member))
             .collect();
-        let contents = Contents::from(&namespace);
-        self.write_labels(&contents, &extents, namespace.state.replaces())
+        let fields = LabelFields::from(&namespace);
+        self.write_labels(&fields, &extents, namespace.state.replaces())
     }
 
     /// Returns the namespaces whose update was interrupted.
@@ -389,14 +389,14 @@ impl World {
     /// Writes labels. Nothing is done if addresses or slots are lacking, or if labels are in the
     /// way.
     pub fn update(&mut self, wanted: &Request) -> Result<Effect> {
-        let uuid = wanted.contents.uuid;
+        let uuid = wanted.fields.uuid;
         let owner = wanted.replaces.unwrap_or(uuid);
         let mut effect = if self.unsized_uuids.contains(&uuid) && self.is_named(uuid) {
             self.delete_labels(uuid)?
         } else {
             self.recover(owner)?
         };
-        if effect.left.is_some() {
+        if effect.outcome.is_some() {
             return Ok(effect);
         }
         if self.is_refused(owner) || (wanted.replaces.is_some() && self.is_named(uuid)) {
@@ -421,14 +421,18 @@ impl World {
         if extents.contains(&None) || !self.has_room(uuid, wanted.replaces) {
             return Ok(effect);
         }
-        let written = self.write_labels(&wanted.contents, &extents, wanted.replaces)?;
-        if is_new && written.left.is_some_and(|left| left != Left::New) {
+        let written = self.write_labels(&wanted.fields, &extents, wanted.replaces)?;
+        if is_new
+            && written
+                .outcome
+                .is_some_and(|outcome| outcome != Outcome::New)
+        {
             self.unsized_uuids.insert(uuid);
         } else {
             self.unsized_uuids.remove(&uuid);
         }
         effect.log.extend(written.log);
-        effect.left = written.left;
+        effect.outcome = written.outcome;
         Ok(effect)
     }
 
@@ -441,26 +445,26 @@ impl World {
 
     fn write_labels(
         &mut self,
-        contents: &Contents,
+        fields: &LabelFields,
         extents: &[Option<Extent>],
         replaces: Option<Uuid>,
     ) -> Result<Effect> {
         let recorder = Recorder::new(self.fault);
         let mut targets = targets(&mut self.dimms, extents, &recorder)?;
-        let left = left(publish(&mut targets, &IDENTITY, contents, replaces))?;
+        let outcome = outcome(write_labels(&mut targets, &IDENTITY, fields, replaces))?;
         let log = recorder.into_inner().log;
-        Ok(Effect { log, left })
+        Ok(Effect { log, outcome })
     }
 
     /// Removes a namespace, or gives up refused labels.
     pub fn remove(&mut self, uuid: Uuid) -> Result<Effect> {
         let mut effect = self.recover(uuid)?;
-        if effect.left.is_some() {
+        if effect.outcome.is_some() {
             return Ok(effect);
         }
         let removed = self.delete_labels(uuid)?;
         effect.log.extend(removed.log);
-        effect.left = removed.left;
+        effect.outcome = removed.outcome;
         Ok(effect)
     }
 
@@ -468,9 +472,9 @@ impl World {
         let recorder = Recorder::new(self.fault);
         let none = vec![None; self.dimms.len()];
         let mut targets = targets(&mut self.dimms, &none, &recorder)?;
-        let left = left(retract(&mut targets, &IDENTITY, uuid))?;
+        let outcome = outcome(delete_labels(&mut targets, &IDENTITY, uuid))?;
         let log = recorder.into_inner().log;
-        Ok(Effect { log, left })
+        Ok(Effect { log, outcome })
     }
 }
 
@@ -483,9 +487,9 @@ fn place(dimms: &[Dimm], owner: Uuid, units: u64) -> Result<Vec<Option<Extent>>>
     };
     let mappings = Mappings::new(dimms.iter().map(|dimm| dimm.mapping), UNIT);
     let mappings = mappings.context("mappings")?;
-    let taken = |dimm: &Dimm| -> Vec<_> { mappings.taken(dimm.area(), dimm.mapping).collect() };
+    let taken = |dimm: &Dimm| -> Vec<_> { mappings.reserved(dimm.area(), dimm.mapping).collect() };
     let mut taken: Vec<_> = dimms.iter().flat_map(taken).collect();
-    let new = Room::new(mappings, &mut taken).resize(old, units * UNIT);
+    let new = FreeSpace::new(mappings, &mut taken).resize(old, units * UNIT);
     let new = new.ok().flatten();
     let moved = |dimm: &Dimm| new?.moved(dimms.first()?.mapping, dimm.mapping);
     Ok(dimms.iter().map(moved).collect())
@@ -493,11 +497,11 @@ fn place(dimms: &[Dimm], owner: Uuid, units: u64) -> Result<Vec<Option<Extent>>>
 
 /// Returns the labels that a failed write has left. Other failures are errors: only writes are made
 /// to fail.
-fn left(result: Result<(), Failure<WriteFailed>>) -> Result<Option<Left>> {
+fn outcome(result: Result<(), Failure<WriteFailed>>) -> Result<Option<Outcome>> {
     match result {
         Ok(()) => Ok(None),
         Err(failure) => match failure.cause {
-            Cause::Medium(WriteFailed) => Ok(Some(failure.left)),
+            Cause::Medium(WriteFailed) => Ok(Some(failure.outcome)),
             Cause::Area(error) => Err(anyhow!("{error}")),
             Cause::NoExtent => Err(anyhow!("no extent")),
         },
@@ -508,13 +512,13 @@ fn targets<'a>(
     dimms: &'a mut [Dimm],
     extents: &[Option<Extent>],
     recorder: &'a RefCell<Recorder>,
-) -> Result<Vec<Target<'a, RecordedMedium<'a>>>> {
+) -> Result<Vec<UpdateTarget<'a, RecordedMedium<'a>>>> {
     let members = dimms.iter_mut().zip(extents).enumerate();
     members
         .map(|(member, (dimm, &extent))| {
             let store = Store::new(&mut dimm.bytes, &mut dimm.layout)
                 .map_err(|error| anyhow!("{error}"))?;
-            Ok(Target::new(
+            Ok(UpdateTarget::new(
                 store,
                 RecordedMedium { recorder, member },
                 extent,

@@ -3,9 +3,9 @@
 use super::*;
 use crate::free_space::{
     common_extent,
+    FreeSpace,
     Mappings,
     NoSpace,
-    Room,
     ShareMismatch, //
 };
 use proptest::prelude::*;
@@ -24,17 +24,20 @@ fn with_free_space<T>(
     taken: &[Range],
     mapping: Range,
     align: u64,
-    look: impl Fn(Room<'_>) -> T,
+    look: impl Fn(FreeSpace<'_>) -> T,
 ) -> T {
     let mappings = Mappings::new([mib(mapping)], align * MIB).unwrap();
     let mut taken: Vec<_> = taken.iter().copied().map(mib).collect();
-    look(Room::new(mappings, &mut taken))
+    look(FreeSpace::new(mappings, &mut taken))
 }
 
 /// Returns the free bytes, in all and in one piece.
 fn free(taken: &[Range], mapping: Range, align: u64) -> (u64, u64) {
-    with_free_space(taken, mapping, align, |room| {
-        (room.available(), room.largest_gap())
+    with_free_space(taken, mapping, align, |free_space| {
+        (
+            free_space.available_size(),
+            free_space.max_available_extent(),
+        )
     })
 }
 
@@ -61,15 +64,17 @@ fn a_reservation_at_an_odd_end_blocks_the_mapping() {
 fn reservations_outside_do_not_count() {
     let taken = [(0, 16), (200, 16)];
     assert_eq!(free(&taken, (32, 64), 16).0, 64 * MIB);
-    let gaps: Vec<_> = with_free_space(&taken, (32, 64), 16, |room| room.gaps().collect());
+    let gaps: Vec<_> = with_free_space(&taken, (32, 64), 16, |free_space| {
+        free_space.gaps().collect()
+    });
     assert_eq!(gaps, [mib((32, 64))]);
 }
 
 #[test]
 fn first_fit() {
     let at = |len| {
-        with_free_space(&[(0, 16), (32, 16), (80, 16)], WHOLE, 16, |room| {
-            let place = room.place(len * MIB);
+        with_free_space(&[(0, 16), (32, 16), (80, 16)], WHOLE, 16, |free_space| {
+            let place = free_space.allocate(len * MIB);
             place.map(|extent| extent.start() / MIB)
         })
     };
@@ -84,9 +89,9 @@ fn first_fit() {
 fn growing_needs_a_gap_next_to_it() {
     let list = [(16, 16), (48, 16), (64, 16)];
     let grown = |index: Option<usize>, len| {
-        with_free_space(&list, WHOLE, 16, |room| {
+        with_free_space(&list, WHOLE, 16, |free_space| {
             let old = index.map(|index| mib(list[index]));
-            let new = room.resize(old, len * MIB);
+            let new = free_space.resize(old, len * MIB);
             new.map(|extent| extent.map(|extent| (extent.start() / MIB, extent.len() / MIB)))
         })
     };
@@ -104,8 +109,8 @@ fn growing_needs_a_gap_next_to_it() {
 #[test]
 fn shrinking_trims_the_end() {
     let resize = |len| {
-        with_free_space(&[(16, 32)], WHOLE, 16, |room| {
-            room.resize(Some(mib((16, 32))), len * MIB)
+        with_free_space(&[(16, 32)], WHOLE, 16, |free_space| {
+            free_space.resize(Some(mib((16, 32))), len * MIB)
         })
     };
     assert_eq!(resize(16), Ok(Some(mib((16, 16)))));
@@ -124,8 +129,8 @@ fn room_is_what_all_dimms_have() {
     // A namespace at 16..32, and labels of another set behind it on one DIMM and over it on
     // another.
     for other in [(32, 16), (24, 16)] {
-        let grown = with_free_space(&[(16, 16), (16, 16), other], (0, 64), 16, |room| {
-            room.resize(Some(mib((16, 16))), 48 * MIB)
+        let grown = with_free_space(&[(16, 16), (16, 16), other], (0, 64), 16, |free_space| {
+            free_space.resize(Some(mib((16, 16))), 48 * MIB)
         });
         assert!(grown.is_err());
     }
@@ -136,22 +141,22 @@ fn labels_of_all_dimms_count() {
     let mut dimms = [Dimm::blank(4096), Dimm::blank(4096)];
     let [first, second] = &mut dimms;
     let one = core::slice::from_mut;
-    write_labels_on(one(first), &contents(1), mib((16, 4)), None).unwrap();
-    write_labels_on(one(first), &contents(2), mib((100, 4)), None).unwrap();
-    write_labels_on(one(second), &contents(1), mib((40, 8)), None).unwrap();
+    write_labels_on(one(first), &fields(1), mib((16, 4)), None).unwrap();
+    write_labels_on(one(first), &fields(2), mib((100, 4)), None).unwrap();
+    write_labels_on(one(second), &fields(1), mib((40, 8)), None).unwrap();
     // This range begins in front of the mapping, as no namespace of the set does.
-    write_labels_on(one(second), &contents(2), mib((30, 4)), None).unwrap();
+    write_labels_on(one(second), &fields(2), mib((30, 4)), None).unwrap();
     // The second mapping is the shorter one.
     let own = [mib((0, 64)), mib((32, 32))];
     let mappings = Mappings::new(own, MIB).unwrap();
     let mut taken: Vec<_> = dimms
         .iter()
         .zip(own)
-        .flat_map(|(dimm, mapping)| mappings.taken(dimm.area(), mapping))
+        .flat_map(|(dimm, mapping)| mappings.reserved(dimm.area(), mapping))
         .collect();
     assert_eq!(taken, [mib((16, 4)), mib((8, 8)), mib((0, 2))]);
-    let room = Room::new(mappings, &mut taken);
-    let gaps: Vec<_> = room.gaps().collect();
+    let free_space = FreeSpace::new(mappings, &mut taken);
+    let gaps: Vec<_> = free_space.gaps().collect();
     assert_eq!(gaps, [mib((2, 6)), mib((20, 12))]);
     assert_eq!(Mappings::new([], MIB), None);
 }
@@ -191,10 +196,10 @@ proptest! {
         let mut list: BTreeMap<u8, Extent> = BTreeMap::new();
         for (owner, units) in steps {
             let mut taken: Vec<_> = list.values().chain(&others).copied().collect();
-            let room = Room::new(mappings, &mut taken);
-            let largest = room.largest_gap();
+            let free_space = FreeSpace::new(mappings, &mut taken);
+            let largest = free_space.max_available_extent();
             let old = list.get(&owner).copied();
-            let result = room.resize(old, units * align);
+            let result = free_space.resize(old, units * align);
             if old.is_none() && units != 0 {
                 let is_available = units * align <= largest;
                 // Units that other reservations touch may count more than once.
@@ -224,11 +229,11 @@ proptest! {
         let old = taken.first().copied();
         let mappings = Extent::new(start, len).and_then(|mapping| Mappings::new([mapping], align));
         if let Some(mappings) = mappings {
-            let room = Room::new(mappings, &mut taken);
-            prop_assert!(room.largest_gap() <= room.available());
-            prop_assert!(room.available() <= len);
+            let free_space = FreeSpace::new(mappings, &mut taken);
+            prop_assert!(free_space.max_available_extent() <= free_space.available_size());
+            prop_assert!(free_space.available_size() <= len);
             for old in [None, old] {
-                if let Ok(Some(extent)) = room.resize(old, size) {
+                if let Ok(Some(extent)) = free_space.resize(old, size) {
                     prop_assert_eq!(extent.len(), size);
                 }
             }

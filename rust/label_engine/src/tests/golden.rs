@@ -10,8 +10,8 @@
 use super::*;
 use crate::free_space::{
     common_extent,
+    FreeSpace, //
     Mappings,
-    Room, //
 };
 use std::string::String;
 
@@ -44,7 +44,7 @@ fn dump(title: &str) -> Vec<u8> {
 struct Region {
     ways: usize,
     mapping: Extent,
-    identity: Identity,
+    identity: SetIdentity,
 }
 
 /// Returns the regions, with the cookies that the golden labels have.
@@ -52,7 +52,7 @@ fn regions() -> [Region; 2] {
     let region = |ways, start, v1_1, v1_2| Region {
         ways,
         mapping: extent(start, 16 * MIB),
-        identity: Identity {
+        identity: SetIdentity {
             cookies: Cookies {
                 v1_1,
                 v1_2,
@@ -67,45 +67,51 @@ fn regions() -> [Region; 2] {
     ]
 }
 
-fn create(dimms: &mut [Dimm], region: &Region, number: u8, share: u64, uses: (u64, Class)) {
+fn create(dimms: &mut [Dimm], region: &Region, number: u8, share: u64, uses: (u64, ClaimClass)) {
     let mut id = [0; 16];
     for (byte, value) in id.iter_mut().zip(0u8..) {
         *byte = value * 0x11;
     }
     id[0] = number << 4;
     let dimms = &mut dimms[..region.ways];
-    let mut contents = Contents {
+    let mut fields = LabelFields {
         uuid: Uuid::from_bytes(id),
         name: Name::new(std::format!("golden{}", number + 1).as_bytes()).unwrap(),
         lba_size: 0,
-        class: Class::None,
+        class: ClaimClass::None,
     };
     for _ in ["uuid", "alt_name"] {
         let mut targets: Vec<_> = dimms.iter_mut().map(|dimm| dimm.target(None)).collect();
-        retract(&mut targets, &region.identity, contents.uuid).unwrap();
+        delete_labels(&mut targets, &region.identity, fields.uuid).unwrap();
     }
     let (lba_size, class) = uses;
-    for (lba_size, class) in [(0, Class::None), (lba_size, Class::None), (lba_size, class)] {
-        contents.lba_size = lba_size;
-        contents.class = class;
+    for (lba_size, class) in [
+        (0, ClaimClass::None),
+        (lba_size, ClaimClass::None),
+        (lba_size, class),
+    ] {
+        fields.lba_size = lba_size;
+        fields.class = class;
         let unit = 16 * MIB / region.ways as u64;
         let mappings = Mappings::new([region.mapping], unit).unwrap();
         let taken = |dimm: &Dimm| -> Vec<_> {
-            let taken = mappings.taken(dimm.area(), region.mapping);
+            let taken = mappings.reserved(dimm.area(), region.mapping);
             taken.collect()
         };
         let mut taken: Vec<_> = dimms.iter().flat_map(taken).collect();
         let own = |dimm: &Dimm| {
-            let mut labels = dimm.area().labels_of(contents.uuid);
+            let mut labels = dimm.area().labels_of(fields.uuid);
             (
                 region.mapping,
                 labels.next().map(|stored| stored.label.extent),
             )
         };
         let old = common_extent(dimms.iter().map(own)).unwrap();
-        let extent = Room::new(mappings, &mut taken).resize(old, share).unwrap();
+        let extent = FreeSpace::new(mappings, &mut taken)
+            .resize(old, share)
+            .unwrap();
         let mut targets: Vec<_> = dimms.iter_mut().map(|dimm| dimm.target(extent)).collect();
-        publish(&mut targets, &region.identity, &contents, None).unwrap();
+        write_labels(&mut targets, &region.identity, &fields, None).unwrap();
     }
 }
 
@@ -115,9 +121,9 @@ fn areas_are_those_of_the_c_driver() {
         let empty = dump(&std::format!("V={version} empty"));
         let mut dimms: Vec<_> = (0..4).map(|_| Dimm::new(empty.clone())).collect();
         let [pair, quartet] = regions();
-        create(&mut dimms, &quartet, 0, 4 * MIB, (512, Class::None));
-        create(&mut dimms, &quartet, 1, 8 * MIB, (4096, Class::Btt2_0));
-        create(&mut dimms, &pair, 2, 8 * MIB, (4096, Class::None));
+        create(&mut dimms, &quartet, 0, 4 * MIB, (512, ClaimClass::None));
+        create(&mut dimms, &quartet, 1, 8 * MIB, (4096, ClaimClass::Btt2_0));
+        create(&mut dimms, &pair, 2, 8 * MIB, (4096, ClaimClass::None));
         for (number, dimm) in dimms.iter().take(3).enumerate() {
             let expected = dump(&std::format!("V={version} nmem{number} after 3 ns"));
             assert_eq!(dimm.layout.geometry().format(), format);
@@ -135,7 +141,7 @@ fn areas_are_those_of_the_c_driver() {
                 .collect();
             let members: Vec<_> = golden[..region.ways]
                 .iter()
-                .map(|dimm| Member {
+                .map(|dimm| SetMember {
                     area: dimm.area(),
                     mapping: region.mapping,
                 })

@@ -16,7 +16,7 @@ use nd_format::{
     label::{
         inspect,
         AreaDamage,
-        Class,
+        ClaimClass,
         Cookies,
         Extent,
         Flags,
@@ -45,7 +45,7 @@ const MIB: u64 = 1 << 20;
 
 const PMEM: Guid = Guid::new(0x66f0d379_b4f3_4074_ac43_0d3318b78cdb);
 
-const IDENTITY: Identity = Identity {
+const IDENTITY: SetIdentity = SetIdentity {
     cookies: Cookies {
         v1_1: 0x1111,
         v1_2: 0x1212,
@@ -62,12 +62,12 @@ fn extent(start: u64, len: u64) -> Extent {
     Extent::new(start, len).unwrap()
 }
 
-fn contents(number: u8) -> Contents {
-    Contents {
+fn fields(number: u8) -> LabelFields {
+    LabelFields {
         uuid: uuid(number),
         name: Name::new(b"name").unwrap(),
         lba_size: 512,
-        class: Class::Btt2_0,
+        class: ClaimClass::Btt2_0,
     }
 }
 
@@ -99,13 +99,13 @@ impl Dimm {
         LabelArea::new(&self.cache, &self.layout)
     }
 
-    fn target(&mut self, extent: Option<Extent>) -> Target<'_, TestMedium<'_>> {
+    fn target(&mut self, extent: Option<Extent>) -> UpdateTarget<'_, TestMedium<'_>> {
         let store = Store::new(&mut self.cache, &mut self.layout).unwrap();
         let medium = TestMedium {
             medium: &mut self.medium,
             writes_left: &mut self.writes_left,
         };
-        Target::new(store, medium, extent)
+        UpdateTarget::new(store, medium, extent)
     }
 }
 
@@ -130,7 +130,7 @@ impl Medium for TestMedium<'_> {
 /// Writes the labels of a namespace on all of `dimms`, with the same extent on each.
 fn write_labels_on(
     dimms: &mut [Dimm],
-    contents: &Contents,
+    fields: &LabelFields,
     extent: Extent,
     replaces: Option<Uuid>,
 ) -> Result<(), Failure<&'static str>> {
@@ -138,21 +138,21 @@ fn write_labels_on(
         .iter_mut()
         .map(|dimm| dimm.target(Some(extent)))
         .collect();
-    publish(&mut targets, &IDENTITY, contents, replaces)
+    write_labels(&mut targets, &IDENTITY, fields, replaces)
 }
 
 fn delete_labels_on(dimms: &mut [Dimm], uuid: Uuid) -> Result<(), Failure<&'static str>> {
     let mut targets: Vec<_> = dimms.iter_mut().map(|dimm| dimm.target(None)).collect();
-    retract(&mut targets, &IDENTITY, uuid)
+    delete_labels(&mut targets, &IDENTITY, uuid)
 }
 
-type Found = BTreeMap<Uuid, Result<Namespace, Defect>>;
+type Found = BTreeMap<Uuid, Result<LabelledNamespace, Defect>>;
 
 /// Returns the namespaces of a set of `dimms`, all of which have `mapping`.
 fn namespaces_of(dimms: &[Dimm], mapping: Extent) -> Found {
     let members: Vec<_> = dimms
         .iter()
-        .map(|dimm| Member {
+        .map(|dimm| SetMember {
             area: dimm.area(),
             mapping,
         })

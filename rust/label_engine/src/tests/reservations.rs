@@ -9,7 +9,7 @@ fn labels_reserve_and_damaged_ones_too() {
         let place = extent(u64::from(number) * MIB, MIB);
         write_labels_on(
             core::slice::from_mut(&mut dimm),
-            &contents(number),
+            &fields(number),
             place,
             None,
         )

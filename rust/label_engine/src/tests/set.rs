@@ -17,8 +17,8 @@ const MAPPING: Extent = match Extent::new(16 * MIB, 64 * MIB) {
 /// Returns two DIMMs with namespaces 1 and 2.
 fn pair() -> [Dimm; 2] {
     let mut dimms = [Dimm::blank(AREA), Dimm::blank(AREA)];
-    write_labels_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
-    write_labels_on(&mut dimms, &contents(2), extent(24 * MIB, 8 * MIB), None).unwrap();
+    write_labels_on(&mut dimms, &fields(1), extent(16 * MIB, 4 * MIB), None).unwrap();
+    write_labels_on(&mut dimms, &fields(2), extent(24 * MIB, 8 * MIB), None).unwrap();
     dimms
 }
 
@@ -52,7 +52,10 @@ fn a_set_of_two() {
     assert_eq!(found.len(), 2);
     let namespace = found[&uuid(2)].unwrap();
     assert_eq!((namespace.size, namespace.offset), (16 * MIB, 16 * MIB));
-    assert_eq!((namespace.class, namespace.lba_size), (Class::Btt2_0, 512));
+    assert_eq!(
+        (namespace.class, namespace.lba_size),
+        (ClaimClass::Btt2_0, 512)
+    );
     assert_eq!(namespace.state, State::Clean);
 }
 
@@ -155,7 +158,7 @@ fn a_set_without_a_cookie_has_no_namespaces() {
     for dimm in &mut dimms {
         edit(dimm, uuid(1), |label| label.cookie = 0);
     }
-    let members = dimms.each_ref().map(|dimm| Member {
+    let members = dimms.each_ref().map(|dimm| SetMember {
         area: dimm.area(),
         mapping: MAPPING,
     });
@@ -163,7 +166,7 @@ fn a_set_without_a_cookie_has_no_namespaces() {
         v1_2: 0,
         ..IDENTITY.cookies
     };
-    let identity = Identity {
+    let identity = SetIdentity {
         cookies,
         ..IDENTITY
     };
@@ -209,7 +212,7 @@ fn an_update_that_reached_one_dimm_does_not_count() {
     let namespace = namespaces_of(&dimms, MAPPING)[&uuid(1)].unwrap();
     assert_eq!(namespace.state, State::RolledBack { replaces: None });
     assert_eq!(namespace.size, 8 * MIB);
-    let members = dimms.each_ref().map(|dimm| Member {
+    let members = dimms.each_ref().map(|dimm| SetMember {
         area: dimm.area(),
         mapping: MAPPING,
     });
@@ -264,7 +267,7 @@ fn labels_of_old_kernels() {
 fn what_is_refused_tells_what_there_is() {
     let mut dimms = pair();
     delete_labels_on(&mut dimms[1..], uuid(2)).unwrap();
-    let members = dimms.each_ref().map(|dimm| Member {
+    let members = dimms.each_ref().map(|dimm| SetMember {
         area: dimm.area(),
         mapping: MAPPING,
     });
@@ -324,7 +327,7 @@ fn a_damaged_label_is_refused_alone() {
 #[test]
 fn overlapping_namespaces_are_refused_alone() {
     let mut dimms = pair();
-    write_labels_on(&mut dimms, &contents(3), extent(40 * MIB, MIB), None).unwrap();
+    write_labels_on(&mut dimms, &fields(3), extent(40 * MIB, MIB), None).unwrap();
     edit(&mut dimms[1], uuid(2), |label| {
         label.extent = extent(19 * MIB, 8 * MIB)
     });
@@ -347,7 +350,7 @@ fn overlapping_namespaces_are_refused_alone() {
 #[test]
 fn labels_of_another_set_stay() {
     let mut dimms = pair();
-    write_labels_on(&mut dimms[..1], &contents(3), extent(40 * MIB, MIB), None).unwrap();
+    write_labels_on(&mut dimms[..1], &fields(3), extent(40 * MIB, MIB), None).unwrap();
     edit(&mut dimms[0], uuid(3), |label| {
         label.uuid = uuid(1);
         label.cookie = 7;
@@ -357,11 +360,11 @@ fn labels_of_another_set_stay() {
         labels.filter(|stored| stored.label.cookie == 7).count()
     };
     let place = extent(16 * MIB, 8 * MIB);
-    write_labels_on(&mut dimms, &contents(1), place, None).unwrap();
+    write_labels_on(&mut dimms, &fields(1), place, None).unwrap();
     assert_eq!(foreign(&dimms), 1);
-    write_labels_on(&mut dimms, &contents(4), place, Some(uuid(1))).unwrap();
+    write_labels_on(&mut dimms, &fields(4), place, Some(uuid(1))).unwrap();
     assert_eq!(foreign(&dimms), 1);
-    write_labels_on(&mut dimms, &contents(1), place, Some(uuid(4))).unwrap();
+    write_labels_on(&mut dimms, &fields(1), place, Some(uuid(4))).unwrap();
     delete_labels_on(&mut dimms, uuid(1)).unwrap();
     assert_eq!(foreign(&dimms), 1);
     assert_eq!(dimms[0].area().labels().count(), 2);
@@ -412,7 +415,7 @@ fn what_is_rolled_back_must_be_free() {
 #[test]
 fn labels_that_no_update_leaves() {
     let mut dimms = [(); 3].map(|()| Dimm::blank(AREA));
-    write_labels_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
+    write_labels_on(&mut dimms, &fields(1), extent(16 * MIB, 4 * MIB), None).unwrap();
     for (dimm, name) in dimms.iter_mut().zip([b"a", b"b", b"c"]) {
         edit(dimm, uuid(1), |label| label.name = Name::new(name).unwrap());
     }
@@ -443,7 +446,7 @@ fn apart(apart: u64) -> [Dimm; 2] {
         .zip(starts)
         .map(|(dimm, start)| dimm.target(Some(extent(start, 4 * MIB))))
         .collect();
-    publish(&mut targets, &IDENTITY, &contents(1), None).unwrap();
+    write_labels(&mut targets, &IDENTITY, &fields(1), None).unwrap();
     dimms
 }
 
@@ -453,15 +456,15 @@ fn update_on(dimm: &mut Dimm, old: Uuid, change: impl Fn(&mut Label)) {
     label.flags = Flags::UPDATING;
     change(&mut label);
     let mut store = Store::new(&mut dimm.cache, &mut dimm.layout).unwrap();
-    let mut plan = store.publish(&label, Some(old), &IDENTITY).unwrap();
-    while let Some(write) = plan.write() {
+    let mut update = store.write_label(&label, Some(old), &IDENTITY).unwrap();
+    while let Some(write) = update.write() {
         dimm.medium[write.offset as usize..][..write.bytes.len()].copy_from_slice(write.bytes);
-        plan.confirm();
+        update.confirm();
     }
 }
 
 /// Returns the reason of a refusal.
-fn defect_of(found: Result<Namespace, Defect>) -> Defect {
+fn defect_of(found: Result<LabelledNamespace, Defect>) -> Defect {
     found.unwrap_err()
 }
 
@@ -531,7 +534,7 @@ fn a_removal_of_shares_at_different_offsets() {
 fn a_third_share_at_another_offset() {
     let three = || {
         let mut dimms = [(); 3].map(|()| Dimm::blank(AREA));
-        write_labels_on(&mut dimms, &contents(1), extent(16 * MIB, 4 * MIB), None).unwrap();
+        write_labels_on(&mut dimms, &fields(1), extent(16 * MIB, 4 * MIB), None).unwrap();
         edit(&mut dimms[2], uuid(1), |label| {
             label.extent = extent(18 * MIB, 4 * MIB)
         });
@@ -571,7 +574,7 @@ fn labels_of_a_former_offset_prove_nothing() {
     let mut dimms = pair();
     for start in [16, 14, 16] {
         let place = extent((8 + start) * MIB, 8 * MIB);
-        write_labels_on(&mut dimms, &contents(2), place, None).unwrap();
+        write_labels_on(&mut dimms, &fields(2), place, None).unwrap();
     }
     update_on(&mut dimms[0], uuid(2), |label| {
         label.extent = extent(24 * MIB, 9 * MIB)
@@ -585,13 +588,7 @@ fn labels_of_a_former_offset_prove_nothing() {
 #[test]
 fn an_interrupted_creation_beside_damage() {
     let mut dimms = pair();
-    write_labels_on(
-        &mut dimms[..1],
-        &contents(3),
-        extent(40 * MIB, 4 * MIB),
-        None,
-    )
-    .unwrap();
+    write_labels_on(&mut dimms[..1], &fields(3), extent(40 * MIB, 4 * MIB), None).unwrap();
     edit(&mut dimms[0], uuid(3), |label| {
         label.flags = Flags::UPDATING;
         label.nlabel = 2;
@@ -618,7 +615,7 @@ fn full_of_halves(forge: impl Fn(u16, &mut Label)) -> [Dimm; 2] {
     const SHARE: u64 = 4096;
 
     let mut dimms = [Dimm::blank(AREA), Dimm::blank(AREA)];
-    write_labels_on(&mut dimms, &contents(1), extent(16 * MIB, SHARE), None).unwrap();
+    write_labels_on(&mut dimms, &fields(1), extent(16 * MIB, SHARE), None).unwrap();
     for (member, dimm) in dimms.iter_mut().enumerate() {
         let template = dimm.area().labels().next().unwrap().label;
         for number in 0..FULL {
@@ -678,8 +675,8 @@ fn crafted_areas_are_seen_through_in_time() {
 
 #[test]
 fn linux_numbers_namespaces_by_the_first_byte() {
-    assert!(by_address(0x1_0000_0000) < by_address(0x0100_0000));
-    assert!(by_address(0x100) < by_address(1));
+    assert!(linux_sort_key(0x1_0000_0000) < linux_sort_key(0x0100_0000));
+    assert!(linux_sort_key(0x100) < linux_sort_key(1));
 }
 
 proptest! {
@@ -697,7 +694,7 @@ proptest! {
             for number in 10..16 {
                 let place = extent(u64::from(number) * MIB, MIB);
                 let dimm = core::slice::from_mut(dimm);
-                write_labels_on(dimm, &contents(number), place, None).unwrap();
+                write_labels_on(dimm, &fields(number), place, None).unwrap();
             }
         }
         for (index, label) in labels.into_iter().enumerate() {
@@ -715,7 +712,7 @@ proptest! {
             };
             overwrite(&mut dimms[member], slots[index % slots.len()], &label);
         }
-        let members = dimms.each_ref().map(|dimm| Member { area: dimm.area(), mapping: MAPPING });
+        let members = dimms.each_ref().map(|dimm| SetMember { area: dimm.area(), mapping: MAPPING });
         let set = Set::new(&members, IDENTITY);
         let mut seen = std::collections::BTreeSet::new();
         for found in set.namespaces() {

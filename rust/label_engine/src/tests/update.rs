@@ -30,7 +30,7 @@ fn reread(dimms: &[Dimm]) -> Found {
 fn the_first_label_initialises_the_area() {
     let mut dimm = Dimm::blank(AREA);
     assert_eq!(dimm.area().available_slots(), 3);
-    write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+    write_labels_on(from_mut(&mut dimm), &fields(1), extent(0, MIB), None).unwrap();
     // The writes are both indexes, then twice a label and an index. The last of these is the first
     // index.
     let current = *dimm.layout.current().unwrap();
@@ -63,7 +63,7 @@ fn nothing_is_removed_from_a_blank_area() {
 #[test]
 fn removing_what_is_not_there_writes_an_index() {
     let mut dimm = Dimm::blank(AREA);
-    write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+    write_labels_on(from_mut(&mut dimm), &fields(1), extent(0, MIB), None).unwrap();
     let before = dimm.layout.current().unwrap().copy;
     delete_labels_on(from_mut(&mut dimm), uuid(2)).unwrap();
     assert_eq!(dimm.layout.current().unwrap().copy, before.other());
@@ -76,8 +76,8 @@ fn removing_what_is_not_there_writes_an_index() {
 fn an_area_without_indexes_is_not_initialised_over_labels() {
     for torn in [false, true] {
         let mut dimms = pair();
-        write_labels_on(&mut dimms, &contents(1), extent(0, MIB), None).unwrap();
-        write_labels_on(&mut dimms, &contents(2), extent(MIB, MIB), None).unwrap();
+        write_labels_on(&mut dimms, &fields(1), extent(0, MIB), None).unwrap();
+        write_labels_on(&mut dimms, &fields(2), extent(MIB, MIB), None).unwrap();
         let [sound, mut lost] = dimms;
         let backup = lost.medium.clone();
         if torn {
@@ -98,7 +98,7 @@ fn an_area_without_indexes_is_not_initialised_over_labels() {
         let media = dimms.each_ref().map(|dimm| dimm.medium.clone());
         for change in [3, 1] {
             let place = extent(2 * MIB, MIB);
-            let failure = write_labels_on(&mut dimms, &contents(change), place, None).unwrap_err();
+            let failure = write_labels_on(&mut dimms, &fields(change), place, None).unwrap_err();
             assert_eq!(failure.member, 1);
             assert_eq!(failure.cause, Cause::Area(UpdateError::Damaged(damage)));
         }
@@ -115,13 +115,13 @@ fn an_area_without_indexes_is_not_initialised_over_labels() {
 #[test]
 fn a_torn_index_without_labels_is_no_obstacle() {
     let mut dimm = Dimm::blank(AREA);
-    write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+    write_labels_on(from_mut(&mut dimm), &fields(1), extent(0, MIB), None).unwrap();
     for words in 1..32 {
         let mut medium = vec![0xff; AREA];
         medium[..words * 8].copy_from_slice(&dimm.medium[..words * 8]);
         let mut torn = Dimm::new(medium);
         assert_eq!(torn.layout.damage(), None, "{words}");
-        write_labels_on(from_mut(&mut torn), &contents(1), extent(0, MIB), None).unwrap();
+        write_labels_on(from_mut(&mut torn), &fields(1), extent(0, MIB), None).unwrap();
     }
 }
 
@@ -130,30 +130,19 @@ fn one_slot_stays_free() {
     let mut dimm = Dimm::blank(AREA);
     for number in 1..4 {
         let place = extent(u64::from(number) * MIB, MIB);
-        write_labels_on(from_mut(&mut dimm), &contents(number), place, None).unwrap();
+        write_labels_on(from_mut(&mut dimm), &fields(number), place, None).unwrap();
     }
     assert_eq!(dimm.area().available_slots(), 0);
     let medium = dimm.medium.clone();
-    let failure = write_labels_on(
-        from_mut(&mut dimm),
-        &contents(9),
-        extent(9 * MIB, MIB),
-        None,
-    )
-    .unwrap_err();
+    let failure =
+        write_labels_on(from_mut(&mut dimm), &fields(9), extent(9 * MIB, MIB), None).unwrap_err();
     assert_eq!(failure.cause, Cause::Area(UpdateError::NoFreeSlot));
-    assert_eq!((failure.left, &dimm.medium), (Left::Old, &medium));
+    assert_eq!((failure.outcome, &dimm.medium), (Outcome::Old, &medium));
     // Existing namespaces can still be changed, renamed and removed.
+    write_labels_on(from_mut(&mut dimm), &fields(1), extent(MIB, 2 * MIB), None).unwrap();
     write_labels_on(
         from_mut(&mut dimm),
-        &contents(1),
-        extent(MIB, 2 * MIB),
-        None,
-    )
-    .unwrap();
-    write_labels_on(
-        from_mut(&mut dimm),
-        &contents(9),
+        &fields(9),
         extent(MIB, 2 * MIB),
         Some(uuid(1)),
     )
@@ -165,8 +154,11 @@ fn one_slot_stays_free() {
 #[test]
 fn a_missing_extent_is_refused() {
     let mut dimm = Dimm::blank(AREA);
-    let failure = publish(&mut [dimm.target(None)], &IDENTITY, &contents(1), None).unwrap_err();
-    assert_eq!((failure.cause, failure.left), (Cause::NoExtent, Left::Old));
+    let failure = write_labels(&mut [dimm.target(None)], &IDENTITY, &fields(1), None).unwrap_err();
+    assert_eq!(
+        (failure.cause, failure.outcome),
+        (Cause::NoExtent, Outcome::Old)
+    );
 }
 
 #[test]
@@ -181,9 +173,9 @@ fn a_cache_of_the_wrong_length_is_refused() {
 type Update = fn(&mut [Dimm]) -> Result<(), Failure<&'static str>>;
 
 const UPDATES: [Update; 4] = [
-    |dimms| write_labels_on(dimms, &contents(2), extent(8 * MIB, MIB), None),
-    |dimms| write_labels_on(dimms, &contents(1), extent(0, 8 * MIB), None),
-    |dimms| write_labels_on(dimms, &contents(2), extent(0, 4 * MIB), Some(uuid(1))),
+    |dimms| write_labels_on(dimms, &fields(2), extent(8 * MIB, MIB), None),
+    |dimms| write_labels_on(dimms, &fields(1), extent(0, 8 * MIB), None),
+    |dimms| write_labels_on(dimms, &fields(2), extent(0, 4 * MIB), Some(uuid(1))),
     |dimms| delete_labels_on(dimms, uuid(1)),
 ];
 
@@ -198,7 +190,7 @@ fn failing_writes_are_undone() {
     {
         for writes in 0.. {
             let mut dimms = pair();
-            write_labels_on(&mut dimms, &contents(1), extent(0, 4 * MIB), None).unwrap();
+            write_labels_on(&mut dimms, &fields(1), extent(0, 4 * MIB), None).unwrap();
             let old = reread(&dimms);
             dimms[failing].writes_left = Some(writes);
             let result = update(&mut dimms);
@@ -209,12 +201,12 @@ fn failing_writes_are_undone() {
                 break;
             };
             assert_eq!(failure.member, failing);
-            match failure.left {
-                Left::Old => {
+            match failure.outcome {
+                Outcome::Old => {
                     assert_eq!(found, old);
                     undone += 1;
                 }
-                Left::Mixed => {
+                Outcome::Mixed => {
                     let mut states = found.values().map(|found| found.map(|found| found.state));
                     assert!(states.any(|state| matches!(
                         state,
@@ -222,7 +214,7 @@ fn failing_writes_are_undone() {
                     )));
                     continue;
                 }
-                Left::New => {
+                Outcome::New => {
                     let mut states = found.values().map(|found| found.unwrap().state);
                     assert!(states.all(|state| state == State::Clean));
                 }
@@ -249,7 +241,7 @@ proptest! {
     ) {
         let mut dimm = Dimm::blank(2048);
         dimm.medium[512..1536].copy_from_slice(&labels);
-        write_labels_on(from_mut(&mut dimm), &contents(1), extent(0, MIB), None).unwrap();
+        write_labels_on(from_mut(&mut dimm), &fields(1), extent(0, MIB), None).unwrap();
         let mut bytes = dimm.medium.clone();
         for start in [0, 256] {
             let position = start + 16 + field * 2;
@@ -261,7 +253,7 @@ proptest! {
         let seen = namespaces_of(core::slice::from_ref(&dimm), extent(0, 64 * MIB));
         prop_assert!(seen.len() <= 7);
         // An update succeeds or returns an error.
-        let _ = write_labels_on(from_mut(&mut dimm), &contents(2), extent(MIB, MIB), None);
+        let _ = write_labels_on(from_mut(&mut dimm), &fields(2), extent(MIB, MIB), None);
         let _ = delete_labels_on(from_mut(&mut dimm), uuid(2));
     }
 }

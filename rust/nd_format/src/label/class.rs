@@ -12,7 +12,7 @@ const DAX: Guid = Guid::new(0x97a86d9c_3cdd_4eda_986f_5068b4f80088);
 /// The address abstraction of a namespace (UEFI 2.10, section 13.19, "AddressAbstractionGuid"). The
 /// GUIDs of PFN, DAX and BTT 1.1 are Linux's own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Class {
+pub enum ClaimClass {
     /// No abstraction is named: whatever is found at the usual places is used. Labels of version
     /// 1.1 can name no other class.
     #[default]
@@ -29,7 +29,7 @@ pub enum Class {
     Unknown(Guid),
 }
 
-impl Class {
+impl ClaimClass {
     /// Returns the class of an abstraction GUID.
     pub fn from_guid(guid: Guid) -> Self {
         match guid {

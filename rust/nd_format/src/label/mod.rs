@@ -27,7 +27,7 @@ pub use self::{
         LabelArea,
         Stored, //
     },
-    class::Class,
+    class::ClaimClass,
     cookies::Cookies,
     extent::Extent,
     geometry::{

@@ -15,7 +15,7 @@
 //! All numbers are little endian. (UEFI 2.10, section 13.19, "Namespace Label Definitions".)
 
 use super::{
-    class::Class,
+    class::ClaimClass,
     extent::Extent,
     geometry::LabelFormat, //
 };
@@ -143,7 +143,7 @@ pub struct Types {
     /// Type of the range of system physical addresses.
     pub range: Guid,
     /// Address abstraction.
-    pub class: Class,
+    pub class: ClaimClass,
 }
 
 /// A label, decoded.
@@ -226,7 +226,7 @@ impl Label {
     pub fn encode(&self, bytes: &mut [u8], format: LabelFormat, slot: u32) {
         let types = self.types.unwrap_or(Types {
             range: Guid::NIL,
-            class: Class::None,
+            class: ClaimClass::None,
         });
         let mut raw = RawLabel {
             common: RawCommon {
@@ -255,9 +255,9 @@ impl Label {
         }
     }
 
-    /// Returns the class; [`Class::None`] for a label of version 1.1.
-    pub fn class(&self) -> Class {
-        self.types.map_or(Class::None, |types| types.class)
+    /// Returns the class; [`ClaimClass::None`] for a label of version 1.1.
+    pub fn class(&self) -> ClaimClass {
+        self.types.map_or(ClaimClass::None, |types| types.class)
     }
 }
 
@@ -271,7 +271,7 @@ impl Types {
         }
         Ok(Self {
             range: raw.type_guid,
-            class: Class::from_guid(raw.abstraction_guid),
+            class: ClaimClass::from_guid(raw.abstraction_guid),
         })
     }
 }

@@ -8,14 +8,14 @@ fn any_uuid() -> impl Strategy<Value = Uuid> {
     any::<[u8; 16]>().prop_map(Uuid::from_bytes)
 }
 
-fn any_class() -> impl Strategy<Value = Class> {
+fn any_class() -> impl Strategy<Value = ClaimClass> {
     prop_oneof![
-        Just(Class::None),
-        Just(Class::Btt1_1),
-        Just(Class::Btt2_0),
-        Just(Class::Pfn),
-        Just(Class::Dax),
-        any::<u128>().prop_map(|digits| Class::from_guid(Guid::new(digits))),
+        Just(ClaimClass::None),
+        Just(ClaimClass::Btt1_1),
+        Just(ClaimClass::Btt2_0),
+        Just(ClaimClass::Pfn),
+        Just(ClaimClass::Dax),
+        any::<u128>().prop_map(|digits| ClaimClass::from_guid(Guid::new(digits))),
     ]
 }
 
@@ -47,15 +47,15 @@ prop_compose! {
 #[test]
 fn classes_have_the_guids_of_the_specification() {
     let known = [
-        (Class::Btt1_1, "8aed63a2-29a2-4c66-8b12-f05d15d3922a"),
-        (Class::Btt2_0, "18633bfc-1735-4217-8ac9-17239282d3f8"),
-        (Class::Pfn, "266400ba-fb9f-4677-bcb0-968f11d0d225"),
-        (Class::Dax, "97a86d9c-3cdd-4eda-986f-5068b4f80088"),
-        (Class::None, "00000000-0000-0000-0000-000000000000"),
+        (ClaimClass::Btt1_1, "8aed63a2-29a2-4c66-8b12-f05d15d3922a"),
+        (ClaimClass::Btt2_0, "18633bfc-1735-4217-8ac9-17239282d3f8"),
+        (ClaimClass::Pfn, "266400ba-fb9f-4677-bcb0-968f11d0d225"),
+        (ClaimClass::Dax, "97a86d9c-3cdd-4eda-986f-5068b4f80088"),
+        (ClaimClass::None, "00000000-0000-0000-0000-000000000000"),
     ];
     for (class, text) in known {
         assert_eq!(format!("{}", class.guid()), text);
-        assert_eq!(Class::from_guid(class.guid()), class);
+        assert_eq!(ClaimClass::from_guid(class.guid()), class);
     }
 }
 
