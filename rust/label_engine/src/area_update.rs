@@ -2,19 +2,18 @@
 
 //! Updates of one label area.
 //!
-//! A [`AreaUpdate`] yields the writes of an update one after the other. The caller performs each of them
-//! through the provider and confirms it. Nothing that the current index names is ever overwritten:
-//! labels go into free slots, and the new index replaces the one that is not current. The update
-//! takes effect with the index, which has a checksum: a power failure before or within a write
-//! leaves what was there before that write. (UEFI 2.10, section 13.19, "Updating Namespace
-//! Labels".)
+//! An [`AreaUpdate`] yields its writes one after the other. The caller performs each of them through
+//! the provider and confirms it. Nothing that the current index names is ever overwritten: labels
+//! go into free slots, and the new index replaces the one that is not current. The update takes
+//! effect with the index, which has a checksum: a power failure before or within a write leaves
+//! what was there before that write. (UEFI 2.10, section 13.19, "Updating Namespace Labels".)
 //!
 //! A blank area is initialised first. A damaged one ([`AreaDamage`]) is left alone.
 //!
-//! A plan that is dropped before it is complete leaves the area in memory as it was before: the
-//! current index and its labels are untouched, and the next plan starts from them. The medium may
+//! An update that is dropped before it is complete leaves the area in memory as it was before: the
+//! current index and its labels are untouched, and the next update starts from them. The medium may
 //! be ahead of memory, if the index was written but the write was reported as failed. Slots that
-//! are free in memory then hold labels that are current on the medium, so the next plan first
+//! are free in memory then hold labels that are current on the medium, so the next update first
 //! writes the current index again, as the newest one.
 
 use crate::set::SetIdentity;
@@ -91,8 +90,8 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Plans to write `label`, and to drop the labels of the same UUID and of `replaces` that
-    /// belong to the set `identity`. A blank area is initialised.
+    /// Begins an update that writes `label`, and drops the labels of the same UUID and of
+    /// `replaces` that belong to the set `identity`. A blank area is initialised.
     pub fn write_label(
         &mut self,
         label: &Label,
@@ -118,21 +117,22 @@ impl<'a> Store<'a> {
         Ok(AreaUpdate::new(self, change))
     }
 
-    /// Plans to drop the labels of `uuid` that belong to the set `identity`, including damaged
-    /// ones. The index is written even if there are none, as Linux does, but nothing is written
-    /// into an area without a current index.
+    /// Begins an update that drops the labels of `uuid` that belong to the set `identity`,
+    /// including damaged ones. The index is written even if there are none, as Linux does, but
+    /// nothing is written into an area without a current index.
     pub fn delete_labels(&mut self, uuid: Uuid, identity: &SetIdentity) -> AreaUpdate<'_> {
         let identity = *identity;
         AreaUpdate::new(self, Change::Delete { uuid, identity })
     }
 
-    /// Plans to make sure that the medium is not ahead of memory, after a write has failed.
+    /// Begins an update that makes sure that the medium is not ahead of memory, after a write has
+    /// failed.
     pub fn resync(&mut self) -> AreaUpdate<'_> {
         AreaUpdate::new(self, Change::Resync)
     }
 }
 
-/// A write of a plan.
+/// A write of an update.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Write<'p> {
     /// Offset from the start of the label area in bytes.
@@ -141,7 +141,7 @@ pub struct Write<'p> {
     pub bytes: &'p [u8],
 }
 
-/// The purpose of a plan.
+/// The purpose of an update.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     /// Write a label in place of others.
@@ -168,7 +168,7 @@ enum Stage {
     Label { slot: u32 },
     /// The index with which the change takes effect.
     Index(IndexCopy),
-    /// None: the plan is complete.
+    /// None: the update is complete.
     Done,
 }
 
@@ -198,7 +198,7 @@ impl<'a> AreaUpdate<'a> {
         update
     }
 
-    /// Returns the pending write; [`None`] once the plan is complete.
+    /// Returns the pending write; [`None`] once the update is complete.
     pub fn write(&self) -> Option<Write<'_>> {
         let geometry = self.layout.geometry();
         let (offset, len) = match self.stage {

@@ -10,9 +10,10 @@
 //!   defective namespace is refused alone, and its labels stay. A namespace whose update was
 //!   interrupted is shown as it was before; its labels are written again when the namespace is
 //!   changed.
-//! * [`write_labels`] and [`delete_labels`]: update the labels of one namespace on all DIMMs of its set.
-//! * [`Store`] and [`AreaUpdate`]: update one label area. A plan yields writes one by one; the caller
-//!   performs them in that order.
+//! * [`write_labels`] and [`delete_labels`]: update the labels of one namespace on all DIMMs of its
+//!   set.
+//! * [`Store`] and [`AreaUpdate`]: update one label area. An update yields writes one by one; the
+//!   caller performs them in that order.
 //! * [`reservations`]: the reserved addresses of a DIMM. [`free_space`]: the addresses that are
 //!   free on all DIMMs of a set.
 //!

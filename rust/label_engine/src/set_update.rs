@@ -144,7 +144,7 @@ impl<'a, M: Medium> UpdateTarget<'a, M> {
     }
 }
 
-/// Performs the writes of one plan.
+/// Performs the writes of an update of one area.
 fn run<M: Medium>(mut update: AreaUpdate<'_>, medium: &mut M) -> Result<(), M::Error> {
     while let Some(write) = update.write() {
         medium.write(write.offset, write.bytes)?;
