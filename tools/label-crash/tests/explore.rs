@@ -2,7 +2,7 @@
 
 //! A bounded exploration, and proof that the explorer detects errors.
 
-use labels::{
+use label_crash::{
     explore::{
         explore,
         explore_faults,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `labels`: explores power failures in label updates.
+//! `label-crash`: explores power failures in label updates.
 
 use anyhow::Result;
 use clap::Parser;
-use labels::{
+use label_crash::{
     explore::{
         explore,
         explore_faults,
