@@ -19,6 +19,7 @@ pub(crate) use self::{
 
 use self::badrange::BadRangeList;
 use crate::{
+    dimm::LabelCache,
     ids::{
         IdBitmap,
         StaticId, //
@@ -46,7 +47,6 @@ use kernel::{
         },
         Arc,
         CondVar,
-        LockedBy,
         Mutex, //
     },
     ThisModule, //
@@ -94,7 +94,12 @@ pub(crate) struct State {
     /// Bit mask of the command families that at least one DIMM supports. Bits are never cleared: no
     /// DIMM is removed before the bus is.
     dimm_families: u64,
+    /// The label caches of the DIMMs, in the order of [`LabelSlot`]s. Entries are never removed.
+    labels: KVVec<LabelCache>,
 }
+
+/// The place of a DIMM's [`LabelCache`] in the state of its bus.
+pub(crate) struct LabelSlot(usize);
 
 impl DeviceType for Bus {
     fn tables() -> &'static [&'static Table<Self>] {
@@ -105,28 +110,39 @@ impl DeviceType for Bus {
 /// Proof that the bus lock is held: no other thread reconfigures anything below the bus.
 #[must_use = "the lock is released at once"]
 pub struct BusLock<'a> {
-    bus: &'a Bus,
     state: Guard<'a, State, MutexBackend>,
 }
 
-/// Data of an object below a bus that the bus lock protects.
-pub(crate) struct BusLocked<T> {
-    /// Number of the bus. Objects keep their bus alive, so no other bus has it.
-    bus: u32,
-    data: LockedBy<T, State>,
-}
-
-impl<T: Sync> BusLocked<T> {
-    /// Returns the data; `None` if `lock` is that of another bus.
-    pub(crate) fn access<'a>(&'a self, lock: &'a BusLock<'_>) -> Option<&'a T> {
-        (lock.bus.id() == self.bus).then(|| self.data.access(&lock.state))
+/// Label caches. The slots must be those of DIMMs on the bus of the lock. A region and the DIMMs of
+/// its mappings are on the same bus, see [`Region::register`].
+impl BusLock<'_> {
+    /// Returns the label cache in `slot`.
+    pub(crate) fn labels(&self, slot: &LabelSlot) -> Option<&LabelCache> {
+        self.state.labels.get(slot.0)
     }
-}
 
-impl<T> BusLocked<T> {
-    /// Returns the data for modification; `None` if `lock` is that of another bus.
-    pub(crate) fn access_mut<'a>(&'a self, lock: &'a mut BusLock<'_>) -> Option<&'a mut T> {
-        (lock.bus.id() == self.bus).then(|| self.data.access_mut(&mut lock.state))
+    /// Returns the label cache in `slot` for modification.
+    pub(crate) fn labels_mut(&mut self, slot: &LabelSlot) -> Option<&mut LabelCache> {
+        self.state.labels.get_mut(slot.0)
+    }
+
+    /// Returns the label caches in `slots` for modification, all at once. A slot that is given
+    /// twice has `None` the second time.
+    pub(crate) fn all_labels_mut<'l, 's>(
+        &'l mut self,
+        slots: impl ExactSizeIterator<Item = &'s LabelSlot>,
+    ) -> Result<KVec<Option<&'l mut LabelCache>>> {
+        let caches = &mut self.state.labels;
+        let mut not_lent = KVVec::with_capacity(caches.len(), GFP_KERNEL)?;
+        for cache in caches.iter_mut() {
+            not_lent.push(Some(cache), GFP_KERNEL)?;
+        }
+        let mut lent = KVec::with_capacity(slots.len(), GFP_KERNEL)?;
+        for slot in slots {
+            let cache = not_lent.get_mut(slot.0).and_then(Option::take);
+            lent.push(cache, GFP_KERNEL)?;
+        }
+        Ok(lent)
     }
 }
 
@@ -175,7 +191,6 @@ impl Bus {
     /// Takes the bus lock.
     pub fn lock(&self) -> BusLock<'_> {
         BusLock {
-            bus: self,
             state: self.state.lock(),
         }
     }
@@ -199,12 +214,12 @@ impl Bus {
         }
     }
 
-    /// Puts `data` under the bus lock.
-    pub(crate) fn lockable<T>(&self, data: T) -> BusLocked<T> {
-        BusLocked {
-            bus: self.id(),
-            data: LockedBy::new(&self.state, data),
-        }
+    /// Adds an empty label cache, for a new DIMM.
+    pub(crate) fn add_label_cache(&self) -> Result<LabelSlot> {
+        let mut state = self.state.lock();
+        let slot = LabelSlot(state.labels.len());
+        state.labels.push(LabelCache::default(), GFP_KERNEL)?;
+        Ok(slot)
     }
 
     pub(crate) fn probe_begins(&self) {
@@ -265,6 +280,7 @@ impl Bus {
                     calls: 0,
                     open: true,
                     dimm_families: 0,
+                    labels: KVVec::new(),
                 }),
                 changed <- new_condvar!(),
             }),

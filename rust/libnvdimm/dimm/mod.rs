@@ -20,7 +20,7 @@ pub(crate) use self::{
 use crate::{
     bus::{
         BusLock,
-        BusLocked, //
+        LabelSlot, //
     },
     ids::{
         IdBitmap,
@@ -73,14 +73,16 @@ pub struct Dimm {
     labelled: Atomic<bool>,
     /// There may be labels, but they could not be read when the DIMM was probed.
     labels_unread: Atomic<bool>,
-    labels: BusLocked<Labels>,
+    /// The place of the label cache, which is in the state of the bus.
+    labels: LabelSlot,
     #[pin]
     overwrite: Overwrite,
 }
 
-/// The copy of the label area of a DIMM, and its users.
+/// The copy of the label area of a DIMM, and its users. The bus lock protects it, since an update of
+/// a namespace changes the label areas of all DIMMs of its set.
 #[derive(Default)]
-struct Labels {
+pub(crate) struct LabelCache {
     area: Option<CachedArea>,
     enabled: bool,
     /// Number of enabled regions that use the copy.
@@ -89,7 +91,12 @@ struct Labels {
     changes: u64,
 }
 
-impl Labels {
+impl LabelCache {
+    /// Returns the copy for an update. The caller reports the update with [`Dimm::note_update`].
+    pub(crate) fn area_mut(&mut self) -> Option<&mut CachedArea> {
+        self.area.as_mut()
+    }
+
     /// Drops the copy if it has no users.
     fn release_if_unused(&mut self) {
         if !self.enabled && self.holders == 0 {
@@ -111,6 +118,7 @@ impl Dimm {
         let id = StaticId::allocate(&IDS)?;
         let number = id.get();
         let families = description.families;
+        let labels = bus.add_label_cache()?;
         let node = Node::new(
             &NodeParameters {
                 bus: NdBus::bus_type(),
@@ -126,7 +134,7 @@ impl Dimm {
                 locked: Atomic::new(description.flags.locked),
                 labelled: Atomic::new(description.flags.labelled),
                 labels_unread: Atomic::new(false),
-                labels: bus.lockable(Labels::default()),
+                labels,
                 bus: bus.into(),
                 description,
                 overwrite <- Overwrite::new(),
@@ -177,35 +185,33 @@ impl Dimm {
 
     /// Returns the copy of the label area. There is one if the DIMM has a label area and is
     /// enabled, or held by an enabled region.
-    pub(crate) fn area<'a>(&'a self, lock: &'a BusLock<'_>) -> Option<&'a CachedArea> {
-        self.labels.access(lock)?.area.as_ref()
+    pub(crate) fn area<'a>(&self, lock: &'a BusLock<'_>) -> Option<&'a CachedArea> {
+        lock.labels(&self.labels)?.area.as_ref()
     }
 
-    /// Takes the copy of the label area out, to change it together with those of other DIMMs. The
-    /// caller puts it back with [`Self::put_area`] before it releases the lock.
-    pub(crate) fn take_area(&self, lock: &mut BusLock<'_>) -> Option<CachedArea> {
-        self.labels.access_mut(lock)?.area.take()
+    /// Returns the place of the label cache in the state of the bus.
+    pub(crate) fn label_slot(&self) -> &LabelSlot {
+        &self.labels
     }
 
-    /// Puts back what [`Self::take_area`] took out.
-    pub(crate) fn put_area(&self, area: CachedArea, lock: &mut BusLock<'_>) {
-        self.note_labels(&area);
-        if let Some(labels) = self.labels.access_mut(lock) {
-            labels.area = Some(area);
-            labels.changes = labels.changes.wrapping_add(1);
+    /// Records an update of the label area, which may have failed. `labels` is the label cache of
+    /// this DIMM.
+    pub(crate) fn note_update(&self, labels: &mut LabelCache) {
+        if let Some(area) = &labels.area {
+            self.note_labels(area);
         }
+        labels.changes = labels.changes.wrapping_add(1);
     }
 
     /// Returns the number of changes of the label area, for [`Self::enable`].
     fn label_changes(&self) -> u64 {
         let lock = self.bus.lock();
-        self.labels.access(&lock).map_or(0, |labels| labels.changes)
+        lock.labels(&self.labels).map_or(0, |labels| labels.changes)
     }
 
     /// Returns `true` if an enabled region uses the label area.
     pub(crate) fn is_active(&self, lock: &BusLock<'_>) -> bool {
-        self.labels
-            .access(lock)
+        lock.labels(&self.labels)
             .is_some_and(|labels| labels.holders != 0)
     }
 
@@ -221,7 +227,7 @@ impl Dimm {
     /// the medium was read, and may have been disabled since.
     fn enable(&self, area: Option<CachedArea>, changes: u64) -> bool {
         let mut lock = self.bus.lock();
-        if let Some(labels) = self.labels.access_mut(&mut lock) {
+        if let Some(labels) = lock.labels_mut(&self.labels) {
             if labels.area.is_none() && labels.changes != changes {
                 return false;
             }
@@ -238,7 +244,7 @@ impl Dimm {
 
     fn disable(&self) {
         let mut lock = self.bus.lock();
-        if let Some(labels) = self.labels.access_mut(&mut lock) {
+        if let Some(labels) = lock.labels_mut(&self.labels) {
             labels.enabled = false;
             labels.release_if_unused();
         }
@@ -256,7 +262,7 @@ impl LabelHold {
     /// or locked, or they could not be read.
     pub(crate) fn new(dimm: &Node<Dimm>) -> Result<Option<Self>> {
         let mut lock = dimm.bus().lock();
-        let labels = dimm.labels.access_mut(&mut lock).ok_or(ENXIO)?;
+        let labels = lock.labels_mut(&dimm.labels).ok_or(ENXIO)?;
         if labels.area.is_none() {
             if dimm.is_locked() || dimm.is_labelled() || dimm.labels_unread.load(Relaxed) {
                 dev_err!(
@@ -275,7 +281,7 @@ impl LabelHold {
 impl Drop for LabelHold {
     fn drop(&mut self) {
         let mut lock = self.0.bus().lock();
-        if let Some(labels) = self.0.labels.access_mut(&mut lock) {
+        if let Some(labels) = lock.labels_mut(&self.0.labels) {
             labels.holders -= 1;
             labels.release_if_unused();
         }

@@ -2,8 +2,8 @@
 
 //! The labels of a region: those of all its DIMMs, seen as one set.
 //!
-//! An update changes the label areas of all DIMMs at once. They are taken out of the DIMMs
-//! meanwhile, under the bus lock, and always put back.
+//! An update changes the label areas of all DIMMs at once, under the bus lock. The copies in memory
+//! are in the state of the bus, from which the lock lends all of them together.
 
 use super::{
     Mapping,
@@ -11,16 +11,10 @@ use super::{
 };
 use crate::{
     bus::BusLock,
-    dimm::{
-        CachedArea,
-        LabelWriter, //
-    },
+    dimm::LabelWriter,
     text::Foreign, //
 };
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
+use kernel::prelude::*;
 use kernel_ext::device::Node;
 use label_engine::{
     free_space::{
@@ -259,7 +253,7 @@ impl Region {
             .ok_or(ENXIO)?;
         let own = self.mappings().iter().filter_map(Mapping::extent);
         let mappings = Mappings::new(own, align).ok_or(ENXIO)?;
-        let mut taken = KVVec::new();
+        let mut reserved = KVVec::new();
         let mut is_any_enabled = false;
         for mapping in self.mappings() {
             let Some(area) = mapping.dimm().area(lock) else {
@@ -267,13 +261,13 @@ impl Region {
             };
             is_any_enabled = true;
             for extent in mappings.reserved(area.area(), mapping.extent().ok_or(ENXIO)?) {
-                taken.push(extent, GFP_KERNEL)?;
+                reserved.push(extent, GFP_KERNEL)?;
             }
         }
         if !is_any_enabled {
             return Err(ENXIO);
         }
-        f(&FreeSpace::new(mappings, &mut taken))
+        f(&FreeSpace::new(mappings, &mut reserved))
     }
 
     /// Writes the labels of a namespace to all DIMMs. They replace labels of the same UUID and of
@@ -296,7 +290,7 @@ impl Region {
     ) -> Result {
         self.common_extent(fields.uuid, extents)?;
         let identity = self.label_identity()?;
-        let result = TakenAreas::take(self, lock)?.with_targets(extents, |targets| {
+        let result = self.update_labels(extents, lock, |targets| {
             label_engine::write_labels(targets, &identity, fields, replaces)
         })?;
         self.check_result(result)
@@ -309,12 +303,44 @@ impl Region {
         lock: &mut BusLock<'_>,
     ) -> core::result::Result<(), DeleteLabelsError> {
         let identity = self.label_identity()?;
-        let result = TakenAreas::take(self, lock)?.with_targets(&[], |targets| {
+        let result = self.update_labels(&[], lock, |targets| {
             label_engine::delete_labels(targets, &identity, uuid)
         })?;
         let is_partial = matches!(&result, Err(failure) if failure.outcome != Outcome::Old);
         self.check_result(result)
             .map_err(|error| DeleteLabelsError { error, is_partial })
+    }
+
+    /// Calls `update` with the label areas of all DIMMs as targets; `extents` are the ranges of the
+    /// namespace on the DIMMs.
+    ///
+    /// Fails with `ENXIO`, without calling `update`, if a DIMM is disabled.
+    fn update_labels(
+        &self,
+        extents: &[Option<Extent>],
+        lock: &mut BusLock<'_>,
+        update: impl FnOnce(&mut [UpdateTarget<'_, LabelWriter<'_>>]) -> UpdateResult,
+    ) -> Result<UpdateResult> {
+        let dimms = self.mappings().iter().map(Mapping::dimm);
+        let mut caches = lock.all_labels_mut(dimms.clone().map(|dimm| dimm.label_slot()))?;
+        let mut targets = KVec::with_capacity(caches.len(), GFP_KERNEL)?;
+        for (index, (dimm, cache)) in dimms.clone().zip(&mut caches).enumerate() {
+            let area = cache.as_mut().and_then(|cache| cache.area_mut());
+            let area = area.ok_or_else(|| {
+                dev_err!(dimm, "is disabled: its labels cannot be changed\n");
+                ENXIO
+            })?;
+            let extent = extents.get(index).copied().flatten();
+            targets.push(area.target(dimm, extent)?, GFP_KERNEL)?;
+        }
+        let result = update(&mut targets);
+        drop(targets);
+        for (dimm, cache) in dimms.zip(caches) {
+            if let Some(cache) = cache {
+                dimm.note_update(cache);
+            }
+        }
+        Ok(result)
     }
 
     /// Logs a failed update. Returns an error unless the new labels are valid in spite of the
@@ -373,54 +399,8 @@ pub(crate) struct LabelledNamespaces {
     pub(crate) refused: KVVec<Refused>,
 }
 
-/// Outcome of an update.
+/// Result of an update.
 type UpdateResult = core::result::Result<(), label_engine::Failure<Error>>;
-
-/// The label areas of the DIMMs of a region, taken out of them until this is dropped.
-struct TakenAreas<'l, 'b> {
-    lock: &'l mut BusLock<'b>,
-    areas: KVec<(ARef<Node<crate::Dimm>>, CachedArea)>,
-}
-
-impl<'l, 'b> TakenAreas<'l, 'b> {
-    fn take(region: &Region, lock: &'l mut BusLock<'b>) -> Result<Self> {
-        let areas = KVec::with_capacity(region.mappings().len(), GFP_KERNEL)?;
-        let mut taken = Self { lock, areas };
-        for mapping in region.mappings() {
-            let dimm = mapping.dimm();
-            let area = dimm.take_area(taken.lock).ok_or_else(|| {
-                dev_err!(dimm, "is disabled: its labels cannot be changed\n");
-                ENXIO
-            })?;
-            // There is room for all of them.
-            taken.areas.push((dimm.into(), area), GFP_KERNEL)?;
-        }
-        Ok(taken)
-    }
-
-    /// Calls `update` with the areas as targets; `extents` are the ranges of the namespace on the
-    /// DIMMs.
-    fn with_targets<'t>(
-        &'t mut self,
-        extents: &[Option<Extent>],
-        update: impl FnOnce(&mut [UpdateTarget<'t, LabelWriter<'t>>]) -> UpdateResult,
-    ) -> Result<UpdateResult> {
-        let mut targets = KVec::with_capacity(self.areas.len(), GFP_KERNEL)?;
-        for (index, (dimm, area)) in self.areas.iter_mut().enumerate() {
-            let extent = extents.get(index).copied().flatten();
-            targets.push(area.target(dimm, extent)?, GFP_KERNEL)?;
-        }
-        Ok(update(&mut targets))
-    }
-}
-
-impl Drop for TakenAreas<'_, '_> {
-    fn drop(&mut self) {
-        for (dimm, area) in core::mem::take(&mut self.areas) {
-            dimm.put_area(area, self.lock);
-        }
-    }
-}
 
 /// Prints a failure. Its cause may be a kernel error, which cannot be printed with `Display`.
 struct Failure<'a>(&'a label_engine::Failure<Error>);

@@ -109,8 +109,8 @@ impl Region {
     /// its bus.
     ///
     /// Fails with `EINVAL` if the range is empty or wraps around, if the range or a mapping is not
-    /// made of whole pages where it must be ([`RegionDescription::size`]), or if there are too many
-    /// mappings.
+    /// made of whole pages where it must be ([`RegionDescription::size`]), if there are too many
+    /// mappings, or if one is of a DIMM on another bus.
     pub fn register(
         bus: &Node<Bus>,
         mut description: RegionDescription,
@@ -328,6 +328,16 @@ fn check(bus: &Node<Bus>, description: &RegionDescription) -> Result {
                 description.start,
                 mapping.dpa,
                 mapping.size
+            );
+            return Err(EINVAL);
+        }
+        // The lock of the region's bus gives access to the labels of its DIMMs.
+        if mapping.dimm.bus().id() != bus.id() {
+            dev_err!(
+                bus,
+                "region {:#x} refused: {} is on another bus\n",
+                description.start,
+                mapping.dimm.device().name()
             );
             return Err(EINVAL);
         }
