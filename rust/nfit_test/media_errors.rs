@@ -28,7 +28,10 @@ pub(crate) fn clear_unit() -> u32 {
     (*module_parameters::clear_unit.value()).max(1)
 }
 
-/// Media errors of a bus. The lock is a leaf.
+/// Media errors of a bus.
+///
+/// The lock is a leaf, and nothing waits for memory while it is held: reclaim may have to write to
+/// a disk, and a write to a bad sector takes the lock in [`Self::forget`].
 #[pin_data]
 pub(crate) struct MediaErrors {
     #[pin]
@@ -42,9 +45,9 @@ impl MediaErrors {
         })
     }
 
-    /// Adds errors.
+    /// Adds errors. Fails with `ENOMEM` if there is no memory at once.
     pub(crate) fn add(&self, range: Range<u64>) -> Result {
-        self.bad.lock().add(range, GFP_KERNEL)
+        self.bad.lock().add(range, GFP_NOWAIT)
     }
 
     /// Removes errors. Does not wait for memory: a write to a bad sector of a disk gets here.
@@ -55,10 +58,20 @@ impl MediaErrors {
     /// Returns the errors in `range`.
     pub(crate) fn within(&self, range: Range<u64>) -> Result<KVec<Range<u64>>> {
         let mut found = KVec::new();
-        for bad in self.bad.lock().within(range) {
-            found.push(bad, GFP_KERNEL)?;
+        loop {
+            let count = {
+                let bad = self.bad.lock();
+                let count = bad.within(range.clone()).count();
+                if count <= found.capacity() {
+                    for part in bad.within(range) {
+                        found.push_within_capacity(part).map_err(|_| ENOMEM)?;
+                    }
+                    return Ok(found);
+                }
+                count
+            };
+            found.reserve(count, GFP_KERNEL)?;
         }
-        Ok(found)
     }
 
     /// Clears errors. The input is first address and length, in whole units.
@@ -96,10 +109,10 @@ impl MediaErrors {
     /// Returns all errors: status, number of errors, then first address and length of each (8 bytes
     /// each).
     pub(crate) fn list(&self) -> Result<KVVec<u8>> {
-        let bad = self.bad.lock();
-        let count = bad.iter().take(MAX_RECORDS).count();
-        let answer = OutputBuilder::new(0)?.word(u32::try_from(count)?)?;
-        let answer = bad.iter().take(count).try_fold(answer, |answer, range| {
+        let bad = self.within(0..u64::MAX)?;
+        let bad = bad.get(..MAX_RECORDS).unwrap_or(&bad);
+        let answer = OutputBuilder::new(0)?.word(u32::try_from(bad.len())?)?;
+        let answer = bad.iter().try_fold(answer, |answer, range| {
             answer.long(range.start)?.long(range.end - range.start)
         })?;
         answer.finish()
