@@ -11,12 +11,10 @@
 //! static SIZE: Attribute<Region> = Attribute::read_only(c"size", |region, out| {
 //!     Ok(writeln!(out, "{}", region.size())?)
 //! });
-//! static ATTRIBUTES: Attributes<Region, 2> = Attributes::new([&SIZE]);
+//! static ATTRIBUTES: Attributes<Region, 1> = Attributes::new([&SIZE]);
 //! static GROUP: Group<Region> = Group::new(&ATTRIBUTES);
-//! static GROUPS: Groups<Region, 2> = Groups::new([&GROUP]);
+//! static GROUPS: Groups<Region, 1> = Groups::new([&GROUP]);
 //! ```
-//!
-//! The length parameters count the null pointer that ends the C table.
 //!
 //! kernfs waits for running callbacks before `device_del` returns, so a callback never outlives its
 //! device. A `store` must therefore not unregister its own device; it schedules a
@@ -322,10 +320,31 @@ impl<T: DeviceType> Attribute<T> {
     }
 }
 
-/// The attributes of a group. `N` counts the null pointer at the end.
-#[repr(transparent)]
+/// A table of `N` pointers, with the null pointer that ends it in C.
+#[repr(C)]
+struct NullTerminated<P, const N: usize> {
+    pointers: [*const P; N],
+    _end: *const P,
+}
+
+impl<P, const N: usize> NullTerminated<P, N> {
+    const fn new(pointers: [*const P; N]) -> Self {
+        Self {
+            pointers,
+            _end: ptr::null(),
+        }
+    }
+
+    /// Returns the C table, which lives as long as `self`.
+    const fn as_ptr(&self) -> *const *const P {
+        // The fields have one type, so in C order the null pointer follows the others at once.
+        ptr::from_ref(self).cast()
+    }
+}
+
+/// The attributes of a group.
 pub struct Attributes<T: DeviceType, const N: usize>(
-    [*const sys::attribute; N],
+    NullTerminated<sys::attribute, N>,
     PhantomData<&'static Attribute<T>>,
 );
 
@@ -333,16 +352,15 @@ pub struct Attributes<T: DeviceType, const N: usize>(
 unsafe impl<T: DeviceType, const N: usize> Sync for Attributes<T, N> {}
 
 impl<T: DeviceType, const N: usize> Attributes<T, N> {
-    /// Returns a table of `attributes`. The build fails unless `N` is one more than their number.
-    pub const fn new<const M: usize>(attributes: [&'static Attribute<T>; M]) -> Self {
-        assert!(N == M + 1, "the length counts the null pointer at the end");
+    /// Returns a table of `attributes`.
+    pub const fn new(attributes: [&'static Attribute<T>; N]) -> Self {
         let mut table = [ptr::null(); N];
         let mut i = 0;
-        while i < M {
+        while i < N {
             table[i] = &raw const attributes[i].raw.attr;
             i += 1;
         }
-        Self(table, PhantomData)
+        Self(NullTerminated::new(table), PhantomData)
     }
 }
 
@@ -381,10 +399,9 @@ impl<T: DeviceType> Group<T> {
     }
 }
 
-/// The groups of a device. `N` counts the null pointer at the end.
-#[repr(transparent)]
+/// The groups of a device.
 pub struct Groups<T: DeviceType, const N: usize>(
-    [*const sys::attribute_group; N],
+    NullTerminated<sys::attribute_group, N>,
     PhantomData<&'static Group<T>>,
 );
 
@@ -392,16 +409,15 @@ pub struct Groups<T: DeviceType, const N: usize>(
 unsafe impl<T: DeviceType, const N: usize> Sync for Groups<T, N> {}
 
 impl<T: DeviceType, const N: usize> Groups<T, N> {
-    /// Returns a table of `groups`. The build fails unless `N` is one more than their number.
-    pub const fn new<const M: usize>(groups: [&'static Group<T>; M]) -> Self {
-        assert!(N == M + 1, "the length counts the null pointer at the end");
+    /// Returns a table of `groups`.
+    pub const fn new(groups: [&'static Group<T>; N]) -> Self {
         let mut table = [ptr::null(); N];
         let mut i = 0;
-        while i < M {
+        while i < N {
             table[i] = &raw const groups[i].0;
             i += 1;
         }
-        Self(table, PhantomData)
+        Self(NullTerminated::new(table), PhantomData)
     }
 
     /// Returns a reference to the table without its length.

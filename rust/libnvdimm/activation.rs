@@ -235,8 +235,8 @@ static RESULT: Attribute<Dimm> = Attribute::root_read_only(c"result", |dimm: &No
 })
 .visible(|dimm| if_covered(dimm, ROOT_READ_ONLY));
 
-static BUS_ATTRIBUTES: Attributes<Bus, 3> = Attributes::new([&ACTIVATE_BUS, &CAPABILITY]);
-static DIMM_ATTRIBUTES: Attributes<Dimm, 3> = Attributes::new([&ACTIVATE_DIMM, &RESULT]);
+static BUS_ATTRIBUTES: Attributes<Bus, 2> = Attributes::new([&ACTIVATE_BUS, &CAPABILITY]);
+static DIMM_ATTRIBUTES: Attributes<Dimm, 2> = Attributes::new([&ACTIVATE_DIMM, &RESULT]);
 
 /// The group `ndbusN/firmware`. It is empty if firmware cannot be activated.
 pub(crate) static BUS_GROUP: Group<Bus> = Group::named(c"firmware", &BUS_ATTRIBUTES);

@@ -29,13 +29,13 @@ impl<T: DeviceType> Common<T> {
     /// `modalias` and `devtype`. Uevents of the device carry both.
     pub(crate) const IDENTITY: &'static Group<T> = &Group::new(Self::IDENTITY_ATTRIBUTES);
 
-    const IDENTITY_ATTRIBUTES: &'static Attributes<T, 3> =
+    const IDENTITY_ATTRIBUTES: &'static Attributes<T, 2> =
         &Attributes::new([Self::MODALIAS, Self::TYPE_NAME]);
 
     /// `numa_node` and `target_node`, for regions and the devices below them.
     pub(crate) const PLACE: &'static Group<T> = &Group::new(Self::PLACE_ATTRIBUTES);
 
-    const PLACE_ATTRIBUTES: &'static Attributes<T, 3> =
+    const PLACE_ATTRIBUTES: &'static Attributes<T, 2> =
         &Attributes::new([Self::NUMA_NODE, Self::TARGET_NODE]);
 
     const MODALIAS: &'static Attribute<T> =

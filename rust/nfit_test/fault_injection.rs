@@ -99,10 +99,10 @@ static LOCK_DIMM: Attribute<FaultInjection> =
         Ok(())
     });
 
-static ATTRIBUTES: Attributes<FaultInjection, 5> =
+static ATTRIBUTES: Attributes<FaultInjection, 4> =
     Attributes::new([&HANDLE, &FAIL_COMMAND, &FAIL_COMMAND_CODE, &LOCK_DIMM]);
 static GROUP: Group<FaultInjection> = Group::new(&ATTRIBUTES);
-static GROUPS: Groups<FaultInjection, 2> = Groups::new([&GROUP]);
+static GROUPS: Groups<FaultInjection, 1> = Groups::new([&GROUP]);
 
 fn text(input: &[u8]) -> &BStr {
     BStr::from_bytes(input.strip_suffix(b"\n").unwrap_or(input))

@@ -55,8 +55,8 @@ static SIZE: Attribute<Btt> = Attribute::read_only(c"size", |btt, out| {
 static LOG_ZERO_FLAGS: Attribute<Btt> =
     Attribute::read_only(c"log_zero_flags", |_, out| line!(out, "Y"));
 
-static ATTRIBUTES: Attributes<Btt, 6> =
+static ATTRIBUTES: Attributes<Btt, 5> =
     Attributes::new([&SECTOR_SIZE, &UUID, &NAMESPACE, &SIZE, &LOG_ZERO_FLAGS]);
 static GROUP: Group<Btt> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<Btt, 4> =
+pub(super) static GROUPS: Groups<Btt, 3> =
     Groups::new([Common::<Btt>::IDENTITY, Common::<Btt>::PLACE, &GROUP]);

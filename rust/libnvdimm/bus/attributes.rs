@@ -38,9 +38,9 @@ static WAIT_PROBE: Attribute<Bus> = Attribute::read_only(c"wait_probe", |bus, ou
     line!(out, "1")
 });
 
-static ATTRIBUTES: Attributes<Bus, 4> = Attributes::new([&COMMANDS, &PROVIDER, &WAIT_PROBE]);
+static ATTRIBUTES: Attributes<Bus, 3> = Attributes::new([&COMMANDS, &PROVIDER, &WAIT_PROBE]);
 static GROUP: Group<Bus> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<Bus, 3> = Groups::new([&GROUP, &activation::BUS_GROUP]);
+pub(super) static GROUPS: Groups<Bus, 2> = Groups::new([&GROUP, &activation::BUS_GROUP]);
 
 /// Prints the names of the commands of `target` in `mask`, lowest number first, each followed by a
 /// space.

@@ -53,7 +53,7 @@ static AVAILABLE_SLOTS: Attribute<Dimm> = Attribute::read_only(c"available_slots
     line!(out, "{}", area.area().available_slots())
 });
 
-static ATTRIBUTES: Attributes<Dimm, 7> = Attributes::new([
+static ATTRIBUTES: Attributes<Dimm, 6> = Attributes::new([
     &STATE,
     &FLAGS,
     &COMMANDS,
@@ -62,5 +62,5 @@ static ATTRIBUTES: Attributes<Dimm, 7> = Attributes::new([
     &FROZEN,
 ]);
 static GROUP: Group<Dimm> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<Dimm, 4> =
+pub(super) static GROUPS: Groups<Dimm, 3> =
     Groups::new([Common::<Dimm>::IDENTITY, &GROUP, &activation::DIMM_GROUP]);

@@ -171,7 +171,7 @@ static DPA_EXTENTS: Attribute<Namespace> =
         line!(out, "{count}")
     });
 
-static IO_ATTRIBUTES: Attributes<Namespace, 8> = Attributes::new([
+static IO_ATTRIBUTES: Attributes<Namespace, 7> = Attributes::new([
     &NSTYPE,
     &SIZE,
     &RESOURCE,
@@ -181,13 +181,13 @@ static IO_ATTRIBUTES: Attributes<Namespace, 8> = Attributes::new([
     &FORCE_RAW,
 ]);
 static IO_GROUP: Group<Namespace> = Group::new(&IO_ATTRIBUTES);
-pub(super) static IO_GROUPS: Groups<Namespace, 4> = Groups::new([
+pub(super) static IO_GROUPS: Groups<Namespace, 3> = Groups::new([
     Common::<Namespace>::IDENTITY,
     Common::<Namespace>::PLACE,
     &IO_GROUP,
 ]);
 
-static LABELLED_ATTRIBUTES: Attributes<Namespace, 12> = Attributes::new([
+static LABELLED_ATTRIBUTES: Attributes<Namespace, 11> = Attributes::new([
     &NSTYPE,
     &LABELLED_SIZE,
     &RESOURCE,
@@ -201,7 +201,7 @@ static LABELLED_ATTRIBUTES: Attributes<Namespace, 12> = Attributes::new([
     &DPA_EXTENTS,
 ]);
 static LABELLED_GROUP: Group<Namespace> = Group::new(&LABELLED_ATTRIBUTES);
-pub(super) static LABELLED_GROUPS: Groups<Namespace, 4> = Groups::new([
+pub(super) static LABELLED_GROUPS: Groups<Namespace, 3> = Groups::new([
     Common::<Namespace>::IDENTITY,
     Common::<Namespace>::PLACE,
     &LABELLED_GROUP,

@@ -95,7 +95,7 @@ static SIZE: Attribute<PageMap> = Attribute::read_only(c"size", |page_map, out| 
     line!(out, "{}", data.end.saturating_sub(data.start))
 });
 
-static ATTRIBUTES: Attributes<PageMap, 8> = Attributes::new([
+static ATTRIBUTES: Attributes<PageMap, 7> = Attributes::new([
     &MODE,
     &ALIGN,
     &SUPPORTED_ALIGNMENTS,
@@ -105,7 +105,7 @@ static ATTRIBUTES: Attributes<PageMap, 8> = Attributes::new([
     &SIZE,
 ]);
 static GROUP: Group<PageMap> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<PageMap, 4> = Groups::new([
+pub(super) static GROUPS: Groups<PageMap, 3> = Groups::new([
     Common::<PageMap>::IDENTITY,
     Common::<PageMap>::PLACE,
     &GROUP,

@@ -218,7 +218,7 @@ static BADBLOCKS: Attribute<Region> =
         }
     });
 
-static ATTRIBUTES: Attributes<Region, 18> = Attributes::new([
+static ATTRIBUTES: Attributes<Region, 17> = Attributes::new([
     &SIZE,
     &ALIGN,
     &NSTYPE,
@@ -252,7 +252,7 @@ macro_rules! mapping_attributes {
             )
             .visible(|region| if $index < region.mappings().len() { READ_ONLY } else { HIDDEN });
         )+
-        static MAPPING_ATTRIBUTES: Attributes<Region, { MAX_MAPPINGS + 1 }> = Attributes::new([$(&$name),+]);
+        static MAPPING_ATTRIBUTES: Attributes<Region, MAX_MAPPINGS> = Attributes::new([$(&$name),+]);
     };
 }
 
@@ -279,7 +279,7 @@ fn show_mapping(region: &Region, index: usize, out: &mut Formatter<'_>) -> Resul
 
 static GROUP: Group<Region> = Group::new(&ATTRIBUTES);
 static MAPPING_GROUP: Group<Region> = Group::new(&MAPPING_ATTRIBUTES);
-pub(super) static GROUPS: Groups<Region, 5> = Groups::new([
+pub(super) static GROUPS: Groups<Region, 4> = Groups::new([
     Common::<Region>::IDENTITY,
     Common::<Region>::PLACE,
     &GROUP,

@@ -122,7 +122,7 @@ static FIRMWARE_ACTIVATE_NOIDLE: Attribute<Bus> = Attribute::read_write(
     _ => HIDDEN,
 });
 
-static ATTRIBUTES: Attributes<Bus, 6> = Attributes::new([
+static ATTRIBUTES: Attributes<Bus, 5> = Attributes::new([
     &REVISION,
     &DSM_MASK,
     &SCRUB,
@@ -130,7 +130,7 @@ static ATTRIBUTES: Attributes<Bus, 6> = Attributes::new([
     &FIRMWARE_ACTIVATE_NOIDLE,
 ]);
 static GROUP: Group<Bus> = Group::named(c"nfit", &ATTRIBUTES);
-static GROUPS: Groups<Bus, 2> = Groups::new([&GROUP]);
+static GROUPS: Groups<Bus, 1> = Groups::new([&GROUP]);
 
 pub(crate) fn groups() -> GroupList<Bus> {
     GROUPS.list()

@@ -141,7 +141,7 @@ static DIRTY_SHUTDOWN: Attribute<Dimm> = Attribute::read_only(c"dirty_shutdown",
     }
 });
 
-static ATTRIBUTES: Attributes<Dimm, 17> = Attributes::new([
+static ATTRIBUTES: Attributes<Dimm, 16> = Attributes::new([
     &HANDLE,
     &PHYSICAL_ID,
     &VENDOR,
@@ -160,7 +160,7 @@ static ATTRIBUTES: Attributes<Dimm, 17> = Attributes::new([
     &DIRTY_SHUTDOWN,
 ]);
 static GROUP: Group<Dimm> = Group::named(c"nfit", &ATTRIBUTES);
-static GROUPS: Groups<Dimm, 2> = Groups::new([&GROUP]);
+static GROUPS: Groups<Dimm, 1> = Groups::new([&GROUP]);
 
 pub(crate) fn groups() -> GroupList<Dimm> {
     GROUPS.list()

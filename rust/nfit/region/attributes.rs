@@ -27,9 +27,9 @@ static RANGE_INDEX: Attribute<Region> = Attribute::read_only(c"range_index", |re
     Ok(())
 });
 
-static ATTRIBUTES: Attributes<Region, 2> = Attributes::new([&RANGE_INDEX]);
+static ATTRIBUTES: Attributes<Region, 1> = Attributes::new([&RANGE_INDEX]);
 static GROUP: Group<Region> = Group::named(c"nfit", &ATTRIBUTES);
-static GROUPS: Groups<Region, 2> = Groups::new([&GROUP]);
+static GROUPS: Groups<Region, 1> = Groups::new([&GROUP]);
 
 pub(crate) fn groups() -> GroupList<Region> {
     GROUPS.list()
