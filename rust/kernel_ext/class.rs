@@ -84,7 +84,8 @@ static CONTROL: Table<Control> = Table::unnamed(GroupList::EMPTY);
 
 impl DeviceType for Control {
     fn tables() -> &'static [&'static Table<Self>] {
-        const { &[&CONTROL] }
+        static TABLES: [&Table<Control>; 1] = [&CONTROL];
+        &TABLES
     }
 }
 

@@ -20,7 +20,6 @@ use kernel::{
         BStr, //
     },
     sync::{
-        aref::ARef,
         atomic::Relaxed,
         Arc, //
     },
@@ -30,6 +29,7 @@ use kernel_ext::{
     device::{
         DeviceType,
         Node,
+        Owner,
         Table, //
     },
     sysfs::{
@@ -53,7 +53,8 @@ static TABLE: Table<FaultInjection> = Table::unnamed(GROUPS.list());
 
 impl DeviceType for FaultInjection {
     fn tables() -> &'static [&'static Table<Self>] {
-        const { &[&TABLE] }
+        static TABLES: [&Table<FaultInjection>; 1] = [&TABLE];
+        &TABLES
     }
 }
 
@@ -109,7 +110,7 @@ fn text(input: &[u8]) -> &BStr {
 }
 
 /// Registration of the device of a DIMM.
-pub(crate) struct FaultInjectionRegistration(Option<ARef<Node<FaultInjection>>>);
+pub(crate) struct FaultInjectionRegistration(Owner<FaultInjection>);
 
 impl FaultInjectionRegistration {
     /// Registers `test_dimmN` of `dimm` below `parent`. The class must be registered.
@@ -124,19 +125,14 @@ impl FaultInjectionRegistration {
             Ok::<_, Error>(FaultInjection(dimm)),
         )?;
         // From here on, `drop` unregisters the node and waits for its release.
-        let this = Self(Some(node));
-        if let Some(node) = &this.0 {
-            node.register()?;
-        }
+        let this = Self(Owner::new(node)?);
+        this.0.register()?;
         Ok(this)
     }
 }
 
 impl Drop for FaultInjectionRegistration {
     fn drop(&mut self) {
-        if let Some(node) = self.0.take() {
-            node.unregister();
-            Node::wait_until_unshared(&node);
-        }
+        self.0.unregister();
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! - [`Node<T>`]: a `struct device` and the object that it represents, in one reference-counted
 //!   allocation;
+//! - [`Owner`]: what waits for the release of a node;
 //! - [`DeviceLock`]: the lock of a device, under which drivers are bound and unbound.
 //!
 //! # Lock order
@@ -14,6 +15,7 @@
 mod lock;
 mod node;
 mod registration;
+mod release;
 
 pub use self::{
     lock::{
@@ -23,11 +25,14 @@ pub use self::{
     node::{
         for_each_child,
         normal,
-        wait_until_released,
         DeviceType,
         Node,
         NodeParameters,
         Table, //
+    },
+    release::{
+        wait_until_released,
+        Owner, //
     },
 };
 

@@ -6,9 +6,13 @@
 //! removes it. A node lives until its last reference is dropped, which may be long after that: an
 //! open disk, a pending job or an open sysfs file may hold one.
 //!
-//! The release function of a node is in the text of a module, but a reference to a device does not
-//! pin modules. Nodes are therefore counted, and the module that has the release function must not
-//! be unloaded before [`wait_until_released`] has returned.
+//! The release of a node runs code of the modules that its data come from, but a reference to a
+//! device does not pin modules. A module whose code would be unloaded before is the [`Owner`] of the
+//! node. All nodes are counted, and the module that this crate is linked into must not be unloaded
+//! before [`wait_until_released`] has returned.
+//!
+//! [`Owner`]: super::Owner
+//! [`wait_until_released`]: super::wait_until_released
 //!
 //! # Example
 //!
@@ -19,7 +23,8 @@
 //!
 //! impl DeviceType for Region {
 //!     fn tables() -> &'static [&'static Table<Self>] {
-//!         const { &[&TABLE] }
+//!         static TABLES: [&Table<Region>; 1] = [&TABLE];
+//!         &TABLES
 //!     }
 //! }
 //!
@@ -29,7 +34,12 @@
 
 use super::{
     as_raw,
-    registration::RegistrationState, //
+    registration::RegistrationState,
+    release::{
+        self,
+        Ownership,
+        ReleaseTable, //
+    }, //
 };
 use crate::{
     bus::{
@@ -40,11 +50,7 @@ use crate::{
     device::DeviceLock,
     resource::online_node,
     sys,
-    sysfs::GroupList,
-    wait::{
-        wait_for_returns,
-        wait_until, //
-    },
+    sysfs::GroupList, //
 };
 use core::{
     marker::PhantomData,
@@ -66,38 +72,12 @@ use kernel::{
         as_char_ptr_in_const_context,
         CString, //
     },
-    sync::{
-        aref::{
-            ARef,
-            AlwaysRefCounted, //
-        },
-        atomic::{
-            Acquire,
-            Atomic,
-            Full, //
-        }, //
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
     },
     types::Opaque, //
 };
-
-/// Number of nodes of all types that were created and not released yet.
-static LIVE: Atomic<usize> = Atomic::new(0);
-
-/// Waits until all nodes are released and the release function of the last one has returned. A
-/// module must call it before the text of their release functions is freed. May sleep.
-pub fn wait_until_released() {
-    wait_until(
-        || LIVE.load(Acquire) == 0,
-        || {
-            pr_warn!(
-                "waiting for {} devices that are still in use\n",
-                LIVE.load(Acquire)
-            );
-        },
-    );
-    // The release function of a node removes it from the count before it returns.
-    wait_for_returns();
-}
 
 /// The data of a [`Node`].
 pub trait DeviceType: Sized + Send + Sync + 'static {
@@ -105,29 +85,32 @@ pub trait DeviceType: Sized + Send + Sync + 'static {
     fn tables() -> &'static [&'static Table<Self>];
 }
 
-/// The `device_type` of nodes of `T`.
+/// The `device_type` of nodes of `T`, for use in a static. Its address stands for `T`: no constant
+/// can refer to one.
 #[repr(transparent)]
-pub struct Table<T: DeviceType>(sys::device_type, PhantomData<fn() -> T>);
+pub struct Table<T: DeviceType>(ReleaseTable, PhantomData<fn() -> T>);
 
-// SAFETY: The table is immutable.
+// SAFETY: Nothing writes to the table.
 unsafe impl<T: DeviceType> Sync for Table<T> {}
 
 impl<T: DeviceType> Table<T> {
     /// Returns a type that appears as `DEVTYPE=name` in uevents.
     pub const fn named(name: &'static CStr, groups: GroupList<T>) -> Self {
-        let mut table = Self::unnamed(groups);
-        table.0.name = as_char_ptr_in_const_context(name);
-        table
+        Self::new(as_char_ptr_in_const_context(name), groups)
     }
 
     /// Returns a type without `DEVTYPE`.
     pub const fn unnamed(groups: GroupList<T>) -> Self {
+        Self::new(ptr::null(), groups)
+    }
+
+    const fn new(name: *const c_char, groups: GroupList<T>) -> Self {
         Self(
-            sys::device_type {
+            ReleaseTable::new::<T>(sys::device_type {
+                name,
                 groups: groups.as_ptr().cast_mut(),
-                release: Some(Node::<T>::release_callback),
                 ..pin_init::zeroed()
-            },
+            }),
             PhantomData,
         )
     }
@@ -146,11 +129,12 @@ pub struct Node<T: DeviceType> {
     #[pin]
     pub(super) device: Opaque<sys::device>,
     #[pin]
+    pub(super) ownership: Ownership,
+    #[pin]
     pub(super) registration: RegistrationState,
     #[pin]
     data: T,
-    /// Dropped last. When the parent is [unshared](Self::wait_until_unshared), the data of its
-    /// children have been dropped.
+    /// Dropped last: when the parent is released, the data of its children have been dropped.
     parent: Option<ARef<Device>>,
 }
 
@@ -255,13 +239,14 @@ impl<T: DeviceType> Node<T> {
         let node = KBox::try_pin_init(
             try_pin_init!(Self {
                 device: Opaque::zeroed(),
+                ownership <- Ownership::new(),
                 registration <- RegistrationState::new(),
                 data <- data,
                 parent,
             }? Error),
             GFP_KERNEL,
         )?;
-        LIVE.fetch_add(1, Full);
+        release::count_new();
 
         // SAFETY: The node is not moved out of its box. From here on its memory is owned by the
         // reference count of the device, and the release callback frees it.
@@ -275,7 +260,7 @@ impl<T: DeviceType> Node<T> {
         // the node holds a reference to the parent. From here on, dropping the last reference runs
         // the release callback of `T`.
         unsafe {
-            (*device).type_ = &raw const table.0;
+            (*device).type_ = table.0.as_ptr();
             (*device).parent = (*node).parent.as_deref().map_or(ptr::null_mut(), as_raw);
         }
         place(device);
@@ -297,7 +282,7 @@ impl<T: DeviceType> Node<T> {
         let table = unsafe { (*raw).type_ };
         if !T::tables()
             .iter()
-            .any(|known| ptr::eq(&raw const known.0, table))
+            .any(|known| ptr::eq(known.0.as_ptr(), table))
         {
             return None;
         }
@@ -355,25 +340,6 @@ impl<T: DeviceType> Node<T> {
         DeviceLock::new(self.device())
     }
 
-    /// Waits until the caller, which holds one reference, is the only user of an unregistered node
-    /// and its children. A module must call it before the text is freed that drops the node, its
-    /// data or those of its children. May sleep.
-    ///
-    /// The caller must not hold a lock that another user needs before it drops its reference, such
-    /// as that of a device on the same bus.
-    pub fn wait_until_unshared(node: &ARef<Self>) {
-        // SAFETY: The count is a field of the device, which is valid while `node` is borrowed. It
-        // is aligned, and all accesses to it are atomic.
-        let count: &Atomic<i32> = unsafe {
-            Atomic::from_ptr(&raw mut (*node.device.get()).kobj.kref.refcount.refs.counter)
-        };
-        // The node cannot be looked up any more, so once the count is 1 it stays 1.
-        wait_until(
-            || count.load(Acquire) <= 1,
-            || dev_warn!(node.device(), "is gone, but still in use: waiting\n"),
-        );
-    }
-
     /// Calls `f` for each child in sysfs until it fails. Children that are added or removed
     /// concurrently may be skipped.
     pub fn for_each_child<F: FnMut(&Device) -> Result>(&self, f: F) -> Result {
@@ -399,18 +365,23 @@ impl<T: DeviceType> Node<T> {
         found
     }
 
-    /// Frees a node.
+    /// Releases a node: frees it, or, if it has an owner, returns what the owner waits for.
     ///
     /// # Safety
     ///
-    /// `device` must be that of a `Node<T>`, and its last reference must be gone. Only the driver
-    /// core may call this.
-    unsafe extern "C" fn release_callback(device: *mut sys::device) {
-        // SAFETY: The last reference is gone, so nothing uses the node any more. `Self::create` has
-        // allocated it in a box, which is taken back once; the device is its first field. The
-        // content is pinned, and is dropped in place.
-        drop(unsafe { Pin::new_unchecked(KBox::from_raw(device.cast::<Self>())) });
-        LIVE.fetch_sub(1, Full);
+    /// `device` must be that of a `Node<T>` whose last reference is gone. This must be called once.
+    pub(super) unsafe fn release(device: *mut sys::device) -> Option<NonNull<sys::completion>> {
+        let node = device.cast::<Self>();
+        // SAFETY: The caller passes the device of a `Node<T>`, which is its first field and has not
+        // been freed.
+        let waiting = unsafe { &(*node).ownership }.waiting();
+        if waiting.is_none() {
+            // SAFETY: The last reference is gone and there is no owner, so nothing uses the node
+            // any more. `Self::create` has allocated it in a box, which is taken back once. The
+            // content is pinned, and is dropped in place.
+            drop(unsafe { Pin::new_unchecked(KBox::from_raw(node)) });
+        }
+        waiting
     }
 }
 
@@ -467,9 +438,9 @@ impl<T: DeviceType> AsRef<Device> for Node<T> {
     }
 }
 
-// SAFETY: By the type invariant `Node::create` has allocated every node, and the release function
-// of its device frees it when the reference count of the device is zero. `inc_ref` and `dec_ref`
-// change that count.
+// SAFETY: By the type invariant `Node::create` has allocated every node. It is freed by the release
+// callback of its device, which is called when the reference count of the device is zero, or by its
+// owner after that. `inc_ref` and `dec_ref` change that count.
 unsafe impl<T: DeviceType> AlwaysRefCounted for Node<T> {
     fn inc_ref(&self) {
         // SAFETY: By the type invariant the device is initialised. The shared reference guarantees

@@ -71,7 +71,8 @@ pub struct CompleteConfig {
 
 impl DeviceType for Btt {
     fn tables() -> &'static [&'static Table<Self>] {
-        const { &[&TABLE] }
+        static TABLES: [&Table<Btt>; 1] = [&TABLE];
+        &TABLES
     }
 }
 

@@ -40,7 +40,6 @@ use kernel::{
     prelude::*,
     str::CString,
     sync::{
-        aref::ARef,
         lock::{
             mutex::MutexBackend,
             Guard, //
@@ -57,6 +56,7 @@ use kernel_ext::{
         DeviceType,
         Node,
         NodeParameters,
+        Owner,
         Table, //
     },
     jobs,
@@ -103,7 +103,8 @@ pub(crate) struct LabelSlot(usize);
 
 impl DeviceType for Bus {
     fn tables() -> &'static [&'static Table<Self>] {
-        const { &[&TABLE] }
+        static TABLES: [&Table<Bus>; 1] = [&TABLE];
+        &TABLES
     }
 }
 
@@ -286,7 +287,7 @@ impl Bus {
             }),
         )?;
         // From here on, an error drops the registration, which waits for the release of the node.
-        let registration = BusRegistration(node);
+        let registration = BusRegistration(Owner::new(node)?);
         registration.0.register()?;
         Ok(registration)
     }
@@ -326,7 +327,7 @@ pub(crate) fn wait_probe(bus: &Node<Bus>) -> Result {
 /// be unloaded next. A long-lived reference to a device must therefore be dropped when the device
 /// is unregistered. The provider drops its own references before, and holds no lock of a device on
 /// the bus.
-pub struct BusRegistration(ARef<Node<Bus>>);
+pub struct BusRegistration(Owner<Bus>);
 
 impl BusRegistration {
     /// Returns the bus.
@@ -356,8 +357,7 @@ impl Drop for BusRegistration {
             dimm.unregister();
         }
         self.0.unregister();
-        // Another thread may have looked a device up by name or number, and not yet have noticed
-        // that it is unregistered.
-        Node::wait_until_unshared(&self.0);
+        // The owner is dropped now. Another thread may have looked a device up by name or number,
+        // and not yet have noticed that it is unregistered.
     }
 }

@@ -107,7 +107,8 @@ impl LabelCache {
 
 impl DeviceType for Dimm {
     fn tables() -> &'static [&'static Table<Self>] {
-        const { &[&TABLE] }
+        static TABLES: [&Table<Dimm>; 1] = [&TABLE];
+        &TABLES
     }
 }
 

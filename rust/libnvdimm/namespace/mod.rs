@@ -109,7 +109,8 @@ struct ClaimState {
 
 impl DeviceType for Namespace {
     fn tables() -> &'static [&'static Table<Self>] {
-        const { &[&IO, &LABELLED] }
+        static TABLES: [&Table<Namespace>; 2] = [&IO, &LABELLED];
+        &TABLES
     }
 }
 

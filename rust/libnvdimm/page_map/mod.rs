@@ -90,7 +90,8 @@ pub struct PageMapConfig {
 
 impl DeviceType for PageMap {
     fn tables() -> &'static [&'static Table<Self>] {
-        const { &[&PFN, &DAX] }
+        static TABLES: [&Table<PageMap>; 2] = [&PFN, &DAX];
+        &TABLES
     }
 }
 

@@ -100,7 +100,8 @@ pub struct Region {
 
 impl DeviceType for Region {
     fn tables() -> &'static [&'static Table<Self>] {
-        const { &[&PERSISTENT, &VOLATILE] }
+        static TABLES: [&Table<Region>; 2] = [&PERSISTENT, &VOLATILE];
+        &TABLES
     }
 }
 
