@@ -21,6 +21,7 @@ use kernel::{
     ThisModule, //
 };
 use kernel_ext::{
+    acpi::FirmwareAddress,
     device::Node,
     memory::ProviderRange,
     sysfs::GroupList, //
@@ -86,8 +87,8 @@ pub trait BusOperations: Send + Sync + 'static {
     }
 
     /// Returns the memory that simulates the `len` bytes at the physical address `start`: a range
-    /// of a region that is to be mapped, or a flush hint. `None`: nothing is simulated at these
-    /// addresses.
+    /// of a region that is to be mapped, or a [`Hint::Simulated`]. `None`: nothing is simulated at
+    /// these addresses.
     fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
         let _ = (bus, start, len);
         None
@@ -139,6 +140,25 @@ pub struct DimmFlags {
     pub labelled: bool,
 }
 
+/// A flush hint of a DIMM (ACPI 6.5, 5.2.25.8).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// A register, at an address that the firmware has supplied.
+    Firmware(FirmwareAddress),
+    /// Memory of the provider, at an address that [`BusOperations::memory_at`] knows.
+    Simulated(u64),
+}
+
+impl Hint {
+    /// Returns the physical address, which may be simulated.
+    pub(crate) fn address(self) -> u64 {
+        match self {
+            Self::Firmware(address) => address.get(),
+            Self::Simulated(address) => address,
+        }
+    }
+}
+
 /// A DIMM to register.
 pub struct DimmDescription {
     /// Its state.
@@ -148,8 +168,8 @@ pub struct DimmDescription {
     /// Bit mask of the command families that the DIMM supports. A `CALL` to any DIMM of the bus may
     /// name a family that at least one of them supports.
     pub families: u64,
-    /// Physical addresses of its flush hints (ACPI 6.5, 5.2.25.8).
-    pub flush_hints: KVec<u64>,
+    /// Its flush hints, any of which will do.
+    pub flush_hints: KVec<Hint>,
     /// Globally unique identifier, as text.
     pub unique_id: Option<CString>,
     /// Further attributes.

@@ -182,7 +182,7 @@ impl Provider {
                 .firmware
                 .as_ref()
                 .and_then(|firmware| firmware.device.acpi().map(ARef::from));
-            let node = match dimm.register(&bus, table.flush_hints(handle)) {
+            let node = match dimm.register(&bus, bytes, table.flush_hints(handle)) {
                 Ok(node) => node,
                 Err(error) => {
                     dev_err!(

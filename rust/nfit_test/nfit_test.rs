@@ -151,7 +151,7 @@ module! {
         },
         bad_hint_at: u64 {
             default: 0,
-            description: "Physical address of the first bad flush hint; 0 for unaligned addresses",
+            description: "Simulated address of the first bad flush hint; 0 for unaligned addresses",
         },
         bad_hints: u16 {
             default: 8,

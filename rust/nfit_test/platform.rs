@@ -132,8 +132,8 @@ impl Platform for TestPlatform {
         _reporter: &Device,
         merge: &mut dyn FnMut(TableBytes<'_>) -> Result,
     ) -> Result {
-        merge(TableBytes::Structures {
-            bytes: &self.structures,
+        merge(TableBytes::Simulated {
+            structures: &self.structures,
             revision: TABLE_REVISION,
         })
     }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Flush hints at various addresses. Hints in an unused page are written to, and two of them may
-# share the page. A hint in the kernel's image, in other RAM, or beyond the address width of the CPU
+# share the page, which is reserved once and released with the module. A hint in the kernel's image, in other RAM, or beyond the address width of the CPU
 # disables only its region, and is not written to.
 #
 # firmware: hints
@@ -57,3 +57,12 @@ for region in "$ND"/region*; do
 	dd if=/dev/zero of="/dev/$disk" bs=4096 count=1 conv=fsync 2>/dev/null
 done
 expect_eq "the hint of DIMM 2 after fsync" "$(memory $((BASE + 0x200)))" 0100000000000000
+
+if [ "$STACK" = rust ]; then
+	page=$(printf '%x' $BASE)
+	bus=$(basename "$(readlink -f "$region/..")")
+	expect_eq "what is reserved of the page" "$(sed -n "s/^ *$page-/-/p" /proc/iomem)" "-${page%000}fff : $bus"
+	unload_modules
+	expect_eq "what is reserved of the page afterwards" "$(sed -n "s/^ *$page-/-/p" /proc/iomem)" ""
+	load_modules
+fi

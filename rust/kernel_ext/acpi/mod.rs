@@ -6,6 +6,7 @@
 //! * [`AcpiDevice`]: a device of the ACPI namespace, found as the companion of a device or below
 //!   another one;
 //! * [`Object`] and [`Value`]: the result of a method;
+//! * [`FirmwareAddress`]: a physical address in a table or an object;
 //! * [`NotifyRegistration`]: a handler for the notifications of a device.
 //!
 //! There are no locks here. Evaluating a method may sleep and takes the locks of the interpreter.
@@ -13,6 +14,7 @@
 //! C headers: [`include/acpi/acpixf.h`](srctree/include/acpi/acpixf.h),
 //! [`include/acpi/acpi_bus.h`](srctree/include/acpi/acpi_bus.h)
 
+mod address;
 mod companion;
 mod method;
 mod notify;
@@ -21,6 +23,7 @@ mod object;
 mod table;
 
 pub use self::{
+    address::FirmwareAddress,
     companion::AcpiDevice,
     method::{
         Argument,

@@ -2,6 +2,7 @@
 
 //! Results of ACPI methods.
 
+use super::FirmwareAddress;
 use crate::sys;
 use core::{
     ptr::NonNull,
@@ -39,6 +40,13 @@ impl Object {
         // SAFETY: By the type invariant the object is valid and nothing writes to it. It lives as
         // long as `self`, which is borrowed.
         Value::of(unsafe { self.0.as_ref() })
+    }
+
+    /// Returns the address in `field`, eight bytes of the object, which is a buffer. Returns `None`
+    /// for other memory, another length, or an object of another type.
+    pub fn address_at(&self, field: &[u8]) -> Option<FirmwareAddress> {
+        // SAFETY: The bytes are those that a method of the firmware has returned.
+        unsafe { FirmwareAddress::read(self.value().buffer()?, field) }
     }
 }
 

@@ -2,7 +2,10 @@
 
 //! Static ACPI tables.
 
-use super::status;
+use super::{
+    status,
+    FirmwareAddress, //
+};
 use crate::sys;
 use core::{
     ptr::{
@@ -45,6 +48,13 @@ impl Table {
         // initialised, and nothing writes to tables.
         // CAST: A `usize` has at least 32 bits wherever there is ACPI.
         unsafe { slice::from_raw_parts(self.0.as_ptr().cast::<u8>(), length as usize) }
+    }
+
+    /// Returns the address in `field`, eight bytes of [`Self::bytes`]. Returns `None` for other
+    /// memory or another length.
+    pub fn address_at(&self, field: &[u8]) -> Option<FirmwareAddress> {
+        // SAFETY: The bytes are those of a table of the firmware.
+        unsafe { FirmwareAddress::read(self.bytes(), field) }
     }
 }
 

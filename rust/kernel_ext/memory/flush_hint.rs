@@ -3,8 +3,8 @@
 //! Flush hints: registers of a memory controller or a DIMM. A store to a hint after a fence makes
 //! everything durable that had reached the controller before (ACPI 6.5, 5.2.25.8).
 //!
-//! Firmware gives their addresses. A wrong address must do no harm, as each flush stores to it. The
-//! page of a hint is therefore reserved before it is mapped. The reservation fails for all System
+//! Firmware gives their addresses, and only a [`FirmwareAddress`] is mapped. A wrong address must do
+//! no harm, as each flush stores to it. The page of a hint is therefore reserved before it is mapped. The reservation fails for all System
 //! RAM, for addresses that another driver or a region has reserved, and for addresses beyond the
 //! end of the physical address space. What remains are registers that no driver has reserved; for
 //! these the driver trusts the firmware. Several hints may lie in one page, which [`HintPages`]
@@ -20,7 +20,10 @@ use super::{
     },
     ProviderRange, //
 };
-use crate::sys;
+use crate::{
+    acpi::FirmwareAddress,
+    sys, //
+};
 use core::ptr::NonNull;
 use kernel::{
     fmt,
@@ -46,6 +49,8 @@ pub enum HintError {
     NotMapped,
     /// There is no memory to keep track of a page.
     NoMemory,
+    /// The address is simulated, but not backed by memory of the provider.
+    NotSimulated,
 }
 
 impl fmt::Display for HintError {
@@ -57,6 +62,7 @@ impl fmt::Display for HintError {
             ),
             Self::NotMapped => f.write_str("cannot be mapped without caching"),
             Self::NoMemory => f.write_str("cannot be reserved: out of memory"),
+            Self::NotSimulated => f.write_str("is not in simulated memory"),
         }
     }
 }
@@ -216,9 +222,10 @@ impl FlushHint {
     pub const SIZE: usize = size_of::<u64>();
 
     /// Maps the hint at the physical address `address`, in a page of `pages`. May sleep.
-    pub fn map(pages: &Arc<HintPages>, address: u64) -> Result<Self, HintError> {
+    pub fn map(pages: &Arc<HintPages>, address: FirmwareAddress) -> Result<Self, HintError> {
         const PAGE: u64 = PAGE_SIZE as u64;
 
+        let address = address.get();
         if address % Self::SIZE as u64 != 0 {
             return Err(HintError::Misaligned);
         }

@@ -358,10 +358,13 @@ mod tests {
         },
         *,
     };
-    use crate::resource::{
-        AddressRange,
-        Description,
-        InsertedRange, //
+    use crate::{
+        acpi::FirmwareAddress,
+        resource::{
+            AddressRange,
+            Description,
+            InsertedRange, //
+        }, //
     };
 
     const PAGE: u64 = PAGE_SIZE as u64;
@@ -407,6 +410,9 @@ mod tests {
             (NOWHERE, HintError::Taken),
             (RAM + 4, HintError::Misaligned),
         ] {
+            let bytes = address.to_le_bytes();
+            // SAFETY: No firmware has supplied the address, but it is one that is not mapped.
+            let address = unsafe { FirmwareAddress::read(&bytes, &bytes) }.ok_or(EINVAL)?;
             assert!(FlushHint::map(&pages, address).err() == Some(error));
         }
         Ok(())

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     provider::{
+        Hint,
         PersistenceDomain,
         RegionKind, //
     },
@@ -41,16 +42,16 @@ impl Flush {
     /// Any hint of a DIMM will do, so unusable ones are skipped. Fails with `ENXIO` if a DIMM has
     /// hints but none of them can be used.
     fn new(region: &Node<Region>) -> Result<Self> {
-        let mut addresses = KVec::<u64>::new();
+        let mut used = KVec::<Hint>::new();
         let mut hints = KVec::new();
         for mapping in region.mappings() {
             let named = hints_of(mapping);
-            if named.iter().any(|address| addresses.contains(address)) {
+            if named.iter().any(|hint| used.contains(hint)) {
                 continue;
             }
-            if let Some((address, hint)) = first_usable(region, mapping, named)? {
-                addresses.push(address, GFP_KERNEL)?;
-                hints.push(hint, GFP_KERNEL)?;
+            if let Some((hint, mapped)) = first_usable(region, mapping, named)? {
+                used.push(hint, GFP_KERNEL)?;
+                hints.push(mapped, GFP_KERNEL)?;
             }
         }
         Ok(Self { hints })
@@ -65,8 +66,8 @@ impl Flush {
     }
 }
 
-/// Returns the physical addresses of the flush hints of a DIMM.
-fn hints_of(mapping: &Mapping) -> &[u64] {
+/// Returns the flush hints of a DIMM.
+fn hints_of(mapping: &Mapping) -> &[Hint] {
     &mapping.dimm().description().flush_hints
 }
 
@@ -75,12 +76,13 @@ fn hints_of(mapping: &Mapping) -> &[u64] {
 fn first_usable(
     region: &Node<Region>,
     mapping: &Mapping,
-    named: &[u64],
-) -> Result<Option<(u64, FlushHint)>> {
+    named: &[Hint],
+) -> Result<Option<(Hint, FlushHint)>> {
     let mut refused = None;
-    for &address in named {
-        let error = match map(region.bus(), address) {
-            Ok(hint) => {
+    for &hint in named {
+        let address = hint.address();
+        let error = match map(region.bus(), hint) {
+            Ok(mapped) => {
                 if let Some((first, error)) = refused {
                     dev_warn!(
                         region,
@@ -88,7 +90,7 @@ fn first_usable(
                         mapping.dimm().device().name()
                     );
                 }
-                return Ok(Some((address, hint)));
+                return Ok(Some((hint, mapped)));
             }
             Err(error) => error,
         };
@@ -107,14 +109,15 @@ fn first_usable(
     }
 }
 
-/// Maps the flush hint at `address`.
-fn map(bus: &Node<Bus>, address: u64) -> Result<FlushHint, HintError> {
-    match bus
-        .operations()
-        .memory_at(bus, address, FlushHint::SIZE as u64)
-    {
-        Some(memory) => FlushHint::lent(memory),
-        None => FlushHint::map(bus.hint_pages(), address),
+/// Maps a flush hint.
+fn map(bus: &Node<Bus>, hint: Hint) -> Result<FlushHint, HintError> {
+    match hint {
+        Hint::Firmware(address) => FlushHint::map(bus.hint_pages(), address),
+        Hint::Simulated(address) => bus
+            .operations()
+            .memory_at(bus, address, FlushHint::SIZE as u64)
+            .ok_or(HintError::NotSimulated)
+            .and_then(FlushHint::lent),
     }
 }
 

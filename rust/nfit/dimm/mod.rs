@@ -9,6 +9,7 @@ pub(crate) mod security;
 
 pub(crate) use nfit_dimm::NfitDimm;
 
+use crate::firmware::TableBytes;
 use kernel::{
     prelude::*,
     str::CString,
@@ -36,16 +37,17 @@ use nd_format::nfit::{
 const HEALTH_CHANGED: u32 = 0x81;
 
 impl NfitDimm {
-    /// Registers the DIMM on `bus`.
+    /// Registers the DIMM on `bus`. `hints` are its flush hints in the table `bytes`.
     pub(crate) fn register(
         self,
         bus: &Node<nd::Bus>,
+        bytes: TableBytes<'_>,
         hints: FlushHints<'_>,
     ) -> Result<ARef<Node<Dimm>>> {
         let failures = self.flags.failures();
         let mut flush_hints = KVec::with_capacity(hints.addresses.len(), GFP_KERNEL)?;
         for address in hints.addresses {
-            flush_hints.push(address.get(), GFP_KERNEL)?;
+            flush_hints.push(bytes.hint(address)?, GFP_KERNEL)?;
         }
         let unique_id = self
             .control_region

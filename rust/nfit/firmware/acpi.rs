@@ -70,22 +70,20 @@ impl Platform for AcpiPlatform {
             return Ok(());
         };
         match self.root.0.evaluate(c"_FIT", &[]) {
-            Ok(result) => match result.value().buffer() {
-                Some(bytes) => {
-                    return merge(TableBytes::Structures {
-                        bytes,
-                        revision: revision(Some(&table)),
-                    });
-                }
-                None => dev_err!(
-                    reporter,
-                    "_FIT returned no buffer, using the static table\n"
-                ),
-            },
+            Ok(result) if result.value().buffer().is_some() => {
+                return merge(TableBytes::Fit {
+                    buffer: &result,
+                    revision: revision(Some(&table)),
+                });
+            }
+            Ok(_) => dev_err!(
+                reporter,
+                "_FIT returned no buffer, using the static table\n"
+            ),
             Err(MethodError::Absent) => {}
             Err(error) => dev_err!(reporter, "_FIT: {}, using the static table\n", error),
         }
-        merge(TableBytes::Complete(table.bytes()))
+        merge(TableBytes::Static(&table))
     }
 
     fn table_after_change(
@@ -99,12 +97,12 @@ impl Platform for AcpiPlatform {
             .evaluate(c"_FIT", &[])
             .inspect_err(|error| dev_err!(reporter, "_FIT: {}, the change is ignored\n", error))
             .map_err(|_| ENXIO)?;
-        let Some(bytes) = result.value().buffer() else {
+        if result.value().buffer().is_none() {
             dev_err!(reporter, "_FIT returned no buffer, the change is ignored\n");
             return Err(ENXIO);
-        };
-        merge(TableBytes::Structures {
-            bytes,
+        }
+        merge(TableBytes::Fit {
+            buffer: &result,
             revision: revision(Table::get(c"NFIT").as_ref()),
         })
     }

@@ -22,11 +22,17 @@ use kernel_ext::{
     acpi::{
         AcpiDevice,
         DeviceSpecificMethod,
-        Object, //
+        Object,
+        Table, //
     },
     memory::ProviderRange, //
 };
+use nd::provider::Hint;
 use nd_format::nfit::DeviceHandle;
+use zerocopy::{
+    little_endian::U64,
+    IntoBytes, //
+};
 
 /// A root device and the devices below it.
 pub trait Platform: Send + Sync {
@@ -81,16 +87,37 @@ pub trait Platform: Send + Sync {
 }
 
 /// Bytes of a table.
+#[derive(Clone, Copy)]
 pub enum TableBytes<'a> {
-    /// A table with its header.
-    Complete(&'a [u8]),
-    /// The structures without the header, as `_FIT` returns them.
-    Structures {
-        /// The bytes.
-        bytes: &'a [u8],
+    /// A static table with its header.
+    Static(&'a Table),
+    /// The buffer that `_FIT` returned: the structures without the header.
+    Fit {
+        /// The buffer.
+        buffer: &'a Object,
         /// Revision of the table.
         revision: u8,
     },
+    /// Structures without a header, whose addresses are simulated.
+    Simulated {
+        /// The structures.
+        structures: &'a [u8],
+        /// Revision of the table.
+        revision: u8,
+    },
+}
+
+impl TableBytes<'_> {
+    /// Returns the flush hint at `address`, a field of the table. `EINVAL`: it is none.
+    pub(crate) fn hint(self, address: &U64) -> Result<Hint> {
+        let field = address.as_bytes();
+        match self {
+            Self::Static(table) => table.address_at(field).map(Hint::Firmware),
+            Self::Fit { buffer, .. } => buffer.address_at(field).map(Hint::Firmware),
+            Self::Simulated { .. } => Some(Hint::Simulated(address.get())),
+        }
+        .ok_or(EINVAL)
+    }
 }
 
 /// A device with `_DSM` functions: the root device or a DIMM.

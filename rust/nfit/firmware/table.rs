@@ -22,13 +22,20 @@ pub(crate) struct Parsed<'a> {
 /// Parses a table. Logs malformed and unknown structures.
 pub(crate) fn parse<'a>(device: &Device, bytes: TableBytes<'a>) -> Result<Parsed<'a>> {
     let parsed = match bytes {
-        TableBytes::Complete(bytes) => Nfit::from_table(bytes).map(|(header, table)| Parsed {
-            revision: header.revision,
-            table,
-        }),
-        TableBytes::Structures { bytes, revision } => {
-            Nfit::from_structures(bytes).map(|table| Parsed { revision, table })
+        TableBytes::Static(table) => {
+            Nfit::from_table(table.bytes()).map(|(header, table)| Parsed {
+                revision: header.revision,
+                table,
+            })
         }
+        TableBytes::Fit { buffer, revision } => {
+            let structures = buffer.value().buffer().unwrap_or_default();
+            Nfit::from_structures(structures).map(|table| Parsed { revision, table })
+        }
+        TableBytes::Simulated {
+            structures,
+            revision,
+        } => Nfit::from_structures(structures).map(|table| Parsed { revision, table }),
     };
     let parsed = parsed.map_err(|error| {
         dev_err!(device, "NFIT refused: {}\n", format_args!("{error}"));
