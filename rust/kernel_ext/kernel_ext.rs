@@ -12,39 +12,37 @@
 //! - [`chrdev`], [`class`]: control nodes in `/dev`
 //! - [`platform_device`]: platform devices that a module creates for its own driver
 //! - [`block`], [`memory`], [`badblocks`]: disks on memory-mapped media
-//! - [`memalloc`]: scopes that restrict memory reclaim
+//! - [`mm`], [`task`]: scopes that restrict memory reclaim, and huge-page sizes; capabilities
 //! - [`debugfs`], [`trace`]: the debugfs directory of a module; tracepoints
 //! - [`acpi`]: tables, methods and notifications
 //! - [`key`]: secrets of the key retention service
-//! - [`module_parameter`], [`module`]: boolean module parameters; references to modules
+//! - [`module`]: references to modules; boolean module parameters
 //! - [`hibernate`]: notifications of hibernation; running code while the system is quiescent
 //! - [`resource`], [`memregion`]: the tree of physical addresses; memory regions and CPU caches
-//! - [`capability`], [`error`], [`huge_page`]: capabilities, error codes and huge-page sizes
+//! - [`error`]: error codes
 
 pub mod acpi;
 pub mod badblocks;
 pub mod block;
 pub mod bus;
-pub mod capability;
 pub mod chrdev;
 pub mod class;
 pub mod debugfs;
 pub mod device;
 pub mod error;
 pub mod hibernate;
-pub mod huge_page;
 pub mod jobs;
 pub mod key;
-pub mod memalloc;
 pub mod memory;
 pub mod memregion;
+pub mod mm;
 pub mod module;
-pub mod module_parameter;
 pub mod platform_device;
 pub mod repeated_work;
 pub mod resource;
 mod sys;
 pub mod sysfs;
+pub mod task;
 pub mod trace;
 mod wait;
 pub mod workqueue;

@@ -14,7 +14,7 @@ use kernel::{
     prelude::*,
     sync::Mutex, //
 };
-use kernel_ext::memalloc::NoIo;
+use kernel_ext::mm::NoIo;
 use nd::range_set::RangeSet;
 
 /// Status: the errors could not be cleared.

@@ -42,7 +42,7 @@ use kernel_ext::{
         Node,
         Table, //
     },
-    huge_page, //
+    mm::huge_page_sizes, //
 };
 use nd_format::{
     page_map::Location,
@@ -204,10 +204,10 @@ impl PageMap {
 /// Returns the alignments that the data may have, in bytes: the sizes of pages.
 fn supported_alignments() -> impl Iterator<Item = u64> {
     // Not called as a method: `Init` of the prelude has one of the same name.
-    Iterator::chain(core::iter::once(PAGE_SIZE as u64), huge_page::sizes())
+    Iterator::chain(core::iter::once(PAGE_SIZE as u64), huge_page_sizes())
 }
 
 /// Returns the size of the smallest huge page, or of a page where there are none.
 fn default_align() -> u64 {
-    huge_page::sizes().next().unwrap_or(PAGE_SIZE as u64)
+    huge_page_sizes().next().unwrap_or(PAGE_SIZE as u64)
 }

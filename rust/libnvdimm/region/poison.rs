@@ -24,8 +24,8 @@ use kernel_ext::{
         Badblocks, //
     },
     block::SECTOR_SIZE,
-    memalloc::NoIo,
-    memory::PmemRange, //
+    memory::PmemRange,
+    mm::NoIo, //
 };
 use nd_format::uapi::{
     bus_command,

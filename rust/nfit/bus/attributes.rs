@@ -15,7 +15,6 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 use kernel_ext::{
-    capability::may_access_devices,
     device::Node,
     sysfs::{
         Attribute,
@@ -26,6 +25,7 @@ use kernel_ext::{
         HIDDEN,
         READ_WRITE, //
     },
+    task::may_access_devices, //
 };
 use nd::Bus;
 use nd_format::nfit::{

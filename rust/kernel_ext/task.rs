@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Capabilities of the current process.
+//! The current task: its capabilities.
 //!
 //! C header: [`include/linux/capability.h`](srctree/include/linux/capability.h)
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Scopes that restrict memory reclaim for all allocations of a task, whatever their flags
-//! (`memalloc_noio_save()`).
+//! Memory management: scopes that restrict memory reclaim for all allocations of a task, whatever
+//! their flags (`memalloc_noio_save()`), and the sizes of huge pages.
 //!
-//! C header: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
+//! C headers: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h),
+//! [`include/linux/huge_mm.h`](srctree/include/linux/huge_mm.h)
 
 use crate::sys;
 use kernel::{
@@ -51,7 +52,20 @@ impl Drop for NoIo {
     }
 }
 
-#[kernel::prelude::kunit_tests(nd_kernel_ext_memalloc)]
+/// Returns the sizes in bytes of the huge pages that the kernel can use for mappings of files and
+/// devices, in ascending order. There are none if the CPU or the kernel does not support huge
+/// pages.
+pub fn huge_page_sizes() -> impl Iterator<Item = u64> {
+    // SAFETY: The helpers take nothing and read the kernel's configuration and CPU features, in any
+    // context.
+    let sizes = unsafe { [sys::huge_pmd_size(), sys::huge_pud_size()] };
+    sizes
+        .into_iter()
+        .filter(|&size| size != 0)
+        .map(|size| size as u64)
+}
+
+#[kernel::prelude::kunit_tests(nd_kernel_ext_mm)]
 mod tests {
     use super::*;
 
