@@ -3,7 +3,7 @@
 //! Abstractions that the `kernel` crate lacks for a subsystem with a bus of its own, in the form
 //! that they would have there.
 //!
-//! All unsafe code of the project lives in this crate. The crates above it forbid `unsafe`; they
+//! All unsafe code of the modules lives in this crate. The crates above it forbid `unsafe`; they
 //! use the public items of this crate and nothing of `kernel::bindings`.
 //!
 //! - [`bus`], [`device`], [`sysfs`]: a bus type, its devices and drivers, and their attributes

@@ -16,52 +16,35 @@ use anyhow::{
     Context,
     Result, //
 };
-use std::{
-    path::{
-        Path,
-        PathBuf, //
-    },
-    process::{
-        Command,
-        ExitCode, //
-    },
+use std::process::{
+    Command,
+    ExitCode, //
 };
 
-/// Returns the manifests of everything that cargo builds: the tools, and the crates that kbuild
-/// also compiles.
-fn manifests() -> Result<Vec<PathBuf>> {
-    let root = project::root();
-    let mut manifests = vec![root.join("tools/Cargo.toml")];
-    let crates = root.join("rust");
-    let entries =
-        std::fs::read_dir(&crates).with_context(|| format!("cannot read {}", crates.display()))?;
-    let directories = entries.flatten().map(|entry| entry.path());
-    manifests.extend(
-        directories
-            .map(|path| path.join("Cargo.toml"))
-            .filter(|path| path.is_file()),
-    );
-    manifests.sort();
-    Ok(manifests)
-}
+/// Parts of the workspace that are built for themselves: name in messages, packages. If the engine
+/// were built together with the crash explorer, it would have its feature `watch`, which the modules
+/// have not.
+const PARTS: [(&str, &[&str]); 2] = [
+    ("tools", &["--workspace", "--exclude", ENGINE]),
+    ("rust/btt_engine", &["--package", ENGINE]),
+];
 
-/// Returns the name of a manifest for messages: its directory in the checkout.
-fn name(manifest: &Path) -> String {
-    let directory = manifest.parent().unwrap_or(manifest);
-    directory
-        .strip_prefix(project::root())
-        .unwrap_or(directory)
-        .display()
-        .to_string()
-}
+/// The package of the BTT engine.
+const ENGINE: &str = "btt_engine";
 
-fn cargo(subcommand: &str, manifest: &Path) -> Command {
+/// Returns a cargo command for the workspace, with the products in `target/DIRECTORY`.
+fn cargo_in(directory: &str, subcommand: &str) -> Command {
     let mut command = Command::new("cargo");
-    command.arg(subcommand).arg("--manifest-path").arg(manifest);
     command
+        .args([subcommand, "--locked", "--manifest-path"])
+        .arg(project::root().join("tools/Cargo.toml"))
         .arg("--target-dir")
-        .arg(project::target().join("cargo"));
+        .arg(project::target().join(directory));
     command
+}
+
+fn cargo(subcommand: &str) -> Command {
+    cargo_in("cargo", subcommand)
 }
 
 /// `make unit`: `cargo test` everywhere. Fails only if tests cannot be built; failed tests are
@@ -69,12 +52,10 @@ fn cargo(subcommand: &str, manifest: &Path) -> Command {
 pub(crate) fn unit() -> Result<Tally> {
     let cache = Cache::open()?;
     let mut tally = Tally::default();
-    for manifest in manifests()? {
-        let name = name(&manifest);
+    for (name, packages) in PARTS {
         let counted = ui::step(&format!("unit tests of {name}"), |step| {
-            let mut test = cargo("test", &manifest);
             let log = format!("unit-{}", name.replace('/', "-"));
-            count_tests(test.arg("--workspace"), &cache, &log, step)
+            count_tests(cargo("test").args(packages), &cache, &log, step)
         })?;
         tally.add(counted);
     }
@@ -86,12 +67,8 @@ pub(crate) fn unit() -> Result<Tally> {
 /// in a directory of their own.
 fn interleavings(cache: &Cache) -> Result<Tally> {
     ui::step("interleavings of rust/btt_engine", |step| {
-        let mut test = Command::new("cargo");
-        test.args(["test", "--release", "--test", "interleavings"])
-            .arg("--manifest-path")
-            .arg(project::root().join("rust/btt_engine/Cargo.toml"))
-            .arg("--target-dir")
-            .arg(project::target().join("loom"))
+        let mut test = cargo_in("loom", "test");
+        test.args(["--package", ENGINE, "--release", "--test", "interleavings"])
             .env("RUSTFLAGS", "--cfg loom");
         count_tests(&mut test, cache, "unit-interleavings", step)
     })
@@ -112,10 +89,9 @@ pub(crate) fn bench_engine(arguments: &[String]) -> Result<ExitCode> {
 
 /// Builds the tool `name`, optimised, and runs it.
 fn tool(cache: &Cache, name: &str, arguments: &[String]) -> Result<ExitCode> {
-    let manifest = project::root().join("tools/Cargo.toml");
     ui::step(&format!("building tools/{name}"), |step| {
-        let mut build = cargo("build", &manifest);
-        build.args(["--release", "--locked", "--package", name]);
+        let mut build = cargo("build");
+        build.args(["--release", "--package", name]);
         process::run(&mut build, &cache.log(name), step)
     })?;
     let program = project::target().join("cargo/release").join(name);
@@ -136,15 +112,10 @@ fn tool(cache: &Cache, name: &str, arguments: &[String]) -> Result<ExitCode> {
 /// for each kind of scheduler.
 pub(crate) fn shuttle(schedules: u32) -> Result<ExitCode> {
     let cache = Cache::open()?;
-    let manifest = project::root().join("rust/btt_engine/Cargo.toml");
     let tally = ui::step(&format!("{schedules} schedules, random and PCT"), |step| {
-        let mut test = Command::new("cargo");
-        test.args(["test", "--locked", "--release", "--test", "schedules"])
-            .arg("--manifest-path")
-            .arg(&manifest)
-            // `--cfg shuttle` changes all crates, so they are built in a directory of their own.
-            .arg("--target-dir")
-            .arg(project::target().join("shuttle"))
+        // `--cfg shuttle` changes all crates, so they are built in a directory of their own.
+        let mut test = cargo_in("shuttle", "test");
+        test.args(["--package", ENGINE, "--release", "--test", "schedules"])
             .env("RUSTFLAGS", "--cfg shuttle")
             .env("SCHEDULES", schedules.to_string());
         count_tests(&mut test, &cache, "shuttle", step)
@@ -176,11 +147,10 @@ pub(crate) fn big_endian() -> Result<ExitCode> {
         ],
     )?;
     let mut tally = Tally::default();
-    for name in ["nd_format", "btt_engine", "label_engine"] {
-        let manifest = project::root().join("rust").join(name).join("Cargo.toml");
+    for name in ["nd_format", ENGINE, "label_engine"] {
         let counted = ui::step(&format!("{name} on {BIG_ENDIAN}"), |step| {
-            let mut test = cargo("test", &manifest);
-            test.args(["--locked", "-Zbuild-std", "--target", BIG_ENDIAN])
+            let mut test = cargo("test");
+            test.args(["--package", name, "-Zbuild-std", "--target", BIG_ENDIAN])
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env(
                     "CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER",
@@ -266,11 +236,12 @@ pub(crate) fn check() -> Result<()> {
         process::run(&mut format, &cache.log("rustfmt"), step)
     })?;
     prose::check()?;
-    for manifest in manifests()? {
-        let name = name(&manifest);
+    for (name, packages) in PARTS {
         ui::step(&format!("clippy of {name}"), |step| {
-            let mut clippy = cargo("clippy", &manifest);
-            clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]);
+            let mut clippy = cargo("clippy");
+            clippy
+                .args(packages)
+                .args(["--all-targets", "--", "-D", "warnings"]);
             process::run(
                 &mut clippy,
                 &cache.log(&format!("clippy-{}", name.replace('/', "-"))),
