@@ -17,7 +17,7 @@ typed() {
 
 stamps=/tmp/test/disk/stamps
 read_stamps() {
-	/host/tools/stamp read $stamps --sector-size 4096 --generations /host/run/generations
+	/host/tools/torn-write-check read $stamps --sector-size 4096 --generations /host/run/generations
 }
 
 cd $ND
@@ -43,8 +43,8 @@ if [ "$BOOT" = 1 ]; then
 	typed 'sync'
 	read_stamps
 	say @found
-	say "guest# stamp write $stamps      (16 MiB, sector by sector, until the power fails)"
-	/host/tools/stamp write $stamps --sector-size 4096 --acknowledge /host/run/acknowledged |
+	say "guest# torn-write-check write $stamps      (16 MiB, sector by sector, until the power fails)"
+	/host/tools/torn-write-check write $stamps --sector-size 4096 --acknowledge /host/run/acknowledged |
 		while read -r said; do say "$said"; done
 	fail "the writer ended"
 fi
@@ -52,7 +52,7 @@ wait_for 10 test -b /dev/pmem0s
 typed 'ndctl list -N'
 typed 'mount /dev/pmem0s /tmp/test/disk'
 typed 'cd /tmp/test/disk && sha256sum --quiet -c sums && echo "$(wc -l <sums) files are intact"'
-typed "/host/tools/stamp read $stamps --sector-size 4096 --generations /host/run/generations"
+typed "/host/tools/torn-write-check read $stamps --sector-size 4096 --generations /host/run/generations"
 say @found
 cd /
 typed 'umount /tmp/test/disk && fsck.ext4 -f -n /dev/pmem0s'

@@ -107,7 +107,7 @@ settle
 disk=/dev/$(disk_of "$(show "$namespace" holder)")
 wait_for 10 test -b "$disk"
 
-/host/tools/stamp read "$disk" --sector-size "$sector_size" --generations /host/run/generations
+/host/tools/torn-write-check read "$disk" --sector-size "$sector_size" --generations /host/run/generations
 say found
 if [ "$what" != read ]; then
 	if [ "$kind" = labelled ]; then
@@ -115,7 +115,7 @@ if [ "$what" != read ]; then
 	fi
 	zero=
 	[ "$what" = write ] || zero=--zero
-	/host/tools/stamp write "$disk" --sector-size "$sector_size" --generations /host/run/generations --epoch "$BOOT" $zero \
+	/host/tools/torn-write-check write "$disk" --sector-size "$sector_size" --generations /host/run/generations --epoch "$BOOT" $zero \
 		--acknowledge /host/run/acknowledged | while read -r said; do say "$said"; done
 	fail "the writer ended"
 fi

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # btt check and ndctl check-namespace on the same images, good and damaged in all ways of
-# tools/damage: they agree whether an image is good, repairable or beyond repair, and repaired
+# tools/btt-corrupt: they agree whether an image is good, repairable or beyond repair, and repaired
 # images are identical. The exceptions are explained below.
 #
 # The driver detects, reads and writes images of other systems, which are good afterwards.
@@ -75,7 +75,7 @@ explained=0
 seed=$first
 raw_access "$namespace"
 while [ "$seed" -lt $((first + count)) ]; do
-	kind=$(/host/tools/damage "$seed" image --size "$bytes")
+	kind=$(/host/tools/btt-corrupt "$seed" image --size "$bytes")
 	expect_ok dd if=image of="/dev/$disk" bs=1M oflag=direct status=none
 	no_raw_access "$namespace"
 	ours image
@@ -105,7 +105,7 @@ no_raw_access "$namespace"
 leave() {
 	writer=$1
 	rm -f image
-	expect_eq "who left the image" "$(/host/tools/damage "$@" image --size "$(show "$namespace" size)")" "$writer"
+	expect_eq "who left the image" "$(/host/tools/btt-corrupt "$@" image --size "$(show "$namespace" size)")" "$writer"
 	raw_access "$namespace"
 	expect_ok dd if=image of="/dev/$disk" bs=1M oflag=direct status=none
 	no_raw_access "$namespace"

@@ -4,8 +4,8 @@
 # Library for comparisons of commands, after lib.sh and devices.sh: `. "${LIB%/*}/commands.sh"`.
 #
 # A script prints the output of every command, its exit status, and its changes in sysfs, on the
-# disks and at the start of the label areas. tools/attribute/src/state lists what is omitted because
-# it differs in every run or on purpose.
+# disks and at the start of the label areas. tools/sysfs-probe/src/state lists what is omitted
+# because it differs in every run or on purpose.
 
 # step COMMAND...: runs a command and prints all of this.
 step() {
@@ -15,11 +15,11 @@ step() {
 	# Changes by a list command are shown after the next other command.
 	case "$1 ${2-}" in
 	*ctl\ list)
-		/host/tools/attribute report said $status
+		/host/tools/sysfs-probe report said $status
 		;;
 	*)
 		settle
-		/host/tools/attribute report --since state said $status
+		/host/tools/sysfs-probe report --since state said $status
 		;;
 	esac
 }

@@ -49,7 +49,7 @@ spare() {
 # faults [--undo FILE VALUE]... [--or ERROR]... OPERATION...: injects the faults. The operation is
 # done afterwards.
 faults() {
-	if /host/tools/attribute faults "$@" >said; then
+	if /host/tools/sysfs-probe faults "$@" >said; then
 		echo "$(head -n 1 said): $*"
 	else
 		echo "$(cat said): $*"

@@ -75,7 +75,7 @@ attribute() {
 # have the escapes `\n`, `\t` and `\0` of C. An empty value is written as a NUL, as libndctl does,
 # since drivers do not see a write of no bytes.
 store() {
-	/host/tools/attribute write "$1" "$2"
+	/host/tools/sysfs-probe write "$1" "$2"
 }
 
 # expect_store_errno NAME FILE VALUE: the store fails with this errno, and the attribute keeps its

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Assertions of ndctl's test of libndctl on DIMMs, labels, raw and sector mode: a program on
-# libndctl, tools/library, checks them. The commands of DIMMs are checked here.
+# libndctl, tools/libndctl-test, checks them. The commands of DIMMs are checked here.
 #
 # tags: quick
 # timeout: 240
@@ -28,4 +28,4 @@ for dimm in "$ND"/nmem*; do
 done
 expect_eq "DIMMs that were looked at" "$seen" ++
 
-expect_ok /host/tools/library
+expect_ok /host/tools/libndctl-test

@@ -4,8 +4,8 @@
 # Output of ndctl and daxctl and all of sysfs for four NVDIMMs without labels or with an empty label
 # area, and their changes when a BTT is made and removed.
 #
-# Normalised before the comparison: UUIDs (random), and by tools/attribute numbers in names of BTT,
-# PFN and DAX devices (they depend on timing) and device numbers (dynamic).
+# Normalised before the comparison: UUIDs (random), and by tools/sysfs-probe numbers in names of
+# BTT, PFN and DAX devices (they depend on timing) and device numbers (dynamic).
 #
 # needs: nvdimm=64M nvdimm=64M,label=128K nvdimm=32M nvdimm=32M
 # stacks: rust c
@@ -20,7 +20,7 @@ look() {
 	ndctl list -BDRNiv >ndctl.out
 	daxctl list -DRi >daxctl.out
 	cat daxctl.out >>ndctl.out
-	/host/tools/attribute report --since state ndctl.out 0
+	/host/tools/sysfs-probe report --since state ndctl.out 0
 }
 
 expect_eq "regions" "$(ls -d "$ND"/region* | wc -l)" 4

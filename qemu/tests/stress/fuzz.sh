@@ -45,9 +45,9 @@ settle
 disk=$(disk_of "$(show namespace1.0 holder)")
 put 1 65536 0
 wait_for 60 unscrubbed
-/host/tools/attribute save before
+/host/tools/sysfs-probe save before
 fuzz fuzz-ioctl.pl /dev/ndctl0 "/dev/$nmem"
-/host/tools/attribute save after
+/host/tools/sysfs-probe save after
 diff before after || fail "calls have changed something that is in use"
 same 1 65536 0 || fail "the BTT does not hold its data"
 

@@ -55,11 +55,11 @@ flood() {
 	new_btt "$1" "$2"
 	zero=
 	[ "$(cat "/sys/block/$disk/queue/write_zeroes_max_bytes")" = 0 ] || zero=--zero
-	/host/tools/stamp write "/dev/$disk" --sector-size "$1" --acknowledge acknowledged --threads 8 --seconds 4 $zero >writer.out 2>&1 &
+	/host/tools/torn-write-check write "/dev/$disk" --sector-size "$1" --acknowledge acknowledged --threads 8 --seconds 4 $zero >writer.out 2>&1 &
 	writer=$!
 	reads=0
 	while kill -0 $writer 2>/dev/null; do
-		/host/tools/stamp read "/dev/$disk" --sector-size "$1" --generations found >reader.out 2>&1 ||
+		/host/tools/torn-write-check read "/dev/$disk" --sector-size "$1" --generations found >reader.out 2>&1 ||
 			fail "$what, read while they were written: $(cat reader.out)"
 		reads=$((reads + 1))
 	done

@@ -13,7 +13,7 @@
 # refused STATE: the rows on standard input are refused. The names of the devices are filled in.
 refused() {
 	sed "s/BTT/$btt/; s/PFN/$pfn/; s/DAX/$dax/; s/NMEM/$nmem/; s/LABELLED/$labelled/" >table
-	/host/tools/attribute refusals --root /sys/bus/nd <table >complaints ||
+	/host/tools/sysfs-probe refusals --root /sys/bus/nd <table >complaints ||
 		fail "while $1:
 $(cat complaints)"
 }
@@ -35,7 +35,7 @@ bind region1
 labelled=$(seed namespace region1)
 
 names
-/host/tools/attribute read-only "$ND"/* >complaints || fail "$(cat complaints)"
+/host/tools/sysfs-probe read-only "$ND"/* >complaints || fail "$(cat complaints)"
 
 # Invalid in every state.
 cat >always <<-'END'

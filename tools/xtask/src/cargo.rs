@@ -21,9 +21,8 @@ use std::process::{
     ExitCode, //
 };
 
-/// Parts of the workspace that are built for themselves: name in messages, packages. If the engine
-/// were built together with the crash explorer, it would have its feature `watch`, which the modules
-/// have not.
+/// Parts of the workspace that are built separately: name in messages, packages. Built together with
+/// the crash explorer, the engine would have its feature `watch`, which the modules do not have.
 const PARTS: [(&str, &[&str]); 2] = [
     ("tools", &["--workspace", "--exclude", ENGINE]),
     ("rust/btt_engine", &["--package", ENGINE]),
@@ -76,7 +75,7 @@ fn interleavings(cache: &Cache) -> Result<Tally> {
 
 /// `make crash`: runs the crash explorer with these arguments.
 pub(crate) fn crash(arguments: &[String]) -> Result<ExitCode> {
-    tool(&Cache::open()?, "crash", arguments)
+    tool(&Cache::open()?, "btt-crash", arguments)
 }
 
 /// `make bench-engine`: measures the engine in user space, beside libpmemblk and others.
@@ -84,7 +83,7 @@ pub(crate) fn bench_engine(arguments: &[String]) -> Result<ExitCode> {
     let cache = Cache::open()?;
     // The library is loaded while the program runs; it has no program of its own.
     host::install_more(&cache, &[("libpmemblk1", None)])?;
-    tool(&cache, "bench-engine", arguments)
+    tool(&cache, "btt-bench", arguments)
 }
 
 /// Builds the tool `name`, optimised, and runs it.

@@ -91,7 +91,7 @@ pub(crate) struct StackFiles<'a> {
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Packages of the workspace whose programs the guest tests run.
-const GUEST_TOOLS: [&str; 4] = ["attribute", "btt", "damage", "stamp"];
+const GUEST_TOOLS: [&str; 4] = ["btt", "btt-corrupt", "sysfs-probe", "torn-write-check"];
 
 /// Purpose of a kbuild run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -295,10 +295,10 @@ impl GuestFiles {
             let mut compile = Command::new("cc");
             compile.args(["-Wall", "-Wextra", "-Werror", "-O1", "-o"]);
             compile
-                .arg(place.join("library"))
-                .arg(project::root().join("tools/library/library.c"))
+                .arg(place.join("libndctl-test"))
+                .arg(project::root().join("tools/libndctl-test/libndctl-test.c"))
                 .arg("-lndctl");
-            process::run(&mut compile, &cache.log("guest-library"), step)
+            process::run(&mut compile, &cache.log("guest-libndctl-test"), step)
         })
     }
 

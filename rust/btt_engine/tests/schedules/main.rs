@@ -14,16 +14,16 @@
 
 mod medium;
 
+use btt_crash::trace::{
+    Arena,
+    SECTORS, //
+};
 use btt_engine::{
     weak,
     Btt,
     Defect,
     IoError,
     OpenParams, //
-};
-use crash::trace::{
-    Arena,
-    SECTORS, //
 };
 use medium::{
     Fault,

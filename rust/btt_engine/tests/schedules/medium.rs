@@ -6,13 +6,13 @@
 //! It is the strict medium of the crash explorer, with the explorer's arena: between two fences
 //! each word becomes durable or not by itself. Shuttle may switch threads at each access.
 
+use btt_crash::trace::Arena;
 use btt_engine::{
     Media,
     MediaError,
     Sink,
     Source, //
 };
-use crash::trace::Arena;
 use shuttle::{
     rand::{
         thread_rng,

@@ -58,7 +58,7 @@ impl Stamps {
     /// flight.
     pub(crate) fn judge(&mut self, found: &Path) -> Result<()> {
         let bytes = fs::read(found).with_context(|| format!("cannot read {}", found.display()))?;
-        let found = stamp::generations(&bytes).collect::<Vec<_>>();
+        let found = torn_write_check::generations(&bytes).collect::<Vec<_>>();
         if self.sectors.is_empty() {
             self.sectors.resize(found.len(), Sector::default());
         }
@@ -80,14 +80,14 @@ impl Stamps {
         self.under_way = Some(manner);
         let bytes =
             fs::read(records).with_context(|| format!("cannot read {}", records.display()))?;
-        for (sector, generation) in stamp::acknowledgements(&bytes) {
+        for (sector, generation) in torn_write_check::acknowledgements(&bytes) {
             let index = usize::try_from(sector).ok();
             let known = index.and_then(|index| self.sectors.get_mut(index));
             *known.with_context(|| {
                 format!("sector {sector} was acknowledged, which does not exist")
             })? = Sector {
-                generation: generation & !stamp::ZEROED,
-                stamped: generation & stamp::ZEROED == 0,
+                generation: generation & !torn_write_check::ZEROED,
+                stamped: generation & torn_write_check::ZEROED == 0,
             };
             self.acknowledged += 1;
         }
@@ -109,7 +109,7 @@ fn complaints(known: &[Sector], found: &[u64], under_way: Option<Manner>) -> Vec
         let acknowledged = if known.stamped { known.generation } else { 0 };
         found == acknowledged
             || under_way.is_some_and(|manner| {
-                found == stamp::successor(known.generation, manner.epoch)
+                found == torn_write_check::successor(known.generation, manner.epoch)
                     || (found == 0 && manner.zero)
             })
     };
@@ -148,7 +148,12 @@ mod tests {
     fn the_next_generation_is_as_good_as_the_acknowledged_one() {
         assert!(complaints(&stamped(&[0, 3, 4]), &[1, 3, 5], Some(WRITER)).is_empty());
         let later = Manner { epoch: 1, ..WRITER };
-        assert!(complaints(&stamped(&[3]), &[stamp::successor(0, 1)], Some(later)).is_empty());
+        assert!(complaints(
+            &stamped(&[3]),
+            &[torn_write_check::successor(0, 1)],
+            Some(later)
+        )
+        .is_empty());
     }
 
     #[test]
@@ -188,20 +193,24 @@ mod tests {
         let mut stamps = Stamps::default();
         write_found(0);
         stamps.judge(&found).unwrap();
-        fs::write(&records, stamp::acknowledgement(0, 2)).unwrap();
+        fs::write(&records, torn_write_check::acknowledgement(0, 2)).unwrap();
         stamps.acknowledge(&records, WRITER).unwrap();
         write_found(1);
         assert!(stamps.judge(&found).is_err());
         write_found(2);
         assert!(stamps.judge(&found).is_ok());
-        fs::write(&records, stamp::acknowledgement(0, 3 | stamp::ZEROED)).unwrap();
+        fs::write(
+            &records,
+            torn_write_check::acknowledgement(0, 3 | torn_write_check::ZEROED),
+        )
+        .unwrap();
         stamps.acknowledge(&records, WRITER).unwrap();
         write_found(2);
         assert!(stamps.judge(&found).is_err());
         stamps.acknowledge(&records, WRITER).unwrap();
         write_found(0);
         assert!(stamps.judge(&found).is_ok());
-        fs::write(&records, stamp::acknowledgement(7, 2)).unwrap();
+        fs::write(&records, torn_write_check::acknowledgement(7, 2)).unwrap();
         assert!(stamps.acknowledge(&records, WRITER).is_err());
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `bench-engine`: measures the BTT engine in user space, over files in memory, beside other ways
+//! `btt-bench`: measures the BTT engine in user space, over files in memory, beside other ways
 //! to write sectors.
 //!
 //! All strategies are set up at once and measured in turn, for a moment each, round after round, so

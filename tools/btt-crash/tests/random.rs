@@ -3,7 +3,7 @@
 //! Long random histories with power failures, and histories in which stores and fences fail as
 //! well.
 
-use crash::random::{
+use btt_crash::random::{
     self,
     Kind, //
 };

@@ -58,7 +58,7 @@ impl Left {
         let left = Self {
             directory: tempfile::tempdir().unwrap(),
         };
-        let status = Command::new(env!("CARGO_BIN_EXE_damage"))
+        let status = Command::new(env!("CARGO_BIN_EXE_btt-corrupt"))
             .arg(writer)
             .arg(left.path())
             .args(["--sector-size", &sector_size.to_string()])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `crash`: explores all plans until they are closed, and hunts the mutants.
+//! `btt-crash`: explores all plans until they are closed, and hunts the mutants.
 
 use anyhow::{
     bail,
@@ -8,8 +8,7 @@ use anyhow::{
     Context,
     Result, //
 };
-use clap::Parser;
-use crash::{
+use btt_crash::{
     mutants,
     plans::{
         self,
@@ -18,6 +17,7 @@ use crash::{
     Count,
     Violation, //
 };
+use clap::Parser;
 use indicatif::{
     HumanCount,
     HumanDuration,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `damage`: creates an image of a BTT, writes to it and damages it as a seed decides, or creates
-//! one as another implementation leaves it.
+//! `btt-corrupt`: creates an image of a BTT, writes to it and damages it as a seed decides, or
+//! creates one as another implementation leaves it.
 //!
 //! It prints one word for what it did, which tells a test what checkers should find: see [`Damage`]
 //! and [`Writer`].

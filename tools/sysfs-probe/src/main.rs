@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `attribute`: writes attributes of sysfs for tests in the guest and prints the errors by name,
+//! `sysfs-probe`: writes attributes of sysfs for tests in the guest and prints the errors by name,
 //! prints the values of all attributes, and injects faults into operations.
 //!
 //! A shell can tell that a write failed, but not with which error. And a process for each row of a

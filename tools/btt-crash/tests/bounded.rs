@@ -2,7 +2,7 @@
 
 //! The part of the exploration that takes less than a minute. `make crash` does the rest.
 
-use crash::{
+use btt_crash::{
     mutants,
     plans, //
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `stamp`: the writer and the reader in the guest. The library describes the formats.
+//! `torn-write-check`: the writer and the reader in the guest. The library describes the formats.
 
 use anyhow::{
     ensure,
@@ -176,10 +176,13 @@ fn write_zone(writer: &Writer<'_>, first: u64, generations: &mut [u64]) -> Resul
         for ((sector, generation), contents) in
             written.zip(bytes.chunks_exact_mut(sector_size as usize))
         {
-            *generation = stamp::successor(*generation, writer.epoch);
-            stamp::fill(contents, sector, *generation);
-            let flag = if zeroed { stamp::ZEROED } else { 0 };
-            records.extend(stamp::acknowledgement(sector, *generation | flag));
+            *generation = torn_write_check::successor(*generation, writer.epoch);
+            torn_write_check::fill(contents, sector, *generation);
+            let flag = if zeroed { torn_write_check::ZEROED } else { 0 };
+            records.extend(torn_write_check::acknowledgement(
+                sector,
+                *generation | flag,
+            ));
         }
         let offset = (first + start as u64) * sector_size;
         if zeroed {
@@ -219,7 +222,7 @@ fn write(
         Some(path) => {
             let bytes =
                 fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            stamp::generations(&bytes).collect::<Vec<_>>()
+            torn_write_check::generations(&bytes).collect::<Vec<_>>()
         }
         None => vec![0; sectors as usize],
     };
@@ -269,11 +272,12 @@ fn read(device: &Device, generations: &Path) -> Result<ExitCode> {
         file.read_exact_at(bytes, offset)
             .with_context(|| format!("cannot read at {offset}"))?;
         for (sector, contents) in (first..).zip(bytes.chunks_exact(device.sector_size as usize)) {
-            let generation = stamp::generation(contents, sector).unwrap_or_else(|error| {
-                eprintln!("sector {sector}: {error}");
-                torn += 1;
-                0
-            });
+            let generation =
+                torn_write_check::generation(contents, sector).unwrap_or_else(|error| {
+                    eprintln!("sector {sector}: {error}");
+                    torn += 1;
+                    0
+                });
             found.extend(generation.to_le_bytes());
         }
     }
