@@ -20,6 +20,11 @@ use nd_format::{
     },
     uuid::Uuid, //
 };
+use rand::{
+    rngs::SmallRng,
+    RngExt,
+    SeedableRng, //
+};
 use std::cell::RefCell;
 use support::*;
 
@@ -95,24 +100,12 @@ impl Media for Recorder {
     }
 }
 
-/// Pseudo-random numbers, the same ones in every run (Marsaglia's xorshift).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
-
 /// Calls `check` with media as a power failure leaves them: all epochs up to some point are
 /// complete, and any words of the next one are there. `check` also gets the number of that epoch.
 fn power_failures(
     before: &[u8],
     epochs: &[Epoch],
-    random: &mut Random,
+    random: &mut SmallRng,
     check: impl Fn(&Ram, usize),
 ) {
     const IMAGES: usize = 12;
@@ -123,12 +116,12 @@ fn power_failures(
         for image in 0..IMAGES {
             for (offset, bytes) in epoch {
                 // Nothing of a store, all of it, or some of its words.
-                match (image, random.next() % 3) {
+                match (image, random.random_range(..3)) {
                     (0, _) | (_, 0) => {}
                     (1, _) | (_, 1) => media.put(*offset, bytes),
                     _ => {
                         for (word, bytes) in (*offset..).step_by(8).zip(bytes.chunks(8)) {
-                            if random.next() % 2 == 0 {
+                            if random.random::<bool>() {
                                 media.put(word, bytes);
                             }
                         }
@@ -148,7 +141,7 @@ fn power_failures(
 
 #[test]
 fn creation_leaves_none_or_a_whole_one() {
-    let mut random = Random(1);
+    let mut random = SmallRng::seed_from_u64(1);
     for version in [Version::V1_1, Version::V2_0] {
         let setup = Setup {
             version,
@@ -194,7 +187,7 @@ fn creation_leaves_none_or_a_whole_one() {
 
 #[test]
 fn restoring_can_be_interrupted() {
-    let mut random = Random(2);
+    let mut random = SmallRng::seed_from_u64(2);
     let setup = Setup::default();
     let btt = setup.fresh(16 * MIB + 4096);
     write(&btt, 3, 50, 1, 0);

@@ -10,6 +10,11 @@ use anyhow::{
     anyhow,
     Result, //
 };
+use rand::{
+    rngs::SmallRng,
+    RngExt,
+    SeedableRng, //
+};
 use std::{
     fmt,
     sync::Barrier,
@@ -94,19 +99,6 @@ pub(crate) struct Sample {
     pub(crate) fences: f64,
 }
 
-/// Pseudo-random numbers (Marsaglia's xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        // The high half times the limit: even enough, and without a division.
-        ((self.0 >> 32) * limit) >> 32
-    }
-}
-
 /// Runs a load for about `time`. Threads use sectors of their own.
 pub(crate) fn run(
     strategy: &dyn Strategy,
@@ -153,7 +145,7 @@ fn one_thread(
     let first = share * thread as u64;
     // Requests begin at multiples of their size, as those of file systems mostly do.
     let places = share / count;
-    let mut random = Random(seed ^ (thread as u64 + 1) << 32 | 1);
+    let mut random = SmallRng::seed_from_u64(seed ^ (thread as u64 + 1) << 32);
     let mut room = vec![0xa5; load.bytes + 4096];
     let skip = room.as_ptr().align_offset(4096);
     let bytes = &mut room[skip..skip + load.bytes];
@@ -163,7 +155,7 @@ fn one_thread(
     let mut requests = 0;
     loop {
         for _ in 0..BURST {
-            let lba = first + random.below(places) * count;
+            let lba = first + random.random_range(..places) * count;
             match load.operation {
                 Operation::Write => strategy.write(lba, bytes, thread)?,
                 Operation::Read => strategy.read(lba, bytes, thread)?,

@@ -40,10 +40,12 @@ use btt_engine::{
     Btt,
     IoError, //
 };
-use std::cell::{
-    Cell,
-    RefCell, //
+use rand::{
+    rngs::SmallRng,
+    RngExt,
+    SeedableRng, //
 };
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -93,17 +95,12 @@ pub struct Tally {
     pub beginnings: usize,
 }
 
-/// Pseudo-random numbers, the same ones for the same seed (Marsaglia's xorshift).
-struct Random(Cell<u64>);
+/// Pseudo-random numbers, the same ones for the same seed.
+struct Random(RefCell<SmallRng>);
 
 impl Random {
     fn below(&self, limit: u64) -> u64 {
-        let mut state = self.0.get();
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        self.0.set(state);
-        (state >> 11) % limit
+        self.0.borrow_mut().random_range(..limit)
     }
 }
 
@@ -171,7 +168,7 @@ pub fn run(seed: u64, requests: usize, kind: Kind) -> Result<Tally, String> {
     let layout = Layout::new(&[used], format);
     let mut history = History {
         kind,
-        random: Rc::new(Random(Cell::new(seed | 1))),
+        random: Rc::new(Random(RefCell::new(SmallRng::seed_from_u64(seed)))),
         tally: Tally::default(),
         doubts: Allowed::new(),
         has_failed: false,

@@ -13,6 +13,11 @@ use btt_engine::{
     Sink,
     Source, //
 };
+use rand::{
+    rngs::SmallRng,
+    RngExt,
+    SeedableRng, //
+};
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -93,7 +98,7 @@ struct State {
 
 /// Random events.
 struct Chance {
-    random: u32,
+    random: SmallRng,
     /// Number of accesses until this range is lost.
     left: u32,
     lost: Range<u64>,
@@ -133,7 +138,7 @@ impl Medium {
     /// accesses.
     pub(crate) fn lose_after(&self, accesses: u32, lost: Range<u64>) {
         self.state().chance = Some(Chance {
-            random: accesses | 1,
+            random: SmallRng::seed_from_u64(accesses.into()),
             left: accesses,
             lost,
         });
@@ -185,11 +190,7 @@ impl Medium {
             bad.push(lost.clone());
         }
         *left = left.saturating_sub(1);
-        // Marsaglia's xorshift.
-        *random ^= *random << 13;
-        *random ^= *random >> 17;
-        *random ^= *random << 5;
-        let waits = *random % 16 == 0;
+        let waits = random.random_ratio(1, 16);
         drop(state);
         if waits {
             // On an idle machine a yield returns at once, and on a busy one it waits far too long.
