@@ -17,6 +17,7 @@ mod accelerator;
 mod bench;
 mod cache;
 mod cargo;
+mod ci;
 mod debian;
 mod demo;
 mod firmware;
@@ -101,6 +102,8 @@ enum Command {
     },
     /// Check formatting, the width of comments, and lints, with warnings denied.
     Check,
+    /// Run the check, the tests and the comparison with the budgets, and count all of them.
+    Ci(suite::Selection),
     /// Remove build results from the checkout. The cache stays.
     Clean,
 }
@@ -123,6 +126,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Crash { arguments } => cargo::crash(&arguments),
         Command::BenchEngine { arguments } => cargo::bench_engine(&arguments),
         Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),
+        Command::Ci(selection) => Ok(ci::run(&selection)),
         Command::Clean => project::clean().map(|()| ExitCode::SUCCESS),
     }
 }

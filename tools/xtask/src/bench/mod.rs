@@ -54,7 +54,7 @@ use std::{
 const NVDIMM: u64 = 128 * MIB;
 
 /// Arguments of a measurement.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 pub(crate) struct Options {
     /// Count the guest's instructions instead of measuring time.
     #[arg(long)]
@@ -78,6 +78,16 @@ pub(crate) struct Options {
     /// Print the tables and leave the documentation as it is.
     #[arg(long)]
     dry_run: bool,
+}
+
+impl Options {
+    /// Returns the options of `make bench ARGS="--budget"`.
+    pub(crate) fn budget() -> Self {
+        Self {
+            budget: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// `make bench`.

@@ -208,13 +208,18 @@ pub(crate) fn test(selection: &Selection) -> Result<ExitCode> {
     if selection.list {
         return list(selection);
     }
+    Ok(tally(selection)?.close())
+}
+
+/// Runs unit tests and guest tests, and counts them.
+pub(crate) fn tally(selection: &Selection) -> Result<Tally> {
     let mut tally = Tally::default();
     let machine = Machine::prepare(Flavour::Ordinary)?;
     if selection.is_general() {
         tally.add(cargo::unit()?);
     }
     tally.add(in_guests(&machine, selection, Flavour::Ordinary)?);
-    Ok(tally.close())
+    Ok(tally)
 }
 
 /// `make test-debug` and `make test-realtime`: guest tests on another kernel. Without `--stack`,
