@@ -4,12 +4,12 @@
 
 use crate::{
     bus_type::type_id,
-    page_map::DaxMode,
+    pfn::DaxMode,
     Btt,
     Bus,
     Dimm,
     Namespace,
-    PageMap,
+    PfnDevice,
     Region, //
 };
 use kernel::device::{
@@ -32,7 +32,7 @@ pub enum Kind<'a> {
     /// `bttN.M`.
     Btt(&'a Node<Btt>),
     /// `pfnN.M` or `daxN.M`.
-    PageMap(&'a Node<PageMap>),
+    Pfn(&'a Node<PfnDevice>),
 }
 
 impl<'a> Kind<'a> {
@@ -45,8 +45,8 @@ impl<'a> Kind<'a> {
         if let Some(btt) = Node::from_device(device) {
             return Some(Self::Btt(btt));
         }
-        if let Some(page_map) = Node::from_device(device) {
-            return Some(Self::PageMap(page_map));
+        if let Some(pfn) = Node::from_device(device) {
+            return Some(Self::Pfn(pfn));
         }
         if let Some(region) = Node::from_device(device) {
             return Some(Self::Region(region));
@@ -66,8 +66,8 @@ impl<'a> Kind<'a> {
             Self::Region(_) => type_id::REGION,
             Self::Namespace(namespace) => namespace.region().namespace_type(),
             Self::Btt(btt) => btt.region().namespace_type(),
-            Self::PageMap(page_map) => match page_map.mode() {
-                DaxMode::FsDax => page_map.region().namespace_type(),
+            Self::Pfn(pfn) => match pfn.mode() {
+                DaxMode::FsDax => pfn.region().namespace_type(),
                 DaxMode::DevDax => type_id::DAX,
             },
         }
@@ -80,7 +80,7 @@ impl<'a> Kind<'a> {
             Self::Region(region) => Some(region),
             Self::Namespace(namespace) => Some(namespace.region()),
             Self::Btt(btt) => Some(btt.region()),
-            Self::PageMap(page_map) => Some(page_map.region()),
+            Self::Pfn(pfn) => Some(pfn.region()),
         }
     }
 

@@ -34,8 +34,8 @@ mod ioctl;
 mod kind;
 pub mod legacy_memory;
 pub mod namespace;
-mod page_map;
 mod personality;
+mod pfn;
 pub mod provider;
 pub mod range_set;
 pub mod region;
@@ -58,9 +58,9 @@ pub use self::{
     dimm::Dimm,
     kind::Kind,
     namespace::Namespace,
-    page_map::{
-        PageMap,
-        PageMapConfig, //
+    pfn::{
+        PfnConfig,
+        PfnDevice, //
     },
     region::Region, //
 };

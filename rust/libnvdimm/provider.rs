@@ -240,7 +240,7 @@ pub struct RegionDescription {
     /// NUMA node that the memory would belong to as system memory, negative for none.
     pub target_node: i32,
     /// Whether the raw namespace may have a memmap.
-    pub page_map: bool,
+    pub memmap: bool,
     /// How far stores must be flushed, if the platform says.
     pub persistence: Option<PersistenceDomain>,
     /// Further attributes.

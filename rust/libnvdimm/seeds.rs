@@ -8,11 +8,11 @@
 use crate::{
     async_work,
     ids::ChildId,
-    page_map::{
-        DaxMode,
-        PageMap, //
-    },
     personality::Personality,
+    pfn::{
+        DaxMode,
+        PfnDevice, //
+    },
     Btt,
     Kind,
     Namespace,
@@ -56,8 +56,8 @@ pub(crate) struct Seeds {
     open: bool,
     namespace: Option<ARef<Node<Namespace>>>,
     btt: Option<ARef<Node<Btt>>>,
-    pfn: Option<ARef<Node<PageMap>>>,
-    dax: Option<ARef<Node<PageMap>>>,
+    pfn: Option<ARef<Node<PfnDevice>>>,
+    dax: Option<ARef<Node<PfnDevice>>>,
 }
 
 impl Seeds {
@@ -85,7 +85,7 @@ impl Seeds {
     }
 
     /// Returns the seed of pfn or dax devices.
-    pub(crate) fn page_map(&self, mode: DaxMode) -> Option<&Node<PageMap>> {
+    pub(crate) fn pfn_device(&self, mode: DaxMode) -> Option<&Node<PfnDevice>> {
         match mode {
             DaxMode::FsDax => self.pfn.as_deref(),
             DaxMode::DevDax => self.dax.as_deref(),
@@ -105,8 +105,8 @@ impl Seeds {
 /// Creates the seeds of a region that was just enabled, except the namespace seed.
 pub(crate) fn create_all(region: &Node<Region>) {
     create_btt(region, None);
-    create_page_map(region, DaxMode::FsDax, None);
-    create_page_map(region, DaxMode::DevDax, None);
+    create_pfn_device(region, DaxMode::FsDax, None);
+    create_pfn_device(region, DaxMode::DevDax, None);
 }
 
 fn create_btt(region: &Node<Region>, old: Option<&Node<Btt>>) {
@@ -115,8 +115,8 @@ fn create_btt(region: &Node<Region>, old: Option<&Node<Btt>>) {
     });
 }
 
-fn create_page_map(region: &Node<Region>, mode: DaxMode, old: Option<&Node<PageMap>>) {
-    let created = PageMap::create_seed(region, mode);
+fn create_pfn_device(region: &Node<Region>, mode: DaxMode, old: Option<&Node<PfnDevice>>) {
+    let created = PfnDevice::create_seed(region, mode);
     match mode {
         DaxMode::FsDax => replace(region, "pfn", created, old, |seeds| &mut seeds.pfn),
         DaxMode::DevDax => replace(region, "dax", created, old, |seeds| &mut seeds.dax),
@@ -163,11 +163,11 @@ pub(crate) fn advance(device: Kind<'_>) {
             }
             advance_claimed(btt);
         }
-        Kind::PageMap(page_map) => {
-            if is_seed(page_map) {
-                create_page_map(page_map.region(), page_map.mode(), Some(page_map));
+        Kind::Pfn(pfn) => {
+            if is_seed(pfn) {
+                create_pfn_device(pfn.region(), pfn.mode(), Some(pfn));
             }
-            advance_claimed(page_map);
+            advance_claimed(pfn);
         }
         Kind::Bus(_) | Kind::Dimm(_) | Kind::Region(_) => (),
     }

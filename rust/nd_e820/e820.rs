@@ -83,7 +83,7 @@ fn register_range(bus: &Node<Bus>, range: LegacyRange) -> Result {
             numa_node: range.numa_node,
             target_node: range.target_node,
             // The range was taken from system memory, so there is space for its memmap.
-            page_map: true,
+            memmap: true,
             persistence: None,
             groups: GroupList::EMPTY,
             private: None,

@@ -15,11 +15,11 @@ use nd::{
     claim::ClaimClass,
     namespace::OpenNamespace,
     Btt,
-    PageMap,
-    PageMapConfig, //
+    PfnConfig,
+    PfnDevice, //
 };
 use nd_btt::Detection;
-use nd_format::page_map::{
+use nd_format::pfn::{
     Info,
     Purpose,
     INFO_OFFSET, //
@@ -55,7 +55,7 @@ pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
 /// a multiple of the page size.
 fn check_pages(namespace: &OpenNamespace) -> Result {
     let page = PAGE_SIZE as u64;
-    if namespace.region().has_page_map() && namespace.size() % page != 0 {
+    if namespace.region().wants_memmap() && namespace.size() % page != 0 {
         dev_err!(
             namespace.node(),
             "has no raw disk: its size is {:#x}, expected a multiple of {page:#x} (write 1 to force_raw to do without a memmap)\n",
@@ -71,12 +71,12 @@ fn check_pages(namespace: &OpenNamespace) -> Result {
 fn hand_over(namespace: &OpenNamespace, found: &Info) -> Result<Error> {
     match (found.purpose, namespace.claim_class()) {
         (Purpose::FileSystem, ClaimClass::None | ClaimClass::Pfn) => {
-            let config = PageMapConfig {
+            let config = PfnConfig {
                 uuid: found.uuid,
                 location: found.location,
                 align: found.align,
             };
-            PageMap::autodetected(namespace, config)?;
+            PfnDevice::autodetected(namespace, config)?;
             Ok(ENXIO)
         }
         // A raw disk would overwrite it.

@@ -30,11 +30,11 @@ use kernel_ext::{
 use nd::{
     namespace::OpenNamespace,
     Kind,
-    PageMap,
-    PageMapConfig, //
+    PfnConfig,
+    PfnDevice, //
 };
 use nd_btt::Text;
-use nd_format::page_map::{
+use nd_format::pfn::{
     Defect,
     Info,
     Location,
@@ -48,7 +48,7 @@ use nd_format::page_map::{
 /// The disk of a pfn device. Dropping it removes the disk.
 pub(crate) struct PfnDisk<'bound> {
     disk: RawDisk<'bound>,
-    device: ARef<Node<PageMap>>,
+    device: ARef<Node<PfnDevice>>,
 }
 
 impl<'bound> PfnDisk<'bound> {
@@ -60,9 +60,9 @@ impl<'bound> PfnDisk<'bound> {
     /// `EINVAL`: it does not begin at the start of a section of memory. `EBUSY`: its memory is in
     /// use. `EOPNOTSUPP`: it has a pfn info block of this UUID with another configuration, or one
     /// that cannot be used.
-    pub(crate) fn new(bound: &'bound Device<Bound>, device: &Node<PageMap>) -> Result<Self> {
+    pub(crate) fn new(bound: &'bound Device<Bound>, device: &Node<PfnDevice>) -> Result<Self> {
         // A seed, which is not configured yet, is refused without a message.
-        let namespace = OpenNamespace::of(Kind::PageMap(device))?;
+        let namespace = OpenNamespace::of(Kind::Pfn(device))?;
         let config = device.config()?;
         let range = namespace
             .map()
@@ -170,7 +170,7 @@ fn refuse(namespace: &OpenNamespace, misfit: Defect) -> Error {
 
 /// Fails if the info block has another alignment or another place of the memmap than configured:
 /// both stay as they were when it was created.
-fn check(device: &Node<PageMap>, found: &Info, config: &PageMapConfig) -> Result {
+fn check(device: &Node<PfnDevice>, found: &Info, config: &PfnConfig) -> Result {
     if found.align != config.align || found.location != config.location {
         dev_err!(
             device,
@@ -186,10 +186,10 @@ fn check(device: &Node<PageMap>, found: &Info, config: &PageMapConfig) -> Result
 }
 
 fn create(
-    device: &Node<PageMap>,
+    device: &Node<PfnDevice>,
     namespace: &OpenNamespace,
     range: &PmemRange,
-    config: &PageMapConfig,
+    config: &PfnConfig,
 ) -> Result<Info> {
     if namespace.region().is_read_only() {
         dev_err!(

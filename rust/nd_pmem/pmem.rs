@@ -59,7 +59,7 @@ impl<'bound> PmemDisk<'bound> {
                 RawDisk::new(device, &namespace, range).map(Self::Raw)
             }
             Kind::Btt(btt) => AttachedBtt::new(device, btt).map(Self::Btt),
-            Kind::PageMap(pfn) => PfnDisk::new(device, pfn).map(Self::Pfn),
+            Kind::Pfn(pfn) => PfnDisk::new(device, pfn).map(Self::Pfn),
             _ => Err(ENODEV),
         }
     }
@@ -80,7 +80,7 @@ impl Driver<NdBus> for PmemDriver {
         match (Kind::of(device), disk.get_ref()) {
             (_, PmemDisk::Btt(btt)) => btt.write_back(),
             (Some(Kind::Namespace(namespace)), _) => namespace.region().fence(),
-            (Some(Kind::PageMap(pfn)), _) => pfn.region().fence(),
+            (Some(Kind::Pfn(pfn)), _) => pfn.region().fence(),
             _ => (),
         }
     }

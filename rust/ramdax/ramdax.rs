@@ -199,7 +199,7 @@ fn register_region(bus: &Node<Bus>, registered: RangeDimm) -> Result {
             }),
             numa_node: range.numa_node,
             target_node: range.target_node,
-            page_map: false,
+            memmap: false,
             persistence: None,
             groups: GroupList::EMPTY,
             private: None,

@@ -7,8 +7,8 @@
 
 use crate::{
     bus::BusLock,
-    page_map::DaxMode,
     personality::Personality as _,
+    pfn::DaxMode,
     Bus,
     Kind,
     Namespace, //
@@ -64,9 +64,7 @@ fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
     let namespace = match Kind::of(child)? {
         Kind::Namespace(namespace) => ARef::from(namespace),
         Kind::Btt(btt) => btt.claimed_namespace()?,
-        Kind::PageMap(page_map) if page_map.mode() == DaxMode::FsDax => {
-            page_map.claimed_namespace()?
-        }
+        Kind::Pfn(pfn) if pfn.mode() == DaxMode::FsDax => pfn.claimed_namespace()?,
         _ => return None,
     };
     has_driver(child).then_some(namespace)

@@ -45,7 +45,7 @@ impl OpenNamespace {
                 ARef::from(namespace)
             }
             Kind::Btt(btt) => claimed(btt)?,
-            Kind::PageMap(page_map) => claimed(page_map)?,
+            Kind::Pfn(pfn) => claimed(pfn)?,
             _ => return Err(ENODEV),
         };
         if namespace.is_refused() {

@@ -54,7 +54,7 @@ static MODE: Attribute<Namespace> = Attribute::read_only(c"mode", |namespace, ou
             HolderKind::Pfn => "memory",
             HolderKind::Dax => "dax",
         },
-        None if namespace.region().has_page_map() && !namespace.is_forced_raw() => "memory",
+        None if namespace.region().wants_memmap() && !namespace.is_forced_raw() => "memory",
         None => "raw",
     };
     line!(out, "{mode}")

@@ -20,8 +20,8 @@ use crate::{
     async_work::Removal,
     bus::BusLock,
     claim::ClaimClass,
-    page_map::DaxMode,
     personality::Personality as _,
+    pfn::DaxMode,
     seeds::is_seed,
     text::Foreign,
     Kind,
@@ -327,9 +327,7 @@ fn is_taken(region: &Region, uuid: Uuid) -> bool {
             let found = match Kind::of(device) {
                 Some(Kind::Namespace(namespace)) => namespace.content.lock().uuid,
                 Some(Kind::Btt(btt)) => btt.identity().lock().uuid,
-                Some(Kind::PageMap(page_map)) if page_map.mode() == DaxMode::FsDax => {
-                    page_map.identity().lock().uuid
-                }
+                Some(Kind::Pfn(pfn)) if pfn.mode() == DaxMode::FsDax => pfn.identity().lock().uuid,
                 _ => None,
             };
             taken |= found == Some(uuid);

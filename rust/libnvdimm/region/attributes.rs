@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     attributes::Common,
-    page_map::DaxMode,
+    pfn::DaxMode,
     provider::PersistenceDomain,
     seeds::Seeds,
     text::{
@@ -156,10 +156,10 @@ static BTT_SEED: Attribute<Region> = Attribute::read_only(c"btt_seed", |region, 
     show_seed(region, out, Seeds::btt)
 });
 static PFN_SEED: Attribute<Region> = Attribute::read_only(c"pfn_seed", |region, out| {
-    show_seed(region, out, |seeds| seeds.page_map(DaxMode::FsDax))
+    show_seed(region, out, |seeds| seeds.pfn_device(DaxMode::FsDax))
 });
 static DAX_SEED: Attribute<Region> = Attribute::read_only(c"dax_seed", |region, out| {
-    show_seed(region, out, |seeds| seeds.page_map(DaxMode::DevDax))
+    show_seed(region, out, |seeds| seeds.pfn_device(DaxMode::DevDax))
 });
 
 static READ_ONLY_FLAG: Attribute<Region> = Attribute::<Region>::read_write(

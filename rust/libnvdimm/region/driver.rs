@@ -19,7 +19,7 @@ use crate::{
     Btt,
     Kind,
     Namespace,
-    PageMap,
+    PfnDevice,
     TypeMask, //
 };
 use kernel::{
@@ -134,14 +134,14 @@ fn disable(region: &Node<Region>) {
         jobs::drain();
         // Personalities are removed before the namespaces that they claim.
         let gone = unregister_all::<Btt>(region)
-            + unregister_all::<PageMap>(region)
+            + unregister_all::<PfnDevice>(region)
             + unregister_all::<Namespace>(region);
         if gone != 0 {
             continue;
         }
         // A child that is marked dead is deleted by another thread, which may not have scheduled
         // that yet.
-        if !has::<Btt>(region) && !has::<PageMap>(region) && !has::<Namespace>(region) {
+        if !has::<Btt>(region) && !has::<PfnDevice>(region) && !has::<Namespace>(region) {
             break;
         }
         fsleep(Delta::from_millis(1));

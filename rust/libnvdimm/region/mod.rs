@@ -273,8 +273,8 @@ impl Region {
     }
 
     /// Returns `true` if the raw namespace gets a memmap unless `force_raw` is set.
-    pub fn has_page_map(&self) -> bool {
-        self.description.page_map
+    pub fn wants_memmap(&self) -> bool {
+        self.description.memmap
     }
 }
 

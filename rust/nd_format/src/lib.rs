@@ -14,7 +14,7 @@ pub mod btt;
 pub mod fletcher;
 pub mod label;
 pub mod nfit;
-pub mod page_map;
+pub mod pfn;
 pub mod sort;
 pub mod uapi;
 pub mod uuid;

@@ -261,7 +261,7 @@ impl<'t> RegionPlan<'t> {
                 numa_node,
                 target_node,
                 // Firmware may describe far more persistent memory than there is room for a memmap.
-                page_map: false,
+                memmap: false,
                 persistence: persistence.map(|domain| match domain {
                     nfit::PersistenceDomain::CpuCache => PersistenceDomain::CpuCache,
                     nfit::PersistenceDomain::MemoryController => {

@@ -45,12 +45,12 @@ use kernel_ext::{
     mm::huge_page_sizes, //
 };
 use nd_format::{
-    page_map::Location,
+    pfn::Location,
     uuid::Uuid, //
 };
 
-static PFN: Table<PageMap> = Table::named(c"nd_pfn", attributes::GROUPS.list());
-static DAX: Table<PageMap> = Table::named(c"nd_dax", attributes::GROUPS.list());
+static PFN: Table<PfnDevice> = Table::named(c"nd_pfn", attributes::GROUPS.list());
+static DAX: Table<PfnDevice> = Table::named(c"nd_dax", attributes::GROUPS.list());
 
 /// The mode of a namespace with a memmap, as ndctl calls it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(crate) enum DaxMode {
 
 /// A pfn or dax device.
 #[pin_data]
-pub struct PageMap {
+pub struct PfnDevice {
     id: ChildId,
     mode: DaxMode,
     align: Atomic<u64>,
@@ -79,7 +79,7 @@ pub struct PageMap {
 
 /// A complete configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PageMapConfig {
+pub struct PfnConfig {
     /// UUID of the device.
     pub uuid: Uuid,
     /// Location of the memmap.
@@ -88,24 +88,24 @@ pub struct PageMapConfig {
     pub align: u64,
 }
 
-impl DeviceType for PageMap {
+impl DeviceType for PfnDevice {
     fn tables() -> &'static [&'static Table<Self>] {
-        static TABLES: [&Table<PageMap>; 2] = [&PFN, &DAX];
+        static TABLES: [&Table<PfnDevice>; 2] = [&PFN, &DAX];
         &TABLES
     }
 }
 
-impl RegionChild for PageMap {
+impl RegionChild for PfnDevice {
     fn id(&self) -> &ChildId {
         &self.id
     }
 
     fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
-        seeds.page_map(self.mode)
+        seeds.pfn_device(self.mode)
     }
 }
 
-impl Personality for PageMap {
+impl Personality for PfnDevice {
     fn kind(&self) -> HolderKind {
         match self.mode {
             DaxMode::FsDax => HolderKind::Pfn,
@@ -122,11 +122,11 @@ impl Personality for PageMap {
     }
 }
 
-impl PageMap {
+impl PfnDevice {
     fn create(
         id: ChildId,
         mode: DaxMode,
-        config: Option<PageMapConfig>,
+        config: Option<PfnConfig>,
         identity: Identity,
     ) -> Result<ARef<Node<Self>>> {
         let (table, prefix) = match mode {
@@ -160,7 +160,7 @@ impl PageMap {
 
     /// Creates a device for the pfn info block that was detected on `namespace`, and registers it
     /// in the background.
-    pub fn autodetected(namespace: &Node<Namespace>, found: PageMapConfig) -> Result {
+    pub fn autodetected(namespace: &Node<Namespace>, found: PfnConfig) -> Result {
         let id = ChildId::allocate(namespace.region(), Region::pfn_ids)?;
         let identity = Identity::detected(namespace, HolderKind::Pfn, &id, found.uuid)?;
         let created = Self::create(id, DaxMode::FsDax, Some(found), identity)?;
@@ -169,12 +169,12 @@ impl PageMap {
 
     /// Returns the configuration. Fails with `ENODEV` if there is no UUID or no namespace, and with
     /// `ENXIO` if the location of the memmap is not configured.
-    pub fn config(&self) -> Result<PageMapConfig> {
+    pub fn config(&self) -> Result<PfnConfig> {
         let uuid = {
             let identity = self.identity.lock();
             identity.claim.as_ref().and(identity.uuid).ok_or(ENODEV)?
         };
-        Ok(PageMapConfig {
+        Ok(PfnConfig {
             uuid,
             location: self.location.lock().ok_or(ENXIO)?,
             align: self.align(),

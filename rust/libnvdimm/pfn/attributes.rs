@@ -4,7 +4,7 @@
 
 use super::{
     supported_alignments,
-    PageMap, //
+    PfnDevice, //
 };
 use crate::{
     attributes::Common,
@@ -32,21 +32,21 @@ use kernel_ext::{
         Groups, //
     },
 };
-use nd_format::page_map::Location;
+use nd_format::pfn::Location;
 
-static UUID: Attribute<PageMap> = personality::uuid();
-static NAMESPACE: Attribute<PageMap> = personality::namespace();
+static UUID: Attribute<PfnDevice> = personality::uuid();
+static NAMESPACE: Attribute<PfnDevice> = personality::namespace();
 
-static MODE: Attribute<PageMap> = Attribute::<PageMap>::read_write(
+static MODE: Attribute<PfnDevice> = Attribute::<PfnDevice>::read_write(
     c"mode",
-    |page_map, out| match *page_map.location.lock() {
+    |pfn, out| match *pfn.location.lock() {
         None => line!(out, "none"),
         Some(Location::Ram) => line!(out, "ram"),
         Some(Location::Pmem) => line!(out, "pmem"),
     },
-    |page_map, input| {
-        let page_map = UnboundPersonality::new(page_map)?;
-        *page_map.location.lock() = match text::without_newline(input) {
+    |pfn, input| {
+        let pfn = UnboundPersonality::new(pfn)?;
+        *pfn.location.lock() = match text::without_newline(input) {
             b"pmem" => Some(Location::Pmem),
             b"ram" => Some(Location::Ram),
             b"none" => None,
@@ -57,19 +57,19 @@ static MODE: Attribute<PageMap> = Attribute::<PageMap>::read_write(
 )
 .expecting("none, ram or pmem");
 
-static ALIGN: Attribute<PageMap> = Attribute::<PageMap>::read_write(
+static ALIGN: Attribute<PfnDevice> = Attribute::<PfnDevice>::read_write(
     c"align",
-    |page_map, out| line!(out, "{}", page_map.align()),
-    |page_map, input| {
-        let page_map = UnboundPersonality::new(page_map)?;
+    |pfn, out| line!(out, "{}", pfn.align()),
+    |pfn, input| {
+        let pfn = UnboundPersonality::new(pfn)?;
         let align = text::parse_choice(input, supported_alignments())?;
-        page_map.align.store(align, Relaxed);
+        pfn.align.store(align, Relaxed);
         Ok(())
     },
 )
 .expecting("one of supported_alignments");
 
-static SUPPORTED_ALIGNMENTS: Attribute<PageMap> =
+static SUPPORTED_ALIGNMENTS: Attribute<PfnDevice> =
     Attribute::read_only(c"supported_alignments", |_, out| {
         for align in supported_alignments() {
             print!(out, "{align} ")?;
@@ -78,24 +78,24 @@ static SUPPORTED_ALIGNMENTS: Attribute<PageMap> =
     });
 
 /// Returns the physical addresses of the data. Fails with `ENXIO` while no driver is bound.
-fn data_of_enabled(page_map: &Node<PageMap>) -> Result<Range<u64>> {
-    let device_lock = page_map.lock_device();
+fn data_of_enabled(pfn: &Node<PfnDevice>) -> Result<Range<u64>> {
+    let device_lock = pfn.lock_device();
     if !device_lock.is_bound() {
         return Err(ENXIO);
     }
-    Ok(page_map.data.lock().clone())
+    Ok(pfn.data.lock().clone())
 }
 
-static RESOURCE: Attribute<PageMap> = Attribute::root_read_only(c"resource", |page_map, out| {
-    line!(out, "{:#x}", data_of_enabled(page_map)?.start)
+static RESOURCE: Attribute<PfnDevice> = Attribute::root_read_only(c"resource", |pfn, out| {
+    line!(out, "{:#x}", data_of_enabled(pfn)?.start)
 });
 
-static SIZE: Attribute<PageMap> = Attribute::read_only(c"size", |page_map, out| {
-    let data = data_of_enabled(page_map)?;
+static SIZE: Attribute<PfnDevice> = Attribute::read_only(c"size", |pfn, out| {
+    let data = data_of_enabled(pfn)?;
     line!(out, "{}", data.end.saturating_sub(data.start))
 });
 
-static ATTRIBUTES: Attributes<PageMap, 7> = Attributes::new([
+static ATTRIBUTES: Attributes<PfnDevice, 7> = Attributes::new([
     &MODE,
     &ALIGN,
     &SUPPORTED_ALIGNMENTS,
@@ -104,9 +104,9 @@ static ATTRIBUTES: Attributes<PageMap, 7> = Attributes::new([
     &RESOURCE,
     &SIZE,
 ]);
-static GROUP: Group<PageMap> = Group::new(&ATTRIBUTES);
-pub(super) static GROUPS: Groups<PageMap, 3> = Groups::new([
-    Common::<PageMap>::IDENTITY,
-    Common::<PageMap>::PLACE,
+static GROUP: Group<PfnDevice> = Group::new(&ATTRIBUTES);
+pub(super) static GROUPS: Groups<PfnDevice, 3> = Groups::new([
+    Common::<PfnDevice>::IDENTITY,
+    Common::<PfnDevice>::PLACE,
     &GROUP,
 ]);

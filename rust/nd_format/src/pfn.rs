@@ -9,7 +9,7 @@
 //!
 //! info block
 //!     0 signature "NVDIMM_PFN_INFO\0" or "NVDIMM_DAX_INFO\0"    72 mode: 1 ram, 2 pmem
-//!    16 uuid of the page map                                    76 start_pad     (version 1.1)
+//!    16 uuid of the device                                      76 start_pad     (version 1.1)
 //!    32 uuid of the namespace                                   80 end_trunc     (1.1)
 //!    48 flags                                                   84 align         (1.2)
 //!    52 version major, minor (u16 each)                         88 page_size     (1.4)
