@@ -4,7 +4,6 @@
 
 use crate::{
     bus_type::type_id,
-    pfn::DaxMode,
     Btt,
     Bus,
     Dimm,
@@ -17,6 +16,7 @@ use kernel::device::{
     DeviceContext, //
 };
 use kernel_ext::device::Node;
+use nd_format::pfn::DaxMode;
 
 /// A device on the bus `nd`, by its kind.
 #[derive(Clone, Copy)]

@@ -9,10 +9,7 @@ use crate::{
     async_work,
     ids::ChildId,
     personality::Personality,
-    pfn::{
-        DaxMode,
-        PfnDevice, //
-    },
+    pfn::PfnDevice,
     Btt,
     Kind,
     Namespace,
@@ -27,6 +24,7 @@ use kernel_ext::device::{
     DeviceType,
     Node, //
 };
+use nd_format::pfn::DaxMode;
 
 /// A kind of device below a region. There is a seed of each kind.
 pub(crate) trait RegionChild: DeviceType {

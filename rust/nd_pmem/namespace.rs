@@ -20,8 +20,8 @@ use nd::{
 };
 use nd_btt::Detection;
 use nd_format::pfn::{
+    DaxMode,
     Info,
-    Purpose,
     INFO_OFFSET, //
 };
 
@@ -69,8 +69,8 @@ fn check_pages(namespace: &OpenNamespace) -> Result {
 /// Creates a device for the pfn info block that was found. Returns the error with which the probe
 /// of the namespace ends.
 fn hand_over(namespace: &OpenNamespace, found: &Info) -> Result<Error> {
-    match (found.purpose, namespace.claim_class()) {
-        (Purpose::FileSystem, ClaimClass::None | ClaimClass::Pfn) => {
+    match (found.dax_mode, namespace.claim_class()) {
+        (DaxMode::FsDax, ClaimClass::None | ClaimClass::Pfn) => {
             let config = PfnConfig {
                 uuid: found.uuid,
                 location: found.location,
@@ -80,10 +80,10 @@ fn hand_over(namespace: &OpenNamespace, found: &Info) -> Result<Error> {
             Ok(ENXIO)
         }
         // A raw disk would overwrite it.
-        (purpose, class) => {
+        (dax_mode, class) => {
             dev_err!(
                 namespace.node(),
-                "has a pfn info block ({purpose:?}, class {class:?}) at {INFO_OFFSET:#x}, which is not supported (write 1 to force_raw for a raw disk)\n"
+                "has a pfn info block ({dax_mode:?}, class {class:?}) at {INFO_OFFSET:#x}, which is not supported (write 1 to force_raw for a raw disk)\n"
             );
             Ok(eopnotsupp())
         }

@@ -35,11 +35,11 @@ use nd::{
 };
 use nd_btt::Text;
 use nd_format::pfn::{
+    DaxMode,
     Defect,
     Info,
     Location,
     NoRoom,
-    Purpose,
     INFO_LEN,
     INFO_OFFSET,
     MAP_OFFSET, //
@@ -70,7 +70,7 @@ impl<'bound> PfnDisk<'bound> {
 
         let info = match read(&namespace, &range)? {
             Block::Read(Ok(found))
-                if found.purpose == Purpose::FileSystem && found.uuid == config.uuid =>
+                if found.dax_mode == DaxMode::FsDax && found.uuid == config.uuid =>
             {
                 check(device, &found, &config)?;
                 found

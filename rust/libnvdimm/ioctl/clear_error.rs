@@ -8,7 +8,6 @@
 use crate::{
     bus::BusLock,
     personality::Personality as _,
-    pfn::DaxMode,
     Bus,
     Kind,
     Namespace, //
@@ -25,7 +24,10 @@ use kernel_ext::{
         Node, //
     },
 };
-use nd_format::uapi::ClearError;
+use nd_format::{
+    pfn::DaxMode,
+    uapi::ClearError, //
+};
 
 /// Checks a command that is about to be executed under `_lock`. The lock was taken while no device
 /// was being probed, so a namespace that is not in use now stays so until the lock is released.

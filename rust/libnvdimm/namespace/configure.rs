@@ -21,7 +21,6 @@ use crate::{
     bus::BusLock,
     claim::ClaimClass,
     personality::Personality as _,
-    pfn::DaxMode,
     seeds::is_seed,
     text::Foreign,
     Kind,
@@ -38,6 +37,7 @@ use nd_format::{
         Extent,
         Name, //
     },
+    pfn::DaxMode,
     uuid::Uuid, //
 };
 

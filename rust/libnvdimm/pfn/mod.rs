@@ -45,21 +45,15 @@ use kernel_ext::{
     mm::huge_page_sizes, //
 };
 use nd_format::{
-    pfn::Location,
+    pfn::{
+        DaxMode,
+        Location, //
+    },
     uuid::Uuid, //
 };
 
 static PFN: Table<PfnDevice> = Table::named(c"nd_pfn", attributes::GROUPS.list());
 static DAX: Table<PfnDevice> = Table::named(c"nd_dax", attributes::GROUPS.list());
-
-/// The mode of a namespace with a memmap, as ndctl calls it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DaxMode {
-    /// `fsdax`: a block device for file systems with DAX.
-    FsDax,
-    /// `devdax`: a character device to map.
-    DevDax,
-}
 
 /// A pfn or dax device.
 #[pin_data]

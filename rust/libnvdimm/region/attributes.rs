@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     attributes::Common,
-    pfn::DaxMode,
     provider::PersistenceDomain,
     seeds::Seeds,
     text::{
@@ -39,6 +38,7 @@ use kernel_ext::{
         READ_WRITE, //
     },
 };
+use nd_format::pfn::DaxMode;
 
 static SIZE: Attribute<Region> =
     Attribute::<Region>::read_only(c"size", |region, out| line!(out, "{}", region.size()));

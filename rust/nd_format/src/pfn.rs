@@ -86,20 +86,20 @@ struct RawInfo {
 
 const _: () = assert!(size_of::<RawInfo>() == FIELDS_LEN);
 
-/// Kind of device that uses the memmap.
+/// Mode of a namespace with a memmap, as ndctl calls it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Purpose {
+pub enum DaxMode {
     /// fsdax: a block device for file systems with DAX.
-    FileSystem,
+    FsDax,
     /// devdax: a character device to map.
-    Device,
+    DevDax,
 }
 
-impl Purpose {
+impl DaxMode {
     fn signature(self) -> &'static [u8; 16] {
         match self {
-            Self::FileSystem => b"NVDIMM_PFN_INFO\0",
-            Self::Device => b"NVDIMM_DAX_INFO\0",
+            Self::FsDax => b"NVDIMM_PFN_INFO\0",
+            Self::DevDax => b"NVDIMM_DAX_INFO\0",
         }
     }
 }
@@ -116,8 +116,8 @@ pub enum Location {
 /// Contents of an info block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Info {
-    /// Kind of device.
-    pub purpose: Purpose,
+    /// Mode of the namespace.
+    pub dax_mode: DaxMode,
     /// UUID of the device.
     pub uuid: Uuid,
     /// UUID of the namespace.
@@ -232,7 +232,7 @@ impl Info {
             return Err(NoRoom::TooSmall);
         }
         Ok(Self {
-            purpose: Purpose::FileSystem,
+            dax_mode: DaxMode::FsDax,
             uuid,
             parent_uuid,
             location,
@@ -248,9 +248,9 @@ impl Info {
     /// `start`, whose UUID is `namespace`.
     pub fn read(block: &[u8], namespace: Uuid, start: u64, size: u64) -> Result<Self, Defect> {
         let (raw, _) = RawInfo::read_from_prefix(block).map_err(|_| Defect::Absent)?;
-        let purpose = [Purpose::FileSystem, Purpose::Device]
+        let dax_mode = [DaxMode::FsDax, DaxMode::DevDax]
             .into_iter()
-            .find(|purpose| *purpose.signature() == raw.signature)
+            .find(|dax_mode| *dax_mode.signature() == raw.signature)
             .ok_or(Defect::Absent)?;
         let stored = block
             .get(CHECKSUM_OFFSET..)
@@ -307,7 +307,7 @@ impl Info {
             align => u64::from(align),
         };
         let info = Self {
-            purpose,
+            dax_mode,
             uuid: raw.uuid,
             parent_uuid: raw.parent_uuid,
             location,
@@ -377,7 +377,7 @@ impl Info {
     pub fn write(&self, size: u64, block: &mut [u8]) {
         let data = self.data(size).unwrap_or_default();
         let raw = RawInfo {
-            signature: *self.purpose.signature(),
+            signature: *self.dax_mode.signature(),
             uuid: self.uuid,
             parent_uuid: self.parent_uuid,
             flags: 0.into(),
