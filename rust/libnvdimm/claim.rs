@@ -22,7 +22,8 @@ pub(crate) const MIN_NAMESPACE_SIZE: u64 = 16 << 20;
 /// The kind of personality that a namespace is reserved for.
 pub use nd_format::label::ClaimClass;
 
-/// Kinds of personalities.
+/// Kinds of personalities. A [`ClaimClass`] is a property of the namespace, which may also name no
+/// kind, an unknown one, or a version of the BTT. The kind is a property of the device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HolderKind {
     /// Block Translation Table.

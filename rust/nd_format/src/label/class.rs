@@ -10,7 +10,7 @@ const PFN: Guid = Guid::new(0x266400ba_fb9f_4677_bcb0_968f11d0d225);
 const DAX: Guid = Guid::new(0x97a86d9c_3cdd_4eda_986f_5068b4f80088);
 
 /// The address abstraction of a namespace (UEFI 2.10, section 13.19, "AddressAbstractionGuid"). The
-/// GUIDs of PFN, DAX and BTT 1.1 are Linux's own.
+/// GUIDs of PFN, DAX and BTT 1.1 are Linux's own. In C: `enum nvdimm_claim_class`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum ClaimClass {
     /// No abstraction is named: whatever is found at the usual places is used. Labels of version
