@@ -13,7 +13,8 @@
 //! - [`Source`] and [`Sink`] iterate over the memory of a request. User space may write to that
 //!   memory at any time, so no reference to it exists; the functions of [`memory`](crate::memory)
 //!   copy to and from it.
-//! - [`Demotion`] makes a disk read-only in the background when a request finds that necessary.
+//! - [`DeferredReadOnly`] makes a disk read-only in the background when a request finds that
+//!   necessary.
 //! - [`Limits`] describes the capabilities of a disk (`struct queue_limits`).
 //!
 //! Nothing here holds a lock while a driver runs.
@@ -22,7 +23,7 @@
 
 mod bio;
 mod cursor;
-mod demotion;
+mod deferred_read_only;
 mod disk;
 mod limits;
 
@@ -34,7 +35,7 @@ pub use cursor::{
     Sink,
     Source, //
 };
-pub use demotion::Demotion;
+pub use deferred_read_only::DeferredReadOnly;
 pub use disk::{
     Disk,
     DiskRef,

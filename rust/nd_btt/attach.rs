@@ -153,7 +153,7 @@ impl<'bound> AttachedBtt<'bound> {
                 capacity,
                 limits,
                 read_only: region.is_read_only() || driver.btt().is_read_only(),
-                demotion: Some(driver.demotion()),
+                deferred_read_only: Some(driver.deferred_read_only()),
             },
         )?;
 

@@ -32,7 +32,7 @@ use kernel_ext::{
     block::{
         Bio,
         BlockSize,
-        Demotion,
+        DeferredReadOnly,
         Driver,
         Geometry,
         Limits,
@@ -58,7 +58,7 @@ pub(crate) struct BttDriver {
     /// Counters of events that the engine does not count.
     counters: Counters,
     /// Makes the disk read only when the engine refuses writes from then on.
-    demotion: Arc<Demotion>,
+    deferred_read_only: Arc<DeferredReadOnly>,
 }
 
 /// Counters of events that are rare or have no lock of their own.
@@ -127,13 +127,13 @@ impl BttDriver {
             device: device.into(),
             finished_writes,
             counters: Counters::default(),
-            demotion: Demotion::new()?,
+            deferred_read_only: DeferredReadOnly::new()?,
         })
     }
 
     /// Returns what makes the disk read only, for the parameters of the disk.
-    pub(crate) fn demotion(&self) -> Arc<Demotion> {
-        self.demotion.clone()
+    pub(crate) fn deferred_read_only(&self) -> Arc<DeferredReadOnly> {
+        self.deferred_read_only.clone()
     }
 
     /// Returns the BTT.
@@ -336,7 +336,7 @@ impl BttDriver {
             ),
         }
         if self.btt.is_read_only() {
-            self.demotion.start();
+            self.deferred_read_only.start();
         }
     }
 
@@ -353,7 +353,7 @@ impl BttDriver {
                 self.counters.errors.count();
                 EIO
             }
-            IoError::Interrupted { .. } => self.demote(error),
+            IoError::Interrupted { .. } => self.start_read_only(error),
             error => self.report(error),
         };
         trace::btt_error(bio, Err(error));
@@ -362,14 +362,14 @@ impl BttDriver {
 
     /// Makes the disk read only, as an arena refuses writes from now on, and logs why.
     #[cold]
-    fn demote(&self, error: IoError) -> Error {
+    fn start_read_only(&self, error: IoError) -> Error {
         self.counters.errors.count();
         dev_crit!(
             self.device,
             "{}; the disk is read only until it is attached again, which recovers it\n",
             Text(error)
         );
-        self.demotion.start();
+        self.deferred_read_only.start();
         EIO
     }
 

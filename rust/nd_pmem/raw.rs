@@ -84,7 +84,7 @@ impl<'bound> RawDisk<'bound> {
                 capacity,
                 limits: limits(namespace),
                 read_only: region.is_read_only(),
-                demotion: None,
+                deferred_read_only: None,
             },
         )?;
 

@@ -4,7 +4,7 @@
 //!
 //! Teardown:
 //!
-//! 1. stop the [`Demotion`];
+//! 1. stop the [`DeferredReadOnly`];
 //! 2. `del_gendisk()` waits for the requests in flight and blocks new ones;
 //! 3. drop the disk's reference to the driver.
 //!
@@ -14,9 +14,9 @@
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
 use super::{
-    demotion::Attachment,
+    deferred_read_only::Attachment,
     Bio,
-    Demotion,
+    DeferredReadOnly,
     Limits, //
 };
 use crate::{
@@ -101,7 +101,7 @@ pub struct Parameters<'a> {
     /// Whether it is read-only at first.
     pub read_only: bool,
     /// Makes it read-only later, if a request finds that necessary.
-    pub demotion: Option<Arc<Demotion>>,
+    pub deferred_read_only: Option<Arc<DeferredReadOnly>>,
 }
 
 /// A disk that was added to the system. Dropping it removes the disk. May sleep.
@@ -113,15 +113,15 @@ pub struct Parameters<'a> {
 ///
 /// - `raw` is a valid disk that was added with `device_add_disk` and not removed. Its
 ///   `private_data` comes from `Arc::<T>::into_foreign`, and only `drop` takes it back;
-/// - `demotion`, if there is one, is attached to `raw`.
+/// - `deferred_read_only`, if there is one, is attached to `raw`.
 pub struct Disk<'bound, T: Driver> {
     raw: NonNull<sys::gendisk>,
-    demotion: Option<Attachment>,
+    deferred_read_only: Option<Attachment>,
     _driver: PhantomData<T>,
     _parent: PhantomData<&'bound device::Device<device::Bound>>,
 }
 
-// SAFETY: A disk may be removed by any thread, and `T` and the demotion are `Send` and `Sync`.
+// SAFETY: A disk may be removed by any thread, and `T` and `Attachment` are `Send` and `Sync`.
 unsafe impl<T: Driver> Send for Disk<'_, T> {}
 
 // SAFETY: All methods of a shared disk may be called by several threads concurrently.
@@ -143,8 +143,8 @@ impl<'bound, T: Driver> Disk<'bound, T> {
     ///
     /// The block layer scans its partitions, so requests may arrive before this returns.
     ///
-    /// `EINVAL`: the name is too long. `EBUSY`: the demotion was used for another disk. Otherwise
-    /// the error of the block layer.
+    /// `EINVAL`: the name is too long. `EBUSY`: `deferred_read_only` was used for another disk.
+    /// Otherwise the error of the block layer.
     pub fn new(
         parent: &'bound device::Device<device::Bound>,
         driver: Arc<T>,
@@ -163,7 +163,10 @@ impl<'bound, T: Driver> Disk<'bound, T> {
             .ok_or(EINVAL)?
             .write_fmt(parameters.name)?;
 
-        let demotion = parameters.demotion.map(Demotion::take).transpose()?;
+        let deferred_read_only = parameters
+            .deferred_read_only
+            .map(DeferredReadOnly::take)
+            .transpose()?;
         let private = driver.into_foreign();
         let driver = ScopeGuard::new(|| {
             // SAFETY: `private` comes from `into_foreign` and is taken back once, as the guard runs
@@ -197,18 +200,18 @@ impl<'bound, T: Driver> Disk<'bound, T> {
         to_result(unsafe { sys::device_add_disk(as_raw(parent), raw, ptr::null_mut()) })?;
 
         driver.dismiss();
-        if let Some(demotion) = &demotion {
+        if let Some(deferred_read_only) = &deferred_read_only {
             // SAFETY: The disk is valid and was just added. Only `Disk::drop` removes it, and it
-            // drops `demotion` before.
-            unsafe { demotion.attach(raw) };
+            // drops `deferred_read_only` before.
+            unsafe { deferred_read_only.attach(raw) };
         }
         // INVARIANT: The disk was added above, its `private_data` was set before that, and
-        // `demotion` is attached to it.
+        // `deferred_read_only` is attached to it.
         Ok(Self {
             // SAFETY: `__blk_alloc_disk` returns a disk or an error pointer, and never null;
             // `allocate` has turned an error pointer into an error.
             raw: unsafe { NonNull::new_unchecked(disk.dismiss()) },
-            demotion,
+            deferred_read_only,
             _driver: PhantomData,
             _parent: PhantomData,
         })
@@ -275,8 +278,8 @@ impl<'bound, T: Driver> Disk<'bound, T> {
 
     /// Makes the disk read-only or writable. Sends a uevent if that changes anything. May sleep.
     ///
-    /// Code that executes requests must use [`Demotion`] instead: the uevent needs the sysfs
-    /// directories of the disk, which `del_gendisk` removes before it waits for requests.
+    /// Code that executes requests must use [`DeferredReadOnly`] instead: the uevent needs the
+    /// sysfs directories of the disk, which `del_gendisk` removes before it waits for requests.
     pub fn set_read_only(&self, read_only: bool) {
         // SAFETY: By the type invariant the disk is valid and was added. It is not removed while
         // `self` is borrowed, so it is in sysfs.
@@ -306,13 +309,13 @@ impl<T: Driver> Drop for Disk<'_, T> {
         // was added.
         let private = unsafe { (*raw).private_data };
 
-        // This comes before the removal, which deletes sysfs directories that the demotion's uevent
-        // needs.
-        drop(self.demotion.take());
+        // This comes before the removal, which deletes sysfs directories that the uevent of the
+        // change needs.
+        drop(self.deferred_read_only.take());
 
         // SAFETY: By the type invariant the disk is valid and was added; it is removed once. Its
-        // last user in the background, the demotion, was stopped. The function may sleep, as the
-        // owner of a disk may.
+        // last user in the background, the deferred change, was stopped. The function may sleep, as
+        // the owner of a disk may.
         unsafe { sys::del_gendisk(raw) };
 
         // SAFETY: By the type invariant this comes from `Arc::<T>::into_foreign` and is taken back

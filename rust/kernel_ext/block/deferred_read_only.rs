@@ -2,8 +2,8 @@
 
 //! Disks that become read-only because of an error that a request has hit.
 //!
-//! [`Demotion`] is shared by the driver of a disk, which starts it, and by the disk, which owns an
-//! [`Attachment`]. There are no locks here: fully ordered atomics synchronise the two.
+//! [`DeferredReadOnly`] is shared by the driver of a disk, which starts it, and by the disk, which
+//! owns an [`Attachment`]. There are no locks here: fully ordered atomics synchronise the two.
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
@@ -33,9 +33,10 @@ use kernel::{
 /// A request cannot do so itself. The change sends a uevent, which allocates memory and takes
 /// locks, and the submitter of the request may be a file system that holds locks.
 ///
-/// A disk is created with it ([`Parameters::demotion`](super::Parameters::demotion)). If one of the
-/// first requests starts it before the disk is added, it runs once the disk was added.
-pub struct Demotion {
+/// A disk is created with it
+/// ([`Parameters::deferred_read_only`](super::Parameters::deferred_read_only)). If one of the first
+/// requests starts it before the disk is added, it runs once the disk was added.
+pub struct DeferredReadOnly {
     work: RepeatedWork<Target>,
     /// Set once it was used for a disk.
     is_taken: Atomic<bool>,
@@ -64,8 +65,8 @@ impl Job for Target {
     }
 }
 
-impl Demotion {
-    /// Creates a demotion for a disk that does not exist yet. `ENOMEM`: out of memory.
+impl DeferredReadOnly {
+    /// Creates one for a disk that does not exist yet. `ENOMEM`: out of memory.
     pub fn new() -> Result<Arc<Self>> {
         // INVARIANT: The pointer is null.
         let target = Arc::new(
@@ -75,14 +76,14 @@ impl Demotion {
             },
             GFP_KERNEL,
         )?;
-        let demotion = Self {
+        let deferred = Self {
             work: RepeatedWork::new(target)?,
             is_taken: Atomic::new(false),
         };
-        Ok(Arc::new(demotion, GFP_KERNEL)?)
+        Ok(Arc::new(deferred, GFP_KERNEL)?)
     }
 
-    /// Schedules the demotion. Does nothing once the disk is being removed. May be called in atomic
+    /// Schedules the change. Does nothing once the disk is being removed. May be called in atomic
     /// context.
     pub fn start(&self) {
         // Fully ordered, like the exchange in `attach`: either `attach` sees that it is wanted or
@@ -100,9 +101,9 @@ impl Demotion {
     }
 }
 
-/// Ties a [`Demotion`] to a disk. Dropping it waits until the demotion does not use the disk any
-/// more; the demotion does nothing from then on.
-pub(super) struct Attachment(Arc<Demotion>);
+/// Ties a [`DeferredReadOnly`] to a disk. Dropping it waits until the work does not use the disk
+/// any more; the work does nothing from then on.
+pub(super) struct Attachment(Arc<DeferredReadOnly>);
 
 impl Attachment {
     /// Sets the disk.
