@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! References to modules, and boolean module parameters, which the macro `module!` does not support.
+//! References to modules, and boolean module parameters, which the macro `module!` does not
+//! support.
 //!
 //! C headers: [`include/linux/module.h`](srctree/include/linux/module.h),
 //! [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
@@ -37,7 +38,7 @@ impl Drop for ModuleReference {
     }
 }
 
-/// A boolean parameter, declared by [`switches!`](crate::switches).
+/// A boolean parameter, declared by [`bool_params!`](crate::bool_params).
 ///
 /// The C side writes to it as to a `bool` of one byte when the module is loaded, before any of its
 /// code runs. The parameter is read-only in sysfs, even if the mode of the file is changed, as the
@@ -70,7 +71,7 @@ impl Switch {
 /// `NAME=0`, `NAME=N` or `NAME=off` turn it off. They are world-readable in sysfs.
 ///
 /// ```ignore
-/// kernel_ext::switches! {
+/// kernel_ext::bool_params! {
 ///     FORCE: "force" = false, "Do it nevertheless";
 /// }
 /// ```
@@ -79,7 +80,7 @@ impl Switch {
     reason = "the parameters are of the module that declares them"
 )]
 #[macro_export]
-macro_rules! switches {
+macro_rules! bool_params {
     ($($switch:ident: $name:literal = $default:literal, $description:literal;)+) => {$(
         #[doc = $description]
         pub(crate) static $switch: $crate::module::Switch =

@@ -133,6 +133,6 @@ module! {
     imports_ns: ["DEVMEM"],
 }
 
-kernel_ext::switches! {
+kernel_ext::bool_params! {
     KEY_REVALIDATE: "key_revalidate" = true, "Verify the passphrase of DIMMs that are already unlocked";
 }

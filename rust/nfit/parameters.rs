@@ -7,7 +7,7 @@ pub(crate) use crate::module_parameters::{
     override_dsm_mask, //
 };
 
-kernel_ext::switches! {
+kernel_ext::bool_params! {
     FORCE_ENABLE_DIMMS: "force_enable_dimms" = false, "Register DIMMs without an ACPI device";
     DISABLE_VENDOR_SPECIFIC: "disable_vendor_specific" = false, "Disable vendor specific commands";
     NO_INIT_ARS: "no_init_ars" = false, "Skip the long scrub of new ranges";
