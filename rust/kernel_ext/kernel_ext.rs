@@ -7,7 +7,7 @@
 //! use the public items of this crate and nothing of `kernel::bindings`.
 //!
 //! - [`bus`], [`device`], [`sysfs`]: a bus type, its devices and drivers, and their attributes
-//! - [`jobs`], [`repeated_work`], [`workqueue`]: work in the background, such as the registration
+//! - [`delayed_work`], [`jobs`], [`workqueue`]: work in the background, such as the registration
 //!   of devices
 //! - [`chrdev`], [`class`]: control nodes in `/dev`
 //! - [`platform_device`]: platform devices that a module creates for its own driver
@@ -28,6 +28,7 @@ pub mod bus;
 pub mod chrdev;
 pub mod class;
 pub mod debugfs;
+pub mod delayed_work;
 pub mod device;
 pub mod error;
 pub mod hibernate;
@@ -38,7 +39,6 @@ pub mod memregion;
 pub mod mm;
 pub mod module;
 pub mod platform_device;
-pub mod repeated_work;
 pub mod resource;
 mod sys;
 pub mod sysfs;

@@ -8,9 +8,9 @@
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
 use crate::{
-    repeated_work::{
-        Job,
-        RepeatedWork, //
+    delayed_work::{
+        DelayedJob,
+        DelayedWork, //
     },
     sys, //
 };
@@ -37,7 +37,7 @@ use kernel::{
 /// ([`Parameters::deferred_read_only`](super::Parameters::deferred_read_only)). If one of the first
 /// requests starts it before the disk is added, it runs once the disk was added.
 pub struct DeferredReadOnly {
-    work: RepeatedWork<Target>,
+    work: DelayedWork<Target>,
     /// Set once it was used for a disk.
     is_taken: Atomic<bool>,
 }
@@ -52,7 +52,7 @@ struct Target {
     is_wanted: Atomic<bool>,
 }
 
-impl Job for Target {
+impl DelayedJob for Target {
     fn run(&self) -> Option<Jiffies> {
         let disk = self.disk.load(Acquire);
 
@@ -77,7 +77,7 @@ impl DeferredReadOnly {
             GFP_KERNEL,
         )?;
         let deferred = Self {
-            work: RepeatedWork::new(target)?,
+            work: DelayedWork::new(target)?,
             is_taken: Atomic::new(false),
         };
         Ok(Arc::new(deferred, GFP_KERNEL)?)

@@ -27,11 +27,11 @@ use kernel::{
     },
 };
 use kernel_ext::{
-    device::Node,
-    repeated_work::{
-        Job,
-        RepeatedWork, //
+    delayed_work::{
+        DelayedJob,
+        DelayedWork, //
     },
+    device::Node,
     sysfs::AttributePath, //
 };
 
@@ -59,7 +59,7 @@ enum Watcher {
     None,
     /// It runs during overwrites. It refers to the DIMM, so it is removed when the DIMM is
     /// unregistered.
-    Job(RepeatedWork<Watch>),
+    Job(DelayedWork<Watch>),
     /// Removed: the DIMM is being unregistered.
     Closed,
 }
@@ -86,7 +86,7 @@ impl Overwrite {
         match *watcher {
             Watcher::None => {
                 let watch = Arc::new(Watch(dimm.into()), GFP_KERNEL)?;
-                *watcher = Watcher::Job(RepeatedWork::new(watch)?);
+                *watcher = Watcher::Job(DelayedWork::new(watch)?);
             }
             Watcher::Job(_) => {}
             Watcher::Closed => return Err(ENXIO),
@@ -120,7 +120,7 @@ impl Ready<'_> {
 /// The job: queries the firmware with growing delays until the overwrite is complete.
 struct Watch(ARef<Node<Dimm>>);
 
-impl Job for Watch {
+impl DelayedJob for Watch {
     fn run(&self) -> Option<Jiffies> {
         const MILLISECONDS: u32 = 1000;
 

@@ -53,11 +53,11 @@ use kernel::{
     },
 };
 use kernel_ext::{
-    device::Node,
-    repeated_work::{
-        Job,
-        RepeatedWork, //
+    delayed_work::{
+        DelayedJob,
+        DelayedWork, //
     },
+    device::Node,
     sysfs::{
         AttributePath,
         Notifier, //
@@ -75,7 +75,7 @@ use nd_format::nfit::ars::{
 
 /// The scrubs of a bus.
 pub(crate) struct Scrub {
-    work: RepeatedWork<Scrubber>,
+    work: DelayedWork<Scrubber>,
 }
 
 /// Guard of the scrubs of a bus. Dropping it stops them and releases the regions.
@@ -110,7 +110,7 @@ impl Scrub {
         )?;
         Ok(Arc::new(
             Self {
-                work: RepeatedWork::new(scrubber)?,
+                work: DelayedWork::new(scrubber)?,
             },
             GFP_KERNEL,
         )?)
@@ -169,9 +169,9 @@ impl Scrub {
     /// Returns the state. If `poll_soon`, the next poll of the firmware is at most a second away.
     /// Callers set it for readers that may access the firmware themselves.
     pub(crate) fn status(&self, poll_soon: bool) -> Status {
-        let (status, hasten) = self.scrubber().state.lock().status(poll_soon);
-        if hasten {
-            self.work.hasten(seconds(FIRST_PAUSE));
+        let (status, poll_now) = self.scrubber().state.lock().status(poll_soon);
+        if poll_now {
+            self.work.mod_delayed(seconds(FIRST_PAUSE));
         }
         status
     }
@@ -200,7 +200,7 @@ impl Scrubber {
     }
 }
 
-impl Job for Scrubber {
+impl DelayedJob for Scrubber {
     fn run(&self) -> Option<Jiffies> {
         let (regions, fresh) = self.state.lock().regions_awaiting_results();
         let outcome = self.firmware.progress(|progress| {

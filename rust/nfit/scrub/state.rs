@@ -68,7 +68,7 @@ pub(super) struct ScrubState {
     /// Seconds until the next poll of the firmware.
     pause: u32,
     /// `true` if a reader has cut the current pause short already.
-    hastened: bool,
+    polls_soon: bool,
 }
 
 impl Default for ScrubState {
@@ -81,7 +81,7 @@ impl Default for ScrubState {
             is_running: false,
             is_stopped: false,
             pause: FIRST_PAUSE,
-            hastened: false,
+            polls_soon: false,
         }
     }
 }
@@ -96,7 +96,7 @@ pub(super) enum Next {
     },
     /// Stop: all requested ranges have been scrubbed.
     Done,
-    /// Stop: there was no request. The job ran because a reader of the status hastened it.
+    /// Stop: there was no request. The job ran because a reader of the status cut its pause short.
     Nothing,
 }
 
@@ -142,22 +142,22 @@ impl ScrubState {
 
     /// Also returns whether to poll the firmware soon, for a reader of the status.
     pub(super) fn status(&mut self, poll_soon: bool) -> (Status, bool) {
-        let hasten = poll_soon && self.is_running && !self.is_stopped && !self.hastened;
-        if hasten {
-            self.hastened = true;
+        let poll_now = poll_soon && self.is_running && !self.is_stopped && !self.polls_soon;
+        if poll_now {
+            self.polls_soon = true;
             self.pause = FIRST_PAUSE;
         }
         let status = Status {
             count: self.count,
             is_running: self.is_running && !self.is_stopped,
         };
-        (status, hasten)
+        (status, poll_now)
     }
 
     /// Returns the regions that the next results concern, and whether there may be results.
     pub(super) fn regions_awaiting_results(&mut self) -> (KVec<ARef<Node<Region>>>, bool) {
         let mut regions = KVec::new();
-        self.hastened = false;
+        self.polls_soon = false;
         for range in &self.ranges {
             if self.active.is_none_or(|active| active == range.target) {
                 // Out of memory: a region that is missing here learns of its errors when it is

@@ -2,7 +2,7 @@
 
 //! Delayed work that reschedules itself and can be stopped for good.
 //!
-//! [`RepeatedWork`] owns the work item and a reference to its [`Job`]. There are no locks.
+//! [`DelayedWork`] owns the work item and a reference to its [`DelayedJob`]. There are no locks.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -16,15 +16,15 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The function of a [`RepeatedWork`], with its data.
-pub trait Job: Send + Sync + 'static {
+/// The function of a [`DelayedWork`], with its data.
+pub trait DelayedJob: Send + Sync + 'static {
     /// Runs the job once. It may sleep, and never runs concurrently with itself. Returns the delay
     /// after which it runs again; `None` if it runs again only when it is started.
     fn run(&self) -> Option<Jiffies>;
 }
 
-/// Runs a [`Job`] in the background. Dropping it stops the job and waits for it.
-pub struct RepeatedWork<J: Job> {
+/// Runs a [`DelayedJob`] in the background. Dropping it stops the job and waits for it.
+pub struct DelayedWork<J: DelayedJob> {
     inner: Pin<KBox<Inner<J>>>,
 }
 
@@ -34,20 +34,20 @@ pub struct RepeatedWork<J: Job> {
 /// before the value is dropped.
 #[repr(C)]
 #[pin_data]
-struct Inner<J: Job> {
+struct Inner<J: DelayedJob> {
     #[pin]
     raw: Opaque<sys::delayed_work>,
     job: Arc<J>,
 }
 
 // SAFETY: A `J` may be used and dropped by any thread, and so may work.
-unsafe impl<J: Job> Send for Inner<J> {}
+unsafe impl<J: DelayedJob> Send for Inner<J> {}
 
 // SAFETY: A `J` may be shared between threads, and the functions on work may be called
 // concurrently.
-unsafe impl<J: Job> Sync for Inner<J> {}
+unsafe impl<J: DelayedJob> Sync for Inner<J> {}
 
-impl<J: Job> RepeatedWork<J> {
+impl<J: DelayedJob> DelayedWork<J> {
     /// Creates work for `job`, which does not run before [`Self::start`]. `ENOMEM`: out of memory.
     pub fn new(job: Arc<J>) -> Result<Self> {
         let inner = KBox::pin_init(
@@ -76,8 +76,8 @@ impl<J: Job> RepeatedWork<J> {
         queue(&self.inner.raw, 0);
     }
 
-    /// Runs the job after `delay`, and replaces the delay of a pending one.
-    pub fn hasten(&self, delay: Jiffies) {
+    /// Runs the job after `delay`, and replaces the delay of a pending one (`mod_delayed_work()`).
+    pub fn mod_delayed(&self, delay: Jiffies) {
         // SAFETY: By the type invariant of `Inner` the work is initialised and pinned, and it is
         // disabled before it is freed. The queue is one of the kernel's, which always exists.
         unsafe {
@@ -107,7 +107,7 @@ impl<J: Job> RepeatedWork<J> {
     }
 }
 
-impl<J: Job> Drop for RepeatedWork<J> {
+impl<J: DelayedJob> Drop for DelayedWork<J> {
     fn drop(&mut self) {
         self.stop();
     }
@@ -148,14 +148,14 @@ unsafe fn initialise(
             &raw mut (*slot).work,
             Some(function),
             false,
-            c"nd_repeated_work".as_char_ptr(),
+            c"nd_delayed_work".as_char_ptr(),
             static_lock_class!().as_ptr(),
         );
         sys::timer_init_key(
             &raw mut (*slot).timer,
             Some(sys::delayed_work_timer_fn),
             sys::TIMER_IRQSAFE,
-            c"nd_repeated_work".as_char_ptr(),
+            c"nd_delayed_work".as_char_ptr(),
             static_lock_class!().as_ptr(),
         );
     }
@@ -166,7 +166,7 @@ unsafe fn initialise(
 /// # Safety
 ///
 /// `work` must be the one in the `raw` of an [`Inner<J>`]. Only the workqueue may call this.
-unsafe extern "C" fn callback<J: Job>(work: *mut sys::work_struct) {
+unsafe extern "C" fn callback<J: DelayedJob>(work: *mut sys::work_struct) {
     // SAFETY: The caller passes the work in the first field of an `Inner<J>`. The value outlives
     // the call, as dropping it waits for the work.
     let inner = unsafe {
