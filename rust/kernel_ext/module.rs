@@ -19,9 +19,9 @@ use kernel::{
 };
 
 /// A reference to a module, which cannot be unloaded while this lives.
-pub struct ModuleReference(&'static ThisModule);
+pub struct ModuleRef(&'static ThisModule);
 
-impl ModuleReference {
+impl ModuleRef {
     /// Takes a reference. Returns `None` if the module is being unloaded.
     pub fn try_new(module: &'static ThisModule) -> Option<Self> {
         // SAFETY: A `'static` `ThisModule` has the address of the module that the code is part of,
@@ -30,7 +30,7 @@ impl ModuleReference {
     }
 }
 
-impl Drop for ModuleReference {
+impl Drop for ModuleRef {
     fn drop(&mut self) {
         // SAFETY: `Self::try_new` has taken the reference, which is dropped once. Null, for
         // built-in code, is accepted.

@@ -43,7 +43,7 @@ use kernel_ext::{
     },
     jobs,
     memregion,
-    module::ModuleReference, //
+    module::ModuleRef, //
 };
 
 /// The driver `nd_region`.
@@ -54,7 +54,7 @@ pub(crate) struct Enabled {
     /// The labels describe the region, so they must stay in memory.
     _labels: KVec<LabelHold>,
     /// The provider executes commands for the region, so its module must stay.
-    _provider: ModuleReference,
+    _provider: ModuleRef,
 }
 
 impl Driver<NdBus> for RegionDriver {
@@ -78,7 +78,7 @@ impl Driver<NdBus> for RegionDriver {
 
 /// Creates the namespaces of `region`, whose device is `bound`, and the first seeds.
 fn enable(bound: &Device<Bound>, region: &Node<Region>) -> Result<Enabled> {
-    let provider = ModuleReference::try_new(region.bus().module()).ok_or(ENXIO)?;
+    let provider = ModuleRef::try_new(region.bus().module()).ok_or(ENXIO)?;
     security::admit(region)?;
     let mut labels = KVec::new();
     for mapping in region.mappings() {
