@@ -33,7 +33,7 @@ use kernel::{
 /// The caller must not hold a lock that a process may wait for, as that process could not be
 /// frozen. `EBUSY`: hibernation is in progress, or a process or device could not be stopped.
 /// `ENOTSUPP`: the kernel lacks hibernation.
-pub fn quietly<F: FnOnce() -> Result>(work: F) -> Result {
+pub fn quiet_exec<F: FnOnce() -> Result>(work: F) -> Result {
     let mut work = Some(work);
     let data = (&raw mut work).cast::<c_void>();
     // SAFETY: `data` points to the `Option<F>` above, which is what the callback expects and which

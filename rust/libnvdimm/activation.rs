@@ -177,7 +177,7 @@ static ACTIVATE_BUS: Attribute<Bus> = Attribute::root_read_write(
         match activation.bus_state(bus) {
             Ok(BusState::Busy) => Err(EBUSY),
             Ok(BusState::Armed | BusState::Overflow) if quiesce => {
-                hibernate::quietly(|| activation.activate(bus))
+                hibernate::quiet_exec(|| activation.activate(bus))
             }
             Ok(BusState::Armed | BusState::Overflow) => activation.activate(bus),
             Ok(BusState::Idle) | Err(_) => Err(ENXIO),
