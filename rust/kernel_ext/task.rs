@@ -5,11 +5,22 @@
 //! C header: [`include/linux/capability.h`](srctree/include/linux/capability.h)
 
 use crate::sys;
+use kernel::ffi::c_int;
 
-/// Returns `true` if the current process has `CAP_SYS_RAWIO`, that is, may access devices directly.
-pub fn may_access_devices() -> bool {
+/// A capability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// `CAP_SYS_RAWIO`: direct access to devices.
+    SysRawio,
+}
+
+/// Returns `true` if the current process has `capability`.
+pub fn capable(capability: Capability) -> bool {
+    let number = match capability {
+        Capability::SysRawio => sys::CAP_SYS_RAWIO,
+    };
     // SAFETY: The number is that of a capability, and the function reads the credentials of the
     // current task. It may be called in any context of a task. CAST: Numbers of capabilities are
     // small.
-    unsafe { sys::capable(sys::CAP_SYS_RAWIO as kernel::ffi::c_int) }
+    unsafe { sys::capable(number as c_int) }
 }
