@@ -9,9 +9,9 @@
 
 use crate::{
     device::{
+        DeviceData,
         DeviceType,
-        Node,
-        Table, //
+        TypedDevice, //
     },
     sys,
     sysfs::GroupList, //
@@ -55,7 +55,7 @@ impl Class {
     }
 
     /// Creates a device of this class below `parent`, with the node `major`:`minor` in `/dev`. The
-    /// class must be registered. Fails like [`Node::register`]; `ENOMEM`: out of memory.
+    /// class must be registered. Fails like [`TypedDevice::register`]; `ENOMEM`: out of memory.
     pub fn create_node(
         &'static self,
         parent: &Device,
@@ -64,7 +64,7 @@ impl Class {
         name: fmt::Arguments<'_>,
     ) -> Result<ClassNode> {
         let number = device_number(major, minor);
-        let node = Node::in_class(
+        let node = TypedDevice::in_class(
             self,
             &CONTROL,
             parent,
@@ -80,11 +80,11 @@ impl Class {
 /// The data of a class device, of which there are none.
 struct Control;
 
-static CONTROL: Table<Control> = Table::unnamed(GroupList::EMPTY);
+static CONTROL: DeviceType<Control> = DeviceType::unnamed(GroupList::EMPTY);
 
-impl DeviceType for Control {
-    fn tables() -> &'static [&'static Table<Self>] {
-        static TABLES: [&Table<Control>; 1] = [&CONTROL];
+impl DeviceData for Control {
+    fn types() -> &'static [&'static DeviceType<Self>] {
+        static TABLES: [&DeviceType<Control>; 1] = [&CONTROL];
         &TABLES
     }
 }
@@ -101,7 +101,7 @@ impl Drop for Registration {
 }
 
 /// A device of a class. Dropping it removes the device. May sleep.
-pub struct ClassNode(ARef<Node<Control>>);
+pub struct ClassNode(ARef<TypedDevice<Control>>);
 
 impl Drop for ClassNode {
     fn drop(&mut self) {

@@ -3,9 +3,9 @@
 //! Typed sysfs attributes of device nodes.
 //!
 //! An [`Attribute<T>`] has a name, a mode, and functions that show or store its value. The
-//! functions receive the [`Node<T>`] that the attribute belongs to, so an attribute of one type of
-//! device cannot be attached to another. Attributes are collected in a [`Group<T>`] and groups in
-//! [`Groups<T>`], all of them immutable statics:
+//! functions receive the [`TypedDevice<T>`] that the attribute belongs to, so an attribute of one
+//! type of device cannot be attached to another. Attributes are collected in a [`Group<T>`] and
+//! groups in [`Groups<T>`], all of them immutable statics:
 //!
 //! ```ignore
 //! static SIZE: Attribute<Region> = Attribute::read_only(c"size", |region, out| {
@@ -31,8 +31,8 @@ pub use self::notifier::{
 
 use crate::{
     device::{
-        DeviceType,
-        Node, //
+        DeviceData,
+        TypedDevice, //
     },
     sys, //
 };
@@ -53,17 +53,17 @@ use kernel::{
 };
 
 /// Writes the value of an attribute as text. The value is truncated at the end of a page.
-pub type Show<T> = fn(&Node<T>, &mut Formatter<'_>) -> Result;
+pub type Show<T> = fn(&TypedDevice<T>, &mut Formatter<'_>) -> Result;
 
 /// Writes the value of an attribute, which need not be text, to the start of a page. Returns its
 /// length in bytes.
-pub type ShowBytes<T> = fn(&Node<T>, &mut [u8; PAGE_SIZE]) -> Result<usize>;
+pub type ShowBytes<T> = fn(&TypedDevice<T>, &mut [u8; PAGE_SIZE]) -> Result<usize>;
 
 /// Stores the bytes that were written to an attribute, up to the first NUL.
-pub type Store<T> = fn(&Node<T>, &[u8]) -> Result;
+pub type Store<T> = fn(&TypedDevice<T>, &[u8]) -> Result;
 
 /// Returns the mode of an attribute; 0 hides it.
-pub type Visible<T> = fn(&Node<T>) -> u16;
+pub type Visible<T> = fn(&TypedDevice<T>) -> u16;
 
 /// Readable by all users.
 pub const READ_ONLY: u16 = 0o444;
@@ -82,18 +82,18 @@ pub const HIDDEN: u16 = 0;
 const LOGGED: usize = 64;
 
 /// The function that shows an attribute.
-enum Shown<T: DeviceType> {
+enum Shown<T: DeviceData> {
     Text(Show<T>),
     Bytes(ShowBytes<T>),
 }
 
-/// An attribute of a [`Node<T>`].
+/// An attribute of a [`TypedDevice<T>`].
 ///
 /// # Invariants
 ///
 /// The callbacks in `raw` are those of this type, which find their `Attribute<T>` around `raw`.
 #[repr(C)]
-pub struct Attribute<T: DeviceType> {
+pub struct Attribute<T: DeviceData> {
     raw: sys::device_attribute,
     show: Option<Shown<T>>,
     store: Option<Store<T>>,
@@ -102,9 +102,9 @@ pub struct Attribute<T: DeviceType> {
 }
 
 // SAFETY: An attribute is immutable. It has a static name and function pointers.
-unsafe impl<T: DeviceType> Sync for Attribute<T> {}
+unsafe impl<T: DeviceData> Sync for Attribute<T> {}
 
-impl<T: DeviceType> Attribute<T> {
+impl<T: DeviceData> Attribute<T> {
     /// Returns an attribute that all users may read.
     pub const fn read_only(name: &'static CStr, show: Show<T>) -> Self {
         Self::with_mode(name, READ_ONLY, Some(Shown::Text(show)), None)
@@ -212,9 +212,9 @@ impl<T: DeviceType> Attribute<T> {
     ///
     /// # Safety
     ///
-    /// `dev` must be the device of a `Node<T>` that lives during the call, `attribute` the `raw` of
-    /// an [`Attribute<T>`], and `page` the buffer of one page that sysfs has zeroed for this call.
-    /// Only sysfs may call this.
+    /// `dev` must be the device of a `TypedDevice<T>` that lives during the call, `attribute` the
+    /// `raw` of an [`Attribute<T>`], and `page` the buffer of one page that sysfs has zeroed for
+    /// this call. Only sysfs may call this.
     unsafe extern "C" fn show_callback(
         dev: *mut sys::device,
         attribute: *const sys::device_attribute,
@@ -225,7 +225,7 @@ impl<T: DeviceType> Attribute<T> {
         let attribute = unsafe { Self::from_raw(attribute) };
         // SAFETY: Attributes of `T` are attached to nodes of `T` only. sysfs keeps the device alive
         // during the call.
-        let node = unsafe { Node::<T>::from_raw(dev) };
+        let node = unsafe { TypedDevice::<T>::from_raw(dev) };
         // SAFETY: `sysfs_kf_seq_show` passes the buffer of a `seq_file`, has checked that it has at
         // least `PAGE_SIZE` bytes, and has zeroed as many, so they are initialised. A byte needs no
         // alignment. The mutex of the file is held, so this call has exclusive access.
@@ -248,9 +248,9 @@ impl<T: DeviceType> Attribute<T> {
     ///
     /// # Safety
     ///
-    /// `dev` must be the device of a `Node<T>` that lives during the call, `attribute` the `raw` of
-    /// an [`Attribute<T>`], and `buffer` must have `count` bytes that do not change during the
-    /// call. Only sysfs may call this.
+    /// `dev` must be the device of a `TypedDevice<T>` that lives during the call, `attribute` the
+    /// `raw` of an [`Attribute<T>`], and `buffer` must have `count` bytes that do not change during
+    /// the call. Only sysfs may call this.
     unsafe extern "C" fn store_callback(
         dev: *mut sys::device,
         attribute: *const sys::device_attribute,
@@ -262,7 +262,7 @@ impl<T: DeviceType> Attribute<T> {
         let attribute = unsafe { Self::from_raw(attribute) };
         // SAFETY: Attributes of `T` are attached to nodes of `T` only. sysfs keeps the device alive
         // during the call.
-        let node = unsafe { Node::<T>::from_raw(dev) };
+        let node = unsafe { TypedDevice::<T>::from_raw(dev) };
         // SAFETY: `kernfs_fop_write_iter` passes a buffer that has more than `count` bytes, which
         // it has copied from user space. Nothing writes to it during the call.
         let bytes = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), count) };
@@ -276,7 +276,7 @@ impl<T: DeviceType> Attribute<T> {
 
     /// Logs a store that failed because of the value.
     #[cold]
-    fn report(&self, node: &Node<T>, input: &[u8], error: Error) {
+    fn report(&self, node: &TypedDevice<T>, input: &[u8], error: Error) {
         let Some(expected) = self.expected else {
             return;
         };
@@ -298,8 +298,8 @@ impl<T: DeviceType> Attribute<T> {
     ///
     /// # Safety
     ///
-    /// `kobj` must be that of the device of a `Node<T>` that lives during the call, and `attribute`
-    /// that of an [`Attribute<T>`]. Only sysfs may call this.
+    /// `kobj` must be that of the device of a `TypedDevice<T>` that lives during the call, and
+    /// `attribute` that of an [`Attribute<T>`]. Only sysfs may call this.
     unsafe extern "C" fn visible_callback(
         kobj: *mut sys::kobject,
         attribute: *const sys::attribute,
@@ -316,7 +316,7 @@ impl<T: DeviceType> Attribute<T> {
         let dev = unsafe { kobj.byte_sub(offset_of!(sys::device, kobj)) }.cast::<sys::device>();
         // SAFETY: Groups of `T` are attached to nodes of `T` only. sysfs keeps the device alive
         // during the call.
-        visible(unsafe { Node::<T>::from_raw(dev) })
+        visible(unsafe { TypedDevice::<T>::from_raw(dev) })
     }
 }
 
@@ -343,15 +343,15 @@ impl<P, const N: usize> NullTerminated<P, N> {
 }
 
 /// The attributes of a group.
-pub struct Attributes<T: DeviceType, const N: usize>(
+pub struct Attributes<T: DeviceData, const N: usize>(
     NullTerminated<sys::attribute, N>,
     PhantomData<&'static Attribute<T>>,
 );
 
 // SAFETY: The table is immutable and points to statics, which are `Sync`.
-unsafe impl<T: DeviceType, const N: usize> Sync for Attributes<T, N> {}
+unsafe impl<T: DeviceData, const N: usize> Sync for Attributes<T, N> {}
 
-impl<T: DeviceType, const N: usize> Attributes<T, N> {
+impl<T: DeviceData, const N: usize> Attributes<T, N> {
     /// Returns a table of `attributes`.
     pub const fn new(attributes: [&'static Attribute<T>; N]) -> Self {
         let mut table = [ptr::null(); N];
@@ -366,12 +366,12 @@ impl<T: DeviceType, const N: usize> Attributes<T, N> {
 
 /// A group of attributes, in the directory of the device or in a subdirectory.
 #[repr(transparent)]
-pub struct Group<T: DeviceType>(sys::attribute_group, PhantomData<&'static Attribute<T>>);
+pub struct Group<T: DeviceData>(sys::attribute_group, PhantomData<&'static Attribute<T>>);
 
 // SAFETY: The group is immutable and points to statics, which are `Sync`.
-unsafe impl<T: DeviceType> Sync for Group<T> {}
+unsafe impl<T: DeviceData> Sync for Group<T> {}
 
-impl<T: DeviceType> Group<T> {
+impl<T: DeviceData> Group<T> {
     /// Returns a group in the directory of the device.
     pub const fn new<const N: usize>(attributes: &'static Attributes<T, N>) -> Self {
         Self(
@@ -400,15 +400,15 @@ impl<T: DeviceType> Group<T> {
 }
 
 /// The groups of a device.
-pub struct Groups<T: DeviceType, const N: usize>(
+pub struct Groups<T: DeviceData, const N: usize>(
     NullTerminated<sys::attribute_group, N>,
     PhantomData<&'static Group<T>>,
 );
 
 // SAFETY: The table is immutable and points to statics, which are `Sync`.
-unsafe impl<T: DeviceType, const N: usize> Sync for Groups<T, N> {}
+unsafe impl<T: DeviceData, const N: usize> Sync for Groups<T, N> {}
 
-impl<T: DeviceType, const N: usize> Groups<T, N> {
+impl<T: DeviceData, const N: usize> Groups<T, N> {
     /// Returns a table of `groups`.
     pub const fn new(groups: [&'static Group<T>; N]) -> Self {
         let mut table = [ptr::null(); N];
@@ -431,25 +431,25 @@ impl<T: DeviceType, const N: usize> Groups<T, N> {
 /// # Invariants
 ///
 /// The pointer is null or points to a null-terminated table of groups of `T` with static lifetime.
-pub struct GroupList<T: DeviceType>(
+pub struct GroupList<T: DeviceData>(
     *const *const sys::attribute_group,
     PhantomData<&'static Group<T>>,
 );
 
-impl<T: DeviceType> Clone for GroupList<T> {
+impl<T: DeviceData> Clone for GroupList<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: DeviceType> Copy for GroupList<T> {}
+impl<T: DeviceData> Copy for GroupList<T> {}
 
 // SAFETY: The list is a shared reference to immutable statics, which are `Sync`.
-unsafe impl<T: DeviceType> Send for GroupList<T> {}
+unsafe impl<T: DeviceData> Send for GroupList<T> {}
 // SAFETY: A shared list gives access to immutable statics only, which are `Sync`.
-unsafe impl<T: DeviceType> Sync for GroupList<T> {}
+unsafe impl<T: DeviceData> Sync for GroupList<T> {}
 
-impl<T: DeviceType> GroupList<T> {
+impl<T: DeviceData> GroupList<T> {
     /// No groups.
     pub const EMPTY: Self = Self(ptr::null(), PhantomData);
 

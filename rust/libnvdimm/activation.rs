@@ -26,7 +26,7 @@ use crate::{
 };
 use kernel::prelude::*;
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     error::eopnotsupp,
     hibernate,
     sysfs::{
@@ -93,25 +93,25 @@ pub enum Outcome {
 /// Firmware activation by a provider. A query fails if the firmware gives no usable answer.
 pub trait Activation: Send + Sync {
     /// Returns how firmware can be activated.
-    fn capability(&self, bus: &Node<Bus>) -> Result<Capability>;
+    fn capability(&self, bus: &TypedDevice<Bus>) -> Result<Capability>;
 
     /// Returns the state of `bus`.
-    fn bus_state(&self, bus: &Node<Bus>) -> Result<BusState>;
+    fn bus_state(&self, bus: &TypedDevice<Bus>) -> Result<BusState>;
 
     /// Activates the staged firmware of all armed DIMMs of `bus`.
-    fn activate(&self, bus: &Node<Bus>) -> Result;
+    fn activate(&self, bus: &TypedDevice<Bus>) -> Result;
 
     /// Returns `true` if the firmware of `dimm` can be activated.
-    fn covers(&self, dimm: &Node<Dimm>) -> bool;
+    fn covers(&self, dimm: &TypedDevice<Dimm>) -> bool;
 
     /// Returns the state of `dimm`.
-    fn dimm_state(&self, dimm: &Node<Dimm>) -> Result<DimmState>;
+    fn dimm_state(&self, dimm: &TypedDevice<Dimm>) -> Result<DimmState>;
 
     /// Returns the result of the last activation for `dimm`.
-    fn outcome(&self, dimm: &Node<Dimm>) -> Result<Outcome>;
+    fn outcome(&self, dimm: &TypedDevice<Dimm>) -> Result<Outcome>;
 
     /// Arms or disarms `dimm`.
-    fn set_armed(&self, dimm: &Node<Dimm>, armed: bool) -> Result;
+    fn set_armed(&self, dimm: &TypedDevice<Dimm>, armed: bool) -> Result;
 }
 
 fn of(bus: &Bus) -> Result<&dyn Activation> {
@@ -119,14 +119,14 @@ fn of(bus: &Bus) -> Result<&dyn Activation> {
 }
 
 /// Returns the capability. Fails with `EOPNOTSUPP` if there is none.
-fn capability(bus: &Node<Bus>) -> Result<Capability> {
+fn capability(bus: &TypedDevice<Bus>) -> Result<Capability> {
     match of(bus)?.capability(bus)? {
         Capability::None => Err(eopnotsupp()),
         capability => Ok(capability),
     }
 }
 
-fn if_capable(bus: &Node<Bus>, mode: u16) -> u16 {
+fn if_capable(bus: &TypedDevice<Bus>, mode: u16) -> u16 {
     if capability(bus).is_ok() {
         mode
     } else {
@@ -134,7 +134,7 @@ fn if_capable(bus: &Node<Bus>, mode: u16) -> u16 {
     }
 }
 
-fn if_covered(dimm: &Node<Dimm>, mode: u16) -> u16 {
+fn if_covered(dimm: &TypedDevice<Dimm>, mode: u16) -> u16 {
     match of(dimm.bus()) {
         Ok(activation) if activation.covers(dimm) => if_capable(dimm.bus(), mode),
         _ => HIDDEN,
@@ -189,7 +189,7 @@ static ACTIVATE_BUS: Attribute<Bus> = Attribute::root_read_write(
 
 static ACTIVATE_DIMM: Attribute<Dimm> = Attribute::root_read_write(
     c"activate",
-    |dimm: &Node<Dimm>, out| {
+    |dimm: &TypedDevice<Dimm>, out| {
         let state = of(dimm.bus())?.dimm_state(dimm).map_err(|_| ENXIO)?;
         line!(
             out,
@@ -219,21 +219,22 @@ static ACTIVATE_DIMM: Attribute<Dimm> = Attribute::root_read_write(
 .visible(|dimm| if_covered(dimm, ROOT_READ_WRITE))
 .expecting("arm or disarm, while no activation is in progress");
 
-static RESULT: Attribute<Dimm> = Attribute::root_read_only(c"result", |dimm: &Node<Dimm>, out| {
-    let outcome = of(dimm.bus())?.outcome(dimm).map_err(|_| ENXIO)?;
-    line!(
-        out,
-        "{}",
-        match outcome {
-            Outcome::None => "none",
-            Outcome::Success => "success",
-            Outcome::Failure => "fail",
-            Outcome::NotStaged => "not_staged",
-            Outcome::NeedsReset => "need_reset",
-        }
-    )
-})
-.visible(|dimm| if_covered(dimm, ROOT_READ_ONLY));
+static RESULT: Attribute<Dimm> =
+    Attribute::root_read_only(c"result", |dimm: &TypedDevice<Dimm>, out| {
+        let outcome = of(dimm.bus())?.outcome(dimm).map_err(|_| ENXIO)?;
+        line!(
+            out,
+            "{}",
+            match outcome {
+                Outcome::None => "none",
+                Outcome::Success => "success",
+                Outcome::Failure => "fail",
+                Outcome::NotStaged => "not_staged",
+                Outcome::NeedsReset => "need_reset",
+            }
+        )
+    })
+    .visible(|dimm| if_covered(dimm, ROOT_READ_ONLY));
 
 static BUS_ATTRIBUTES: Attributes<Bus, 2> = Attributes::new([&ACTIVATE_BUS, &CAPABILITY]);
 static DIMM_ATTRIBUTES: Attributes<Dimm, 2> = Attributes::new([&ACTIVATE_DIMM, &RESULT]);

@@ -10,8 +10,8 @@ use kernel::{
 };
 use kernel_ext::{
     device::{
-        DeviceType,
-        Node, //
+        DeviceData,
+        TypedDevice, //
     },
     jobs::{
         Job,
@@ -19,9 +19,9 @@ use kernel_ext::{
     },
 };
 
-struct Register<T: DeviceType>(ARef<Node<T>>);
+struct Register<T: DeviceData>(ARef<TypedDevice<T>>);
 
-impl<T: DeviceType> Job for Register<T> {
+impl<T: DeviceData> Job for Register<T> {
     fn run(self) {
         match self.0.register() {
             Ok(()) => (),
@@ -32,23 +32,23 @@ impl<T: DeviceType> Job for Register<T> {
     }
 }
 
-struct Unregister<T: DeviceType>(ARef<Node<T>>);
+struct Unregister<T: DeviceData>(ARef<TypedDevice<T>>);
 
-impl<T: DeviceType> Job for Unregister<T> {
+impl<T: DeviceData> Job for Unregister<T> {
     fn run(self) {
         self.0.delete();
     }
 }
 
 /// A prepared registration of a device. Starting it cannot fail.
-pub(crate) struct Registration<T: DeviceType> {
+pub(crate) struct Registration<T: DeviceData> {
     job: Prepared<Register<T>>,
     numa_node: i32,
 }
 
-impl<T: DeviceType> Registration<T> {
+impl<T: DeviceData> Registration<T> {
     /// Prepares to register `node`.
-    pub(crate) fn new(node: ARef<Node<T>>) -> Result<Self> {
+    pub(crate) fn new(node: ARef<TypedDevice<T>>) -> Result<Self> {
         Ok(Self {
             numa_node: node.numa_node(),
             job: Prepared::new(Register(node))?,
@@ -62,7 +62,7 @@ impl<T: DeviceType> Registration<T> {
 }
 
 /// Registers `node` in the background; `wait_probe` waits for it.
-pub(crate) fn register<T: DeviceType>(node: ARef<Node<T>>) -> Result {
+pub(crate) fn register<T: DeviceData>(node: ARef<TypedDevice<T>>) -> Result {
     Registration::new(node)?.begin();
     Ok(())
 }
@@ -70,14 +70,14 @@ pub(crate) fn register<T: DeviceType>(node: ARef<Node<T>>) -> Result {
 /// A prepared removal of a device. Starting it cannot fail. It serves callers that hold the lock of
 /// the device or run in one of its attributes. A caller that releases something together with the
 /// device prepares the removal first.
-pub(crate) struct Removal<T: DeviceType> {
+pub(crate) struct Removal<T: DeviceData> {
     job: Prepared<Unregister<T>>,
-    node: ARef<Node<T>>,
+    node: ARef<TypedDevice<T>>,
 }
 
-impl<T: DeviceType> Removal<T> {
+impl<T: DeviceData> Removal<T> {
     /// Prepares to unregister `node`.
-    pub(crate) fn new(node: &Node<T>) -> Result<Self> {
+    pub(crate) fn new(node: &TypedDevice<T>) -> Result<Self> {
         let node = ARef::from(node);
         Ok(Self {
             job: Prepared::new(Unregister(node.clone()))?,

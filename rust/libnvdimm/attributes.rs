@@ -10,8 +10,8 @@ use core::marker::PhantomData;
 use kernel::prelude::*;
 use kernel_ext::{
     device::{
-        DeviceType,
-        Node, //
+        DeviceData,
+        TypedDevice, //
     },
     sysfs::{
         Attribute,
@@ -23,9 +23,9 @@ use kernel_ext::{
 };
 
 /// The shared groups, for devices of type `T`.
-pub(crate) struct Common<T: DeviceType>(PhantomData<T>);
+pub(crate) struct Common<T: DeviceData>(PhantomData<T>);
 
-impl<T: DeviceType> Common<T> {
+impl<T: DeviceData> Common<T> {
     /// `modalias` and `devtype`. Uevents of the device carry both.
     pub(crate) const IDENTITY: &'static Group<T> = &Group::new(Self::IDENTITY_ATTRIBUTES);
 
@@ -39,27 +39,27 @@ impl<T: DeviceType> Common<T> {
         &Attributes::new([Self::NUMA_NODE, Self::TARGET_NODE]);
 
     const MODALIAS: &'static Attribute<T> =
-        &Attribute::read_only(c"modalias", |node: &Node<T>, out| {
+        &Attribute::read_only(c"modalias", |node: &TypedDevice<T>, out| {
             let kind = Kind::of(node.device()).ok_or(ENXIO)?;
             line!(out, "nd:t{}", kind.type_id())
         });
 
     const TYPE_NAME: &'static Attribute<T> =
-        &Attribute::read_only(c"devtype", |node: &Node<T>, out| {
+        &Attribute::read_only(c"devtype", |node: &TypedDevice<T>, out| {
             line!(out, "{}", node.type_name().ok_or(ENXIO)?)
         });
 
     const NUMA_NODE: &'static Attribute<T> =
-        &Attribute::read_only(c"numa_node", |node: &Node<T>, out| {
+        &Attribute::read_only(c"numa_node", |node: &TypedDevice<T>, out| {
             line!(out, "{}", node.numa_node())
         })
         .visible(|_| if cfg!(CONFIG_NUMA) { READ_ONLY } else { HIDDEN });
 
     const TARGET_NODE: &'static Attribute<T> =
-        &Attribute::read_only(c"target_node", |node: &Node<T>, out| {
+        &Attribute::read_only(c"target_node", |node: &TypedDevice<T>, out| {
             line!(out, "{}", target_node(node).ok_or(ENXIO)?)
         })
-        .visible(|node: &Node<T>| {
+        .visible(|node: &TypedDevice<T>| {
             if cfg!(CONFIG_NUMA) && target_node(node).is_some() {
                 READ_ONLY
             } else {
@@ -70,7 +70,7 @@ impl<T: DeviceType> Common<T> {
 
 /// Returns the NUMA node that the memory of `node` would belong to as system memory, if it is
 /// known.
-fn target_node<T: DeviceType>(node: &Node<T>) -> Option<i32> {
+fn target_node<T: DeviceData>(node: &TypedDevice<T>) -> Option<i32> {
     let region = Kind::of(node.device())?.region()?;
     let target = region.target_node();
     (target >= 0).then_some(target)

@@ -17,8 +17,8 @@ use kernel_ext::{
         Uevent, //
     },
     device::{
-        DeviceType,
-        Node, //
+        DeviceData,
+        TypedDevice, //
     },
 };
 
@@ -34,11 +34,11 @@ impl NdBus {
     }
 
     /// Returns the first registered device of type `T` for which `is_wanted` returns `true`.
-    pub(crate) fn find<T: DeviceType>(
-        is_wanted: impl Fn(&Node<T>) -> bool,
-    ) -> Option<ARef<Node<T>>> {
-        bus::find_device::<Self>(|device| Node::from_device(device).is_some_and(&is_wanted))
-            .and_then(|device| Node::from_device(&device).map(ARef::from))
+    pub(crate) fn find<T: DeviceData>(
+        is_wanted: impl Fn(&TypedDevice<T>) -> bool,
+    ) -> Option<ARef<TypedDevice<T>>> {
+        bus::find_device::<Self>(|device| TypedDevice::from_device(device).is_some_and(&is_wanted))
+            .and_then(|device| TypedDevice::from_device(&device).map(ARef::from))
     }
 }
 

@@ -14,7 +14,7 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 
 /// Minimum size of a namespace that a personality may claim, in bytes.
 pub(crate) const MIN_NAMESPACE_SIZE: u64 = 16 << 20;
@@ -58,7 +58,7 @@ impl fmt::Display for Holder {
 
 /// The claim of a personality on a namespace.
 pub(crate) struct Claim {
-    namespace: ARef<Node<Namespace>>,
+    namespace: ARef<TypedDevice<Namespace>>,
 }
 
 /// Returns `true` if a personality of `kind` may claim a namespace of class `class`.
@@ -78,7 +78,7 @@ impl Claim {
     /// Fails with `EBUSY` if the namespace is claimed or reserved for another kind of personality,
     /// and with `ENXIO` if it is too small.
     pub(crate) fn take(
-        namespace: ARef<Node<Namespace>>,
+        namespace: ARef<TypedDevice<Namespace>>,
         holder: Holder,
         _lock: &BusLock<'_>,
     ) -> Result<Self> {
@@ -105,7 +105,7 @@ impl Claim {
     }
 
     /// Returns the claimed namespace.
-    pub(crate) fn namespace(&self) -> &ARef<Node<Namespace>> {
+    pub(crate) fn namespace(&self) -> &ARef<TypedDevice<Namespace>> {
         &self.namespace
     }
 }

@@ -18,7 +18,7 @@ use kernel::{
         SpinLock, //
     },
 };
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 
 /// A lock-free allocator of the numbers 0 to 64 × `WORDS` − 1.
 pub(crate) struct IdBitmap<const WORDS: usize>([Atomic<u64>; WORDS]);
@@ -86,7 +86,7 @@ impl<const WORDS: usize> Drop for StaticId<WORDS> {
 
 /// The number of a child of a region, freed on drop. Keeps the region alive.
 pub(crate) struct ChildId {
-    region: ARef<Node<Region>>,
+    region: ARef<TypedDevice<Region>>,
     pool: ChildPool,
     id: u32,
 }
@@ -132,7 +132,7 @@ type ChildPool = fn(&Region) -> &ChildIds;
 
 impl ChildId {
     /// Allocates the lowest free number from the allocator of `region` that `pool` returns.
-    pub(crate) fn allocate(region: &Node<Region>, pool: ChildPool) -> Result<Self> {
+    pub(crate) fn allocate(region: &TypedDevice<Region>, pool: ChildPool) -> Result<Self> {
         Ok(Self {
             region: region.into(),
             pool,
@@ -146,7 +146,7 @@ impl ChildId {
     }
 
     /// Returns the region.
-    pub(crate) fn region(&self) -> &Node<Region> {
+    pub(crate) fn region(&self) -> &TypedDevice<Region> {
         &self.region
     }
 }

@@ -15,46 +15,46 @@ use kernel::device::{
     Device,
     DeviceContext, //
 };
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 use nd_format::pfn::DaxMode;
 
 /// A device on the bus `nd`, by its kind.
 #[derive(Clone, Copy)]
 pub enum Kind<'a> {
     /// `ndbusN`.
-    Bus(&'a Node<Bus>),
+    Bus(&'a TypedDevice<Bus>),
     /// `nmemN`.
-    Dimm(&'a Node<Dimm>),
+    Dimm(&'a TypedDevice<Dimm>),
     /// `regionN`.
-    Region(&'a Node<Region>),
+    Region(&'a TypedDevice<Region>),
     /// `namespaceN.M`.
-    Namespace(&'a Node<Namespace>),
+    Namespace(&'a TypedDevice<Namespace>),
     /// `bttN.M`.
-    Btt(&'a Node<Btt>),
+    Btt(&'a TypedDevice<Btt>),
     /// `pfnN.M` or `daxN.M`.
-    Pfn(&'a Node<PfnDevice>),
+    Pfn(&'a TypedDevice<PfnDevice>),
 }
 
 impl<'a> Kind<'a> {
     /// Returns the kind of `device`; `None` if it is not a device of this subsystem.
     pub fn of<Ctx: DeviceContext>(device: &'a Device<Ctx>) -> Option<Self> {
         let device: &Device = kernel_ext::device::normal(device);
-        if let Some(namespace) = Node::from_device(device) {
+        if let Some(namespace) = TypedDevice::from_device(device) {
             return Some(Self::Namespace(namespace));
         }
-        if let Some(btt) = Node::from_device(device) {
+        if let Some(btt) = TypedDevice::from_device(device) {
             return Some(Self::Btt(btt));
         }
-        if let Some(pfn) = Node::from_device(device) {
+        if let Some(pfn) = TypedDevice::from_device(device) {
             return Some(Self::Pfn(pfn));
         }
-        if let Some(region) = Node::from_device(device) {
+        if let Some(region) = TypedDevice::from_device(device) {
             return Some(Self::Region(region));
         }
-        if let Some(dimm) = Node::from_device(device) {
+        if let Some(dimm) = TypedDevice::from_device(device) {
             return Some(Self::Dimm(dimm));
         }
-        Node::from_device(device).map(Self::Bus)
+        TypedDevice::from_device(device).map(Self::Bus)
     }
 
     /// Returns the type number that drivers match. BTT and pfn devices have that of the namespaces
@@ -74,7 +74,7 @@ impl<'a> Kind<'a> {
     }
 
     /// Returns the region that the device is or is below.
-    pub(crate) fn region(self) -> Option<&'a Node<Region>> {
+    pub(crate) fn region(self) -> Option<&'a TypedDevice<Region>> {
         match self {
             Self::Bus(_) | Self::Dimm(_) => None,
             Self::Region(region) => Some(region),
@@ -85,7 +85,7 @@ impl<'a> Kind<'a> {
     }
 
     /// Returns the bus that the device is below.
-    pub(crate) fn bus(self) -> Option<&'a Node<Bus>> {
+    pub(crate) fn bus(self) -> Option<&'a TypedDevice<Bus>> {
         match self {
             Self::Bus(_) => None,
             Self::Dimm(dimm) => Some(dimm.bus()),

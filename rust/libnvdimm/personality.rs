@@ -39,7 +39,7 @@ use kernel::{
 use kernel_ext::{
     device::{
         DeviceLock,
-        Node, //
+        TypedDevice, //
     },
     sysfs::Attribute, //
 };
@@ -66,7 +66,7 @@ pub(crate) trait Personality: RegionChild {
     }
 
     /// Returns the namespace that it claims.
-    fn claimed_namespace(&self) -> Option<ARef<Node<Namespace>>> {
+    fn claimed_namespace(&self) -> Option<ARef<TypedDevice<Namespace>>> {
         self.identity()
             .lock()
             .claim
@@ -86,7 +86,7 @@ impl Identity {
     /// Claims `namespace` for a personality that was detected on it and has this `kind`, `id` and
     /// `uuid`. Errors are those of [`Claim::take`].
     pub(crate) fn detected(
-        namespace: &Node<Namespace>,
+        namespace: &TypedDevice<Namespace>,
         kind: HolderKind,
         id: &ChildId,
         uuid: Uuid,
@@ -107,7 +107,7 @@ impl Identity {
 
 /// A personality that may be configured: no driver is bound, and none can be while this exists.
 pub(crate) struct UnboundPersonality<'a, T: Personality> {
-    personality: &'a Node<T>,
+    personality: &'a TypedDevice<T>,
     lock: BusLock<'a>,
     _device_lock: DeviceLock<'a>,
 }
@@ -116,7 +116,7 @@ impl<'a, T: Personality> UnboundPersonality<'a, T> {
     /// Takes the device lock and the bus lock. Fails with `EBUSY` if a driver is bound, and with
     /// `ENODEV` if the device is being removed: its claim was released, or its region is being
     /// disabled.
-    pub(crate) fn new(personality: &'a Node<T>) -> Result<Self> {
+    pub(crate) fn new(personality: &'a TypedDevice<T>) -> Result<Self> {
         let device_lock = personality.lock_device();
         if device_lock.is_bound() {
             return Err(EBUSY);
@@ -168,9 +168,9 @@ impl<'a, T: Personality> UnboundPersonality<'a, T> {
 }
 
 impl<T: Personality> Deref for UnboundPersonality<'_, T> {
-    type Target = Node<T>;
+    type Target = TypedDevice<T>;
 
-    fn deref(&self) -> &Node<T> {
+    fn deref(&self) -> &TypedDevice<T> {
         self.personality
     }
 }
@@ -179,8 +179,10 @@ impl<T: Personality> Deref for UnboundPersonality<'_, T> {
 pub(crate) const fn uuid<T: Personality>() -> Attribute<T> {
     Attribute::<T>::read_write(
         c"uuid",
-        |personality: &Node<T>, out| text::show_uuid(out, personality.identity().lock().uuid),
-        |personality: &Node<T>, input| {
+        |personality: &TypedDevice<T>, out| {
+            text::show_uuid(out, personality.identity().lock().uuid)
+        },
+        |personality: &TypedDevice<T>, input| {
             let personality = UnboundPersonality::new(personality)?;
             personality.identity().lock().uuid = Some(text::parse_uuid(input)?);
             Ok(())
@@ -193,14 +195,14 @@ pub(crate) const fn uuid<T: Personality>() -> Attribute<T> {
 pub(crate) const fn namespace<T: Personality>() -> Attribute<T> {
     Attribute::<T>::read_write(
         c"namespace",
-        |personality: &Node<T>, out| {
+        |personality: &TypedDevice<T>, out| {
             let _bus_lock = personality.region_node().bus().lock();
             match personality.claimed_namespace() {
                 Some(namespace) => line!(out, "{}", namespace.device().name()),
                 None => line!(out),
             }
         },
-        |personality: &Node<T>, input| {
+        |personality: &TypedDevice<T>, input| {
             let personality = UnboundPersonality::new(personality)?;
             match text::without_trailing_space(input) {
                 b"" => personality.release(),

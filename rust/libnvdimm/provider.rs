@@ -22,7 +22,7 @@ use kernel::{
 };
 use kernel_ext::{
     acpi::FirmwareAddress,
-    device::Node,
+    device::TypedDevice,
     memory::ProviderRange,
     sysfs::GroupList, //
 };
@@ -64,8 +64,8 @@ pub trait BusOperations: Send + Sync + 'static {
     /// `ENOTTY` stands for an unknown command.
     fn execute(
         &self,
-        bus: &Node<Bus>,
-        dimm: Option<&Node<Dimm>>,
+        bus: &TypedDevice<Bus>,
+        dimm: Option<&TypedDevice<Dimm>>,
         command: Command<'_>,
     ) -> Result<Status> {
         let _ = (bus, dimm, command);
@@ -75,13 +75,18 @@ pub trait BusOperations: Send + Sync + 'static {
     /// Checks whether user space may send a command; an error rejects it. For `CALL`, `number` is
     /// the function within the command family. See `nd_cmd_clear_to_send()` in
     /// `drivers/nvdimm/bus.c`.
-    fn clear_to_send(&self, bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, number: u32) -> Result {
+    fn clear_to_send(
+        &self,
+        bus: &TypedDevice<Bus>,
+        dimm: Option<&TypedDevice<Dimm>>,
+        number: u32,
+    ) -> Result {
         let _ = (bus, dimm, number);
         Ok(())
     }
 
     /// Waits until the provider has registered everything, for `wait_probe`.
-    fn flush_probe(&self, bus: &Node<Bus>) -> Result {
+    fn flush_probe(&self, bus: &TypedDevice<Bus>) -> Result {
         let _ = bus;
         Ok(())
     }
@@ -89,7 +94,7 @@ pub trait BusOperations: Send + Sync + 'static {
     /// Returns the memory that simulates the `len` bytes at the physical address `start`: a range
     /// of a region that is to be mapped, or a [`Hint::Simulated`]. `None`: nothing is simulated at
     /// these addresses.
-    fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
+    fn memory_at(&self, bus: &TypedDevice<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
         let _ = (bus, start, len);
         None
     }
@@ -199,7 +204,7 @@ pub enum PersistenceDomain {
 /// The part of a DIMM that a region uses.
 pub struct MappingDescription {
     /// The DIMM.
-    pub dimm: kernel::sync::aref::ARef<Node<Dimm>>,
+    pub dimm: kernel::sync::aref::ARef<TypedDevice<Dimm>>,
     /// First DIMM physical address.
     pub dpa: u64,
     /// Size in bytes.

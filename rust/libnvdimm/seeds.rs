@@ -21,27 +21,27 @@ use kernel::{
     sync::aref::ARef, //
 };
 use kernel_ext::device::{
-    DeviceType,
-    Node, //
+    DeviceData,
+    TypedDevice, //
 };
 use nd_format::pfn::DaxMode;
 
 /// A kind of device below a region. There is a seed of each kind.
-pub(crate) trait RegionChild: DeviceType {
+pub(crate) trait RegionChild: DeviceData {
     /// Returns its number, and with that its region.
     fn id(&self) -> &ChildId;
 
     /// Returns the seed of the kind of `self`.
-    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>>;
+    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a TypedDevice<Self>>;
 
     /// Returns its region.
-    fn region_node(&self) -> &Node<Region> {
+    fn region_node(&self) -> &TypedDevice<Region> {
         self.id().region()
     }
 }
 
 /// Returns `true` if `device` is the seed of its kind.
-pub(crate) fn is_seed<T: RegionChild>(device: &Node<T>) -> bool {
+pub(crate) fn is_seed<T: RegionChild>(device: &TypedDevice<T>) -> bool {
     let seeds = device.region_node().seeds().lock();
     device
         .seed(&seeds)
@@ -52,10 +52,10 @@ pub(crate) fn is_seed<T: RegionChild>(device: &Node<T>) -> bool {
 #[derive(Default)]
 pub(crate) struct Seeds {
     open: bool,
-    namespace: Option<ARef<Node<Namespace>>>,
-    btt: Option<ARef<Node<Btt>>>,
-    pfn: Option<ARef<Node<PfnDevice>>>,
-    dax: Option<ARef<Node<PfnDevice>>>,
+    namespace: Option<ARef<TypedDevice<Namespace>>>,
+    btt: Option<ARef<TypedDevice<Btt>>>,
+    pfn: Option<ARef<TypedDevice<PfnDevice>>>,
+    dax: Option<ARef<TypedDevice<PfnDevice>>>,
 }
 
 impl Seeds {
@@ -73,17 +73,17 @@ impl Seeds {
     }
 
     /// Returns the namespace seed.
-    pub(crate) fn namespace(&self) -> Option<&Node<Namespace>> {
+    pub(crate) fn namespace(&self) -> Option<&TypedDevice<Namespace>> {
         self.namespace.as_deref()
     }
 
     /// Returns the BTT seed.
-    pub(crate) fn btt(&self) -> Option<&Node<Btt>> {
+    pub(crate) fn btt(&self) -> Option<&TypedDevice<Btt>> {
         self.btt.as_deref()
     }
 
     /// Returns the seed of pfn or dax devices.
-    pub(crate) fn pfn_device(&self, mode: DaxMode) -> Option<&Node<PfnDevice>> {
+    pub(crate) fn pfn_device(&self, mode: DaxMode) -> Option<&TypedDevice<PfnDevice>> {
         match mode {
             DaxMode::FsDax => self.pfn.as_deref(),
             DaxMode::DevDax => self.dax.as_deref(),
@@ -91,7 +91,7 @@ impl Seeds {
     }
 
     /// Makes `namespace` the namespace seed. Fails with `ENXIO` if the region is being disabled.
-    pub(crate) fn set_namespace(&mut self, namespace: ARef<Node<Namespace>>) -> Result {
+    pub(crate) fn set_namespace(&mut self, namespace: ARef<TypedDevice<Namespace>>) -> Result {
         if !self.open {
             return Err(ENXIO);
         }
@@ -101,19 +101,23 @@ impl Seeds {
 }
 
 /// Creates the seeds of a region that was just enabled, except the namespace seed.
-pub(crate) fn create_all(region: &Node<Region>) {
+pub(crate) fn create_all(region: &TypedDevice<Region>) {
     create_btt(region, None);
     create_pfn_device(region, DaxMode::FsDax, None);
     create_pfn_device(region, DaxMode::DevDax, None);
 }
 
-fn create_btt(region: &Node<Region>, old: Option<&Node<Btt>>) {
+fn create_btt(region: &TypedDevice<Region>, old: Option<&TypedDevice<Btt>>) {
     replace(region, "BTT", Btt::create_seed(region), old, |seeds| {
         &mut seeds.btt
     });
 }
 
-fn create_pfn_device(region: &Node<Region>, mode: DaxMode, old: Option<&Node<PfnDevice>>) {
+fn create_pfn_device(
+    region: &TypedDevice<Region>,
+    mode: DaxMode,
+    old: Option<&TypedDevice<PfnDevice>>,
+) {
     let created = PfnDevice::create_seed(region, mode);
     match mode {
         DaxMode::FsDax => replace(region, "pfn", created, old, |seeds| &mut seeds.pfn),
@@ -123,12 +127,12 @@ fn create_pfn_device(region: &Node<Region>, mode: DaxMode, old: Option<&Node<Pfn
 
 /// Stores `created` in the slot that `select` returns and registers it, unless the slot no longer
 /// holds `old`. Failures are logged; the region does without a new seed then.
-fn replace<T: DeviceType>(
-    region: &Node<Region>,
+fn replace<T: DeviceData>(
+    region: &TypedDevice<Region>,
     kind: &str,
-    created: Result<ARef<Node<T>>>,
-    old: Option<&Node<T>>,
-    select: fn(&mut Seeds) -> &mut Option<ARef<Node<T>>>,
+    created: Result<ARef<TypedDevice<T>>>,
+    old: Option<&TypedDevice<T>>,
+    select: fn(&mut Seeds) -> &mut Option<ARef<TypedDevice<T>>>,
 ) {
     let registered = created.and_then(|seed| {
         let replaced = {
@@ -171,7 +175,7 @@ pub(crate) fn advance(device: Kind<'_>) {
     }
 }
 
-fn advance_claimed<T: Personality>(personality: &Node<T>) {
+fn advance_claimed<T: Personality>(personality: &TypedDevice<T>) {
     if let Some(namespace) = personality.claimed_namespace() {
         advance_namespace(&namespace);
     }
@@ -179,7 +183,7 @@ fn advance_claimed<T: Personality>(personality: &Node<T>) {
 
 /// Replaces `namespace` if it is the seed. A region without labels has no other namespace to offer,
 /// so its seed stays.
-fn advance_namespace(namespace: &Node<Namespace>) {
+fn advance_namespace(namespace: &TypedDevice<Namespace>) {
     let region = namespace.region();
     if is_seed(namespace) && region.is_labelled() {
         let created = Namespace::create_seed(region);

@@ -37,7 +37,7 @@ use kernel_ext::{
         Disk,
         Parameters, //
     },
-    device::Node,
+    device::TypedDevice,
     hibernate,
     memory::PmemRange,
     trace, //
@@ -71,7 +71,7 @@ pub enum Detection {
 /// Looks for a BTT in `range`, the memory of `namespace`. Changes nothing.
 ///
 /// `ENXIO`: there is a damaged BTT. `ENOMEM`: there is not enough memory to look for one.
-pub fn detect(namespace: &Node<Namespace>, range: PmemRange) -> Result<Detection> {
+pub fn detect(namespace: &TypedDevice<Namespace>, range: PmemRange) -> Result<Detection> {
     if !matches!(
         namespace.claim_class(),
         ClaimClass::None | ClaimClass::Btt1_1 | ClaimClass::Btt2_0
@@ -118,8 +118,8 @@ pub struct AttachedBtt<'bound> {
     disk: Disk<'bound, BttDriver>,
     driver: Arc<BttDriver>,
     _directory: BttDirectory,
-    device: ARef<Node<nd::Btt>>,
-    region: ARef<Node<Region>>,
+    device: ARef<TypedDevice<nd::Btt>>,
+    region: ARef<TypedDevice<Region>>,
 }
 
 impl<'bound> AttachedBtt<'bound> {
@@ -131,7 +131,7 @@ impl<'bound> AttachedBtt<'bound> {
     /// `ENODEV`: `device` is not completely configured. `ENXIO`: the namespace is too small.
     /// `EBUSY`: its memory is in use. `ENOMEM`: any other reason for which the BTT cannot be
     /// opened.
-    pub fn new(bound: &'bound Device<Bound>, device: &Node<nd::Btt>) -> Result<Self> {
+    pub fn new(bound: &'bound Device<Bound>, device: &TypedDevice<nd::Btt>) -> Result<Self> {
         let namespace = OpenNamespace::of(Kind::Btt(device))?;
         let config = device.config()?;
         check_size(device, &namespace)?;
@@ -143,7 +143,7 @@ impl<'bound> AttachedBtt<'bound> {
             Hibernation(driver.clone()),
         )?;
         let (capacity, limits) = (driver.capacity(), driver.limits()?);
-        let region: ARef<Node<Region>> = namespace.region().into();
+        let region: ARef<TypedDevice<Region>> = namespace.region().into();
         device.set_disk_size(capacity << kernel_ext::block::SECTOR_SHIFT);
         let disk = Disk::new(
             bound,
@@ -199,14 +199,14 @@ impl Drop for AttachedBtt<'_> {
 }
 
 /// Returns the version of the layout for namespaces of this class.
-fn version(namespace: &Node<Namespace>) -> Version {
+fn version(namespace: &TypedDevice<Namespace>) -> Version {
     match namespace.claim_class() {
         ClaimClass::Btt2_0 => Version::V2_0,
         _ => Version::V1_1,
     }
 }
 
-fn open_params(namespace: &Node<Namespace>) -> OpenParams {
+fn open_params(namespace: &TypedDevice<Namespace>) -> OpenParams {
     OpenParams {
         version: version(namespace),
         namespace_uuid: namespace.uuid(),
@@ -214,7 +214,7 @@ fn open_params(namespace: &Node<Namespace>) -> OpenParams {
     }
 }
 
-fn check_size(device: &Node<nd::Btt>, namespace: &Node<Namespace>) -> Result {
+fn check_size(device: &TypedDevice<nd::Btt>, namespace: &TypedDevice<Namespace>) -> Result {
     let usable = namespace
         .size()
         .saturating_sub(version(namespace).initial_offset());
@@ -235,7 +235,7 @@ fn check_size(device: &Node<nd::Btt>, namespace: &Node<Namespace>) -> Result {
 // the disk is added.
 #[inline(never)]
 fn open(
-    device: &Node<nd::Btt>,
+    device: &TypedDevice<nd::Btt>,
     namespace: &OpenNamespace,
     config: &CompleteConfig,
 ) -> Result<Arc<BttDriver>> {
@@ -274,7 +274,7 @@ fn open(
 
 /// Makes `device` describe the BTT that is on the medium, whatever was configured. Another sector
 /// size would reach past the end of the namespace, or into the sectors of others.
-fn adopt(device: &Node<nd::Btt>, found: &Detected, config: &CompleteConfig) {
+fn adopt(device: &TypedDevice<nd::Btt>, found: &Detected, config: &CompleteConfig) {
     let adopted = CompleteConfig {
         uuid: found.uuid,
         sector_size: found.lba_size.bytes(),
@@ -294,8 +294,8 @@ fn adopt(device: &Node<nd::Btt>, found: &Detected, config: &CompleteConfig) {
 }
 
 fn open_or_create(
-    device: &Node<nd::Btt>,
-    namespace: &Node<Namespace>,
+    device: &TypedDevice<nd::Btt>,
+    namespace: &TypedDevice<Namespace>,
     media: PmemMedia,
     config: &CompleteConfig,
 ) -> Result<Opened<PmemMedia>> {
@@ -310,8 +310,8 @@ fn open_or_create(
 }
 
 fn create(
-    device: &Node<nd::Btt>,
-    namespace: &Node<Namespace>,
+    device: &TypedDevice<nd::Btt>,
+    namespace: &TypedDevice<Namespace>,
     media: &PmemMedia,
     config: &CompleteConfig,
 ) -> Result {
@@ -337,7 +337,7 @@ fn create(
 }
 
 /// Logs why a BTT is not opened. User space gets the same error number for all reasons.
-fn refuse(device: &Node<nd::Btt>, error: OpenError) -> Error {
+fn refuse(device: &TypedDevice<nd::Btt>, error: OpenError) -> Error {
     dev_err!(device, "could not be opened: {}\n", Text(error));
     ENOMEM
 }

@@ -39,7 +39,7 @@ use kernel_ext::{
         Operation,
         SECTOR_SHIFT, //
     },
-    device::Node,
+    device::TypedDevice,
     error::eopnotsupp,
     trace,
 };
@@ -52,7 +52,7 @@ pub(crate) struct BttDriver {
     /// Bytes of metadata for each sector.
     metadata: u8,
     /// The BTT device, for messages.
-    device: ARef<Node<nd::Btt>>,
+    device: ARef<TypedDevice<nd::Btt>>,
     /// Number of writes that recovery has completed when the BTT was opened.
     finished_writes: u32,
     /// Counters of events that the engine does not count.
@@ -108,7 +108,7 @@ impl BttDriver {
     pub(crate) fn new(
         btt: Btt<PmemMedia>,
         finished_writes: u32,
-        device: &Node<nd::Btt>,
+        device: &TypedDevice<nd::Btt>,
     ) -> Result<Self> {
         let size = BlockSize::new(btt.sector_size())?;
         let metadata = btt.detected().lba_size.metadata();

@@ -20,7 +20,7 @@ use kernel_ext::{
         SECTOR_SHIFT,
         SECTOR_SIZE, //
     },
-    device::Node,
+    device::TypedDevice,
     memory::{
         AccessError,
         PmemRange, //
@@ -31,14 +31,14 @@ use nd::Region;
 /// The bytes of a namespace.
 pub(crate) struct PmemMedia {
     range: PmemRange,
-    region: ARef<Node<Region>>,
+    region: ARef<TypedDevice<Region>>,
     badblocks: Pin<KBox<Badblocks>>,
 }
 
 impl PmemMedia {
     /// Creates a medium over `range`, which is part of `region`. `ENOMEM` if there is no memory for
     /// its list of bad blocks.
-    pub(crate) fn new(range: PmemRange, region: &Node<Region>) -> Result<Self> {
+    pub(crate) fn new(range: PmemRange, region: &TypedDevice<Region>) -> Result<Self> {
         let media = Self {
             range,
             region: region.into(),

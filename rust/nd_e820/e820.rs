@@ -19,7 +19,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     sysfs::GroupList, //
 };
 use nd::{
@@ -71,7 +71,7 @@ fn register(device: &Device) -> Result<BusRegistration> {
     found.then_some(registration).ok_or(ENXIO)
 }
 
-fn register_range(bus: &Node<Bus>, range: LegacyRange) -> Result {
+fn register_range(bus: &TypedDevice<Bus>, range: LegacyRange) -> Result {
     Region::register(
         bus,
         RegionDescription {

@@ -20,7 +20,7 @@ use kernel::{
 use kernel_ext::{
     badblocks::Badblocks,
     block::SECTOR_SIZE,
-    device::Node,
+    device::TypedDevice,
     error::eopnotsupp,
     memory::{
         AccessError,
@@ -48,7 +48,7 @@ use nd_format::pfn::{
 /// The disk of a pfn device. Dropping it removes the disk.
 pub(crate) struct PfnDisk<'bound> {
     disk: RawDisk<'bound>,
-    device: ARef<Node<PfnDevice>>,
+    device: ARef<TypedDevice<PfnDevice>>,
 }
 
 impl<'bound> PfnDisk<'bound> {
@@ -60,7 +60,10 @@ impl<'bound> PfnDisk<'bound> {
     /// `EINVAL`: it does not begin at the start of a section of memory. `EBUSY`: its memory is in
     /// use. `EOPNOTSUPP`: it has a pfn info block of this UUID with another configuration, or one
     /// that cannot be used.
-    pub(crate) fn new(bound: &'bound Device<Bound>, device: &Node<PfnDevice>) -> Result<Self> {
+    pub(crate) fn new(
+        bound: &'bound Device<Bound>,
+        device: &TypedDevice<PfnDevice>,
+    ) -> Result<Self> {
         // A seed, which is not configured yet, is refused without a message.
         let namespace = OpenNamespace::of(Kind::Pfn(device))?;
         let config = device.config()?;
@@ -170,7 +173,7 @@ fn refuse(namespace: &OpenNamespace, misfit: Defect) -> Error {
 
 /// Fails if the info block has another alignment or another place of the memmap than configured:
 /// both stay as they were when it was created.
-fn check(device: &Node<PfnDevice>, found: &Info, config: &PfnConfig) -> Result {
+fn check(device: &TypedDevice<PfnDevice>, found: &Info, config: &PfnConfig) -> Result {
     if found.align != config.align || found.location != config.location {
         dev_err!(
             device,
@@ -186,7 +189,7 @@ fn check(device: &Node<PfnDevice>, found: &Info, config: &PfnConfig) -> Result {
 }
 
 fn create(
-    device: &Node<PfnDevice>,
+    device: &TypedDevice<PfnDevice>,
     namespace: &OpenNamespace,
     range: &PmemRange,
     config: &PfnConfig,

@@ -34,7 +34,7 @@ use kernel_ext::{
         SECTOR_SHIFT,
         SECTOR_SIZE, //
     },
-    device::Node,
+    device::TypedDevice,
     error::eopnotsupp,
     memory::PmemRange,
     sysfs::Notifier, //
@@ -56,7 +56,7 @@ pub(crate) struct RawDisk<'bound> {
 }
 
 /// A region whose memory is fenced when this is dropped.
-struct FencedRegion(ARef<Node<Region>>);
+struct FencedRegion(ARef<TypedDevice<Region>>);
 
 impl Drop for FencedRegion {
     fn drop(&mut self) {
@@ -68,10 +68,10 @@ impl<'bound> RawDisk<'bound> {
     /// Adds a disk over `range`, memory of `namespace`, as a child of `device`.
     pub(crate) fn new(
         device: &'bound Device<Bound>,
-        namespace: &Node<Namespace>,
+        namespace: &TypedDevice<Namespace>,
         range: PmemRange,
     ) -> Result<Self> {
-        let region: ARef<Node<Region>> = namespace.region().into();
+        let region: ARef<TypedDevice<Region>> = namespace.region().into();
         let capacity = range.len() >> SECTOR_SHIFT;
         let driver = Arc::pin_init(RawDriver::new(range, region.clone()), GFP_KERNEL)?;
         driver.populate_badblocks();
@@ -122,7 +122,7 @@ impl<'bound> RawDisk<'bound> {
 }
 
 /// Returns the queue limits of the disk.
-fn limits(namespace: &Node<Namespace>) -> Limits {
+fn limits(namespace: &TypedDevice<Namespace>) -> Limits {
     let limits = Limits::new(block_size(namespace))
         .physical_block_size(BlockSize::PAGE)
         .write_cache()
@@ -143,7 +143,7 @@ fn limits(namespace: &Node<Namespace>) -> Limits {
 }
 
 /// Returns the logical block size of the disk: that of the namespace's label, or 512 bytes.
-fn block_size(namespace: &Node<Namespace>) -> BlockSize {
+fn block_size(namespace: &TypedDevice<Namespace>) -> BlockSize {
     match namespace.sector_size() {
         Some(4096) => BlockSize::PAGE,
         None | Some(0 | 512) => BlockSize::SECTOR,
@@ -161,7 +161,7 @@ fn block_size(namespace: &Node<Namespace>) -> BlockSize {
 #[pin_data]
 struct RawDriver {
     range: PmemRange,
-    region: ARef<Node<Region>>,
+    region: ARef<TypedDevice<Region>>,
     #[pin]
     badblocks: Badblocks,
     badblocks_changed: SetOnce<Notifier>,
@@ -183,7 +183,7 @@ impl block::Driver for RawDriver {
 }
 
 impl RawDriver {
-    fn new(range: PmemRange, region: ARef<Node<Region>>) -> impl PinInit<Self, Error> {
+    fn new(range: PmemRange, region: ARef<TypedDevice<Region>>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             range,
             region,

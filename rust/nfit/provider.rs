@@ -47,7 +47,7 @@ use kernel_ext::{
         NotifyHandler,
         NotifyRegistration, //
     },
-    device::Node, //
+    device::TypedDevice, //
 };
 use nd::{
     Bus,
@@ -87,7 +87,7 @@ struct Inventory {
 
 struct KnownDimm {
     handle: DeviceHandle,
-    node: ARef<Node<Dimm>>,
+    node: ARef<TypedDevice<Dimm>>,
 }
 
 struct KnownRange {
@@ -136,7 +136,7 @@ impl Provider {
     }
 
     /// Returns the bus, once a table was merged.
-    pub(crate) fn bus(&self) -> Option<ARef<Node<Bus>>> {
+    pub(crate) fn bus(&self) -> Option<ARef<TypedDevice<Bus>>> {
         let inventory = self.inventory.lock();
         inventory.bus.as_ref().map(|bus| bus.bus().into())
     }
@@ -315,14 +315,17 @@ impl Provider {
 }
 
 /// Forwards health notifications of `acpi`, the ACPI device of `dimm`.
-fn watch_health(acpi: &AcpiDevice, dimm: &Node<Dimm>) -> Result<NotifyRegistration<HealthWatch>> {
+fn watch_health(
+    acpi: &AcpiDevice,
+    dimm: &TypedDevice<Dimm>,
+) -> Result<NotifyRegistration<HealthWatch>> {
     let watch = Arc::new(HealthWatch(dimm.into()), GFP_KERNEL)?;
     NotifyRegistration::new(acpi, watch)
 }
 
 impl Inventory {
     /// Returns the registered DIMM of a handle.
-    fn dimm(&self, handle: DeviceHandle) -> Option<&Node<Dimm>> {
+    fn dimm(&self, handle: DeviceHandle) -> Option<&TypedDevice<Dimm>> {
         self.dimms
             .iter()
             .find(|known| known.handle == handle)

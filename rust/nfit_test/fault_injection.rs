@@ -27,10 +27,10 @@ use kernel::{
 use kernel_ext::{
     class::Class,
     device::{
+        DeviceData,
         DeviceType,
-        Node,
         Owner,
-        Table, //
+        TypedDevice, //
     },
     sysfs::{
         Attribute,
@@ -49,11 +49,11 @@ const MAX_ERRNO: i32 = 4095;
 /// Data of a device of the class.
 struct FaultInjection(Arc<TestDimm>);
 
-static TABLE: Table<FaultInjection> = Table::unnamed(GROUPS.list());
+static TYPE: DeviceType<FaultInjection> = DeviceType::unnamed(GROUPS.list());
 
-impl DeviceType for FaultInjection {
-    fn tables() -> &'static [&'static Table<Self>] {
-        static TABLES: [&Table<FaultInjection>; 1] = [&TABLE];
+impl DeviceData for FaultInjection {
+    fn types() -> &'static [&'static DeviceType<Self>] {
+        static TABLES: [&DeviceType<FaultInjection>; 1] = [&TYPE];
         &TABLES
     }
 }
@@ -116,9 +116,9 @@ impl FaultInjectionRegistration {
     /// Registers `test_dimmN` of `dimm` below `parent`. The class must be registered.
     pub(crate) fn new(parent: &Device, dimm: Arc<TestDimm>) -> Result<Self> {
         let number = dimm.description.number;
-        let node = Node::in_class(
+        let node = TypedDevice::in_class(
             &CLASS,
-            &TABLE,
+            &TYPE,
             parent,
             0,
             fmt!("test_dimm{number}"),

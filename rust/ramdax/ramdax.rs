@@ -31,7 +31,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     sysfs::GroupList, //
 };
 use nd::{
@@ -82,8 +82,8 @@ struct RamDax;
 impl BusOperations for RamDax {
     fn execute(
         &self,
-        _bus: &Node<Bus>,
-        dimm: Option<&Node<Dimm>>,
+        _bus: &TypedDevice<Bus>,
+        dimm: Option<&TypedDevice<Dimm>>,
         command: Command<'_>,
     ) -> Result<Status> {
         dimm.and_then(|dimm| dimm.private::<LabelStorage>())
@@ -95,7 +95,7 @@ impl BusOperations for RamDax {
 /// A range with its DIMM.
 struct RangeDimm {
     range: LegacyRange,
-    dimm: ARef<Node<Dimm>>,
+    dimm: ARef<TypedDevice<Dimm>>,
     /// First address of the label area.
     labels: u64,
 }
@@ -143,7 +143,7 @@ fn check(device: &Device, range: &LegacyRange) -> Result {
     Ok(())
 }
 
-fn register_dimm(bus: &Node<Bus>, range: LegacyRange) -> Result<RangeDimm> {
+fn register_dimm(bus: &TypedDevice<Bus>, range: LegacyRange) -> Result<RangeDimm> {
     let storage = LabelStorage::new(range.addresses)?;
     let labels = storage.start();
     let description = DimmDescription {
@@ -167,7 +167,7 @@ fn register_dimm(bus: &Node<Bus>, range: LegacyRange) -> Result<RangeDimm> {
 
 /// Registers the region of a DIMM. It is as large as the range, but its mapping ends before the
 /// label area.
-fn register_region(bus: &Node<Bus>, registered: RangeDimm) -> Result {
+fn register_region(bus: &TypedDevice<Bus>, registered: RangeDimm) -> Result {
     let RangeDimm {
         range,
         dimm,

@@ -2,8 +2,8 @@
 
 //! Devices of a bus that a Rust module owns.
 //!
-//! - [`Node<T>`]: a `struct device` and the object that it represents, in one reference-counted
-//!   allocation;
+//! - [`TypedDevice<T>`]: a `struct device` and the object that it represents, in one
+//!   reference-counted allocation;
 //! - [`Owner`]: what waits for the release of a node;
 //! - [`DeviceLock`]: the lock of a device, under which drivers are bound and unbound.
 //!
@@ -13,26 +13,26 @@
 //! 2. the lock of its registration state, a leaf but for locks of kernfs.
 
 mod lock;
-mod node;
 mod registration;
 mod release;
+mod typed;
 
 pub use self::{
     lock::{
         has_driver,
         DeviceLock, //
     },
-    node::{
-        for_each_child,
-        normal,
-        DeviceType,
-        Node,
-        NodeParameters,
-        Table, //
-    },
     release::{
         wait_until_released,
         Owner, //
+    },
+    typed::{
+        for_each_child,
+        normal,
+        DeviceData,
+        DeviceParameters,
+        DeviceType,
+        TypedDevice, //
     },
 };
 

@@ -10,8 +10,8 @@
 //! this lock.
 
 use super::{
-    DeviceType,
-    Node, //
+    DeviceData,
+    TypedDevice, //
 };
 use crate::{
     sys,
@@ -79,7 +79,7 @@ impl RegistrationState {
     }
 }
 
-impl<T: DeviceType> Node<T> {
+impl<T: DeviceData> TypedDevice<T> {
     /// Adds the device to sysfs and to its bus. A driver may be bound before this returns. May
     /// sleep.
     ///

@@ -12,8 +12,8 @@
 //! module with this crate must wait until it has returned ([`wait_until_released`]).
 
 use super::{
-    DeviceType,
-    Node, //
+    DeviceData,
+    TypedDevice, //
 };
 use crate::{
     sys,
@@ -74,7 +74,7 @@ pub fn wait_until_released() {
 ///
 /// # Invariants
 ///
-/// `release` is [`Node::release`] of the type whose nodes have this `device_type`.
+/// `release` is [`TypedDevice::release`] of the type whose nodes have this `device_type`.
 #[repr(C)]
 pub(super) struct ReleaseTable {
     /// `Opaque`, so that each table is a static of its own. Constants with equal contents may be
@@ -85,14 +85,14 @@ pub(super) struct ReleaseTable {
 
 impl ReleaseTable {
     /// Returns a table for nodes of `T`. `device_type` has no release callback.
-    pub(super) const fn new<T: DeviceType>(device_type: sys::device_type) -> Self {
+    pub(super) const fn new<T: DeviceData>(device_type: sys::device_type) -> Self {
         // INVARIANT: The function is that of `T`.
         Self {
             device_type: Opaque::new(sys::device_type {
                 release: Some(release_callback),
                 ..device_type
             }),
-            release: Node::<T>::release,
+            release: TypedDevice::<T>::release,
         }
     }
 
@@ -193,14 +193,14 @@ impl Ownership {
 /// # Invariants
 ///
 /// The node's [`Ownership`] was claimed for this owner.
-pub struct Owner<T: DeviceType> {
-    node: ManuallyDrop<ARef<Node<T>>>,
+pub struct Owner<T: DeviceData> {
+    node: ManuallyDrop<ARef<TypedDevice<T>>>,
     name: CString,
 }
 
-impl<T: DeviceType> Owner<T> {
+impl<T: DeviceData> Owner<T> {
     /// Makes the caller the owner of `node`. `EBUSY`: it has one. `ENOMEM`: out of memory.
-    pub fn new(node: ARef<Node<T>>) -> Result<Self> {
+    pub fn new(node: ARef<TypedDevice<T>>) -> Result<Self> {
         let name = CString::try_from(node.device().name())?;
         node.ownership.claim()?;
         // INVARIANT: The claim has succeeded.
@@ -211,15 +211,15 @@ impl<T: DeviceType> Owner<T> {
     }
 }
 
-impl<T: DeviceType> Deref for Owner<T> {
-    type Target = Node<T>;
+impl<T: DeviceData> Deref for Owner<T> {
+    type Target = TypedDevice<T>;
 
-    fn deref(&self) -> &Node<T> {
+    fn deref(&self) -> &TypedDevice<T> {
         &self.node
     }
 }
 
-impl<T: DeviceType> Drop for Owner<T> {
+impl<T: DeviceData> Drop for Owner<T> {
     fn drop(&mut self) {
         // SAFETY: The field is taken once and not used afterwards.
         let node = ARef::into_raw(unsafe { ManuallyDrop::take(&mut self.node) }).as_ptr();
@@ -231,8 +231,8 @@ impl<T: DeviceType> Drop for Owner<T> {
         let ownership = unsafe { &(*node).ownership };
         ownership.wait(&self.name);
         // SAFETY: The release callback has signalled, so the last reference is gone, and the
-        // callback accesses the node no more. `Node::create` has allocated it in a box, which is
-        // taken back once. The content is pinned, and is dropped in place.
+        // callback accesses the node no more. `TypedDevice::create` has allocated it in a box,
+        // which is taken back once. The content is pinned, and is dropped in place.
         drop(unsafe { Pin::new_unchecked(KBox::from_raw(node)) });
         LIVE.fetch_sub(1, Full);
     }
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
     use crate::{
         class::Class,
-        device::Table,
+        device::DeviceType,
         sysfs::GroupList, //
     };
     use kernel::{
@@ -260,7 +260,7 @@ mod tests {
     };
 
     static CLASS: Class = Class::new(c"nd_kunit_release");
-    static TABLE: Table<Counted> = Table::unnamed(GroupList::EMPTY);
+    static TYPE: DeviceType<Counted> = DeviceType::unnamed(GroupList::EMPTY);
 
     /// Counts how often it was dropped.
     struct Counted(Arc<Atomic<u32>>);
@@ -271,9 +271,9 @@ mod tests {
         }
     }
 
-    impl DeviceType for Counted {
-        fn tables() -> &'static [&'static Table<Self>] {
-            static TABLES: [&Table<Counted>; 1] = [&TABLE];
+    impl DeviceData for Counted {
+        fn types() -> &'static [&'static DeviceType<Self>] {
+            static TABLES: [&DeviceType<Counted>; 1] = [&TYPE];
             &TABLES
         }
     }
@@ -281,12 +281,12 @@ mod tests {
     fn node(
         parent: &faux::Registration,
         name: &CStr,
-    ) -> Result<(ARef<Node<Counted>>, Arc<Atomic<u32>>)> {
+    ) -> Result<(ARef<TypedDevice<Counted>>, Arc<Atomic<u32>>)> {
         let drops = Arc::new(Atomic::new(0), GFP_KERNEL)?;
         let data = Counted(drops.clone());
-        let node = Node::in_class(
+        let node = TypedDevice::in_class(
             &CLASS,
-            &TABLE,
+            &TYPE,
             parent.as_ref(),
             0,
             fmt!("{name}"),

@@ -35,13 +35,13 @@ use kernel::{
     },
 };
 use kernel_ext::device::{
+    DeviceData,
     DeviceType,
-    Node,
-    Table, //
+    TypedDevice, //
 };
 use nd_format::uuid::Uuid;
 
-static TABLE: Table<Btt> = Table::named(c"nd_btt", attributes::GROUPS.list());
+static TYPE: DeviceType<Btt> = DeviceType::named(c"nd_btt", attributes::GROUPS.list());
 
 /// Sector sizes in bytes, data and metadata together.
 pub const SECTOR_SIZES: [u32; 7] = [512, 520, 528, 4096, 4104, 4160, 4224];
@@ -69,9 +69,9 @@ pub struct CompleteConfig {
     pub sector_size: u32,
 }
 
-impl DeviceType for Btt {
-    fn tables() -> &'static [&'static Table<Self>] {
-        static TABLES: [&Table<Btt>; 1] = [&TABLE];
+impl DeviceData for Btt {
+    fn types() -> &'static [&'static DeviceType<Self>] {
+        static TABLES: [&DeviceType<Btt>; 1] = [&TYPE];
         &TABLES
     }
 }
@@ -81,7 +81,7 @@ impl RegionChild for Btt {
         &self.id
     }
 
-    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
+    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a TypedDevice<Self>> {
         seeds.btt()
     }
 }
@@ -101,11 +101,15 @@ impl Personality for Btt {
 }
 
 impl Btt {
-    fn create(id: ChildId, sector_size: u32, identity: Identity) -> Result<ARef<Node<Self>>> {
+    fn create(
+        id: ChildId,
+        sector_size: u32,
+        identity: Identity,
+    ) -> Result<ARef<TypedDevice<Self>>> {
         let region = ARef::from(id.region());
         let index = id.get();
-        Node::new(
-            &region.child_parameters(&TABLE),
+        TypedDevice::new(
+            &region.child_parameters(&TYPE),
             fmt!("btt{}.{index}", region.id()),
             try_pin_init!(Self {
                 id,
@@ -117,21 +121,21 @@ impl Btt {
     }
 
     /// Creates an unconfigured device. The caller registers it.
-    pub(crate) fn create_seed(region: &Node<Region>) -> Result<ARef<Node<Self>>> {
+    pub(crate) fn create_seed(region: &TypedDevice<Region>) -> Result<ARef<TypedDevice<Self>>> {
         let id = ChildId::allocate(region, Region::btt_ids)?;
         Self::create(id, NO_SECTOR_SIZE, Identity::default())
     }
 
     /// Creates a device for the BTT that was detected on `namespace`, and registers it in the
     /// background.
-    pub fn autodetected(namespace: &Node<Namespace>, found: CompleteConfig) -> Result {
+    pub fn autodetected(namespace: &TypedDevice<Namespace>, found: CompleteConfig) -> Result {
         let id = ChildId::allocate(namespace.region(), Region::btt_ids)?;
         let identity = Identity::detected(namespace, HolderKind::Btt, &id, found.uuid)?;
         crate::async_work::register(Self::create(id, found.sector_size, identity)?)
     }
 
     /// Returns the region that the device is in.
-    pub fn region(&self) -> &Node<Region> {
+    pub fn region(&self) -> &TypedDevice<Region> {
         self.id.region()
     }
 

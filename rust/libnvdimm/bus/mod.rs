@@ -52,12 +52,12 @@ use kernel::{
 };
 use kernel_ext::{
     device::{
+        DeviceData,
         DeviceLock,
+        DeviceParameters,
         DeviceType,
-        Node,
-        NodeParameters,
         Owner,
-        Table, //
+        TypedDevice, //
     },
     jobs,
     memory::HintPages, //
@@ -66,7 +66,7 @@ use kernel_ext::{
 /// There are as many numbers as minors for control nodes.
 static IDS: IdBitmap<4> = IdBitmap::new();
 
-static TABLE: Table<Bus> = Table::unnamed(attributes::GROUPS.list());
+static TYPE: DeviceType<Bus> = DeviceType::unnamed(attributes::GROUPS.list());
 
 /// A bus.
 #[pin_data]
@@ -101,9 +101,9 @@ pub(crate) struct State {
 /// The place of a DIMM's [`LabelCache`] in the state of its bus.
 pub(crate) struct LabelSlot(usize);
 
-impl DeviceType for Bus {
-    fn tables() -> &'static [&'static Table<Self>] {
-        static TABLES: [&Table<Bus>; 1] = [&TABLE];
+impl DeviceData for Bus {
+    fn types() -> &'static [&'static DeviceType<Self>] {
+        static TABLES: [&DeviceType<Bus>; 1] = [&TYPE];
         &TABLES
     }
 }
@@ -261,11 +261,11 @@ impl Bus {
         let id = StaticId::allocate(&IDS)?;
         let number = id.get();
         let hint_pages = HintPages::new(&CString::try_from_fmt(fmt!("ndbus{number}"))?)?;
-        let node = Node::new(
-            &NodeParameters {
+        let node = TypedDevice::new(
+            &DeviceParameters {
                 bus: NdBus::bus_type(),
                 parent: Some(parent),
-                table: &TABLE,
+                device_type: &TYPE,
                 groups: description.groups,
                 numa_node: -1,
                 device_number: 0,
@@ -307,7 +307,7 @@ impl Drop for CallGuard<'_> {
 }
 
 /// Waits until everything that was to be registered on `bus` is registered and probed.
-pub(crate) fn wait_probe(bus: &Node<Bus>) -> Result {
+pub(crate) fn wait_probe(bus: &TypedDevice<Bus>) -> Result {
     bus.operations().flush_probe(bus)?;
     jobs::drain();
     // A probe holds the lock of the device.
@@ -331,7 +331,7 @@ pub struct BusRegistration(Owner<Bus>);
 
 impl BusRegistration {
     /// Returns the bus.
-    pub fn bus(&self) -> &Node<Bus> {
+    pub fn bus(&self) -> &TypedDevice<Bus> {
         &self.0
     }
 

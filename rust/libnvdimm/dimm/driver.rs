@@ -26,14 +26,14 @@ use kernel::{
 };
 use kernel_ext::{
     bus::Driver,
-    device::Node, //
+    device::TypedDevice, //
 };
 
 /// The driver `nvdimm`. A DIMM is enabled while it is bound.
 pub(crate) struct DimmDriver;
 
 /// Keeps a DIMM enabled until it is dropped.
-pub(crate) struct Enabled(ARef<Node<Dimm>>);
+pub(crate) struct Enabled(ARef<TypedDevice<Dimm>>);
 
 impl Drop for Enabled {
     fn drop(&mut self) {
@@ -58,7 +58,7 @@ impl Driver<NdBus> for DimmDriver {
 ///
 /// A DIMM whose memory is locked is enabled, too, so that it can be unlocked and its namespaces can
 /// be listed.
-fn enable(dimm: &Node<Dimm>) -> Result<Enabled> {
+fn enable(dimm: &TypedDevice<Dimm>) -> Result<Enabled> {
     security::unlock(dimm, &dimm.bus().lock());
     loop {
         let changes = dimm.label_changes();
@@ -69,7 +69,7 @@ fn enable(dimm: &Node<Dimm>) -> Result<Enabled> {
     }
 }
 
-fn read_labels(dimm: &Node<Dimm>) -> Result<Option<CachedArea>> {
+fn read_labels(dimm: &TypedDevice<Dimm>) -> Result<Option<CachedArea>> {
     if !dimm.has_label_commands() {
         return Ok(None);
     }

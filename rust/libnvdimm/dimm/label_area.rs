@@ -16,7 +16,7 @@ use kernel::{
     prelude::*,
     sync::atomic::Relaxed, //
 };
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 use label_engine::{
     Medium,
     Store,
@@ -60,7 +60,7 @@ impl CachedArea {
     ///
     /// Fails with `EACCES` if the label area is locked as well, and with `ENXIO` if what the DIMM
     /// reports about its label area is invalid.
-    pub(super) fn read(dimm: &Node<Dimm>) -> Result<Reading> {
+    pub(super) fn read(dimm: &TypedDevice<Dimm>) -> Result<Reading> {
         let AreaSize {
             size,
             max_transfer,
@@ -107,7 +107,7 @@ impl CachedArea {
     }
 
     /// Logs damage of the area. Namespaces are checked with their regions.
-    fn report_damage(&self, dimm: &Node<Dimm>) {
+    fn report_damage(&self, dimm: &TypedDevice<Dimm>) {
         if let Some(damage) = self.layout.damage() {
             dev_err!(
                 dimm,
@@ -130,7 +130,7 @@ impl CachedArea {
     /// `dimm`.
     pub(crate) fn target<'a>(
         &'a mut self,
-        dimm: &'a Node<Dimm>,
+        dimm: &'a TypedDevice<Dimm>,
         extent: Option<Extent>,
     ) -> Result<UpdateTarget<'a, LabelWriter<'a>>> {
         let writer = LabelWriter {
@@ -147,7 +147,7 @@ impl CachedArea {
 
 /// Writes to the label area of a DIMM.
 pub(crate) struct LabelWriter<'a> {
-    dimm: &'a Node<Dimm>,
+    dimm: &'a TypedDevice<Dimm>,
     max_transfer: u32,
 }
 
@@ -187,7 +187,7 @@ struct AreaSize {
     locked: bool,
 }
 
-fn read_size(dimm: &Node<Dimm>) -> Result<AreaSize> {
+fn read_size(dimm: &TypedDevice<Dimm>) -> Result<AreaSize> {
     let mut payload = ConfigSize::default();
     let status = execute(dimm, dimm_command::GET_CONFIG_SIZE, payload.as_mut_bytes())?;
     let locked = matches!(status, Status::Locked(_));
@@ -202,7 +202,7 @@ fn read_size(dimm: &Node<Dimm>) -> Result<AreaSize> {
 }
 
 /// Reads the `size` bytes of the label area, at most `max_transfer` of them at a time.
-fn read_bytes(dimm: &Node<Dimm>, size: u32, max_transfer: u32) -> Result<KVVec<u8>> {
+fn read_bytes(dimm: &TypedDevice<Dimm>, size: u32, max_transfer: u32) -> Result<KVVec<u8>> {
     let mut bytes = KVVec::from_elem(0u8, size as usize, GFP_KERNEL)?;
     let mut payload = KVVec::new();
     let mut offset = 0u32;
@@ -217,7 +217,12 @@ fn read_bytes(dimm: &Node<Dimm>, size: u32, max_transfer: u32) -> Result<KVVec<u
 
 /// Reads a part of the label area. `payload` is the buffer of the command, which is reused to save
 /// allocations.
-fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8], payload: &mut KVVec<u8>) -> Result {
+fn read_chunk(
+    dimm: &TypedDevice<Dimm>,
+    offset: u32,
+    chunk: &mut [u8],
+    payload: &mut KVVec<u8>,
+) -> Result {
     payload.clear();
     payload.resize(size_of::<ConfigRead>() + chunk.len(), 0, GFP_KERNEL)?;
     let (header, _) = ConfigRead::mut_from_prefix(payload).map_err(|_| EIO)?;
@@ -235,7 +240,7 @@ fn read_chunk(dimm: &Node<Dimm>, offset: u32, chunk: &mut [u8], payload: &mut KV
 }
 
 /// Executes a label command, and logs its status unless that is success.
-fn execute(dimm: &Node<Dimm>, number: u32, payload: &mut [u8]) -> Result<Status> {
+fn execute(dimm: &TypedDevice<Dimm>, number: u32, payload: &mut [u8]) -> Result<Status> {
     let bus = dimm.bus();
     let status = bus
         .operations()

@@ -46,10 +46,10 @@ use kernel::{
 use kernel_ext::{
     class::device_number,
     device::{
+        DeviceData,
+        DeviceParameters,
         DeviceType,
-        Node,
-        NodeParameters,
-        Table, //
+        TypedDevice, //
     },
 };
 use nd_format::uapi::dimm_command;
@@ -58,12 +58,12 @@ use nd_format::uapi::dimm_command;
 /// `/dev`.
 static IDS: IdBitmap<64> = IdBitmap::new();
 
-static TABLE: Table<Dimm> = Table::named(c"nvdimm", attributes::GROUPS.list());
+static TYPE: DeviceType<Dimm> = DeviceType::named(c"nvdimm", attributes::GROUPS.list());
 
 /// A DIMM.
 #[pin_data]
 pub struct Dimm {
-    bus: ARef<Node<Bus>>,
+    bus: ARef<TypedDevice<Bus>>,
     id: StaticId<64>,
     description: DimmDescription,
     locked: Atomic<bool>,
@@ -79,8 +79,8 @@ pub struct Dimm {
     overwrite: Overwrite,
 }
 
-/// The copy of the label area of a DIMM, and its users. The bus lock protects it, since an update of
-/// a namespace changes the label areas of all DIMMs of its set.
+/// The copy of the label area of a DIMM, and its users. The bus lock protects it, since an update
+/// of a namespace changes the label areas of all DIMMs of its set.
 #[derive(Default)]
 pub(crate) struct LabelCache {
     area: Option<CachedArea>,
@@ -105,9 +105,9 @@ impl LabelCache {
     }
 }
 
-impl DeviceType for Dimm {
-    fn tables() -> &'static [&'static Table<Self>] {
-        static TABLES: [&Table<Dimm>; 1] = [&TABLE];
+impl DeviceData for Dimm {
+    fn types() -> &'static [&'static DeviceType<Self>] {
+        static TABLES: [&DeviceType<Dimm>; 1] = [&TYPE];
         &TABLES
     }
 }
@@ -115,16 +115,19 @@ impl DeviceType for Dimm {
 impl Dimm {
     /// Registers a DIMM on `bus`. It is added to sysfs in the background, and unregistered with its
     /// bus.
-    pub fn register(bus: &Node<Bus>, description: DimmDescription) -> Result<ARef<Node<Self>>> {
+    pub fn register(
+        bus: &TypedDevice<Bus>,
+        description: DimmDescription,
+    ) -> Result<ARef<TypedDevice<Self>>> {
         let id = StaticId::allocate(&IDS)?;
         let number = id.get();
         let families = description.families;
         let labels = bus.add_label_cache()?;
-        let node = Node::new(
-            &NodeParameters {
+        let node = TypedDevice::new(
+            &DeviceParameters {
                 bus: NdBus::bus_type(),
                 parent: Some(bus.device()),
-                table: &TABLE,
+                device_type: &TYPE,
                 groups: description.groups,
                 numa_node: -1,
                 device_number: device_number(ioctl::dimm_major(), number),
@@ -147,7 +150,7 @@ impl Dimm {
     }
 
     /// Returns the bus that the DIMM is on.
-    pub fn bus(&self) -> &Node<Bus> {
+    pub fn bus(&self) -> &TypedDevice<Bus> {
         &self.bus
     }
 
@@ -253,7 +256,7 @@ impl Dimm {
 }
 
 /// Keeps the copy of the label area of a DIMM in memory, for an enabled region.
-pub(crate) struct LabelHold(ARef<Node<Dimm>>);
+pub(crate) struct LabelHold(ARef<TypedDevice<Dimm>>);
 
 impl LabelHold {
     /// Holds the label area of `dimm`.
@@ -261,7 +264,7 @@ impl LabelHold {
     /// Returns `None` if the DIMM has no label area and its regions need none. Fails with `ENXIO`
     /// if the contents of its regions cannot be known: the DIMM should have labels, but is disabled
     /// or locked, or they could not be read.
-    pub(crate) fn new(dimm: &Node<Dimm>) -> Result<Option<Self>> {
+    pub(crate) fn new(dimm: &TypedDevice<Dimm>) -> Result<Option<Self>> {
         let mut lock = dimm.bus().lock();
         let labels = lock.labels_mut(&dimm.labels).ok_or(ENXIO)?;
         if labels.area.is_none() {

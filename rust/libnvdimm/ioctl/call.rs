@@ -30,7 +30,7 @@ use kernel::{
 };
 use kernel_ext::{
     chrdev::Call,
-    device::Node, //
+    device::TypedDevice, //
 };
 use nd_format::uapi::{
     self,
@@ -59,7 +59,11 @@ const SUBSYSTEM: u32 = b'N' as u32;
 /// Commands of other types fail with `ENOTTY`. Many programs query whether a file that they open is
 /// a terminal. Taken for command 1 of a DIMM, that ioctl (0x5401) would write 132 bytes of health
 /// data into a buffer of 36 bytes.
-pub(super) fn serve(bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, call: Call) -> Result<c_long> {
+pub(super) fn serve(
+    bus: &TypedDevice<Bus>,
+    dimm: Option<&TypedDevice<Dimm>>,
+    call: Call,
+) -> Result<c_long> {
     if _IOC_TYPE(call.command) != SUBSYSTEM {
         return Err(ENOTTY);
     }

@@ -21,7 +21,7 @@ use kernel_ext::{
     block::SECTOR_SIZE,
     device::{
         has_driver,
-        Node, //
+        TypedDevice, //
     },
 };
 use nd_format::{
@@ -35,7 +35,7 @@ use nd_format::{
 /// Fails with `EBUSY` if a namespace that a driver uses, raw or through a personality, lies wholly
 /// within the range. Namespaces of `dax` devices are exempt: the processes that map them are
 /// notified of what happens to them.
-pub(super) fn check(bus: &Node<Bus>, payload: &[u8], _lock: &BusLock<'_>) -> Result {
+pub(super) fn check(bus: &TypedDevice<Bus>, payload: &[u8], _lock: &BusLock<'_>) -> Result {
     let (request, _) = ClearError::ref_from_prefix(payload).map_err(|_| EINVAL)?;
     let (start, len) = (request.address.get(), request.length.get());
     let end = start.saturating_add(len);
@@ -62,7 +62,7 @@ pub(super) fn check(bus: &Node<Bus>, payload: &[u8], _lock: &BusLock<'_>) -> Res
 
 /// Returns the namespace that `child` of a region is or claims, if `child` has a driver. A driver
 /// that is being unbound counts.
-fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
+fn used_namespace(child: &Device) -> Option<ARef<TypedDevice<Namespace>>> {
     let namespace = match Kind::of(child)? {
         Kind::Namespace(namespace) => ARef::from(namespace),
         Kind::Btt(btt) => btt.claimed_namespace()?,
@@ -73,7 +73,7 @@ fn used_namespace(child: &Device) -> Option<ARef<Node<Namespace>>> {
 }
 
 /// Records what a successful command has cleared.
-pub(super) fn account(bus: &Node<Bus>, payload: &[u8]) {
+pub(super) fn account(bus: &TypedDevice<Bus>, payload: &[u8]) {
     let Ok((answer, _)) = ClearError::ref_from_prefix(payload) else {
         return;
     };

@@ -14,7 +14,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     memory::{
         MapError,
         PmemRange, //
@@ -23,7 +23,7 @@ use kernel_ext::{
 
 /// A namespace that the driver of a device may use: the device is the namespace, or claims it.
 #[derive(Clone)]
-pub struct OpenNamespace(ARef<Node<Namespace>>);
+pub struct OpenNamespace(ARef<TypedDevice<Namespace>>);
 
 impl OpenNamespace {
     /// Opens the namespace that `device` is or claims. Drivers call this in `probe`.
@@ -75,7 +75,7 @@ impl OpenNamespace {
     }
 
     /// Returns the namespace.
-    pub fn node(&self) -> &Node<Namespace> {
+    pub fn node(&self) -> &TypedDevice<Namespace> {
         &self.0
     }
 
@@ -91,16 +91,16 @@ impl OpenNamespace {
 }
 
 impl Deref for OpenNamespace {
-    type Target = Node<Namespace>;
+    type Target = TypedDevice<Namespace>;
 
-    fn deref(&self) -> &Node<Namespace> {
+    fn deref(&self) -> &TypedDevice<Namespace> {
         &self.0
     }
 }
 
 /// Returns the namespace that `personality` claims, if no driver is bound to it. Errors are those
 /// of [`OpenNamespace::of`].
-fn claimed<T: Personality>(personality: &Node<T>) -> Result<ARef<Node<Namespace>>> {
+fn claimed<T: Personality>(personality: &TypedDevice<T>) -> Result<ARef<TypedDevice<Namespace>>> {
     let namespace = personality.claimed_namespace().ok_or(ENODEV)?;
     if namespace.lock_device().is_bound() {
         dev_err!(

@@ -29,7 +29,7 @@ use crate::{
 use kernel::prelude::*;
 use kernel_ext::device::{
     DeviceLock,
-    Node, //
+    TypedDevice, //
 };
 use label_engine::LabelFields;
 use nd_format::{
@@ -43,7 +43,7 @@ use nd_format::{
 
 /// A namespace that may be changed: no driver is bound, and no personality claims it.
 pub(super) struct Configurable<'a> {
-    namespace: &'a Node<Namespace>,
+    namespace: &'a TypedDevice<Namespace>,
     lock: BusLock<'a>,
     _device_lock: DeviceLock<'a>,
 }
@@ -52,7 +52,7 @@ impl<'a> Configurable<'a> {
     /// Takes the locks while no device is being probed. Fails with `EBUSY` if `namespace` is in
     /// use, and with `ENODEV` if it is being removed: its labels were deleted, or its region is
     /// being disabled.
-    pub(super) fn new(namespace: &'a Node<Namespace>) -> Result<Self> {
+    pub(super) fn new(namespace: &'a TypedDevice<Namespace>) -> Result<Self> {
         let region = namespace.region();
         let (device_lock, lock) = region.bus().lock_idle(namespace.device());
         // New labels would outlive the device, and occupy space that no device shows.
@@ -69,7 +69,7 @@ impl<'a> Configurable<'a> {
         })
     }
 
-    fn region(&self) -> &'a Node<Region> {
+    fn region(&self) -> &'a TypedDevice<Region> {
         self.namespace.region()
     }
 

@@ -48,18 +48,19 @@ use kernel::{
     },
 };
 use kernel_ext::device::{
+    DeviceData,
     DeviceType,
-    Node,
-    Table, //
+    TypedDevice, //
 };
 use nd_format::{
     label::Name,
     uuid::Uuid, //
 };
 
-static IO: Table<Namespace> = Table::named(c"nd_namespace_io", attributes::IO_GROUPS.list());
-static LABELLED: Table<Namespace> =
-    Table::named(c"nd_namespace_pmem", attributes::LABELLED_GROUPS.list());
+static IO: DeviceType<Namespace> =
+    DeviceType::named(c"nd_namespace_io", attributes::IO_GROUPS.list());
+static LABELLED: DeviceType<Namespace> =
+    DeviceType::named(c"nd_namespace_pmem", attributes::LABELLED_GROUPS.list());
 
 /// Sector sizes of a raw disk in bytes.
 pub(crate) const SECTOR_SIZES: [u64; 2] = [512, 4096];
@@ -107,9 +108,9 @@ struct ClaimState {
     holder: Option<Holder>,
 }
 
-impl DeviceType for Namespace {
-    fn tables() -> &'static [&'static Table<Self>] {
-        static TABLES: [&Table<Namespace>; 2] = [&IO, &LABELLED];
+impl DeviceData for Namespace {
+    fn types() -> &'static [&'static DeviceType<Self>] {
+        static TABLES: [&DeviceType<Namespace>; 2] = [&IO, &LABELLED];
         &TABLES
     }
 }
@@ -119,21 +120,21 @@ impl RegionChild for Namespace {
         &self.id
     }
 
-    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
+    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a TypedDevice<Self>> {
         seeds.namespace()
     }
 }
 
 impl Namespace {
     fn create(
-        region: &Node<Region>,
+        region: &TypedDevice<Region>,
         description: Description,
         content: Content,
         class: ClaimClass,
-    ) -> Result<ARef<Node<Self>>> {
+    ) -> Result<ARef<TypedDevice<Self>>> {
         let id = ChildId::allocate(region, Region::namespace_ids)?;
         let index = id.get();
-        Node::new(
+        TypedDevice::new(
             &region.child_parameters(match description {
                 Description::Region => &IO,
                 Description::Labels => &LABELLED,
@@ -153,7 +154,7 @@ impl Namespace {
     }
 
     /// Creates a labelled namespace without a size. The caller registers it.
-    pub(crate) fn create_seed(region: &Node<Region>) -> Result<ARef<Node<Self>>> {
+    pub(crate) fn create_seed(region: &TypedDevice<Region>) -> Result<ARef<TypedDevice<Self>>> {
         Self::create(
             region,
             Description::Labels,
@@ -163,7 +164,7 @@ impl Namespace {
     }
 
     /// Returns the region that the namespace is in.
-    pub fn region(&self) -> &Node<Region> {
+    pub fn region(&self) -> &TypedDevice<Region> {
         self.id.region()
     }
 
@@ -272,7 +273,7 @@ impl Content {
 ///
 /// At least one of them can be configured, since a seed is needed to make others. If this fails,
 /// none of them has become visible.
-pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
+pub(crate) fn create_all(region: &TypedDevice<Region>) -> Result<usize> {
     let mut created = KVVec::new();
     if region.is_labelled() {
         create_labelled(region, &region.bus().lock(), &mut created)?;
@@ -306,9 +307,9 @@ pub(crate) fn create_all(region: &Node<Region>) -> Result<usize> {
 /// Creates the namespaces that labels describe, or one without a size if there are none, followed
 /// by those that represent refused labels. Tools that make a namespace begin with the first one.
 fn create_labelled(
-    region: &Node<Region>,
+    region: &TypedDevice<Region>,
     lock: &BusLock<'_>,
-    created: &mut KVVec<ARef<Node<Namespace>>>,
+    created: &mut KVVec<ARef<TypedDevice<Namespace>>>,
 ) -> Result {
     let LabelledNamespaces { good, refused } = region.labelled_namespaces(lock)?;
     for found in good {

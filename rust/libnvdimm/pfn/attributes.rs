@@ -24,7 +24,7 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     sysfs::{
         Attribute,
         Attributes,
@@ -78,7 +78,7 @@ static SUPPORTED_ALIGNMENTS: Attribute<PfnDevice> =
     });
 
 /// Returns the physical addresses of the data. Fails with `ENXIO` while no driver is bound.
-fn data_of_enabled(pfn: &Node<PfnDevice>) -> Result<Range<u64>> {
+fn data_of_enabled(pfn: &TypedDevice<PfnDevice>) -> Result<Range<u64>> {
     let device_lock = pfn.lock_device();
     if !device_lock.is_bound() {
         return Err(ENXIO);

@@ -38,9 +38,9 @@ use kernel::{
 };
 use kernel_ext::{
     device::{
+        DeviceData,
         DeviceType,
-        Node,
-        Table, //
+        TypedDevice, //
     },
     mm::huge_page_sizes, //
 };
@@ -52,8 +52,8 @@ use nd_format::{
     uuid::Uuid, //
 };
 
-static PFN: Table<PfnDevice> = Table::named(c"nd_pfn", attributes::GROUPS.list());
-static DAX: Table<PfnDevice> = Table::named(c"nd_dax", attributes::GROUPS.list());
+static PFN: DeviceType<PfnDevice> = DeviceType::named(c"nd_pfn", attributes::GROUPS.list());
+static DAX: DeviceType<PfnDevice> = DeviceType::named(c"nd_dax", attributes::GROUPS.list());
 
 /// A pfn or dax device.
 #[pin_data]
@@ -82,9 +82,9 @@ pub struct PfnConfig {
     pub align: u64,
 }
 
-impl DeviceType for PfnDevice {
-    fn tables() -> &'static [&'static Table<Self>] {
-        static TABLES: [&Table<PfnDevice>; 2] = [&PFN, &DAX];
+impl DeviceData for PfnDevice {
+    fn types() -> &'static [&'static DeviceType<Self>] {
+        static TABLES: [&DeviceType<PfnDevice>; 2] = [&PFN, &DAX];
         &TABLES
     }
 }
@@ -94,7 +94,7 @@ impl RegionChild for PfnDevice {
         &self.id
     }
 
-    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a Node<Self>> {
+    fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a TypedDevice<Self>> {
         seeds.pfn_device(self.mode)
     }
 }
@@ -122,15 +122,15 @@ impl PfnDevice {
         mode: DaxMode,
         config: Option<PfnConfig>,
         identity: Identity,
-    ) -> Result<ARef<Node<Self>>> {
-        let (table, prefix) = match mode {
+    ) -> Result<ARef<TypedDevice<Self>>> {
+        let (device_type, prefix) = match mode {
             DaxMode::FsDax => (&PFN, "pfn"),
             DaxMode::DevDax => (&DAX, "dax"),
         };
         let region = ARef::from(id.region());
         let index = id.get();
-        Node::new(
-            &region.child_parameters(table),
+        TypedDevice::new(
+            &region.child_parameters(device_type),
             fmt!("{prefix}{}.{index}", region.id()),
             try_pin_init!(Self {
                 id,
@@ -144,7 +144,10 @@ impl PfnDevice {
     }
 
     /// Creates an unconfigured device. The caller registers it.
-    pub(crate) fn create_seed(region: &Node<Region>, mode: DaxMode) -> Result<ARef<Node<Self>>> {
+    pub(crate) fn create_seed(
+        region: &TypedDevice<Region>,
+        mode: DaxMode,
+    ) -> Result<ARef<TypedDevice<Self>>> {
         let id = match mode {
             DaxMode::FsDax => ChildId::allocate(region, Region::pfn_ids)?,
             DaxMode::DevDax => ChildId::allocate(region, Region::dax_ids)?,
@@ -154,7 +157,7 @@ impl PfnDevice {
 
     /// Creates a device for the pfn info block that was detected on `namespace`, and registers it
     /// in the background.
-    pub fn autodetected(namespace: &Node<Namespace>, found: PfnConfig) -> Result {
+    pub fn autodetected(namespace: &TypedDevice<Namespace>, found: PfnConfig) -> Result {
         let id = ChildId::allocate(namespace.region(), Region::pfn_ids)?;
         let identity = Identity::detected(namespace, HolderKind::Pfn, &id, found.uuid)?;
         let created = Self::create(id, DaxMode::FsDax, Some(found), identity)?;
@@ -182,7 +185,7 @@ impl PfnDevice {
     }
 
     /// Returns the region that the device is in.
-    pub fn region(&self) -> &Node<Region> {
+    pub fn region(&self) -> &TypedDevice<Region> {
         self.id.region()
     }
 

@@ -25,8 +25,8 @@ use kernel::{
 };
 use kernel_ext::{
     device::{
-        DeviceType,
-        Node, //
+        DeviceData,
+        TypedDevice, //
     },
     sysfs::{
         Attribute,
@@ -135,10 +135,10 @@ static INIT_NAMESPACES: Attribute<Region> =
     });
 
 /// Prints the name of the seed that `select` returns, or an empty line.
-fn show_seed<T: DeviceType>(
-    region: &Node<Region>,
+fn show_seed<T: DeviceData>(
+    region: &TypedDevice<Region>,
     out: &mut Formatter<'_>,
-    select: fn(&Seeds) -> Option<&Node<T>>,
+    select: fn(&Seeds) -> Option<&TypedDevice<T>>,
 ) -> Result {
     let _lock = region.bus().lock();
     let seeds = region.seeds().lock();

@@ -42,7 +42,7 @@ use kernel_ext::{
         Badblocks, //
     },
     block::SECTOR_SIZE,
-    device::Node,
+    device::TypedDevice,
     sysfs::{
         AttributePath,
         Notifier, //
@@ -74,7 +74,7 @@ impl Region {
     /// check instead of being refused. A write does not clear the error either, so the bus forgets
     /// the sector until a scrub finds it again: it would be taken for bad later although it was
     /// written.
-    pub fn list_bad_sectors(self: &Node<Self>, start: u64, len: u64, list: &Badblocks) {
+    pub fn list_bad_sectors(self: &TypedDevice<Self>, start: u64, len: u64, list: &Badblocks) {
         if let Some(left_out) = self.fill(list, start, len) {
             self.bus()
                 .badrange()
@@ -84,7 +84,7 @@ impl Region {
 
     /// Adds to `list` the known bad sectors among the `len` bytes at the physical address `start`.
     /// Returns the first bad address that is missing because the list is full.
-    fn fill(self: &Node<Self>, list: &Badblocks, start: u64, len: u64) -> Option<u64> {
+    fn fill(self: &TypedDevice<Self>, list: &Badblocks, start: u64, len: u64) -> Option<u64> {
         let mut dropped = 0_u64;
         let mut left_out = None;
         self.bus()
@@ -111,7 +111,7 @@ impl Region {
     }
 
     /// Starts a new list when the region is enabled.
-    pub(super) fn init_badblocks(self: &Node<Self>, bound: &Device<Bound>) {
+    pub(super) fn init_badblocks(self: &TypedDevice<Self>, bound: &Device<Bound>) {
         if self.badblocks.changed.as_ref().is_none() {
             if let Ok(notifier) = Notifier::new(bound, AttributePath::new(c"badblocks")) {
                 self.badblocks.changed.populate(notifier);
@@ -138,7 +138,7 @@ impl Region {
 
     /// Updates the list and notifies all drivers below the region, after ranges were found bad
     /// ([`Bus::add_bad_range`]). Does nothing while the region is disabled.
-    pub fn revalidate_poison(self: &Node<Self>) {
+    pub fn revalidate_poison(self: &TypedDevice<Self>) {
         {
             let lock = self.lock_device();
             if !lock.is_bound() {
@@ -205,11 +205,11 @@ impl Bus {
 
     /// Records that user space has cleared the poison at physical addresses, which may be of any
     /// region or none.
-    pub(crate) fn poison_cleared(self: &Node<Self>, cleared: &Range<u64>) {
+    pub(crate) fn poison_cleared(self: &TypedDevice<Self>, cleared: &Range<u64>) {
         self.forget_bad_range(cleared);
         // The closure never fails.
         let _ = self.for_each_child(|child| {
-            if let Some(region) = Node::<Region>::from_device(child) {
+            if let Some(region) = TypedDevice::<Region>::from_device(child) {
                 region.clear_badblocks(cleared);
             }
             Ok(())

@@ -38,8 +38,8 @@ use kernel::{
 use kernel_ext::{
     bus::Driver,
     device::{
-        DeviceType,
-        Node, //
+        DeviceData,
+        TypedDevice, //
     },
     jobs,
     memregion,
@@ -77,7 +77,7 @@ impl Driver<NdBus> for RegionDriver {
 }
 
 /// Creates the namespaces of `region`, whose device is `bound`, and the first seeds.
-fn enable(bound: &Device<Bound>, region: &Node<Region>) -> Result<Enabled> {
+fn enable(bound: &Device<Bound>, region: &TypedDevice<Region>) -> Result<Enabled> {
     let provider = ModuleRef::try_new(region.bus().module()).ok_or(ENXIO)?;
     security::admit(region)?;
     let mut labels = KVec::new();
@@ -110,7 +110,7 @@ fn enable(bound: &Device<Bound>, region: &Node<Region>) -> Result<Enabled> {
 }
 
 /// Unregisters the children of one kind. Returns their number.
-fn unregister_all<T: DeviceType>(region: &Node<Region>) -> usize {
+fn unregister_all<T: DeviceData>(region: &TypedDevice<Region>) -> usize {
     let mut gone = 0;
     while let Some(child) = region.find_child::<T>(|child| !child.is_dead()) {
         child.unregister();
@@ -120,12 +120,12 @@ fn unregister_all<T: DeviceType>(region: &Node<Region>) -> usize {
 }
 
 /// Returns `true` if `region` has a child of one kind, even one that is being removed.
-fn has<T: DeviceType>(region: &Node<Region>) -> bool {
+fn has<T: DeviceData>(region: &TypedDevice<Region>) -> bool {
     region.find_child::<T>(|_| true).is_some()
 }
 
 /// Unregisters all devices below `region`.
-fn disable(region: &Node<Region>) {
+fn disable(region: &TypedDevice<Region>) {
     // From here on nothing new is scheduled. Registrations that were scheduled before are
     // completed, so that the devices can be unregistered.
     *region.seeds().lock() = Seeds::closed();

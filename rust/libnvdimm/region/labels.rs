@@ -15,12 +15,12 @@ use crate::{
     text::Foreign, //
 };
 use kernel::prelude::*;
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 use label_engine::{
     free_space::{
         common_extent,
-        FreeSpace, //
-        Mappings,
+        FreeSpace,
+        Mappings, //
     },
     Cause,
     Defect,
@@ -30,8 +30,8 @@ use label_engine::{
     Set,
     SetIdentity,
     SetMember,
-    UpdateError, //
-    UpdateTarget,
+    UpdateError,
+    UpdateTarget, //
 };
 use nd_format::{
     label::{
@@ -123,9 +123,9 @@ impl Region {
 
     /// Logs why the labels of a namespace are refused, and that `holder` represents it.
     pub(crate) fn report_refused(
-        self: &Node<Self>,
+        self: &TypedDevice<Self>,
         refused: &Refused,
-        holder: &Node<crate::Namespace>,
+        holder: &TypedDevice<crate::Namespace>,
     ) {
         let (uuid, why) = (Foreign(refused.uuid), Foreign(*refused));
         let remedy = "its space stays reserved until its labels are restored, or deleted by size 0";
@@ -163,7 +163,7 @@ impl Region {
     /// Fails with `ENXIO` if a DIMM is disabled, if there is no free space next to the namespace,
     /// or if its ranges are at different offsets.
     pub(crate) fn place(
-        self: &Node<Self>,
+        self: &TypedDevice<Self>,
         owner: Uuid,
         size: u64,
         lock: &BusLock<'_>,
@@ -200,7 +200,7 @@ impl Region {
     /// Returns the range on the first DIMM of the namespace `owner`, which has `extents`. Fails
     /// with `ENXIO` if the others are at different offsets.
     fn common_extent(
-        self: &Node<Self>,
+        self: &TypedDevice<Self>,
         owner: Uuid,
         extents: &[Option<Extent>],
     ) -> Result<Option<Extent>> {
@@ -282,7 +282,7 @@ impl Region {
     /// `extents` are at different offsets of the mappings: the remains of an interrupted update of
     /// such labels could not be interpreted. Other errors are those of the provider.
     pub(crate) fn write_labels(
-        self: &Node<Self>,
+        self: &TypedDevice<Self>,
         fields: &LabelFields,
         extents: &[Option<Extent>],
         replaces: Option<Uuid>,
@@ -298,7 +298,7 @@ impl Region {
 
     /// Deletes the labels of the namespace `uuid` on all DIMMs.
     pub(crate) fn delete_labels(
-        self: &Node<Self>,
+        self: &TypedDevice<Self>,
         uuid: Uuid,
         lock: &mut BusLock<'_>,
     ) -> core::result::Result<(), DeleteLabelsError> {
@@ -345,7 +345,7 @@ impl Region {
 
     /// Logs a failed update. Returns an error unless the new labels are valid in spite of the
     /// failure.
-    fn check_result(self: &Node<Self>, result: UpdateResult) -> Result {
+    fn check_result(self: &TypedDevice<Self>, result: UpdateResult) -> Result {
         let Err(failure) = result else {
             return Ok(());
         };

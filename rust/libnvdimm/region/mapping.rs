@@ -7,11 +7,11 @@ use crate::{
     Dimm, //
 };
 use kernel::sync::aref::ARef;
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 
 /// A part of a DIMM.
 pub struct Mapping {
-    dimm: ARef<Node<Dimm>>,
+    dimm: ARef<TypedDevice<Dimm>>,
     dpa: u64,
     size: u64,
     position: u32,
@@ -30,7 +30,7 @@ impl From<MappingDescription> for Mapping {
 
 impl Mapping {
     /// Returns the DIMM.
-    pub fn dimm(&self) -> &Node<Dimm> {
+    pub fn dimm(&self) -> &TypedDevice<Dimm> {
         &self.dimm
     }
 

@@ -55,17 +55,17 @@ use kernel::{
 };
 use kernel_ext::{
     device::{
+        DeviceData,
+        DeviceParameters,
         DeviceType,
-        Node,
-        NodeParameters,
-        Table, //
+        TypedDevice, //
     },
     memregion::RegionId,
     sysfs::GroupList, //
 };
 
-static PERSISTENT: Table<Region> = Table::named(c"nd_pmem", attributes::GROUPS.list());
-static VOLATILE: Table<Region> = Table::named(c"nd_volatile", attributes::GROUPS.list());
+static PERSISTENT: DeviceType<Region> = DeviceType::named(c"nd_pmem", attributes::GROUPS.list());
+static VOLATILE: DeviceType<Region> = DeviceType::named(c"nd_volatile", attributes::GROUPS.list());
 
 /// Default alignment of namespaces in bytes, in a region that is large enough for it.
 const DEFAULT_ALIGN: u64 = 16 << 20;
@@ -73,7 +73,7 @@ const DEFAULT_ALIGN: u64 = 16 << 20;
 /// A region.
 #[pin_data]
 pub struct Region {
-    bus: ARef<Node<Bus>>,
+    bus: ARef<TypedDevice<Bus>>,
     id: RegionId,
     description: RegionDescription,
     mappings: KVec<Mapping>,
@@ -98,9 +98,9 @@ pub struct Region {
     seeds: Mutex<Seeds>,
 }
 
-impl DeviceType for Region {
-    fn tables() -> &'static [&'static Table<Self>] {
-        static TABLES: [&Table<Region>; 2] = [&PERSISTENT, &VOLATILE];
+impl DeviceData for Region {
+    fn types() -> &'static [&'static DeviceType<Self>] {
+        static TABLES: [&DeviceType<Region>; 2] = [&PERSISTENT, &VOLATILE];
         &TABLES
     }
 }
@@ -113,9 +113,9 @@ impl Region {
     /// made of whole pages where it must be ([`RegionDescription::size`]), if there are too many
     /// mappings, or if one is of a DIMM on another bus.
     pub fn register(
-        bus: &Node<Bus>,
+        bus: &TypedDevice<Bus>,
         mut description: RegionDescription,
-    ) -> Result<ARef<Node<Self>>> {
+    ) -> Result<ARef<TypedDevice<Self>>> {
         check(bus, &description)?;
         let id = RegionId::allocate()?;
         let number = id.get();
@@ -127,11 +127,11 @@ impl Region {
             .iter()
             .any(|mapping| mapping.dimm().description().flags.unarmed);
         let align = default_align(description.size, mappings.len() as u64);
-        let node = Node::new(
-            &NodeParameters {
+        let node = TypedDevice::new(
+            &DeviceParameters {
                 bus: NdBus::bus_type(),
                 parent: Some(bus.device()),
-                table: match description.kind {
+                device_type: match description.kind {
                     RegionKind::Persistent => &PERSISTENT,
                     RegionKind::Volatile => &VOLATILE,
                 },
@@ -163,7 +163,7 @@ impl Region {
     }
 
     /// Returns the bus that the region is on.
-    pub fn bus(&self) -> &Node<Bus> {
+    pub fn bus(&self) -> &TypedDevice<Bus> {
         &self.bus
     }
 
@@ -253,14 +253,14 @@ impl Region {
     }
 
     /// Returns the parameters of a new node below the region.
-    pub(crate) fn child_parameters<T: DeviceType>(
-        self: &Node<Self>,
-        table: &'static Table<T>,
-    ) -> NodeParameters<'_, T, NdBus> {
-        NodeParameters {
+    pub(crate) fn child_parameters<T: DeviceData>(
+        self: &TypedDevice<Self>,
+        device_type: &'static DeviceType<T>,
+    ) -> DeviceParameters<'_, T, NdBus> {
+        DeviceParameters {
             bus: NdBus::bus_type(),
             parent: Some(self.device()),
-            table,
+            device_type,
             groups: GroupList::EMPTY,
             numa_node: self.numa_node(),
             device_number: 0,
@@ -279,7 +279,7 @@ impl Region {
 }
 
 /// Notifies all drivers below `region` of `event`.
-pub(crate) fn notify_children(region: &Node<Region>, event: Event) {
+pub(crate) fn notify_children(region: &TypedDevice<Region>, event: Event) {
     // The closure never fails.
     let _ = region.for_each_child(|child| {
         kernel_ext::bus::notify::<NdBus>(child, event);
@@ -287,7 +287,7 @@ pub(crate) fn notify_children(region: &Node<Region>, event: Event) {
     });
 }
 
-fn check(bus: &Node<Bus>, description: &RegionDescription) -> Result {
+fn check(bus: &TypedDevice<Bus>, description: &RegionDescription) -> Result {
     let page = PAGE_SIZE as u64;
     let whole_pages = |value: u64| value % page == 0;
     let any_size = description.mappings.is_empty();

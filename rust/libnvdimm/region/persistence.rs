@@ -22,7 +22,7 @@ use crate::{
 };
 use kernel::prelude::*;
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     memory::{
         self,
         FlushHint,
@@ -41,7 +41,7 @@ impl Flush {
     ///
     /// Any hint of a DIMM will do, so unusable ones are skipped. Fails with `ENXIO` if a DIMM has
     /// hints but none of them can be used.
-    fn new(region: &Node<Region>) -> Result<Self> {
+    fn new(region: &TypedDevice<Region>) -> Result<Self> {
         let mut used = KVec::<Hint>::new();
         let mut hints = KVec::new();
         for mapping in region.mappings() {
@@ -74,7 +74,7 @@ fn hints_of(mapping: &Mapping) -> &[Hint] {
 /// Maps the first of `named`, the flush hints of a DIMM of `region`, that can be used. Returns
 /// `None` if there are no hints, and fails with `ENXIO` if there are but none can be used.
 fn first_usable(
-    region: &Node<Region>,
+    region: &TypedDevice<Region>,
     mapping: &Mapping,
     named: &[Hint],
 ) -> Result<Option<(Hint, FlushHint)>> {
@@ -110,7 +110,7 @@ fn first_usable(
 }
 
 /// Maps a flush hint.
-fn map(bus: &Node<Bus>, hint: Hint) -> Result<FlushHint, HintError> {
+fn map(bus: &TypedDevice<Bus>, hint: Hint) -> Result<FlushHint, HintError> {
     match hint {
         Hint::Firmware(address) => FlushHint::map(bus.hint_pages(), address),
         Hint::Simulated(address) => bus
@@ -126,7 +126,7 @@ fn map(bus: &Node<Bus>, hint: Hint) -> Result<FlushHint, HintError> {
 ///
 /// Fails with `ENXIO` if a DIMM has flush hints but none of them can be used: stores would not be
 /// durable.
-pub(super) fn map_flush_hints(region: &Node<Region>) -> Result {
+pub(super) fn map_flush_hints(region: &TypedDevice<Region>) -> Result {
     if region.flush.as_ref().is_none() {
         // Only the probe of the driver calls this, one at a time.
         region.flush.populate(Flush::new(region)?);

@@ -13,7 +13,7 @@ use crate::{
     text::Foreign, //
 };
 use kernel::prelude::*;
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 use label_engine::{
     LabelFields,
     Set, //
@@ -23,7 +23,11 @@ use nd_format::uuid::Uuid;
 impl Region {
     /// Writes the labels of the namespace `uuid` again if an update of them was interrupted. Does
     /// nothing if there are none, or if they are refused.
-    pub(crate) fn recover_labels(self: &Node<Self>, uuid: Uuid, lock: &mut BusLock<'_>) -> Result {
+    pub(crate) fn recover_labels(
+        self: &TypedDevice<Self>,
+        uuid: Uuid,
+        lock: &mut BusLock<'_>,
+    ) -> Result {
         let members = self.members(lock)?;
         let set = Set::new(&members, self.label_identity()?);
         let namespace = match set.namespace(uuid) {

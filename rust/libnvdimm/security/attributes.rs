@@ -13,7 +13,7 @@ use crate::{
 };
 use kernel::prelude::*;
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     sysfs::{
         Attribute,
         HIDDEN,
@@ -25,7 +25,7 @@ use kernel_ext::{
 /// The security state of the DIMM. A write performs one of the operations ([`Operation`]).
 pub(crate) static SECURITY: Attribute<Dimm> = Attribute::read_write(
     c"security",
-    |dimm: &Node<Dimm>, out| {
+    |dimm: &TypedDevice<Dimm>, out| {
         if dimm.overwrite().is_running() {
             return line!(out, "overwrite");
         }
@@ -45,13 +45,13 @@ pub(crate) static SECURITY: Attribute<Dimm> = Attribute::read_write(
 
 /// Whether security cannot be changed until the next power cycle.
 pub(crate) static FROZEN: Attribute<Dimm> =
-    Attribute::read_only(c"frozen", |dimm: &Node<Dimm>, out| {
+    Attribute::read_only(c"frozen", |dimm: &TypedDevice<Dimm>, out| {
         let frozen = protection(dimm).is_some_and(|protection| protection.frozen);
         line!(out, "{}", u8::from(frozen))
     })
     .visible(|dimm| if_protected(dimm, READ_ONLY));
 
-fn if_protected(dimm: &Node<Dimm>, mode: u16) -> u16 {
+fn if_protected(dimm: &TypedDevice<Dimm>, mode: u16) -> u16 {
     if protection(dimm).is_some() {
         mode
     } else {

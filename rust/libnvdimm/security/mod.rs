@@ -49,7 +49,7 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     error::eopnotsupp,
     memregion, //
 };
@@ -73,29 +73,34 @@ pub enum Owner {
 pub trait Security: Send + Sync {
     /// Returns the security state of `dimm` as far as the passphrase of `owner` is concerned.
     /// `None`: there is no security, or the firmware does not report it.
-    fn protection(&self, dimm: &Node<Dimm>, owner: Owner) -> Option<Protection>;
+    fn protection(&self, dimm: &TypedDevice<Dimm>, owner: Owner) -> Option<Protection>;
 
     /// Freezes the security state until the next power cycle.
-    fn freeze(&self, dimm: &Node<Dimm>) -> Result;
+    fn freeze(&self, dimm: &TypedDevice<Dimm>) -> Result;
 
     /// Sets or changes a passphrase. The old passphrase of a DIMM that has none is zeros.
-    fn change(&self, dimm: &Node<Dimm>, owner: Owner, old: &Passphrase, new: &Passphrase)
-        -> Result;
+    fn change(
+        &self,
+        dimm: &TypedDevice<Dimm>,
+        owner: Owner,
+        old: &Passphrase,
+        new: &Passphrase,
+    ) -> Result;
 
     /// Removes a passphrase.
-    fn disable(&self, dimm: &Node<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result;
+    fn disable(&self, dimm: &TypedDevice<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result;
 
     /// Unlocks `dimm`.
-    fn unlock(&self, dimm: &Node<Dimm>, passphrase: &Passphrase) -> Result;
+    fn unlock(&self, dimm: &TypedDevice<Dimm>, passphrase: &Passphrase) -> Result;
 
     /// Makes the contents of `dimm` permanently inaccessible.
-    fn erase(&self, dimm: &Node<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result;
+    fn erase(&self, dimm: &TypedDevice<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result;
 
     /// Starts to overwrite the contents of `dimm`.
-    fn overwrite(&self, dimm: &Node<Dimm>, passphrase: &Passphrase) -> Result;
+    fn overwrite(&self, dimm: &TypedDevice<Dimm>, passphrase: &Passphrase) -> Result;
 
     /// Returns `true` if the overwrite is complete.
-    fn is_overwritten(&self, dimm: &Node<Dimm>) -> Result<bool>;
+    fn is_overwritten(&self, dimm: &TypedDevice<Dimm>) -> Result<bool>;
 }
 
 /// Returns the operations for the security of `dimm`. Fails with `EOPNOTSUPP` if there are none.
@@ -105,7 +110,7 @@ fn of(dimm: &Dimm) -> Result<&dyn Security> {
 
 /// Returns the security state as far as the passphrase of the user is concerned; `None` if there is
 /// no security.
-fn protection(dimm: &Node<Dimm>) -> Option<Protection> {
+fn protection(dimm: &TypedDevice<Dimm>) -> Option<Protection> {
     of(dimm).ok()?.protection(dimm, Owner::User)
 }
 
@@ -114,7 +119,7 @@ fn protection(dimm: &Node<Dimm>) -> Option<Protection> {
 ///
 /// Fails with `EBUSY` if a DIMM is being overwritten, and with `ENXIO` if the caches cannot be
 /// invalidated.
-pub(crate) fn admit(region: &Node<Region>) -> Result {
+pub(crate) fn admit(region: &TypedDevice<Region>) -> Result {
     let _lock = region.bus().lock();
     let dimms = || region.mappings().iter().map(Mapping::dimm);
     if let Some(dimm) = dimms().find(|dimm| dimm.overwrite().is_running()) {
@@ -125,7 +130,7 @@ pub(crate) fn admit(region: &Node<Region>) -> Result {
         );
         return Err(EBUSY);
     }
-    let is_incoherent = |dimm: &Node<Dimm>| dimm.overwrite().is_incoherent.load(Relaxed);
+    let is_incoherent = |dimm: &TypedDevice<Dimm>| dimm.overwrite().is_incoherent.load(Relaxed);
     if !dimms().any(is_incoherent) {
         return Ok(());
     }

@@ -31,7 +31,7 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     error::{
         enokey,
         eopnotsupp, //
@@ -102,7 +102,7 @@ impl Operation {
     /// Fails with `EBUSY` if the DIMM is being overwritten, or would be erased under an enabled
     /// region; with `EIO` if its security is frozen; with `ENOKEY` if there is no such key. Other
     /// errors are those of [`Security`].
-    pub(super) fn perform(self, dimm: &Node<Dimm>, lock: &BusLock<'_>) -> Result {
+    pub(super) fn perform(self, dimm: &TypedDevice<Dimm>, lock: &BusLock<'_>) -> Result {
         let security = of(dimm)?;
         if dimm.overwrite().is_running() {
             return Err(EBUSY);
@@ -147,7 +147,7 @@ fn owner(verb: &[u8]) -> Owner {
     }
 }
 
-fn erase(security: &dyn Security, dimm: &Node<Dimm>, owner: Owner, key: Serial) -> Result {
+fn erase(security: &dyn Security, dimm: &TypedDevice<Dimm>, owner: Owner, key: Serial) -> Result {
     if owner == Owner::Master {
         let master = security.protection(dimm, Owner::Master);
         if !master.is_some_and(|master| master.lock == Lock::Unlocked) {
@@ -182,7 +182,7 @@ fn old_passphrase(serial: Serial) -> Result<Key> {
 /// If the parameter `key_revalidate` is set, a DIMM that is already unlocked is given its
 /// passphrase as the old and the new one, which verifies it. The DIMM can be used whether or not
 /// that succeeds.
-pub(crate) fn unlock(dimm: &Node<Dimm>, _lock: &BusLock<'_>) {
+pub(crate) fn unlock(dimm: &TypedDevice<Dimm>, _lock: &BusLock<'_>) {
     let (Ok(security), Some(protection)) = (of(dimm), protection(dimm)) else {
         return;
     };
@@ -206,7 +206,7 @@ pub(crate) fn unlock(dimm: &Node<Dimm>, _lock: &BusLock<'_>) {
     }
 }
 
-fn requested_passphrase(dimm: &Node<Dimm>) -> Result<Key> {
+fn requested_passphrase(dimm: &TypedDevice<Dimm>) -> Result<Key> {
     let Some(id) = &dimm.description().unique_id else {
         return Key::zero();
     };

@@ -31,7 +31,7 @@ use kernel_ext::{
         DelayedJob,
         DelayedWork, //
     },
-    device::Node,
+    device::TypedDevice,
     sysfs::AttributePath, //
 };
 
@@ -81,7 +81,11 @@ impl Overwrite {
 
     /// Prepares to watch an overwrite of `dimm`. This comes before the overwrite is started, since
     /// it cannot be cancelled. Fails with `ENXIO` if the DIMM is being unregistered.
-    pub(super) fn prepare(&self, dimm: &Node<Dimm>, _lock: &BusLock<'_>) -> Result<Ready<'_>> {
+    pub(super) fn prepare(
+        &self,
+        dimm: &TypedDevice<Dimm>,
+        _lock: &BusLock<'_>,
+    ) -> Result<Ready<'_>> {
         let mut watcher = self.watcher.lock();
         match *watcher {
             Watcher::None => {
@@ -118,7 +122,7 @@ impl Ready<'_> {
 }
 
 /// The job: queries the firmware with growing delays until the overwrite is complete.
-struct Watch(ARef<Node<Dimm>>);
+struct Watch(ARef<TypedDevice<Dimm>>);
 
 impl DelayedJob for Watch {
     fn run(&self) -> Option<Jiffies> {

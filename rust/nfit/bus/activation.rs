@@ -11,7 +11,7 @@ use kernel::{
     prelude::*,
     sync::atomic::Relaxed, //
 };
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 use nd::{
     activation::{
         BusState,
@@ -45,7 +45,7 @@ use nd_format::nfit::{
 pub(crate) struct Activation;
 
 impl nd::activation::Activation for Activation {
-    fn capability(&self, bus: &Node<Bus>) -> Result<Capability> {
+    fn capability(&self, bus: &TypedDevice<Bus>) -> Result<Capability> {
         let bus = bus.private::<NfitBus>().ok_or(ENXIO)?;
         if !bus.activates_firmware() {
             return Ok(Capability::None);
@@ -58,7 +58,7 @@ impl nd::activation::Activation for Activation {
         })
     }
 
-    fn bus_state(&self, bus: &Node<Bus>) -> Result<BusState> {
+    fn bus_state(&self, bus: &TypedDevice<Bus>) -> Result<BusState> {
         let info = bus_info(bus.private::<NfitBus>().ok_or(ENXIO)?)?;
         Ok(match info.state().ok_or(ENXIO)? {
             State::Idle => BusState::Idle,
@@ -68,7 +68,7 @@ impl nd::activation::Activation for Activation {
         })
     }
 
-    fn activate(&self, bus: &Node<Bus>) -> Result {
+    fn activate(&self, bus: &TypedDevice<Bus>) -> Result {
         let known = bus.private::<NfitBus>().ok_or(ENXIO)?;
         let devices = if known.devices_are_idle.load(Relaxed) {
             devices::ARE_IDLE
@@ -98,14 +98,14 @@ impl nd::activation::Activation for Activation {
         }
     }
 
-    fn covers(&self, dimm: &Node<Dimm>) -> bool {
+    fn covers(&self, dimm: &TypedDevice<Dimm>) -> bool {
         const NEEDED: Functions = Functions::span(dimm_function::INFO, dimm_function::ARM);
 
         dimm.private::<NfitDimm>()
             .is_some_and(|dimm| dimm.has_functions(DimmFamily::Intel, NEEDED))
     }
 
-    fn dimm_state(&self, dimm: &Node<Dimm>) -> Result<DimmState> {
+    fn dimm_state(&self, dimm: &TypedDevice<Dimm>) -> Result<DimmState> {
         Ok(match dimm_info(dimm)?.state().ok_or(ENXIO)? {
             State::Idle => DimmState::Idle,
             State::Busy => DimmState::Busy,
@@ -113,7 +113,7 @@ impl nd::activation::Activation for Activation {
         })
     }
 
-    fn outcome(&self, dimm: &Node<Dimm>) -> Result<Outcome> {
+    fn outcome(&self, dimm: &TypedDevice<Dimm>) -> Result<Outcome> {
         Ok(match dimm_info(dimm)?.outcome() {
             activation::Outcome::None => Outcome::None,
             activation::Outcome::NotStaged => Outcome::NotStaged,
@@ -123,7 +123,7 @@ impl nd::activation::Activation for Activation {
         })
     }
 
-    fn set_armed(&self, dimm: &Node<Dimm>, armed: bool) -> Result {
+    fn set_armed(&self, dimm: &TypedDevice<Dimm>, armed: bool) -> Result {
         let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
         let answer = known.call(dimm_function::ARM, &[u8::from(armed)])?;
         match status_of(answer.buffer())? {
@@ -145,7 +145,7 @@ fn bus_info(bus: &NfitBus) -> Result<BusInfo> {
     answer.buffer().and_then(BusInfo::from_answer).ok_or(ENXIO)
 }
 
-fn dimm_info(dimm: &Node<Dimm>) -> Result<DimmInfo> {
+fn dimm_info(dimm: &TypedDevice<Dimm>) -> Result<DimmInfo> {
     let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
     let answer = known.call(dimm_function::INFO, &[])?;
     answer.buffer().and_then(DimmInfo::from_answer).ok_or(ENXIO)

@@ -15,7 +15,7 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     sysfs::{
         Attribute,
         Attributes,
@@ -104,7 +104,7 @@ static HW_ERROR_SCRUB: Attribute<Bus> = Attribute::<Bus>::read_write(
 /// them.
 static FIRMWARE_ACTIVATE_NOIDLE: Attribute<Bus> = Attribute::read_write(
     c"firmware_activate_noidle",
-    |bus: &Node<Bus>, out| {
+    |bus: &TypedDevice<Bus>, out| {
         let bus = bus.private::<NfitBus>().ok_or(ENXIO)?;
         let idle = bus.devices_are_idle.load(Relaxed);
         writeln!(out, "{}", if idle { "Y" } else { "N" })?;

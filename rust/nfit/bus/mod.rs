@@ -34,7 +34,7 @@ use kernel::{
     },
 };
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     memory::ProviderRange, //
 };
 use nd::{
@@ -119,8 +119,8 @@ struct Operations;
 impl BusOperations for Operations {
     fn execute(
         &self,
-        bus: &Node<Bus>,
-        dimm: Option<&Node<Dimm>>,
+        bus: &TypedDevice<Bus>,
+        dimm: Option<&TypedDevice<Dimm>>,
         command: Command<'_>,
     ) -> Result<Status> {
         match dimm {
@@ -138,7 +138,12 @@ impl BusOperations for Operations {
 
     /// Refuses a scrub of user space while the driver's own scrubs are busy: it would overwrite
     /// their results.
-    fn clear_to_send(&self, bus: &Node<Bus>, dimm: Option<&Node<Dimm>>, number: u32) -> Result {
+    fn clear_to_send(
+        &self,
+        bus: &TypedDevice<Bus>,
+        dimm: Option<&TypedDevice<Dimm>>,
+        number: u32,
+    ) -> Result {
         let scrub = bus.private::<NfitBus>().and_then(NfitBus::scrub);
         match scrub {
             Some(scrub)
@@ -150,14 +155,14 @@ impl BusOperations for Operations {
         }
     }
 
-    fn flush_probe(&self, bus: &Node<Bus>) -> Result {
+    fn flush_probe(&self, bus: &TypedDevice<Bus>) -> Result {
         if let Some(ours) = bus.private::<NfitBus>() {
             ours.init_lock.wait();
         }
         Ok(())
     }
 
-    fn memory_at(&self, bus: &Node<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
+    fn memory_at(&self, bus: &TypedDevice<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
         bus.private::<NfitBus>()?.platform.memory_at(start, len)
     }
 

@@ -36,7 +36,7 @@ use kernel::{
         Arc, //
     },
 };
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 use nd::{
     provider::{
         Command,
@@ -107,14 +107,18 @@ impl NfitBus {
 
     /// Collects the media errors of `target` before its region is registered. Returns `true` if the
     /// firmware can scrub the range.
-    pub(crate) fn collect_known_errors(&self, bus: &Node<Bus>, target: &ScrubRange) -> bool {
+    pub(crate) fn collect_known_errors(&self, bus: &TypedDevice<Bus>, target: &ScrubRange) -> bool {
         self.scrub
             .as_ref()
             .is_some_and(|scrub| scrub.collect_known_errors(bus, target))
     }
 
     /// Schedules scrubs of `target`, now and on every request.
-    pub(crate) fn scrub_region(&self, target: ScrubRange, region: ARef<Node<Region>>) -> Result {
+    pub(crate) fn scrub_region(
+        &self,
+        target: ScrubRange,
+        region: ARef<TypedDevice<Region>>,
+    ) -> Result {
         let long = !parameters::NO_INIT_ARS.is_on();
         self.scrub
             .as_ref()

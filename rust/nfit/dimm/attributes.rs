@@ -8,7 +8,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     sysfs::{
         Attribute,
         Attributes,
@@ -25,16 +25,16 @@ use nd_format::nfit::{
     DimmId, //
 };
 
-fn ours(dimm: &Node<Dimm>) -> Result<&NfitDimm> {
+fn ours(dimm: &TypedDevice<Dimm>) -> Result<&NfitDimm> {
     dimm.private::<NfitDimm>().ok_or(ENXIO)
 }
 
-fn control_region(dimm: &Node<Dimm>) -> Result<&ControlRegion> {
+fn control_region(dimm: &TypedDevice<Dimm>) -> Result<&ControlRegion> {
     ours(dimm)?.control_region.as_ref().ok_or(ENXIO)
 }
 
 /// Returns the mode of an attribute of the control region: hidden if there is none.
-fn with_control_region(dimm: &Node<Dimm>) -> u16 {
+fn with_control_region(dimm: &TypedDevice<Dimm>) -> u16 {
     if control_region(dimm).is_ok() {
         READ_ONLY
     } else {
@@ -124,7 +124,7 @@ static DSM_MASK: Attribute<Dimm> = Attribute::read_only(c"dsm_mask", |dimm, out|
     Ok(())
 });
 
-fn dirty_shutdowns(dimm: &Node<Dimm>) -> Result<u32> {
+fn dirty_shutdowns(dimm: &TypedDevice<Dimm>) -> Result<u32> {
     let firmware = ours(dimm)?.firmware.as_ref().ok_or(ENXIO)?;
     firmware.shutdown.dirty_count.ok_or(ENXIO)
 }

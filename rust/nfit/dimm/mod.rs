@@ -17,7 +17,7 @@ use kernel::{
 };
 use kernel_ext::{
     acpi::NotifyHandler,
-    device::Node,
+    device::TypedDevice,
     sysfs::AttributePath, //
 };
 use nd::{
@@ -40,10 +40,10 @@ impl NfitDimm {
     /// Registers the DIMM on `bus`. `hints` are its flush hints in the table `bytes`.
     pub(crate) fn register(
         self,
-        bus: &Node<nd::Bus>,
+        bus: &TypedDevice<nd::Bus>,
         bytes: TableBytes<'_>,
         hints: FlushHints<'_>,
-    ) -> Result<ARef<Node<Dimm>>> {
+    ) -> Result<ARef<TypedDevice<Dimm>>> {
         let failures = self.flags.failures();
         let mut flush_hints = KVec::with_capacity(hints.addresses.len(), GFP_KERNEL)?;
         for address in hints.addresses {
@@ -84,12 +84,12 @@ impl NfitDimm {
 }
 
 /// Wakes up pollers of a DIMM's attribute `flags`.
-pub(crate) fn health_changed(dimm: &Node<Dimm>) {
+pub(crate) fn health_changed(dimm: &TypedDevice<Dimm>) {
     dimm.notify(AttributePath::within(c"nfit", c"flags"));
 }
 
 /// Notification handler that wakes up pollers when the health of a DIMM changes.
-pub(crate) struct HealthWatch(pub(crate) ARef<Node<Dimm>>);
+pub(crate) struct HealthWatch(pub(crate) ARef<TypedDevice<Dimm>>);
 
 impl NotifyHandler for HealthWatch {
     fn notify(&self, event: u32) {

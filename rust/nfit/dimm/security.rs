@@ -6,7 +6,7 @@ use super::nfit_dimm::NfitDimm;
 use crate::firmware::status_of;
 use kernel::prelude::*;
 use kernel_ext::{
-    device::Node,
+    device::TypedDevice,
     error::eopnotsupp,
     key, //
 };
@@ -34,7 +34,7 @@ use nd_format::nfit::{
 pub(crate) struct Security;
 
 impl nd::security::Security for Security {
-    fn protection(&self, dimm: &Node<Dimm>, owner: Owner) -> Option<Protection> {
+    fn protection(&self, dimm: &TypedDevice<Dimm>, owner: Owner) -> Option<Protection> {
         const NEEDED: Functions = Functions::span(function::STATE, function::STATE);
 
         let known = dimm.private::<NfitDimm>()?;
@@ -55,7 +55,7 @@ impl nd::security::Security for Security {
         }
     }
 
-    fn freeze(&self, dimm: &Node<Dimm>) -> Result {
+    fn freeze(&self, dimm: &TypedDevice<Dimm>) -> Result {
         match call(dimm, function::FREEZE, &[])? {
             0 => Ok(()),
             _ => Err(EIO),
@@ -64,7 +64,7 @@ impl nd::security::Security for Security {
 
     fn change(
         &self,
-        dimm: &Node<Dimm>,
+        dimm: &TypedDevice<Dimm>,
         owner: Owner,
         old: &Passphrase,
         new: &Passphrase,
@@ -84,7 +84,7 @@ impl nd::security::Security for Security {
         }
     }
 
-    fn disable(&self, dimm: &Node<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result {
+    fn disable(&self, dimm: &TypedDevice<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result {
         if owner == Owner::Master {
             return Err(eopnotsupp());
         }
@@ -95,7 +95,7 @@ impl nd::security::Security for Security {
         }
     }
 
-    fn unlock(&self, dimm: &Node<Dimm>, passphrase: &Passphrase) -> Result {
+    fn unlock(&self, dimm: &TypedDevice<Dimm>, passphrase: &Passphrase) -> Result {
         match call(dimm, function::UNLOCK, passphrase)? {
             0 => Ok(()),
             status::WRONG_PASSPHRASE => Err(EINVAL),
@@ -103,7 +103,7 @@ impl nd::security::Security for Security {
         }
     }
 
-    fn erase(&self, dimm: &Node<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result {
+    fn erase(&self, dimm: &TypedDevice<Dimm>, owner: Owner, passphrase: &Passphrase) -> Result {
         let function = match owner {
             Owner::User => function::ERASE,
             Owner::Master => function::MASTER_ERASE,
@@ -116,7 +116,7 @@ impl nd::security::Security for Security {
         }
     }
 
-    fn overwrite(&self, dimm: &Node<Dimm>, passphrase: &Passphrase) -> Result {
+    fn overwrite(&self, dimm: &TypedDevice<Dimm>, passphrase: &Passphrase) -> Result {
         match call(dimm, function::OVERWRITE, passphrase)? {
             0 => Ok(()),
             status::WRONG_PASSPHRASE => Err(EINVAL),
@@ -125,7 +125,7 @@ impl nd::security::Security for Security {
         }
     }
 
-    fn is_overwritten(&self, dimm: &Node<Dimm>) -> Result<bool> {
+    fn is_overwritten(&self, dimm: &TypedDevice<Dimm>) -> Result<bool> {
         match call(dimm, function::QUERY_OVERWRITE, &[])? {
             0 => Ok(true),
             status::OVERWRITING => Ok(false),
@@ -135,7 +135,7 @@ impl nd::security::Security for Security {
 }
 
 /// Calls a function and returns its status.
-fn call(dimm: &Node<Dimm>, function: u32, input: &[u8]) -> Result<u32> {
+fn call(dimm: &TypedDevice<Dimm>, function: u32, input: &[u8]) -> Result<u32> {
     let known = dimm.private::<NfitDimm>().ok_or(ENXIO)?;
     status_of(known.call(function, input)?.buffer())
 }

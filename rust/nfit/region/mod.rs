@@ -17,7 +17,7 @@ use kernel::{
 };
 use kernel_ext::{
     acpi,
-    device::Node,
+    device::TypedDevice,
     resource::{
         self,
         AddressRange,
@@ -222,11 +222,11 @@ impl<'t> RegionPlan<'t> {
     /// [`Platform::owns_addresses`]: crate::firmware::Platform::owns_addresses
     pub(crate) fn register(
         self,
-        bus: &Node<Bus>,
+        bus: &TypedDevice<Bus>,
         persistence: Option<nfit::PersistenceDomain>,
         owns_addresses: bool,
-        find: impl Fn(DeviceHandle) -> Option<ARef<Node<Dimm>>>,
-    ) -> Result<(RegisteredRange, ARef<Node<Region>>)> {
+        find: impl Fn(DeviceHandle) -> Option<ARef<TypedDevice<Dimm>>>,
+    ) -> Result<(RegisteredRange, ARef<TypedDevice<Region>>)> {
         let mut mappings = KVec::with_capacity(self.parts.len(), GFP_KERNEL)?;
         for part in &self.parts {
             mappings.push(
@@ -287,7 +287,11 @@ impl<'t> RegionPlan<'t> {
 
     /// Inserts persistent memory into the resource tree, unless the tree describes it already.
     /// Addresses that the platform owns are not inserted: they may belong to real resources.
-    fn insert(&self, bus: &Node<Bus>, owns_addresses: bool) -> Result<Option<InsertedRange>> {
+    fn insert(
+        &self,
+        bus: &TypedDevice<Bus>,
+        owns_addresses: bool,
+    ) -> Result<Option<InsertedRange>> {
         if owns_addresses
             || self.range.kind() != RangeKind::Persistent
             || resource::has_description(self.addresses, Description::PersistentMemory)

@@ -57,7 +57,7 @@ use kernel_ext::{
         DelayedJob,
         DelayedWork, //
     },
-    device::Node,
+    device::TypedDevice,
     sysfs::{
         AttributePath,
         Notifier, //
@@ -127,7 +127,7 @@ impl Scrub {
 
     /// Adds the errors that the firmware knows of `target` to the list of `bus`, before its region
     /// is registered. Returns `true` if the firmware can scrub the range.
-    pub(crate) fn collect_known_errors(&self, bus: &Node<Bus>, target: &ScrubRange) -> bool {
+    pub(crate) fn collect_known_errors(&self, bus: &TypedDevice<Bus>, target: &ScrubRange) -> bool {
         let scrubber = self.scrubber();
         if !scrubber.firmware.can_scrub(target) {
             return false;
@@ -152,7 +152,12 @@ impl Scrub {
     }
 
     /// Adds `target` with its `region`: it is scrubbed now, and again on every request.
-    pub(crate) fn add(&self, target: ScrubRange, region: ARef<Node<Region>>, long: bool) -> Result {
+    pub(crate) fn add(
+        &self,
+        target: ScrubRange,
+        region: ARef<TypedDevice<Region>>,
+        long: bool,
+    ) -> Result {
         self.scrubber().state.lock().add(target, region, long)?;
         self.work.start();
         Ok(())
@@ -184,7 +189,7 @@ impl Scrub {
 
 impl Scrubber {
     /// Looks up the attribute `scrub` for notifications, once the bus has it.
-    fn find_notifier(&self, bus: &Node<Bus>) {
+    fn find_notifier(&self, bus: &TypedDevice<Bus>) {
         if self.done.as_ref().is_some() {
             return;
         }
@@ -194,7 +199,7 @@ impl Scrubber {
     }
 
     /// Starts a scrub of `target`. From now on, results belong to this scrub.
-    fn start(&self, bus: &Node<Bus>, target: &ScrubRange, depth: Depth) -> Result<Started> {
+    fn start(&self, bus: &TypedDevice<Bus>, target: &ScrubRange, depth: Depth) -> Result<Started> {
         bus.scrub_begins();
         self.firmware.start(target, depth)
     }
@@ -288,7 +293,7 @@ enum Outcome {
 }
 
 /// Adds the errors that a scrub found to the list of `bus`.
-fn add_results(bus: &Node<Bus>, progress: &Progress<'_>) {
+fn add_results(bus: &TypedDevice<Bus>, progress: &Progress<'_>) {
     let (Progress::Ended(records) | Progress::Interrupted(records, _)) = progress else {
         return;
     };

@@ -6,7 +6,7 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-use kernel_ext::device::Node;
+use kernel_ext::device::TypedDevice;
 use nd::Region;
 use nd_format::nfit::ars::{
     Depth,
@@ -39,7 +39,7 @@ pub(crate) struct ScrubRange {
 /// A target with its region and its requests.
 pub(super) struct Entry {
     target: ScrubRange,
-    region: ARef<Node<Region>>,
+    region: ARef<TypedDevice<Region>>,
     short: bool,
     long: bool,
 }
@@ -92,7 +92,7 @@ pub(super) enum Next {
     Scrub {
         target: ScrubRange,
         depth: Depth,
-        region: ARef<Node<Region>>,
+        region: ARef<TypedDevice<Region>>,
     },
     /// Stop: all requested ranges have been scrubbed.
     Done,
@@ -105,7 +105,7 @@ impl ScrubState {
     pub(super) fn add(
         &mut self,
         target: ScrubRange,
-        region: ARef<Node<Region>>,
+        region: ARef<TypedDevice<Region>>,
         long: bool,
     ) -> Result {
         if self.is_stopped {
@@ -155,7 +155,7 @@ impl ScrubState {
     }
 
     /// Returns the regions that the next results concern, and whether there may be results.
-    pub(super) fn regions_awaiting_results(&mut self) -> (KVec<ARef<Node<Region>>>, bool) {
+    pub(super) fn regions_awaiting_results(&mut self) -> (KVec<ARef<TypedDevice<Region>>>, bool) {
         let mut regions = KVec::new();
         self.polls_soon = false;
         for range in &self.ranges {

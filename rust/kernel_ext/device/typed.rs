@@ -2,14 +2,14 @@
 
 //! Device nodes: a `struct device` and the object that it represents.
 //!
-//! [`Node::new`] creates a node, [`Node::register`] adds it to sysfs, and [`Node::unregister`]
-//! removes it. A node lives until its last reference is dropped, which may be long after that: an
-//! open disk, a pending job or an open sysfs file may hold one.
+//! [`TypedDevice::new`] creates a node, [`TypedDevice::register`] adds it to sysfs, and
+//! [`TypedDevice::unregister`] removes it. A node lives until its last reference is dropped, which
+//! may be long after that: an open disk, a pending job or an open sysfs file may hold one.
 //!
 //! The release of a node runs code of the modules that its data come from, but a reference to a
-//! device does not pin modules. A module whose code would be unloaded before is the [`Owner`] of the
-//! node. All nodes are counted, and the module that this crate is linked into must not be unloaded
-//! before [`wait_until_released`] has returned.
+//! device does not pin modules. A module whose code would be unloaded before is the [`Owner`] of
+//! the node. All nodes are counted, and the module that this crate is linked into must not be
+//! unloaded before [`wait_until_released`] has returned.
 //!
 //! [`Owner`]: super::Owner
 //! [`wait_until_released`]: super::wait_until_released
@@ -19,16 +19,16 @@
 //! ```ignore
 //! struct Region { /* data */ }
 //!
-//! static TABLE: Table<Region> = Table::named(c"nd_pmem", GROUPS.list());
+//! static TYPE: DeviceType<Region> = DeviceType::named(c"nd_pmem", GROUPS.list());
 //!
-//! impl DeviceType for Region {
-//!     fn tables() -> &'static [&'static Table<Self>] {
-//!         static TABLES: [&Table<Region>; 1] = [&TABLE];
+//! impl DeviceData for Region {
+//!     fn types() -> &'static [&'static DeviceType<Self>] {
+//!         static TABLES: [&DeviceType<Region>; 1] = [&TYPE];
 //!         &TABLES
 //!     }
 //! }
 //!
-//! let node = Node::new(&NodeParameters { table: &TABLE, /* … */ }, fmt!("region{id}"), region)?;
+//! let node = TypedDevice::new(&DeviceParameters { device_type: &TYPE, /* … */ }, fmt!("region{id}"), region)?;
 //! node.register()?;
 //! ```
 
@@ -79,21 +79,21 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The data of a [`Node`].
-pub trait DeviceType: Sized + Send + Sync + 'static {
+/// The data of a [`TypedDevice`].
+pub trait DeviceData: Sized + Send + Sync + 'static {
     /// Returns the static tables of this type, which distinguish its devices from others.
-    fn tables() -> &'static [&'static Table<Self>];
+    fn types() -> &'static [&'static DeviceType<Self>];
 }
 
 /// The `device_type` of nodes of `T`, for use in a static. Its address stands for `T`: no constant
 /// can refer to one.
 #[repr(transparent)]
-pub struct Table<T: DeviceType>(ReleaseTable, PhantomData<fn() -> T>);
+pub struct DeviceType<T: DeviceData>(ReleaseTable, PhantomData<fn() -> T>);
 
 // SAFETY: Nothing writes to the table.
-unsafe impl<T: DeviceType> Sync for Table<T> {}
+unsafe impl<T: DeviceData> Sync for DeviceType<T> {}
 
-impl<T: DeviceType> Table<T> {
+impl<T: DeviceData> DeviceType<T> {
     /// Returns a type that appears as `DEVTYPE=name` in uevents.
     pub const fn named(name: &'static CStr, groups: GroupList<T>) -> Self {
         Self::new(as_char_ptr_in_const_context(name), groups)
@@ -120,12 +120,12 @@ impl<T: DeviceType> Table<T> {
 ///
 /// # Invariants
 ///
-/// - `device` is initialised, its type is a [`Table<T>`], and the node was allocated by
-///   [`Node::create`].
+/// - `device` is initialised, its type is a [`DeviceType<T>`], and the node was allocated by
+///   [`TypedDevice::create`].
 /// - `parent` holds a reference to the parent of `device`, if there is one.
 #[repr(C)]
 #[pin_data]
-pub struct Node<T: DeviceType> {
+pub struct TypedDevice<T: DeviceData> {
     #[pin]
     pub(super) device: Opaque<sys::device>,
     #[pin]
@@ -140,18 +140,18 @@ pub struct Node<T: DeviceType> {
 
 // SAFETY: A `struct device` may be used and released by any thread, `T` is `Send` and `Sync`, and
 // so are the other fields.
-unsafe impl<T: DeviceType> Send for Node<T> {}
+unsafe impl<T: DeviceData> Send for TypedDevice<T> {}
 // SAFETY: All methods of a node may be called by several threads concurrently, and `T` is `Sync`.
-unsafe impl<T: DeviceType> Sync for Node<T> {}
+unsafe impl<T: DeviceData> Sync for TypedDevice<T> {}
 
 /// The properties of a new node, apart from its data.
-pub struct NodeParameters<'a, T: DeviceType, B: Bus> {
+pub struct DeviceParameters<'a, T: DeviceData, B: Bus> {
     /// Its bus.
     pub bus: &'static BusType<B>,
     /// Its parent in the device tree.
     pub parent: Option<&'a Device>,
-    /// One of [`DeviceType::tables`].
-    pub table: &'static Table<T>,
+    /// One of [`DeviceData::tables`].
+    pub device_type: &'static DeviceType<T>,
     /// Attribute groups in addition to those of the table.
     pub groups: GroupList<T>,
     /// NUMA node, negative for none. One that is not online is replaced by the nearest one that is.
@@ -179,18 +179,18 @@ unsafe fn initialise(device: *mut sys::device) {
     }
 }
 
-impl<T: DeviceType> Node<T> {
+impl<T: DeviceData> TypedDevice<T> {
     /// Creates a node called `name`, which is not in sysfs yet. `ENOMEM`: out of memory. Otherwise
     /// the error of `data`.
     pub fn new<B: Bus>(
-        parameters: &NodeParameters<'_, T, B>,
+        parameters: &DeviceParameters<'_, T, B>,
         name: fmt::Arguments<'_>,
         data: impl PinInit<T, Error>,
     ) -> Result<ARef<Self>> {
         // Allocators use the NUMA node of a device as an index.
         let numa_node = online_node(parameters.numa_node);
         Self::create(
-            parameters.table,
+            parameters.device_type,
             parameters.parent,
             name,
             data,
@@ -211,7 +211,7 @@ impl<T: DeviceType> Node<T> {
     /// `device_number` is the number of its node in `/dev`, 0 for none.
     pub fn in_class(
         class: &'static Class,
-        table: &'static Table<T>,
+        device_type: &'static DeviceType<T>,
         parent: &Device,
         device_number: u32,
         name: fmt::Arguments<'_>,
@@ -228,7 +228,7 @@ impl<T: DeviceType> Node<T> {
     /// Creates a node. `place` receives its initialised device, which nothing else accesses yet,
     /// and puts it on a bus or into a class.
     fn create(
-        table: &'static Table<T>,
+        device_type: &'static DeviceType<T>,
         parent: Option<&Device>,
         name: fmt::Arguments<'_>,
         data: impl PinInit<T, Error>,
@@ -280,14 +280,15 @@ impl<T: DeviceType> Node<T> {
         let raw = as_raw(device);
         // SAFETY: `raw` is a valid device. Its type does not change after its initialisation.
         let table = unsafe { (*raw).type_ };
-        if !T::tables()
+        if !T::types()
             .iter()
             .any(|known| ptr::eq(known.0.as_ptr(), table))
         {
             return None;
         }
-        // SAFETY: The type of the device is a table of `T`, which only `Node::<T>::create` sets, so
-        // this is the device of a `Node<T>`. It lives as long as `device` is borrowed.
+        // SAFETY: The type of the device is a table of `T`, which only `TypedDevice::<T>::create`
+        // sets, so this is the device of a `TypedDevice<T>`. It lives as long as `device` is
+        // borrowed.
         Some(unsafe { Self::from_raw(raw) })
     }
 
@@ -295,10 +296,10 @@ impl<T: DeviceType> Node<T> {
     ///
     /// # Safety
     ///
-    /// `raw` must be the device of a `Node<T>` that outlives the returned reference.
+    /// `raw` must be the device of a `TypedDevice<T>` that outlives the returned reference.
     pub(crate) unsafe fn from_raw<'a>(raw: *mut sys::device) -> &'a Self {
-        // SAFETY: The caller passes the device of a `Node<T>`, which is its first field. The node
-        // outlives the reference, and nodes are only borrowed shared.
+        // SAFETY: The caller passes the device of a `TypedDevice<T>`, which is its first field. The
+        // node outlives the reference, and nodes are only borrowed shared.
         unsafe { &*raw.cast::<Self>() }
     }
 
@@ -319,7 +320,7 @@ impl<T: DeviceType> Node<T> {
         // SAFETY: By the type invariant the device is initialised and its type is a table. Tables
         // are static and immutable.
         let name = unsafe { (*(*self.device.get()).type_).name };
-        // SAFETY: Only `Table::named` sets a name, from a static C string.
+        // SAFETY: Only `DeviceType::named` sets a name, from a static C string.
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
     }
 
@@ -347,20 +348,22 @@ impl<T: DeviceType> Node<T> {
     }
 
     /// Returns the first child in sysfs that is a node of `U` and satisfies `condition`.
-    pub fn find_child<U: DeviceType>(
+    pub fn find_child<U: DeviceData>(
         &self,
-        mut condition: impl FnMut(&Node<U>) -> bool,
-    ) -> Option<ARef<Node<U>>> {
+        mut condition: impl FnMut(&TypedDevice<U>) -> bool,
+    ) -> Option<ARef<TypedDevice<U>>> {
         /// Ends the iteration.
         const FOUND: c_int = 1;
 
         let mut found = None;
-        visit_children(self.device(), |child| match Node::<U>::from_device(child) {
-            Some(node) if condition(node) => {
-                found = Some(ARef::from(node));
-                FOUND
+        visit_children(self.device(), |child| {
+            match TypedDevice::<U>::from_device(child) {
+                Some(node) if condition(node) => {
+                    found = Some(ARef::from(node));
+                    FOUND
+                }
+                _ => 0,
             }
-            _ => 0,
         });
         found
     }
@@ -369,11 +372,12 @@ impl<T: DeviceType> Node<T> {
     ///
     /// # Safety
     ///
-    /// `device` must be that of a `Node<T>` whose last reference is gone. This must be called once.
+    /// `device` must be that of a `TypedDevice<T>` whose last reference is gone. This must be
+    /// called once.
     pub(super) unsafe fn release(device: *mut sys::device) -> Option<NonNull<sys::completion>> {
         let node = device.cast::<Self>();
-        // SAFETY: The caller passes the device of a `Node<T>`, which is its first field and has not
-        // been freed.
+        // SAFETY: The caller passes the device of a `TypedDevice<T>`, which is its first field and
+        // has not been freed.
         let waiting = unsafe { &(*node).ownership }.waiting();
         if waiting.is_none() {
             // SAFETY: The last reference is gone and there is no owner, so nothing uses the node
@@ -424,7 +428,7 @@ pub fn normal<Ctx: DeviceContext>(device: &Device<Ctx>) -> &Device {
     unsafe { Device::from_raw(as_raw(device)) }
 }
 
-impl<T: DeviceType> Deref for Node<T> {
+impl<T: DeviceData> Deref for TypedDevice<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -432,16 +436,16 @@ impl<T: DeviceType> Deref for Node<T> {
     }
 }
 
-impl<T: DeviceType> AsRef<Device> for Node<T> {
+impl<T: DeviceData> AsRef<Device> for TypedDevice<T> {
     fn as_ref(&self) -> &Device {
         self.device()
     }
 }
 
-// SAFETY: By the type invariant `Node::create` has allocated every node. It is freed by the release
-// callback of its device, which is called when the reference count of the device is zero, or by its
-// owner after that. `inc_ref` and `dec_ref` change that count.
-unsafe impl<T: DeviceType> AlwaysRefCounted for Node<T> {
+// SAFETY: By the type invariant `TypedDevice::create` has allocated every node. It is freed by the
+// release callback of its device, which is called when the reference count of the device is zero,
+// or by its owner after that. `inc_ref` and `dec_ref` change that count.
+unsafe impl<T: DeviceData> AlwaysRefCounted for TypedDevice<T> {
     fn inc_ref(&self) {
         // SAFETY: By the type invariant the device is initialised. The shared reference guarantees
         // that its count is not zero.
