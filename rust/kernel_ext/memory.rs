@@ -5,7 +5,7 @@
 //!
 //! - [`PmemRange`] owns a range of physical addresses. No other driver can reserve it, and it is
 //!   mapped with write-back caching.
-//! - [`ProviderMemory`] simulates such a range for a provider that has no hardware behind it.
+//! - [`SimulatedMemory`] simulates such a range for a provider that has no hardware behind it.
 //! - The methods of [`PmemRange`] copy between the range and kernel buffers or the memory of
 //!   requests, and load and store single words. No reference to persistent memory exists:
 //!   user-space mappings and the device itself may change it at any time, and a load may end in a
@@ -31,8 +31,8 @@ mod access;
 mod flush_hint;
 mod persist;
 mod poison;
-mod provider;
 mod range;
+mod simulated;
 
 pub use access::AccessError;
 pub use flush_hint::{
@@ -41,10 +41,6 @@ pub use flush_hint::{
     HintPages, //
 };
 pub use persist::store_fence;
-pub use provider::{
-    ProviderMemory,
-    ProviderRange, //
-};
 pub use range::{
     MapError,
     PmemRange, //
@@ -52,6 +48,10 @@ pub use range::{
 pub(crate) use range::{
     Reservation,
     Use, //
+};
+pub use simulated::{
+    SimulatedMemory,
+    SimulatedRange, //
 };
 
 #[cfg(not(CONFIG_X86_64))]

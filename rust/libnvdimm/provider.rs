@@ -23,7 +23,7 @@ use kernel::{
 use kernel_ext::{
     acpi::FirmwareAddress,
     device::TypedDevice,
-    memory::ProviderRange,
+    memory::SimulatedRange,
     sysfs::GroupList, //
 };
 use nd_format::uuid::Guid;
@@ -94,7 +94,7 @@ pub trait BusOperations: Send + Sync + 'static {
     /// Returns the memory that simulates the `len` bytes at the physical address `start`: a range
     /// of a region that is to be mapped, or a [`Hint::Simulated`]. `None`: nothing is simulated at
     /// these addresses.
-    fn memory_at(&self, bus: &TypedDevice<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
+    fn memory_at(&self, bus: &TypedDevice<Bus>, start: u64, len: u64) -> Option<SimulatedRange> {
         let _ = (bus, start, len);
         None
     }

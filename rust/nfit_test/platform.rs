@@ -19,8 +19,8 @@ use kernel::{
     ThisModule, //
 };
 use kernel_ext::memory::{
-    ProviderMemory,
-    ProviderRange, //
+    SimulatedMemory,
+    SimulatedRange, //
 };
 use nd_format::nfit::DeviceHandle;
 use nfit::{
@@ -44,29 +44,29 @@ pub(crate) struct TestPlatform {
 /// Memory that backs a range of simulated physical addresses.
 struct Window {
     start: u64,
-    memory: Arc<ProviderMemory>,
+    memory: Arc<SimulatedMemory>,
 }
 
 impl Window {
     fn new(start: u64, len: u64) -> Result<Self> {
         Ok(Self {
             start,
-            memory: ProviderMemory::new(usize::try_from(len)?)?,
+            memory: SimulatedMemory::new(usize::try_from(len)?)?,
         })
     }
 
     /// Backs the simulated addresses from `start` with physical memory at `place`.
     fn at(place: u64, name: &CStr, start: u64, len: u64) -> Result<Self> {
         let memory =
-            ProviderMemory::physical(name, place, usize::try_from(len)?).inspect_err(|error| {
+            SimulatedMemory::physical(name, place, usize::try_from(len)?).inspect_err(|error| {
                 pr_err!("memory={place:#x}: cannot map {len:#x} bytes ({error:?})\n");
             })?;
         Ok(Self { start, memory })
     }
 
-    fn part(&self, start: u64, len: u64) -> Option<ProviderRange> {
+    fn part(&self, start: u64, len: u64) -> Option<SimulatedRange> {
         let offset = usize::try_from(start.checked_sub(self.start)?).ok()?;
-        ProviderRange::new(self.memory.clone(), offset, usize::try_from(len).ok()?)
+        SimulatedRange::new(self.memory.clone(), offset, usize::try_from(len).ok()?)
     }
 }
 
@@ -161,7 +161,7 @@ impl Platform for TestPlatform {
         true
     }
 
-    fn memory_at(&self, start: u64, len: u64) -> Option<ProviderRange> {
+    fn memory_at(&self, start: u64, len: u64) -> Option<SimulatedRange> {
         self.windows
             .iter()
             .find_map(|window| window.part(start, len))

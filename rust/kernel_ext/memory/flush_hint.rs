@@ -3,12 +3,12 @@
 //! Flush hints: registers of a memory controller or a DIMM. A store to a hint after a fence makes
 //! everything durable that had reached the controller before (ACPI 6.5, 5.2.25.8).
 //!
-//! Firmware gives their addresses, and only a [`FirmwareAddress`] is mapped. A wrong address must do
-//! no harm, as each flush stores to it. The page of a hint is therefore reserved before it is mapped. The reservation fails for all System
-//! RAM, for addresses that another driver or a region has reserved, and for addresses beyond the
-//! end of the physical address space. What remains are registers that no driver has reserved; for
-//! these the driver trusts the firmware. Several hints may lie in one page, which [`HintPages`]
-//! reserves once.
+//! Firmware gives their addresses, and only a [`FirmwareAddress`] is mapped. A wrong address must
+//! do no harm, as each flush stores to it. The page of a hint is therefore reserved before it is
+//! mapped. The reservation fails for all System RAM, for addresses that another driver or a region
+//! has reserved, and for addresses beyond the end of the physical address space. What remains are
+//! registers that no driver has reserved; for these the driver trusts the firmware. Several hints
+//! may lie in one page, which [`HintPages`] reserves once.
 //!
 //! [`HintPages`] owns the reserved pages, and each [`FlushHint`] owns a use of one.
 
@@ -18,7 +18,7 @@ use super::{
         Reservation,
         Use, //
     },
-    ProviderRange, //
+    SimulatedRange, //
 };
 use crate::{
     acpi::FirmwareAddress,
@@ -191,7 +191,7 @@ enum Backing {
     /// A page of physical addresses.
     Physical { _page: PageUse },
     /// Memory of a provider that simulates a hint.
-    Lent { _memory: ProviderRange },
+    Borrowed { _memory: SimulatedRange },
 }
 
 /// One use of a page.
@@ -254,7 +254,7 @@ impl FlushHint {
     ///
     /// [`HintError::Misaligned`]: it is not aligned to 8 bytes. [`HintError::NotMapped`]: it is
     /// shorter than a hint.
-    pub fn lent(memory: ProviderRange) -> Result<Self, HintError> {
+    pub fn borrowed(memory: SimulatedRange) -> Result<Self, HintError> {
         let register = memory.address().cast::<u64>();
         if !register.is_aligned() {
             return Err(HintError::Misaligned);
@@ -267,7 +267,7 @@ impl FlushHint {
         // above.
         Ok(Self {
             register,
-            _backing: Backing::Lent { _memory: memory },
+            _backing: Backing::Borrowed { _memory: memory },
         })
     }
 

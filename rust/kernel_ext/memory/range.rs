@@ -8,7 +8,7 @@
 //! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h),
 //! [`include/linux/io.h`](srctree/include/linux/io.h)
 
-use super::ProviderRange;
+use super::SimulatedRange;
 use crate::sys;
 use core::{
     ops::Range,
@@ -201,8 +201,8 @@ enum Backing {
         _mapping: Mapping,
         _reservation: Reservation,
     },
-    /// Memory of a provider that simulates a range.
-    Lent { _memory: ProviderRange },
+    /// Memory that simulates a range.
+    Borrowed { _memory: SimulatedRange },
 }
 
 /// A range of persistent memory, reserved and mapped. Dropping it undoes both.
@@ -216,7 +216,7 @@ enum Backing {
 ///   `_backing` lives.
 /// - No memory of a request is part of the mapping, as the pages behind it are not handed out: no
 ///   allocator owns those of reserved physical addresses, if they have a `struct page` at all, and
-///   a [`ProviderMemory`](super::ProviderMemory) does not expose its own.
+///   a [`SimulatedMemory`](super::SimulatedMemory) does not expose its own.
 pub struct PmemRange {
     address: NonNull<u8>,
     len: usize,
@@ -271,7 +271,7 @@ impl PmemRange {
     ///
     /// [`MapError::Invalid`]: `memory` is empty. [`MapError::Misaligned`]: it does not begin at a
     /// page boundary.
-    pub fn lent(start: u64, memory: ProviderRange) -> Result<Self, MapError> {
+    pub fn borrowed(start: u64, memory: SimulatedRange) -> Result<Self, MapError> {
         let address = memory.address();
         if memory.is_empty() {
             return Err(MapError::Invalid);
@@ -286,7 +286,7 @@ impl PmemRange {
             address,
             len: memory.len(),
             start,
-            _backing: Backing::Lent { _memory: memory },
+            _backing: Backing::Borrowed { _memory: memory },
         })
     }
 

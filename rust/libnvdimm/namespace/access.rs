@@ -84,7 +84,7 @@ impl OpenNamespace {
         let (start, size) = (self.start(), self.size());
         let bus = self.region().bus();
         match bus.operations().memory_at(bus, start, size) {
-            Some(memory) => PmemRange::lent(start, memory),
+            Some(memory) => PmemRange::borrowed(start, memory),
             None => PmemRange::new(self.device().name(), start, size),
         }
     }

@@ -117,7 +117,7 @@ fn map(bus: &TypedDevice<Bus>, hint: Hint) -> Result<FlushHint, HintError> {
             .operations()
             .memory_at(bus, address, FlushHint::SIZE as u64)
             .ok_or(HintError::NotSimulated)
-            .and_then(FlushHint::lent),
+            .and_then(FlushHint::borrowed),
     }
 }
 

@@ -35,7 +35,7 @@ use kernel::{
 };
 use kernel_ext::{
     device::TypedDevice,
-    memory::ProviderRange, //
+    memory::SimulatedRange, //
 };
 use nd::{
     activation::Activation,
@@ -162,7 +162,7 @@ impl BusOperations for Operations {
         Ok(())
     }
 
-    fn memory_at(&self, bus: &TypedDevice<Bus>, start: u64, len: u64) -> Option<ProviderRange> {
+    fn memory_at(&self, bus: &TypedDevice<Bus>, start: u64, len: u64) -> Option<SimulatedRange> {
         bus.private::<NfitBus>()?.platform.memory_at(start, len)
     }
 

@@ -25,7 +25,7 @@ use kernel_ext::{
         Object,
         Table, //
     },
-    memory::ProviderRange, //
+    memory::SimulatedRange, //
 };
 use nd::provider::Hint;
 use nd_format::nfit::DeviceHandle;
@@ -80,7 +80,7 @@ pub trait Platform: Send + Sync {
 
     /// Returns the platform's memory that backs `len` bytes from `start`; `None` if the addresses
     /// are real.
-    fn memory_at(&self, start: u64, len: u64) -> Option<ProviderRange> {
+    fn memory_at(&self, start: u64, len: u64) -> Option<SimulatedRange> {
         let _ = (start, len);
         None
     }

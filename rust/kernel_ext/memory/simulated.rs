@@ -3,7 +3,7 @@
 //! Memory of a provider that simulates persistent memory: ordinary kernel memory, whose content is
 //! lost when it is freed, or a range of physical addresses other than the simulated one.
 //!
-//! [`ProviderMemory`] owns the memory and is reference counted; each [`ProviderRange`] holds a
+//! [`SimulatedMemory`] owns the memory and is reference counted; each [`SimulatedRange`] holds a
 //! reference. There are no locks.
 
 use super::{
@@ -33,13 +33,13 @@ enum Storage {
 }
 
 /// Memory that simulates persistent memory. It lives while there are references to it, such as
-/// those of its [parts](ProviderRange).
+/// those of its [parts](SimulatedRange).
 ///
 /// # Invariants
 ///
 /// `address` is the start of the allocation or mapping in `_storage`, which has at least `len`
 /// bytes. All of them are initialised, and they are accessed through `address` alone.
-pub struct ProviderMemory {
+pub struct SimulatedMemory {
     address: NonNull<u8>,
     len: usize,
     _storage: Storage,
@@ -47,13 +47,13 @@ pub struct ProviderMemory {
 
 // SAFETY: The memory is in the kernel's address space, which all threads share, and may be freed by
 // any of them.
-unsafe impl Send for ProviderMemory {}
+unsafe impl Send for SimulatedMemory {}
 
 // SAFETY: No method forms a reference to the memory. All accesses are those of `PmemRange` and
 // `FlushHint`, which are volatile or made by assembly and tolerate concurrent ones.
-unsafe impl Sync for ProviderMemory {}
+unsafe impl Sync for SimulatedMemory {}
 
-impl ProviderMemory {
+impl SimulatedMemory {
     /// Allocates `len` zeroed bytes. `ENOMEM`: out of memory.
     pub fn new(len: usize) -> Result<Arc<Self>> {
         let mut storage = VVec::<u8>::with_capacity(len, GFP_KERNEL | __GFP_ZERO)?;
@@ -107,22 +107,22 @@ impl ProviderMemory {
     }
 }
 
-/// A part of a [`ProviderMemory`], to which it holds a reference.
+/// A part of a [`SimulatedMemory`], to which it holds a reference.
 ///
 /// # Invariants
 ///
 /// `offset + len` is at most the length of the memory.
 #[derive(Clone)]
-pub struct ProviderRange {
-    memory: Arc<ProviderMemory>,
+pub struct SimulatedRange {
+    memory: Arc<SimulatedMemory>,
     offset: usize,
     len: usize,
 }
 
-impl ProviderRange {
+impl SimulatedRange {
     /// Returns the part of `memory` of `len` bytes from `offset` on; `None` if it exceeds the
     /// memory.
-    pub fn new(memory: Arc<ProviderMemory>, offset: usize, len: usize) -> Option<Self> {
+    pub fn new(memory: Arc<SimulatedMemory>, offset: usize, len: usize) -> Option<Self> {
         // INVARIANT: The end is checked here.
         (offset.checked_add(len)? <= memory.len).then_some(Self {
             memory,
