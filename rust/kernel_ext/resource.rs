@@ -148,8 +148,9 @@ impl InsertedRange {
     /// above those that it covers.
     ///
     /// [`MapError::Invalid`]: the range is empty or too long. [`MapError::Busy`]: it is reserved,
-    /// or it overlaps another resource in part. [`MapError::Foreign`]: it belongs to a device or to
-    /// the firmware, and so must not be described as memory. [`MapError::NoMemory`]: out of memory.
+    /// or it overlaps another resource in part. [`MapError::NotMemory`]: it belongs to a device or
+    /// to the firmware, and so must not be described as memory. [`MapError::NoMemory`]: out of
+    /// memory.
     pub fn new(range: AddressRange, description: Description) -> Result<Self, MapError> {
         let len = range
             .last

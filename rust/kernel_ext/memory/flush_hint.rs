@@ -44,7 +44,7 @@ pub enum HintError {
     Misaligned,
     /// The page of the address cannot be reserved: it is memory, persistent or not, belongs to
     /// another driver, or lies beyond the end of the physical address space.
-    Taken,
+    Busy,
     /// The page cannot be mapped without caching, or there is no memory for the page tables.
     NotMapped,
     /// There is no memory to keep track of a page.
@@ -57,7 +57,7 @@ impl fmt::Display for HintError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Misaligned => write!(f, "is not a multiple of {}", FlushHint::SIZE),
-            Self::Taken => f.write_str(
+            Self::Busy => f.write_str(
                 "is in memory, reserved by another driver or beyond all addresses (see /proc/iomem)",
             ),
             Self::NotMapped => f.write_str("cannot be mapped without caching"),
@@ -115,7 +115,7 @@ impl HintPages {
         let reservation = Reservation::new(&self.name, start, PAGE_SIZE as u64, Use::Registers)
             .map_err(|error| match error {
                 MapError::NoMemory => HintError::NoMemory,
-                _ => HintError::Taken,
+                _ => HintError::Busy,
             })?;
         let mapping = UncachedPage::new(start)?;
         let address = mapping.0;

@@ -32,7 +32,7 @@ pub enum MapError {
     /// physical address space.
     Busy,
     /// The range is not memory that a provider may use: it belongs to a device or to the firmware.
-    Foreign,
+    NotMemory,
     /// The range cannot be mapped with write-back caching, or there is no memory for the page
     /// tables.
     NotMapped,
@@ -44,7 +44,7 @@ impl From<MapError> for Error {
     fn from(error: MapError) -> Self {
         match error {
             MapError::Invalid | MapError::Misaligned => EINVAL,
-            MapError::Busy | MapError::Foreign => EBUSY,
+            MapError::Busy | MapError::NotMemory => EBUSY,
             MapError::NotMapped | MapError::NoMemory => ENOMEM,
         }
     }
@@ -56,7 +56,7 @@ impl fmt::Display for MapError {
             Self::Invalid => "is empty or does not fit in the address space",
             Self::Misaligned => "does not begin at a page boundary",
             Self::Busy => "overlaps RAM or a range that is in use (see /proc/iomem)",
-            Self::Foreign => "belongs to a device or to the firmware (see /proc/iomem)",
+            Self::NotMemory => "belongs to a device or to the firmware (see /proc/iomem)",
             Self::NotMapped => "cannot be mapped with write-back caching",
             Self::NoMemory => "cannot be reserved: out of memory",
         })
@@ -116,7 +116,7 @@ impl Reservation {
     /// Reserves `len` bytes from `start` on under `name`.
     ///
     /// [`MapError::Busy`]: some of them are reserved, are System RAM, or exceed the physical
-    /// address space. [`MapError::Foreign`]: their description does not admit `for_use`.
+    /// address space. [`MapError::NotMemory`]: their description does not admit `for_use`.
     pub(crate) fn new(name: &CStr, start: u64, len: u64, for_use: Use) -> Result<Self, MapError> {
         let name = CString::try_from(name).map_err(|_| MapError::NoMemory)?;
 
@@ -147,7 +147,7 @@ impl Reservation {
             )
         };
         if !for_use.admits(description, parent == &raw mut sys::iomem_resource) {
-            return Err(MapError::Foreign);
+            return Err(MapError::NotMemory);
         }
         Ok(reservation)
     }
@@ -238,7 +238,7 @@ impl PmemRange {
     ///
     /// [`MapError::Invalid`]: the range is empty or does not fit in the address space.
     /// [`MapError::Misaligned`]: `start` is not a page boundary. [`MapError::Busy`] and
-    /// [`MapError::Foreign`]: the range is not memory that a provider may use.
+    /// [`MapError::NotMemory`]: the range is not memory that a provider may use.
     pub fn new(name: &CStr, start: u64, len: u64) -> Result<Self, MapError> {
         let mapped = usize::try_from(len).map_err(|_| MapError::Invalid)?;
 
@@ -387,7 +387,10 @@ mod tests {
         assert!(map(RAM) == Err(MapError::Busy));
         assert!(map(NOWHERE) == Err(MapError::Busy));
         // Busy if a driver has reserved it.
-        assert!(matches!(map(VGA), Err(MapError::Foreign | MapError::Busy)));
+        assert!(matches!(
+            map(VGA),
+            Err(MapError::NotMemory | MapError::Busy)
+        ));
     }
 
     #[test]
@@ -398,7 +401,10 @@ mod tests {
                 last: first + PAGE - 1,
             };
             let described = InsertedRange::new(range, Description::PersistentMemory);
-            assert!(matches!(described, Err(MapError::Foreign | MapError::Busy)));
+            assert!(matches!(
+                described,
+                Err(MapError::NotMemory | MapError::Busy)
+            ));
         }
     }
 
@@ -406,8 +412,8 @@ mod tests {
     fn no_hint_is_in_memory() -> Result {
         let pages = HintPages::new(c"nd_kunit")?;
         for (address, error) in [
-            (RAM, HintError::Taken),
-            (NOWHERE, HintError::Taken),
+            (RAM, HintError::Busy),
+            (NOWHERE, HintError::Busy),
             (RAM + 4, HintError::Misaligned),
         ] {
             let bytes = address.to_le_bytes();
