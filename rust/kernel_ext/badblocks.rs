@@ -23,14 +23,14 @@ const LONGEST_RUN: u64 = sys::BB_MAX_LEN as u64;
 
 /// A run of bad sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadRange {
+pub struct BadSectors {
     /// The first bad sector.
     pub first: u64,
     /// Number of bad sectors, not zero.
     pub count: u64,
 }
 
-impl BadRange {
+impl BadSectors {
     /// Splits the run into steps of at most [`STEP`] sectors.
     fn steps(self) -> impl Iterator<Item = Self> {
         (0..self.count.div_ceil(STEP)).map(move |index| {
@@ -95,7 +95,7 @@ impl Badblocks {
     /// Returns the first run of bad sectors within `count` sectors from `first` on, clipped to that
     /// range.
     #[inline]
-    pub fn find(&self, first: u64, count: u64) -> Option<BadRange> {
+    pub fn find(&self, first: u64, count: u64) -> Option<BadSectors> {
         if self.is_empty() {
             None
         } else {
@@ -104,29 +104,29 @@ impl Badblocks {
     }
 
     #[cold]
-    fn search(&self, first: u64, count: u64) -> Option<BadRange> {
-        BadRange { first, count }
+    fn search(&self, first: u64, count: u64) -> Option<BadSectors> {
+        BadSectors { first, count }
             .steps()
             .find_map(|step| self.search_step(step))
     }
 
-    fn search_step(&self, step: BadRange) -> Option<BadRange> {
-        let BadRange { first, count } = step;
+    fn search_step(&self, step: BadSectors) -> Option<BadSectors> {
+        let BadSectors { first, count } = step;
         let bad = self.check(step)?;
         let start = bad.first.max(first);
         let end = bad
             .first
             .saturating_add(bad.count)
             .min(first.saturating_add(count));
-        Some(BadRange {
+        Some(BadSectors {
             first: start,
             count: end.saturating_sub(start),
         })
     }
 
     /// Returns the first run with sectors in a step, not clipped.
-    fn check(&self, BadRange { first, count }: BadRange) -> Option<BadRange> {
-        let mut bad = BadRange { first: 0, count: 0 };
+    fn check(&self, BadSectors { first, count }: BadSectors) -> Option<BadSectors> {
+        let mut bad = BadSectors { first: 0, count: 0 };
 
         // SAFETY: By the type invariant the list was initialised. The results are written to fields
         // of a local variable. The step is short enough for the function's `int`s.
@@ -138,7 +138,7 @@ impl Badblocks {
     }
 
     /// Adds sectors to the list. `ENOSPC`: it is full; a part of the sectors may have been added.
-    pub fn add(&self, range: BadRange) -> Result {
+    pub fn add(&self, range: BadSectors) -> Result {
         for step in range.steps() {
             // SAFETY: By the type invariant the list was initialised. The step is short enough for
             // the function's `int`s.
@@ -154,13 +154,13 @@ impl Badblocks {
     /// when it is read, but the data of a good sector in the list would be given up as lost.
     ///
     /// Returns the first sector after those that were removed.
-    pub fn remove(&self, range: BadRange) -> u64 {
+    pub fn remove(&self, range: BadSectors) -> u64 {
         let mut end = range.first.saturating_add(range.count);
         for step in range.steps() {
             if self.try_remove(step) {
                 continue;
             }
-            let rest = |count| BadRange { count, ..step };
+            let rest = |count| BadSectors { count, ..step };
             let mut count = self.rest_of_run(step).unwrap_or(LONGEST_RUN);
             if !self.try_remove(rest(count)) {
                 // The list was changed concurrently. This splits no run, as none is longer.
@@ -174,7 +174,7 @@ impl Badblocks {
 
     /// Removes a step from the list. Returns `false` if it is in the middle of a run and the list
     /// is full.
-    fn try_remove(&self, BadRange { first, count }: BadRange) -> bool {
+    fn try_remove(&self, BadSectors { first, count }: BadSectors) -> bool {
         // SAFETY: By the type invariant the list was initialised. Steps and runs are short enough
         // for the function's `int`s.
         unsafe { sys::badblocks_clear(self.as_raw(), first, count) }
@@ -182,7 +182,7 @@ impl Badblocks {
 
     /// Returns the number of sectors from the start of `step` to the end of the run around it;
     /// `None` if there is no such run.
-    fn rest_of_run(&self, step: BadRange) -> Option<u64> {
+    fn rest_of_run(&self, step: BadSectors) -> Option<u64> {
         let run = self.check(step)?;
         run.first
             .checked_add(run.count)?
@@ -218,7 +218,7 @@ mod tests {
     fn full() -> Result<Pin<KBox<Badblocks>>> {
         let list = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
         let mut first = 0;
-        while list.add(BadRange { first, count: 8 }).is_ok() {
+        while list.add(BadSectors { first, count: 8 }).is_ok() {
             first += 16;
         }
         assert_eq!(first, 512 * 16);
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_is_found_is_within_what_was_asked_for() -> Result {
-        let range = |first, count| BadRange { first, count };
+        let range = |first, count| BadSectors { first, count };
         let list = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
         list.add(range(10, 10))?;
 
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn sectors_are_taken_off_a_full_list() -> Result {
         let list = full()?;
-        let end = list.remove(BadRange {
+        let end = list.remove(BadSectors {
             first: 82,
             count: 2,
         });
@@ -251,7 +251,7 @@ mod tests {
         assert!(list.find(82, 2).is_none());
         // The run that could not be split has lost its rest, the others nothing.
         for run in [(64, 8), (80, 2), (96, 8)] {
-            let bad = BadRange {
+            let bad = BadSectors {
                 first: run.0,
                 count: run.1,
             };
@@ -263,13 +263,13 @@ mod tests {
     #[test]
     fn a_run_is_split_if_there_is_room() -> Result {
         let list = full()?;
-        list.remove(BadRange { first: 0, count: 8 });
-        list.remove(BadRange {
+        list.remove(BadSectors { first: 0, count: 8 });
+        list.remove(BadSectors {
             first: 82,
             count: 2,
         });
         for run in [(80, 2), (84, 4)] {
-            let bad = BadRange {
+            let bad = BadSectors {
                 first: run.0,
                 count: run.1,
             };

@@ -38,7 +38,7 @@ use kernel::{
 };
 use kernel_ext::{
     badblocks::{
-        BadRange,
+        BadSectors,
         Badblocks, //
     },
     block::SECTOR_SIZE,
@@ -92,7 +92,7 @@ impl Region {
             .each_within(start..start.saturating_add(len), |bad| {
                 let first = (bad.start - start) / SECTOR_SIZE;
                 let end = (bad.end - start).div_ceil(SECTOR_SIZE);
-                let range = BadRange {
+                let range = BadSectors {
                     first,
                     count: end - first,
                 };
@@ -117,7 +117,7 @@ impl Region {
                 self.badblocks.changed.populate(notifier);
             }
         }
-        let everything = BadRange {
+        let everything = BadSectors {
             first: 0,
             count: self.size().div_ceil(SECTOR_SIZE),
         };
@@ -168,7 +168,7 @@ impl Region {
         if end <= first {
             return;
         }
-        let range = BadRange {
+        let range = BadSectors {
             first,
             count: end - first,
         };

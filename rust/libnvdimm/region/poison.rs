@@ -20,7 +20,7 @@ use kernel::{
 };
 use kernel_ext::{
     badblocks::{
-        BadRange,
+        BadSectors,
         Badblocks, //
     },
     block::SECTOR_SIZE,
@@ -67,7 +67,7 @@ impl Region {
         loop {
             let left = off_list.min(end).saturating_sub(next);
             let bad = if left != 0 {
-                BadRange {
+                BadSectors {
                     first: next,
                     count: left,
                 }
@@ -90,7 +90,7 @@ impl Region {
         &self,
         memory: &PmemRange,
         badblocks: &Badblocks,
-        bad: BadRange,
+        bad: BadSectors,
         wanted: Range<u64>,
     ) -> Result<Done> {
         // Cannot overflow: all of them are sectors of `memory`.
@@ -111,7 +111,7 @@ impl Region {
         let mut off_list = end;
         if let Some(count) = end.checked_sub(first).filter(|count| *count != 0) {
             off_list = badblocks
-                .remove(BadRange { first, count })
+                .remove(BadSectors { first, count })
                 .min(memory.len() / SECTOR_SIZE);
             if end < off_list {
                 // The bus forgets these sectors, since a later write would not clear them.
