@@ -26,7 +26,7 @@ impl<T: DeviceData> Job for Register<T> {
         match self.0.register() {
             Ok(()) => (),
             // The device was unregistered before this job ran.
-            Err(error) if error == EBUSY && self.0.is_dead() => (),
+            Err(error) if error == EBUSY && self.0.is_unregistering() => (),
             Err(error) => dev_err!(self.0, "registration failed: {error:?}\n"),
         }
     }
@@ -87,7 +87,7 @@ impl<T: DeviceData> Removal<T> {
 
     /// Unregisters the device in the background, unless another thread does or did.
     pub(crate) fn begin(self) {
-        if self.node.mark_dead() {
+        if self.node.claim_unregister() {
             self.job.schedule(self.node.numa_node());
         }
     }

@@ -123,7 +123,7 @@ impl<'a, T: Personality> UnboundPersonality<'a, T> {
         }
         let lock = personality.region_node().bus().lock();
         // A claim of a device that is being removed would only block others.
-        if personality.is_dead() {
+        if personality.is_unregistering() {
             return Err(ENODEV);
         }
         Ok(Self {

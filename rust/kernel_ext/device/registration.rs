@@ -40,7 +40,7 @@ use kernel::{
 /// The registration state of a node.
 #[pin_data]
 pub(super) struct RegistrationState {
-    dead: Atomic<bool>,
+    unregistering: Atomic<bool>,
     #[pin]
     state: Mutex<State>,
     /// Signalled when adding a node has succeeded or failed.
@@ -72,7 +72,7 @@ impl RegistrationState {
         let state = new_mutex!(State::New, "nd_node");
         let add_finished = new_condvar!("nd_node");
         pin_init!(Self {
-            dead: Atomic::new(false),
+            unregistering: Atomic::new(false),
             state <- state,
             add_finished <- add_finished,
         })
@@ -111,14 +111,14 @@ impl<T: DeviceData> TypedDevice<T> {
         added
     }
 
-    /// Returns `true` if [`Self::unregister`] or [`Self::mark_dead`] was called.
-    pub fn is_dead(&self) -> bool {
-        self.registration.dead.load(Acquire)
+    /// Returns `true` if [`Self::unregister`] or [`Self::claim_unregister`] was called.
+    pub fn is_unregistering(&self) -> bool {
+        self.registration.unregistering.load(Acquire)
     }
 
     /// Claims the right to unregister this device. Only the first call returns `true`.
-    pub fn mark_dead(&self) -> bool {
-        !self.registration.dead.xchg(true, Full)
+    pub fn claim_unregister(&self) -> bool {
+        !self.registration.unregistering.xchg(true, Full)
     }
 
     /// Unbinds the driver and removes the device from sysfs, unless another caller has claimed the
@@ -126,12 +126,12 @@ impl<T: DeviceData> TypedDevice<T> {
     ///
     /// Takes the device lock and waits for running attribute callbacks, which must not call it.
     pub fn unregister(&self) {
-        if self.mark_dead() {
+        if self.claim_unregister() {
             self.delete();
         }
     }
 
-    /// Unregisters a device for which [`Self::mark_dead`] has returned `true` to the caller.
+    /// Unregisters a device for which [`Self::claim_unregister`] has returned `true` to the caller.
     pub fn delete(&self) {
         {
             let mut state = self.registration.state.lock();

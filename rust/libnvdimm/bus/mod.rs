@@ -349,10 +349,13 @@ impl Drop for BusRegistration {
         self.0.close();
         jobs::drain();
         // Regions use DIMMs, so they go first.
-        while let Some(region) = self.0.find_child::<Region>(|region| !region.is_dead()) {
+        while let Some(region) = self
+            .0
+            .find_child::<Region>(|region| !region.is_unregistering())
+        {
             region.unregister();
         }
-        while let Some(dimm) = self.0.find_child::<Dimm>(|dimm| !dimm.is_dead()) {
+        while let Some(dimm) = self.0.find_child::<Dimm>(|dimm| !dimm.is_unregistering()) {
             dimm.overwrite().close();
             dimm.unregister();
         }

@@ -56,7 +56,7 @@ impl<'a> Configurable<'a> {
         let region = namespace.region();
         let (device_lock, lock) = region.bus().lock_idle(namespace.device());
         // New labels would outlive the device, and occupy space that no device shows.
-        if namespace.is_dead() {
+        if namespace.is_unregistering() {
             return Err(ENODEV);
         }
         if device_lock.is_bound() || namespace.holder().is_some() {

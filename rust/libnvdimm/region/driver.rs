@@ -112,7 +112,7 @@ fn enable(bound: &Device<Bound>, region: &TypedDevice<Region>) -> Result<Enabled
 /// Unregisters the children of one kind. Returns their number.
 fn unregister_all<T: DeviceData>(region: &TypedDevice<Region>) -> usize {
     let mut gone = 0;
-    while let Some(child) = region.find_child::<T>(|child| !child.is_dead()) {
+    while let Some(child) = region.find_child::<T>(|child| !child.is_unregistering()) {
         child.unregister();
         gone += 1;
     }
@@ -139,8 +139,8 @@ fn disable(region: &TypedDevice<Region>) {
         if gone != 0 {
             continue;
         }
-        // A child that is marked dead is deleted by another thread, which may not have scheduled
-        // that yet.
+        // A child whose removal was claimed is deleted by another thread, which may not have
+        // scheduled that yet.
         if !has::<Btt>(region) && !has::<PfnDevice>(region) && !has::<Namespace>(region) {
             break;
         }
