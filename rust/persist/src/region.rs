@@ -142,7 +142,7 @@ impl Region {
 
     /// Stores a little-endian word by a non-temporal store, without a fence.
     #[inline(always)]
-    pub fn store32_past_cache(&self, offset: u64, value: u32) -> Result<(), OutOfRange> {
+    pub fn store32_nt(&self, offset: u64, value: u32) -> Result<(), OutOfRange> {
         let word = self.word(offset, 4)?;
         // SAFETY: The word is mapped for writes and aligned. The block uses no stack and keeps
         // registers and flags. Without `nomem` the compiler assumes that it writes any memory.
@@ -155,7 +155,7 @@ impl Region {
 
     /// Stores a little-endian word by a non-temporal store, without a fence.
     #[inline(always)]
-    pub fn store64_past_cache(&self, offset: u64, value: u64) -> Result<(), OutOfRange> {
+    pub fn store64_nt(&self, offset: u64, value: u64) -> Result<(), OutOfRange> {
         let word = self.word(offset, 8)?;
         // SAFETY: The word is mapped for writes and aligned. The block uses no stack and keeps
         // registers and flags. Without `nomem` the compiler assumes that it writes any memory.
@@ -169,7 +169,7 @@ impl Region {
     /// Copies bytes by non-temporal stores, without a fence. The offset must be a multiple of 8 and
     /// the length a multiple of 32.
     #[inline(always)]
-    pub fn copy_past_cache(&self, offset: u64, bytes: &[u8]) -> Result<(), OutOfRange> {
+    pub fn copy_nt(&self, offset: u64, bytes: &[u8]) -> Result<(), OutOfRange> {
         if !offset.is_multiple_of(8) || !bytes.len().is_multiple_of(32) {
             return Err(OutOfRange);
         }
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(region.len(), 8192);
         let bytes: Vec<u8> = (0..=255).collect();
         for (offset, copied) in [
-            (0, region.copy_past_cache(0, &bytes)),
+            (0, region.copy_nt(0, &bytes)),
             (4001, region.write(4001, &bytes)),
         ] {
             assert_eq!(copied, Ok(()));
@@ -299,11 +299,11 @@ mod tests {
         }
         for (offset, stored) in [
             (512, region.store32(512, 0x0403_0201)),
-            (516, region.store32_past_cache(516, 0x0403_0201)),
+            (516, region.store32_nt(516, 0x0403_0201)),
         ] {
             assert_eq!((stored, region.load32(offset)), (Ok(()), Ok(0x0403_0201)));
         }
-        assert_eq!(region.store64_past_cache(520, 7), Ok(()));
+        assert_eq!(region.store64_nt(520, 7), Ok(()));
         assert_eq!(region.store64(528, 8), Ok(()));
         region.fence();
         assert_eq!([region.load32(520), region.load32(528)], [Ok(7), Ok(8)]);
@@ -318,9 +318,9 @@ mod tests {
         assert_eq!(region.load32(2), Err(OutOfRange));
         assert_eq!(region.store32(u64::MAX - 3, 0), Err(OutOfRange));
         assert_eq!(region.store64(4, 0), Err(OutOfRange));
-        assert_eq!(region.store64_past_cache(4096, 0), Err(OutOfRange));
-        assert_eq!(region.copy_past_cache(4096 - 32, &[0; 64]), Err(OutOfRange));
-        assert_eq!(region.copy_past_cache(0, &[0; 40]), Err(OutOfRange));
+        assert_eq!(region.store64_nt(4096, 0), Err(OutOfRange));
+        assert_eq!(region.copy_nt(4096 - 32, &[0; 64]), Err(OutOfRange));
+        assert_eq!(region.copy_nt(0, &[0; 40]), Err(OutOfRange));
         assert_eq!(region.read(4095, &mut [0; 2]), Err(OutOfRange));
         assert_eq!(region.write(4095, &[0; 2]), Err(OutOfRange));
         region.flush(4095, 2);

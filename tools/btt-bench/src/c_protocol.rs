@@ -7,11 +7,11 @@
 //! |---|---|---|
 //! | the lane's mutex; a division finds the arena | | |
 //! | all 256 slots of the read tracking table are read, 16 in a line | | |
-//! | data | past the caches | 2 |
+//! | data | non-temporal | 2 |
 //! | the sector's map lock; the map word is read | | |
-//! | first half of the flog slot | past the cache | 2 |
-//! | second half | past the cache | 2 |
-//! | map word | past the cache at even indices, else through it and flushed | 2 |
+//! | first half of the flog slot | non-temporal | 2 |
+//! | second half | non-temporal | 2 |
+//! | map word | non-temporal at even indices, else cached and flushed | 2 |
 //!
 //! It is cheaper than the original: six look-ups of bad ranges in each write are left out, and so
 //! is the virtual call for each.
@@ -114,7 +114,7 @@ impl CProtocol {
         let region = &self.arena.medium.0;
         let outside = |_| anyhow!("sector {lba} is outside");
         region
-            .copy_past_cache(self.arena.block_offset(state.free), bytes)
+            .copy_nt(self.arena.block_offset(state.free), bytes)
             .map_err(outside)?;
         self.flush_region();
 
@@ -129,17 +129,15 @@ impl CProtocol {
         }
         .halves();
         let slot = self.arena.flog_slot(lane, state.slot);
-        region.store64_past_cache(slot, first).map_err(outside)?;
+        region.store64_nt(slot, first).map_err(outside)?;
         self.flush_region();
-        region
-            .store64_past_cache(slot + 8, second)
-            .map_err(outside)?;
+        region.store64_nt(slot + 8, second).map_err(outside)?;
         self.flush_region();
 
         let word = OneArena::map_word(state.free);
         let map = self.arena.map_offset(premap);
         if map.is_multiple_of(8) {
-            region.store32_past_cache(map, word).map_err(outside)?;
+            region.store32_nt(map, word).map_err(outside)?;
         } else {
             region.store32(map, word).map_err(outside)?;
             region.flush(map, 4);

@@ -8,7 +8,7 @@
 //!
 //! | Step of a batch | for each sector |
 //! |---|---|
-//! | prepare | the map word is read; the word that the lane changed last is flushed; first half of the flog slot, flushed; data past the caches |
+//! | prepare | the map word is read; the word that the lane changed last is flushed; first half of the flog slot, flushed; data by non-temporal stores |
 //! | fence | |
 //! | commit | second half of the flog slot, flushed |
 //! | fence | |
@@ -122,7 +122,7 @@ impl Floor {
             region.store64(slot(lane), half).map_err(outside)?;
             region.flush(slot(lane), HALF_SIZE);
             region
-                .copy_past_cache(self.arena.block_offset(lane.free.get()), bytes)
+                .copy_nt(self.arena.block_offset(lane.free.get()), bytes)
                 .map_err(outside)?;
         }
         medium.count_fence();

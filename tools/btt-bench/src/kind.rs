@@ -4,7 +4,7 @@
 //!
 //! | Strategy | A write of some sectors |
 //! |---|---|
-//! | raw | a copy past the caches and one fence, the physical limit; nothing is atomic |
+//! | raw | a non-temporal copy and one fence, the physical limit; nothing is atomic |
 //! | ours | the engine |
 //! | C protocol | [`c_protocol`](crate::c_protocol), a sector at a time |
 //! | libpmemblk | Debian's library, a sector at a time |

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! A mapped file as the engine's medium, with the instructions that `nd_btt` uses in the kernel:
-//! data past the caches, words of metadata through them and flushed.
+//! data by non-temporal stores, words of metadata by cached stores and flushes.
 
 use btt_engine::{
     Media,
@@ -109,7 +109,7 @@ impl Source<Medium> for From<'_> {
         self.0 = later;
         media
             .0
-            .copy_past_cache(offset, now)
+            .copy_nt(offset, now)
             .map_err(outside(offset, len.into()))
     }
 }

@@ -61,7 +61,7 @@ impl Strategy for Raw {
 
     fn write(&self, lba: u64, bytes: &[u8], _: usize) -> Result<()> {
         let offset = lba * u64::from(self.sector);
-        let copied = self.medium.0.copy_past_cache(offset, bytes);
+        let copied = self.medium.0.copy_nt(offset, bytes);
         self.medium.count_fence();
         copied.map_err(|_| anyhow!("sector {lba} is outside"))
     }
