@@ -51,7 +51,7 @@ impl PmemMedia {
     /// Adds the known media errors of the region to the list.
     pub(crate) fn populate_badblocks(&self) {
         self.region
-            .list_bad_sectors(self.range.start(), self.range.len(), &self.badblocks);
+            .populate_badblocks(self.range.start(), self.range.len(), &self.badblocks);
     }
 
     /// Stores and flushes zeroes in a part of a block that is being written.

@@ -230,7 +230,7 @@ fn has_bad_sectors(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64
 
     namespace
         .region()
-        .list_bad_sectors(range.start() + part.start, len, &bad_sectors);
+        .populate_badblocks(range.start() + part.start, len, &bad_sectors);
     Ok(bad_sectors.find(0, len / SECTOR_SIZE).is_some())
 }
 
@@ -239,7 +239,7 @@ fn has_bad_sectors(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64
 fn clear_poison(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64>) -> Result {
     let region = namespace.region();
     let bad_sectors = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
-    region.list_bad_sectors(range.start(), part.end, &bad_sectors);
+    region.populate_badblocks(range.start(), part.end, &bad_sectors);
 
     let mut next = part.start / SECTOR_SIZE;
     let end = part.end / SECTOR_SIZE;

@@ -255,7 +255,7 @@ impl RawDriver {
 
     fn populate_badblocks(&self) {
         self.region
-            .list_bad_sectors(self.range.start(), self.range.len(), &self.badblocks);
+            .populate_badblocks(self.range.start(), self.range.len(), &self.badblocks);
     }
 
     fn notify_badblocks(&self) {

@@ -4,7 +4,7 @@
 //! provider has reported them.
 //!
 //! The list persists while regions are enabled and disabled. A new user of the memory copies its
-//! part into a list of sectors of its own ([`crate::Region::list_bad_sectors`]).
+//! part into a list of sectors of its own ([`crate::Region::populate_badblocks`]).
 //!
 //! A scrub reports what was bad when it read the memory, perhaps minutes ago. What was cleared
 //! meanwhile is good, and may have been written since. So all cleared ranges are remembered until

@@ -74,7 +74,7 @@ impl Region {
     /// check instead of being refused. A write does not clear the error either, so the bus forgets
     /// the sector until a scrub finds it again: it would be taken for bad later although it was
     /// written.
-    pub fn list_bad_sectors(self: &TypedDevice<Self>, start: u64, len: u64, list: &Badblocks) {
+    pub fn populate_badblocks(self: &TypedDevice<Self>, start: u64, len: u64, list: &Badblocks) {
         if let Some(left_out) = self.fill(list, start, len) {
             self.bus()
                 .badrange()
