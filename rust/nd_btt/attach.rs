@@ -39,7 +39,6 @@ use kernel_ext::{
     },
     device::TypedDevice,
     hibernate,
-    memory::PmemRange,
     trace, //
 };
 use nd::{
@@ -47,6 +46,7 @@ use nd::{
     claim::ClaimClass,
     namespace::{
         DiskName,
+        NamespaceMemory,
         OpenNamespace, //
     },
     Kind,
@@ -65,21 +65,21 @@ pub enum Detection {
     /// There is a BTT, with this configuration.
     Found(CompleteConfig),
     /// There is no BTT. The memory is returned to the caller.
-    Absent(PmemRange),
+    Absent(NamespaceMemory),
 }
 
-/// Looks for a BTT in `range`, the memory of `namespace`. Changes nothing.
+/// Looks for a BTT in `memory`, that of `namespace`. Changes nothing.
 ///
 /// `ENXIO`: there is a damaged BTT. `ENOMEM`: there is not enough memory to look for one.
-pub fn detect(namespace: &TypedDevice<Namespace>, range: PmemRange) -> Result<Detection> {
+pub fn detect(namespace: &TypedDevice<Namespace>, memory: NamespaceMemory) -> Result<Detection> {
     if !matches!(
         namespace.claim_class(),
         ClaimClass::None | ClaimClass::Btt1_1 | ClaimClass::Btt2_0
     ) {
-        return Ok(Detection::Absent(range));
+        return Ok(Detection::Absent(memory));
     }
 
-    let media = PmemMedia::new(range, namespace.region())?;
+    let media = PmemMedia::new(memory);
     match btt_engine::probe(&media, &open_params(namespace)) {
         Ok(found) => Ok(Detection::Found(CompleteConfig {
             uuid: found.uuid,
@@ -93,9 +93,9 @@ pub fn detect(namespace: &TypedDevice<Namespace>, range: PmemRange) -> Result<De
                     Text(absence)
                 );
             }
-            Ok(Detection::Absent(media.into_range()))
+            Ok(Detection::Absent(media.into_memory()))
         }
-        Err(OpenError::TooSmall { .. }) => Ok(Detection::Absent(media.into_range())),
+        Err(OpenError::TooSmall { .. }) => Ok(Detection::Absent(media.into_memory())),
         Err(OpenError::NoMemory) => Err(ENOMEM),
         Err(error) => {
             dev_err!(
@@ -175,7 +175,7 @@ impl<'bound> AttachedBtt<'bound> {
     /// Adds new media errors of the region to the list. They fail reads, and are cleared before
     /// their blocks are used again.
     pub fn revalidate_poison(&self) {
-        self.driver.btt().media().populate_badblocks();
+        self.driver.btt().media().memory().revalidate();
     }
 
     /// Makes the disk read only or writable, as its region is. A BTT that refuses writes stays read
@@ -242,7 +242,7 @@ fn open(
     let range = namespace
         .map()
         .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
-    let media = PmemMedia::new(range, namespace.region())?;
+    let media = PmemMedia::new(NamespaceMemory::new(range, namespace.region())?);
     let Opened {
         btt,
         restored,

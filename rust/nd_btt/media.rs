@@ -8,64 +8,44 @@ use btt_engine::{
     Sink,
     Source, //
 };
-use core::ops::Range;
-use kernel::{
-    prelude::*,
-    sync::aref::ARef, //
-};
 use kernel_ext::{
-    badblocks::Badblocks,
     block::{
         self,
-        SECTOR_SHIFT,
         SECTOR_SIZE, //
     },
-    device::TypedDevice,
-    memory::{
-        AccessError,
-        PmemRange, //
-    },
+    memory::AccessError, //
 };
-use nd::Region;
+use nd::namespace::NamespaceMemory;
 
 /// The bytes of a namespace.
 pub(crate) struct PmemMedia {
-    range: PmemRange,
-    region: ARef<TypedDevice<Region>>,
-    badblocks: Pin<KBox<Badblocks>>,
+    memory: NamespaceMemory,
 }
 
 impl PmemMedia {
-    /// Creates a medium over `range`, which is part of `region`. `ENOMEM` if there is no memory for
-    /// its list of bad blocks.
-    pub(crate) fn new(range: PmemRange, region: &TypedDevice<Region>) -> Result<Self> {
-        let media = Self {
-            range,
-            region: region.into(),
-            badblocks: KBox::pin_init(Badblocks::new(), GFP_KERNEL)?,
-        };
-        media.populate_badblocks();
-        Ok(media)
+    /// Creates a medium over the memory of a namespace.
+    pub(crate) fn new(memory: NamespaceMemory) -> Self {
+        Self { memory }
     }
 
-    /// Adds the known media errors of the region to the list.
-    pub(crate) fn populate_badblocks(&self) {
-        self.region
-            .populate_badblocks(self.range.start(), self.range.len(), &self.badblocks);
+    /// Returns the memory.
+    pub(crate) fn memory(&self) -> &NamespaceMemory {
+        &self.memory
+    }
+
+    /// Returns the memory.
+    pub(crate) fn into_memory(self) -> NamespaceMemory {
+        self.memory
     }
 
     /// Stores and flushes zeroes in a part of a block that is being written.
     pub(crate) fn store_zeroes(&self, offset: u64, len: u32) -> Result<(), MediaError> {
         let len = u64::from(len);
 
-        self.range
+        self.memory
+            .range()
             .zero(offset, len)
             .map_err(|error| media_error(error, offset, len))
-    }
-
-    /// Returns the memory.
-    pub(crate) fn into_range(self) -> PmemRange {
-        self.range
     }
 
     /// Fails if a range is known to have media errors.
@@ -78,33 +58,12 @@ impl PmemMedia {
         }
     }
 
-    #[cold]
-    fn touches_bad(&self, offset: u64, len: u64) -> bool {
-        let Range { start, end } = sectors_touched_by(offset, len);
-
-        self.badblocks.find(start, end - start).is_some()
-    }
-
     /// Clears the media errors of the sectors of 512 bytes that a range touches.
     fn clear_errors(&self, offset: u64, len: u64) -> Result<(), MediaError> {
-        self.region
-            .clear_poison(
-                &self.range,
-                &self.badblocks,
-                sectors_touched_by(offset, len),
-            )
+        self.memory
+            .clear(offset, len)
             .map_err(|_| MediaError::Poison { offset, len })
     }
-}
-
-/// Returns the sectors of 512 bytes that a range touches. Media errors are known and cleared in
-/// these units.
-#[inline]
-fn sectors_touched_by(offset: u64, len: u64) -> Range<u64> {
-    let first = offset >> SECTOR_SHIFT;
-    let end = offset.saturating_add(len).div_ceil(SECTOR_SIZE);
-
-    first..end.max(first)
 }
 
 /// Returns `true` if a range consists of whole sectors of 512 bytes.
@@ -127,19 +86,20 @@ fn media_error(error: AccessError, offset: u64, len: u64) -> MediaError {
 
 impl Media for PmemMedia {
     fn size(&self) -> u64 {
-        self.range.len()
+        self.memory.range().len()
     }
 
     /// Returns `true` for a region whose DIMMs are unarmed, or that its attribute has made
     /// read-only.
     fn is_read_only(&self) -> bool {
-        self.region.is_read_only()
+        self.memory.region().is_read_only()
     }
 
     #[inline(always)]
     fn load32(&self, offset: u64) -> Result<u32, MediaError> {
         self.check(offset, 4)?;
-        self.range
+        self.memory
+            .range()
             .load_u32(offset)
             .map(u32::from_le)
             .map_err(|error| media_error(error, offset, 4))
@@ -148,7 +108,8 @@ impl Media for PmemMedia {
     #[inline(always)]
     fn store32(&self, offset: u64, value: u32) -> Result<(), MediaError> {
         self.check(offset, 4)?;
-        self.range
+        self.memory
+            .range()
             .store_u32(offset, value.to_le())
             .map_err(|error| media_error(error, offset, 4))
     }
@@ -156,7 +117,8 @@ impl Media for PmemMedia {
     #[inline(always)]
     fn store64(&self, offset: u64, value: u64) -> Result<(), MediaError> {
         self.check(offset, 8)?;
-        self.range
+        self.memory
+            .range()
             .store_u64(offset, value.to_le())
             .map_err(|error| media_error(error, offset, 8))
     }
@@ -164,7 +126,8 @@ impl Media for PmemMedia {
     #[inline(always)]
     fn store64_flushed(&self, offset: u64, value: u64) -> Result<(), MediaError> {
         self.check(offset, 8)?;
-        self.range
+        self.memory
+            .range()
             .store_u64_flushed(offset, value.to_le())
             .map_err(|error| media_error(error, offset, 8))
     }
@@ -173,7 +136,8 @@ impl Media for PmemMedia {
         let len = bytes.len() as u64;
 
         self.check(offset, len)?;
-        self.range
+        self.memory
+            .range()
             .read(offset, bytes)
             .map_err(|error| media_error(error, offset, len))
     }
@@ -182,21 +146,23 @@ impl Media for PmemMedia {
         let len = bytes.len() as u64;
 
         self.clear_errors(offset, len)?;
-        self.range
+        self.memory
+            .range()
             .write(offset, bytes)
             .map_err(|error| media_error(error, offset, len))
     }
 
     fn zero(&self, offset: u64, len: u64) -> Result<(), MediaError> {
         self.clear_errors(offset, len)?;
-        self.range
+        self.memory
+            .range()
             .zero(offset, len)
             .map_err(|error| media_error(error, offset, len))
     }
 
     #[inline(always)]
     fn is_bad(&self, offset: u64, len: u64) -> bool {
-        !self.badblocks.is_empty() && self.touches_bad(offset, len)
+        self.memory.is_bad(offset, len)
     }
 
     fn clear(&self, offset: u64, len: u64) -> Result<(), MediaError> {
@@ -213,13 +179,13 @@ impl Media for PmemMedia {
         // The engine flushes what it has stored, so the range was checked. Outside of the namespace
         // there is nothing to flush.
         if let Ok(len) = usize::try_from(len) {
-            let _ = self.range.flush(offset, len);
+            let _ = self.memory.range().flush(offset, len);
         }
     }
 
     #[inline]
     fn fence(&self) -> Result<(), MediaError> {
-        self.region.fence();
+        self.memory.region().fence();
         Ok(())
     }
 }
@@ -228,7 +194,8 @@ impl Source<PmemMedia> for block::Source<'_> {
     #[inline(always)]
     fn copy_to(&mut self, media: &PmemMedia, offset: u64, len: u32) -> Result<(), MediaError> {
         media
-            .range
+            .memory
+            .range()
             .write_from(offset, self, len as usize)
             .map_err(|error| media_error(error, offset, u64::from(len)))
     }
@@ -239,7 +206,8 @@ impl Sink<PmemMedia> for block::Sink<'_> {
     fn copy_from(&mut self, media: &PmemMedia, offset: u64, len: u32) -> Result<(), MediaError> {
         media.check(offset, u64::from(len))?;
         media
-            .range
+            .memory
+            .range()
             .read_to(offset, self, len as usize)
             .map_err(|error| media_error(error, offset, u64::from(len)))
     }

@@ -13,7 +13,10 @@ use kernel_ext::{
 };
 use nd::{
     claim::ClaimClass,
-    namespace::OpenNamespace,
+    namespace::{
+        NamespaceMemory,
+        OpenNamespace, //
+    },
     Btt,
     PfnConfig,
     PfnDevice, //
@@ -33,20 +36,21 @@ use nd_format::pfn::{
 pub(crate) fn open_raw(namespace: &OpenNamespace) -> Result<PmemRange> {
     let range = namespace
         .map()
-        .inspect_err(|error| dev_err!(namespace.node(), "its memory {error}\n"))?;
+        .inspect_err(|error| dev_err!(namespace.namespace(), "its memory {error}\n"))?;
 
     if namespace.is_forced_raw() {
         return Ok(range);
     }
 
-    match nd_btt::detect(namespace, range)? {
+    let memory = NamespaceMemory::new(range, namespace.region())?;
+    match nd_btt::detect(namespace, memory)? {
         Detection::Found(config) => {
             Btt::autodetected(namespace, config)?;
             Err(ENXIO)
         }
-        Detection::Absent(range) => match pfn::detect(namespace, &range)? {
+        Detection::Absent(memory) => match pfn::detect(namespace, &memory)? {
             Some(found) => Err(hand_over(namespace, &found)?),
-            None => check_pages(namespace).map(|()| range),
+            None => check_pages(namespace).map(|()| memory.into_range()),
         },
     }
 }
@@ -57,7 +61,7 @@ fn check_pages(namespace: &OpenNamespace) -> Result {
     let page = PAGE_SIZE as u64;
     if namespace.region().wants_memmap() && namespace.size() % page != 0 {
         dev_err!(
-            namespace.node(),
+            namespace.namespace(),
             "has no raw disk: its size is {:#x}, expected a multiple of {page:#x} (write 1 to force_raw to do without a memmap)\n",
             namespace.size()
         );
@@ -82,7 +86,7 @@ fn hand_over(namespace: &OpenNamespace, found: &Info) -> Result<Error> {
         // A raw disk would overwrite it.
         (dax_mode, class) => {
             dev_err!(
-                namespace.node(),
+                namespace.namespace(),
                 "has a pfn info block ({dax_mode:?}, class {class:?}) at {INFO_OFFSET:#x}, which is not supported (write 1 to force_raw for a raw disk)\n"
             );
             Ok(eopnotsupp())

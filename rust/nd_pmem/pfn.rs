@@ -18,17 +18,16 @@ use kernel::{
     sync::aref::ARef, //
 };
 use kernel_ext::{
-    badblocks::Badblocks,
     block::SECTOR_SIZE,
     device::TypedDevice,
     error::eopnotsupp,
-    memory::{
-        AccessError,
-        PmemRange, //
-    },
+    memory::AccessError, //
 };
 use nd::{
-    namespace::OpenNamespace,
+    namespace::{
+        NamespaceMemory,
+        OpenNamespace, //
+    },
     Kind,
     PfnConfig,
     PfnDevice, //
@@ -70,8 +69,9 @@ impl<'bound> PfnDisk<'bound> {
         let range = namespace
             .map()
             .inspect_err(|error| dev_err!(device, "the memory of its namespace {error}\n"))?;
+        let memory = NamespaceMemory::new(range, namespace.region())?;
 
-        let info = match read(&namespace, &range)? {
+        let info = match read(&namespace, &memory)? {
             Block::Read(Ok(found))
                 if found.dax_mode == DaxMode::FsDax && found.uuid == config.uuid =>
             {
@@ -79,7 +79,7 @@ impl<'bound> PfnDisk<'bound> {
                 found
             }
             Block::Read(Ok(_) | Err(Defect::Absent)) => {
-                create(device, &namespace, &range, &config)?
+                create(device, &namespace, &memory, &config)?
             }
             Block::Read(Err(misfit)) => return Err(refuse(&namespace, misfit)),
             Block::Unreadable => {
@@ -90,18 +90,19 @@ impl<'bound> PfnDisk<'bound> {
                 return Err(ENXIO);
             }
         };
-        if let Some(pages) = info.truncated(range.len()) {
+        let size = memory.range().len();
+        if let Some(pages) = info.truncated(size) {
             dev_warn!(
                 device,
                 "the end of its data is missing: npfns is {}, its namespace has room for {pages}\n",
                 info.pages
             );
         }
-        let data = info.data(range.len()).ok_or(ENXIO)?;
+        let data = info.data(size).ok_or(ENXIO)?;
         if info.location == Location::Pmem {
-            clear_poison(&namespace, &range, MAP_OFFSET..data.start)?;
+            zero_bad_sectors(&namespace, &memory, MAP_OFFSET..data.start)?;
         }
-        let range = range.narrow(data)?;
+        let range = memory.into_range().narrow(data)?;
 
         device.set_data(range.start()..range.start() + range.len());
         Ok(Self {
@@ -122,11 +123,11 @@ impl Drop for PfnDisk<'_> {
     }
 }
 
-/// Looks for a pfn info block in `range`, the memory of `namespace`.
+/// Looks for a pfn info block in `memory`, that of `namespace`.
 ///
 /// `EOPNOTSUPP`: there is one that cannot be used.
-pub(crate) fn detect(namespace: &OpenNamespace, range: &PmemRange) -> Result<Option<Info>> {
-    match read(namespace, range)? {
+pub(crate) fn detect(namespace: &OpenNamespace, memory: &NamespaceMemory) -> Result<Option<Info>> {
+    match read(namespace, memory)? {
         Block::Read(Ok(info)) => Ok(Some(info)),
         // A raw disk can be written, which clears the media error.
         Block::Read(Err(Defect::Absent)) | Block::Unreadable => Ok(None),
@@ -142,11 +143,12 @@ enum Block {
     Unreadable,
 }
 
-fn read(namespace: &OpenNamespace, range: &PmemRange) -> Result<Block> {
+fn read(namespace: &OpenNamespace, memory: &NamespaceMemory) -> Result<Block> {
+    let range = memory.range();
     let mut block = KVec::from_elem(0u8, INFO_LEN, GFP_KERNEL)?;
 
     // Known media errors are not loaded: each load of one is a machine check.
-    if has_bad_sectors(namespace, range, INFO_OFFSET..MAP_OFFSET)? {
+    if memory.is_bad(INFO_OFFSET, MAP_OFFSET - INFO_OFFSET) {
         return Ok(Block::Unreadable);
     }
     match range.read(INFO_OFFSET, &mut block) {
@@ -164,7 +166,7 @@ fn read(namespace: &OpenNamespace, range: &PmemRange) -> Result<Block> {
 
 fn refuse(namespace: &OpenNamespace, misfit: Defect) -> Error {
     dev_err!(
-        namespace.node(),
+        namespace.namespace(),
         "its pfn info block at {INFO_OFFSET:#x} cannot be used: {} (write 1 to force_raw for a raw disk)\n",
         Text(misfit)
     );
@@ -191,7 +193,7 @@ fn check(device: &TypedDevice<PfnDevice>, found: &Info, config: &PfnConfig) -> R
 fn create(
     device: &TypedDevice<PfnDevice>,
     namespace: &OpenNamespace,
-    range: &PmemRange,
+    memory: &NamespaceMemory,
     config: &PfnConfig,
 ) -> Result<Info> {
     if namespace.region().is_read_only() {
@@ -201,6 +203,7 @@ fn create(
         );
         return Err(ENXIO);
     }
+    let range = memory.range();
     let (start, size) = (range.start(), range.len());
     let uuids = (config.uuid, namespace.uuid());
     let info = Info::plan(uuids, config.location, config.align, start, size).map_err(|reason| {
@@ -217,45 +220,32 @@ fn create(
 
     let mut block = KVec::from_elem(0u8, INFO_LEN, GFP_KERNEL)?;
     info.write(size, &mut block);
-    clear_poison(namespace, range, INFO_OFFSET..MAP_OFFSET)?;
+    zero_bad_sectors(namespace, memory, INFO_OFFSET..MAP_OFFSET)?;
     range.write(INFO_OFFSET, &block)?;
     namespace.region().fence();
     Ok(info)
 }
 
-/// Returns `true` if `part` of the namespace, in bytes from its start, has known media errors.
-fn has_bad_sectors(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64>) -> Result<bool> {
-    let bad_sectors = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
-    let len = part.end.saturating_sub(part.start);
-
-    namespace
-        .region()
-        .populate_badblocks(range.start() + part.start, len, &bad_sectors);
-    Ok(bad_sectors.find(0, len / SECTOR_SIZE).is_some())
-}
-
 /// Clears the known media errors in `part` of the namespace, in bytes from its start, and zeroes
 /// their sectors.
-fn clear_poison(namespace: &OpenNamespace, range: &PmemRange, part: Range<u64>) -> Result {
-    let region = namespace.region();
-    let bad_sectors = KBox::pin_init(Badblocks::new(), GFP_KERNEL)?;
-    region.populate_badblocks(range.start(), part.end, &bad_sectors);
-
+fn zero_bad_sectors(
+    namespace: &OpenNamespace,
+    memory: &NamespaceMemory,
+    part: Range<u64>,
+) -> Result {
     let mut next = part.start / SECTOR_SIZE;
     let end = part.end / SECTOR_SIZE;
-    while let Some(bad) = bad_sectors.find(next, end.saturating_sub(next)) {
-        let offset = bad.first * SECTOR_SIZE;
+    while let Some(bad) = memory.badblocks().find(next, end.saturating_sub(next)) {
+        let (offset, len) = (bad.first * SECTOR_SIZE, bad.count * SECTOR_SIZE);
         next = bad.first + bad.count;
-        region
-            .clear_poison(range, &bad_sectors, bad.first..next)
-            .inspect_err(|_| {
-                dev_err!(
-                    namespace.node(),
-                    "media errors of {} sectors at {offset:#x} could not be cleared\n",
-                    bad.count
-                );
-            })?;
-        range.zero(offset, bad.count * SECTOR_SIZE)?;
+        memory.clear(offset, len).inspect_err(|_| {
+            dev_err!(
+                namespace.namespace(),
+                "media errors of {} sectors at {offset:#x} could not be cleared\n",
+                bad.count
+            );
+        })?;
+        memory.range().zero(offset, len)?;
     }
     Ok(())
 }

@@ -6,7 +6,6 @@
 //! longer in a cache, but it may be in the write queue of the memory controller. It is durable
 //! after a flush, or when it ends if it has FUA, because the region is fenced then.
 
-use core::ops::Range;
 use kernel::{
     device::{
         Bound,
@@ -15,8 +14,7 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        Arc,
-        SetOnce, //
+        Arc, //
     },
 };
 use kernel_ext::{
@@ -31,16 +29,17 @@ use kernel_ext::{
         Parameters,
         Sink,
         Source,
-        SECTOR_SHIFT,
-        SECTOR_SIZE, //
+        SECTOR_SHIFT, //
     },
     device::TypedDevice,
     error::eopnotsupp,
-    memory::PmemRange,
-    sysfs::Notifier, //
+    memory::PmemRange, //
 };
 use nd::{
-    namespace::DiskName,
+    namespace::{
+        DiskName,
+        NamespaceMemory, //
+    },
     Namespace,
     Region, //
 };
@@ -73,8 +72,7 @@ impl<'bound> RawDisk<'bound> {
     ) -> Result<Self> {
         let region: ARef<TypedDevice<Region>> = namespace.region().into();
         let capacity = range.len() >> SECTOR_SHIFT;
-        let driver = Arc::pin_init(RawDriver::new(range, region.clone()), GFP_KERNEL)?;
-        driver.populate_badblocks();
+        let driver = Arc::pin_init(RawDriver::new(range, &region), GFP_KERNEL)?;
 
         let disk = Disk::new(
             device,
@@ -90,7 +88,7 @@ impl<'bound> RawDisk<'bound> {
 
         // Without it threads that poll the attribute are not woken. All else works.
         if let Ok(notifier) = disk.badblocks_notifier() {
-            driver.badblocks_changed.populate(notifier);
+            driver.memory.set_notifier(notifier);
         }
         Ok(Self {
             disk,
@@ -101,8 +99,7 @@ impl<'bound> RawDisk<'bound> {
 
     /// Adds new media errors of the region to the list, and wakes the threads that poll it.
     pub(crate) fn revalidate_poison(&self) {
-        self.driver.populate_badblocks();
-        self.driver.notify_badblocks();
+        self.driver.memory.revalidate();
     }
 
     /// Makes the disk read only or writable, as its region is.
@@ -160,11 +157,8 @@ fn block_size(namespace: &TypedDevice<Namespace>) -> BlockSize {
 /// The driver of a raw disk, and its memory.
 #[pin_data]
 struct RawDriver {
-    range: PmemRange,
-    region: ARef<TypedDevice<Region>>,
     #[pin]
-    badblocks: Badblocks,
-    badblocks_changed: SetOnce<Notifier>,
+    memory: NamespaceMemory<Badblocks>,
 }
 
 impl block::Driver for RawDriver {
@@ -178,24 +172,21 @@ impl block::Driver for RawDriver {
     }
 
     fn badblocks(&self) -> Option<&Badblocks> {
-        Some(&self.badblocks)
+        Some(self.memory.badblocks())
     }
 }
 
 impl RawDriver {
-    fn new(range: PmemRange, region: ARef<TypedDevice<Region>>) -> impl PinInit<Self, Error> {
+    fn new(range: PmemRange, region: &TypedDevice<Region>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            range,
-            region,
-            badblocks <- Badblocks::new(),
-            badblocks_changed: SetOnce::new(),
+            memory <- NamespaceMemory::pinned(range, region),
         })
     }
 
     #[inline]
     fn execute(&self, bio: &Bio) -> Result {
         if bio.preflush() {
-            self.region.fence();
+            self.memory.region().fence();
         }
         // An empty flush, whose sector may be outside of the disk.
         if bio.is_empty() {
@@ -207,7 +198,7 @@ impl RawDriver {
             Operation::Write(source) => {
                 self.write(bio, source)?;
                 if bio.fua() {
-                    self.region.fence();
+                    self.memory.region().fence();
                 }
                 Ok(())
             }
@@ -217,50 +208,24 @@ impl RawDriver {
 
     #[inline]
     fn read(&self, bio: &Bio, sink: Sink<'_>) -> Result {
-        let sectors = bio.len() as u64 / SECTOR_SIZE;
-
-        if self.badblocks.find(bio.sector(), sectors).is_some() {
+        if self.memory.is_bad(bio.position(), bio.len() as u64) {
             return Err(EIO);
         }
-        Ok(self.range.read_rest(bio.position(), sink)?)
+        Ok(self.memory.range().read_rest(bio.position(), sink)?)
     }
 
     #[inline]
     fn write(&self, bio: &Bio, source: Source<'_>) -> Result {
-        let sectors = bio.len() as u64 / SECTOR_SIZE;
+        let len = bio.len() as u64;
 
-        if self.badblocks.find(bio.sector(), sectors).is_some() {
+        if self.memory.is_bad(bio.position(), len) {
             if bio.nowait() {
                 // The provider may sleep.
                 return Err(EAGAIN);
             }
-            self.clear_poison(bio.sector()..bio.sector() + sectors)?;
+            // Other errors of the provider mean something else to submitters.
+            self.memory.clear(bio.position(), len).map_err(|_| EIO)?;
         }
-        Ok(self.range.write_rest(bio.position(), source)?)
-    }
-
-    /// Clears the poison of the sectors of a request, so that they can be written.
-    ///
-    /// `EIO` for all errors of the provider: other numbers mean something else to submitters.
-    #[cold]
-    fn clear_poison(&self, sectors: Range<u64>) -> Result {
-        let outcome = self
-            .region
-            .clear_poison(&self.range, &self.badblocks, sectors);
-
-        // Some sectors may have been cleared before one could not be.
-        self.notify_badblocks();
-        outcome.map_err(|_| EIO)
-    }
-
-    fn populate_badblocks(&self) {
-        self.region
-            .populate_badblocks(self.range.start(), self.range.len(), &self.badblocks);
-    }
-
-    fn notify_badblocks(&self) {
-        if let Some(changed) = self.badblocks_changed.as_ref() {
-            changed.notify();
-        }
+        Ok(self.memory.range().write_rest(bio.position(), source)?)
     }
 }

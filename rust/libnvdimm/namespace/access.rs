@@ -75,7 +75,7 @@ impl OpenNamespace {
     }
 
     /// Returns the namespace.
-    pub fn node(&self) -> &TypedDevice<Namespace> {
+    pub fn namespace(&self) -> &TypedDevice<Namespace> {
         &self.0
     }
 

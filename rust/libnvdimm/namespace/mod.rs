@@ -14,10 +14,17 @@
 mod access;
 mod attributes;
 mod configure;
+mod memory;
 
-pub use self::access::{
-    DiskName,
-    OpenNamespace, //
+pub use self::{
+    access::{
+        DiskName,
+        OpenNamespace, //
+    },
+    memory::{
+        ErrorList,
+        NamespaceMemory, //
+    },
 };
 
 use crate::{

@@ -13,8 +13,9 @@
 //!
 //! The list of the bus has addresses. Each user of the memory has a list of sectors of its own. It
 //! is filled from the list of the bus at first, and on each [`Event::RevalidatePoison`]. Cleared
-//! sectors are removed from each list by its owner: from those of bus and region by the core, from
-//! those of disks by their drivers.
+//! sectors are removed from the lists of bus and region when they are cleared, by user space or by
+//! a write, and from the list of the medium that is written
+//! ([`NamespaceMemory`](crate::namespace::NamespaceMemory)).
 
 use super::{
     notify_children,
@@ -74,7 +75,12 @@ impl Region {
     /// check instead of being refused. A write does not clear the error either, so the bus forgets
     /// the sector until a scrub finds it again: it would be taken for bad later although it was
     /// written.
-    pub fn populate_badblocks(self: &TypedDevice<Self>, start: u64, len: u64, list: &Badblocks) {
+    pub(crate) fn populate_badblocks(
+        self: &TypedDevice<Self>,
+        start: u64,
+        len: u64,
+        list: &Badblocks,
+    ) {
         if let Some(left_out) = self.fill(list, start, len) {
             self.bus()
                 .badrange()

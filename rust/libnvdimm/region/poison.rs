@@ -53,7 +53,7 @@ impl Region {
     /// Fails with `EIO` or an error of the provider if something could not be cleared, and with
     /// `ENXIO` if the provider clears in units larger than what is bad and the unit is not within
     /// `wanted`. What was cleared before a failure is removed from the list.
-    pub fn clear_poison(
+    pub(crate) fn clear_poison(
         &self,
         memory: &PmemRange,
         badblocks: &Badblocks,

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The medium of a namespace: its mapped memory, and the media errors that are known in it.
+//!
+//! A [`NamespaceMemory`] owns the mapping and a list of bad sectors, and holds a reference to the
+//! region. Its user looks at the list before each access ([`is_bad`](NamespaceMemory::is_bad)):
+//! a load of a bad sector is a machine check, and a store does not make it good. Before a bad
+//! sector is written, [`clear`](NamespaceMemory::clear) makes it usable again:
+//!
+//! ```text
+//! 1. clear       the provider clears the poison; bus and region forget it      Region::clear_poison
+//! 2. invalidate  lines of the sector are removed from the caches               "
+//! 3. forget      the sector is removed from the list of this medium            "
+//! 4. wake        threads that poll the attribute badblocks of a disk           here
+//! 5. write       by the user
+//! ```
+//!
+//! A list has room for 512 runs. If it is full when errors are added, they are left out, and if it
+//! is full when a run would have to be split, the rest of the run is removed from it. In both cases
+//! the bus forgets the errors as well: a later write would not clear them, and they would be taken
+//! for bad although they were written. The next scrub finds them again.
+//!
+//! There are no locks here. The list has its own.
+
+use crate::Region;
+use core::ops::Range;
+use kernel::{
+    prelude::*,
+    sync::{
+        aref::ARef,
+        SetOnce, //
+    },
+};
+use kernel_ext::{
+    badblocks::Badblocks,
+    block::{
+        SECTOR_SHIFT,
+        SECTOR_SIZE, //
+    },
+    device::TypedDevice,
+    memory::PmemRange,
+    sysfs::Notifier, //
+};
+
+/// The place of the list of bad sectors of a [`NamespaceMemory`].
+///
+/// Each request looks at the list. In a disk, which is pinned, the list is part of the object. The
+/// medium of a BTT is moved while the BTT is opened, so its list has an allocation of its own.
+pub trait ErrorList {
+    /// Returns the list.
+    fn list(&self) -> &Badblocks;
+}
+
+impl ErrorList for Badblocks {
+    #[inline(always)]
+    fn list(&self) -> &Badblocks {
+        self
+    }
+}
+
+impl ErrorList for Pin<KBox<Badblocks>> {
+    #[inline(always)]
+    fn list(&self) -> &Badblocks {
+        self
+    }
+}
+
+/// The memory of a namespace, or a part of it, with its known media errors.
+///
+/// Offsets and lengths are in bytes from the start of the memory. Errors are known and cleared in
+/// sectors of 512 bytes.
+#[pin_data]
+pub struct NamespaceMemory<L: ErrorList = Pin<KBox<Badblocks>>> {
+    range: PmemRange,
+    region: ARef<TypedDevice<Region>>,
+    #[pin]
+    errors: L,
+    /// Set if threads can poll an attribute that shows the list.
+    errors_changed: SetOnce<Notifier>,
+}
+
+impl NamespaceMemory {
+    /// Takes `range`, which is part of `region`, and lists its known media errors. `ENOMEM`: there
+    /// is no memory for the list.
+    pub fn new(range: PmemRange, region: &TypedDevice<Region>) -> Result<Self> {
+        let memory = Self {
+            range,
+            region: region.into(),
+            errors: KBox::pin_init(Badblocks::new(), GFP_KERNEL)?,
+            errors_changed: SetOnce::new(),
+        };
+        memory.populate();
+        Ok(memory)
+    }
+
+    /// Returns the mapped memory.
+    pub fn into_range(self) -> PmemRange {
+        self.range
+    }
+}
+
+impl NamespaceMemory<Badblocks> {
+    /// Returns an initialiser that takes `range`, which is part of `region`, and lists its known
+    /// media errors. `ENOMEM`: there is no memory for the list.
+    pub fn pinned(range: PmemRange, region: &TypedDevice<Region>) -> impl PinInit<Self, Error> {
+        let region = ARef::from(region);
+        try_pin_init!(Self {
+            range,
+            region,
+            errors <- Badblocks::new(),
+            errors_changed: SetOnce::new(),
+        })
+        .pin_chain(|memory| {
+            memory.populate();
+            Ok(())
+        })
+    }
+}
+
+impl<L: ErrorList> NamespaceMemory<L> {
+    /// Returns the mapped memory. Accesses through it do not look at the list of errors.
+    #[inline(always)]
+    pub fn range(&self) -> &PmemRange {
+        &self.range
+    }
+
+    /// Returns the region that the memory is part of.
+    #[inline(always)]
+    pub fn region(&self) -> &TypedDevice<Region> {
+        &self.region
+    }
+
+    /// Returns the list of known bad sectors, counted from the start of the memory.
+    #[inline(always)]
+    pub fn badblocks(&self) -> &Badblocks {
+        self.errors.list()
+    }
+
+    /// Sets the notifier of the attribute that shows the list. Without it, threads that poll the
+    /// attribute are not woken.
+    pub fn set_notifier(&self, notifier: Notifier) {
+        self.errors_changed.populate(notifier);
+    }
+
+    /// Returns `true` if a sector that the range touches is known to be bad.
+    #[inline(always)]
+    pub fn is_bad(&self, offset: u64, len: u64) -> bool {
+        !self.badblocks().is_empty() && self.touches_bad(offset, len)
+    }
+
+    #[cold]
+    fn touches_bad(&self, offset: u64, len: u64) -> bool {
+        let Range { start, end } = sectors_touched_by(offset, len);
+
+        self.badblocks().find(start, end - start).is_some()
+    }
+
+    /// Clears the known media errors of the sectors that the range touches. The caller writes them
+    /// afterwards: their contents are undefined, and a provider without a command to clear poison
+    /// leaves that to the store. May sleep if there are any errors.
+    ///
+    /// Errors are those of [`Region::clear_poison`]: some sectors could not be cleared. They stay in
+    /// the list.
+    #[cold]
+    pub fn clear(&self, offset: u64, len: u64) -> Result {
+        if !self.is_bad(offset, len) {
+            return Ok(());
+        }
+        let sectors = sectors_touched_by(offset, len);
+        let outcome = self
+            .region
+            .clear_poison(&self.range, self.badblocks(), sectors);
+
+        // Some sectors may have been cleared before one could not be.
+        self.wake_pollers();
+        outcome
+    }
+
+    /// Adds new media errors of the region to the list, and wakes threads that poll it.
+    pub fn revalidate(&self) {
+        self.populate();
+        self.wake_pollers();
+    }
+
+    fn populate(&self) {
+        self.region
+            .populate_badblocks(self.range.start(), self.range.len(), self.badblocks());
+    }
+
+    fn wake_pollers(&self) {
+        if let Some(changed) = self.errors_changed.as_ref() {
+            changed.notify();
+        }
+    }
+}
+
+/// Returns the sectors that a range touches.
+#[inline]
+fn sectors_touched_by(offset: u64, len: u64) -> Range<u64> {
+    let first = offset >> SECTOR_SHIFT;
+    let end = offset.saturating_add(len).div_ceil(SECTOR_SIZE);
+
+    first..end.max(first)
+}
