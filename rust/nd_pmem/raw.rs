@@ -177,7 +177,7 @@ impl block::Driver for RawDriver {
 }
 
 impl RawDriver {
-    fn new(range: PmemRange, region: &TypedDevice<Region>) -> impl PinInit<Self, Error> {
+    fn new(range: PmemRange, region: &TypedDevice<Region>) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             memory <- NamespaceMemory::pinned(range, region),
         })

@@ -124,7 +124,7 @@ fn write_index(bytes: &mut [u8]) -> Result {
     };
     let update = store.write_label(&label, None, &identity);
     complete(update.map_err(|_| EINVAL)?);
-    complete(store.remove(label.uuid, &identity));
+    complete(store.delete_labels(label.uuid, &identity));
     Ok(())
 }
 

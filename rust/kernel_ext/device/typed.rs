@@ -219,7 +219,7 @@ impl<T: DeviceData> TypedDevice<T> {
     ) -> Result<ARef<Self>> {
         // SAFETY: `create` passes an initialised device that nothing else accesses yet. The class
         // is static.
-        Self::create(table, Some(parent), name, data, |device| unsafe {
+        Self::create(device_type, Some(parent), name, data, |device| unsafe {
             (*device).class = class.as_ptr();
             (*device).devt = device_number;
         })
@@ -260,7 +260,7 @@ impl<T: DeviceData> TypedDevice<T> {
         // the node holds a reference to the parent. From here on, dropping the last reference runs
         // the release callback of `T`.
         unsafe {
-            (*device).type_ = table.0.as_ptr();
+            (*device).type_ = device_type.0.as_ptr();
             (*device).parent = (*node).parent.as_deref().map_or(ptr::null_mut(), as_raw);
         }
         place(device);

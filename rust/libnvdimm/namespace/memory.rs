@@ -4,21 +4,19 @@
 //!
 //! A [`NamespaceMemory`] owns the mapping and a list of bad sectors, and holds a reference to the
 //! region. Its user looks at the list before each access ([`is_bad`](NamespaceMemory::is_bad)):
-//! a load of a bad sector is a machine check, and a store does not make it good. Before a bad
-//! sector is written, [`clear`](NamespaceMemory::clear) makes it usable again:
+//! a load of a bad sector is a machine check, and not every platform makes a sector good when it is
+//! stored to. So a bad sector is [cleared](NamespaceMemory::clear) before it is written:
 //!
-//! ```text
-//! 1. clear       the provider clears the poison; bus and region forget it      Region::clear_poison
-//! 2. invalidate  lines of the sector are removed from the caches               "
-//! 3. forget      the sector is removed from the list of this medium            "
-//! 4. wake        threads that poll the attribute badblocks of a disk           here
-//! 5. write       by the user
-//! ```
+//! 1. The provider clears the poison. The bus and the region forget it.
+//! 2. The lines of the sector are removed from the caches.
+//! 3. The sector is removed from the list.
+//! 4. Threads that poll the list's attribute are woken.
+//! 5. The user writes the sector.
 //!
-//! A list has room for 512 runs. If it is full when errors are added, they are left out, and if it
-//! is full when a run would have to be split, the rest of the run is removed from it. In both cases
-//! the bus forgets the errors as well: a later write would not clear them, and they would be taken
-//! for bad although they were written. The next scrub finds them again.
+//! A list has room for 512 runs. Errors that do not fit are left out. If a run would have to be
+//! split and the list is full, the rest of the run is removed from it. In both cases the bus
+//! forgets the errors as well, until a scrub finds them again: a later write would not clear them,
+//! so they would be taken for bad although they were written.
 //!
 //! There are no locks here. The list has its own.
 
@@ -159,7 +157,7 @@ impl<L: ErrorList> NamespaceMemory<L> {
     /// afterwards: their contents are undefined, and a provider without a command to clear poison
     /// leaves that to the store. May sleep if there are any errors.
     ///
-    /// Errors are those of [`Region::clear_poison`]: some sectors could not be cleared. They stay in
+    /// Errors are those of [`Region::clear_poison`]: some sectors could not be cleared, and stay in
     /// the list.
     #[cold]
     pub fn clear(&self, offset: u64, len: u64) -> Result {

@@ -25,7 +25,10 @@ use kernel_ext::{
         HIDDEN,
         READ_WRITE, //
     },
-    task::may_access_devices, //
+    task::{
+        capable,
+        Capability, //
+    },
 };
 use nd::Bus;
 use nd_format::nfit::{
@@ -52,7 +55,7 @@ static SCRUB: Attribute<Bus> = Attribute::<Bus>::read_write(
     c"scrub",
     |bus, out| {
         let scrub = scrub_of(bus).ok_or(ENXIO)?;
-        let status = scrub.status(may_access_devices());
+        let status = scrub.status(capable(Capability::SysRawio));
         let sign = if status.is_running { "+" } else { "" };
         writeln!(out, "{}{sign}", status.count)?;
         Ok(())
