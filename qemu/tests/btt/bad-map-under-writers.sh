@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# A part of the map of a BTT becomes bad while writers of the same sectors wait for each other. The request that meets it fails. If it
-# had begun to change the map, the disk is read only and the other writer fails as well. The next opening, in the same boot and after a
-# power cut, finds a sound BTT with each acknowledged write.
+# A part of the map of a BTT becomes bad while writers of the same sectors wait for each other. The
+# request that meets it fails. If it had begun to change the map, the disk is read only and the
+# other writer fails as well. The next opening, in the same boot and after a power cut, finds a
+# sound BTT with each acknowledged write.
 #
-# The writer on one CPU writes sectors on both sides of an edge between two units of media errors in the map; the other one only what
-# lies behind it, whose map words stay good. So the second one often waits for a request that fails between its commits and its map words.
+# The writer on one CPU writes sectors on both sides of an edge between two units of media errors in
+# the map; the other one only what lies behind it, whose map words stay good. So the second one
+# often waits for a request that fails between its commits and its map words.
 #
 # needs: nvdimm=128M
 # boots: 2
@@ -21,8 +23,9 @@ INTERRUPTED=3
 # Sectors of 4096 bytes. A unit of media errors, 512 bytes, has 128 words of the map.
 SIZE=4096
 
-# simulate_dimms: the memory of the NVDIMM becomes that of simulated DIMMs. Their errors can be injected. $namespace is on the region of
-# four of them; the raw disk of another one keeps notes through the power cut.
+# simulate_dimms: the memory of the NVDIMM becomes that of simulated DIMMs. Their errors can be
+# injected. $namespace is on the region of four of them; the raw disk of another one keeps notes
+# through the power cut.
 simulate_dimms() {
 	settle
 	memory=$(cat "$ND/region0/resource")
@@ -49,7 +52,8 @@ leave() {
 }
 trap leave EXIT
 
-# map_address: where the map of the one arena is, as a physical address. The BTT begins behind 4096 bytes, as there are no labels.
+# map_address: where the map of the one arena is, as a physical address. The BTT begins behind 4096
+# bytes, as there are no labels.
 map_address() {
 	echo $(($(cat "$ND/$namespace/resource") + 4096 + $(cat "/sys/kernel/debug/btt/$btt/arena0/mapoff")))
 }
@@ -110,7 +114,7 @@ if [ "$BOOT" = 1 ]; then
 	power_cut
 fi
 
-# --- After the cut -----------------------------------------------------------------------------------------------------------
+# --- After the cut
 dd if="$notes" bs=64K iflag=direct 2>dd.log | tar -xf - || fail "there are no notes"
 wait_for 20 test -n "$(show "$namespace" holder)"
 release "$(show "$namespace" holder)"

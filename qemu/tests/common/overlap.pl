@@ -1,19 +1,25 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 #
-# Writers of the same sectors at the same time, past the page cache, and what may be found there afterwards.
+# Writers of the same sectors at the same time, past the page cache, and what may be found there
+# afterwards.
 #
-# overlap.pl write DEVICE SIZE FIRST COUNT WRITER SEQUENCE STOP: writes COUNT sectors of SIZE bytes from FIRST on, again and again, until a
-# write fails or there is a file STOP, which is looked for after each write. Prints a line for each request: WRITER SEQUENCE FIRST COUNT
-# BEGIN END STATUS; times are in nanoseconds, the status is ok or the text of the errno. Without STOP it makes one request.
+# overlap.pl write DEVICE SIZE FIRST COUNT WRITER SEQUENCE STOP: writes COUNT sectors of SIZE bytes
+# from FIRST on, again and again, until a write fails or there is a file STOP, which is looked for
+# after each write. Prints a line for each request: WRITER SEQUENCE FIRST COUNT BEGIN END STATUS;
+# times are in nanoseconds, the status is ok or the text of the errno. Without STOP it makes one
+# request.
 #
-# overlap.pl check DEVICE SIZE LOG...: each sector that an acknowledged request of the logs has written holds all of what one request
-# has written, and none that was acknowledged before another acknowledged one began.
+# overlap.pl check DEVICE SIZE LOG...: each sector that an acknowledged request of the logs has
+# written holds all of what one request has written, and none that was acknowledged before another
+# acknowledged one began.
 #
-# overlap.pl inject BUS ADDRESS LENGTH: the simulated firmware loses a range of physical addresses, and notifies.
+# overlap.pl inject BUS ADDRESS LENGTH: the simulated firmware loses a range of physical addresses,
+# and notifies.
 # overlap.pl clear BUS ADDRESS LENGTH: has media errors cleared.
 #
-# A sector is full of cells of 16 bytes: its number, with the writer in the high 16 bits, and the sequence.
+# A sector is full of cells of 16 bytes: its number, with the writer in the high 16 bits, and the
+# sequence.
 #
 # Linux: include/uapi/linux/ndctl.h; ACPI 6.5, 9.20.7.9
 use strict;
@@ -28,7 +34,8 @@ use constant { CALL => 0xc0404e0a, CLEAR_ERROR => 0xc0204e04, INJECT => 7, NOTIF
 
 my ($verb, @rest) = @ARGV;
 
-# A buffer that direct I/O accepts, and where it is in it. The string stays where it is as long as its length does.
+# A buffer that direct I/O accepts, and where it is in it. The string stays where it is as long as
+# its length does.
 my ($memory, $skip, $address);
 
 sub allocate {
@@ -135,7 +142,8 @@ if ($verb eq "write") {
 	check(@rest);
 } elsif ($verb eq "inject") {
 	my ($bus, $start, $length) = @rest;
-	# Family 0, sizes of input and output, reserved, size that the firmware wants; then the input, and the status.
+	# Family 0, sizes of input and output, reserved, size that the firmware wants; then the input, and
+	# the status.
 	my $answer = call($bus, CALL, pack "Q Q L L L9 L Q Q C L", 0, INJECT, 17, 4, (0) x 9, 0, $start, $length, NOTIFY, ~0 & 0xffffffff);
 	my $status = unpack "x81 L", $answer;
 	die "injection: status $status\n" if $status;

@@ -6,7 +6,8 @@
 # space stays reserved, and enabling the region writes nothing. Restoring the DIMM's backup restores
 # the namespace. Destroying it frees its space.
 #
-# Argument: `all` lets each of the two DIMMs lose its labels with each version. Otherwise it is one of them.
+# Argument: `all` lets each of the two DIMMs lose its labels with each version. Otherwise it is one
+# of them.
 #
 # timeout: 400
 . "$LIB"

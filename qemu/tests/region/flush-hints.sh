@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Flush hints at various addresses. Hints in an unused page are written to, and two of them may
-# share the page, which is reserved once and released with the module. A hint in the kernel's image, in other RAM, or beyond the address width of the CPU
-# disables only its region, and is not written to.
+# share the page, which is reserved once and released with the module. A hint in the kernel's image,
+# in other RAM, or beyond the address width of the CPU disables only its region, and is not written
+# to.
 #
 # firmware: hints
 # stacks: rust c

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Media errors go when they are written over, whatever the firmware clears at once: no large range, a part of one, or large units only.
-# What is good is not given to the firmware, and a unit that is not written as a whole is left alone.
+# Media errors go when they are written over, whatever the firmware clears at once: no large range,
+# a part of one, or large units only. What is good is not given to the firmware, and a unit that is
+# not written as a whole is left alone.
 #
 # tags: slow
 # timeout: 900
@@ -38,7 +39,7 @@ expect_bad() {
 	expect_eq "bad sectors that the firmware knows" "$(injected "$namespace")" "$1"
 }
 
-# --- No more than 4096 bytes at once --------------------------------------------------------------------------------------
+# --- No more than 4096 bytes at once
 firmware clear_max=4096
 put 1 131072 0
 lose 67 1
@@ -55,7 +56,8 @@ put 3 65536 0
 expect_bad ""
 same 3 65536 0 || fail "what was written over runs of bad sectors is not there"
 
-# A write that begins and ends within a run clears its own sectors. In whole pages, as udev may have some of them in the page cache.
+# A write that begins and ends within a run clears its own sectors. In whole pages, as udev may have
+# some of them in the page cache.
 lose 12 40
 put 4 8192 8192
 expect_bad "12 4,32 20,"
@@ -69,7 +71,7 @@ expect_errno 'Input/output error' dd if=/dev/zero of="/dev/$disk" bs=64K count=1
 expect_bad "67 1,"
 same 1 34304 0 || fail "a write that failed has changed good sectors"
 
-# --- A part of what is asked for ------------------------------------------------------------------------------------------
+# --- A part of what is asked for
 firmware clear_part=1024
 lose 64 5
 put 1 65536 0
@@ -79,7 +81,7 @@ firmware clear_part=256
 lose 64 1
 expect_errno 'Input/output error' dd if=/dev/zero of="/dev/$disk" bs=64K count=1 oflag=direct
 
-# --- Units that are larger than sectors ------------------------------------------------------------------------------------
+# --- Units that are larger than sectors
 firmware clear_unit=4096
 put 1 65536 0
 lose 67 1
@@ -98,9 +100,9 @@ put 1 65536 0
 expect_bad ""
 same 1 65536 0 || fail "what was written over units of two pages is not there"
 
-# --- BTTs and page maps ---------------------------------------------------------------------------------------------------
-# Runs of bad sectors where a BTT has its data, map and flog when it is made. The info blocks are good: no BTT is made where
-# there may be one that cannot be read.
+# --- BTTs and page maps
+# Runs of bad sectors where a BTT has its data, map and flog when it is made. The info blocks are
+# good: no BTT is made where there may be one that cannot be read.
 firmware clear_max=4096
 size=$(blockdev --getsz "/dev/$disk")
 lose 8 56 $((size - 400)) 384

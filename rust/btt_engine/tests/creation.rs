@@ -116,7 +116,7 @@ fn power_failures(
         for image in 0..IMAGES {
             for (offset, bytes) in epoch {
                 // Nothing of a store, all of it, or some of its words.
-                match (image, random.random_range(..3)) {
+                match (image, random.random_range(0..3)) {
                     (0, _) | (_, 0) => {}
                     (1, _) | (_, 1) => media.put(*offset, bytes),
                     _ => {

@@ -2,11 +2,12 @@
 
 //! Updates of one label area.
 //!
-//! An [`AreaUpdate`] yields its writes one after the other. The caller performs each of them through
-//! the provider and confirms it. Nothing that the current index names is ever overwritten: labels
-//! go into free slots, and the new index replaces the one that is not current. The update takes
-//! effect with the index, which has a checksum: a power failure before or within a write leaves
-//! what was there before that write. (UEFI 2.10, section 13.19, "Updating Namespace Labels".)
+//! An [`AreaUpdate`] yields its writes one after the other. The caller performs each of them
+//! through the provider and confirms it. Nothing that the current index names is ever overwritten:
+//! labels go into free slots, and the new index replaces the one that is not current. The update
+//! takes effect with the index, which has a checksum: a power failure before or within a write
+//! leaves what was there before that write. (UEFI 2.10, section 13.19, "Updating Namespace
+//! Labels".)
 //!
 //! A blank area is initialised first. A damaged one ([`AreaDamage`]) is left alone.
 //!

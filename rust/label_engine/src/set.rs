@@ -21,12 +21,13 @@
 //! brings the namespace back. Giving it up is left to the administrator.
 //!
 //! In the second and third row an update was interrupted. There the flag does show which labels are
-//! old: before an update at least one label is finished (`set_update.rs`), and stays until all labels
-//! are new, and the first pass writes new labels as updating ones. Old labels that are gone already
-//! can be inferred: the labels of a namespace differ only in position and DPA, and an interleaved
-//! namespace has the same offset in each mapping. For namespaces that do not, see `offset.rs`. An
-//! interrupted namespace is shown as it was; its labels stay as they are until it is changed. The
-//! third row cannot take two complete namespaces for one: they would have the same addresses.
+//! old: before an update at least one label is finished (`set_update.rs`), and stays until all
+//! labels are new, and the first pass writes new labels as updating ones. Old labels that are gone
+//! already can be inferred: the labels of a namespace differ only in position and DPA, and an
+//! interleaved namespace has the same offset in each mapping. For namespaces that do not, see
+//! `offset.rs`. An interrupted namespace is shown as it was; its labels stay as they are until it
+//! is changed. The third row cannot take two complete namespaces for one: they would have the same
+//! addresses.
 
 use crate::{
     defect::Defect,

@@ -21,8 +21,9 @@ use std::process::{
     ExitCode, //
 };
 
-/// Parts of the workspace that are built separately: name in messages, packages. Built together with
-/// the crash explorer, the engine would have its feature `watch`, which the modules do not have.
+/// Parts of the workspace that are built separately: name in messages, packages. Built together
+/// with the crash explorer, the engine would have its feature `watch`, which the modules do not
+/// have.
 const PARTS: [(&str, &[&str]); 2] = [
     ("tools", &["--workspace", "--exclude", ENGINE]),
     ("rust/btt_engine", &["--package", ENGINE]),
