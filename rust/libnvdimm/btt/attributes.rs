@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes of `bttN.M` (`Documentation/sysfs.md`).
+//! Attributes of `bttN.M` (`Documentation/ABI/testing/sysfs-bus-nd`).
 
 use super::{
     Btt,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes of `ndbusN` (`Documentation/sysfs.md`).
+//! Attributes of `ndbusN` (`Documentation/ABI/testing/sysfs-bus-nd`).
 
 use super::{
     wait_probe,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes of `nmemN` (`Documentation/sysfs.md`).
+//! Attributes of `nmemN` (`Documentation/ABI/testing/sysfs-bus-nd`).
 
 use super::Dimm;
 use crate::{

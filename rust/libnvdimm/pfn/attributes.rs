@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes of `pfnN.M` and `daxN.M` (`Documentation/sysfs.md`).
+//! Attributes of `pfnN.M` and `daxN.M` (`Documentation/ABI/testing/sysfs-bus-nd`).
 
 use super::{
     supported_alignments,

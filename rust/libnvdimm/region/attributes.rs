@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes of `regionN` (`Documentation/sysfs.md`).
+//! Attributes of `regionN` (`Documentation/ABI/testing/sysfs-bus-nd`).
 
 use super::{
     notify_children,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `nmemN/security` and `nmemN/frozen` (`Documentation/sysfs.md`).
+//! `nmemN/security` and `nmemN/frozen` (`Documentation/ABI/testing/sysfs-bus-nd`).
 
 use super::{
     operation::Operation,

@@ -20,6 +20,8 @@ mod cargo;
 mod ci;
 mod debian;
 mod demo;
+#[cfg(test)]
+mod documentation;
 mod firmware;
 mod fuzz;
 mod host;

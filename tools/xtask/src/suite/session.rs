@@ -14,6 +14,7 @@ use crate::{
     },
     monitor::Monitor,
     process,
+    project,
     setup::Machine,
     units::MIB,
     vm::{
@@ -144,6 +145,8 @@ impl Session {
         }
         setup.share("modules", files.modules);
         setup.share("tools", files.tools);
+        // Not mounted by the guest: the test that reads them does that.
+        setup.share("abi", project::root().join("Documentation/ABI/testing"));
         let (nvdimms, spares) = media.nvdimms().split_at(hardware.nvdimms.len());
         setup.nvdimms = nvdimms.to_vec();
         setup.spares = spares.to_vec();
