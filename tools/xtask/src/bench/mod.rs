@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! `make bench`: measures both stacks in turns ([`guests`]) with fio ([`cells`]), and writes the
-//! [`results`] as sections of Documentation/benchmarks.md ([`report`]) and a [`chart`].
+//! [`results`] as sections of Documentation/results/benchmarks.md ([`report`]) and a [`chart`].
 //!
 //! It fails only if it cannot measure. Measuring time needs an idle machine. Counting instructions
 //! (`--icount`) does not: the guest's clock advances with the instructions that it executes.
@@ -207,14 +207,15 @@ fn time(guests: &Guests<'_>, options: &Options) -> Result<()> {
         return Ok(());
     }
     let section = report::timed(&results, &cells, rounds)?;
-    let section = format!("![Ratios](benchmarks.svg)\n\n{section}");
     document("guest", "Guest: requests a second", &section, options)?;
     if options.dry_run {
         return Ok(());
     }
-    let chart = project::root().join("Documentation/benchmarks.svg");
+    let chart = project::target().join("benchmarks.svg");
     fs::write(&chart, chart::ratios(&results, &cells))
-        .with_context(|| format!("cannot write {}", chart.display()))
+        .with_context(|| format!("cannot write {}", chart.display()))?;
+    println!("chart of the ratios: {}", chart.display());
+    Ok(())
 }
 
 fn list(samples: &[Sample]) -> String {
@@ -240,6 +241,6 @@ fn document(name: &str, title: &str, section: &str, options: &Options) -> Result
     if options.dry_run {
         return Ok(());
     }
-    let benchmarks = project::root().join("Documentation/benchmarks.md");
+    let benchmarks = project::root().join("Documentation/results/benchmarks.md");
     report::replace_section(&benchmarks, name, title, &section)
 }

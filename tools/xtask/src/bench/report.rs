@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tables of Documentation/benchmarks.md. A run replaces its own section only.
+//! The tables of Documentation/results/benchmarks.md. A run replaces its own section only.
 
 use super::{
     cells::{

@@ -25,7 +25,7 @@ use std::{
     process::Command, //
 };
 
-const FILE: &str = "Documentation/slow-tests.md";
+const FILE: &str = "Documentation/results/slow-tests.md";
 
 const HEAD: &str = "\
 # Tests that CI leaves out
