@@ -4,7 +4,7 @@
 
 XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir target/cargo --package xtask --
 
-.PHONY: help run test test-debug test-realtime powercut setup modules modules_install unit crash fuzz shuttle big-endian bench bench-engine check clean
+.PHONY: help run test test-debug test-realtime powercut setup modules modules_install unit crash fuzz shuttle big-endian bench bench-engine rustdoc rust-analyzer check clean
 
 help:
 	@echo 'make run              demonstrate the modules in a virtual machine'
@@ -22,10 +22,12 @@ help:
 	@echo 'make shuttle          run the engine under many thread schedules; ARGS="200000" sets their number'
 	@echo 'make big-endian       run the unit tests of the pure crates on an emulated big-endian machine'
 	@echo 'make bench-engine     measure the BTT engine in user space; ARGS="--help" lists arguments'
+	@echo 'make rustdoc          build web pages of all crates, private items included, in target/rustdoc'
+	@echo 'make rust-analyzer    write rust-project.json, for editors'
 	@echo 'make check            check formatting, comments and lints'
 	@echo 'make clean            remove build results; the cache stays'
 
-run setup modules unit big-endian check clean:
+run setup modules unit big-endian rustdoc rust-analyzer check clean:
 	@$(XTASK) $@
 
 modules_install:

@@ -27,6 +27,7 @@ mod fuzz;
 mod host;
 mod image;
 mod installed;
+mod kbuild_crates;
 mod kernel;
 mod modules;
 mod monitor;
@@ -102,6 +103,10 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build the documentation of all crates into target/rustdoc.
+    Rustdoc,
+    /// Write rust-project.json, which rust-analyzer reads.
+    RustAnalyzer,
     /// Check formatting, the width of comments, and lints, with warnings denied.
     Check,
     /// Run the check, the tests and the comparison with the budgets, and count all of them.
@@ -127,6 +132,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Shuttle { schedules } => cargo::shuttle(schedules),
         Command::Crash { arguments } => cargo::crash(&arguments),
         Command::BenchEngine { arguments } => cargo::bench_engine(&arguments),
+        Command::Rustdoc => kbuild_crates::document().map(|()| ExitCode::SUCCESS),
+        Command::RustAnalyzer => kbuild_crates::analyze().map(|()| ExitCode::SUCCESS),
         Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),
         Command::Ci(selection) => Ok(ci::run(&selection)),
         Command::Clean => project::clean().map(|()| ExitCode::SUCCESS),

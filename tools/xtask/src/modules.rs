@@ -178,6 +178,35 @@ pub(crate) fn build_for_guest() -> Result<()> {
     build(&cache, &toolchain, &kernel)
 }
 
+/// The modules of this checkout, built for the guest's kernel or the one in `KDIR`.
+pub(crate) struct Built {
+    pub(crate) cache: Cache,
+    pub(crate) kernel: Kernel,
+    /// The directory of kbuild's products.
+    pub(crate) directory: PathBuf,
+    toolchain: Toolchain,
+}
+
+impl Built {
+    /// Returns a kbuild command for the same modules and products.
+    pub(crate) fn kbuild(&self) -> Result<Command> {
+        kbuild(&self.toolchain, &self.kernel, Purpose::Build)
+    }
+}
+
+/// Builds as [`build_for_guest`] does, for tools that read the products.
+pub(crate) fn build_to_inspect() -> Result<Built> {
+    let (cache, toolchain, kernel) = for_building()?;
+    build(&cache, &toolchain, &kernel)?;
+    let directory = project::target_directory(&Purpose::Build.directory(kernel.flavour))?;
+    Ok(Built {
+        cache,
+        kernel,
+        directory,
+        toolchain,
+    })
+}
+
 /// `make modules_install`: installs into `updates/` of the kernel that `KDIR` names, or of the
 /// running one.
 pub(crate) fn install() -> Result<()> {
