@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Each attribute of a device has an entry in Documentation/ABI/testing, and each entry a device that
-# has the attribute. The buses are an emulated NVDIMM, memory of the command line and the simulated
-# buses of nfit_test.
+# Documentation/ABI/testing describes the attributes of all devices, and no others. The buses are an
+# emulated NVDIMM, memory of the command line and the simulated buses of nfit_test.
 #
 # needs: nvdimm=64M,label=128K
 # memmap: 64M!512M

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Check of the documentation against the source: each sysfs attribute that a module declares has
-//! an entry in `Documentation/ABI/testing`, and each entry an attribute.
+//! Checks of the documentation against the source.
+//!
+//! - Each sysfs attribute that a module declares has an entry in `Documentation/ABI/testing`, and
+//!   each entry an attribute.
+//! - Each file that the documentation names in backticks exists, and has the function that is named
+//!   after a colon, as in `rust/btt_engine/src/write.rs:write_batch`.
+//! - Each relative link leads to a file.
 
 use crate::project;
 use regex::Regex;
@@ -156,6 +161,57 @@ fn each_attribute_has_an_entry_and_each_entry_an_attribute() {
     );
 }
 
+/// Returns `true` if `text` defines a function, type, constant, module or macro called `name`.
+fn defines(text: &str, name: &str) -> bool {
+    let item = format!(
+        r"(?m)^\s*(?:pub(?:\([a-z]+\))?\s+)?(?:const\s+|unsafe\s+|static\s+)*(?:extern\s+\S+\s+)?(?:fn|struct|enum|trait|const|static|type|mod|macro_rules!)\s+{}\b",
+        regex::escape(name)
+    );
+    let shell = format!(r"(?m)^{}\(\)", regex::escape(name));
+    Regex::new(&item).unwrap().is_match(text) || Regex::new(&shell).unwrap().is_match(text)
+}
+
+#[test]
+fn files_and_functions_that_pages_name_exist() {
+    let root = project::root();
+    let reference =
+        Regex::new(r"`((?:(?:rust|tools|qemu)/|include/nd_)[\w./-]+)(?::([\w:]+))?(?:\(\))?`")
+            .unwrap();
+    let link = Regex::new(r"\]\(([^)#: ]+)(?:#[^)]*)?\)").unwrap();
+    let mut wrong = Vec::new();
+    let mut check = |path: &Path, text: &str| {
+        let name = path.strip_prefix(&root).unwrap().display();
+        for capture in reference.captures_iter(text) {
+            let file = root.join(&capture[1]);
+            if !file.exists() {
+                wrong.push(format!("{name}: there is no {}", &capture[1]));
+            } else if let Some(item) = capture.get(2) {
+                let item = item.as_str().rsplit("::").next().unwrap_or_default();
+                let source = fs::read_to_string(&file).unwrap_or_default();
+                if !defines(&source, item) {
+                    wrong.push(format!("{name}: {} does not define {item}", &capture[1]));
+                }
+            }
+        }
+        for capture in link.captures_iter(text) {
+            if !path.parent().unwrap().join(&capture[1]).exists() {
+                wrong.push(format!("{name}: the link {} leads nowhere", &capture[1]));
+            }
+        }
+    };
+    files(&root.join("Documentation"), "md", &mut check);
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "qemu/tests/README.md",
+        "tools/crash/README.md",
+    ] {
+        let path = root.join(page);
+        check(&path, &fs::read_to_string(&path).unwrap());
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn declarations_are_found() {
     let text = r#"
@@ -169,4 +225,13 @@ fn declarations_are_found() {
     assert_eq!(declared(text), names.map(str::to_owned).into());
     let named = format!("{text}\nstatic GROUP: Group<Dimm> = Group::named(c\"nfit\", &ALL);");
     assert!(declared(&named).contains("nmemX/nfit/vendor"));
+}
+
+#[test]
+fn definitions_are_found() {
+    let text = "impl A {\n    pub(crate) fn write(&self) {}\n}\nstatic SIZE: u8 = 1;\n";
+    assert!(defines(text, "write"));
+    assert!(defines(text, "SIZE"));
+    assert!(!defines(text, "writ"));
+    assert!(defines("fail() {\n", "fail"));
 }
