@@ -74,7 +74,8 @@ fail_writers() {
 	sleep 0.5
 	perl "$overlap" inject "$bus" "$(map_address)" 512 || fail "the map cannot be lost"
 	wait $first || fail "the first writer of round $round: $?"
-	# The second writer makes some more requests, and a disk becomes read only in the background.
+	# The second writer makes some more requests, and a disk becomes read only in the
+	# background.
 	sleep 0.5
 	: >stop
 	wait $second || fail "the second writer of round $round: $?"

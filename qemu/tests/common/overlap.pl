@@ -142,7 +142,8 @@ if ($verb eq "write") {
 	check(@rest);
 } elsif ($verb eq "inject") {
 	my ($bus, $start, $length) = @rest;
-	# Family 0, sizes of input and output, reserved, size that the firmware wants; then the input, and
+	# Family 0, sizes of input and output, reserved, size that the firmware
+	# wants; then the input, and
 	# the status.
 	my $answer = call($bus, CALL, pack "Q Q L L L9 L Q Q C L", 0, INJECT, 17, 4, (0) x 9, 0, $start, $length, NOTIFY, ~0 & 0xffffffff);
 	my $status = unpack "x81 L", $answer;

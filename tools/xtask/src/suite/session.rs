@@ -13,8 +13,7 @@ use crate::{
         Stack, //
     },
     monitor::Monitor,
-    process,
-    project,
+    process, project,
     setup::Machine,
     units::MIB,
     vm::{
