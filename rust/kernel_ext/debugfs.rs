@@ -6,7 +6,10 @@
 //! [`Root`] is the static through which they find it. The module's instance owns the
 //! [`RootRegistration`], which creates and removes the directory.
 //!
-//! The lock in [`Root`] is a leaf.
+//! The lock in [`Root`] is a leaf. It is not a `kernel::sync::Mutex`, because a static one must be
+//! initialised at run time, once and before its first use. The function for that is unsafe
+//! (`GlobalLock::init`), and the statics are in modules that forbid unsafe code. It is not a
+//! `SetOnce` either, as that cannot give the directory back when the module is unloaded.
 
 use core::cell::UnsafeCell;
 use kernel::{

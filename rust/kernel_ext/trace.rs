@@ -6,6 +6,12 @@
 //! `kernel::declare_trace!` finds tracepoints in the bindings of the kernel crate only, so these
 //! are declared here.
 //!
+//! They are not declared in `nd_btt`, the only module with such events, because to declare a
+//! foreign function is to vouch for its arguments. A macro could do it there, as the compiler does
+//! not apply `forbid(unsafe_code)` to what macros of other crates expand to; but then a wrong
+//! argument would be unsound code in a crate that promises to have none. trace.c follows the
+//! declarations: in nd_btt.ko its symbols would be those of a module that depends on this crate.
+//!
 //! C header: `include/nd_trace.h` of this project
 
 use crate::{
