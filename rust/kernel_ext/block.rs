@@ -32,8 +32,11 @@ pub use bio::{
     Operation, //
 };
 pub use cursor::{
+    FromMedium,
     Sink,
-    Source, //
+    Source,
+    ToMedium,
+    Transfer, //
 };
 pub use deferred_read_only::DeferredReadOnly;
 pub use disk::{

@@ -192,13 +192,25 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The memory of a write request: bytes to be stored on the medium, taken from front to back.
-pub struct Source<'a>(Cursor<'a>);
+/// Direction of a write request, whose memory is only read.
+pub enum ToMedium {}
 
-impl<'a> Source<'a> {
+/// Direction of a read request, whose memory is filled.
+pub enum FromMedium {}
+
+/// The memory of a request, used up from front to back.
+pub struct Transfer<'a, Direction>(Cursor<'a>, PhantomData<Direction>);
+
+/// The memory of a write request: bytes to be stored on the medium. They may only be read.
+pub type Source<'a> = Transfer<'a, ToMedium>;
+
+/// The memory of a read request, to be filled with bytes of the medium.
+pub type Sink<'a> = Transfer<'a, FromMedium>;
+
+impl<'a, Direction> Transfer<'a, Direction> {
     #[inline]
     pub(super) fn new(cursor: Cursor<'a>) -> Self {
-        Self(cursor)
+        Self(cursor, PhantomData)
     }
 
     /// Returns the number of bytes that have not been taken yet.
@@ -207,48 +219,20 @@ impl<'a> Source<'a> {
         self.0.remaining
     }
 
-    /// Takes the next contiguous bytes, at most `max`. The caller may only read them.
+    /// Takes the next contiguous bytes, at most `max`.
     #[inline]
     pub(crate) fn take(&mut self, max: usize) -> Option<Chunk> {
         self.0.take(max)
     }
 
-    /// Returns the bytes that have not been taken yet, in contiguous pieces. The caller may only
-    /// read them.
+    /// Returns the bytes that have not been taken yet, in contiguous pieces.
     #[inline]
-    pub(crate) fn chunks(self) -> impl Iterator<Item = Chunk> + use<'a> {
+    pub(crate) fn chunks(self) -> impl Iterator<Item = Chunk> + use<'a, Direction> {
         self.0.chunks()
     }
 }
 
-/// The memory of a read request, filled with bytes of the medium from front to back.
-pub struct Sink<'a>(Cursor<'a>);
-
-impl<'a> Sink<'a> {
-    #[inline]
-    pub(super) fn new(cursor: Cursor<'a>) -> Self {
-        Self(cursor)
-    }
-
-    /// Returns the number of bytes that have not been filled yet.
-    #[inline]
-    pub fn remaining(&self) -> usize {
-        self.0.remaining
-    }
-
-    /// Takes the next contiguous bytes, at most `max`, which the caller fills.
-    #[inline]
-    pub(crate) fn take(&mut self, max: usize) -> Option<Chunk> {
-        self.0.take(max)
-    }
-
-    /// Returns the bytes that have not been filled yet, in contiguous pieces, which the caller
-    /// fills.
-    #[inline]
-    pub(crate) fn chunks(self) -> impl Iterator<Item = Chunk> + use<'a> {
-        self.0.chunks()
-    }
-
+impl Sink<'_> {
     /// Fills the next `len` bytes with zeroes, or all that are left if they are fewer.
     pub fn fill_zeroes(&mut self, len: usize) {
         let mut left = len;
