@@ -49,13 +49,14 @@ impl Drop for ModuleRef {
 ///
 /// The byte is 0 or 1.
 #[repr(transparent)]
-pub struct Switch(Atomic<bool>);
+pub struct BoolParam(Atomic<bool>);
 
 // The C side writes a `bool`.
-const _: () =
-    assert!(size_of::<Switch>() == size_of::<bool>() && align_of::<Switch>() == align_of::<bool>());
+const _: () = assert!(
+    size_of::<BoolParam>() == size_of::<bool>() && align_of::<BoolParam>() == align_of::<bool>()
+);
 
-impl Switch {
+impl BoolParam {
     #[doc(hidden)]
     pub const fn new(on: bool) -> Self {
         Self(Atomic::new(on))
@@ -81,10 +82,10 @@ impl Switch {
 )]
 #[macro_export]
 macro_rules! bool_params {
-    ($($switch:ident: $name:literal = $default:literal, $description:literal;)+) => {$(
+    ($($param:ident: $name:literal = $default:literal, $description:literal;)+) => {$(
         #[doc = $description]
-        pub(crate) static $switch: $crate::module::Switch =
-            $crate::module::Switch::new($default);
+        pub(crate) static $param: $crate::module::BoolParam =
+            $crate::module::BoolParam::new($default);
 
         const _: () = {
             const TYPE: &str = concat!("parmtype=", $name, ":bool\0");
@@ -103,7 +104,7 @@ macro_rules! bool_params {
             #[link_section = "__param"]
             #[used(compiler)]
             static PARAMETER: ::kernel::module_param::KernelParam =
-                $crate::module::parameter(NAME, &crate::THIS_MODULE, &$switch);
+                $crate::module::parameter(NAME, &crate::THIS_MODULE, &$param);
         };
     )+};
 }
@@ -117,20 +118,20 @@ pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
     }
 }
 
-/// Returns the parameter `name` of `module`, which sets `switch`. `name` must end with a NUL.
+/// Returns the parameter `name` of `module`, which sets `param`. `name` must end with a NUL.
 #[doc(hidden)]
 pub const fn parameter(
     name: &'static str,
     module: &'static ThisModule,
-    switch: &'static Switch,
+    param: &'static BoolParam,
 ) -> KernelParam {
-    KernelParam::new(raw_parameter(name, module, switch))
+    KernelParam::new(raw_parameter(name, module, param))
 }
 
 const fn raw_parameter(
     name: &'static str,
     module: &'static ThisModule,
-    switch: &'static Switch,
+    param: &'static BoolParam,
 ) -> sys::kernel_param {
     const READ_ONLY: u16 = 0o444;
 
@@ -148,9 +149,9 @@ const fn raw_parameter(
         level: -1,
         flags: 0,
         __bindgen_anon_1: sys::kernel_param__bindgen_ty_1 {
-            // INVARIANT: `param_ops_bool` writes one byte, which is the whole `Switch`, and stores
-            // 0 or 1.
-            arg: ptr::from_ref(switch).cast_mut().cast(),
+            // INVARIANT: `param_ops_bool` writes one byte, which is the whole `BoolParam`, and
+            // stores 0 or 1.
+            arg: ptr::from_ref(param).cast_mut().cast(),
         },
     }
 }
@@ -160,31 +161,31 @@ mod tests {
     use super::*;
     use kernel::error::to_result;
 
-    static SWITCH: Switch = Switch::new(false);
+    static PARAM: BoolParam = BoolParam::new(false);
 
     /// Sets the parameter as the kernel does when it loads a module.
     fn set(value: &CStr) -> Result {
         // SAFETY: Null stands for built-in code. Setting a parameter does not access its module.
         static NO_MODULE: ThisModule = unsafe { ThisModule::from_ptr(ptr::null_mut()) };
 
-        let parameter = raw_parameter("kunit\0", &NO_MODULE, &SWITCH);
+        let parameter = raw_parameter("kunit\0", &NO_MODULE, &PARAM);
         // SAFETY: `raw_parameter` has stored the address of a static table of the kernel, which
         // does not change.
         let set = unsafe { (*parameter.ops).set }.ok_or(EINVAL)?;
         // SAFETY: The value is a C string, and the parameter is one for this function. The function
-        // writes one byte to `SWITCH`, which only this test uses.
+        // writes one byte to `PARAM`, which only this test uses.
         to_result(unsafe { set(value.as_char_ptr(), &raw const parameter) })
     }
 
     #[test]
     fn what_the_kernel_writes_is_what_is_read() -> Result {
-        assert!(!SWITCH.is_on());
+        assert!(!PARAM.is_on());
         set(c"Y")?;
-        assert!(SWITCH.is_on());
+        assert!(PARAM.is_on());
         assert!(set(c"maybe").is_err());
-        assert!(SWITCH.is_on());
+        assert!(PARAM.is_on());
         set(c"0")?;
-        assert!(!SWITCH.is_on());
+        assert!(!PARAM.is_on());
         Ok(())
     }
 }
