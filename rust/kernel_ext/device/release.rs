@@ -278,10 +278,10 @@ mod tests {
         }
     }
 
-    fn node(
-        parent: &faux::Registration,
-        name: &CStr,
-    ) -> Result<(ARef<TypedDevice<Counted>>, Arc<Atomic<u32>>)> {
+    /// A device, and how often its data were dropped.
+    type CountedDevice = (ARef<TypedDevice<Counted>>, Arc<Atomic<u32>>);
+
+    fn node(parent: &faux::Registration, name: &CStr) -> Result<CountedDevice> {
         let drops = Arc::new(Atomic::new(0), GFP_KERNEL)?;
         let data = Counted(drops.clone());
         let node = TypedDevice::in_class(
