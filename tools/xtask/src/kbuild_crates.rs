@@ -133,12 +133,16 @@ fn crates(directory: &Path) -> Result<Vec<Crate>> {
     Ok(sorted)
 }
 
+/// Collects the crates below a directory. Links are not followed: kbuild makes one to the checkout.
 fn collect(directory: &Path, found: &mut Vec<Crate>) -> Result<()> {
     let entries =
         fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
+        if path.is_symlink() {
+            continue;
+        }
         if path.is_dir() {
             collect(&path, found)?;
         } else if path.extension().is_some_and(|extension| extension == "cmd") {
