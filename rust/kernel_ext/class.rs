@@ -2,8 +2,8 @@
 
 //! Device classes and the control nodes in them.
 //!
-//! A [`Registration`] keeps a class registered, and a [`ClassNode`] owns a device in it. There are
-//! no locks here; the driver core has its own.
+//! A [`Registration`] keeps a class registered, and a [`ClassDevice`] owns a device in it. There
+//! are no locks here; the driver core has its own.
 //!
 //! C header: [`include/linux/device/class.h`](srctree/include/linux/device/class.h)
 
@@ -56,15 +56,15 @@ impl Class {
 
     /// Creates a device of this class below `parent`, with the node `major`:`minor` in `/dev`. The
     /// class must be registered. Fails like [`TypedDevice::register`]; `ENOMEM`: out of memory.
-    pub fn create_node(
+    pub fn create_device(
         &'static self,
         parent: &Device,
         major: u32,
         minor: u32,
         name: fmt::Arguments<'_>,
-    ) -> Result<ClassNode> {
+    ) -> Result<ClassDevice> {
         let number = device_number(major, minor);
-        let node = TypedDevice::in_class(
+        let device = TypedDevice::in_class(
             self,
             &CONTROL,
             parent,
@@ -72,8 +72,8 @@ impl Class {
             name,
             Ok::<_, Error>(Control),
         )?;
-        node.register()?;
-        Ok(ClassNode(node))
+        device.register()?;
+        Ok(ClassDevice(device))
     }
 }
 
@@ -84,8 +84,8 @@ static CONTROL: DeviceType<Control> = DeviceType::unnamed(GroupList::EMPTY);
 
 impl DeviceData for Control {
     fn types() -> &'static [&'static DeviceType<Self>] {
-        static TABLES: [&DeviceType<Control>; 1] = [&CONTROL];
-        &TABLES
+        static TYPES: [&DeviceType<Control>; 1] = [&CONTROL];
+        &TYPES
     }
 }
 
@@ -101,9 +101,9 @@ impl Drop for Registration {
 }
 
 /// A device of a class. Dropping it removes the device. May sleep.
-pub struct ClassNode(ARef<TypedDevice<Control>>);
+pub struct ClassDevice(ARef<TypedDevice<Control>>);
 
-impl Drop for ClassNode {
+impl Drop for ClassDevice {
     fn drop(&mut self) {
         self.0.unregister();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Typed sysfs attributes of device nodes.
+//! Typed sysfs attributes of devices.
 //!
 //! An [`Attribute<T>`] has a name, a mode, and functions that show or store its value. The
 //! functions receive the [`TypedDevice<T>`] that the attribute belongs to, so an attribute of one
@@ -223,9 +223,9 @@ impl<T: DeviceData> Attribute<T> {
         // SAFETY: By the type invariant this callback is only in attributes of `T`, and sysfs
         // passes the one that it was called for. Only static attributes can be put into a group.
         let attribute = unsafe { Self::from_raw(attribute) };
-        // SAFETY: Attributes of `T` are attached to nodes of `T` only. sysfs keeps the device alive
-        // during the call.
-        let node = unsafe { TypedDevice::<T>::from_raw(dev) };
+        // SAFETY: Attributes of `T` are attached to devices of `T` only. sysfs keeps the device
+        // alive during the call.
+        let device = unsafe { TypedDevice::<T>::from_raw(dev) };
         // SAFETY: `sysfs_kf_seq_show` passes the buffer of a `seq_file`, has checked that it has at
         // least `PAGE_SIZE` bytes, and has zeroed as many, so they are initialised. A byte needs no
         // alignment. The mutex of the file is held, so this call has exclusive access.
@@ -234,11 +234,11 @@ impl<T: DeviceData> Attribute<T> {
             let written = match attribute.show.as_ref().ok_or(EIO)? {
                 Shown::Text(show) => {
                     let mut out = Formatter::new(page);
-                    show(node, &mut out)?;
+                    show(device, &mut out)?;
                     // The formatter also counts the bytes that it had to drop.
                     out.bytes_written()
                 }
-                Shown::Bytes(show) => show(node, page)?,
+                Shown::Bytes(show) => show(device, page)?,
             };
             Ok(written.min(PAGE_SIZE - 1) as isize)
         })
@@ -260,23 +260,23 @@ impl<T: DeviceData> Attribute<T> {
         // SAFETY: By the type invariant this callback is only in attributes of `T`, and sysfs
         // passes the one that it was called for. Only static attributes can be put into a group.
         let attribute = unsafe { Self::from_raw(attribute) };
-        // SAFETY: Attributes of `T` are attached to nodes of `T` only. sysfs keeps the device alive
-        // during the call.
-        let node = unsafe { TypedDevice::<T>::from_raw(dev) };
+        // SAFETY: Attributes of `T` are attached to devices of `T` only. sysfs keeps the device
+        // alive during the call.
+        let device = unsafe { TypedDevice::<T>::from_raw(dev) };
         // SAFETY: `kernfs_fop_write_iter` passes a buffer that has more than `count` bytes, which
         // it has copied from user space. Nothing writes to it during the call.
         let bytes = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), count) };
         from_result(|| {
             let store = attribute.store.ok_or(EIO)?;
             let input = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
-            store(node, input).inspect_err(|&error| attribute.report(node, input, error))?;
+            store(device, input).inspect_err(|&error| attribute.report(device, input, error))?;
             Ok(count as isize)
         })
     }
 
     /// Logs a store that failed because of the value.
     #[cold]
-    fn report(&self, node: &TypedDevice<T>, input: &[u8], error: Error) {
+    fn report(&self, device: &TypedDevice<T>, input: &[u8], error: Error) {
         let Some(expected) = self.expected else {
             return;
         };
@@ -288,7 +288,7 @@ impl<T: DeviceData> Attribute<T> {
         let input = input.trim_ascii_end();
         let shown = input.get(..LOGGED).unwrap_or(input);
         dev_err!(
-            node,
+            device,
             "{name} is not set to '{}': {expected} expected\n",
             BStr::from_bytes(shown)
         );
@@ -314,7 +314,7 @@ impl<T: DeviceData> Attribute<T> {
         // SAFETY: The group is attached to a device, whose `kobj` this is, so the result stays
         // within that device.
         let dev = unsafe { kobj.byte_sub(offset_of!(sys::device, kobj)) }.cast::<sys::device>();
-        // SAFETY: Groups of `T` are attached to nodes of `T` only. sysfs keeps the device alive
+        // SAFETY: Groups of `T` are attached to devices of `T` only. sysfs keeps the device alive
         // during the call.
         visible(unsafe { TypedDevice::<T>::from_raw(dev) })
     }

@@ -47,11 +47,11 @@ pub(crate) struct Registration<T: DeviceData> {
 }
 
 impl<T: DeviceData> Registration<T> {
-    /// Prepares to register `node`.
-    pub(crate) fn new(node: ARef<TypedDevice<T>>) -> Result<Self> {
+    /// Prepares to register `device`.
+    pub(crate) fn new(device: ARef<TypedDevice<T>>) -> Result<Self> {
         Ok(Self {
-            numa_node: node.numa_node(),
-            job: Prepared::new(Register(node))?,
+            numa_node: device.numa_node(),
+            job: Prepared::new(Register(device))?,
         })
     }
 
@@ -61,9 +61,9 @@ impl<T: DeviceData> Registration<T> {
     }
 }
 
-/// Registers `node` in the background; `wait_probe` waits for it.
-pub(crate) fn register<T: DeviceData>(node: ARef<TypedDevice<T>>) -> Result {
-    Registration::new(node)?.begin();
+/// Registers `device` in the background; `wait_probe` waits for it.
+pub(crate) fn register<T: DeviceData>(device: ARef<TypedDevice<T>>) -> Result {
+    Registration::new(device)?.begin();
     Ok(())
 }
 
@@ -72,23 +72,23 @@ pub(crate) fn register<T: DeviceData>(node: ARef<TypedDevice<T>>) -> Result {
 /// device prepares the removal first.
 pub(crate) struct Removal<T: DeviceData> {
     job: Prepared<Unregister<T>>,
-    node: ARef<TypedDevice<T>>,
+    device: ARef<TypedDevice<T>>,
 }
 
 impl<T: DeviceData> Removal<T> {
-    /// Prepares to unregister `node`.
-    pub(crate) fn new(node: &TypedDevice<T>) -> Result<Self> {
-        let node = ARef::from(node);
+    /// Prepares to unregister `device`.
+    pub(crate) fn new(device: &TypedDevice<T>) -> Result<Self> {
+        let device = ARef::from(device);
         Ok(Self {
-            job: Prepared::new(Unregister(node.clone()))?,
-            node,
+            job: Prepared::new(Unregister(device.clone()))?,
+            device,
         })
     }
 
     /// Unregisters the device in the background, unless another thread does or did.
     pub(crate) fn begin(self) {
-        if self.node.claim_unregister() {
-            self.job.schedule(self.node.numa_node());
+        if self.device.claim_unregister() {
+            self.job.schedule(self.device.numa_node());
         }
     }
 }

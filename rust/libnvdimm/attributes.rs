@@ -39,28 +39,28 @@ impl<T: DeviceData> Common<T> {
         &Attributes::new([Self::NUMA_NODE, Self::TARGET_NODE]);
 
     const MODALIAS: &'static Attribute<T> =
-        &Attribute::read_only(c"modalias", |node: &TypedDevice<T>, out| {
-            let kind = Kind::of(node.device()).ok_or(ENXIO)?;
+        &Attribute::read_only(c"modalias", |device: &TypedDevice<T>, out| {
+            let kind = Kind::of(device.device()).ok_or(ENXIO)?;
             line!(out, "nd:t{}", kind.type_id())
         });
 
     const TYPE_NAME: &'static Attribute<T> =
-        &Attribute::read_only(c"devtype", |node: &TypedDevice<T>, out| {
-            line!(out, "{}", node.type_name().ok_or(ENXIO)?)
+        &Attribute::read_only(c"devtype", |device: &TypedDevice<T>, out| {
+            line!(out, "{}", device.type_name().ok_or(ENXIO)?)
         });
 
     const NUMA_NODE: &'static Attribute<T> =
-        &Attribute::read_only(c"numa_node", |node: &TypedDevice<T>, out| {
-            line!(out, "{}", node.numa_node())
+        &Attribute::read_only(c"numa_node", |device: &TypedDevice<T>, out| {
+            line!(out, "{}", device.numa_node())
         })
         .visible(|_| if cfg!(CONFIG_NUMA) { READ_ONLY } else { HIDDEN });
 
     const TARGET_NODE: &'static Attribute<T> =
-        &Attribute::read_only(c"target_node", |node: &TypedDevice<T>, out| {
-            line!(out, "{}", target_node(node).ok_or(ENXIO)?)
+        &Attribute::read_only(c"target_node", |device: &TypedDevice<T>, out| {
+            line!(out, "{}", target_node(device).ok_or(ENXIO)?)
         })
-        .visible(|node: &TypedDevice<T>| {
-            if cfg!(CONFIG_NUMA) && target_node(node).is_some() {
+        .visible(|device: &TypedDevice<T>| {
+            if cfg!(CONFIG_NUMA) && target_node(device).is_some() {
                 READ_ONLY
             } else {
                 HIDDEN
@@ -68,10 +68,10 @@ impl<T: DeviceData> Common<T> {
         });
 }
 
-/// Returns the NUMA node that the memory of `node` would belong to as system memory, if it is
+/// Returns the NUMA node that the memory of `device` would belong to as system memory, if it is
 /// known.
-fn target_node<T: DeviceData>(node: &TypedDevice<T>) -> Option<i32> {
-    let region = Kind::of(node.device())?.region()?;
+fn target_node<T: DeviceData>(device: &TypedDevice<T>) -> Option<i32> {
+    let region = Kind::of(device.device())?.region()?;
     let target = region.target_node();
     (target >= 0).then_some(target)
 }

@@ -28,7 +28,7 @@ pub struct NdBus;
 static BUS_TYPE: BusType<NdBus> = BusType::new();
 
 impl NdBus {
-    /// Returns the bus type, for the parameters of new nodes.
+    /// Returns the bus type, for the parameters of new devices.
     pub(crate) fn bus_type() -> &'static BusType<Self> {
         &BUS_TYPE
     }

@@ -60,7 +60,7 @@ pub(crate) trait Personality: RegionChild {
     fn holder(&self) -> Holder {
         Holder {
             kind: self.kind(),
-            region: self.region_node().id(),
+            region: self.parent_region().id(),
             index: self.id().get(),
         }
     }
@@ -121,7 +121,7 @@ impl<'a, T: Personality> UnboundPersonality<'a, T> {
         if device_lock.is_bound() {
             return Err(EBUSY);
         }
-        let lock = personality.region_node().bus().lock();
+        let lock = personality.parent_region().bus().lock();
         // A claim of a device that is being removed would only block others.
         if personality.is_unregistering() {
             return Err(ENODEV);
@@ -141,7 +141,7 @@ impl<'a, T: Personality> UnboundPersonality<'a, T> {
             return Err(EBUSY);
         }
         let namespace = self
-            .region_node()
+            .parent_region()
             .find_child::<Namespace>(|namespace| namespace.device().name().to_bytes() == name)
             .ok_or(ENODEV)?;
         let claim = Claim::take(namespace, self.holder(), &self.lock)?;
@@ -196,7 +196,7 @@ pub(crate) const fn namespace<T: Personality>() -> Attribute<T> {
     Attribute::<T>::read_write(
         c"namespace",
         |personality: &TypedDevice<T>, out| {
-            let _bus_lock = personality.region_node().bus().lock();
+            let _bus_lock = personality.parent_region().bus().lock();
             match personality.claimed_namespace() {
                 Some(namespace) => line!(out, "{}", namespace.device().name()),
                 None => line!(out),

@@ -35,14 +35,14 @@ pub(crate) trait RegionChild: DeviceData {
     fn seed<'a>(&self, seeds: &'a Seeds) -> Option<&'a TypedDevice<Self>>;
 
     /// Returns its region.
-    fn region_node(&self) -> &TypedDevice<Region> {
+    fn parent_region(&self) -> &TypedDevice<Region> {
         self.id().region()
     }
 }
 
 /// Returns `true` if `device` is the seed of its kind.
 pub(crate) fn is_seed<T: RegionChild>(device: &TypedDevice<T>) -> bool {
-    let seeds = device.region_node().seeds().lock();
+    let seeds = device.parent_region().seeds().lock();
     device
         .seed(&seeds)
         .is_some_and(|seed| ptr::eq(seed, device))

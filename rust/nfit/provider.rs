@@ -87,7 +87,7 @@ struct Inventory {
 
 struct KnownDimm {
     handle: DeviceHandle,
-    node: ARef<TypedDevice<Dimm>>,
+    device: ARef<TypedDevice<Dimm>>,
 }
 
 struct KnownRange {
@@ -182,8 +182,8 @@ impl Provider {
                 .firmware
                 .as_ref()
                 .and_then(|firmware| firmware.device.acpi().map(ARef::from));
-            let node = match dimm.register(&bus, bytes, table.flush_hints(handle)) {
-                Ok(node) => node,
+            let device = match dimm.register(&bus, bytes, table.flush_hints(handle)) {
+                Ok(device) => device,
                 Err(error) => {
                     dev_err!(
                         self.device,
@@ -196,15 +196,15 @@ impl Provider {
             inventory.dimms.push(
                 KnownDimm {
                     handle,
-                    node: node.clone(),
+                    device: device.clone(),
                 },
                 GFP_KERNEL,
             )?;
             if let Some(acpi) = acpi {
-                match watch_health(&acpi, &node) {
+                match watch_health(&acpi, &device) {
                     Ok(watch) => inventory.watches.push(watch, GFP_KERNEL)?,
                     Err(error) => dev_warn!(
-                        node,
+                        device,
                         "cannot register for health notifications ({error:?})\n"
                     ),
                 }
@@ -329,7 +329,7 @@ impl Inventory {
         self.dimms
             .iter()
             .find(|known| known.handle == handle)
-            .map(|known| &*known.node)
+            .map(|known| &*known.device)
     }
 
     /// Returns `ENXIO` if the table lacks a registered DIMM or range.

@@ -53,8 +53,8 @@ static TYPE: DeviceType<FaultInjection> = DeviceType::unnamed(GROUPS.list());
 
 impl DeviceData for FaultInjection {
     fn types() -> &'static [&'static DeviceType<Self>] {
-        static TABLES: [&DeviceType<FaultInjection>; 1] = [&TYPE];
-        &TABLES
+        static TYPES: [&DeviceType<FaultInjection>; 1] = [&TYPE];
+        &TYPES
     }
 }
 
@@ -116,7 +116,7 @@ impl FaultInjectionRegistration {
     /// Registers `test_dimmN` of `dimm` below `parent`. The class must be registered.
     pub(crate) fn new(parent: &Device, dimm: Arc<TestDimm>) -> Result<Self> {
         let number = dimm.description.number;
-        let node = TypedDevice::in_class(
+        let device = TypedDevice::in_class(
             &CLASS,
             &TYPE,
             parent,
@@ -124,8 +124,8 @@ impl FaultInjectionRegistration {
             fmt!("test_dimm{number}"),
             Ok::<_, Error>(FaultInjection(dimm)),
         )?;
-        // From here on, `drop` unregisters the node and waits for its release.
-        let this = Self(Owner::new(node)?);
+        // From here on, `drop` unregisters the device and waits for its release.
+        let this = Self(Owner::new(device)?);
         this.0.register()?;
         Ok(this)
     }

@@ -4,7 +4,7 @@
 //!
 //! - [`TypedDevice<T>`]: a `struct device` and the object that it represents, in one
 //!   reference-counted allocation;
-//! - [`Owner`]: what waits for the release of a node;
+//! - [`Owner`]: what waits for the release of a device;
 //! - [`DeviceLock`]: the lock of a device, under which drivers are bound and unbound.
 //!
 //! # Lock order

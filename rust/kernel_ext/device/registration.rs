@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The registration of a node: adding it to sysfs, removing it, and waking pollers of its
+//! The registration of a device: adding it to sysfs, removing it, and waking pollers of its
 //! attributes meanwhile.
 //!
 //! # Lock order
@@ -37,18 +37,18 @@ use kernel::{
     }, //
 };
 
-/// The registration state of a node.
+/// The registration state of a device.
 #[pin_data]
 pub(super) struct RegistrationState {
     unregistering: Atomic<bool>,
     #[pin]
     state: Mutex<State>,
-    /// Signalled when adding a node has succeeded or failed.
+    /// Signalled when adding a device has succeeded or failed.
     #[pin]
     add_finished: CondVar,
 }
 
-/// The states of a node. The lock is not held while the driver core adds or removes the device.
+/// The states of a device. The lock is not held while the driver core adds or removes the device.
 enum State {
     /// Not added yet.
     New,
@@ -62,15 +62,15 @@ enum State {
 }
 
 impl RegistrationState {
-    /// Returns the state of a new node.
+    /// Returns the state of a new device.
     ///
     /// Not a part of its generic caller, and the locks are created outside of the initialiser,
     /// which is generic, too. Each module has its own copies of these, but lockdep requires that
     /// all users of a key pass the same name.
     #[inline(never)]
     pub(super) fn new() -> impl PinInit<Self> {
-        let state = new_mutex!(State::New, "nd_node");
-        let add_finished = new_condvar!("nd_node");
+        let state = new_mutex!(State::New, "nd_device");
+        let add_finished = new_condvar!("nd_device");
         pin_init!(Self {
             unregistering: Atomic::new(false),
             state <- state,
@@ -83,7 +83,7 @@ impl<T: DeviceData> TypedDevice<T> {
     /// Adds the device to sysfs and to its bus. A driver may be bound before this returns. May
     /// sleep.
     ///
-    /// `EBUSY`: the node was registered or unregistered before. Otherwise the error of the driver
+    /// `EBUSY`: the device was registered or unregistered before. Otherwise the error of the driver
     /// core.
     pub fn register(&self) -> Result {
         {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Device nodes: a `struct device` and the object that it represents.
+//! Typed devices: a `struct device` and the object that it represents.
 //!
-//! [`TypedDevice::new`] creates a node, [`TypedDevice::register`] adds it to sysfs, and
-//! [`TypedDevice::unregister`] removes it. A node lives until its last reference is dropped, which
-//! may be long after that: an open disk, a pending job or an open sysfs file may hold one.
+//! [`TypedDevice::new`] creates a device, [`TypedDevice::register`] adds it to sysfs, and
+//! [`TypedDevice::unregister`] removes it. A device lives until its last reference is dropped,
+//! which may be long after that: an open disk, a pending job or an open sysfs file may hold one.
 //!
-//! The release of a node runs code of the modules that its data come from, but a reference to a
+//! The release of a device runs code of the modules that its data come from, but a reference to a
 //! device does not pin modules. A module whose code would be unloaded before is the [`Owner`] of
-//! the node. All nodes are counted, and the module that this crate is linked into must not be
+//! the device. All devices are counted, and the module that this crate is linked into must not be
 //! unloaded before [`wait_until_released`] has returned.
 //!
 //! [`Owner`]: super::Owner
@@ -23,13 +23,14 @@
 //!
 //! impl DeviceData for Region {
 //!     fn types() -> &'static [&'static DeviceType<Self>] {
-//!         static TABLES: [&DeviceType<Region>; 1] = [&TYPE];
-//!         &TABLES
+//!         static TYPES: [&DeviceType<Region>; 1] = [&TYPE];
+//!         &TYPES
 //!     }
 //! }
 //!
-//! let node = TypedDevice::new(&DeviceParameters { device_type: &TYPE, /* … */ }, fmt!("region{id}"), region)?;
-//! node.register()?;
+//! let parameters = DeviceParameters { device_type: &TYPE, /* … */ };
+//! let device = TypedDevice::new(&parameters, fmt!("region{id}"), region)?;
+//! device.register()?;
 //! ```
 
 use super::{
@@ -81,16 +82,16 @@ use kernel::{
 
 /// The data of a [`TypedDevice`].
 pub trait DeviceData: Sized + Send + Sync + 'static {
-    /// Returns the static tables of this type, which distinguish its devices from others.
+    /// Returns the static device types of this data, which distinguish its devices from others.
     fn types() -> &'static [&'static DeviceType<Self>];
 }
 
-/// The `device_type` of nodes of `T`, for use in a static. Its address stands for `T`: no constant
-/// can refer to one.
+/// The `device_type` of devices with data of type `T`, for use in a static. Its address stands for
+/// `T`: no constant can refer to one.
 #[repr(transparent)]
 pub struct DeviceType<T: DeviceData>(ReleaseTable, PhantomData<fn() -> T>);
 
-// SAFETY: Nothing writes to the table.
+// SAFETY: Nothing writes to it.
 unsafe impl<T: DeviceData> Sync for DeviceType<T> {}
 
 impl<T: DeviceData> DeviceType<T> {
@@ -116,11 +117,11 @@ impl<T: DeviceData> DeviceType<T> {
     }
 }
 
-/// A device of type `T`. It is reference counted and held through [`ARef`].
+/// A device with data of type `T`. It is reference counted and held through [`ARef`].
 ///
 /// # Invariants
 ///
-/// - `device` is initialised, its type is a [`DeviceType<T>`], and the node was allocated by
+/// - `device` is initialised, its type is a [`DeviceType<T>`], and the object was allocated by
 ///   [`TypedDevice::create`].
 /// - `parent` holds a reference to the parent of `device`, if there is one.
 #[repr(C)]
@@ -141,18 +142,18 @@ pub struct TypedDevice<T: DeviceData> {
 // SAFETY: A `struct device` may be used and released by any thread, `T` is `Send` and `Sync`, and
 // so are the other fields.
 unsafe impl<T: DeviceData> Send for TypedDevice<T> {}
-// SAFETY: All methods of a node may be called by several threads concurrently, and `T` is `Sync`.
+// SAFETY: All methods may be called by several threads concurrently, and `T` is `Sync`.
 unsafe impl<T: DeviceData> Sync for TypedDevice<T> {}
 
-/// The properties of a new node, apart from its data.
+/// The properties of a new device, apart from its data.
 pub struct DeviceParameters<'a, T: DeviceData, B: Bus> {
     /// Its bus.
     pub bus: &'static BusType<B>,
     /// Its parent in the device tree.
     pub parent: Option<&'a Device>,
-    /// One of [`DeviceData::tables`].
+    /// One of [`DeviceData::types`].
     pub device_type: &'static DeviceType<T>,
-    /// Attribute groups in addition to those of the table.
+    /// Attribute groups in addition to those of the type.
     pub groups: GroupList<T>,
     /// NUMA node, negative for none. One that is not online is replaced by the nearest one that is.
     pub numa_node: i32,
@@ -180,8 +181,8 @@ unsafe fn initialise(device: *mut sys::device) {
 }
 
 impl<T: DeviceData> TypedDevice<T> {
-    /// Creates a node called `name`, which is not in sysfs yet. `ENOMEM`: out of memory. Otherwise
-    /// the error of `data`.
+    /// Creates a device called `name`, which is not in sysfs yet. `ENOMEM`: out of memory.
+    /// Otherwise the error of `data`.
     pub fn new<B: Bus>(
         parameters: &DeviceParameters<'_, T, B>,
         name: fmt::Arguments<'_>,
@@ -205,8 +206,8 @@ impl<T: DeviceData> TypedDevice<T> {
         )
     }
 
-    /// Creates a node called `name` in `class` and on no bus, which is not in sysfs yet. `ENOMEM`:
-    /// out of memory. Otherwise the error of `data`.
+    /// Creates a device called `name` in `class` and on no bus, which is not in sysfs yet.
+    /// `ENOMEM`: out of memory. Otherwise the error of `data`.
     ///
     /// `device_number` is the number of its node in `/dev`, 0 for none.
     pub fn in_class(
@@ -225,8 +226,8 @@ impl<T: DeviceData> TypedDevice<T> {
         })
     }
 
-    /// Creates a node. `place` receives its initialised device, which nothing else accesses yet,
-    /// and puts it on a bus or into a class.
+    /// Creates the object. `place` receives its initialised device, which nothing else accesses
+    /// yet, and puts it on a bus or into a class.
     fn create(
         device_type: &'static DeviceType<T>,
         parent: Option<&Device>,
@@ -236,7 +237,7 @@ impl<T: DeviceData> TypedDevice<T> {
     ) -> Result<ARef<Self>> {
         let name = CString::try_from_fmt(name)?;
         let parent = parent.map(ARef::from);
-        let node = KBox::try_pin_init(
+        let object = KBox::try_pin_init(
             try_pin_init!(Self {
                 device: Opaque::zeroed(),
                 ownership <- Ownership::new(),
@@ -248,77 +249,77 @@ impl<T: DeviceData> TypedDevice<T> {
         )?;
         release::count_new();
 
-        // SAFETY: The node is not moved out of its box. From here on its memory is owned by the
+        // SAFETY: The object is not moved out of its box. From here on its memory is owned by the
         // reference count of the device, and the release callback frees it.
-        let node = unsafe { Pin::into_inner_unchecked(node) };
-        let node = KBox::into_raw(node);
-        // SAFETY: `node` was just allocated, so it is valid.
-        let device = unsafe { (*node).device.get() };
+        let object = unsafe { Pin::into_inner_unchecked(object) };
+        let object = KBox::into_raw(object);
+        // SAFETY: `object` was just allocated, so it is valid.
+        let device = unsafe { (*object).device.get() };
         // SAFETY: The device is zeroed, pinned in its box, and not accessed by anything else.
         unsafe { initialise(device) };
-        // SAFETY: The device is valid and not accessed by anything else. The table is static, and
-        // the node holds a reference to the parent. From here on, dropping the last reference runs
-        // the release callback of `T`.
+        // SAFETY: The device is valid and not accessed by anything else. The type is static, and
+        // the object holds a reference to the parent. From here on, dropping the last reference
+        // runs the release callback of `T`.
         unsafe {
             (*device).type_ = device_type.0.as_ptr();
-            (*device).parent = (*node).parent.as_deref().map_or(ptr::null_mut(), as_raw);
+            (*device).parent = (*object).parent.as_deref().map_or(ptr::null_mut(), as_raw);
         }
         place(device);
-        // SAFETY: `node` comes from a box, so it is valid and not null. The `ARef` takes over the
+        // SAFETY: `object` comes from a box, so it is valid and not null. The `ARef` takes over the
         // reference that `device_initialize` has made.
-        // INVARIANT: The device is initialised and has a table of `T`, and its parent is that in
+        // INVARIANT: The device is initialised and has a type of `T`, and its parent is that in
         // `parent`.
-        let node = unsafe { ARef::from_raw(NonNull::new_unchecked(node)) };
+        let object = unsafe { ARef::from_raw(NonNull::new_unchecked(object)) };
         // SAFETY: `device` is initialised and not added. The format takes one string, which is
         // passed; both are C strings and are copied.
         to_result(unsafe { sys::dev_set_name(device, c"%s".as_char_ptr(), name.as_char_ptr()) })?;
-        Ok(node)
+        Ok(object)
     }
 
-    /// Returns the node that `device` is part of, if it is a node of `T`.
+    /// Returns the typed device that `device` is part of, if its data are of type `T`.
     pub fn from_device(device: &Device) -> Option<&Self> {
         let raw = as_raw(device);
         // SAFETY: `raw` is a valid device. Its type does not change after its initialisation.
-        let table = unsafe { (*raw).type_ };
+        let device_type = unsafe { (*raw).type_ };
         if !T::types()
             .iter()
-            .any(|known| ptr::eq(known.0.as_ptr(), table))
+            .any(|known| ptr::eq(known.0.as_ptr(), device_type))
         {
             return None;
         }
-        // SAFETY: The type of the device is a table of `T`, which only `TypedDevice::<T>::create`
+        // SAFETY: The type of the device is one of `T`, which only `TypedDevice::<T>::create`
         // sets, so this is the device of a `TypedDevice<T>`. It lives as long as `device` is
         // borrowed.
         Some(unsafe { Self::from_raw(raw) })
     }
 
-    /// Returns the node that `raw` is part of.
+    /// Returns the typed device that `raw` is part of.
     ///
     /// # Safety
     ///
     /// `raw` must be the device of a `TypedDevice<T>` that outlives the returned reference.
     pub(crate) unsafe fn from_raw<'a>(raw: *mut sys::device) -> &'a Self {
         // SAFETY: The caller passes the device of a `TypedDevice<T>`, which is its first field. The
-        // node outlives the reference, and nodes are only borrowed shared.
+        // object outlives the reference, and objects are only borrowed shared.
         unsafe { &*raw.cast::<Self>() }
     }
 
-    /// Returns the device of this node.
+    /// Returns the device without its data.
     pub fn device(&self) -> &Device {
-        // SAFETY: By the type invariant the device is initialised. It is a part of the node, which
+        // SAFETY: By the type invariant the device is initialised. It is a part of `self`, which
         // is borrowed, so it is valid as long as the result.
         unsafe { Device::from_raw(self.device.get()) }
     }
 
-    /// Returns the data of the node, with the lifetime of the borrow of the node.
-    pub fn data(node: &Self) -> &T {
-        &node.data
+    /// Returns the data, with the lifetime of the borrow of the device.
+    pub fn data(device: &Self) -> &T {
+        &device.data
     }
 
-    /// Returns the `DEVTYPE` of the node's uevents, if its table has one.
+    /// Returns the `DEVTYPE` of the device's uevents, if its type has one.
     pub fn type_name(&self) -> Option<&'static CStr> {
-        // SAFETY: By the type invariant the device is initialised and its type is a table. Tables
-        // are static and immutable.
+        // SAFETY: By the type invariant the device is initialised and its type is a
+        // `DeviceType`, which is static and immutable.
         let name = unsafe { (*(*self.device.get()).type_).name };
         // SAFETY: Only `DeviceType::named` sets a name, from a static C string.
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
@@ -331,8 +332,8 @@ impl<T: DeviceData> TypedDevice<T> {
 
     /// Returns the NUMA node; negative if there is none.
     pub fn numa_node(&self) -> i32 {
-        // SAFETY: By the type invariant the device is initialised, and it is valid while the node
-        // is borrowed. Its NUMA node was set before the node was shared.
+        // SAFETY: By the type invariant the device is initialised, and it is valid while `self`
+        // is borrowed. Its NUMA node was set before the object was shared.
         unsafe { sys::dev_to_node(self.device.get()) }
     }
 
@@ -347,7 +348,7 @@ impl<T: DeviceData> TypedDevice<T> {
         for_each_child(self.device(), f)
     }
 
-    /// Returns the first child in sysfs that is a node of `U` and satisfies `condition`.
+    /// Returns the first child in sysfs that has data of type `U` and satisfies `condition`.
     pub fn find_child<U: DeviceData>(
         &self,
         mut condition: impl FnMut(&TypedDevice<U>) -> bool,
@@ -358,8 +359,8 @@ impl<T: DeviceData> TypedDevice<T> {
         let mut found = None;
         visit_children(self.device(), |child| {
             match TypedDevice::<U>::from_device(child) {
-                Some(node) if condition(node) => {
-                    found = Some(ARef::from(node));
+                Some(child) if condition(child) => {
+                    found = Some(ARef::from(child));
                     FOUND
                 }
                 _ => 0,
@@ -368,22 +369,22 @@ impl<T: DeviceData> TypedDevice<T> {
         found
     }
 
-    /// Releases a node: frees it, or, if it has an owner, returns what the owner waits for.
+    /// Releases the object: frees it, or, if it has an owner, returns what the owner waits for.
     ///
     /// # Safety
     ///
     /// `device` must be that of a `TypedDevice<T>` whose last reference is gone. This must be
     /// called once.
     pub(super) unsafe fn release(device: *mut sys::device) -> Option<NonNull<sys::completion>> {
-        let node = device.cast::<Self>();
+        let object = device.cast::<Self>();
         // SAFETY: The caller passes the device of a `TypedDevice<T>`, which is its first field and
         // has not been freed.
-        let waiting = unsafe { &(*node).ownership }.waiting();
+        let waiting = unsafe { &(*object).ownership }.waiting();
         if waiting.is_none() {
-            // SAFETY: The last reference is gone and there is no owner, so nothing uses the node
+            // SAFETY: The last reference is gone and there is no owner, so nothing uses the object
             // any more. `Self::create` has allocated it in a box, which is taken back once. The
             // content is pinned, and is dropped in place.
-            drop(unsafe { Pin::new_unchecked(KBox::from_raw(node)) });
+            drop(unsafe { Pin::new_unchecked(KBox::from_raw(object)) });
         }
         waiting
     }
@@ -442,9 +443,9 @@ impl<T: DeviceData> AsRef<Device> for TypedDevice<T> {
     }
 }
 
-// SAFETY: By the type invariant `TypedDevice::create` has allocated every node. It is freed by the
-// release callback of its device, which is called when the reference count of the device is zero,
-// or by its owner after that. `inc_ref` and `dec_ref` change that count.
+// SAFETY: By the type invariant `TypedDevice::create` has allocated every object. It is freed by
+// the release callback of its device, which is called when the reference count of the device is
+// zero, or by its owner after that. `inc_ref` and `dec_ref` change that count.
 unsafe impl<T: DeviceData> AlwaysRefCounted for TypedDevice<T> {
     fn inc_ref(&self) {
         // SAFETY: By the type invariant the device is initialised. The shared reference guarantees
@@ -452,9 +453,9 @@ unsafe impl<T: DeviceData> AlwaysRefCounted for TypedDevice<T> {
         unsafe { sys::get_device(self.device.get()) };
     }
 
-    unsafe fn dec_ref(node: NonNull<Self>) {
-        // SAFETY: The caller owns a reference, so the node is valid, and gives it up. The device is
-        // the first field. The release function may sleep, as the caller of `dec_ref` may.
-        unsafe { sys::put_device(node.cast().as_ptr()) };
+    unsafe fn dec_ref(object: NonNull<Self>) {
+        // SAFETY: The caller owns a reference, so the object is valid, and gives it up. The device
+        // is the first field. The release function may sleep, as the caller of `dec_ref` may.
+        unsafe { sys::put_device(object.cast().as_ptr()) };
     }
 }

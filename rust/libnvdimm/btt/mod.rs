@@ -71,8 +71,8 @@ pub struct CompleteConfig {
 
 impl DeviceData for Btt {
     fn types() -> &'static [&'static DeviceType<Self>] {
-        static TABLES: [&DeviceType<Btt>; 1] = [&TYPE];
-        &TABLES
+        static TYPES: [&DeviceType<Btt>; 1] = [&TYPE];
+        &TYPES
     }
 }
 

@@ -19,7 +19,7 @@ use kernel_ext::{
     bus::Driver,
     class::{
         Class,
-        ClassNode, //
+        ClassDevice, //
     },
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct BusDriver;
 
 /// Driver data of a bus: its control node, which is removed on drop.
 pub(crate) struct ControlNode {
-    _node: ClassNode,
+    _control: ClassDevice,
 }
 
 impl Driver<NdBus> for BusDriver {
@@ -54,7 +54,7 @@ impl BusDriver {
         };
         let id = bus.id();
         Ok(ControlNode {
-            _node: CLASS.create_node(device, ioctl::bus_major(), id, fmt!("ndctl{id}"))?,
+            _control: CLASS.create_device(device, ioctl::bus_major(), id, fmt!("ndctl{id}"))?,
         })
     }
 }

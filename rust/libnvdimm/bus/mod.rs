@@ -103,8 +103,8 @@ pub(crate) struct LabelSlot(usize);
 
 impl DeviceData for Bus {
     fn types() -> &'static [&'static DeviceType<Self>] {
-        static TABLES: [&DeviceType<Bus>; 1] = [&TYPE];
-        &TABLES
+        static TYPES: [&DeviceType<Bus>; 1] = [&TYPE];
+        &TYPES
     }
 }
 
@@ -261,7 +261,7 @@ impl Bus {
         let id = StaticId::allocate(&IDS)?;
         let number = id.get();
         let hint_pages = HintPages::new(&CString::try_from_fmt(fmt!("ndbus{number}"))?)?;
-        let node = TypedDevice::new(
+        let bus = TypedDevice::new(
             &DeviceParameters {
                 bus: NdBus::bus_type(),
                 parent: Some(parent),
@@ -286,8 +286,8 @@ impl Bus {
                 changed <- new_condvar!(),
             }),
         )?;
-        // From here on, an error drops the registration, which waits for the release of the node.
-        let registration = BusRegistration(Owner::new(node)?);
+        // From here on, an error drops the registration, which waits for the release of the bus.
+        let registration = BusRegistration(Owner::new(bus)?);
         registration.0.register()?;
         Ok(registration)
     }

@@ -107,8 +107,8 @@ impl LabelCache {
 
 impl DeviceData for Dimm {
     fn types() -> &'static [&'static DeviceType<Self>] {
-        static TABLES: [&DeviceType<Dimm>; 1] = [&TYPE];
-        &TABLES
+        static TYPES: [&DeviceType<Dimm>; 1] = [&TYPE];
+        &TYPES
     }
 }
 
@@ -123,7 +123,7 @@ impl Dimm {
         let number = id.get();
         let families = description.families;
         let labels = bus.add_label_cache()?;
-        let node = TypedDevice::new(
+        let dimm = TypedDevice::new(
             &DeviceParameters {
                 bus: NdBus::bus_type(),
                 parent: Some(bus.device()),
@@ -145,8 +145,8 @@ impl Dimm {
             }),
         )?;
         bus.add_dimm_families(families);
-        crate::async_work::register(node.clone())?;
-        Ok(node)
+        crate::async_work::register(dimm.clone())?;
+        Ok(dimm)
     }
 
     /// Returns the bus that the DIMM is on.

@@ -117,8 +117,8 @@ struct ClaimState {
 
 impl DeviceData for Namespace {
     fn types() -> &'static [&'static DeviceType<Self>] {
-        static TABLES: [&DeviceType<Namespace>; 2] = [&IO, &LABELLED];
-        &TABLES
+        static TYPES: [&DeviceType<Namespace>; 2] = [&IO, &LABELLED];
+        &TYPES
     }
 }
 

@@ -84,8 +84,8 @@ pub struct PfnConfig {
 
 impl DeviceData for PfnDevice {
     fn types() -> &'static [&'static DeviceType<Self>] {
-        static TABLES: [&DeviceType<PfnDevice>; 2] = [&PFN, &DAX];
-        &TABLES
+        static TYPES: [&DeviceType<PfnDevice>; 2] = [&PFN, &DAX];
+        &TYPES
     }
 }
 

@@ -100,8 +100,8 @@ pub struct Region {
 
 impl DeviceData for Region {
     fn types() -> &'static [&'static DeviceType<Self>] {
-        static TABLES: [&DeviceType<Region>; 2] = [&PERSISTENT, &VOLATILE];
-        &TABLES
+        static TYPES: [&DeviceType<Region>; 2] = [&PERSISTENT, &VOLATILE];
+        &TYPES
     }
 }
 
@@ -127,7 +127,7 @@ impl Region {
             .iter()
             .any(|mapping| mapping.dimm().description().flags.unarmed);
         let align = default_align(description.size, mappings.len() as u64);
-        let node = TypedDevice::new(
+        let region = TypedDevice::new(
             &DeviceParameters {
                 bus: NdBus::bus_type(),
                 parent: Some(bus.device()),
@@ -158,8 +158,8 @@ impl Region {
                 seeds <- new_mutex!(Seeds::closed()),
             }),
         )?;
-        crate::async_work::register(node.clone())?;
-        Ok(node)
+        crate::async_work::register(region.clone())?;
+        Ok(region)
     }
 
     /// Returns the bus that the region is on.
@@ -252,7 +252,7 @@ impl Region {
             .any(|mapping| mapping.dimm().is_labelled())
     }
 
-    /// Returns the parameters of a new node below the region.
+    /// Returns the parameters of a new device below the region.
     pub(crate) fn child_parameters<T: DeviceData>(
         self: &TypedDevice<Self>,
         device_type: &'static DeviceType<T>,

@@ -56,7 +56,7 @@ fn devices(of: &str) -> &'static [&'static str] {
         "Region" => &["regionX"],
         "Namespace" => &["namespaceX.Y"],
         "Btt" | "T" => &["bttX.Y"],
-        "PageMap" | "PfnDevice" => &["pfnX.Y", "daxX.Y"],
+        "PfnDevice" => &["pfnX.Y", "daxX.Y"],
         "FaultInjection" => &["nfit_test_dimm/test_dimmX"],
         _ => &[],
     }
