@@ -38,7 +38,7 @@ const IGNORED: [&str; 18] = [
     "wait_probe",
 ];
 
-/// See "Attributes of disks" in Documentation/sysfs.md.
+/// See "Attributes of disks" in Documentation/differences-from-c.md.
 static DIFFERS: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r"(?x)/block/pmem[\d.]+(?:
         s/queue/(?:
