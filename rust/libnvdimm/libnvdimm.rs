@@ -18,6 +18,13 @@
 //!    that of its child;
 //! 2. the bus lock ([`bus::BusLock`]), which is held to reconfigure objects below the bus;
 //! 3. the locks inside objects. They are leaves: nothing waits for another lock under one of them.
+//!
+//! # Imports between files
+//!
+//! The files of buses, DIMMs, regions, namespaces and personalities import each other in a circle. A
+//! device keeps its parent alive and names its type, and a parent finds, counts and unregisters its
+//! children. [`provider`] describes all of them, and the ioctls and the security commands act on
+//! them. The files of no kind of device, such as `text` and `range_set`, are outside of the circle.
 
 #![forbid(unsafe_code)]
 
