@@ -21,10 +21,11 @@
 //!
 //! # Imports between files
 //!
-//! The files of buses, DIMMs, regions, namespaces and personalities import each other in a circle. A
-//! device keeps its parent alive and names its type, and a parent finds, counts and unregisters its
-//! children. [`provider`] describes all of them, and the ioctls and the security commands act on
-//! them. The files of no kind of device, such as `text` and `range_set`, are outside of the circle.
+//! The files of buses, DIMMs, regions, namespaces and personalities import each other in a circle.
+//! A device keeps its parent alive and names its type, and a parent finds, counts and unregisters
+//! its children. [`provider`] describes all of them, and the ioctls and the security commands act
+//! on them. The files of no kind of device, such as `text` and `range_set`, are outside of the
+//! circle.
 
 #![forbid(unsafe_code)]
 
