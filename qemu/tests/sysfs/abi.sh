@@ -38,11 +38,11 @@ names() {
 		done
 	done | sed -E '
 		s,^(namespace|btt|pfn|dax)[0-9]+\.[0-9]+/,\1X.Y/,
-		s,^(ndbus|nmem|region|test_dimm)[0-9]+/,\1X/
+		s,^(ndbus|nmem|region|test_dimm)[0-9]+/,\1X/,
 		s,/mapping[0-9]+$,/mappingY,'
 }
 
-load_simulated
+reset_labels 1.2
 mkdir abi
 mount -t 9p -o trans=virtio,version=9p2000.L,ro abi abi
 described >described
