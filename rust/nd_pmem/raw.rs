@@ -38,6 +38,7 @@ use kernel_ext::{
 use nd::{
     namespace::{
         DiskName,
+        MediaErrors,
         NamespaceMemory, //
     },
     Namespace,
@@ -158,7 +159,7 @@ fn block_size(namespace: &TypedDevice<Namespace>) -> BlockSize {
 #[pin_data]
 struct RawDriver {
     #[pin]
-    memory: NamespaceMemory<Badblocks>,
+    memory: NamespaceMemory<MediaErrors>,
 }
 
 impl block::Driver for RawDriver {

@@ -40,25 +40,45 @@ use kernel_ext::{
     sysfs::Notifier, //
 };
 
-/// The place of the list of bad sectors of a [`NamespaceMemory`].
-///
-/// Each request looks at the list. In a disk, which is pinned, the list is part of the object. The
-/// medium of a BTT is moved while the BTT is opened, so its list has an allocation of its own.
-pub trait ErrorList {
-    /// Returns the list.
-    fn list(&self) -> &Badblocks;
+/// The known media errors of a [`NamespaceMemory`].
+#[pin_data]
+pub struct MediaErrors {
+    #[pin]
+    badblocks: Badblocks,
+    /// Set if threads can poll an attribute that shows the list.
+    changed: SetOnce<Notifier>,
 }
 
-impl ErrorList for Badblocks {
+impl MediaErrors {
+    fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            badblocks <- Badblocks::new(),
+            changed: SetOnce::new(),
+        })
+    }
+}
+
+/// The place of the [`MediaErrors`] of a [`NamespaceMemory`].
+///
+/// Each request looks at the list. In a disk, which is pinned, it is part of the object. The medium
+/// of a BTT is moved while the BTT is opened, and is accessed several times a sector. Its errors
+/// have an allocation of their own, so that nothing in the medium can change while it is borrowed:
+/// the compiler keeps its fields in registers then.
+pub trait ErrorPlace {
+    /// Returns the errors.
+    fn errors(&self) -> &MediaErrors;
+}
+
+impl ErrorPlace for MediaErrors {
     #[inline(always)]
-    fn list(&self) -> &Badblocks {
+    fn errors(&self) -> &MediaErrors {
         self
     }
 }
 
-impl ErrorList for Pin<KBox<Badblocks>> {
+impl ErrorPlace for Pin<KBox<MediaErrors>> {
     #[inline(always)]
-    fn list(&self) -> &Badblocks {
+    fn errors(&self) -> &MediaErrors {
         self
     }
 }
@@ -68,13 +88,11 @@ impl ErrorList for Pin<KBox<Badblocks>> {
 /// Offsets and lengths are in bytes from the start of the memory. Errors are known and cleared in
 /// sectors of 512 bytes.
 #[pin_data]
-pub struct NamespaceMemory<L: ErrorList = Pin<KBox<Badblocks>>> {
+pub struct NamespaceMemory<E: ErrorPlace = Pin<KBox<MediaErrors>>> {
     range: PmemRange,
     region: ARef<TypedDevice<Region>>,
     #[pin]
-    errors: L,
-    /// Set if threads can poll an attribute that shows the list.
-    errors_changed: SetOnce<Notifier>,
+    errors: E,
 }
 
 impl NamespaceMemory {
@@ -84,8 +102,7 @@ impl NamespaceMemory {
         let memory = Self {
             range,
             region: region.into(),
-            errors: KBox::pin_init(Badblocks::new(), GFP_KERNEL)?,
-            errors_changed: SetOnce::new(),
+            errors: KBox::pin_init(MediaErrors::new(), GFP_KERNEL)?,
         };
         memory.populate();
         Ok(memory)
@@ -97,7 +114,7 @@ impl NamespaceMemory {
     }
 }
 
-impl NamespaceMemory<Badblocks> {
+impl NamespaceMemory<MediaErrors> {
     /// Returns an initialiser that takes `range`, which is part of `region`, and lists its known
     /// media errors. `ENOMEM`: there is no memory for the list.
     pub fn pinned(range: PmemRange, region: &TypedDevice<Region>) -> impl PinInit<Self, Error> {
@@ -105,8 +122,7 @@ impl NamespaceMemory<Badblocks> {
         try_pin_init!(Self {
             range,
             region,
-            errors <- Badblocks::new(),
-            errors_changed: SetOnce::new(),
+            errors <- MediaErrors::new(),
         })
         .pin_chain(|memory| {
             memory.populate();
@@ -115,7 +131,7 @@ impl NamespaceMemory<Badblocks> {
     }
 }
 
-impl<L: ErrorList> NamespaceMemory<L> {
+impl<E: ErrorPlace> NamespaceMemory<E> {
     /// Returns the mapped memory. Accesses through it do not look at the list of errors.
     #[inline(always)]
     pub fn range(&self) -> &PmemRange {
@@ -131,13 +147,13 @@ impl<L: ErrorList> NamespaceMemory<L> {
     /// Returns the list of known bad sectors, counted from the start of the memory.
     #[inline(always)]
     pub fn badblocks(&self) -> &Badblocks {
-        self.errors.list()
+        &self.errors.errors().badblocks
     }
 
     /// Sets the notifier of the attribute that shows the list. Without it, threads that poll the
     /// attribute are not woken.
     pub fn set_notifier(&self, notifier: Notifier) {
-        self.errors_changed.populate(notifier);
+        self.errors.errors().changed.populate(notifier);
     }
 
     /// Returns `true` if a sector that the range touches is known to be bad.
@@ -186,7 +202,7 @@ impl<L: ErrorList> NamespaceMemory<L> {
     }
 
     fn wake_pollers(&self) {
-        if let Some(changed) = self.errors_changed.as_ref() {
+        if let Some(changed) = self.errors.errors().changed.as_ref() {
             changed.notify();
         }
     }

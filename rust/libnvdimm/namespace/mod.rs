@@ -22,7 +22,8 @@ pub use self::{
         OpenNamespace, //
     },
     memory::{
-        ErrorList,
+        ErrorPlace,
+        MediaErrors,
         NamespaceMemory, //
     },
 };
