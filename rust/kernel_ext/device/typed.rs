@@ -311,11 +311,6 @@ impl<T: DeviceData> TypedDevice<T> {
         unsafe { Device::from_raw(self.device.get()) }
     }
 
-    /// Returns the data, with the lifetime of the borrow of the device.
-    pub fn data(device: &Self) -> &T {
-        &device.data
-    }
-
     /// Returns the `DEVTYPE` of the device's uevents, if its type has one.
     pub fn type_name(&self) -> Option<&'static CStr> {
         // SAFETY: By the type invariant the device is initialised and its type is a

@@ -134,13 +134,6 @@ impl Geometry {
         })
     }
 
-    /// Returns the number of bytes from the start of the area that hold the indexes, whatever the
-    /// format.
-    pub fn discovery_len(config_size: u32) -> Result<u32, AreaTooSmall> {
-        // Smaller labels mean more slots and larger indexes.
-        Self::new(config_size, LabelFormat::V1_1).map(|geometry| 2 * geometry.index_size)
-    }
-
     /// Returns the size of the area in bytes.
     pub const fn config_size(&self) -> u32 {
         self.config_size

@@ -125,14 +125,6 @@ impl Layout {
         Self { input, output }
     }
 
-    /// Returns the bytes of the input; `word` reads the 32-bit word at an offset of the payload.
-    pub fn input_size<E>(
-        &self,
-        word: impl Fn(usize) -> Result<u32, E>,
-    ) -> Result<usize, SizeError<E>> {
-        end(self.input, 0, &word)
-    }
-
     /// Returns the bytes of the whole payload; `word` reads the 32-bit word at an offset of it.
     pub fn size<E>(&self, word: impl Fn(usize) -> Result<u32, E>) -> Result<usize, SizeError<E>> {
         end(self.output, end(self.input, 0, &word)?, &word)
@@ -142,7 +134,7 @@ impl Layout {
     /// is shorter than its input.
     pub fn split<'a>(&self, payload: &'a mut [u8]) -> Option<(&'a mut [u8], &'a mut [u8])> {
         let read = |offset| word(payload, offset).ok_or(());
-        let input = self.input_size(read).ok()?;
+        let input = end(self.input, 0, &read).ok()?;
         payload.split_at_mut_checked(input)
     }
 
