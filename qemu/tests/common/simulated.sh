@@ -76,6 +76,34 @@ save_labels() {
 	done
 }
 
+# mark_updating FILE UUID: sets the flag "updating" of the labels of this UUID in a saved label area
+# of version 1.1, whose labels have no checksum.
+mark_updating() {
+	perl -e '
+		my ($file, $uuid) = @ARGV;
+		open my $in, "<:raw", $file or die; local $/; my $bytes = <$in>;
+		my $key = pack "H*", $uuid =~ s/-//gr;
+		my $marked = 0;
+		for (my $at = index $bytes, $key; $at >= 0; $at = index $bytes, $key, $at + 1) {
+			substr($bytes, $at + 80, 1) = chr 8;
+			$marked++;
+		}
+		$marked or die "no label of $uuid in $file\n";
+		open my $out, ">:raw", $file or die; print $out $bytes;' "$@" || fail "the labels of $2 in $1: $?"
+}
+
+# written FILE0 FILE1: the label areas of $region have these contents, as they were when it was
+# enabled. It is enabled again.
+written() {
+	expect_ok ndctl disable-region "$region"
+	save_labels now
+	expect_ok cmp now.0 "$1"
+	expect_ok cmp now.1 "$2"
+	dmesg -C
+	expect_ok ndctl enable-region "$region"
+	wait_for_buses
+}
+
 # dimm MAPPING: prints the DIMM of this mapping of $region.
 dimm() {
 	cut -d, -f1 "$ND/$region/mapping$1"

@@ -15,39 +15,12 @@ EIO=-5
 first=11111111-1111-4111-8111-111111111111
 second=22222222-2222-4222-8222-222222222222
 
-# mark FILE UUID: sets the flag "updating" of the labels of this UUID. Labels of version 1.1 have no
-# checksum.
-mark() {
-	perl -e '
-		my ($file, $uuid) = @ARGV;
-		open my $in, "<:raw", $file or die; local $/; my $bytes = <$in>;
-		my $key = pack "H*", $uuid =~ s/-//gr;
-		my $marked = 0;
-		for (my $at = index $bytes, $key; $at >= 0; $at = index $bytes, $key, $at + 1) {
-			substr($bytes, $at + 80, 1) = chr 8;
-			$marked++;
-		}
-		$marked or die "no label of $uuid in $file\n";
-		open my $out, ">:raw", $file or die; print $out $bytes;' "$@"
-}
-
 names() {
 	ndctl list -r "$region" -N | jq -c '[.[].uuid]'
 }
 
 slots() {
 	echo "$(cat "$ND/$(dimm 0)/available_slots") $(cat "$ND/$(dimm 1)/available_slots")"
-}
-
-# written FILE0 FILE1: enabling the region has not changed the label areas.
-written() {
-	expect_ok ndctl disable-region "$region"
-	save_labels now
-	expect_ok cmp now.0 "$1"
-	expect_ok cmp now.1 "$2"
-	dmesg -C
-	expect_ok ndctl enable-region "$region"
-	wait_for_buses
 }
 
 # settled NAMES SLOTS: the namespaces have these UUIDs, this number of slots is free, and no label
@@ -90,7 +63,7 @@ save_labels second
 
 # All labels exist, with the flag.
 cp first.0 marked.0 && cp first.1 marked.1
-mark marked.0 $first && mark marked.1 $first
+mark_updating marked.0 $first && mark_updating marked.1 $first
 restore_labels marked.0 marked.1
 settled "[\"$first\"]" "$one"
 written marked.0 marked.1
@@ -98,7 +71,7 @@ rename_it other
 settled "[\"$first\"]" "$one"
 
 # A change of UUID that reached one DIMM: the old UUID is valid.
-cp second.0 half.0 && mark half.0 $second
+cp second.0 half.0 && mark_updating half.0 $second
 restore_labels half.0 first.1
 settled "[\"$first\"]" "$one"
 written half.0 first.1

@@ -24,28 +24,7 @@ mark() {
 		perl "${LIB%/*}/labels.pl" "$1" $first flags=8 || fail "labels.pl: $?"
 		return
 	fi
-	perl -e '
-		my ($file, $uuid) = @ARGV;
-		open my $in, "<:raw", $file or die; local $/; my $bytes = <$in>;
-		my $key = pack "H*", $uuid =~ s/-//gr;
-		my $marked = 0;
-		for (my $at = index $bytes, $key; $at >= 0; $at = index $bytes, $key, $at + 1) {
-			substr($bytes, $at + 80, 1) = chr 8;
-			$marked++;
-		}
-		$marked or die "no label of $uuid in $file\n";
-		open my $out, ">:raw", $file or die; print $out $bytes;' "$1" $first || fail "no label: $?"
-}
-
-# written FILE0 FILE1: the label areas have these contents.
-written() {
-	expect_ok ndctl disable-region "$region"
-	save_labels now
-	expect_ok cmp now.0 "$1"
-	expect_ok cmp now.1 "$2"
-	dmesg -C
-	expect_ok ndctl enable-region "$region"
-	wait_for_buses
+	mark_updating "$1" $first
 }
 
 # found WHEN: the namespace exists, with its data.
