@@ -6,13 +6,14 @@
 //! It is no driver: it is correct only as long as each thread has sectors of its own and no thread
 //! reads. It shows how close to the goals any implementation can come on the machine at hand.
 //!
-//! | Step of a batch | for each sector |
-//! |---|---|
-//! | prepare | the map word is read; the word that the lane changed last is flushed; first half of the flog slot, flushed; data by non-temporal stores |
-//! | fence | |
-//! | commit | second half of the flog slot, flushed |
-//! | fence | |
-//! | update the map | the map word is stored |
+//! A batch, for each of its sectors:
+//!
+//! 1. The map word is read. The word that the lane changed last is flushed. The first half of the
+//!    flog slot is stored and flushed, the data by non-temporal stores.
+//! 2. Fence.
+//! 3. The second half of the flog slot is stored and flushed.
+//! 4. Fence.
+//! 5. The map word is stored.
 
 use crate::{
     medium::Medium,

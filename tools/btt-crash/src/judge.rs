@@ -7,7 +7,7 @@
 //! | Does the engine open it? | [`Btt::open`] of the real engine |
 //! | Does another driver come to the same result? | [`foreign::recover`], lanes in both orders |
 //! | Is every block mapped or free, once? | [`foreign::check_namespace`] |
-//! | Is recovery itself safe from power failures? | each image before each of its fences comes to the same |
+//! | Is recovery itself safe from power failures? | all images before its fences come to the same |
 //! | Does a second recovery change nothing? | opened again |
 //!
 //! A BTT with a flog group that cannot be read must be refused and left unchanged. An arena with a

@@ -12,7 +12,8 @@
 //!   linux-7.2.12/            source of the kernel
 //!   rust-src-1.95.0/         source of `core`, where the toolchain has none
 //!   bindgen-0.72.1/bin/
-//!   kernel-<key>/            built in place, because its path is in its files; complete when `.complete` exists
+//!   kernel-<key>/            built in place, because its path is in its files; complete when
+//!                            `.complete` exists
 //!   guest-<key>.squashfs     root file system of the guest
 //!   answer-<test>-<key>      what the C stack said to a test
 //!   apt/                     private state of apt

@@ -138,7 +138,7 @@ fn first(lines: &[String]) -> String {
 
 /// Returns the lines of comments and prose that are too long, and could be shorter.
 ///
-/// Code blocks and tables are left out, and lines that consist of one word or link.
+/// Code blocks are left out, tables of Markdown, and lines that consist of one word or link.
 fn long_lines(language: Language, text: &str) -> Vec<LongLine> {
     let mut long = Vec::new();
     let mut in_block_comment = false;
@@ -152,9 +152,10 @@ fn long_lines(language: Language, text: &str) -> Vec<LongLine> {
             in_code = !in_code;
             continue;
         }
-        let is_code = in_code || language == Language::Markdown && prose.starts_with("    ");
+        let is_left_out = language == Language::Markdown
+            && (prose.starts_with("    ") || prose.trim_start().starts_with('|'));
         let columns = columns(line);
-        if columns > WIDTH && !is_code && !prose.trim_start().starts_with('|') && can_break(prose) {
+        if columns > WIDTH && !in_code && !is_left_out && can_break(prose) {
             long.push(LongLine { number, columns });
         }
     }
@@ -243,8 +244,10 @@ mod tests {
             "| {text} |\n    {text}\n```\n{text}\n```\n- [two words]({address}).\n{text}\n"
         );
         assert_eq!(found(Language::Markdown, &markdown), [101]);
-        let rust = format!("//! | {text} |\n//! ```text\n//! {text}\n//! ```\n/// {address}\n");
+        let rust = format!("//! ```text\n//! {text}\n//! ```\n/// {address}\n");
         assert!(found(Language::Slashes, &rust).is_empty());
+        let table = format!("//! | {text} |\n");
+        assert_eq!(found(Language::Slashes, &table), [109]);
         let ended = format!("//! ```text\n\n//! {text}\n");
         assert_eq!(found(Language::Slashes, &ended), [105]);
     }

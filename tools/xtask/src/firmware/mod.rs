@@ -13,7 +13,7 @@
 //!
 //! ```text
 //! 0        512 MiB = BASE                BASE + memory
-//! | node 0 | node 1: a file of the host | node 2: the rest of the RAM, with QEMU's own tables at its end |
+//! | node 0 | node 1: a file of the host | node 2: the rest of the RAM, QEMU's tables at its end |
 //! ```
 //!
 //! The file outlives a boot, so what the guest stores there is persistent. A word on the command
