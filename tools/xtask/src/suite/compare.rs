@@ -66,7 +66,7 @@ pub(super) fn compare(results: &Path, scripts: &[Script], outcomes: &[Outcome]) 
     comparisons
 }
 
-/// Returns what a script printed under a stack. The directories of all boots are searched.
+/// Returns what a script printed under a stack, in the order of its boots.
 pub(super) fn printed(results: &Path, stack: Stack, name: &str) -> String {
     let boots = fs::read_dir(results.join(stack.name()))
         .into_iter()
@@ -75,11 +75,14 @@ pub(super) fn printed(results: &Path, stack: Stack, name: &str) -> String {
     let file = format!("{}.out", file_name(name));
     let mut files = boots
         .map(|boot| boot.path().join(&file))
-        .filter(|file| file.exists());
+        .filter(|file| file.exists())
+        .collect::<Vec<_>>();
+    // The names of the directories end in the number of the boot.
+    files.sort_by_key(|file| (file.as_os_str().len(), file.clone()));
     files
-        .next()
-        .and_then(|file| fs::read_to_string(file).ok())
-        .unwrap_or_default()
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .collect()
 }
 
 /// Replaces each UUID by its number in order of appearance.
@@ -106,6 +109,20 @@ fn normalise(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn output_of_all_boots_counts_in_their_order() {
+        let results = tempfile::tempdir().unwrap();
+        for boot in [10, 2, 1] {
+            let boot_directory = results.path().join(format!("rust/group-test-boot{boot}"));
+            fs::create_dir_all(&boot_directory).unwrap();
+            fs::write(boot_directory.join("group-test.out"), format!("{boot}\n")).unwrap();
+            fs::write(boot_directory.join("group-other.out"), "other\n").unwrap();
+        }
+        let text = printed(results.path(), Stack::Rust, "group/test");
+        assert_eq!(text, "1\n2\n10\n");
+        assert_eq!(printed(results.path(), Stack::C, "group/test"), "");
+    }
 
     #[test]
     fn uuids_become_numbers() {

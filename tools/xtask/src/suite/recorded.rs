@@ -44,13 +44,14 @@ use std::{
 };
 
 /// Files of the checkout that a test depends on, besides its own script.
-const SURROUNDINGS: [&str; 7] = [
+const SURROUNDINGS: [&str; 8] = [
     "qemu/firmware",
     "qemu/guest",
     "qemu/tests/common",
     "tools/xtask/src/firmware",
     "tools/xtask/src/nvdimm.rs",
     "tools/xtask/src/vm.rs",
+    "tools/xtask/src/suite/compare.rs",
     "tools/xtask/src/suite/session.rs",
 ];
 
