@@ -9,7 +9,7 @@
 # every boot.
 #
 # needs: nvdimm=32M nvdimm=32M nvdimm=32M,label=128K nvdimm=32M,label=128K
-# boots: c rust c rust
+# boots: c rust c
 # timeout: 600
 . "$LIB"
 . "${LIB%/*}/devices.sh"

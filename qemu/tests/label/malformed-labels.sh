@@ -3,13 +3,14 @@
 #
 # Labels that are damaged, of unknown versions, or invalid: only the namespace concerned is refused,
 # and its neighbours are enabled with their data. Then areas with random bytes: the kernel survives.
+# `make test ARGS="--append areas=100 label/malformed-labels"` tries 100 of them.
 #
 # needs: nvdimm=128M,label=128K
 # timeout: 600
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-RANDOM_AREAS=12
+RANDOM_AREAS=$(argument areas 4)
 one=11111111-1111-4111-8111-111111111111
 two=22222222-2222-4222-8222-222222222222
 three=33333333-3333-4333-8333-333333333333

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# All modules are unloaded and loaded 20 times, with a BTT, a raw disk and an e820 range, and
+# All modules are unloaded and loaded 10 times, with a BTT, a raw disk and an e820 range, and
 # neither data nor devices are lost. The C modules are reloaded 4 times, as the reference.
 #
 # needs: nvdimm=32M nvdimm=32M
@@ -16,7 +16,7 @@ uuid=$(show "$btt" uuid)
 put 3 1048576 0
 devices=$(ls "$ND" | grep -Ev '^(btt|pfn|dax)')
 
-turns=20
+turns=10
 [ "$STACK" = rust ] || turns=4
 for turn in $(seq $turns); do
 	unload_modules

@@ -7,6 +7,7 @@
 # needs: nvdimm=96M,label=128K nvdimm=32M
 # stacks: rust c
 # compare
+# tags: slow
 # boots: 1
 # timeout: 600
 . "$LIB"

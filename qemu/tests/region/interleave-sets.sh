@@ -9,6 +9,7 @@
 # firmware: interleaved swapped shrunk interleaved
 # stacks: rust c
 # compare
+# tags: slow
 # boots: 4
 # timeout: 240
 . "$LIB"

@@ -11,7 +11,7 @@
 . "$LIB"
 . "${LIB%/*}/devices.sh"
 
-steps=${1:-1500}
+steps=${1:-800}
 
 cat >file.toml <<-END
 	flen = 4194304

@@ -7,6 +7,7 @@
 # `make test ARGS="--iterations 20 stress/namespace-churn"` does it 20 times.
 #
 # needs: nvdimm=352M,label=128K
+# tags: slow
 # boots: rust c rust
 # timeout: 600
 . "$LIB"

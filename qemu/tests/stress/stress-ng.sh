@@ -8,6 +8,7 @@
 #
 # needs: nvdimm=384M
 # stacks: rust c
+# tags: slow
 # timeout: 400
 . "$LIB"
 . "${LIB%/*}/devices.sh"

@@ -220,9 +220,9 @@ impl Chain {
             number: None,
         };
         vec![
-            chain(Stack::Rust, Kind::Plain, 512, 6),
-            chain(Stack::Rust, Kind::Plain, 4096, 6),
-            chain(Stack::Rust, Kind::Labelled, 4096, 6),
+            chain(Stack::Rust, Kind::Plain, 512, 4),
+            chain(Stack::Rust, Kind::Plain, 4096, 4),
+            chain(Stack::Rust, Kind::Labelled, 4096, 4),
             chain(Stack::Rust, Kind::Interleaved, 4096, 3),
             chain(Stack::C, Kind::Plain, 512, 2),
         ]
