@@ -21,7 +21,7 @@ use crate::set::SetIdentity;
 use core::fmt;
 use nd_format::{
     label::{
-        area::{
+        bytes::{
             range,
             range_mut, //
         },

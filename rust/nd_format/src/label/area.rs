@@ -3,6 +3,7 @@
 //! Reading a label area.
 
 use super::{
+    bytes::range,
     extent::Extent,
     geometry::IndexCopy,
     index,
@@ -167,16 +168,4 @@ impl<'a> LabelArea<'a> {
             .and_then(|offset| range(self.bytes, offset, geometry.label_len()))
             .unwrap_or(&[])
     }
-}
-
-/// Returns `len` bytes from `offset`.
-pub fn range(bytes: &[u8], offset: u32, len: u32) -> Option<&[u8]> {
-    let offset = usize::try_from(offset).ok()?;
-    bytes.get(offset..offset.checked_add(usize::try_from(len).ok()?)?)
-}
-
-/// Returns `len` bytes from `offset` for writing.
-pub fn range_mut(bytes: &mut [u8], offset: u32, len: u32) -> Option<&mut [u8]> {
-    let offset = usize::try_from(offset).ok()?;
-    bytes.get_mut(offset..offset.checked_add(usize::try_from(len).ok()?)?)
 }

@@ -14,7 +14,7 @@
 //! until the administrator restores it from a backup or initialises it.
 
 use super::{
-    area::range,
+    bytes::range,
     geometry::{
         AreaTooSmall,
         Geometry,

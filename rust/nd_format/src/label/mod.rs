@@ -12,7 +12,8 @@
 //!
 //! The module owns no memory and takes no lock. The caller owns the bytes.
 
-pub mod area;
+mod area;
+pub mod bytes;
 mod class;
 mod cookies;
 mod extent;
