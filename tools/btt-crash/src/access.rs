@@ -283,3 +283,15 @@ impl std::fmt::Display for Request {
         Ok(())
     }
 }
+
+/// The end of the accesses up to the next question.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// A question.
+    Ask(Question),
+    /// Nothing.
+    Return(Result),
+}
+
+/// A point in a program.
+pub(crate) type Node = u32;

@@ -14,9 +14,10 @@ use crate::{
         Access,
         Answer,
         Block,
+        End,
         First,
         Map,
-        Question,
+        Node,
         Request,
         Result, //
     },
@@ -35,9 +36,6 @@ use rustc_hash::FxHashMap;
 /// Encodings that each run is done in, spread over all of them.
 const VARIETIES: [usize; 4] = [0, 7, 14, 21];
 
-/// A point in a program.
-pub(crate) type Node = u32;
-
 /// The request and the answers that lead to a point.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Key {
@@ -50,15 +48,6 @@ pub(crate) struct Stretch {
     key: Key,
     pub(crate) accesses: Vec<Access>,
     pub(crate) end: End,
-}
-
-/// The end of a stretch.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum End {
-    /// A question.
-    Ask(Question),
-    /// Nothing.
-    Return(Result),
 }
 
 /// A renaming of blocks, sectors and lanes.

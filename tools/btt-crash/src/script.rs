@@ -11,6 +11,7 @@ use crate::{
         Access,
         Answer,
         Block,
+        End,
         First,
         Kind,
         Question,
@@ -25,7 +26,6 @@ use crate::{
         Place,
         WORDS_OF_LINE, //
     },
-    program::End,
     state::members, //
 };
 use btt_engine::{

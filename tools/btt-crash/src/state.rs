@@ -8,6 +8,7 @@ use crate::{
         Block,
         First,
         Map,
+        Node,
         Second,
         Value,
         TOKEN_LOST,
@@ -15,8 +16,7 @@ use crate::{
     },
     cell::Cell,
     image::Lost,
-    layout::Layout,
-    program::Node, //
+    layout::Layout, //
 };
 
 /// Number of threads.

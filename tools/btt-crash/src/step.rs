@@ -19,6 +19,7 @@ use crate::{
     access::{
         Access,
         Answer,
+        End,
         Failure,
         First,
         Kind,
@@ -40,10 +41,7 @@ use crate::{
         Layout,
         WORDS_OF_LINE, //
     },
-    program::{
-        End,
-        Programs, //
-    },
+    program::Programs,
     state::{
         contents,
         Running,
