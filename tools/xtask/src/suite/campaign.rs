@@ -3,6 +3,7 @@
 //! `make powercut`: a given number of power cuts, in chains of all kinds.
 
 use super::{
+    context::Context,
     plan::Job,
     powercut::{
         Chain,
@@ -64,7 +65,11 @@ pub(crate) fn run(campaign: &Campaign) -> Result<ExitCode> {
     let files = GuestFiles::prepare(&machine, &BTreeSet::from([Stack::Rust, Stack::C]))?;
     let seed = campaign.seed.unwrap_or_else(rand::random);
     println!("            seed of this campaign: {seed}");
-    let run = Run::new(&machine, files, Results::create()?);
+    let run = Run::new(Context {
+        machine: &machine,
+        files,
+        results: Results::create()?,
+    });
     let jobs = chains(campaign.cuts, seed).map(Job::PowerCuts).collect();
     let total = u64::from(campaign.cuts);
     let outcomes = ui::step("power cuts", |step| {
@@ -88,7 +93,10 @@ pub(crate) fn run(campaign: &Campaign) -> Result<ExitCode> {
     outcomes
         .iter()
         .for_each(|outcome| tally.count(&outcome.verdict));
-    println!("            results: {}", run.results.path().display());
+    println!(
+        "            results: {}",
+        run.context.results.path().display()
+    );
     Ok(tally.close())
 }
 

@@ -12,6 +12,7 @@
 
 pub(crate) mod campaign;
 mod compare;
+mod context;
 mod leaks;
 pub(crate) mod media;
 mod plan;
@@ -44,6 +45,7 @@ use anyhow::{
     ensure,
     Result, //
 };
+use context::Context;
 use plan::Job;
 use powercut::Chain;
 use recorded::Records;
@@ -279,7 +281,11 @@ fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Resu
         }
     }
     let jobs = plan::plan(&to_run, chains, selection.stack);
-    let run = Run::new(machine, files, results);
+    let run = Run::new(Context {
+        machine,
+        files,
+        results,
+    });
     outcomes.extend(run.all(jobs, selection.jobs)?);
     if let Some(records) = &records {
         for script in &scripts {
@@ -290,12 +296,16 @@ fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Resu
             if passed.any(|outcome| outcome.name == name) {
                 records.keep(
                     script,
-                    &compare::printed(run.results.path(), Stack::C, &script.name),
+                    &compare::printed(run.context.results.path(), Stack::C, &script.name),
                 )?;
             }
         }
     }
-    outcomes.extend(compare::compare(run.results.path(), &scripts, &outcomes));
+    outcomes.extend(compare::compare(
+        run.context.results.path(),
+        &scripts,
+        &outcomes,
+    ));
     if flavour == Flavour::Ordinary {
         slow::record(&all, &outcomes)?;
     }
@@ -303,7 +313,10 @@ fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Resu
     outcomes
         .iter()
         .for_each(|outcome| tally.count(&outcome.verdict));
-    println!("            results: {}", run.results.path().display());
+    println!(
+        "            results: {}",
+        run.context.results.path().display()
+    );
     report::print_failures(&outcomes);
     Ok(tally)
 }

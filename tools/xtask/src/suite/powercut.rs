@@ -13,13 +13,10 @@
 //! image after its last cut is kept.
 
 use super::{
+    context::Context,
     media::Media,
     report::Verdict,
     results::file_name,
-    run::{
-        traces,
-        Run, //
-    },
     script::{
         Hardware,
         NvdimmNeed, //
@@ -47,7 +44,7 @@ use crate::{
 use anyhow::{
     bail,
     ensure,
-    Context,
+    Context as _,
     Result, //
 };
 use rand::{
@@ -272,7 +269,7 @@ impl Chain {
     }
 
     /// Runs the chain: one boot for each cut, some that only read, and a last one that only reads.
-    pub(super) fn run(&self, run: &Run<'_>) -> Result<Verdict> {
+    pub(super) fn run(&self, context: &Context<'_>) -> Result<Verdict> {
         let media = Media::create(&self.hardware())?;
         let mut random = StdRng::seed_from_u64(self.seed);
         let mut stamps = Stamps::default();
@@ -282,10 +279,10 @@ impl Chain {
             boot += 1;
             let plan = self.draw(&mut random, boot, cuts);
             loads.push(plan.load);
-            let reason = match self.boot(run, &media, plan, &mut stamps) {
+            let reason = match self.boot(context, &media, plan, &mut stamps) {
                 Ok(Survived::Halted) if cuts == self.cuts => break,
                 Ok(Survived::Halted) => continue,
-                Ok(Survived::Cut) => match self.check_image(run, media.file(0)) {
+                Ok(Survived::Cut) => match self.check_image(context, media.file(0)) {
                     Ok(()) => {
                         cuts += 1;
                         CUTS.fetch_add(1, Ordering::Relaxed);
@@ -296,8 +293,8 @@ impl Chain {
                 Err(reason) => reason,
             };
             process::check_interrupt()?;
-            let kept =
-                run.output_directory(self.stack, &file_name(&format!("{}-kept", self.name())))?;
+            let kept = context
+                .output_directory(self.stack, &file_name(&format!("{}-kept", self.name())))?;
             fs::copy(media.file(0), kept.join("nvdimm0")).context("cannot keep the image")?;
             let seed = self.seed;
             let place = kept.display();
@@ -340,16 +337,16 @@ impl Chain {
     /// Runs one boot up to its cut, or to its end.
     fn boot(
         &self,
-        run: &Run<'_>,
+        context: &Context<'_>,
         media: &Media,
         plan: Plan,
         stamps: &mut Stamps,
     ) -> Result<Survived> {
         let name = file_name(&format!("{}-boot{}", self.name(), plan.manner.epoch));
-        let output = run.output_directory(self.stack, &name)?;
+        let output = context.output_directory(self.stack, &name)?;
         let mut session = Session::boot(Boot {
-            machine: run.machine,
-            files: &run.files,
+            machine: context.machine,
+            files: &context.files,
             stack: plan.stack,
             hardware: &self.hardware(),
             media,
@@ -361,7 +358,7 @@ impl Chain {
             return Ok(Survived::Cut);
         }
         let cycle = self.cycle(&mut session, &output, plan, stamps);
-        cycle.map_err(|reason| match traces(&session, GROUP) {
+        cycle.map_err(|reason| match session.traces(GROUP) {
             nothing if nothing.is_empty() => reason,
             traces => reason.context(traces),
         })?;
@@ -427,9 +424,9 @@ impl Chain {
 
     /// Checks the image with `btt check`. It must be good, or good once interrupted writes are
     /// finished.
-    fn check_image(&self, run: &Run<'_>, image: &Path) -> Result<()> {
+    fn check_image(&self, context: &Context<'_>, image: &Path) -> Result<()> {
         let cut_out;
-        let mut check = Command::new(run.files.of(self.stack)?.tools.join("btt"));
+        let mut check = Command::new(context.files.of(self.stack)?.tools.join("btt"));
         check.arg("check");
         match self.kind.namespace() {
             None => check.arg(image),

@@ -3,6 +3,7 @@
 //! Workers, which take jobs from a queue, boot guests for them and report the verdict on each test.
 
 use super::{
+    context::Context,
     leaks,
     media::Media,
     plan::Job,
@@ -11,10 +12,7 @@ use super::{
         Outcome,
         Verdict, //
     },
-    results::{
-        file_name,
-        Results, //
-    },
+    results::file_name,
     script::{
         Boots,
         Hardware,
@@ -30,21 +28,15 @@ use super::{
 };
 use crate::{
     kernel::Flavour,
-    modules::{
-        GuestFiles,
-        Stack, //
-    },
-    process,
-    setup::Machine, //
+    modules::Stack,
+    process, //
 };
 use anyhow::{
     bail,
-    Context,
+    Context as _,
     Result, //
 };
 use std::{
-    fs,
-    path::PathBuf,
     sync::{
         Mutex,
         PoisonError, //
@@ -54,25 +46,18 @@ use std::{
 
 /// Exit status of a script that was skipped.
 const SKIPPED: i32 = 77;
-/// Number of lines of a script's output that are shown when it fails.
-const TAIL: usize = 40;
 
-/// The context of all jobs.
+/// A run of jobs.
 pub(super) struct Run<'a> {
-    pub(super) machine: &'a Machine,
-    pub(super) files: GuestFiles,
-    /// The directory of this run's results.
-    pub(super) results: Results,
+    pub(super) context: Context<'a>,
     outcomes: Mutex<Vec<Outcome>>,
 }
 
 impl<'a> Run<'a> {
     /// Creates a run that has not begun.
-    pub(super) fn new(machine: &'a Machine, files: GuestFiles, results: Results) -> Self {
+    pub(super) fn new(context: Context<'a>) -> Self {
         Self {
-            machine,
-            files,
-            results,
+            context,
             outcomes: Mutex::default(),
         }
     }
@@ -110,7 +95,7 @@ impl<'a> Run<'a> {
                 }
                 Some(Job::PowerCuts(chain)) => {
                     let start = Instant::now();
-                    let verdict = verdict_of(chain.run(self))?;
+                    let verdict = verdict_of(chain.run(&self.context))?;
                     self.report(&chain.name(), chain.stack, start, verdict);
                 }
             }
@@ -130,24 +115,16 @@ impl<'a> Run<'a> {
             .push(outcome);
     }
 
-    /// Creates the directory where the scripts of one boot write.
-    pub(super) fn output_directory(&self, stack: Stack, boot: &str) -> Result<PathBuf> {
-        let directory = self.results.path().join(stack.name()).join(boot);
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot create {}", directory.display()))?;
-        Ok(directory)
-    }
-
     fn shared(&self, stack: Stack, hardware: &Hardware, scripts: &[Script]) -> Result<()> {
         let mut waiting = scripts.iter().peekable();
         while let Some(first) = waiting.peek() {
             let boot = first.name.clone();
-            let output = self.output_directory(stack, &file_name(&boot))?;
+            let output = self.context.output_directory(stack, &file_name(&boot))?;
             let media = Media::create(hardware)?;
             let start = Instant::now();
             let booted = Session::boot(Boot {
-                machine: self.machine,
-                files: &self.files,
+                machine: self.context.machine,
+                files: &self.context.files,
                 stack,
                 hardware,
                 media: &media,
@@ -179,7 +156,7 @@ impl<'a> Run<'a> {
                 };
                 self.report(&script.name, stack, start, verdict);
             }
-            if usable && self.machine.kernel.flavour == Flavour::Debug {
+            if usable && self.context.machine.kernel.flavour == Flavour::Debug {
                 let start = Instant::now();
                 let verdict = verdict_of(leaks::look(&mut session))?;
                 self.report(&format!("leaks from {boot} on"), stack, start, verdict);
@@ -204,11 +181,11 @@ impl<'a> Run<'a> {
         let media = Media::create(&script.hardware)?;
         for (boot, &under) in (1..).zip(&stacks) {
             let name = format!("{}-boot{boot}", file_name(&script.name));
-            let output = self.output_directory(stack, &name)?;
+            let output = self.context.output_directory(stack, &name)?;
             let in_boot = || format!("in boot {boot}");
             let guest = Boot {
-                machine: self.machine,
-                files: &self.files,
+                machine: self.context.machine,
+                files: &self.context.files,
                 stack: under,
                 hardware: &script.hardware,
                 media: &media,
@@ -224,7 +201,9 @@ impl<'a> Run<'a> {
             let mut session = booted.with_context(in_boot)?;
             let (mut verdict, usable) =
                 one(&mut session, script, under, boot).with_context(in_boot)?;
-            if usable && verdict == Verdict::Passed && self.machine.kernel.flavour == Flavour::Debug
+            if usable
+                && verdict == Verdict::Passed
+                && self.context.machine.kernel.flavour == Flavour::Debug
             {
                 verdict = leaks::look(&mut session).with_context(in_boot)?;
             }
@@ -268,7 +247,7 @@ fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Resul
     match ending {
         Ending::Done(0) => {}
         Ending::Done(SKIPPED) => {
-            let reason = tail(&session.written(&name, "err"), 1);
+            let reason = session.last_line(&name, "err");
             let usable = session.unload().is_ok();
             return Ok((Verdict::Skipped(reason), usable));
         }
@@ -285,7 +264,7 @@ fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Resul
     }
     reasons.extend(session.faults(&name));
     if !reasons.is_empty() {
-        reasons.push(traces(session, &name));
+        reasons.push(session.traces(&name));
     }
     let mut usable = matches!(ending, Ending::Done(_));
     if usable {
@@ -300,26 +279,4 @@ fn one(session: &mut Session, script: &Script, stack: Stack, boot: u32) -> Resul
         Verdict::Failed(reasons.join("\n"))
     };
     Ok((verdict, usable))
-}
-
-/// Returns the ends of a script's output and of the kernel's log, for a failure's reason.
-pub(super) fn traces(session: &Session, name: &str) -> String {
-    let mut text = String::new();
-    for (kind, title) in [
-        ("err", "standard error"),
-        ("out", "standard output"),
-        ("dmesg", "kernel log"),
-    ] {
-        let lines = tail(&session.written(name, kind), TAIL);
-        if !lines.is_empty() {
-            text.push_str(&format!("{title}:\n{lines}\n"));
-        }
-    }
-    text
-}
-
-/// Returns the last lines of a text.
-fn tail(text: &str, count: usize) -> String {
-    let lines = text.lines().collect::<Vec<_>>();
-    lines[lines.len().saturating_sub(count)..].join("\n")
 }

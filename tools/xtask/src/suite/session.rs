@@ -42,6 +42,9 @@ use std::{
 /// Timeout of loading or unloading all modules.
 const MODULES_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// Number of lines of a script's output that are shown when it fails.
+const TAIL: usize = 40;
+
 /// Maximum number of attempts to boot a machine.
 const BOOTS: u32 = 3;
 
@@ -205,6 +208,27 @@ impl Session {
         self.expect(ending, "load the modules")
     }
 
+    /// Returns the ends of a script's output and of the kernel's log, for a failure's reason.
+    pub(super) fn traces(&self, name: &str) -> String {
+        let mut text = String::new();
+        for (kind, title) in [
+            ("err", "standard error"),
+            ("out", "standard output"),
+            ("dmesg", "kernel log"),
+        ] {
+            let lines = tail(&self.written(name, kind), TAIL);
+            if !lines.is_empty() {
+                text.push_str(&format!("{title}:\n{lines}\n"));
+            }
+        }
+        text
+    }
+
+    /// Returns the last line of a script's output of this kind.
+    pub(super) fn last_line(&self, name: &str, kind: &str) -> String {
+        tail(&self.written(name, kind), 1)
+    }
+
     /// Begins to load the NVDIMM modules, and cuts the power after this time, whether they are
     /// loaded by then or not.
     pub(crate) fn load_and_cut(&mut self, stack: Stack, after: Duration) -> Result<()> {
@@ -336,4 +360,10 @@ impl Session {
         process::check_interrupt()?;
         self.guest.halt()
     }
+}
+
+/// Returns the last lines of a text.
+fn tail(text: &str, count: usize) -> String {
+    let lines = text.lines().collect::<Vec<_>>();
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }
