@@ -93,11 +93,19 @@ expect_kernel_message() {
 
 # wait_for SECONDS COMMAND...: repeats a command until it succeeds.
 wait_for() {
+	within "$@" || {
+		shift
+		fail "'$*' does not come true"
+	}
+}
+
+# within SECONDS COMMAND...: repeats a command until it succeeds. Fails when the time is over.
+within() {
 	_tries=$(($1 * 10))
 	shift
-	while ! "$@"; do
+	until "$@"; do
 		_tries=$((_tries - 1))
-		[ "$_tries" -gt 0 ] || fail "'$*' does not come true"
+		[ "$_tries" -gt 0 ] || return 1
 		sleep 0.1
 	done
 }

@@ -35,7 +35,7 @@ for process in $binders; do
 done
 rm hogging
 
-for turn in $(seq "$(argument turns 8)"); do
+for turn in $(seq "$(argument turns 20)"); do
 	modprobe nfit
 	settle
 	! enabled region0 || unbind region0

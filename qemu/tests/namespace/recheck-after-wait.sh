@@ -25,6 +25,7 @@ IOCTL=16
 # The CPU time in nanoseconds that the scheduler reserves for processes without a real-time
 # priority. It is 0 while a probe is stalled.
 RESERVE=/sys/kernel/debug/sched/fair_server/cpu1/runtime
+[ -e $RESERVE ] || skip "this kernel has no setting for the CPU time of other processes"
 
 # binder: binds each device that standard input names, and writes `ok` or `failed` to btt.bound.
 binder() {
@@ -65,17 +66,6 @@ chrt --fifo --pid 50 "$hog"
 taskset -c -p 0 $$ >/dev/null
 chrt --reset-on-fork --fifo --pid 5 $$
 reserve=$(cat $RESERVE)
-
-# within SECONDS COMMAND...: repeats a command until it succeeds, or fails when the time is over.
-within() {
-	_left=$(($1 * 10))
-	shift
-	until "$@"; do
-		_left=$((_left - 1))
-		[ "$_left" -gt 0 ] || return 1
-		sleep 0.1
-	done
-}
 
 # begin_stall: binds $btt, and stalls the probe. The test must not end before end_stall, so what it
 # does meanwhile cannot fail.

@@ -284,14 +284,14 @@ impl std::fmt::Display for Request {
     }
 }
 
-/// The end of the accesses up to the next question.
+/// What ends the accesses that need no answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum End {
-    /// A question.
+    /// A question, whose answer decides how the request goes on.
     Ask(Question),
-    /// Nothing.
+    /// The end of the request.
     Return(Result),
 }
 
-/// A point in a program.
+/// A point in a program: an index of [`crate::program::Programs`].
 pub(crate) type Node = u32;

@@ -79,9 +79,10 @@ pub(super) fn printed(results: &Path, stack: Stack, name: &str) -> String {
         .collect::<Vec<_>>();
     // The names of the directories end in the number of the boot.
     files.sort_by_key(|file| (file.as_os_str().len(), file.clone()));
-    files
-        .iter()
-        .filter_map(|file| fs::read_to_string(file).ok())
+    // Bytes that are no text count, too.
+    let texts = files.iter().filter_map(|file| fs::read(file).ok());
+    texts
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
         .collect()
 }
 
@@ -116,11 +117,12 @@ mod tests {
         for boot in [10, 2, 1] {
             let boot_directory = results.path().join(format!("rust/group-test-boot{boot}"));
             fs::create_dir_all(&boot_directory).unwrap();
-            fs::write(boot_directory.join("group-test.out"), format!("{boot}\n")).unwrap();
+            let text = [b"\xff", boot.to_string().as_bytes()].concat();
+            fs::write(boot_directory.join("group-test.out"), text).unwrap();
             fs::write(boot_directory.join("group-other.out"), "other\n").unwrap();
         }
         let text = printed(results.path(), Stack::Rust, "group/test");
-        assert_eq!(text, "1\n2\n10\n");
+        assert_eq!(text, "\u{fffd}1\u{fffd}2\u{fffd}10");
         assert_eq!(printed(results.path(), Stack::C, "group/test"), "");
     }
 

@@ -208,27 +208,6 @@ impl Session {
         self.expect(ending, "load the modules")
     }
 
-    /// Returns the ends of a script's output and of the kernel's log, for a failure's reason.
-    pub(super) fn traces(&self, name: &str) -> String {
-        let mut text = String::new();
-        for (kind, title) in [
-            ("err", "standard error"),
-            ("out", "standard output"),
-            ("dmesg", "kernel log"),
-        ] {
-            let lines = tail(&self.written(name, kind), TAIL);
-            if !lines.is_empty() {
-                text.push_str(&format!("{title}:\n{lines}\n"));
-            }
-        }
-        text
-    }
-
-    /// Returns the last line of a script's output of this kind.
-    pub(super) fn last_line(&self, name: &str, kind: &str) -> String {
-        tail(&self.written(name, kind), 1)
-    }
-
     /// Begins to load the NVDIMM modules, and cuts the power after this time, whether they are
     /// loaded by then or not.
     pub(crate) fn load_and_cut(&mut self, stack: Stack, after: Duration) -> Result<()> {
@@ -325,6 +304,27 @@ impl Session {
     pub(crate) fn written(&self, name: &str, kind: &str) -> String {
         let bytes = fs::read(self.run.join(format!("{name}.{kind}"))).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Returns the ends of a script's output and of the kernel's log, for a failure's reason.
+    pub(super) fn traces(&self, name: &str) -> String {
+        let mut text = String::new();
+        for (kind, title) in [
+            ("err", "standard error"),
+            ("out", "standard output"),
+            ("dmesg", "kernel log"),
+        ] {
+            let lines = tail(&self.written(name, kind), TAIL);
+            if !lines.is_empty() {
+                text.push_str(&format!("{title}:\n{lines}\n"));
+            }
+        }
+        text
+    }
+
+    /// Returns the last line of a script's output of this kind.
+    pub(super) fn last_line(&self, name: &str, kind: &str) -> String {
+        tail(&self.written(name, kind), 1)
     }
 
     /// Returns the lines of the kernel's log during a script that report a fault of the kernel.
