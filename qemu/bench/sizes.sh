@@ -23,10 +23,10 @@ expect_eq "the error of making a BTT" "$(driver bind nd_pmem "$btt")" ok
 made=$((($(now) - start) / 1000000))
 unbind "$btt"
 settle
-udevadm settle
+udev_settle
 before=$(free_memory)
 start=$(now)
 expect_eq "the error of attaching a BTT" "$(driver bind nd_pmem "$btt")" ok
 attached=$((($(now) - start) / 1000000))
-udevadm settle
+udev_settle
 echo "$made $attached $((before - $(free_memory)))"

@@ -27,19 +27,19 @@ load() {
 	for wait in /sys/bus/nd/devices/ndbus*/wait_probe /sys/class/nd/ndctl*/device/wait_probe; do
 		[ -e "$wait" ] && read -r _ <"$wait"
 	done
-	udevadm settle --timeout=60
+	udev_settle 60
 }
 
 # udevd may load a module again while it handles events, so wait until it is idle. Enabled regions
 # hold a reference to their provider, so unbind them.
 unload() {
-	udevadm settle --timeout=60
+	udev_settle 60
 	for region in /sys/bus/nd/drivers/nd_region/region*; do
 		[ -e "$region" ] && echo "${region##*/}" >/sys/bus/nd/drivers/nd_region/unbind
 	done
 	# shellcheck disable=SC2086
 	remove_modules $MODULES || return 1
-	udevadm settle --timeout=60
+	udev_settle 60
 }
 
 # Removes what a script left: mounts, and processes with files open on them.

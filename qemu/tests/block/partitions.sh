@@ -60,9 +60,9 @@ label() {
 }
 
 reread() {
-	udevadm settle
+	udev_settle
 	blockdev --rereadpt "/dev/$disk"
-	udevadm settle
+	udev_settle
 }
 
 # part NUMBER: prints the name of a partition of $disk.
@@ -152,7 +152,7 @@ any_disk() {
 	done
 	expect_file_system 2
 	parted -s "/dev/$disk" mklabel msdos >parted.log 2>&1
-	udevadm settle
+	udev_settle
 }
 
 # small_sectors: partitions begin and end anywhere.

@@ -127,7 +127,7 @@ volumes() {
 	lvm vgchange -an test
 
 	# A disk is missing.
-	udevadm settle
+	udev_settle
 	unbind "$3"
 	filter="\"a|^/dev/$1\$|\","
 	lvm_ vgchange -ay test || :

@@ -22,7 +22,7 @@ namespace=namespace0.0
 unbind "$namespace"
 bytes=$(show "$namespace" size)
 # udev takes longer for each disk than all programs here, and ndctl waits for it.
-udevadm settle
+udev_settle
 udevadm control --exit
 trap '/usr/lib/systemd/systemd-udevd --daemon' EXIT
 

@@ -21,7 +21,7 @@ counter() {
 make_btt namespace0.0 4096
 expect_eq "statistics of a new disk" "$(cat "/sys/block/$disk/queue/iostats")" 0
 echo 1 >"/sys/block/$disk/queue/iostats"
-udevadm settle
+udev_settle
 before=$(requests 5):$(requests 7)
 batches=$(counter write_batches) fences=$(counter write_fences) sectors=$(counter sectors_written)
 expect_eq "what was written to a new disk" "$sectors" 0
@@ -29,7 +29,7 @@ dd if=/dev/zero of="/dev/$disk" bs=64K count=8 oflag=direct 2>dd.log
 expected=$(echo "$before" | awk -F: '{ print $1 + 8 ":" $2 + 8 * 128 }')
 expect_eq "writes, and their sectors" "$(requests 5):$(requests 7)" "$expected"
 # udev reads what has been written.
-udevadm settle
+udev_settle
 before=$(requests 1):$(requests 3)
 dd if="/dev/$disk" of=read bs=4K count=5 iflag=direct 2>dd.log
 expected=$(echo "$before" | awk -F: '{ print $1 + 5 ":" $2 + 5 * 8 }')

@@ -24,7 +24,7 @@ no_raw_access namespace0.0
 
 echo 1 >"$events/enable"
 detect namespace0.0
-udevadm settle
+udev_settle
 number=$(lsblk -dnro MAJ:MIN "/dev/$disk" | tr : ,)
 echo >tracefs/trace
 dd if=/dev/zero of="/dev/$disk" bs=8K count=1 seek=2 oflag=direct 2>dd.log

@@ -195,11 +195,11 @@ kernel_memory() {
 load_modules() {
 	modprobe -a nfit nd_e820 nd_btt nd_pmem
 	settle
-	udevadm settle
+	udev_settle
 }
 
 unload_modules() {
-	udevadm settle
+	udev_settle
 	for _region in /sys/bus/nd/drivers/nd_region/region*; do
 		[ ! -e "$_region" ] || unbind "${_region##*/}"
 	done

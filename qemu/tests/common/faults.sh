@@ -25,7 +25,7 @@ echo N >/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait
 echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
 
 # udev would load modules and open disks at arbitrary times.
-udevadm settle
+udev_settle
 udevadm control --exit
 trap '/usr/lib/systemd/systemd-udevd --daemon' EXIT
 

@@ -110,6 +110,22 @@ within() {
 	done
 }
 
+# udev_settle [SECONDS]: waits until udevd has handled all events. In some 10,000 calls, udevd has
+# closed the connection once before it answered ("Broken pipe"), in a guest just booted. As long as
+# udevd lives, such a call is repeated.
+udev_settle() {
+	for _try in 1 2; do
+		udevadm settle --timeout="${1:-120}" && return
+		pgrep -x systemd-udevd >/dev/null || {
+			echo "udevd has ended" >&2
+			dmesg | grep -E 'udev|segfault|traps:|Out of memory' | tail -n 5 >&2
+			return 1
+		}
+		echo "udevadm settle failed, attempt $_try" >&2
+	done
+	return 1
+}
+
 # remove_modules MODULE...: removes those that are loaded, in this order.
 remove_modules() {
 	_loaded=" $(cut -d ' ' -f 1 /proc/modules | tr '\n' ' ')"

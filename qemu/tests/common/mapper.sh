@@ -20,7 +20,7 @@ there() {
 
 # drop NAME: removes the device. udev may have it open.
 drop() {
-	udevadm settle
+	udev_settle
 	dmsetup remove --retry "$1" || fail "dmsetup remove $1: $?"
 }
 

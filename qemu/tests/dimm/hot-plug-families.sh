@@ -33,7 +33,7 @@ echo "nmem0: $(size_of_labels nmem0)"
 plug
 wait_for 60 test -e "$ND/region1"
 settle
-udevadm settle
+udev_settle
 wait_for 10 test -c /dev/nmem1
 expect_eq "the size of the labels of the new DIMM" "$(size_of_labels nmem1)" 131072
 echo "nmem0: $(size_of_labels nmem0)"

@@ -20,7 +20,7 @@ plug_in() {
 	wait_for 60 test -e "$ND/$1"
 	settle
 	wait_for 20 test -b "/dev/pmem${1#region}"
-	udevadm settle
+	udev_settle
 }
 
 # A process writes to the existing disk all the time.

@@ -27,7 +27,7 @@ round() {
 # without_udev and with_udev: stop and start udev, which takes longer for each new disk than
 # everything else here.
 without_udev() {
-	udevadm settle
+	udev_settle
 	udevadm control --exit
 	# Reached only if a round fails.
 	trap 'with_udev; unload_simulated; exit 1' EXIT

@@ -61,7 +61,7 @@ done
 
 modprobe nfit
 settle
-udevadm settle
+udev_settle
 wait_for 20 test -b /dev/pmem0
 exec 4</dev/ndctl0 5</dev/nmem0 6</dev/pmem0
 unbind region0

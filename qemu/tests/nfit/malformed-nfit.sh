@@ -23,7 +23,7 @@ CD_BYTES=$((4194304 + 2048))
 unload_simulated
 modprobe nfit_test cd_excess=2048 bad_hint=2
 wait_for_buses
-udevadm settle
+udev_settle
 
 cd_region=$(region_at 0x148000000)
 [ -n "$cd_region" ] || fail "there is no region for the CD"
