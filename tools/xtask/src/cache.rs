@@ -15,6 +15,8 @@
 //!   kernel-<key>/            built in place, because its path is in its files; complete when
 //!                            `.complete` exists
 //!   guest-<key>.squashfs     root file system of the guest
+//!   busybox-trixie           the program of initramfs
+//!   initramfs-<key>.cpio     for guests with a distribution's kernel
 //!   answer-<test>-<key>      what the C stack said to a test
 //!   apt/                     private state of apt
 //!   locks/ logs/ tmp/

@@ -27,7 +27,7 @@ use std::{
 };
 
 /// The release in the guest: the first whose ndctl has all commands that are tested.
-const SUITE: &str = "trixie";
+pub(crate) const SUITE: &str = "trixie";
 
 /// Packages whose programs the tests run.
 const PACKAGES: [&str; 20] = [

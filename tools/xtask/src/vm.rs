@@ -77,6 +77,8 @@ struct Share {
 pub(crate) struct Setup {
     kernel: PathBuf,
     image: PathBuf,
+    /// The initramfs, for a kernel that has as modules what the image needs.
+    pub(crate) initramfs: Option<PathBuf>,
     pub(crate) accelerator: Accelerator,
     pub(crate) cpus: u32,
     pub(crate) memory: u64,
@@ -119,6 +121,7 @@ impl Setup {
         Self {
             kernel,
             image,
+            initramfs: None,
             accelerator,
             cpus: 2,
             memory: 1024 * MIB,
@@ -173,6 +176,9 @@ impl Setup {
             .arg(&self.kernel)
             .arg("-append")
             .arg(self.kernel_command_line());
+        if let Some(initramfs) = &self.initramfs {
+            command.arg("-initrd").arg(initramfs);
+        }
         command.arg("-drive").arg(option(
             "if=none,id=root,format=raw,readonly=on,file=",
             &self.image,
