@@ -17,6 +17,7 @@
 //!   guest-<key>.squashfs     root file system of the guest
 //!   busybox-trixie           the program of initramfs
 //!   initramfs-<key>.cpio     for guests with a distribution's kernel
+//!   vmlinux-<key>            a distribution's kernel, uncompressed
 //!   answer-<test>-<key>      what the C stack said to a test
 //!   apt/                     private state of apt
 //!   locks/ logs/ tmp/

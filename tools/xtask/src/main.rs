@@ -44,6 +44,8 @@ mod toolchain;
 mod ui;
 mod units;
 mod vm;
+#[expect(dead_code, reason = "no command boots a distribution's kernel yet")]
+mod vmlinux;
 
 use anyhow::Result;
 use clap::{
