@@ -7,6 +7,12 @@
 pub(crate) enum Accelerator {
     Kvm,
     Tcg,
+    /// The CPUs of the guest take turns in one thread.
+    ///
+    /// For kernels with `JUMP_LABEL`, which patch their code while other CPUs run it. With a thread
+    /// for each CPU, a boot of Debian's kernel was seen to crash in such code.
+    #[expect(dead_code, reason = "no command boots a distribution's kernel yet")]
+    SerialTcg,
     /// One thread, and a clock that counts the instructions executed.
     CountingTcg,
 }
@@ -17,6 +23,7 @@ impl Accelerator {
         match self {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
             Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::SerialTcg => &["-accel", "tcg,thread=single", "-cpu", "max"],
             Self::CountingTcg => &[
                 "-accel",
                 "tcg,thread=single",
