@@ -37,23 +37,26 @@ use core::{
     fmt,
     mem, //
 };
-use nd_format::btt::{
-    flog::{
-        RawSlot,
-        HALF_SIZE,
-        SLOTS,
-        SLOT_SIZE, //
+use nd_format::{
+    btt::{
+        flog::{
+            RawSlot,
+            HALF_SIZE,
+            SLOTS,
+            SLOT_SIZE, //
+        },
+        geometry::{
+            FLOG_GROUP_SIZE,
+            MAP_ENTRY_SIZE, //
+        },
+        FlogEntry,
+        FlogLayout,
+        Info,
+        LayoutDetector,
+        MapEntry,
+        MapState, //
     },
-    geometry::{
-        FLOG_GROUP_SIZE,
-        MAP_ENTRY_SIZE, //
-    },
-    FlogEntry,
-    FlogLayout,
-    Info,
-    LayoutDetector,
-    MapEntry,
-    MapState, //
+    sort::sort_by_key, //
 };
 
 /// The most lanes that an arena may have: far more than drivers create, few enough to keep in
@@ -173,7 +176,7 @@ impl Plan {
         for block in self.unfinished.iter().map(|entry| entry.new) {
             blocks.push(block)?;
         }
-        blocks.sort_unstable();
+        sort_by_key(&mut blocks, |block| *block);
         match blocks.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => Err(OpenError::SharedFreeBlock {
                 arena,
@@ -192,7 +195,7 @@ impl Plan {
     /// Takes the flog entries of the interrupted writes, ordered by sector.
     pub(crate) fn take_unfinished(&mut self) -> Result<Slots<FlogEntry>, NoMemory> {
         let mut unfinished = mem::replace(&mut self.unfinished, Slots::with_capacity(0)?);
-        unfinished.sort_unstable_by_key(|entry| entry.lba);
+        sort_by_key(&mut unfinished, |entry| entry.lba);
         Ok(unfinished)
     }
 

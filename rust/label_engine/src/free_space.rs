@@ -48,16 +48,15 @@ impl Mappings {
             let start = extent.start().max(mapping.start());
             Extent::between(start, extent.end().min(mapping.end()))
         };
-        reservations(area)
+        reservations(area).filter_map(move |extent| {
             // Units that a reservation beside the mapping reaches into are not free either.
-            .filter(move |extent| {
-                let units = extent.widened(self.align).unwrap_or(*extent);
-                units.overlaps(&mapping)
-            })
-            .filter_map(move |extent| {
-                let to_first = |extent: Extent| extent.moved(mapping, self.first);
-                to_first(extent).or_else(|| inside(extent).and_then(to_first))
-            })
+            let units = extent.widened(self.align).unwrap_or(extent);
+            if !units.overlaps(&mapping) {
+                return None;
+            }
+            let to_first = |extent: Extent| extent.moved(mapping, self.first);
+            to_first(extent).or_else(|| inside(extent).and_then(to_first))
+        })
     }
 }
 

@@ -109,14 +109,13 @@ impl Set<'_> {
         old: &'s Label,
     ) -> impl Iterator<Item = u64> + 's {
         let area = self.members.get(member).map(|member| member.area);
-        area.into_iter()
-            .flat_map(move |area| area.stale_labels_of(uuid))
-            .map(|stored| stored.label)
-            .filter(move |label| {
-                !label.flags.updating()
-                    && self.is_of_set(member, label)
-                    && same_contents(label, old)
-            })
-            .filter_map(move |label| self.offset(member, &label).ok())
+        let stale = area.map(|area| area.stale_labels_of(uuid));
+        stale.into_iter().flatten().filter_map(move |stored| {
+            let label = stored.label;
+            let is_like_old = !label.flags.updating()
+                && self.is_of_set(member, &label)
+                && same_contents(&label, old);
+            is_like_old.then(|| self.offset(member, &label).ok())?
+        })
     }
 }

@@ -211,14 +211,13 @@ impl<'a> Set<'a> {
                 !self.members.iter().take(number).any(earlier)
                     && self.entries_of(member, uuid).next().map(|(first, _)| first) == Some(slot)
             };
-            let entries = member.area.entries();
-            let named = entries.map(|(slot, entry)| match entry {
-                Ok(label) => (slot, label.uuid),
-                Err(damaged) => (slot, damaged.uuid),
-            });
-            named
-                .filter(move |&(slot, uuid)| is_first(slot, uuid))
-                .map(|(_, uuid)| uuid)
+            member.area.entries().filter_map(move |(slot, entry)| {
+                let uuid = match entry {
+                    Ok(label) => label.uuid,
+                    Err(damaged) => damaged.uuid,
+                };
+                is_first(slot, uuid).then_some(uuid)
+            })
         })
     }
 

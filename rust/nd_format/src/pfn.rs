@@ -53,7 +53,6 @@ pub const MAP_OFFSET: u64 = INFO_OFFSET + INFO_LEN as u64;
 pub const SECTION: u64 = 2 << 20;
 
 const CHECKSUM_OFFSET: usize = INFO_LEN - 8;
-const FIELDS_LEN: usize = 94;
 const PAGE_SIZE: u64 = 4096;
 /// Bytes of the memmap for each page.
 const MAX_STRUCT_PAGE_SIZE: u64 = 64;
@@ -84,7 +83,7 @@ struct RawInfo {
     page_struct_size: U16<LittleEndian>,
 }
 
-const _: () = assert!(size_of::<RawInfo>() == FIELDS_LEN);
+const _: () = assert!(size_of::<RawInfo>() == 94);
 
 /// Mode of a namespace with a memmap, as ndctl calls it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -347,7 +346,7 @@ impl Info {
         ];
         match aligned
             .into_iter()
-            .find(|(.., address, to)| address % to != 0)
+            .find(|(.., address, to)| address.checked_rem(*to) != Some(0))
         {
             Some((field, found, address, to)) => {
                 misfit(field, found, Expected::Aligned { address, to })

@@ -12,7 +12,10 @@ use super::{
         Damaged,
         Label, //
     },
-    slots::Slots,
+    slots::{
+        SlotNumbers,
+        Slots, //
+    },
 };
 use crate::uuid::Uuid;
 
@@ -72,21 +75,21 @@ impl<'a> LabelArea<'a> {
     }
 
     /// Returns the taken slots in ascending order, each with its label or with its damage.
-    pub fn entries(self) -> impl Iterator<Item = (u32, Result<Label, Damaged>)> + 'a {
-        self.slots()
-            .taken()
-            .map(move |slot| (slot, self.entry(slot)))
+    pub fn entries(self) -> Entries<'a> {
+        Entries {
+            slots: self.slots().taken(),
+            area: self,
+            uuid: None,
+        }
     }
 
     /// Returns those of [`Self::entries`] that name `uuid`.
-    pub fn entries_of(
-        self,
-        uuid: Uuid,
-    ) -> impl Iterator<Item = (u32, Result<Label, Damaged>)> + 'a {
-        // Comparing UUIDs is cheaper than a checksum.
-        let named = move |slot: &u32| self.peek_uuid(*slot) == Some(uuid);
-        let slots = self.slots().taken().filter(named);
-        slots.map(move |slot| (slot, self.entry(slot)))
+    pub fn entries_of(self, uuid: Uuid) -> Entries<'a> {
+        Entries {
+            slots: self.slots().taken(),
+            area: self,
+            uuid: Some(uuid),
+        }
     }
 
     /// Returns the taken slots that hold no valid label, in ascending order.
@@ -119,10 +122,12 @@ impl<'a> LabelArea<'a> {
     }
 
     /// Returns the stale labels of the namespace `uuid` in free slots.
-    pub fn stale_labels_of(self, uuid: Uuid) -> impl Iterator<Item = Stored> + 'a {
-        self.slots()
-            .free()
-            .filter_map(move |slot| self.stored_of(slot, uuid))
+    pub fn stale_labels_of(self, uuid: Uuid) -> StaleLabels<'a> {
+        StaleLabels {
+            slots: self.slots().free(),
+            area: self,
+            uuid,
+        }
     }
 
     /// Returns the contents of the taken slot `slot`.
@@ -167,5 +172,45 @@ impl<'a> LabelArea<'a> {
             .label_offset(slot)
             .and_then(|offset| range(self.bytes, offset, geometry.label_len()))
             .unwrap_or(&[])
+    }
+}
+
+/// The taken slots of an area in ascending order, each with its label or with its damage. A type
+/// with a name for the reason that [`SlotNumbers`] is one.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    area: LabelArea<'a>,
+    slots: SlotNumbers<'a>,
+    /// If there is one, only slots that name it.
+    uuid: Option<Uuid>,
+}
+
+impl Iterator for Entries<'_> {
+    type Item = (u32, Result<Label, Damaged>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (area, uuid) = (self.area, self.uuid);
+        // Comparing UUIDs is cheaper than a checksum.
+        let named = |slot: &u32| uuid.is_none() || area.peek_uuid(*slot) == uuid;
+        let slot = self.slots.find(named)?;
+        Some((slot, area.entry(slot)))
+    }
+}
+
+/// The labels of a namespace in free slots, in the order of the slots. A type with a name for the
+/// reason that [`SlotNumbers`] is one.
+#[derive(Clone, Debug)]
+pub struct StaleLabels<'a> {
+    area: LabelArea<'a>,
+    slots: SlotNumbers<'a>,
+    uuid: Uuid,
+}
+
+impl Iterator for StaleLabels<'_> {
+    type Item = Stored;
+
+    fn next(&mut self) -> Option<Stored> {
+        let (area, uuid) = (self.area, self.uuid);
+        self.slots.find_map(|slot| area.stored_of(slot, uuid))
     }
 }

@@ -25,7 +25,9 @@ pub mod slots;
 
 pub use self::{
     area::{
+        Entries,
         LabelArea,
+        StaleLabels,
         Stored, //
     },
     class::ClaimClass,

@@ -3,6 +3,8 @@
 //! The bitmap of an index: bit n, counted from the low bit of the first byte, is set while slot n
 //! is free.
 
+use core::ops::Range;
+
 /// A view of the bitmap of an index.
 #[derive(Clone, Copy, Debug)]
 pub struct Slots<'a> {
@@ -27,13 +29,21 @@ impl<'a> Slots<'a> {
     }
 
     /// Returns the free slots in ascending order.
-    pub fn free(self) -> impl Iterator<Item = u32> + 'a {
-        (0..self.count).filter(move |&slot| self.is_free(slot))
+    pub const fn free(self) -> SlotNumbers<'a> {
+        SlotNumbers {
+            rest: 0..self.count,
+            slots: self,
+            free: true,
+        }
     }
 
     /// Returns the taken slots in ascending order.
-    pub fn taken(self) -> impl Iterator<Item = u32> + 'a {
-        (0..self.count).filter(move |&slot| !self.is_free(slot))
+    pub const fn taken(self) -> SlotNumbers<'a> {
+        SlotNumbers {
+            rest: 0..self.count,
+            slots: self,
+            free: false,
+        }
     }
 
     /// Returns the number of free slots.
@@ -44,6 +54,26 @@ impl<'a> Slots<'a> {
         let tail = (self.count / 8 * 8..self.count).filter(|&slot| self.is_free(slot));
         // At most seven slots.
         counted + tail.map(|_| 1).sum::<u32>()
+    }
+}
+
+/// The free or the taken slots in ascending order.
+///
+/// A type with a name: symbols of what is made of it would be too long for the kernel's tools if
+/// they listed the adapters of an iterator.
+#[derive(Clone, Debug)]
+pub struct SlotNumbers<'a> {
+    slots: Slots<'a>,
+    free: bool,
+    rest: Range<u32>,
+}
+
+impl Iterator for SlotNumbers<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let (slots, free) = (self.slots, self.free);
+        self.rest.find(|&slot| slots.is_free(slot) == free)
     }
 }
 
