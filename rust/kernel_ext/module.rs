@@ -76,10 +76,6 @@ impl BoolParam {
 ///     FORCE: "force" = false, "Do it nevertheless";
 /// }
 /// ```
-#[expect(
-    clippy::crate_in_macro_def,
-    reason = "the parameters are of the module that declares them"
-)]
 #[macro_export]
 macro_rules! bool_params {
     ($($param:ident: $name:literal = $default:literal, $description:literal;)+) => {$(
@@ -104,7 +100,7 @@ macro_rules! bool_params {
             #[link_section = "__param"]
             #[used(compiler)]
             static PARAMETER: ::kernel::module_param::KernelParam =
-                $crate::module::parameter(NAME, &crate::THIS_MODULE, &$param);
+                $crate::module::parameter(NAME, ::kernel_compat::this_module!(), &$param);
         };
     )+};
 }

@@ -18,6 +18,8 @@
     non_camel_case_types,
     non_snake_case,
     non_upper_case_globals,
+    // Of newer compilers.
+    unknown_lints,
     unnecessary_transmutes,
     unreachable_pub,
     unsafe_op_in_unsafe_fn

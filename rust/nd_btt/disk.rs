@@ -413,7 +413,7 @@ impl Drop for BttDriver {
 }
 
 impl Driver for BttDriver {
-    const MODULE: &'static ThisModule = &crate::THIS_MODULE;
+    const MODULE: &'static ThisModule = kernel_compat::this_module!();
 
     const GEOMETRY: Option<Geometry> = Some(Geometry {
         heads: 64,

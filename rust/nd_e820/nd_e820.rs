@@ -60,7 +60,8 @@ impl BusOperations for NoCommands {}
 /// Registers a bus, and a region for each range. A range that cannot be a region is left out, with
 /// a message. Fails with `ENXIO` if there is no region then.
 fn register(device: &Device) -> Result<BusRegistration> {
-    let registration = legacy_memory::register_bus(device, &THIS_MODULE, c"e820", NoCommands)?;
+    let registration =
+        legacy_memory::register_bus(device, kernel_compat::this_module!(), c"e820", NoCommands)?;
     let mut found = false;
     for range in LegacyRange::all(device)? {
         match register_range(registration.bus(), range) {

@@ -163,7 +163,7 @@ struct RawDriver {
 }
 
 impl block::Driver for RawDriver {
-    const MODULE: &'static ThisModule = &crate::THIS_MODULE;
+    const MODULE: &'static ThisModule = kernel_compat::this_module!();
 
     #[inline]
     fn submit(self: Pin<&Self>, mut bio: Bio) {

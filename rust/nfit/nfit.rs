@@ -78,9 +78,8 @@ struct Bound {
     _provider: Arc<Provider>,
 }
 
-kernel::acpi_device_table!(
+kernel_compat::acpi_device_table!(
     ACPI_TABLE,
-    MODULE_ACPI_TABLE,
     <NfitDriver as platform::Driver>::IdInfo,
     [(acpi::DeviceId::new(c"ACPI0012"), ())]
 );
@@ -103,7 +102,7 @@ impl Bound {
         let root = AcpiDevice::companion_of(device.as_ref()).ok_or(ENODEV)?;
         let provider = Provider::new(
             kernel_ext::device::normal(device.as_ref()),
-            AcpiPlatform::new(root, &THIS_MODULE)?,
+            AcpiPlatform::new(root, kernel_compat::this_module!())?,
         )?;
         // Either this probe or a notification of the firmware merges the table first. The second
         // merge then finds everything registered.

@@ -25,6 +25,7 @@ use kernel::{
         Arc, //
     },
 };
+use kernel_compat::parameter;
 use kernel_ext::acpi::DeviceSpecificMethod;
 use nd_format::{
     nfit::{
@@ -115,9 +116,9 @@ impl TestDimm {
     ) -> Result<Arc<Self>> {
         let labels = LabelArea::new(
             description.number,
-            is_in(*module_parameters::labelled.value(), description),
+            is_in(parameter!(module_parameters::labelled), description),
         )?;
-        let failing = if is_in(*module_parameters::unreadable.value(), description) {
+        let failing = if is_in(parameter!(module_parameters::unreadable), description) {
             1 << GET_CONFIG_DATA
         } else {
             0

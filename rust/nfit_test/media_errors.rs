@@ -14,6 +14,7 @@ use kernel::{
     prelude::*,
     sync::Mutex, //
 };
+use kernel_compat::parameter;
 use kernel_ext::mm::NoIo;
 use nd::range_set::RangeSet;
 
@@ -25,7 +26,7 @@ pub(crate) const MAX_RECORDS: usize = 4096 / 24;
 
 /// Returns the unit of clearing in bytes, not zero.
 pub(crate) fn clear_unit() -> u32 {
-    (*module_parameters::clear_unit.value()).max(1)
+    parameter!(module_parameters::clear_unit).max(1)
 }
 
 /// Media errors of a bus.
@@ -89,16 +90,16 @@ impl MediaErrors {
                 .long(0)?
                 .finish();
         };
-        if *module_parameters::noio_clear.value() != 0 && !NoIo::is_active() {
+        if parameter!(module_parameters::noio_clear) != 0 && !NoIo::is_active() {
             pr_err!("media errors are not cleared: the caller may start I/O to reclaim memory\n");
             return OutputBuilder::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
         }
         let len = range.end - range.start;
-        let max = *module_parameters::clear_max.value();
+        let max = parameter!(module_parameters::clear_max);
         if max != 0 && len > max {
             return OutputBuilder::new(NOT_CLEARED)?.word(0)?.long(0)?.finish();
         }
-        let cleared = match *module_parameters::clear_part.value() {
+        let cleared = match parameter!(module_parameters::clear_part) {
             0 => len,
             part => len.min(part - part % unit),
         };

@@ -18,6 +18,7 @@ use kernel::{
     sync::Arc,
     ThisModule, //
 };
+use kernel_compat::parameter;
 use kernel_ext::memory::{
     SimulatedMemory,
     SimulatedRange, //
@@ -75,7 +76,7 @@ impl TestPlatform {
     pub(crate) fn new(topology: &'static Topology) -> Result<Arc<Self>> {
         let mut windows = KVec::new();
         // The parameter applies to the first bus.
-        let mut place = match *module_parameters::memory.value() {
+        let mut place = match parameter!(module_parameters::memory) {
             place if place != 0 && topology.injects => Some(place),
             _ => None,
         };
@@ -124,7 +125,7 @@ impl Platform for TestPlatform {
     }
 
     fn module(&self) -> &'static ThisModule {
-        &crate::THIS_MODULE
+        kernel_compat::this_module!()
     }
 
     fn table_at_boot(

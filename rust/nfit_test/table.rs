@@ -17,6 +17,7 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*, //
 };
+use kernel_compat::parameter;
 use nd_format::nfit::{
     Capabilities,
     ControlRegion,
@@ -159,14 +160,14 @@ fn flush_hints(bytes: &mut KVec<u8>, dimm: &Dimm) -> Result {
             reserved: [0; 6],
         },
     )?;
-    let is_bad = i64::from(*module_parameters::bad_hint.value()) == i64::from(dimm.number);
-    let bad = match *module_parameters::bad_hint_at.value() {
+    let is_bad = i64::from(parameter!(module_parameters::bad_hint)) == i64::from(dimm.number);
+    let bad = match parameter!(module_parameters::bad_hint_at) {
         _ if !is_bad => 0,
         0 => UNALIGNED,
         address => address,
     };
     for number in 0..HINTS {
-        let first = if bad != 0 && number < *module_parameters::bad_hints.value() {
+        let first = if bad != 0 && number < parameter!(module_parameters::bad_hints) {
             bad
         } else {
             hint_page(dimm)

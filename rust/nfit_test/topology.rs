@@ -19,6 +19,7 @@ use crate::{
     output, //
 };
 use kernel::prelude::*;
+use kernel_compat::parameter;
 use nd_format::nfit::{
     MappingFlags,
     RangeKind, //
@@ -136,7 +137,7 @@ impl Range {
         match self.kind {
             RangeKind::VolatileCd => self
                 .size
-                .saturating_add(*module_parameters::cd_excess.value()),
+                .saturating_add(parameter!(module_parameters::cd_excess)),
             _ => self.size,
         }
     }

@@ -104,7 +104,8 @@ struct RangeDimm {
 /// out, with a message. Fails with `ENXIO` if there is no region then.
 fn register(device: &Device) -> Result<BusRegistration> {
     let ranges = LegacyRange::all(device)?;
-    let registration = legacy_memory::register_bus(device, &THIS_MODULE, c"ramdax", RamDax)?;
+    let registration =
+        legacy_memory::register_bus(device, kernel_compat::this_module!(), c"ramdax", RamDax)?;
     let mut dimms = KVec::with_capacity(ranges.len(), GFP_KERNEL)?;
     for range in ranges {
         match check(device, &range).and_then(|()| register_dimm(registration.bus(), range)) {

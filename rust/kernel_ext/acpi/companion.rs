@@ -8,6 +8,7 @@ use crate::{
 };
 use core::ptr::NonNull;
 use kernel::{
+    container_of,
     device::{
         Bound,
         Device, //
@@ -46,7 +47,11 @@ impl AcpiDevice {
         let fwnode = unsafe { (*raw).fwnode };
         // SAFETY: The node is null or valid. The function checks for null and for the type of the
         // node.
-        let companion = unsafe { sys::to_acpi_device_node(fwnode) };
+        if !unsafe { sys::is_acpi_device_node(fwnode) } {
+            return None;
+        }
+        // SAFETY: The node is of the type that is embedded in `acpi_device` as `fwnode`.
+        let companion = unsafe { container_of!(fwnode, sys::acpi_device, fwnode) };
         // SAFETY: `acpi_bind_one` has taken a reference to the companion for the device.
         // `acpi_unbind_one` drops it when the device is deleted, after the driver was unbound, and
         // thus not while `device`, which is bound, is borrowed.

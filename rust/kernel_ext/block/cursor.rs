@@ -21,6 +21,7 @@ use core::{
         NonNull, //
     },
 };
+use kernel_compat::bvec_done;
 
 // A vector is accessed through the linear map as a whole. `kunmap_local` is never called, as it
 // does nothing without high memory.
@@ -105,7 +106,7 @@ impl<'a> Cursor<'a> {
     /// behind it hold at least as many bytes as its size says. The vectors and their pages stay
     /// valid during `'a`.
     #[inline]
-    unsafe fn over(vectors: *const sys::bio_vec, position: sys::bvec_iter) -> Self {
+    unsafe fn over(vectors: *const sys::bio_vec, mut position: sys::bvec_iter) -> Self {
         let mut cursor = Self {
             next: ptr::null(),
             address: ptr::null_mut(),
@@ -118,11 +119,10 @@ impl<'a> Cursor<'a> {
             // SAFETY: The size is not zero, so the caller guarantees that the iterator stands at a
             // valid vector of the array.
             cursor.next = unsafe { vectors.add(position.bi_idx as usize) };
-            // The first `bi_bvec_done` bytes of the first vector do not belong to the request any
-            // more.
-            // SAFETY: `next` points to a valid vector of the request. The block layer keeps
-            // `bi_bvec_done` at most its length.
-            unsafe { cursor.enter_vector(position.bi_bvec_done as usize) };
+            // The bytes of the first vector that are done do not belong to the request any more.
+            // SAFETY: `next` points to a valid vector of the request. The block layer counts at
+            // most its length as done.
+            unsafe { cursor.enter_vector(*bvec_done(&mut position) as usize) };
             cursor.skip_empty_vectors();
         }
 
@@ -260,7 +260,7 @@ mod tests {
 
         bio.bi_io_vec = vectors.as_mut_ptr();
         bio.bi_iter.bi_idx = index;
-        bio.bi_iter.bi_bvec_done = done;
+        *bvec_done(&mut bio.bi_iter) = done;
         bio.bi_iter.bi_size = size;
         bio
     }
@@ -339,7 +339,7 @@ mod tests {
         let mut vectors = [vector(&page, 64, 24), vector(&page, 256, 16)];
         let mut payload: sys::bio_integrity_payload = pin_init::zeroed();
         payload.bip_vec = vectors.as_mut_ptr();
-        payload.bip_iter.bi_bvec_done = 8;
+        *bvec_done(&mut payload.bip_iter) = 8;
         payload.bip_iter.bi_size = 24;
         // SAFETY: The payload is valid and stays so while the cursor is used. Its vectors, which
         // live as long, hold more bytes than it has.

@@ -35,7 +35,7 @@ static DIMM_MAJOR: Atomic<u32> = Atomic::new(0);
 pub(crate) struct BusNode;
 
 impl Operations for BusNode {
-    const MODULE: &'static ThisModule = &crate::THIS_MODULE;
+    const MODULE: &'static ThisModule = kernel_compat::this_module!();
 
     fn ioctl(call: Call) -> Result<c_long> {
         let bus = NdBus::find::<Bus>(|bus| bus.id() == call.minor).ok_or(ENXIO)?;
@@ -47,7 +47,7 @@ impl Operations for BusNode {
 pub(crate) struct DimmNode;
 
 impl Operations for DimmNode {
-    const MODULE: &'static ThisModule = &crate::THIS_MODULE;
+    const MODULE: &'static ThisModule = kernel_compat::this_module!();
 
     fn ioctl(call: Call) -> Result<c_long> {
         let dimm = NdBus::find::<Dimm>(|dimm| dimm.id() == call.minor).ok_or(ENXIO)?;

@@ -92,7 +92,7 @@ impl<'a> Configurable<'a> {
         if region.mappings().is_empty() {
             return Err(ENXIO);
         }
-        if !size.is_multiple_of(region.align()) {
+        if size.checked_rem(region.align()) != Some(0) {
             return Err(EINVAL);
         }
         if !region.has_all_labels(&self.lock) {

@@ -4,6 +4,7 @@
 
 use super::FirmwareDevice;
 use crate::parameters;
+use kernel_compat::parameter;
 use kernel_ext::acpi::DeviceSpecificMethod;
 use nd_format::{
     nfit::dsm::{
@@ -45,7 +46,7 @@ impl DimmFunctions {
     /// The family is the preferred one, else the first one with a function besides the query, else
     /// the first one at all. Some firmware answers the query, and nothing else, for any GUID.
     pub(crate) fn of(device: &dyn FirmwareDevice) -> (Option<Self>, u64) {
-        let preferred = *parameters::default_dsm_family.value();
+        let preferred = parameter!(parameters::default_dsm_family);
         let mut families = 0;
         let mut chosen = None;
         let mut best = Fitness::NoFunctions;
@@ -107,7 +108,7 @@ impl DimmFunctions {
 /// Returns the functions of a family that may be called if the device has them.
 fn allowed(family: DimmFamily) -> Functions {
     let without_vendor = parameters::DISABLE_VENDOR_SPECIFIC.is_on();
-    let forced = Functions::from_mask(*parameters::override_dsm_mask.value());
+    let forced = Functions::from_mask(parameter!(parameters::override_dsm_mask));
     if forced != Functions::NONE && !without_vendor {
         return forced.without(Functions::span(QUERY, QUERY));
     }

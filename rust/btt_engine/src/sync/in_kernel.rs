@@ -23,7 +23,6 @@ use kernel::{
             Relaxed,
             Release, //
         },
-        barrier::smp_mb,
         lock::{
             self,
             mutex::MutexBackend, //
@@ -289,7 +288,7 @@ impl WaitQueue {
 /// Orders all earlier accesses before all later ones, including stores before loads.
 #[inline]
 pub(crate) fn full_barrier() {
-    smp_mb();
+    kernel_compat::smp_mb();
 }
 
 /// Waits a little between two looks at a condition. Spins at first; sleeps from attempt 64 on.
