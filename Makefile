@@ -4,17 +4,18 @@
 
 XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir target/cargo --package xtask --
 
-.PHONY: help run test test-debug test-realtime powercut setup modules modules_install unit crash fuzz shuttle big-endian bench bench-engine rustdoc rust-analyzer check clean
+.PHONY: help run test test-stock test-debug test-realtime powercut setup modules modules_install unit crash fuzz shuttle big-endian bench bench-engine rustdoc rust-analyzer check clean
 
 help:
-	@echo 'make run              demonstrate the modules in a virtual machine'
+	@echo 'make run              demonstrate the modules in a virtual machine with a kernel of Debian; ARGS="--kernel 7.2" or own selects one'
 	@echo 'make test             run all tests; ARGS="--stack c btt/ block/tools" selects guest tests, ARGS="--list" lists them'
+	@echo 'make test-stock       run guest tests on kernels of Debian; ARGS as above, and "--series 7.3"'
 	@echo 'make test-debug       run guest tests on a kernel with KASAN, lockdep, kmemleak and more; ARGS as above'
 	@echo 'make test-realtime    run guest tests on a real-time kernel; ARGS as above'
 	@echo 'make powercut N=1000  cut the power under load 1000 times, with a check after each cut'
 	@echo 'make bench            measure both stacks in virtual machines; ARGS="--icount" counts instructions instead'
 	@echo 'make setup            install packages and prepare toolchain, kernel and guest image; run and test do it, too'
-	@echo 'make modules          build the modules for the kernel of the guest, or for the tree KDIR'
+	@echo 'make modules          build the modules for the kernel of the guest, or for the tree KDIR; ARGS="--kernel 7.3" for a kernel of Debian'
 	@echo 'make modules_install  install the modules into updates/ of the running kernel, or of the tree KDIR'
 	@echo 'make unit             run the unit tests, which need no kernel'
 	@echo 'make crash            explore all states that power cuts can leave of small BTTs; ARGS="--help" lists arguments'
@@ -27,13 +28,13 @@ help:
 	@echo 'make check            check formatting, comments and lints'
 	@echo 'make clean            remove build results; the cache stays'
 
-run setup modules unit big-endian rustdoc rust-analyzer check clean:
+setup unit big-endian rustdoc rust-analyzer check clean:
 	@$(XTASK) $@
 
 modules_install:
 	@$(XTASK) modules-install
 
-test test-debug test-realtime crash fuzz shuttle bench bench-engine:
+run modules test test-stock test-debug test-realtime crash fuzz shuttle bench bench-engine:
 	@$(XTASK) $@ $(ARGS)
 
 powercut:

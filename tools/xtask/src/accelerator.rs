@@ -11,7 +11,6 @@ pub(crate) enum Accelerator {
     ///
     /// For kernels with `JUMP_LABEL`, which patch their code while other CPUs run it. With a thread
     /// for each CPU, a boot of Debian's kernel was seen to crash in such code.
-    #[expect(dead_code, reason = "no command boots a distribution's kernel yet")]
     SerialTcg,
     /// One thread, and a clock that counts the instructions executed.
     CountingTcg,

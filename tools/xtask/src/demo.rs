@@ -7,12 +7,15 @@
 //! reads.
 
 use crate::{
-    kernel::Flavour,
+    kernel::Choice,
     modules::{
         GuestFiles,
         Stack, //
     },
-    setup::Machine,
+    setup::{
+        Machine,
+        Task, //
+    },
     suite::{
         media::Media,
         script::{
@@ -52,8 +55,8 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 const WRITING: Duration = Duration::from_millis(2500);
 
 /// Runs the demonstration.
-pub(crate) fn run() -> Result<()> {
-    let machine = Machine::prepare(Flavour::Ordinary)?;
+pub(crate) fn run(kernel: Choice) -> Result<()> {
+    let machine = Machine::prepare_for(Task::Demo, kernel.flavour())?;
     let files = GuestFiles::prepare(&machine, &BTreeSet::from([Stack::Rust]))?;
     let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
     let need = NvdimmNeed {

@@ -77,14 +77,23 @@ pub(crate) fn install_packages(cache: &Cache, llvm_major: u32) -> Result<()> {
     ui::step("host packages", |step| install(cache, &wanted, step))
 }
 
+/// Installs packages, each with a program by which its absence is detected.
+pub(crate) fn install_these(cache: &Cache, packages: &[(&str, Option<&str>)]) -> Result<()> {
+    install_named("host packages", cache, packages)
+}
+
 /// Installs packages that only some commands need, each with a program by which its absence is
 /// detected.
 pub(crate) fn install_more(cache: &Cache, packages: &[(&str, Option<&str>)]) -> Result<()> {
+    install_named("more host packages", cache, packages)
+}
+
+fn install_named(name: &str, cache: &Cache, packages: &[(&str, Option<&str>)]) -> Result<()> {
     let wanted = packages
         .iter()
         .map(|&(package, program)| (package.to_owned(), program.map(str::to_owned)))
         .collect::<Vec<_>>();
-    ui::step("more host packages", |step| install(cache, &wanted, step))
+    ui::step(name, |step| install(cache, &wanted, step))
 }
 
 fn install(cache: &Cache, wanted: &[(String, Option<String>)], step: &Step) -> Result<()> {

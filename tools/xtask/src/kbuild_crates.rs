@@ -6,7 +6,6 @@
 //! configuration of a crate are taken from there, so they are those of the modules.
 
 use crate::{
-    kernel::Kernel,
     modules::{
         self,
         Built, //
@@ -203,7 +202,7 @@ pub(crate) fn analyze() -> Result<()> {
     let built = modules::build_to_inspect()?;
     let theirs = kernel_project(&built)?;
     let ours = crates(&built.directory)?;
-    let project = with_crates(theirs, &ours, &built.kernel, &built.directory)?;
+    let project = with_crates(theirs, &ours, &built.kernel.tree, &built.directory)?;
     let file = project::root().join("rust-project.json");
     let text = serde_json::to_string_pretty(&project)?;
     fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
@@ -228,7 +227,7 @@ fn kernel_project(built: &Built) -> Result<Value> {
 fn with_crates(
     mut project: Value,
     ours: &[Crate],
-    kernel: &Kernel,
+    kernel_tree: &Path,
     directory: &Path,
 ) -> Result<Value> {
     let list = project["crates"]
@@ -256,7 +255,7 @@ fn with_crates(
             "cfg": configuration,
             "edition": "2021",
             "env": {
-                "OBJTREE": kernel.tree,
+                "OBJTREE": kernel_tree,
                 "ND_OBJTREE": directory,
                 "RUST_MODFILE": "This is only for rust-analyzer",
             },
@@ -304,12 +303,7 @@ mod tests {
             one("nd_format", &["kernel"]),
             one("nd", &["nd_format", "kernel"]),
         ];
-        let kernel_tree = Kernel {
-            tree: PathBuf::from("/k"),
-            release: String::new(),
-            flavour: crate::kernel::Flavour::Ordinary,
-        };
-        let project = with_crates(kernel, &ours, &kernel_tree, Path::new("/m")).unwrap();
+        let project = with_crates(kernel, &ours, Path::new("/k"), Path::new("/m")).unwrap();
         let deps = &project["crates"][3]["deps"];
         assert_eq!(deps[1], json!({ "crate": 2, "name": "nd_format" }));
         assert_eq!(project["crates"][2]["cfg"], json!(["A"]));

@@ -11,10 +11,11 @@ use crate::{
         Key, //
     },
     debian, process, project,
-    toolchain::{
-        Rustc,
-        Toolchain, //
+    stock::{
+        Series,
+        StockKernel, //
     },
+    toolchain::Toolchain,
     ui::{
         self,
         Step, //
@@ -45,7 +46,7 @@ use std::{
     process::Command,
 };
 
-/// The series that the modules are written for.
+/// The series of our own kernels.
 const SERIES: &str = "7.2";
 const SOURCE_PACKAGE: &str = "linux-source-7.2";
 
@@ -61,6 +62,8 @@ pub(crate) enum Flavour {
     Debug,
     /// The real-time kernel, where spin locks sleep.
     RealTime,
+    /// Debian's own.
+    Stock(Series),
 }
 
 impl Flavour {
@@ -70,6 +73,8 @@ impl Flavour {
             Self::Ordinary => &["guest.config"],
             Self::Debug => &["guest.config", "debug.config"],
             Self::RealTime => &["guest.config", "realtime.config"],
+            // Debian has configured it.
+            Self::Stock(_) => &[],
         }
     }
 
@@ -78,7 +83,7 @@ impl Flavour {
         match self {
             Self::Ordinary => 1,
             Self::Debug => 8,
-            Self::RealTime => 2,
+            Self::RealTime | Self::Stock(_) => 2,
         }
     }
 
@@ -88,6 +93,33 @@ impl Flavour {
             Self::Ordinary => "",
             Self::Debug => "-debug",
             Self::RealTime => "-realtime",
+            Self::Stock(Series::V7_2) => "-stock-7.2",
+            Self::Stock(Series::V7_3) => "-stock-7.3",
+        }
+    }
+}
+
+/// A kernel that the user selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Choice {
+    /// The one that is built here, or the one in `KDIR`.
+    Own,
+    /// Debian's, of Linux 7.2.
+    #[value(name = "7.2")]
+    V7_2,
+    /// Debian's, of Linux 7.3.
+    #[value(name = "7.3")]
+    V7_3,
+}
+
+impl Choice {
+    /// Returns the flavour that is selected. A kernel in `KDIR` takes precedence.
+    pub(crate) fn flavour(self) -> Flavour {
+        match self {
+            _ if given("KDIR").is_some() => Flavour::Ordinary,
+            Self::Own => Flavour::Ordinary,
+            Self::V7_2 => Flavour::Stock(Series::V7_2),
+            Self::V7_3 => Flavour::Stock(Series::V7_3),
         }
     }
 }
@@ -133,21 +165,30 @@ struct Source {
 
 /// A built kernel with the tree that modules are built against.
 pub(crate) struct Kernel {
-    /// kbuild's object tree (`O=`), or `KDIR`.
+    /// kbuild's object tree (`O=`), or `KDIR`, or the tree that stands for that of Debian.
     pub(crate) tree: PathBuf,
     /// `7.2.12`, as in /lib/modules.
     pub(crate) release: String,
     pub(crate) flavour: Flavour,
+    pub(crate) origin: Origin,
+}
+
+/// Who has built a kernel.
+pub(crate) enum Origin {
+    /// This toolchain, or the user with an equal one.
+    Own(Toolchain),
+    /// Debian.
+    Stock(StockKernel),
 }
 
 impl Kernel {
     /// Finds or builds the kernel of the guest.
-    pub(crate) fn prepare(cache: &Cache, toolchain: &Toolchain, flavour: Flavour) -> Result<Self> {
+    pub(crate) fn prepare(cache: &Cache, toolchain: Toolchain, flavour: Flavour) -> Result<Self> {
         if let Some(tree) = given("KDIR") {
             return ui::step("kernel", |step| {
                 step.note(format!("as given by KDIR: {}", tree.display()));
-                let kernel = Self::at(tree, flavour)?;
-                kernel.check_for_modules(&toolchain.rustc)?;
+                let kernel = Self::at(tree, toolchain, flavour)?;
+                kernel.check_for_modules()?;
                 Ok(kernel)
             });
         }
@@ -162,17 +203,28 @@ impl Kernel {
         let log = cache.log(&format!("kernel{}", flavour.suffix()));
         ui::step(&format!("kernel{}", flavour.suffix()), |step| {
             let tree = cache.artefact_in_place(&name, step, |tree| {
-                configure(&log, toolchain, &source, &fragments, tree, step)?;
-                build(&log, toolchain, tree, step)
+                configure(&log, &toolchain, &source, &fragments, tree, step)?;
+                build(&log, &toolchain, tree, step)
             })?;
-            let kernel = Self::at(tree, flavour)?;
+            let kernel = Self::at(tree, toolchain, flavour)?;
             step.note(format!("{} in {}", kernel.release, kernel.tree.display()));
             Ok(kernel)
         })
     }
 
-    /// Returns the kernel in a tree that was built before.
-    pub(crate) fn at(tree: PathBuf, flavour: Flavour) -> Result<Self> {
+    /// Finds or fetches a kernel of Debian.
+    pub(crate) fn prepare_stock(cache: &Cache, series: Series) -> Result<Self> {
+        let kernel = StockKernel::prepare(cache, series)?;
+        Ok(Self {
+            tree: kernel.tree.clone(),
+            release: kernel.release.clone(),
+            flavour: Flavour::Stock(series),
+            origin: Origin::Stock(kernel),
+        })
+    }
+
+    /// Returns the kernel in a tree that was built before by `toolchain`.
+    pub(crate) fn at(tree: PathBuf, toolchain: Toolchain, flavour: Flavour) -> Result<Self> {
         let file = tree.join("include/config/kernel.release");
         let release = fs::read_to_string(&file)
             .with_context(|| {
@@ -187,12 +239,44 @@ impl Kernel {
             tree,
             release,
             flavour,
+            origin: Origin::Own(toolchain),
         })
     }
 
     /// Returns the path of the image that QEMU boots.
     pub(crate) fn image(&self) -> PathBuf {
-        self.tree.join("arch/x86/boot/bzImage")
+        match &self.origin {
+            Origin::Own(_) => self.tree.join("arch/x86/boot/bzImage"),
+            Origin::Stock(kernel) => kernel.image.clone(),
+        }
+    }
+
+    /// Returns the initramfs that the guest needs with this kernel, if it needs one.
+    pub(crate) fn initramfs(&self) -> Option<PathBuf> {
+        match &self.origin {
+            Origin::Own(_) => None,
+            Origin::Stock(kernel) => Some(kernel.initramfs.clone()),
+        }
+    }
+
+    /// Returns a `make` command for the modules in `source`, with all products in `products`.
+    pub(crate) fn make_modules(&self, source: &Path, products: &Path) -> Command {
+        let variable = |name: &str, value: &Path| {
+            let mut argument = OsString::from(name);
+            argument.push("=");
+            argument.push(value);
+            argument
+        };
+        match &self.origin {
+            Origin::Own(toolchain) => {
+                let mut make = toolchain.make();
+                make.arg("-C").arg(&self.tree);
+                make.arg(variable("M", source))
+                    .arg(variable("MO", products));
+                make
+            }
+            Origin::Stock(kernel) => kernel.make(source, products),
+        }
     }
 
     /// Fails unless QEMU can boot the kernel. For building modules, a tree with headers is enough.
@@ -211,7 +295,11 @@ impl Kernel {
     /// # Errors
     ///
     /// The message says what is wrong and how to fix it.
-    pub(crate) fn check_for_modules(&self, rustc: &Rustc) -> Result<()> {
+    pub(crate) fn check_for_modules(&self) -> Result<()> {
+        let Origin::Own(Toolchain { rustc, .. }) = &self.origin else {
+            // The tree was made for these modules.
+            return Ok(());
+        };
         let file = self.tree.join(".config");
         let config = fs::read_to_string(&file)
             .or_else(|_| fs::read_to_string(self.tree.join("include/config/auto.conf")))

@@ -26,7 +26,6 @@ mod firmware;
 mod fuzz;
 mod host;
 mod image;
-#[expect(dead_code, reason = "no command boots a distribution's kernel yet")]
 mod initramfs;
 mod installed;
 mod kbuild_crates;
@@ -39,12 +38,12 @@ mod process;
 mod project;
 mod prose;
 mod setup;
+mod stock;
 mod suite;
 mod toolchain;
 mod ui;
 mod units;
 mod vm;
-#[expect(dead_code, reason = "no command boots a distribution's kernel yet")]
 mod vmlinux;
 
 use anyhow::Result;
@@ -52,8 +51,12 @@ use clap::{
     Parser,
     Subcommand, //
 };
-use kernel::Flavour;
+use kernel::{
+    Choice,
+    Flavour, //
+};
 use std::process::ExitCode;
+use stock::Series;
 
 #[derive(Parser)]
 #[command(about = "Builds, boots and tests the NVDIMM modules", version)]
@@ -66,17 +69,33 @@ struct Arguments {
 enum Command {
     /// Prepare the machine: packages, toolchain, kernel, guest image.
     Setup,
-    /// Build the kernel modules into target/modules.
-    Modules,
+    /// Build the kernel modules into target/modules, or target/modules-stock-SERIES.
+    Modules {
+        /// The kernel to build for. KDIR takes precedence.
+        #[arg(long, default_value = "own")]
+        kernel: Choice,
+    },
     /// Build the kernel modules and install them into updates/ of the kernel in KDIR, or of the
     /// running one.
     ModulesInstall,
     /// Show the modules at work in a virtual machine, with a power cut in the middle.
-    Run,
+    Run {
+        /// The kernel of the virtual machine. KDIR takes precedence.
+        #[arg(long, default_value = "7.3")]
+        kernel: Choice,
+    },
     /// Run the unit tests, then every guest test.
     Test(suite::Selection),
     /// Run guest tests on a debug kernel: KASAN, lockdep, kmemleak, UBSAN, fault injection.
     TestDebug(suite::Selection),
+    /// Run guest tests on Debian's own kernels.
+    TestStock {
+        /// Only on kernels of this series.
+        #[arg(long)]
+        series: Option<Series>,
+        #[command(flatten)]
+        selection: suite::Selection,
+    },
     /// Run guest tests on a real-time kernel.
     TestRealtime(suite::Selection),
     /// Cut the power of guests under load repeatedly.
@@ -122,11 +141,12 @@ enum Command {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Setup => setup::Machine::prepare(Flavour::Ordinary).map(|_| ExitCode::SUCCESS),
-        Command::Modules => modules::build_for_guest().map(|_| ExitCode::SUCCESS),
+        Command::Modules { kernel } => modules::build_for_guest(kernel).map(|()| ExitCode::SUCCESS),
         Command::ModulesInstall => modules::install().map(|()| ExitCode::SUCCESS),
-        Command::Run => demo::run().map(|()| ExitCode::SUCCESS),
+        Command::Run { kernel } => demo::run(kernel).map(|()| ExitCode::SUCCESS),
         Command::Test(selection) => suite::test(&selection),
         Command::TestDebug(selection) => suite::test_on(Flavour::Debug, &selection),
+        Command::TestStock { series, selection } => suite::test_stock(series, &selection),
         Command::TestRealtime(selection) => suite::test_on(Flavour::RealTime, &selection),
         Command::Powercut(campaign) => suite::campaign::run(&campaign),
         Command::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),

@@ -11,11 +11,17 @@ use crate::{
     installed::FSX,
     kernel::{
         self,
+        Choice,
         Flavour,
-        Kernel, //
+        Kernel,
+        Origin, //
     },
     process, project,
-    setup::Machine,
+    setup::{
+        Machine,
+        Task, //
+    },
+    stock,
     toolchain::{
         Rustc,
         Toolchain, //
@@ -90,8 +96,13 @@ pub(crate) struct StackFiles<'a> {
 /// named.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Packages of the workspace whose programs the guest tests run.
-const GUEST_TOOLS: [&str; 4] = ["btt", "btt-corrupt", "sysfs-probe", "torn-write-check"];
+/// Returns the packages of the workspace whose programs the guests run.
+fn guest_tools(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Tests => &["btt", "btt-corrupt", "sysfs-probe", "torn-write-check"],
+        Task::Demo => &["torn-write-check"],
+    }
+}
 
 /// Purpose of a kbuild run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -112,22 +123,9 @@ impl Purpose {
 }
 
 /// Returns a kbuild command for the modules of this checkout, with all products in target/.
-fn kbuild(toolchain: &Toolchain, kernel: &Kernel, purpose: Purpose) -> Result<Command> {
-    let mut command = toolchain.make();
-    let variable = |name: &str, value: &Path| {
-        let mut argument = OsString::from(name);
-        argument.push("=");
-        argument.push(value);
-        argument
-    };
-    command
-        .arg("-C")
-        .arg(&kernel.tree)
-        .arg(variable("M", &project::root()));
-    command.arg(variable(
-        "MO",
-        &project::target_directory(&purpose.directory(kernel.flavour))?,
-    ));
+fn kbuild(kernel: &Kernel, purpose: Purpose) -> Result<Command> {
+    let products = project::target_directory(&purpose.directory(kernel.flavour))?;
+    let mut command = kernel.make_modules(&project::root(), &products);
     if purpose == Purpose::Lint {
         // W=e turns every warning into an error.
         command.args(["CLIPPY=1", "W=e"]);
@@ -136,22 +134,16 @@ fn kbuild(toolchain: &Toolchain, kernel: &Kernel, purpose: Purpose) -> Result<Co
 }
 
 /// Compiles the modules. A second run in the same checkout waits for the first.
-fn compile(
-    cache: &Cache,
-    toolchain: &Toolchain,
-    kernel: &Kernel,
-    purpose: Purpose,
-    step: &Step,
-) -> Result<()> {
+fn compile(cache: &Cache, kernel: &Kernel, purpose: Purpose, step: &Step) -> Result<()> {
     let directory = purpose.directory(kernel.flavour);
     let checkout = Key::default().with("checkout", project::root().as_os_str().as_encoded_bytes());
     let _lock = cache.lock(&format!("{directory}-{}", checkout.finish()), step)?;
-    let mut make = kbuild(toolchain, kernel, purpose)?;
+    let mut make = kbuild(kernel, purpose)?;
     make.arg(format!("-j{}", kernel::jobs())).arg("modules");
     process::run(&mut make, &cache.log(&directory), step)
 }
 
-fn build(cache: &Cache, toolchain: &Toolchain, kernel: &Kernel) -> Result<()> {
+fn build(cache: &Cache, kernel: &Kernel) -> Result<()> {
     ui::step("modules", |step| {
         step.note(format!(
             "for {} in {}",
@@ -160,22 +152,30 @@ fn build(cache: &Cache, toolchain: &Toolchain, kernel: &Kernel) -> Result<()> {
                 .join(Purpose::Build.directory(kernel.flavour))
                 .display()
         ));
-        compile(cache, toolchain, kernel, Purpose::Build, step)
+        compile(cache, kernel, Purpose::Build, step)
     })
 }
 
 /// Runs clippy on the modules, with warnings denied.
 pub(crate) fn lint() -> Result<()> {
-    let (cache, toolchain, kernel) = for_building()?;
+    let (cache, kernel) = for_building()?;
     ui::step("clippy of the modules", |step| {
-        compile(&cache, &toolchain, &kernel, Purpose::Lint, step)
+        compile(&cache, &kernel, Purpose::Lint, step)
     })
 }
 
-/// `make modules`: builds for the guest's kernel, or for the one in `KDIR`.
-pub(crate) fn build_for_guest() -> Result<()> {
-    let (cache, toolchain, kernel) = for_building()?;
-    build(&cache, &toolchain, &kernel)
+/// `make modules`: builds for the kernel that was chosen.
+pub(crate) fn build_for_guest(kernel: Choice) -> Result<()> {
+    let (cache, kernel) = match kernel.flavour() {
+        Flavour::Stock(series) => {
+            let cache = Cache::open()?;
+            stock::install_host_packages(&cache)?;
+            let kernel = Kernel::prepare_stock(&cache, series)?;
+            (cache, kernel)
+        }
+        Flavour::Ordinary | Flavour::Debug | Flavour::RealTime => for_building()?,
+    };
+    build(&cache, &kernel)
 }
 
 /// The modules of this checkout, built for the guest's kernel or the one in `KDIR`.
@@ -184,26 +184,24 @@ pub(crate) struct Built {
     pub(crate) kernel: Kernel,
     /// The directory of kbuild's products.
     pub(crate) directory: PathBuf,
-    toolchain: Toolchain,
 }
 
 impl Built {
     /// Returns a kbuild command for the same modules and products.
     pub(crate) fn kbuild(&self) -> Result<Command> {
-        kbuild(&self.toolchain, &self.kernel, Purpose::Build)
+        kbuild(&self.kernel, Purpose::Build)
     }
 }
 
 /// Builds as [`build_for_guest`] does, for tools that read the products.
 pub(crate) fn build_to_inspect() -> Result<Built> {
-    let (cache, toolchain, kernel) = for_building()?;
-    build(&cache, &toolchain, &kernel)?;
+    let (cache, kernel) = for_building()?;
+    build(&cache, &kernel)?;
     let directory = project::target_directory(&Purpose::Build.directory(kernel.flavour))?;
     Ok(Built {
         cache,
         kernel,
         directory,
-        toolchain,
     })
 }
 
@@ -220,16 +218,16 @@ pub(crate) fn install() -> Result<()> {
         },
         Ok,
     )?;
-    let kernel = Kernel::at(tree, Flavour::Ordinary)
-        .context("give the tree of the kernel to install for in KDIR")?;
-    kernel.check_for_modules(&rustc)?;
     let toolchain = Toolchain::prepare(&cache, rustc)?;
-    build(&cache, &toolchain, &kernel)?;
+    let kernel = Kernel::at(tree, toolchain, Flavour::Ordinary)
+        .context("give the tree of the kernel to install for in KDIR")?;
+    kernel.check_for_modules()?;
+    build(&cache, &kernel)?;
     ui::step("modules_install", |step| {
         step.note(format!("updates/ of {}", kernel.release));
         let root = kernel::given("INSTALL_MOD_PATH");
         put_device_dax_among_updates(&kernel, root.as_deref())?;
-        let mut make = kbuild(&toolchain, &kernel, Purpose::Build)?;
+        let mut make = kbuild(&kernel, Purpose::Build)?;
         if let Some(root) = &root {
             let mut argument = OsString::from("INSTALL_MOD_PATH=");
             argument.push(root);
@@ -248,13 +246,13 @@ pub(crate) fn install() -> Result<()> {
     })
 }
 
-fn for_building() -> Result<(Cache, Toolchain, Kernel)> {
+fn for_building() -> Result<(Cache, Kernel)> {
     let cache = Cache::open()?;
     let rustc = Rustc::query()?;
     host::install_packages(&cache, rustc.llvm_major)?;
     let toolchain = Toolchain::prepare(&cache, rustc)?;
-    let kernel = Kernel::prepare(&cache, &toolchain, Flavour::Ordinary)?;
-    Ok((cache, toolchain, kernel))
+    let kernel = Kernel::prepare(&cache, toolchain, Flavour::Ordinary)?;
+    Ok((cache, kernel))
 }
 
 /// The directory of programs in that of [`GuestFiles`], beside one for each stack.
@@ -267,7 +265,7 @@ impl GuestFiles {
         let directory = tempfile::tempdir_in(&parent)
             .with_context(|| format!("cannot create a directory in {}", parent.display()))?;
         let files = Self { directory };
-        files.add_tools(&machine.cache)?;
+        files.add_tools(&machine.cache, machine.task)?;
         for &stack in stacks {
             files.add_modules(machine, stack)?;
         }
@@ -296,13 +294,20 @@ impl GuestFiles {
 
     /// Adds programs for the guest. Most are linked statically: the guest's libraries differ from
     /// the host's.
-    fn add_tools(&self, cache: &Cache) -> Result<()> {
-        let fsx = FSX.prepare(cache)?;
+    fn add_tools(&self, cache: &Cache, task: Task) -> Result<()> {
+        let fsx = match task {
+            Task::Tests => Some(FSX.prepare(cache)?),
+            Task::Demo => None,
+        };
         ui::step("guest tools", |step| {
             let target = project::target().join("cargo");
             let mut build = Command::new("cargo");
             build.args(["build", "--release", "--locked"]);
-            build.args(GUEST_TOOLS.map(|tool| format!("--package={tool}")));
+            build.args(
+                guest_tools(task)
+                    .iter()
+                    .map(|tool| format!("--package={tool}")),
+            );
             build.args(["--target", GUEST_TARGET, "--manifest-path"]);
             build
                 .arg(project::root().join("tools/Cargo.toml"))
@@ -312,13 +317,14 @@ impl GuestFiles {
             process::run(&mut build, &cache.log("guest-tools"), step)?;
             let place = self.tools();
             fs::create_dir(&place).with_context(|| format!("cannot create {}", place.display()))?;
-            for tool in GUEST_TOOLS {
+            for tool in guest_tools(task) {
                 let program = target.join(GUEST_TARGET).join("release").join(tool);
                 fs::copy(&program, place.join(tool))
                     .with_context(|| format!("cannot copy {}", program.display()))?;
             }
+            let Some(fsx) = &fsx else { return Ok(()) };
             // fsx needs only a C library, and the guest's is newer than the host's.
-            fs::copy(&fsx, place.join(FSX.name))
+            fs::copy(fsx, place.join(FSX.name))
                 .with_context(|| format!("cannot copy {}", fsx.display()))?;
             // This program tests a library of the guest, so it is linked dynamically.
             let mut compile = Command::new("cc");
@@ -336,29 +342,85 @@ impl GuestFiles {
     fn add_modules(&self, machine: &Machine, stack: Stack) -> Result<()> {
         let kernel = &machine.kernel;
         if stack == Stack::Rust {
-            build(&machine.cache, &machine.toolchain, kernel)?;
+            build(&machine.cache, kernel)?;
         }
         ui::step("module tree", |step| {
             step.note(format!("{} stack", stack.name()));
-            let mut destination = OsString::from("INSTALL_MOD_PATH=");
-            destination.push(self.directory.path().join(stack.name()));
             let log = machine.cache.log(&format!("module-tree-{}", stack.name()));
-            let mut theirs = machine.toolchain.make();
-            theirs
-                .arg("-C")
-                .arg(&kernel.tree)
-                .arg(&destination)
-                .arg("modules_install");
-            process::run(&mut theirs, &log, step)?;
-            if stack == Stack::Rust {
-                let root = self.directory.path().join(stack.name());
-                put_device_dax_among_updates(kernel, Some(&root))?;
-                let mut ours = kbuild(&machine.toolchain, kernel, Purpose::Build)?;
-                process::run(ours.arg(&destination).arg("modules_install"), &log, step)?;
+            let root = self.directory.path().join(stack.name());
+            match &kernel.origin {
+                Origin::Own(toolchain) => {
+                    let mut destination = OsString::from("INSTALL_MOD_PATH=");
+                    destination.push(&root);
+                    let mut theirs = toolchain.make();
+                    theirs
+                        .arg("-C")
+                        .arg(&kernel.tree)
+                        .arg(&destination)
+                        .arg("modules_install");
+                    process::run(&mut theirs, &log, step)?;
+                    if stack == Stack::Rust {
+                        put_device_dax_among_updates(kernel, Some(&root))?;
+                        let mut ours = kbuild(kernel, Purpose::Build)?;
+                        process::run(ours.arg(&destination).arg("modules_install"), &log, step)?;
+                    }
+                    Ok(())
+                }
+                Origin::Stock(theirs) => {
+                    let modules = root.join("lib/modules");
+                    fs::create_dir_all(&modules)
+                        .with_context(|| format!("cannot create {}", modules.display()))?;
+                    copy_linking(
+                        &theirs.modules(),
+                        &modules.join(&kernel.release),
+                        &log,
+                        step,
+                    )?;
+                    if stack == Stack::Rust {
+                        put_device_dax_among_updates(kernel, Some(&root))?;
+                        let products = Purpose::Build.directory(kernel.flavour);
+                        copy_modules(
+                            &project::target().join(products),
+                            &modules.join(&kernel.release).join("updates"),
+                        )?;
+                        stock::index(&root, &kernel.release, &machine.cache, step)?;
+                    }
+                    Ok(())
+                }
             }
-            Ok(())
         })
     }
+}
+
+/// Copies a directory. The files are linked to those of the original if it is in the same file
+/// system, and must not be changed then.
+fn copy_linking(from: &Path, to: &Path, log: &Path, step: &Step) -> Result<()> {
+    let copy = |option: &[&str]| {
+        let mut copy = Command::new("cp");
+        copy.arg("--archive").args(option).arg(from).arg(to);
+        process::run(&mut copy, log, step)
+    };
+    copy(&["--link"]).or_else(|_| {
+        process::check_interrupt()?;
+        if to.exists() {
+            fs::remove_dir_all(to).with_context(|| format!("cannot remove {}", to.display()))?;
+        }
+        copy(&[])
+    })
+}
+
+/// Copies all modules of the directory `from` to the directory `to`.
+fn copy_modules(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == "ko") {
+            let name = path.file_name().unwrap_or_default();
+            fs::copy(&path, to.join(name))
+                .with_context(|| format!("cannot copy {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies the kernel's own `device_dax.ko` to `updates/`. It does not depend on the NVDIMM core and

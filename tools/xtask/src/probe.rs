@@ -8,7 +8,10 @@ use crate::{
         Cache,
         Key, //
     },
-    kernel::Kernel,
+    kernel::{
+        Flavour,
+        Kernel, //
+    },
     process,
     ui,
     vm::Setup, //
@@ -45,9 +48,13 @@ pub(crate) fn accelerator(cache: &Cache, kernel: &Kernel, image: &Path) -> Resul
             .write(true)
             .open("/dev/kvm")
             .is_ok();
+        let emulation = match kernel.flavour {
+            Flavour::Stock(_) => Accelerator::SerialTcg,
+            Flavour::Ordinary | Flavour::Debug | Flavour::RealTime => Accelerator::Tcg,
+        };
         if !openable {
             step.note("tcg: /dev/kvm cannot be opened");
-            return Ok(Accelerator::Tcg);
+            return Ok(emulation);
         }
         let key = Key::default()
             .with("host", host)
@@ -58,6 +65,7 @@ pub(crate) fn accelerator(cache: &Cache, kernel: &Kernel, image: &Path) -> Resul
                 let scratch = tempfile::tempdir().context("cannot create a temporary directory")?;
                 let image = image.to_path_buf();
                 let mut probe = Setup::new(kernel.image(), image, accelerator, scratch.path());
+                probe.initramfs = kernel.initramfs();
                 if accelerator == Accelerator::Kvm {
                     probe.boot_timeout = KVM_TIMEOUT;
                 }
@@ -69,7 +77,7 @@ pub(crate) fn accelerator(cache: &Cache, kernel: &Kernel, image: &Path) -> Resul
                 "kvm"
             } else {
                 // Finds out whether KVM fails or the guest.
-                boots(Accelerator::Tcg).context("the guest does not boot")?;
+                boots(emulation).context("the guest does not boot")?;
                 "tcg"
             };
             fs::write(place, answer).context("cannot remember the accelerator")
@@ -80,10 +88,6 @@ pub(crate) fn accelerator(cache: &Cache, kernel: &Kernel, image: &Path) -> Resul
         } else {
             "tcg: an ordinary kernel does not boot in the KVM of this host"
         });
-        Ok(if works {
-            Accelerator::Kvm
-        } else {
-            Accelerator::Tcg
-        })
+        Ok(if works { Accelerator::Kvm } else { emulation })
     })
 }

@@ -39,7 +39,8 @@ use crate::{
         Stack, //
     },
     project,
-    setup::Machine, //
+    setup::Machine,
+    stock::Series, //
 };
 use anyhow::{
     ensure,
@@ -236,6 +237,20 @@ pub(crate) fn test_on(flavour: Flavour, selection: &Selection) -> Result<ExitCod
         ..selection.clone()
     };
     Ok(in_guests(&machine, &selection, flavour)?.close())
+}
+
+/// `make test-stock`: guest tests on Debian's own kernels, under both stacks.
+pub(crate) fn test_stock(series: Option<Series>, selection: &Selection) -> Result<ExitCode> {
+    if selection.list {
+        return list(selection);
+    }
+    let mut tally = Tally::default();
+    for series in series.map_or_else(|| Series::ALL.to_vec(), |series| vec![series]) {
+        let flavour = Flavour::Stock(series);
+        let machine = Machine::prepare(flavour)?;
+        tally.add(in_guests(&machine, selection, flavour)?);
+    }
+    Ok(tally.close())
 }
 
 fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Result<Tally> {

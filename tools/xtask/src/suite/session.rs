@@ -140,6 +140,7 @@ impl Session {
         let image = machine.image.clone();
         let kernel = machine.kernel.image();
         let mut setup = Setup::new(kernel, image, machine.accelerator, boot.output);
+        setup.initramfs = machine.kernel.initramfs();
         setup.timeout_scale = machine.kernel.flavour.timeout_scale();
         setup.boot_timeout *= setup.timeout_scale;
         if machine.kernel.flavour == Flavour::Debug {
