@@ -109,7 +109,7 @@ volumes() {
 	mounts "$(blockdev --getsize64 "/dev/$disk" | awk '{ print $1 / 1024 "K" }')"
 
 	# Extended while it is mounted.
-	mount "/dev/$disk" mnt
+	mount -t ext4 "/dev/$disk" mnt
 	lvm lvextend -l +2 test/data "/dev/$2"
 	resize2fs "/dev/$disk" >resize.log 2>&1 || fail "resize2fs: $(cat resize.log)"
 	dd if=/dev/urandom of=mnt/more bs=64K count=32 conv=fsync 2>dd.log || fail "a larger file system: $(cat dd.log)"

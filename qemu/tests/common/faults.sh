@@ -9,8 +9,6 @@
 #
 # See the kernel's Documentation/fault-injection/fault-injection.rst.
 
-[ -e /proc/self/fail-nth ] || skip "this kernel injects no faults"
-
 # Only requests by code of a module fail, made directly or through few functions: a failure deep in
 # the block layer gives the same error to the same code. Requests that may wait fail, too. The stack
 # traces of so many faults are not printed.

@@ -5,6 +5,7 @@
 # released, and a region with its devices.
 #
 # needs: nvdimm=64M
+# config: FAILSLAB FAIL_PAGE_ALLOC FAULT_INJECTION_USERCOPY FAULT_INJECTION_STACKTRACE_FILTER
 # timeout: 400
 . "$LIB"
 . "${LIB%/*}/devices.sh"

@@ -7,6 +7,7 @@
 # fails, or all with ARGS="--append every=1".
 #
 # needs: nvdimm=64M,label=128K
+# config: FAILSLAB FAIL_PAGE_ALLOC FAULT_INJECTION_USERCOPY FAULT_INJECTION_STACKTRACE_FILTER
 # timeout: 600
 . "$LIB"
 . "${LIB%/*}/devices.sh"

@@ -5,6 +5,7 @@
 # failure does not prevent loading.
 #
 # tags: quick
+# config: KUNIT
 . "$LIB"
 
 kunit=/sys/kernel/debug/kunit

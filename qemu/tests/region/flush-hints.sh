@@ -8,6 +8,7 @@
 #
 # firmware: hints
 # stacks: rust c
+# config: DEVMEM !STRICT_DEVMEM
 # compare
 . "$LIB"
 . "${LIB%/*}/devices.sh"

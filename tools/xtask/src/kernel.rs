@@ -279,6 +279,14 @@ impl Kernel {
         }
     }
 
+    /// Returns the configuration, in the format of `.config`.
+    pub(crate) fn config(&self) -> Result<String> {
+        let file = self.tree.join(".config");
+        fs::read_to_string(&file)
+            .or_else(|_| fs::read_to_string(self.tree.join("include/config/auto.conf")))
+            .with_context(|| format!("cannot read {}", file.display()))
+    }
+
     /// Fails unless QEMU can boot the kernel. For building modules, a tree with headers is enough.
     pub(crate) fn check_for_booting(&self) -> Result<()> {
         let image = self.image();
@@ -300,10 +308,7 @@ impl Kernel {
             // The tree was made for these modules.
             return Ok(());
         };
-        let file = self.tree.join(".config");
-        let config = fs::read_to_string(&file)
-            .or_else(|_| fs::read_to_string(self.tree.join("include/config/auto.conf")))
-            .with_context(|| format!("cannot read {}", file.display()))?;
+        let config = self.config()?;
         check_series(&self.release, &self.tree)?;
         let shown = self.tree.display();
         let value = |name: &str| value_of(&config, name);
@@ -351,7 +356,7 @@ pub(crate) fn given(variable: &str) -> Option<PathBuf> {
 }
 
 /// Returns the value of an option in a `.config`; `None` if it is not set.
-fn value_of<'a>(config: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn value_of<'a>(config: &'a str, name: &str) -> Option<&'a str> {
     config
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
@@ -376,13 +381,16 @@ fn version_of(tree: &Path) -> Result<String> {
 }
 
 fn check_series(version: &str, place: &Path) -> Result<()> {
-    let fits = version
-        .strip_prefix(SERIES)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let of = |series: &Series| {
+        version
+            .strip_prefix(series.name())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
     ensure!(
-        fits,
-        "{} is Linux {version}; the modules are written for {SERIES}.y",
-        place.display()
+        Series::ALL.iter().any(of),
+        "{} is Linux {version}; the modules support {}",
+        place.display(),
+        Series::ALL.map(Series::name).join(" and ")
     );
     Ok(())
 }
@@ -624,10 +632,11 @@ mod tests {
     }
 
     #[test]
-    fn only_our_series_is_accepted() {
+    fn only_supported_series_are_accepted() {
         let place = Path::new("there");
         assert!(check_series("7.2.12", place).is_ok());
+        assert!(check_series("7.3.0", place).is_ok());
         assert!(check_series("7.20.1", place).is_err());
-        assert!(check_series("7.3.0", place).is_err());
+        assert!(check_series("7.4.0", place).is_err());
     }
 }

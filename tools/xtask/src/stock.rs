@@ -3,8 +3,8 @@
 //! Debian's own kernels, unmodified, and the build of our modules for them.
 //!
 //! A build root is a Debian with the kernel's headers, its source package, and the compilers of the
-//! suite. `tools/dkms/kernel-tree` makes a tree in it that can build Rust modules, as it does on the
-//! machine of a user. Commands run in the build root through bubblewrap, which needs no privileges.
+//! suite. `tools/dkms/kernel-tree` makes a tree in it that can build Rust modules, as it does on a
+//! user's machine. Commands run in the build root through bubblewrap, which needs no privileges.
 //!
 //! ```text
 //! build root     /             read-only
@@ -137,8 +137,8 @@ impl Version {
 }
 
 impl StockKernel {
-    /// Finds or makes all parts for the newest kernel of `series` in the cache, or in the archive if
-    /// the cache has none.
+    /// Finds or makes all parts for the newest kernel of `series` in the cache, or in the archive
+    /// if the cache has none.
     pub(crate) fn prepare(cache: &Cache, series: Series) -> Result<Self> {
         let tools = TOOLS.join(" ");
         let key = Key::default()

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest tests: the scripts ([`script`]), their order ([`plan`]), the workers that run them
-//! ([`run`]), a boot ([`session`]), memory leaks of a boot ([`leaks`]), power cuts ([`powercut`],
-//! [`stamps`], [`campaign`]), comparison of the two stacks ([`compare`]), recorded results of the C
-//! stack ([`recorded`]), verdicts ([`report`]), the directory of results ([`results`]), and when
-//! slow tests passed last ([`slow`]).
+//! The guest tests: the scripts ([`script`]), those that need another kernel ([`options`]), their
+//! order ([`plan`]), the workers that run them ([`run`]), a boot ([`session`]), memory leaks of a
+//! boot ([`leaks`]), power cuts ([`powercut`], [`stamps`], [`campaign`]), comparison of the two
+//! stacks ([`compare`]), recorded results of the C stack ([`recorded`]), verdicts ([`report`]), the
+//! directory of results ([`results`]), and when slow tests passed last ([`slow`]).
 //!
 //! Scripts with equal needs share a boot. Before each script the NVDIMMs are zeroed and the modules
 //! are loaded; after it the modules are unloaded, which must succeed. If a script takes its machine
@@ -15,6 +15,7 @@ mod compare;
 mod context;
 mod leaks;
 pub(crate) mod media;
+mod options;
 mod plan;
 mod powercut;
 mod recorded;
@@ -270,7 +271,12 @@ fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Resu
     }
     let mut chains = Chain::all();
     chains.retain(|chain| selection.wants_chain(chain));
+    let mut outcomes =
+        options::without_options(&mut scripts, &machine.kernel.config()?, selection.stack);
     let jobs = plan::plan(&scripts, chains.clone(), selection.stack);
+    if jobs.is_empty() && !outcomes.is_empty() {
+        return Ok(Tally::of(&outcomes));
+    }
     ensure!(!jobs.is_empty(), "no guest test is selected");
 
     let stacks = jobs.iter().flat_map(Job::stacks).collect::<BTreeSet<_>>();
@@ -284,7 +290,6 @@ fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Resu
     let files = GuestFiles::prepare(machine, &stacks)?;
     let results = Results::create()?;
     let records = Records::open(machine, &files.tools())?;
-    let mut outcomes = Vec::new();
     let mut to_run = scripts.clone();
     if let Some(records) = records.as_ref().filter(|_| selection.recalls()) {
         for script in &mut to_run {
@@ -324,16 +329,12 @@ fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Resu
     if flavour == Flavour::Ordinary {
         slow::record(&all, &outcomes)?;
     }
-    let mut tally = Tally::default();
-    outcomes
-        .iter()
-        .for_each(|outcome| tally.count(&outcome.verdict));
     println!(
         "            results: {}",
         run.context.results.path().display()
     );
     report::print_failures(&outcomes);
-    Ok(tally)
+    Ok(Tally::of(&outcomes))
 }
 
 #[cfg(test)]

@@ -81,6 +81,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Returns the numbers of these outcomes.
+    pub(crate) fn of(outcomes: &[Outcome]) -> Self {
+        let mut tally = Self::default();
+        outcomes
+            .iter()
+            .for_each(|outcome| tally.count(&outcome.verdict));
+        tally
+    }
+
     /// Counts one outcome.
     pub(crate) fn count(&mut self, verdict: &Verdict) {
         match verdict {

@@ -101,6 +101,17 @@ pub(crate) struct Script {
     /// Its arguments.
     pub(crate) arguments: String,
     pub(crate) tags: Vec<Tag>,
+    /// Options of the kernel that it needs.
+    pub(crate) options: Vec<KernelOption>,
+}
+
+/// An option of the kernel's configuration that a test needs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct KernelOption {
+    /// Without `CONFIG_`.
+    pub(crate) name: String,
+    /// Whether it must be set, built in or as a module, or must not.
+    pub(crate) set: bool,
 }
 
 /// A property by which tests are selected.
@@ -189,6 +200,7 @@ impl Script {
             sizes: Vec::new(),
             arguments: String::new(),
             tags: Vec::new(),
+            options: Vec::new(),
         }
     }
 
@@ -235,6 +247,7 @@ impl Script {
                     }
                 }
                 "tags" => script.tags = words().map(parse_tag).collect::<Result<_>>()?,
+                "config" => script.options = words().map(parse_option).collect::<Result<_>>()?,
                 "sizes" => script.sizes = words().map(parse_size).collect::<Result<_>>()?,
                 _ => {}
             }
@@ -329,6 +342,23 @@ fn parse_tag(name: &str) -> Result<Tag> {
         "slow" => Ok(Tag::Slow),
         _ => bail!("'{name}' is no tag for a head, expected quick or slow"),
     }
+}
+
+/// `KUNIT`, or `!STRICT_DEVMEM` for an option that must not be set.
+fn parse_option(word: &str) -> Result<KernelOption> {
+    let (name, set) = match word.strip_prefix('!') {
+        Some(name) => (name, false),
+        None => (word, true),
+    };
+    let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    ensure!(
+        !name.is_empty() && !name.starts_with("CONFIG_") && name.bytes().all(is_name),
+        "'{word}' is no option of the kernel, expected one like KUNIT or !STRICT_DEVMEM"
+    );
+    Ok(KernelOption {
+        name: name.to_owned(),
+        set,
+    })
 }
 
 /// `nvdimm=128M` or `nvdimm=128M,label=128K`.
@@ -454,6 +484,26 @@ mod tests {
             "# tags: quick slow\n",
         ] {
             assert!(Script::parse("btt/x", head).is_err(), "{head}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_kernel() {
+        let options = |text| Script::parse("btt/x", text).map(|script| script.options);
+        let named = |name: &str, set| KernelOption {
+            name: name.to_owned(),
+            set,
+        };
+        assert_eq!(
+            options("# config: KUNIT !STRICT_DEVMEM\n").unwrap(),
+            [named("KUNIT", true), named("STRICT_DEVMEM", false)]
+        );
+        for head in [
+            "# config: CONFIG_KUNIT\n",
+            "# config: kunit\n",
+            "# config: !\n",
+        ] {
+            assert!(options(head).is_err(), "{head}");
         }
     }
 
