@@ -167,6 +167,14 @@ impl block::Driver for RawDriver {
 
     #[inline]
     fn submit(self: Pin<&Self>, mut bio: Bio) {
+        if bio.preflush() {
+            self.memory.region().fence();
+        }
+        // An empty flush, whose sector may be outside of the disk. Linux 7.3 does not account it
+        // any more.
+        if bio.is_empty() {
+            return bio.end(Ok(()));
+        }
         bio.start_accounting();
         let outcome = self.execute(&bio);
         bio.end(outcome);
@@ -186,14 +194,6 @@ impl RawDriver {
 
     #[inline]
     fn execute(&self, bio: &Bio) -> Result {
-        if bio.preflush() {
-            self.memory.region().fence();
-        }
-        // An empty flush, whose sector may be outside of the disk.
-        if bio.is_empty() {
-            return Ok(());
-        }
-
         match bio.operation() {
             Operation::Read(sink) => self.read(bio, sink),
             Operation::Write(source) => {
