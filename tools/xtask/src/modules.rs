@@ -127,8 +127,12 @@ fn kbuild(kernel: &Kernel, purpose: Purpose) -> Result<Command> {
     let products = project::target_directory(&purpose.directory(kernel.flavour))?;
     let mut command = kernel.make_modules(&project::root(), &products);
     if purpose == Purpose::Lint {
-        // W=e turns every warning into an error.
-        command.args(["CLIPPY=1", "W=e"]);
+        command.arg("CLIPPY=1");
+    }
+    // Debian's compilers are older than those of `make check`, and clippy does not run with them.
+    if purpose == Purpose::Lint || matches!(kernel.origin, Origin::Stock(_)) {
+        // Turns every warning into an error.
+        command.arg("W=e");
     }
     Ok(command)
 }

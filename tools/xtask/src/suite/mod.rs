@@ -109,6 +109,23 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// Returns the quick tests under our stack.
+    pub(crate) fn quick() -> Self {
+        Self {
+            filters: Vec::new(),
+            list: false,
+            group: Vec::new(),
+            tag: vec![Tag::Quick],
+            stack: Some(Stack::Rust),
+            append: Vec::new(),
+            iterations: None,
+            timeout_scale: 1,
+            no_baseline_cache: false,
+            jobs: default_jobs(),
+            arguments: Vec::new(),
+        }
+    }
+
     /// Returns `true` if everything is selected that is not slow.
     fn is_general(&self) -> bool {
         self.filters.is_empty() && self.group.is_empty() && self.tag.is_empty()
@@ -245,13 +262,18 @@ pub(crate) fn test_stock(series: Option<Series>, selection: &Selection) -> Resul
     if selection.list {
         return list(selection);
     }
+    Ok(tally_of_stock(series, selection)?.close())
+}
+
+/// Runs guest tests on Debian's kernel of this series, or of all, and counts them.
+pub(crate) fn tally_of_stock(series: Option<Series>, selection: &Selection) -> Result<Tally> {
     let mut tally = Tally::default();
     for series in series.map_or_else(|| Series::ALL.to_vec(), |series| vec![series]) {
         let flavour = Flavour::Stock(series);
         let machine = Machine::prepare(flavour)?;
         tally.add(in_guests(&machine, selection, flavour)?);
     }
-    Ok(tally.close())
+    Ok(tally)
 }
 
 fn in_guests(machine: &Machine, selection: &Selection, flavour: Flavour) -> Result<Tally> {
