@@ -19,6 +19,7 @@
 //! - [`module`]: references to modules; boolean module parameters
 //! - [`hibernate`]: notifications of hibernation; running code while the system is quiescent
 //! - [`resource`], [`memregion`]: the tree of physical addresses; memory regions and CPU caches
+//! - [`static_mutex`]: a mutex for statics
 //! - [`error`]: error codes
 
 pub mod acpi;
@@ -40,6 +41,7 @@ pub mod mm;
 pub mod module;
 pub mod platform_device;
 pub mod resource;
+pub mod static_mutex;
 mod sys;
 pub mod sysfs;
 pub mod task;

@@ -12,7 +12,8 @@ kunit=/sys/kernel/debug/kunit
 for suite in nd_badrange nd_btt_disk nd_ioctl_cmd_layout nd_kernel_ext_badblocks \
 	nd_kernel_ext_bus nd_kernel_ext_cursor nd_kernel_ext_firmware_address nd_kernel_ext_key \
 	nd_kernel_ext_mm nd_kernel_ext_notifier nd_kernel_ext_parameter nd_kernel_ext_persist \
-	nd_kernel_ext_poison nd_kernel_ext_range nd_kernel_ext_release nd_poison nd_range_set; do
+	nd_kernel_ext_poison nd_kernel_ext_range nd_kernel_ext_release nd_kernel_ext_static_mutex \
+	nd_poison nd_range_set; do
 	[ -e "$kunit/$suite/results" ] || fail "the suite $suite has not run"
 done
 for results in "$kunit"/nd_*/results; do
