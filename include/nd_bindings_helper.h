@@ -13,3 +13,5 @@
 #include <linux/ioport.h>
 #include <linux/libnvdimm.h>
 #include <linux/memregion.h>
+/* Includes nothing of what it uses. */
+#include <acpi/nfit.h>

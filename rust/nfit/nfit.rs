@@ -10,6 +10,7 @@
 //!                                     ├─ dimm      a DIMM: identity, commands, labels, security
 //!                                     ├─ region    a range: mappings, interleave set, NUMA node
 //!                                     ├─ scrub     address range scrub: media errors of ranges
+//!                                     ├─ smbios    DIMMs as other drivers of the kernel find them
 //!                                     └─ firmware  table and functions (_DSM), for all of these
 //! ```
 //!
@@ -31,7 +32,8 @@
 //! The lock of the [`provider::Provider`] is outermost, above all locks of the core. It is held
 //! while a table is merged, and never in an attribute or a command. The lock of
 //! [`bus::InitLock`] nests inside it. The attribute `wait_probe` takes that one as well, with
-//! no other lock held.
+//! no other lock held. The lock of the directory in [`smbios`] is a leaf below both; callers of
+//! `nfit_get_smbios_id` take it with none of ours held.
 
 #![forbid(unsafe_code)]
 
@@ -42,6 +44,7 @@ mod parameters;
 mod provider;
 mod region;
 mod scrub;
+mod smbios;
 
 pub use firmware::{
     DsmOutput,

@@ -29,7 +29,8 @@ use crate::{
         RegionPlan,
         RegisteredRange, //
     },
-    scrub::ScrubGuard, //
+    scrub::ScrubGuard,
+    smbios, //
 };
 use kernel::{
     device::Device,
@@ -74,10 +75,12 @@ pub(crate) struct Provider {
     inventory: Mutex<Inventory>,
 }
 
-/// Registered devices. Fields are dropped in this order: notification handlers, scrubs, references
-/// to DIMMs, the bus with everything on it, then the ranges in the resource tree.
+/// Registered devices. Fields are dropped in this order: the listing for other drivers,
+/// notification handlers, scrubs, references to DIMMs, the bus with everything on it, then the
+/// ranges in the resource tree.
 #[derive(Default)]
 struct Inventory {
+    smbios: Option<smbios::Listing>,
     watches: KVec<NotifyRegistration<HealthWatch>>,
     scrub: Option<ScrubGuard>,
     dimms: KVec<KnownDimm>,
@@ -171,6 +174,11 @@ impl Provider {
         if inventory.scrub.is_none() {
             inventory.scrub = ours.scrub_guard();
         }
+        match &mut inventory.smbios {
+            Some(listing) => listing,
+            none => none.insert(smbios::Listing::new()?),
+        }
+        .replace(&table)?;
         // Reserve first: what is registered must be recorded, or a later merge registers it again.
         // A handler of notifications must not drop a registration for notifications either.
         inventory.watches.reserve(found.len(), GFP_KERNEL)?;

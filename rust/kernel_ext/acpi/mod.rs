@@ -7,7 +7,8 @@
 //!   another one;
 //! * [`Object`] and [`Value`]: the result of a method;
 //! * [`FirmwareAddress`]: a physical address in a table or an object;
-//! * [`NotifyRegistration`]: a handler for the notifications of a device.
+//! * [`NotifyRegistration`]: a handler for the notifications of a device;
+//! * [`SmbiosId`]: the answer to C drivers that ask for a DIMM of the NFIT.
 //!
 //! There are no locks here. Evaluating a method may sleep and takes the locks of the interpreter.
 //!
@@ -20,6 +21,7 @@ mod method;
 mod notify;
 mod numa;
 mod object;
+mod smbios_id;
 mod table;
 
 pub use self::{
@@ -41,6 +43,11 @@ pub use self::{
     object::{
         Object,
         Value, //
+    },
+    smbios_id::{
+        answer as answer_smbios_id,
+        Function as SmbiosIdFunction,
+        SmbiosId, //
     },
     table::Table, //
 };
