@@ -202,7 +202,12 @@ fn files_and_functions_that_pages_name_exist() {
     for directory in ["Documentation", "qemu", "tools"] {
         files(&root.join(directory), "md", &mut check);
     }
-    for page in ["README.md", "CONTRIBUTING.md"] {
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+    ] {
         let path = root.join(page);
         check(&path, &fs::read_to_string(&path).unwrap());
     }
