@@ -2,6 +2,7 @@
 
 //! Command line.
 
+use crate::system::System;
 use anyhow::{
     anyhow,
     Result, //
@@ -174,6 +175,12 @@ impl Arguments {
                 | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         ) {
             error.print()?;
+            if error.kind() == ErrorKind::DisplayVersion {
+                // clap has printed the first line, which is that of this program.
+                for line in System::running().versions().iter().skip(1) {
+                    println!("{line}");
+                }
+            }
             let is_requested = error.exit_code() == 0;
             return is_requested
                 .then_some(None)

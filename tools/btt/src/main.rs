@@ -26,6 +26,7 @@ mod find;
 mod inspect;
 mod progress;
 mod repair;
+mod system;
 
 use anyhow::Result;
 use arguments::{
