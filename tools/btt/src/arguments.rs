@@ -98,6 +98,12 @@ pub(crate) enum Command {
         /// Number of the sector.
         lba: u64,
     },
+    /// Describe this machine for a bug report: versions, modules, devices, BTTs, messages of
+    /// drivers. No contents of sectors, no keys.
+    Report {
+        /// File to create; default: standard output.
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Args)]

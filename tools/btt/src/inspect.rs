@@ -86,11 +86,20 @@ pub(crate) fn verdict(report: &Report) -> Verdict {
 
 /// Prints a report as text, with counts and the verdict if it covers everything.
 pub(crate) fn print(report: &Report, whole: bool) {
-    println!("BTT {}, version {}", report.uuid, report.version);
-    println!("{} sectors of {} bytes", report.sectors, report.lba_size);
+    for line in lines(report, whole) {
+        println!("{line}");
+    }
+}
+
+/// Returns the lines that [`print`] prints.
+pub(crate) fn lines(report: &Report, whole: bool) -> Vec<String> {
+    let mut lines = vec![
+        format!("BTT {}, version {}", report.uuid, report.version),
+        format!("{} sectors of {} bytes", report.sectors, report.lba_size),
+    ];
     for (number, arena) in report.arenas.iter().enumerate() {
         let [first, second] = arena.flog_slots;
-        println!(
+        lines.push(format!(
             "arena {number}: {} at {:#x}, sectors {} to {}, {} blocks of {} bytes, {} free, \
              flog slots {first} and {second}{}",
             HumanBytes(arena.size),
@@ -105,37 +114,34 @@ pub(crate) fn print(report: &Report, whole: bool) {
             } else {
                 ""
             },
-        );
+        ));
         if whole {
             let map = &arena.map;
-            println!(
+            lines.push(format!(
                 "  map: {} never written, {} written, {} zero, {} lost to media errors",
                 map.initial, map.normal, map.zero, map.error
-            );
+            ));
         }
-        for problem in &arena.problems {
-            println!("  {problem}");
-        }
+        let problems = arena.problems.iter();
+        lines.extend(problems.map(|problem| format!("  {problem}")));
     }
     let recovery = &report.recovery;
-    for line in recovery.restored.iter().chain(&recovery.copies) {
-        println!("to be repaired: {line}");
-    }
+    let repairs = recovery.restored.iter().chain(&recovery.copies);
+    lines.extend(repairs.map(|line| format!("to be repaired: {line}")));
     match recovery.finished_writes {
         0 => {}
-        1 => println!("to be repaired: an interrupted write"),
-        writes => println!("to be repaired: {writes} interrupted writes"),
+        1 => lines.push("to be repaired: an interrupted write".to_owned()),
+        writes => lines.push(format!("to be repaired: {writes} interrupted writes")),
     }
     if whole {
-        println!(
-            "{}",
-            match verdict(report) {
-                Verdict::Good => "good",
-                Verdict::Repairable => "usable, to be repaired",
-                _ => "damaged",
-            }
-        );
+        let verdict = match verdict(report) {
+            Verdict::Good => "good",
+            Verdict::Repairable => "usable, to be repaired",
+            _ => "damaged",
+        };
+        lines.push(verdict.to_owned());
     }
+    lines
 }
 
 pub(crate) fn map(place: &Place, target: &Target, lba: u64) -> Result<Verdict> {

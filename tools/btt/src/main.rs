@@ -3,7 +3,7 @@
 //! `btt`: inspects, checks, repairs and creates block translation tables in image files and on
 //! block devices.
 //!
-//! Only `create` and `repair` change the image. Exit codes:
+//! Only `create` and `repair` change the image. `report` describes the machine instead. Exit codes:
 //!
 //! | Code | Meaning |
 //! |---|---|
@@ -26,6 +26,7 @@ mod find;
 mod inspect;
 mod progress;
 mod repair;
+mod report;
 mod system;
 
 use anyhow::Result;
@@ -85,5 +86,6 @@ fn run(arguments: &Arguments) -> Result<Verdict> {
         Command::Create(order) => create::create(place, order),
         Command::Dump { table, image } => dump::dump(place, *table, image),
         Command::Map { target, lba } => inspect::map(place, target, *lba),
+        Command::Report { file } => report::report(file.as_deref()),
     }
 }
