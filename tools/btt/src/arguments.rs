@@ -10,10 +10,12 @@ use anyhow::{
 use clap::{
     error::ErrorKind,
     Args,
+    CommandFactory,
     Parser,
     Subcommand,
     ValueEnum, //
 };
+use clap_complete::Shell;
 use nd_format::{
     btt::{
         LbaSize,
@@ -22,7 +24,10 @@ use nd_format::{
     },
     uuid::Uuid, //
 };
-use std::path::PathBuf;
+use std::{
+    io,
+    path::PathBuf, //
+};
 
 /// Inspects, checks, repairs and creates block translation tables (BTT) in image files and on block
 /// devices.
@@ -103,6 +108,12 @@ pub(crate) enum Command {
     Report {
         /// File to create; default: standard output.
         file: Option<PathBuf>,
+    },
+    /// Print a script that lets a shell complete commands and options.
+    #[command(hide = true)]
+    Completion {
+        /// Shell that is to complete.
+        shell: Shell,
     },
 }
 
@@ -207,6 +218,21 @@ impl Arguments {
     }
 }
 
+/// Prints the completions of a shell.
+pub(crate) fn completion(shell: Shell) {
+    // clap_complete offers hidden commands, too, so they are left out here.
+    let all = Arguments::command();
+    let name = "btt";
+    let visible = all
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    let mut command = clap::Command::new(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(all.get_arguments().cloned())
+        .subcommands(visible.cloned());
+    clap_complete::generate(shell, &mut command, name, &mut io::stdout());
+}
+
 fn uuid(text: &str) -> Result<Uuid, &'static str> {
     let is_whole = text.len() == 36;
     let uuid = Uuid::parse(text.as_bytes()).ok().filter(|_| is_whole);
@@ -219,4 +245,107 @@ fn lba_size(text: &str) -> Result<LbaSize, String> {
         let sizes = LbaSize::ALL.map(|size| size.bytes().to_string()).join(" ");
         format!("expected one of {sizes}")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const PAGE: &str = include_str!("../man/btt.8");
+
+    /// Returns the page between two lines of it.
+    fn between(start: &str, end: &str) -> &'static str {
+        let (_, rest) = PAGE.split_once(start).unwrap();
+        rest.split_once(end).unwrap().0
+    }
+
+    /// Returns the whole command line.
+    fn built() -> clap::Command {
+        let mut command = Arguments::command();
+        command.build();
+        command
+    }
+
+    fn visible(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
+        command
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+    }
+
+    #[test]
+    fn the_man_page_describes_the_commands() {
+        let command = built();
+        let described = between(".Ss Commands\n", ".Ss Options\n")
+            .lines()
+            .filter_map(|line| line.strip_prefix(".It Cm "))
+            .collect::<Vec<_>>();
+        let commands = visible(&command).map(clap::Command::get_name);
+        assert_eq!(described, commands.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_man_page_describes_the_options() {
+        let command = built();
+        // The words after `Fl`: `-json` for a long option, `h` for a short one.
+        let described = between(".Ss Options\n", ".Sh FILES\n")
+            .lines()
+            .filter_map(|line| line.strip_prefix(".It "))
+            .flat_map(|item| {
+                let words = item.split(' ').collect::<Vec<_>>();
+                let names = words.windows(2).filter(|pair| pair[0] == "Fl");
+                names.map(|pair| pair[1].to_owned()).collect::<Vec<_>>()
+            })
+            .collect::<BTreeSet<_>>();
+        let commands = visible(&command).chain([&command]);
+        let options = commands
+            .flat_map(|command| command.get_arguments())
+            .flat_map(|option| {
+                let long = option.get_long().map(|long| format!("-{long}"));
+                long.into_iter().chain(option.get_short().map(String::from))
+            })
+            .collect::<BTreeSet<_>>();
+        assert_eq!(described, options);
+    }
+
+    #[test]
+    fn the_synopsis_has_the_arguments_of_each_command() {
+        let command = built();
+        let forms = between(".Sh SYNOPSIS\n", ".Sh DESCRIPTION\n")
+            .split(".Nm\n")
+            .collect::<Vec<_>>();
+        for command in visible(&command).filter(|command| command.get_name() != "help") {
+            let name = command.get_name();
+            let form = forms
+                .iter()
+                .find(|form| form.lines().any(|line| is_named(line, name)))
+                .unwrap_or_else(|| panic!("the synopsis lacks {name}"));
+            let words = form.split_whitespace().collect::<BTreeSet<_>>();
+            for argument in command.get_arguments() {
+                let long = argument.get_long().map(|long| format!("-{long}"));
+                let word = long.unwrap_or_else(|| argument.get_id().to_string());
+                let is_of_all = argument.is_global_set() || word == "-help";
+                // A choice is in the synopsis by its values.
+                let is_choice = argument.get_long().is_none()
+                    && argument
+                        .get_possible_values()
+                        .iter()
+                        .all(|value| words.contains(value.get_name()))
+                    && !argument.get_possible_values().is_empty();
+                assert!(
+                    is_of_all || is_choice || words.contains(word.as_str()),
+                    "the synopsis of {name} lacks {word}"
+                );
+            }
+        }
+        for option in ["-layout", "-namespace", "-help", "-version"] {
+            assert!(forms.concat().contains(&format!("Fl {option}")), "{option}");
+        }
+    }
+
+    /// Returns `true` if a line of the synopsis names the command, as in `.Cm info | check`.
+    fn is_named(line: &str, command: &str) -> bool {
+        line.strip_prefix(".Cm ")
+            .is_some_and(|names| names.split(" | ").any(|name| name == command))
+    }
 }

@@ -87,5 +87,9 @@ fn run(arguments: &Arguments) -> Result<Verdict> {
         Command::Dump { table, image } => dump::dump(place, *table, image),
         Command::Map { target, lba } => inspect::map(place, target, *lba),
         Command::Report { file } => report::report(file.as_deref()),
+        Command::Completion { shell } => {
+            arguments::completion(*shell);
+            Ok(Verdict::Good)
+        }
     }
 }

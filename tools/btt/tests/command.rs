@@ -7,7 +7,10 @@
 use std::{
     fs,
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{
+        Path,
+        PathBuf, //
+    },
     process::{
         Command,
         Output, //
@@ -401,4 +404,32 @@ fn tables_are_printed_by_the_copy_of_a_lost_info_block() {
     fixture.put((32 << 20) - 4096, &[0; 4096]);
     let (code, text) = fixture.run(&["dump", "FLOG", "image"]);
     assert_eq!((code, text.lines().count()), (3, 1), "{text}");
+}
+
+/// Returns what bash offers for the word `part` after `btt`, by the script `completions`.
+fn offered(completions: &Path, part: &str) -> String {
+    let complete = format!(
+        "source \"$0\" && COMP_WORDS=(btt '{part}') COMP_CWORD=1 && _btt btt '{part}' btt && \
+         echo \"${{COMPREPLY[@]}}\""
+    );
+    let bash = Command::new("bash")
+        .args(["-c", &complete])
+        .arg(completions)
+        .output()
+        .unwrap();
+    assert!(bash.status.success(), "{bash:?}");
+    String::from_utf8(bash.stdout).unwrap()
+}
+
+#[test]
+fn bash_completes_what_the_help_shows() {
+    let fixture = Fixture::new();
+    let (code, script) = fixture.run(&["completion", "bash"]);
+    assert_eq!(code, 0, "{script}");
+    assert!(script.contains("--restore-info"), "{script}");
+    let path = fixture.path("script");
+    fs::write(&path, script).unwrap();
+    assert_eq!(offered(&path, "rep"), "repair report\n");
+    assert_eq!(offered(&path, "c"), "check create\n");
+    assert!(!fixture.run(&["--help"]).1.contains("completion"));
 }

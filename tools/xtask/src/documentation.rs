@@ -7,6 +7,7 @@
 //! - Each file that the documentation names in backticks exists, and has the function that is named
 //!   after a colon, as in `rust/btt_engine/src/write.rs:write_batch`.
 //! - Each relative link leads to a file.
+//! - Each module parameter is on the page nvdimm-rust(7), except for those of `nfit_test`.
 
 use crate::project;
 use regex::Regex;
@@ -212,6 +213,38 @@ fn files_and_functions_that_pages_name_exist() {
         check(&path, &fs::read_to_string(&path).unwrap());
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn each_parameter_is_on_the_page_of_the_modules() {
+    let page = project::root().join("Documentation/nvdimm-rust.7");
+    let page = fs::read_to_string(page).unwrap();
+    // An entry of `bool_params!`, or of `params` in `module!`.
+    let parameter =
+        Regex::new(r#"(?m)^ {4}[A-Z_]+: "(\w+)" = \w+, "|^ {8}(\w+): \w+ \{\n {12}default: "#)
+            .unwrap();
+    let mut declared = BTreeSet::new();
+    for name in CRATES {
+        let module = name.trim_start_matches("rust/");
+        if module == "nfit_test" {
+            continue;
+        }
+        files(&project::root().join(name), "rs", &mut |_, text| {
+            for capture in parameter.captures_iter(text) {
+                let name = capture.get(1).or(capture.get(2)).unwrap().as_str();
+                declared.insert(format!("{module}.{name}"));
+            }
+        });
+    }
+    // Other items with a dot are none of `Cm`.
+    let described = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Cm "))
+        .filter(|item| item.contains('.'))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(declared, described);
+    assert!(declared.len() > 5, "the declarations are not found");
 }
 
 #[test]
