@@ -433,3 +433,29 @@ fn bash_completes_what_the_help_shows() {
     assert_eq!(offered(&path, "c"), "check create\n");
     assert!(!fixture.run(&["--help"]).1.contains("completion"));
 }
+
+#[test]
+fn make_installs_the_program_and_what_belongs_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let make = Command::new("make")
+        .arg("--directory")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .args(["--silent", "install-tools", "PREFIX=/usr"])
+        .arg(concat!("BTT=", env!("CARGO_BIN_EXE_btt")))
+        .arg(format!("DESTDIR={}", directory.path().display()))
+        .output()
+        .unwrap();
+    assert!(make.status.success(), "{make:?}");
+    let usr = directory.path().join("usr");
+    let version = Command::new(usr.join("sbin/btt")).arg("--version").output();
+    assert!(version.unwrap().stdout.starts_with(b"btt "));
+    for (page, title) in [
+        ("man8/btt.8", ".Dt BTT 8"),
+        ("man7/nvdimm-rust.7", ".Dt NVDIMM-RUST 7"),
+    ] {
+        let text = fs::read_to_string(usr.join("share/man").join(page)).unwrap();
+        assert!(text.lines().any(|line| line == title), "{page}");
+    }
+    let completions = usr.join("share/bash-completion/completions/btt");
+    assert_eq!(offered(&completions, "rep"), "repair report\n");
+}
