@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Repeats an operation while the kernel lets the first place in it that can fail do so, then the
-//! second, and so on.
+//! second, and so on. Or attempts it once, with one such place: an operation that cannot be undone
+//! is repeated by the caller, with something new to operate on.
 //!
 //! A kernel with fault injection counts such places down in `/proc/thread-self/fail-nth`, for this
 //! thread only: work that a kernel worker does for the operation does not fail. The counter is 0
@@ -17,6 +18,7 @@ use crate::{
 };
 use anyhow::{
     bail,
+    ensure,
     Context,
     Result, //
 };
@@ -34,7 +36,10 @@ use std::{
         self,
         File, //
     },
-    num::NonZeroUsize,
+    num::{
+        NonZeroU32,
+        NonZeroUsize, //
+    },
     path::PathBuf, //
 };
 
@@ -188,8 +193,7 @@ pub(crate) fn fail_in_turn(
                 }
             }
             refused => {
-                let lacks_memory = matches!(refused, Outcome::Refused(Errno::NOMEM | Errno::FAULT));
-                if !(lacks_memory || others.contains(&refused.to_string())) || !injected {
+                if !injected || !is_allowed(refused, others) {
                     summary.complain(place, refused);
                 }
                 // A comparison of everything takes seconds on a kernel that injects faults.
@@ -208,6 +212,84 @@ pub(crate) fn fail_in_turn(
         summary.faults += 1;
     }
     bail!("more than {MOST_PLACES} places that can fail");
+}
+
+/// Returns `true` if an operation may end like this because of a fault.
+fn is_allowed(refused: Outcome, others: &[String]) -> bool {
+    matches!(refused, Outcome::Refused(Errno::NOMEM | Errno::FAULT))
+        || others.contains(&refused.to_string())
+}
+
+/// Result of an attempt with a fault at one place.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The place failed, and the operation with it.
+    Failed(Outcome),
+    /// The place failed, but the operation succeeded.
+    Survived,
+    /// There is no such place, so the operation was attempted without a fault.
+    Beyond,
+}
+
+/// An attempt with a fault at one place.
+pub(crate) struct Attempt {
+    end: End,
+    /// Differences from what is expected.
+    pub(crate) complaints: Vec<String>,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.end {
+            End::Failed(refused) => write!(f, "failed: {refused}"),
+            End::Survived => f.write_str("survived"),
+            End::Beyond => f.write_str("no fault"),
+        }
+    }
+}
+
+/// Attempts the operation once, and lets only `place` in it fail. A success is not undone.
+///
+/// As in [`fail_in_turn`], the attempt may fail because of the fault alone, with an error for lack
+/// of memory or one of `others`, and then has changed nothing. After a success the caller knows
+/// what must have changed.
+///
+/// # Errors
+///
+/// The kernel injects no faults; `place` is greater than any operation has.
+pub(crate) fn fail_at(
+    operation: &Operation,
+    place: NonZeroU32,
+    others: &[String],
+) -> Result<Attempt> {
+    let place = place.get();
+    ensure!(
+        place <= MOST_PLACES,
+        "more than {MOST_PLACES} places that can fail"
+    );
+    let before = Before::snapshot(operation)?;
+    let (outcome, injected) = with_fault(place, || operation.attempt())?;
+    state::wait_probe();
+    let mut complaints = Vec::new();
+    let end = match outcome {
+        Outcome::Done if injected => End::Survived,
+        Outcome::Done => End::Beyond,
+        refused => {
+            if !injected {
+                complaints.push(format!("without a fault: {refused}"));
+            } else if !is_allowed(refused, others) {
+                complaints.push(format!("with fault {place}: {refused}"));
+            }
+            let changes = before.changes(operation, true)?.into_iter();
+            complaints.extend(changes.map(|change| format!("with fault {place}: {change}")));
+            if injected {
+                End::Failed(refused)
+            } else {
+                End::Beyond
+            }
+        }
+    };
+    Ok(Attempt { end, complaints })
 }
 
 /// State before an attempt.
@@ -268,5 +350,35 @@ mod tests {
         let writes = Write::pairs(&words);
         let values = writes.iter().map(|write| write.value.as_slice());
         assert_eq!(values.collect::<Vec<_>>(), [b"1\n".as_slice(), b"\0"]);
+    }
+
+    #[test]
+    fn errors_of_a_fault() {
+        let others = ["EINVAL".to_owned()];
+        for (refused, others, expected) in [
+            (Outcome::Refused(Errno::NOMEM), &[][..], true),
+            (Outcome::Refused(Errno::FAULT), &[], true),
+            (Outcome::Refused(Errno::INVAL), &[], false),
+            (Outcome::Refused(Errno::INVAL), &others, true),
+            (Outcome::Refused(Errno::NXIO), &others, false),
+            (Outcome::Short(1), &others, false),
+        ] {
+            assert_eq!(is_allowed(refused, others), expected, "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_says_how_it_ended() {
+        for (end, expected) in [
+            (
+                End::Failed(Outcome::Refused(Errno::NOMEM)),
+                "failed: ENOMEM",
+            ),
+            (End::Survived, "survived"),
+            (End::Beyond, "no fault"),
+        ] {
+            let complaints = Vec::new();
+            assert_eq!(Attempt { end, complaints }.to_string(), expected);
+        }
     }
 }

@@ -19,7 +19,10 @@ use clap::{
 use faults::Operation;
 use std::{
     io,
-    num::NonZeroUsize,
+    num::{
+        NonZeroU32,
+        NonZeroUsize, //
+    },
     path::PathBuf,
     process::ExitCode, //
 };
@@ -74,6 +77,11 @@ enum Command {
         /// Let only each NUMBER-th place fail, for operations with too many places.
         #[arg(long, value_name = "NUMBER", default_value = "1")]
         every: NonZeroUsize,
+        /// Attempt the operation once, with a fault at the NUMBER-th place, and undo nothing.
+        /// Prints `failed: ERROR` if the operation failed with the fault, `survived` if it
+        /// succeeded with it, or `no fault` if it has no such place and was done without one.
+        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["undo", "every"])]
+        place: Option<NonZeroU32>,
         #[command(subcommand)]
         operation: Operation,
     },
@@ -103,12 +111,23 @@ fn main() -> Result<ExitCode> {
             undo,
             or,
             every,
+            place: None,
             operation,
         } => {
             let undo = faults::Write::pairs(&undo);
             let summary = faults::fail_in_turn(&operation, &undo, &or, every)?;
             println!("{summary}");
             summary.complaints
+        }
+        Command::Faults {
+            or,
+            place: Some(place),
+            operation,
+            ..
+        } => {
+            let attempt = faults::fail_at(&operation, place, &or)?;
+            println!("{attempt}");
+            attempt.complaints
         }
         Command::Refusals { root } => refusals::check(&root, io::stdin().lock())?,
         Command::ReadOnly { directories } => refusals::read_only(&directories)?,
@@ -121,4 +140,25 @@ fn main() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments() {
+        Arguments::command().debug_assert();
+        for (line, expected) in [
+            ("faults --place 2 --or EINVAL write size 0", true),
+            ("faults --place 0 write size 0", false),
+            ("faults --place 2 --every 2 write size 0", false),
+            ("faults --place 2 --undo size 1 write size 0", false),
+        ] {
+            let words = ["sysfs-probe"].into_iter().chain(line.split(' '));
+            let parsed = Arguments::try_parse_from(words);
+            assert_eq!(parsed.is_ok(), expected, "{line}");
+        }
+    }
 }
