@@ -7,6 +7,7 @@
 //! long table is slow in an emulated machine.
 
 mod faults;
+mod labels;
 mod refusals;
 mod state;
 mod store;
@@ -85,6 +86,9 @@ enum Command {
         #[command(subcommand)]
         operation: Operation,
     },
+    /// Print the UUIDs of the labels that are on a DIMM, in the order of their slots. Labels that
+    /// its current index does not have are left out.
+    Labels { device: PathBuf },
     /// Check that no file without write permission can be opened for writing.
     ReadOnly { directories: Vec<PathBuf> },
 }
@@ -128,6 +132,12 @@ fn main() -> Result<ExitCode> {
             let attempt = faults::fail_at(&operation, place, &or)?;
             println!("{attempt}");
             attempt.complaints
+        }
+        Command::Labels { device } => {
+            for uuid in labels::uuids(&device)? {
+                println!("{uuid}");
+            }
+            return Ok(ExitCode::SUCCESS);
         }
         Command::Refusals { root } => refusals::check(&root, io::stdin().lock())?,
         Command::ReadOnly { directories } => refusals::read_only(&directories)?,
