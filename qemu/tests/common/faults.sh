@@ -3,9 +3,10 @@
 #
 # Library for tests in the guest: `. "${LIB%/*}/faults.sh"`. Every allocation and every copy from
 # user space that our modules request in an operation fails in turn: the first, the second, … until
-# there are no more. The caller must get the error, nothing may have changed, and without a fault
-# the operation must succeed. For `make test-debug`, where kmemleak looks for leaks when the modules
-# are unloaded. ARGS="--append depth=32" lets more places fail.
+# there are no more. Either the caller gets an error, and nothing may have changed, or the operation
+# succeeds with all its effects. Without a fault it must succeed. For `make test-debug`, where
+# kmemleak looks for leaks when the modules are unloaded. ARGS="--append depth=32" lets more places
+# fail.
 #
 # See the kernel's Documentation/fault-injection/fault-injection.rst.
 
@@ -55,6 +56,45 @@ faults() {
 	fi
 	_count=$(sed -n '1s/ faults.*//p' said)
 	total=$((total + ${_count:-0}))
+}
+
+# remove_with_faults ATTRIBUTE VALUE MAKE KEPT GONE [--or ERROR]...: injects the faults into a write
+# to an attribute that removes its device, which cannot be undone. The function MAKE makes a device
+# and sets $device to its name. When the write has failed, nothing in sysfs may have changed, KEPT
+# checks the rest, and the next fault meets the same device. When it has succeeded, with a fault or
+# without one, the device must be gone, and GONE checks the other effects. MAKE makes another device
+# for the next fault.
+remove_with_faults() {
+	_attribute=$1 _new=$2 _make=$3 _kept=$4 _gone=$5
+	shift 5
+	_place=1 _survived=0
+	"$_make"
+	while :; do
+		if ! /host/tools/sysfs-probe faults --place $_place "$@" write "$ND/$device/$_attribute" "$_new" >said; then
+			complaints="$complaints $_attribute of $device: $(cat said);"
+			expect_no_complaints 0
+		fi
+		_end=$(head -n 1 said)
+		case $_end in
+		failed:*)
+			"$_kept"
+			;;
+		survived | 'no fault')
+			settle
+			[ ! -e "$ND/$device" ] || fail "fault $_place: $_end, but $device is still there"
+			"$_gone"
+			[ "$_end" = survived ] || break
+			_survived=$((_survived + 1))
+			"$_make"
+			;;
+		*) fail "fault $_place: $_end" ;;
+		esac
+		total=$((total + 1))
+		_place=$((_place + 1))
+	done
+	_count=$((_place - 1))
+	[ $_survived -lt $_count ] || fail "$_count faults in '$_new' to $_attribute, and none made it fail"
+	echo "$_count faults, $_survived survived: '$_new' to $_attribute, which removes the device"
 }
 
 # bind_with_faults DRIVER DEVICE [--or ERROR]...: binds a driver. unbind_with_faults unbinds it.

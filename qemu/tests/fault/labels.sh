@@ -15,6 +15,7 @@
 
 first=11111111-1111-4111-8111-111111111111
 second=22222222-2222-4222-8222-222222222222
+third=33333333-3333-4333-8333-333333333333
 
 # change_with_faults ATTRIBUTE VALUE [--undo ATTRIBUTE VALUE]...: changes the namespace and its
 # labels.
@@ -44,19 +45,36 @@ change_with_faults alt_name archive --undo alt_name '\0'
 change_with_faults uuid $second --undo uuid $first
 change_with_faults size 33554432 --undo size 16777216
 
-# Another namespace disappears when it is deleted. This cannot be undone, so the operation must fail
-# with every fault.
+# Another namespace disappears when it is deleted.
+another_namespace() {
+	device=$(seed namespace region0)
+	[ "$device" != "$namespace" ] || fail "$namespace is still the seed"
+	set_attribute "$device" uuid $third
+	set_attribute "$device" size 16777216
+	bind "$device"
+	unbind "$device"
+	[ "$device" != "$(seed namespace region0)" ] || fail "$device is still the seed"
+	still_labelled
+}
+
+still_labelled() {
+	expect_eq "UUIDs of labels" "$(labels)" "$second $third "
+}
+
+unlabelled() {
+	expect_eq "UUIDs of labels" "$(labels)" "$second "
+	expect_eq "available space" "$(show region0 available_size)" "$available"
+}
+
+# labels: prints the UUIDs of the labels on the DIMM.
+labels() {
+	/host/tools/sysfs-probe labels /dev/nmem0 >uuids || fail "the labels cannot be read"
+	sort uuids | tr '\n' ' '
+}
+
 bind "$namespace"
-second_namespace=$(seed namespace region0)
-[ "$second_namespace" != "$namespace" ] || fail "$namespace is still the seed"
-set_attribute "$second_namespace" uuid 33333333-3333-4333-8333-333333333333
-set_attribute "$second_namespace" size 16777216
-bind "$second_namespace"
-unbind "$second_namespace"
-[ "$second_namespace" != "$(seed namespace region0)" ] || fail "$second_namespace is still the seed"
-faults --or EINVAL --undo "$ND/$second_namespace/size" 16777216 write "$ND/$second_namespace/size" 0
-settle
-[ ! -e "$ND/$second_namespace" ] || fail "$second_namespace is still there"
+available=$(show region0 available_size)
+remove_with_faults size 0 another_namespace still_labelled unlabelled --or EINVAL
 unbind "$namespace"
 
 unbind_with_faults nd_region region0
