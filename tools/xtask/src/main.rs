@@ -37,6 +37,8 @@ mod probe;
 mod process;
 mod project;
 mod prose;
+#[cfg(test)]
+mod refusals;
 mod setup;
 mod stock;
 mod suite;
