@@ -4,7 +4,7 @@
 
 XTASK = cargo run --quiet --locked --manifest-path tools/Cargo.toml --target-dir target/cargo --package xtask --
 
-.PHONY: help run test test-stock test-debug test-realtime powercut setup modules modules_install build-tools install-tools unit crash fuzz shuttle big-endian bench bench-engine rustdoc rust-analyzer check clean
+.PHONY: help run test test-stock test-debug test-realtime powercut setup modules modules_install build-tools install-tools deb unit crash fuzz shuttle big-endian bench bench-engine rustdoc rust-analyzer check clean
 
 help:
 	@echo 'make run              demonstrate the modules in a virtual machine with a kernel of Debian; ARGS="--kernel 7.2" or own selects one'
@@ -19,6 +19,7 @@ help:
 	@echo 'make modules_install  install the modules into updates/ of the running kernel, or of the tree KDIR'
 	@echo 'make build-tools      build btt, in target/cargo/release'
 	@echo 'make install-tools    install btt, its completion for bash and the man pages below PREFIX=/usr/local'
+	@echo 'make deb              build the packages nvdimm-rust-dkms and nvdimm-rust-tools for Debian 13, in target/deb'
 	@echo 'make unit             run the unit tests, which need no kernel'
 	@echo 'make crash            explore all states that power cuts can leave of small BTTs; ARGS="--help" lists arguments'
 	@echo 'make fuzz             run libFuzzer, a minute for each target; ARGS="300 arena" sets seconds and targets'
@@ -30,7 +31,7 @@ help:
 	@echo 'make check            check formatting, comments and lints'
 	@echo 'make clean            remove build results; the cache stays'
 
-setup unit big-endian rustdoc rust-analyzer check clean:
+setup deb unit big-endian rustdoc rust-analyzer check clean:
 	@$(XTASK) $@
 
 modules_install:

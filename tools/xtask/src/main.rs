@@ -18,6 +18,7 @@ mod bench;
 mod cache;
 mod cargo;
 mod ci;
+mod deb;
 mod debian;
 mod demo;
 #[cfg(test)]
@@ -136,6 +137,8 @@ enum Command {
     Check,
     /// Run the check, the tests and the comparison with the budgets, and count all of them.
     Ci(suite::Selection),
+    /// Build the packages for Debian 13 into target/deb.
+    Deb,
     /// Remove build results from the checkout. The cache stays.
     Clean,
 }
@@ -162,6 +165,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::RustAnalyzer => kbuild_crates::analyze().map(|()| ExitCode::SUCCESS),
         Command::Check => cargo::check().map(|_| ExitCode::SUCCESS),
         Command::Ci(selection) => Ok(ci::run(&selection)),
+        Command::Deb => deb::run().map(|()| ExitCode::SUCCESS),
         Command::Clean => project::clean().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -104,6 +104,35 @@ fn guest_tools(task: Task) -> &'static [&'static str] {
     }
 }
 
+/// Builds programs that need no libraries of the machine that they run on, and returns their
+/// directory.
+fn build_programs(packages: &[&str], log: &Path, step: &Step) -> Result<PathBuf> {
+    let target = project::target().join("cargo");
+    let mut build = Command::new("cargo");
+    build.args(["build", "--release", "--locked"]);
+    build.args(
+        packages
+            .iter()
+            .map(|package| format!("--package={package}")),
+    );
+    build.args(["--target", GUEST_TARGET, "--manifest-path"]);
+    build
+        .arg(project::root().join("tools/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target);
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    process::run(&mut build, log, step)?;
+    Ok(target.join(GUEST_TARGET).join("release"))
+}
+
+/// Builds the program of one package as for guests, and returns its path.
+pub(crate) fn build_static(cache: &Cache, package: &str) -> Result<PathBuf> {
+    ui::step(package, |step| {
+        let programs = build_programs(&[package], &cache.log(package), step)?;
+        Ok(programs.join(package))
+    })
+}
+
 /// Purpose of a kbuild run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Purpose {
@@ -304,25 +333,11 @@ impl GuestFiles {
             Task::Demo => None,
         };
         ui::step("guest tools", |step| {
-            let target = project::target().join("cargo");
-            let mut build = Command::new("cargo");
-            build.args(["build", "--release", "--locked"]);
-            build.args(
-                guest_tools(task)
-                    .iter()
-                    .map(|tool| format!("--package={tool}")),
-            );
-            build.args(["--target", GUEST_TARGET, "--manifest-path"]);
-            build
-                .arg(project::root().join("tools/Cargo.toml"))
-                .arg("--target-dir")
-                .arg(&target);
-            build.env("RUSTFLAGS", "-C target-feature=+crt-static");
-            process::run(&mut build, &cache.log("guest-tools"), step)?;
+            let programs = build_programs(guest_tools(task), &cache.log("guest-tools"), step)?;
             let place = self.tools();
             fs::create_dir(&place).with_context(|| format!("cannot create {}", place.display()))?;
             for tool in guest_tools(task) {
-                let program = target.join(GUEST_TARGET).join("release").join(tool);
+                let program = programs.join(tool);
                 fs::copy(&program, place.join(tool))
                     .with_context(|| format!("cannot copy {}", program.display()))?;
             }

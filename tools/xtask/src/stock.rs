@@ -49,7 +49,7 @@ use std::{
 };
 
 /// The suite of the compilers.
-const SUITE: &str = "trixie";
+pub(crate) const SUITE: &str = "trixie";
 /// The suite of the kernels.
 pub(crate) const KERNELS: &str = "trixie-backports";
 
@@ -119,6 +119,21 @@ pub(crate) struct StockKernel {
 /// Installs the packages of the host that a guest with a kernel of Debian needs.
 pub(crate) fn install_host_packages(cache: &Cache) -> Result<()> {
     host::install_these(cache, &HOST_PACKAGES)
+}
+
+/// Installs the packages of the host that a build root needs.
+pub(crate) fn install_build_packages(cache: &Cache) -> Result<()> {
+    let needed = [
+        "bubblewrap",
+        "ca-certificates",
+        "debian-archive-keyring",
+        "mmdebstrap",
+    ];
+    let packages = HOST_PACKAGES
+        .into_iter()
+        .filter(|(package, _)| needed.contains(package))
+        .collect::<Vec<_>>();
+    host::install_these(cache, &packages)
 }
 
 /// A version of a kernel in the archive.
@@ -197,7 +212,7 @@ impl StockKernel {
 }
 
 /// Returns a command that runs in `root`. Options of bubblewrap, `--` and the command follow.
-fn in_root(root: &Path) -> Command {
+pub(crate) fn in_root(root: &Path) -> Command {
     let mut command = Command::new("bwrap");
     command.args(["--die-with-parent", "--unshare-ipc", "--ro-bind"]);
     command.arg(root).arg("/");
@@ -262,7 +277,7 @@ fn newest_in_archive(cache: &Cache, series: Series, step: &Step) -> Result<Versi
 }
 
 /// Makes a root file system in the directory `place`. All files belong to the user.
-fn bootstrap(
+pub(crate) fn bootstrap(
     cache: &Cache,
     archive: &Archive,
     packages: &[String],
