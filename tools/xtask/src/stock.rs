@@ -392,6 +392,41 @@ mod tests {
         assert_eq!(Version { package }.release(), "7.3.4+deb13-amd64");
     }
 
+    /// Returns the distinct first groups of all matches in a file of the checkout.
+    fn found_in(file: &str, pattern: &str) -> Vec<String> {
+        let text = fs::read_to_string(project::root().join(file)).unwrap();
+        let pattern = regex::Regex::new(pattern).unwrap();
+        let mut found = pattern
+            .captures_iter(&text)
+            .map(|capture| capture[1].to_owned())
+            .collect::<Vec<_>>();
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// Scripts and pages name the series where there is no xtask.
+    #[test]
+    fn series_are_the_same_everywhere() {
+        let all = Series::ALL.map(Series::name);
+        let script = found_in(KERNEL_TREE, r"(?m)^SERIES='([\d. ]+)'$");
+        assert_eq!(script, [all.join(" ")]);
+        assert_eq!(found_in("README.md", r"(?m)^\| (\d+\.\d+) \|"), all);
+        let debian = "tools/dkms/debian";
+        let source = r"linux-source-(\d+\.\d+)\b";
+        for file in ["control", "nvdimm-rust-dkms.triggers"] {
+            assert_eq!(found_in(&format!("{debian}/{file}"), source), all, "{file}");
+        }
+        // The first alternative is that of the newest series.
+        let first = found_in(
+            &format!("{debian}/control"),
+            r"Recommends: linux-source-(\S+)",
+        );
+        assert_eq!(first, all[all.len() - 1..]);
+        let description = found_in(&format!("{debian}/control"), r"(?m)[ \n](7\.\d+)\b");
+        assert_eq!(description, all);
+    }
+
     #[test]
     fn the_newest_root_is_used() {
         let names = [
