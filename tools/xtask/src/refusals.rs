@@ -427,7 +427,10 @@ fn users_are_told_whose_modules_boot() {
 
     // The log of DKMS is used if it is of this kernel.
     let log = "var/lib/dkms/nvdimm-rust/0.1.0/build/make.log";
-    let reason = format!("nvdimm-rust: no modules for {KERNEL}: the modules cannot be built\n");
+    let reason = format!(
+        "nvdimm-rust: no modules for {KERNEL}: the modules cannot be built; \
+         please report this with the lines above\n"
+    );
     let text = |kernel: &str| {
         format!("DKMS make.log for nvdimm-rust/0.1.0 for kernel {kernel} (x86_64)\n{reason}\n# exit code: 77\n")
     };
@@ -452,6 +455,48 @@ fn users_are_told_whose_modules_boot() {
     let ours =
         format!("nvdimm-rust: the next boot of {KERNEL} runs the modules of nvdimm-rust 0.1.0\n");
     assert_eq!(said(&[]), ours);
+}
+
+/// A trigger says that something has come which kernels without modules may have been waiting for.
+#[test]
+fn a_kernel_gets_modules_when_what_was_missing_has_come() {
+    let system = System::complete();
+    with_package(&system);
+    // DKMS knows the source, and builds.
+    system.script(
+        "bin/dkms",
+        "case $1 in\n\
+         status) echo nvdimm-rust/0.1.0: added ;;\n\
+         install)\n\
+         echo \"$*\" >>\"$SYSTEM/installed\"\n\
+         mkdir -p \"$SYSTEM/lib/modules/$7/updates/dkms\"\n\
+         : >\"$SYSTEM/lib/modules/$7/updates/dkms/libnvdimm.ko.xz\"\n\
+         esac",
+    );
+    let log = "var/lib/dkms/nvdimm-rust/0.1.0/build/make.log";
+    let head = format!("DKMS make.log for nvdimm-rust/0.1.0 for kernel {KERNEL} (x86_64)\n");
+    let earlier = "nvdimm-rust: no modules for x: its source is needed\n";
+    system.write(log, &(head + earlier));
+    let said = |arguments: &[&str]| {
+        let output = system.run("after-build", arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let installed = || fs::read_to_string(system.root().join("installed")).unwrap_or_default();
+
+    system.install("linux-source-7.3", "deinstall ok config-files", PACKAGE);
+    assert!(said(&["--build"]).contains("apt install linux-source-7.3"));
+    assert_eq!(installed(), "");
+
+    system.install("linux-source-7.3", "install ok unpacked", PACKAGE);
+    // Without a build, the refusal in the log is not repeated: it is over.
+    assert!(!said(&[]).contains("its source"));
+    let ours = "runs the modules of nvdimm-rust 0.1.0\n";
+    assert!(said(&["--build"]).ends_with(ours));
+    let once = format!("install -m nvdimm-rust -v 0.1.0 -k {KERNEL}\n");
+    assert_eq!(installed(), once);
+    assert!(said(&["--build"]).ends_with(ours));
+    assert_eq!(installed(), once);
 }
 
 #[test]
